@@ -1,0 +1,152 @@
+# One verb per need; CI runs the same verbs. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.ONESHELL:
+
+# --- What this machine needs ---------------------------------------------------------------------
+
+# Debian packages to build, to test and to run the demo. Swift itself is not among them; the second
+# line is what its toolchain loads.
+BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file \
+    libncurses6 libsqlite3-0 libxml2 tzdata \
+    autoconf automake autopoint bison flex gettext libtool perl xz-utils zstd \
+    libargon2-dev libblkid-dev libcryptsetup-dev libcurl4-openssl-dev libdevmapper-dev \
+    libfdisk-dev libjson-c-dev libmount-dev libpopt-dev libssl-dev uuid-dev zlib1g-dev
+# What `firstlight-image initramfs` puts into an image.
+IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
+    btrfs-progs dosfstools e2fsprogs util-linux xfsprogs
+# Virtual machines, servers, and the peers that tests compare with.
+TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
+    nginx-light tinyproxy openssl xorriso isolinux syslinux-common \
+    erofs-utils cryptsetup-bin fdisk gdisk iproute2 mdadm mount openssh-client udev systemd \
+    dracut-core dracut-live dracut-network
+PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
+
+# --- How the programs are built --------------------------------------------------------------------
+
+# -static-executable: one file that asks for no dynamic loader, the Swift runtime included.
+# -Osize:             3 % smaller than -O and quicker to compile; what is slow here is the network,
+#                     the disk and the kernel.
+# --gc-sections comes with SwiftPM's release build; folding identical code (lld, gold) gained under 1 %.
+RELEASE := -c release --scratch-path .build-agent -Xswiftc -static-executable -Xswiftc -Osize
+# glibc warns that getaddrinfo and friends need its shared libraries: `files` and `dns` are built in
+# since 2.34, and tests on the shipped binary resolve names in an empty root.
+QUIET := { grep --line-buffered -vE 'statically linked applications requires|mktemp|^$$' || true; }
+
+# Bytes. The build fails when the agent outgrows them.
+MAX_AGENT := 24000000
+MAX_AGENT_ZSTD := 8000000
+
+STATIC_LIBRARIES := Sources/StaticLibraries/build
+HARNESS := python3 Tests/Harness/run.py
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## Install every Debian package that building, testing and the demo need (root)
+	@installed=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null || true)
+	missing=$$(comm -13 <(sed -n 's/^ii *//p' <<<"$$installed" | sort -u) <(printf '%s\n' $(PACKAGES) | sort -u))
+	if [ -n "$$missing" ]; then
+	    echo "setup: installing" $$missing
+	    export DEBIAN_FRONTEND=noninteractive
+	    mkdir -p out
+	    { apt-get -qq update && apt-get -qq install --no-install-recommends $(PACKAGES); } >out/setup.log 2>&1 ||
+	        { tail -n 20 out/setup.log >&2; echo "setup: failed; all of it: out/setup.log" >&2; exit 1; }
+	fi
+	swift --version >/dev/null 2>&1 || { echo "setup: \`swift --version\` fails; Swift 6.3 is needed" >&2; exit 1; }
+
+# --- Programs ------------------------------------------------------------------------------------
+
+.PHONY: agent
+agent: ## Build the static agent: out/firstlight
+	@prefix=$$($(STATIC_LIBRARIES))
+	mkdir -p out
+	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight 2>&1 | $(QUIET)
+	strip --strip-all -o out/.firstlight .build-agent/release/firstlight
+	size=$$(stat -c %s out/.firstlight)
+	packed=$$(zstd -19 -T0 -q -c out/.firstlight | wc -c)
+	echo "agent: $$size bytes of $(MAX_AGENT), with zstd -19 $$packed of $(MAX_AGENT_ZSTD)"
+	if [ "$$size" -gt $(MAX_AGENT) ] || [ "$$packed" -gt $(MAX_AGENT_ZSTD) ]; then
+	    echo "agent: over its budget; \`git log -p Package.swift\` may tell what grew" >&2
+	    exit 1
+	fi
+	mv out/.firstlight out/firstlight
+
+.PHONY: tool
+tool: ## Build the image tool: out/firstlight-image
+	@prefix=$$($(STATIC_LIBRARIES))
+	mkdir -p out
+	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight-image 2>&1 | $(QUIET)
+	strip --strip-all -o out/.firstlight-image .build-agent/release/firstlight-image
+	mv out/.firstlight-image out/firstlight-image
+
+# --- Tests -----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup lint ## Run everything; ends with `N passed, N failed` (root)
+	@$(MAKE) --no-print-directory test-unit || true # its failures are counted in the last line
+	$(MAKE) --no-print-directory agent tool
+	$(HARNESS) all --unit-report out/unit.json
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests: no root, no guest, seconds
+	@mkdir -p out
+	rm -f out/unit*
+	failed=0
+	swift test --disable-xctest --xunit-output out/unit.xml | { grep --line-buffered -v '^◇' || true; } || failed=1
+	python3 Tests/Harness/unit_report.py out/unit.xml out/unit.json
+	exit $$failed
+
+.PHONY: guest-test
+guest-test: setup agent tool ## Run the guest tests, or those of NAME=... (root)
+	@$(HARNESS) guest $(NAME)
+
+.PHONY: boot-test
+boot-test: setup agent tool ## Run the boot tests, or those of NAME=... (root)
+	@$(HARNESS) boot $(NAME)
+
+.PHONY: list-tests
+list-tests: ## List what guest-test, boot-test and the checks on the shipped agent cover
+	@$(HARNESS) list
+
+.PHONY: lint
+lint: ## Check formatting, imports and the syntax of scripts
+	@swift format lint --strict --recursive --parallel Sources Tests Package.swift
+	# Foundation would double the agent, and a lock in the Dispatch of PID 1 would stop a boot.
+	if grep -rnE '^ *(@[A-Za-z]+ +)*((public|package|internal|private|fileprivate) +)?import +([a-z]+ +)?(Foundation|Dispatch)' \
+	    --include=*.swift --exclude-dir=firstlight-image Sources >&2; then
+	    echo "lint: nothing that the agent links may import Foundation or Dispatch" >&2
+	    exit 1
+	fi
+	for script in $$(git ls-files -co --exclude-standard | xargs grep -lE '^#! ?/(usr/)?bin/(env )?(ba)?sh' --); do
+	    bash -n "$$script"
+	done
+	git ls-files -co --exclude-standard '*.py' | xargs python3 -c \
+	    'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]'
+	echo "lint: nothing to object to"
+
+.PHONY: arguments
+arguments: agent ## Write the table of kernel arguments into the README
+	@out/firstlight arguments >out/arguments.md
+	sed -i -e '/<!-- arguments -->/,/<!-- \/arguments -->/{//!d}' \
+	    -e '/<!-- arguments -->/r out/arguments.md' README.md
+
+# --- To look at ----------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup agent tool ## Boot a machine twice and tell the story; INTERACTIVE=1 ends at a login
+	@$(HARNESS) demo $(if $(filter-out 0 no,$(INTERACTIVE)),--interactive)
+
+.PHONY: bench
+bench: setup agent tool ## Compare boots with dracut's and with the least a boot can do
+	@$(HARNESS) bench
+
+.PHONY: clean
+clean: ## Remove what was built here; ~/.cache/firstlight stays
+	@rm -rf out .build .build-agent

@@ -1,0 +1,48 @@
+// BlockDevices: the only code that reads and writes disks: signatures (libblkid), tables (libfdisk),
+// LUKS headers (libcryptsetup), filesystems (mkfs programs), mounts of the config's filesystems.
+
+import Provisioning
+import Reporting
+import SystemPackage
+
+/// Why a disk could not be read or changed.
+public enum DiskFailure: Error, Equatable, Sendable {
+    case unreadable(String, Errno)
+    case unwritable(String, Errno)
+    /// Between the plan and its turn the device changed: it holds what the plan did not see.
+    case changed(String, holds: Content)
+    /// The table that is there now is not the one that was planned from.
+    case tableChanged(String)
+    /// libfdisk, or the kernel, did not do as it was told.
+    case tableNotWritten(String, doing: String, Errno)
+    /// The table was written, but reads back as something else.
+    case tableNotAsPlanned(String)
+    case missing(String)
+}
+
+extension DiskFailure: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .unreadable(let device, let reason): "cannot read \(device): \(reason)"
+        case .unwritable(let device, let reason): "cannot write \(device): \(reason)"
+        case .changed(let device, let content):
+            "\(device) holds \(content) now, which it did not when the plan was made; it was left alone"
+        case .tableChanged(let device): "the partition table of \(device) changed after the plan was made"
+        case .tableNotWritten(let device, let doing, let reason): "\(device): cannot \(doing): \(reason)"
+        case .tableNotAsPlanned(let device): "the partition table of \(device) does not read back as it was written"
+        case .missing(let device): "\(device) is not there"
+        }
+    }
+}
+
+extension DiskFailure: Advising {
+    public var advice: [String] {
+        switch self {
+        case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages tell more."]
+        case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
+        case .tableNotWritten, .tableNotAsPlanned:
+            ["Boot again: what is unfinished is finished then.", "If it stays so, the disk may be failing."]
+        case .missing: ["Check the spelling, or whether the disk is attached."]
+        }
+    }
+}

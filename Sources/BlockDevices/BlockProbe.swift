@@ -1,0 +1,157 @@
+// What a device or a range of one holds, by the signatures that libblkid knows.
+
+import CBlkid
+import CLinux
+import Glibc
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+/// One open libblkid probe over a range of a device or image file, closed when the value goes away.
+struct BlockProbe: ~Copyable {
+    private let path: String
+    private let descriptor: Int32
+    private let handle: blkid_probe
+    private let offset: UInt64
+
+    /// - Parameters:
+    ///   - bytes: The range to look at; `nil` is the whole device.
+    ///   - sectorSize: Bytes of a logical sector, where the file cannot say: an image of a disk.
+    ///   - forWriting: Needed by ``wipe()`` alone.
+    init(
+        _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, forWriting: Bool = false
+    ) throws(DiskFailure) {
+        // Writing asks for the device alone: a mounted one then fails to open.
+        let access = forWriting ? O_RDWR | O_EXCL : O_RDONLY
+        let descriptor = open(path, access | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unreadable(path, Errno(rawValue: errno)) }
+        // What was read through another node of the same disk may be old here.
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        guard let handle = blkid_new_probe() else {
+            close(descriptor)
+            throw .unreadable(path, .noMemory)
+        }
+        let start = bytes?.lowerBound ?? 0
+        let length = bytes.map { $0.upperBound - $0.lowerBound } ?? 0
+        guard
+            blkid_probe_set_device(handle, descriptor, blkid_loff_t(clamping: start), blkid_loff_t(clamping: length))
+                == 0
+        else {
+            blkid_free_probe(handle)
+            close(descriptor)
+            throw .unreadable(path, .ioError)
+        }
+        if let sectorSize { blkid_probe_set_sectorsize(handle, UInt32(clamping: sectorSize)) }
+        self.path = path
+        self.descriptor = descriptor
+        self.handle = handle
+        offset = start
+    }
+
+    deinit {
+        blkid_free_probe(handle)
+        close(descriptor)
+    }
+
+    /// The signatures and the partition table in the range, with sizes where they are cheaply known.
+    ///
+    /// Where libblkid is certain of one, that one is the answer; where it finds several that exclude
+    /// each other, all are returned in its own order.
+    func content() throws(DiskFailure) -> Content {
+        enable(superblocks: true, partitions: false)
+        var signatures: [Signature] = []
+        switch blkid_do_safeprobe(handle) {  // 0 found, 1 nothing, -2 several, -1 failed
+        case 0: if let one = signature() { signatures.append(one) }
+        case 1: break
+        case -2:
+            blkid_reset_probe(handle)
+            enable(superblocks: true, partitions: false)
+            while blkid_do_probe(handle) == 0 {
+                if let one = signature(), !signatures.contains(one) { signatures.append(one) }
+            }
+        default: throw .unreadable(path, .ioError)
+        }
+        return Content(signatures, table: try table())
+    }
+
+    /// The kind of partition table in the range.
+    func table() throws(DiskFailure) -> String? {
+        enable(superblocks: false, partitions: true)
+        switch blkid_do_fullprobe(handle) {
+        case 0: return value("PTTYPE")
+        case 1: return nil
+        default: throw .unreadable(path, .ioError)
+        }
+    }
+
+    /// The partitions of a table of any kind; without those that only contain others.
+    func partitions() throws(DiskFailure) -> [FoundPartition] {
+        enable(superblocks: false, partitions: true)
+        guard let list = blkid_probe_get_partitions(handle) else { return [] }
+        let perSector = UInt64(max(blkid_probe_get_sectorsize(handle), 512)) / 512
+        return (0..<blkid_partlist_numof_partitions(list)).compactMap { index in
+            guard let partition = blkid_partlist_get_partition(list, index),
+                blkid_partition_is_extended(partition) == 0
+            else { return nil }
+            // libblkid counts in units of 512 bytes here, whatever the sector size.
+            let start = UInt64(clamping: blkid_partition_get_start(partition)) / perSector
+            let count = UInt64(clamping: blkid_partition_get_size(partition)) / perSector
+            let (end, overflow) = start.addingReportingOverflow(count)
+            guard !overflow else { return nil }
+            return FoundPartition(
+                number: Int(blkid_partition_get_partno(partition)),
+                label: blkid_partition_get_name(partition).map { String(cString: $0) } ?? "",
+                guid: blkid_partition_get_uuid(partition).map { String(cString: $0).uppercased() } ?? "",
+                type: blkid_partition_get_type_string(partition).map { String(cString: $0).uppercased() } ?? "",
+                sectors: start..<end)
+        }
+    }
+
+    /// Erases every signature in the range, tables included, backup copies too.
+    ///
+    /// - Returns: What was erased, by libblkid's names.
+    func wipe() throws(DiskFailure) -> [String] {
+        enable(superblocks: true, partitions: true)
+        var erased: [String] = []
+        while true {
+            let found = blkid_do_probe(handle)
+            if found == 1 { break }
+            guard found == 0 else { throw .unwritable(path, .ioError) }
+            if let name = value("TYPE") ?? value("PTTYPE") { erased.append(name) }
+            // Steps back, so that the same prober then finds a second copy of its mark.
+            guard blkid_do_wipe(handle, 0) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
+            // A mark that cannot be erased would be found for ever.
+            guard erased.count < 1000 else { throw .unwritable(path, .ioError) }
+        }
+        guard fsync(descriptor) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
+        return erased
+    }
+
+    private func enable(superblocks: Bool, partitions: Bool) {
+        blkid_reset_probe(handle)
+        blkid_probe_enable_superblocks(handle, superblocks ? 1 : 0)
+        blkid_probe_set_superblocks_flags(
+            handle,
+            BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_VERSION
+                | BLKID_SUBLKS_MAGIC)
+        blkid_probe_enable_partitions(handle, partitions ? 1 : 0)
+        blkid_probe_set_partitions_flags(handle, BLKID_PARTS_MAGIC)
+    }
+
+    /// The signature that the probe has just found.
+    private func signature() -> Signature? {
+        guard let type = value("TYPE") else { return nil }
+        let usage = SuperblockReader.usage(type) { [descriptor, offset] position, count in
+            readBytes(descriptor, at: offset + position, count: count)
+        }
+        return Signature(
+            type: type, version: value("VERSION"), label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
+            used: usage?.used, isUnfinished: usage?.isUnfinished ?? false)
+    }
+
+    private func value(_ name: String) -> String? {
+        var text: UnsafePointer<CChar>?
+        guard blkid_probe_lookup_value(handle, name, &text, nil) == 0 else { return nil }
+        return text.map { String(cString: $0) }
+    }
+}

@@ -1,0 +1,248 @@
+// The disks stage: look, plan, and only then write.
+
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+
+/// What the disks stage needs from whoever runs it.
+public struct DiskAccess {
+    /// Returns when a device of that path is there.
+    public var waitForDevice: (String) throws -> Void
+    /// A table or what a device holds has changed: links below `/dev/disk` are to follow.
+    /// No descriptor of ours is open on the device then.
+    public var deviceChanged: (String) throws -> Void
+    /// Makes the kernel know a filesystem, by its type.
+    public var loadFilesystem: (String) throws -> Void
+    public var report: (DiskEvent) -> Void
+
+    public init(
+        waitForDevice: @escaping (String) throws -> Void, deviceChanged: @escaping (String) throws -> Void,
+        loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void
+    ) {
+        self.waitForDevice = waitForDevice
+        self.deviceChanged = deviceChanged
+        self.loadFilesystem = loadFilesystem
+        self.report = report
+    }
+
+    /// A machine whose devices are all there and whose modules are all loaded, and nobody to tell.
+    public static var settled: DiskAccess {
+        DiskAccess(waitForDevice: { _ in }, deviceChanged: { _ in }, loadFilesystem: { _ in }, report: { _ in })
+    }
+}
+
+/// What the disks stage does, as it does it.
+public enum DiskEvent: Equatable, Sendable {
+    /// A write begins; from now on it counts as written: `the partition table of /dev/vda`.
+    case writing(String)
+    /// Done: `xfs "var" created on /dev/vda1`.
+    case done(String)
+}
+
+public enum DiskStage {
+    /// What is to be done, from what is there. Writes nothing.
+    ///
+    /// - Throws: Where the cause is a ``DiskRefusal``, the config and the disks contradict each other.
+    public static func plan(
+        _ storage: IgnitionConfig.Storage, access: DiskAccess
+    ) throws(BootFailure) -> StoragePlan {
+        for device in storage.devicesToWaitFor {
+            try step("waiting for \(device)") { try access.waitForDevice(device) }
+        }
+        let survey = Survey()
+        let (layout, contents) = try step("looking at the disks") {
+            let layout = DiskLayout(storage, on: try survey.inventory(storage))
+            return (layout, try survey.contents(layout.areas, of: layout))
+        }
+        do throws(DiskRefusal) {
+            return try layout.plan(contents)
+        } catch {
+            throw error.failure
+        }
+    }
+
+    /// Does it: tables first, then filesystems, each looked at once more before it is written.
+    public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
+        try requirePrograms(of: plan)
+        for action in plan.actions {
+            switch action {
+            case .partition(let disk):
+                try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
+            case .format(let filesystem):
+                try step("preparing \(filesystem.node)") { try format(filesystem, access) }
+            }
+        }
+    }
+
+    /// Before the first write, not half-way: every program that will be needed is here.
+    private static func requirePrograms(of plan: StoragePlan) throws(BootFailure) {
+        for filesystem in plan.filesystems where filesystem.action == .create {
+            guard let command = maker(filesystem), !command.isInstalled else { continue }
+            throw BootFailure(
+                steps: ["preparing to create \(filesystem.format.rawValue) on \(filesystem.node)"],
+                cause: Command.Failure.missing(command))
+        }
+    }
+
+    // MARK: Tables
+
+    private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws {
+        let disk = plan.disk
+        let now = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
+        guard now.table.withoutUsers == disk.table.withoutUsers, now.size == disk.size,
+            now.content.signatures.allSatisfy({ disk.content.includes($0) })
+        else { throw DiskFailure.tableChanged(disk.node) }
+
+        access.report(.writing("the partition table of \(disk.node)"))
+        if plan.action == .erase {
+            try wipe(disk.node)
+        } else {
+            try write(plan)
+            guard
+                case .gpt(let made) = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize).table,
+                plan.isMade(by: made)
+            else { throw DiskFailure.tableNotAsPlanned(disk.node) }
+        }
+        // An image of a disk has no partitions that the kernel knows.
+        if try BlockFile(disk.node).isBlockDevice {
+            if plan.isWrittenInFull { try KernelPartitions.reread(disk.node) }
+            try access.deviceChanged(disk.node)
+            for partition in plan.partitions where partition.change != .keep || plan.isWrittenInFull {
+                try waitForPartition(partition, of: plan, access)
+            }
+        }
+        access.report(.done(plan.deed))
+    }
+
+    private static func write(_ plan: DiskPlan) throws {
+        if plan.action == .replace, !plan.isGPTAlone { try wipe(plan.disk.node) }
+        if case .gpt(let gpt) = plan.disk.table, gpt.damage.contains(.protectiveMBR), !plan.createsTable {
+            try writeProtectiveMBR(plan.disk)
+        }
+        let writer = try TableWriter(plan.disk)
+        try writer.write(plan)
+    }
+
+    private static func waitForPartition(
+        _ partition: PlannedPartition, of plan: DiskPlan, _ access: DiskAccess
+    ) throws {
+        let node = plan.disk.partitionNode(partition.number)
+        try access.waitForDevice(node)
+        try KernelPartitions.require(node, plan.area(partition))
+    }
+
+    private static func wipe(_ node: String) throws(DiskFailure) {
+        let probe = try BlockProbe(node, forWriting: true)
+        _ = try probe.wipe()
+    }
+
+    // MARK: Filesystems
+
+    private static func format(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
+        try access.waitForDevice(plan.node)
+        let isPartition = plan.area.node != plan.node
+        if isPartition { try KernelPartitions.require(plan.node, plan.area) }
+        let now = try Survey.content(of: isPartition ? plan.nodeArea : plan.area)
+        guard now.signatures.allSatisfy({ plan.found.includes($0) }), now.table == nil || now.table == plan.found.table
+        else { throw DiskFailure.changed(plan.node, holds: now) }
+
+        access.report(.writing(plan.deedUnderWay))
+        if !now.isBlank { try wipe(plan.node) }
+        if let command = maker(plan) {
+            try command.run()
+            try flush(plan.node)
+        }
+        try access.deviceChanged(plan.node)
+        access.report(.done(plan.deed))
+    }
+
+    private static func maker(_ plan: FilesystemPlan) -> Command? {
+        plan.format.maker(options: plan.wanted.options, label: plan.wanted.label, uuid: plan.wanted.uuid)
+            .map { Command($0.program, $0.arguments + [plan.node]) }
+    }
+
+    private static func flush(_ node: String) throws(DiskFailure) {
+        let descriptor = open(node, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unreadable(node, Errno(rawValue: errno)) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .unwritable(node, Errno(rawValue: errno)) }
+    }
+}
+
+// MARK: Words and comparisons
+
+extension FoundTable {
+    /// Who uses what may change without anybody touching the table.
+    fileprivate var withoutUsers: FoundTable {
+        func idle(_ partitions: [FoundPartition]) -> [FoundPartition] {
+            partitions.map { partition in
+                var partition = partition
+                partition.users = []
+                return partition
+            }
+        }
+        switch self {
+        case .gpt(var gpt):
+            gpt.partitions = idle(gpt.partitions)
+            return .gpt(gpt)
+        case .other(let type, let partitions): return .other(type, idle(partitions))
+        case .none, .unreadableGPT: return self
+        }
+    }
+}
+
+extension Content {
+    /// Whether a signature was seen when the plan was made, whatever it counts as used by now.
+    fileprivate func includes(_ signature: Signature) -> Bool {
+        signatures.contains {
+            $0.type == signature.type && $0.label == signature.label && $0.uuid == signature.uuid
+        }
+    }
+}
+
+extension DiskPlan {
+    /// Whether nothing but a GPT stands on the disk: a new one then takes its place in full.
+    fileprivate var isGPTAlone: Bool {
+        if case .gpt = disk.table { return disk.content.signatures.isEmpty }
+        return false
+    }
+
+    fileprivate func isMade(by table: FoundGPT) -> Bool {
+        table.damage.isEmpty && table.partitions.count == partitions.count
+            && zip(table.partitions, partitions).allSatisfy { found, planned in
+                found.number == planned.number && found.sectors == planned.sectors && found.label == planned.label
+                    && found.type == planned.type && (planned.guid ?? found.guid) == found.guid
+            }
+    }
+
+    /// `GPT with 1 partition created on /dev/vda`.
+    fileprivate var deed: String {
+        let changed = partitions.filter { $0.change != .keep }.count
+        return switch action {
+        case .create, .replace: "GPT with \(counted(partitions.count, "partition")) created on \(disk.node)"
+        case .erase: "\(disk.node) erased"
+        case .repair: "protective MBR written to \(disk.node)"
+        case .edit:
+            changed > 0
+                ? "\(counted(changed, "partition")) written on \(disk.node)" : "partitions removed from \(disk.node)"
+        case .keep: "\(disk.node) left as it is"
+        }
+    }
+}
+
+extension FilesystemPlan {
+    fileprivate var nodeArea: DiskArea {
+        DiskArea(node: node, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound))
+    }
+
+    fileprivate var title: String {
+        let label = wanted.label.flatMap { $0.isEmpty ? nil : " \"\($0)\"" } ?? ""
+        return format.rawValue + label
+    }
+
+    fileprivate var deedUnderWay: String { action == .erase ? "signatures on \(node)" : "\(title) on \(node)" }
+    fileprivate var deed: String { action == .erase ? "\(node) erased" : "\(title) created on \(node)" }
+}

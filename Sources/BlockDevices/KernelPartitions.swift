@@ -1,0 +1,66 @@
+// What the kernel knows of a disk's partitions, and how it learns of changes.
+
+import CLinux
+import Glibc
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+enum KernelPartitions {
+    /// Whether the kernel's partitions that the plan changes are what the plan made them.
+    static func agree(with plan: DiskPlan) -> Bool {
+        let present = plan.partitions.filter { $0.change != .keep || plan.isWrittenInFull }
+        let gone = plan.disk.table.partitions.filter { old in !plan.partitions.contains { $0.number == old.number } }
+        return present.allSatisfy { matches(plan.disk.partitionNode($0.number), plan.area($0)) }
+            && !gone.contains { Files.exists(folder(plan.disk.partitionNode($0.number))) }
+    }
+
+    /// A node must be the area that was planned, in the kernel's own view, before anybody writes to it.
+    static func require(_ node: String, _ area: DiskArea) throws(DiskFailure) {
+        guard matches(node, area) else { throw .tableNotAsPlanned(node) }
+    }
+
+    /// Makes the kernel read the whole table anew. Nothing of it may be in use.
+    static func reread(_ disk: String) throws(DiskFailure) {
+        let descriptor = open(disk, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unreadable(disk, Errno(rawValue: errno)) }
+        defer { close(descriptor) }
+        try whileBusy(disk) { firstlight_reread_partitions(descriptor) != -EBUSY }
+    }
+
+    /// Repeats `attempt` until it holds.
+    ///
+    /// udev looks at a partition when it appears and whenever its disk was written; while it has the
+    /// partition open, for some milliseconds, the kernel neither removes nor resizes it. The kernel does
+    /// not tell when that is over.
+    static func whileBusy(_ disk: String, _ attempt: () -> Bool) throws(DiskFailure) {
+        for _ in 0..<100 {
+            if attempt() { return }
+            usleep(50_000)
+        }
+        throw .tableNotWritten(disk, doing: "tell the kernel of its partitions", .resourceBusy)
+    }
+
+    /// Whether the kernel has a partition of that name just there.
+    static func matches(_ node: String, _ area: DiskArea) -> Bool {
+        // Both in units of 512 bytes, whatever the sector size.
+        guard let start = number("start", of: node), let count = number("size", of: node) else { return false }
+        return start * 512 == area.bytes.lowerBound && (start + count) * 512 == area.bytes.upperBound
+    }
+
+    private static func number(_ attribute: String, of node: String) -> UInt64? {
+        Files.line(folder(node).appending(attribute)).flatMap { UInt64($0) }
+    }
+
+    private static func folder(_ node: String) -> FilePath {
+        FilePath("/sys/class/block/\(FilePath(node).lastComponent?.string ?? "")")
+    }
+}
+
+extension DiskPlan {
+    /// Whether the kernel has to read the whole table: it knows none of it yet, or another one.
+    var isWrittenInFull: Bool {
+        if case .gpt(let gpt) = disk.table, gpt.damage.contains(.protectiveMBR) { return true }
+        return createsTable || action == .erase
+    }
+}

@@ -1,0 +1,200 @@
+// Reads what stands on the disks of a config: tables, signatures, users. Writes nothing.
+
+import CBlkid
+import CLinux
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+/// The machine's disks as `/dev`, `/sys` and `/proc` show them.
+public struct Survey {
+    private let users: DeviceUsers
+
+    public init() { users = DeviceUsers() }
+
+    /// What the config names: its disks, and those devices of its filesystems that are there.
+    public func inventory(_ storage: IgnitionConfig.Storage) throws(DiskFailure) -> DiskInventory {
+        var inventory = DiskInventory(disks: [])
+        for path in storage.disks.map(\.device) where !inventory.disks.contains(where: { $0.path == path }) {
+            guard let node = Files.resolved(FilePath(path))?.string else { continue }
+            inventory.disks.append(try disk(path, node: node))
+        }
+        for path in storage.filesystems.map(\.device) where !inventory.devices.contains(where: { $0.path == path }) {
+            guard let node = Files.resolved(FilePath(path))?.string else { continue }
+            inventory.devices.append(try device(path, node: node))
+        }
+        return inventory
+    }
+
+    /// A disk or an image of one.
+    ///
+    /// - Parameter sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    public func disk(_ path: String, node: String, sectorSize given: UInt64? = nil) throws(DiskFailure) -> FoundDisk {
+        let file = try BlockFile(node)
+        let sectorSize = given ?? file.sectorSize
+        let probe = try BlockProbe(node, sectorSize: sectorSize)
+        let content = try probe.content()
+        let reader = PartitionTableReader(size: file.size, sectorSize: sectorSize) { position, count in
+            file.read(at: position, count: count)
+        }
+        var table = FoundTable.none
+        if var gpt = reader?.table(), content.table == nil || content.table == "gpt" || content.table == "PMBR" {
+            for index in gpt.partitions.indices {
+                gpt.partitions[index].users = users.of(
+                    partitionNodeName(disk: node, number: gpt.partitions[index].number))
+            }
+            table = .gpt(gpt)
+        } else if content.table == "gpt" || content.table == "PMBR" {
+            table = .unreadableGPT
+        } else if let type = content.table {
+            let partitions = try probe.partitions().map { partition in
+                var partition = partition
+                partition.users = users.of(partitionNodeName(disk: node, number: partition.number))
+                return partition
+            }
+            table = .other(type, partitions)
+        }
+        let isShared = table.partitions.contains { !$0.users.isEmpty }
+        return FoundDisk(
+            path: path, node: node, size: file.size, sectorSize: sectorSize, table: table,
+            content: Content(content.signatures), users: users.of(node).filter { !isShared || $0 != "in use" })
+    }
+
+    private func device(_ path: String, node: String) throws(DiskFailure) -> FoundDevice {
+        let file = try BlockFile(node)
+        let name = FilePath(node).lastComponent?.string ?? ""
+        let folder = FilePath("/sys/class/block/\(name)")
+        var partition: PartitionAddress?
+        var users = users.of(node)
+        if let number = Files.line(folder.appending("partition")).flatMap({ Int($0) }),
+            let parent = Files.resolved(folder)?.removingLastComponent().lastComponent?.string
+        {
+            partition = PartitionAddress(disk: "/dev/\(parent)", number: number)
+        } else {
+            // A filesystem on the whole disk would take the place of its partitions.
+            for child in Files.names(in: folder) where Files.exists(folder.appending("\(child)/partition")) {
+                users += self.users.of("/dev/\(child)").map { "the disk of \(child), which is \($0)" }
+            }
+        }
+        return FoundDevice(path: path, node: node, size: file.size, partition: partition, users: users)
+    }
+
+    /// What stands in the areas of a layout.
+    public func contents(_ areas: [DiskArea], of layout: DiskLayout) throws(DiskFailure) -> [DiskArea: Content] {
+        var contents: [DiskArea: Content] = [:]
+        for area in areas {
+            let disk = layout.disks.first { $0.disk.node == area.node }
+            contents[area] = try Survey.content(of: disk?.nodeArea(area) ?? area, sectorSize: disk?.disk.sectorSize)
+        }
+        return contents
+    }
+
+    static func content(of area: DiskArea, sectorSize: UInt64? = nil) throws(DiskFailure) -> Content {
+        guard !area.bytes.isEmpty else { return .blank }
+        return try BlockProbe(area.node, bytes: area.bytes, sectorSize: sectorSize).content()
+    }
+}
+
+extension DiskPlan {
+    /// The same area by the partition's own node, where the kernel has one: what was written through it
+    /// may not show yet to those who read through the disk.
+    fileprivate func nodeArea(_ area: DiskArea) -> DiskArea? {
+        let node = disk.table.partitions.map { disk.partitionNode($0.number) }.first {
+            KernelPartitions.matches($0, area)
+        }
+        return node.map { DiskArea(node: $0, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound)) }
+    }
+}
+
+/// Who uses which block device now.
+struct DeviceUsers {
+    private var phrases: [String: [String]] = [:]
+
+    init() {
+        for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {
+            add("mounted on \(mount.target)", to: mount.source)
+        }
+        for line in (Files.line("/proc/swaps") ?? "").split(separator: "\n").dropFirst() {
+            guard let device = line.split(separator: " ").first else { continue }
+            add("in use as swap", to: String(device))
+        }
+    }
+
+    private mutating func add(_ phrase: String, to path: String) {
+        let node = Files.resolved(FilePath(path))?.string ?? path
+        phrases[node, default: []].append(phrase)
+    }
+
+    /// What uses a device, as phrases that follow "is".
+    func of(_ node: String) -> [String] {
+        let name = FilePath(node).lastComponent?.string ?? ""
+        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
+        let known = (phrases[node] ?? []) + holders.map { "held by \($0)" }
+        return known.isEmpty && isClaimed(node) ? ["in use"] : known
+    }
+
+    /// Whether the kernel has given the device to somebody alone: the second device of a btrfs, say, which
+    /// no list of mounts names. A disk is claimed with any of its partitions.
+    private func isClaimed(_ node: String) -> Bool {
+        // Only of a block device does O_EXCL ask this.
+        guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
+        let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor < 0 && errno == EBUSY
+    }
+}
+
+/// A block device or an image of one, open for reading.
+struct BlockFile: ~Copyable {
+    let path: String
+    let size: UInt64
+    /// Bytes of a logical sector.
+    let sectorSize: UInt64
+    let isBlockDevice: Bool
+    private let descriptor: Int32
+
+    init(_ path: String) throws(DiskFailure) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unreadable(path, Errno(rawValue: errno)) }
+        var status = stat()
+        let isThere = fstat(descriptor, &status) == 0
+        let kind = status.st_mode & S_IFMT
+        let size = kind == S_IFBLK ? firstlight_block_size(descriptor) : Int64(status.st_size)
+        let sectorSize = kind == S_IFBLK ? firstlight_sector_size(descriptor) : 512
+        guard isThere, kind == S_IFBLK || kind == S_IFREG, size >= 0, sectorSize >= 512 else {
+            close(descriptor)
+            throw .unreadable(path, kind == S_IFBLK ? .ioError : .invalidArgument)
+        }
+        self.path = path
+        self.descriptor = descriptor
+        self.size = UInt64(size)
+        self.sectorSize = UInt64(sectorSize)
+        isBlockDevice = kind == S_IFBLK
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+    }
+
+    deinit { close(descriptor) }
+
+    /// `count` bytes at a position, or `nil` where they are not all there.
+    borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
+        readBytes(descriptor, at: position, count: count)
+    }
+}
+
+/// `count` bytes of an open file at a position, or `nil` where they are not all there.
+func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
+    guard let position = off_t(exactly: position), count > 0, off_t.max - position > count else { return nil }
+    var buffer = [UInt8](repeating: 0, count: count)
+    var filled = 0
+    while filled < count {
+        let got = buffer.withUnsafeMutableBytes {
+            pread(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, position + off_t(filled))
+        }
+        if got < 0, errno == EINTR { continue }
+        guard got > 0 else { return nil }
+        filled += got
+    }
+    return buffer
+}

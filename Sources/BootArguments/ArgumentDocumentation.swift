@@ -1,0 +1,109 @@
+// One table of every argument: the README is generated from it, spelling is checked against it.
+
+/// One line of the arguments table.
+public struct ArgumentDocumentation: Equatable, Sendable {
+    /// The key; where it ends in `*` it stands for every key that starts so.
+    public var argument: String
+    /// What follows the key, empty for a bare word.
+    public var form: String
+    public var meaning: String
+}
+
+extension BootArguments {
+    /// Every argument that is read, grouped as in the README.
+    public static let documentation: [ArgumentDocumentation] = [
+        .init("coreos.live.rootfs_url", "=URL", "Root image: http, https or tftp. Repeated: mirrors, tried in turn"),
+        .init("coreos.liveiso", "=LABEL", "Root image from the volume of that label"),
+        .init("coreos.liveiso.fromram", "[=BOOL]", "Copy the image into RAM and let the medium go"),
+        .init(
+            "firstlight.rootfs_sha256", "=HEX",
+            "SHA-256 of the root image file; nothing else is mounted. Malformed: the boot stops"),
+        .init("firstlight.proxy", "=URL", "Proxy for every HTTP and HTTPS request"),
+        .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
+
+        .init("ignition.firstboot", "[=BOOL]", "Provision. Without it no config is looked at; `=` is false"),
+        .init("ignition.platform.id", "=NAME", "Platform: `metal`, `qemu`"),
+        .init(
+            "ignition.config.url", "=URL",
+            "Config: http, https, tftp or data. Goes before a config in the initramfs"),
+        .init("firstlight.plan", "[=BOOL]", "Print what would be done to the disks, and stop before doing it"),
+
+        .init(
+            "ip", "=METHOD",
+            "Every interface: `dhcp` (`on`, `any`, `single-dhcp`), `auto6`, `link6`, "
+                + "`none` (`off`), `auto` (default: DHCP, or else IPv6), `dhcp,dhcp6`"),
+        .init(
+            "ip", "=IFACE:METHOD[:[MTU][:MAC]]",
+            "One interface, by name (udev's or the kernel's) or MAC address. Repeatable"),
+        .init(
+            "ip", "=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[MTU][:MAC]]",
+            "The same with fixed addresses; IPv6 in brackets, `CLIENT/PREFIX` allowed, PEER not used. "
+                + "Without a netmask: by class, IPv6 64"),
+        .init(
+            "ip", "=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[DNS1][:DNS2]]", "The same with name servers"),
+        .init(
+            "ip", "=ADDRESS",
+            "Old style: a fixed IPv4 address, with `netmask=`, `gateway=`, `hostname=`, `mtu=`, `ksdevice=`"),
+        .init("nameserver", "=IP", "Name server. Repeatable"),
+        .init("rd.route", "=NET/LEN:GATEWAY[:IFACE]", "Route; IPv6 as `[NET/LEN]:[GATEWAY]`. Repeatable"),
+        .init("rd.neednet", "[=BOOL]", "Bring the network up even where nothing needs it"),
+        .init("rd.peerdns", "=BOOL", "`0`: no name servers from DHCP or router advertisements"),
+        .init("bootdev", "=IFACE", "The interface that owns the default route and DNS"),
+        .init(
+            "BOOTIF", "=[01-]MAC", "The interface booted from (PXELINUX writes it): the one used where `ip=` names none"
+        ),
+        .init("rd.bootif", "=BOOL", "`0`: pay no attention to `BOOTIF`"),
+        .init("ifname", "=NAME:MAC", "Name of the interface with that MAC address. Repeatable"),
+        .init("net.ifnames", "=BOOL", "`0`: interfaces keep the kernel's names"),
+        .init("rd.net.timeout.dhcp", "=SECONDS", "How long DHCP may take: 90"),
+        .init("rd.net.timeout.carrier", "=SECONDS", "How long a link may take to come up: 10"),
+        .init(
+            "rd.net.timeout.iflink", "=SECONDS",
+            "How long an interface may take to appear: 60 where one is named, else 10"),
+        .init("rd.net.timeout.ipv6auto", "=SECONDS", "How long IPv6 autoconfiguration may take: 40"),
+        .init("rd.net.dhcp.retry", "=N", "Multiplies the time for DHCP"),
+        .init("coreos.no_persist_ip", "[=BOOL]", "Network settings stay out of the real root"),
+        .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has its own"),
+        .init(
+            "bond", "=...",
+            "Not supported, like `bridge`, `team`, `vlan`, `rd.znet`, `ip=...:ibft`, `dhcp6` and "
+                + "`either6`: the boot stops where it needs the network"),
+
+        .init(
+            "rd.break", "[=POINT]",
+            "Shell before `cmdline`, `pre-udev`, `pre-trigger`, `initqueue`, `pre-mount`, "
+                + "`mount`, `pre-pivot`, `cleanup`; bare: before handing over. Repeatable"),
+        .init("rd.shell", "[=BOOL]", "`0`: no shell after a failure; the machine halts"),
+        .init(
+            "rd.emergency", "=ACTION",
+            "After a failure: `reboot`, `poweroff`, `halt` or `shell` (default). With `rd.shell` the shell comes first"),
+        .init("rd.debug", "[=BOOL]", "The same as `firstlight.log_level=debug`"),
+        .init("firstlight.log_level", "=LEVEL", "`trace`, `debug`, `info` (default), `notice`, `warning`, `error`"),
+
+        .init("console", "=DEVICE[,OPTIONS]", "Console; repeatable, the last is `/dev/console`. Reports go to each"),
+        .init("quiet", "", "Only warnings and failures on the console"),
+
+        .init("modprobe.blacklist", "=LIST", "Modules never to load; `rd.driver.blacklist`, `module_blacklist` too"),
+        .init(
+            "rd.driver.pre", "=LIST", "Modules to load first; `rd.driver.post`, `rd.modules_load`, `modules_load` too"),
+        .init("MODULE.PARAMETER", "[=VALUE]", "Parameter of a module, given to it when it is loaded"),
+        .init("rd.timeout", "=SECONDS", "How long to wait for a device; 0 is for ever"),
+
+        .init("init", "=PATH", "Init of the real root"),
+        .init("--", " ARGUMENTS", "What follows goes to that init, as do `single`, `emergency`, `rescue`, `1` to `5`"),
+        .init("systemd.*", "", "Not touched: systemd in the real root reads it from `/proc/cmdline`"),
+        .init("coreos.inst.*", "", "Not touched: the installer in the real root reads it"),
+    ]
+
+    /// The table as the README shows it.
+    public static var markdownTable: String {
+        let rows = documentation.map { "| `\($0.argument)\($0.form)` | \($0.meaning) |" }
+        return (["| Argument | Meaning |", "| --- | --- |"] + rows).joined(separator: "\n") + "\n"
+    }
+}
+
+extension ArgumentDocumentation {
+    init(_ argument: String, _ form: String, _ meaning: String) {
+        self.init(argument: argument, form: form, meaning: meaning)
+    }
+}

@@ -1,0 +1,208 @@
+// From words to BootArguments: which word means what, and what is wrong with it.
+
+import Reporting
+
+extension BootArguments {
+    public init(_ line: KernelCommandLine) {
+        commandLine = line
+        readRootImage(line)
+        readProvisioning(line)
+        network.read(line, &warnings, &problems)
+        readDebugging(line)
+        readModules(line)
+        readInit(line)
+        warnOfStrangers(line)
+        warnOfSurprises(line)
+    }
+
+    private mutating func readRootImage(_ line: KernelCommandLine) {
+        for url in line.values("coreos.live.rootfs_url") where !rootfsURLs.contains(url) {
+            guard ["http:", "https:", "tftp:"].contains(where: url.lowercased().hasPrefix) else {
+                problems.append(
+                    ArgumentProblem(
+                        .rootImage, "coreos.live.rootfs_url=\(RedactedURL(url))",
+                        "only http, https and tftp are supported"))
+                continue
+            }
+            rootfsURLs.append(url)
+        }
+        liveISO = line.last("coreos.liveiso")?.value
+        if let word = line.last("coreos.liveiso"), liveISO?.isEmpty ?? true {
+            liveISO = nil
+            warnings.append("\(word): no label given; looking for a root image elsewhere")
+        }
+        fromRAM = line.flag("coreos.liveiso.fromram")
+
+        if let text = ours("rootfs_sha256", line)?.value {
+            let isHex = text.utf8.count == 64 && text.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
+            if isHex {
+                rootfsSHA256 = text.lowercased()
+            } else {
+                problems.append(
+                    ArgumentProblem(
+                        .rootImage, "firstlight.rootfs_sha256=\(text)", "a SHA-256 has 64 hexadecimal digits",
+                        advice: ["Print it with: sha256sum rootfs.img"]))
+            }
+        }
+        proxy = ours("proxy", line)?.value.flatMap { $0.isEmpty ? nil : $0 }
+        if let text = ours("overlay_size", line)?.value {
+            overlaySize = OverlaySize(text)
+            if overlaySize == nil {
+                warnings.append("firstlight.overlay_size=\(text): not a size like 50%, 512M or 2G; using 50%")
+            }
+        }
+        // The value may be a URL with a password: it stays out of the warning.
+        for key in ["root", "ostree"] where line.last(key) != nil {
+            warnings.append("\(key)= is not read: coreos.live.rootfs_url or coreos.liveiso names the root image")
+        }
+    }
+
+    private mutating func readProvisioning(_ line: KernelCommandLine) {
+        // Its generator reads an empty value as false, unlike dracut.
+        ignitionFirstboot = line.last("ignition.firstboot")?.value != "" && line.flag("ignition.firstboot")
+        platform = line.value("ignition.platform.id")
+        configURL = line.value("ignition.config.url")
+        for key in ["ignition.config.device", "ignition.config.path"] where configURL == nil {
+            guard let word = line.last(key) else { continue }
+            problems.append(
+                ArgumentProblem(
+                    .provisioning, "\(word)", "a config on a local volume is not supported",
+                    advice: ["Serve the config: ignition.config.url=http://...", "Or put it into the initramfs."]))
+        }
+        planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
+    }
+
+    private mutating func readDebugging(_ line: KernelCommandLine) {
+        for word in line.words where word.key == "rd.break" {
+            guard let name = word.value, !name.isEmpty else {
+                breakPoints.insert(.cleanup)
+                continue
+            }
+            if let point = BreakPoint(rawValue: name) {
+                breakPoints.insert(point)
+            } else if ["0", "no", "off"].contains(name) {
+                continue
+            } else {
+                let known = BreakPoint.allCases.map(\.rawValue)
+                warnings.append(
+                    "\(word): no such point, using \(BreakPoint.cleanup.rawValue); " + suggestion(for: name, in: known))
+                breakPoints.insert(.cleanup)
+            }
+        }
+        shellAllowed = line.flag("rd.shell", default: true)
+        if let word = line.last("rd.emergency"), let value = word.value {
+            if let action = EmergencyAction(rawValue: value) {
+                emergency = action
+            } else {
+                let known = EmergencyAction.allCases.map(\.rawValue)
+                warnings.append("\(word): no such action; " + suggestion(for: value, in: known))
+            }
+        }
+        if line.flag("rd.debug") { logLevel = .debug }
+        if let text = ours("log_level", line)?.value {
+            if let level = LogLevel(rawValue: text) {
+                logLevel = level
+            } else {
+                let known = LogLevel.allCases.map(\.rawValue)
+                warnings.append("firstlight.log_level=\(text): no such level; " + suggestion(for: text, in: known))
+            }
+        }
+        for value in line.values("console") {
+            let device = String(value.prefix { $0 != "," })
+            consoles.removeAll { $0 == device }
+            if !device.isEmpty { consoles.append(device) }
+        }
+        quiet = line.last("quiet") != nil
+    }
+
+    private mutating func readModules(_ line: KernelCommandLine) {
+        func modules(_ keys: [String]) -> [String] {
+            keys.flatMap { line.values($0) }.flatMap { $0.split(separator: ",") }.map { Self.underscored($0) }
+        }
+        blockedModules = Set(modules(["modprobe.blacklist", "rd.driver.blacklist", "module_blacklist"]))
+        extraModules = modules(["rd.driver.pre", "rd.modules_load", "modules_load", "rd.driver.post"])
+        for word in line.words {
+            guard let dot = word.key.firstIndex(of: "."), dot > word.key.startIndex else { continue }
+            let module = Self.underscored(word.key[..<dot])
+            let parameter = word.key[word.key.index(after: dot)...]
+            // A parameter's name is one identifier; `rd.`, `systemd.` and the like are no modules.
+            guard !Self.namespaces.contains(module), !parameter.isEmpty, !parameter.contains(".") else { continue }
+            let value = word.value.map { $0.contains(" ") ? "=\"\($0)\"" : "=\($0)" } ?? ""
+            moduleParameters[module, default: []].append(Self.underscored(parameter) + value)
+        }
+        if let text = line.value("rd.timeout") {
+            deviceTimeout = Int(text).flatMap { $0 >= 0 ? $0 : nil }
+            if deviceTimeout == nil { warnings.append("rd.timeout=\(text): not a number of seconds") }
+        }
+    }
+
+    private mutating func readInit(_ line: KernelCommandLine) {
+        initProgram = line.value("init")
+        let levels = ["1", "2", "3", "4", "5", "s", "S", "single", "emergency", "rescue", "auto"]
+        let bare = line.words.filter { $0.value == nil && levels.contains($0.key) }
+        initArguments = (bare + line.afterDashes).map(\.description)
+    }
+
+    /// Mistyped arguments are dangerous because nothing else notices them.
+    private mutating func warnOfStrangers(_ line: KernelCommandLine) {
+        let documented = Self.documentation.map(\.argument)
+        let families: [(prefix: String, others: [String])] = [
+            ("firstlight.", []), ("coreos.live", []),
+            ("ignition.", ["ignition.config.device", "ignition.config.path"]),
+        ]
+        for word in line.words {
+            guard let family = families.first(where: { word.key.hasPrefix($0.prefix) }) else { continue }
+            let known = documented.filter { $0.hasPrefix(family.prefix) } + family.others
+            let key = family.prefix == "firstlight." ? Self.underscored(word.key) : word.key
+            guard !known.contains(key) else { continue }
+            warnings.append("\(word.key) is not known; " + suggestion(for: key, in: known))
+        }
+        for (key, names) in [
+            ("coreos.config.url", "ignition.config.url"), ("flatcar.config.url", "ignition.config.url"),
+        ]
+        where line.last(key) != nil {
+            warnings.append("\(key) is not read; \(names) is")
+        }
+    }
+
+    /// Words before a dot that are no module.
+    private static let namespaces: Set<String> = [
+        "coreos", "firstlight", "flatcar", "ignition", "luks", "modprobe", "net", "ostree", "rd", "systemd", "udev",
+        "vconsole",
+    ]
+
+    static func underscored(_ name: some StringProtocol) -> String {
+        String(name.map { $0 == "-" ? "_" : $0 })
+    }
+
+    /// The last `firstlight.NAME`, dashes and underscores alike.
+    private func ours(_ name: String, _ line: KernelCommandLine) -> KernelCommandLine.Word? {
+        line.words.last { Self.underscored($0.key) == "firstlight.\(name)" }
+    }
+
+    /// Texts that dracut's rule for flags reads as yes, to the surprise of whoever wrote them.
+    private mutating func warnOfSurprises(_ line: KernelCommandLine) {
+        let flags = [
+            "coreos.force_persist_ip", "coreos.liveiso.fromram", "coreos.no_persist_ip", "firstlight.plan",
+            "ignition.firstboot", "net.ifnames", "rd.bootif", "rd.debug", "rd.neednet", "rd.peerdns", "rd.shell",
+        ]
+        for key in flags {
+            guard let word = line.last(key), let text = word.value else { continue }
+            let meansNo = ["0", "no", "off", "false", "n", "f"].contains(text.lowercased())
+            if meansNo, line.flag(key) { warnings.append("\(word) reads as yes: only 0, no and off are false") }
+        }
+    }
+}
+
+extension KernelCommandLine {
+    init(words: [Word]) {
+        self.words = words
+        afterDashes = []
+    }
+}
+
+/// "did you mean X?", or where nothing is near, everything there is.
+func suggestion(for word: String, in known: [String]) -> String {
+    if let near = nearest(to: word, in: known) { return "did you mean \(near)?" }
+    return "known: \(known.joined(separator: ", "))"
+}

@@ -1,0 +1,226 @@
+// BootArguments: the kernel command line as one typed value. Descriptions only: no I/O.
+
+import Reporting
+
+/// Every argument that the agent honours.
+///
+/// Reading never fails: what cannot be taken as it stands is a ``warnings`` line where the boot can go on
+/// without it, or one of ``problems`` where it cannot. Each argument is described in ``documentation``.
+///
+/// Where the consumers of the original live system disagree about one and the same line, the rules are
+/// those of the kernel and dracut (``KernelCommandLine``), with these readings per key:
+///
+/// - URLs of the root image are all kept, as mirrors; of any other key the last value counts.
+/// - An empty value is no value: `coreos.live.rootfs_url=` is not given, `ignition.config.url=` leaves an
+///   earlier one standing (as Ignition does), and `coreos.liveiso=` warns and is not given.
+/// - `ignition.firstboot=` is false (as its generator reads it), though a bare `ignition.firstboot` is true;
+///   everywhere else an empty value is true, as dracut has it.
+/// - `-` and `_` are alike in the names of modules and their parameters and in `firstlight.*`, as the kernel
+///   has it for anything of the form `module.parameter`; other keys are compared exactly.
+public struct BootArguments: Equatable, Sendable {
+    /// The line as it was read, for what is nobody's business but the real root's.
+    public var commandLine: KernelCommandLine
+
+    // MARK: Root image
+    /// Where the root image is, best first: http, https or tftp.
+    public var rootfsURLs: [String] = []
+    /// The label of the volume that holds the root image.
+    public var liveISO: String?
+    /// Copy the image off the medium and let the medium go.
+    public var fromRAM = false
+    /// SHA-256 of the root image file, 64 lower-case hexadecimal digits.
+    public var rootfsSHA256: String?
+    /// The proxy of every HTTP request. It may hold a password: never print it.
+    public var proxy: String?
+    public var overlaySize: OverlaySize?
+
+    // MARK: Ignition
+    public var ignitionFirstboot = false
+    /// `metal`, `qemu`...
+    public var platform: String?
+    public var configURL: String?
+    /// Compute and print the plan, then stop before anything is written.
+    public var planOnly = false
+
+    // MARK: Network
+    public var network = NetworkArguments()
+
+    // MARK: Debugging and failure
+    public var breakPoints: Set<BreakPoint> = []
+    /// `rd.shell`: whether a failure may end in a shell.
+    public var shellAllowed = true
+    /// `rd.emergency`: what a failure ends in where that is not a shell.
+    public var emergency: EmergencyAction = .shell
+    public var logLevel: LogLevel?
+
+    // MARK: Console
+    /// Device names without their options, in order (`ttyS0`); the last is `/dev/console`.
+    public var consoles: [String] = []
+    public var quiet = false
+
+    // MARK: Modules and devices
+    /// Modules never to load; names with `_`.
+    public var blockedModules: Set<String> = []
+    /// Modules to load before anything is looked for, in order; names with `_`.
+    public var extraModules: [String] = []
+    /// By module (name with `_`): `parameter=value`, in order.
+    public var moduleParameters: [String: [String]] = [:]
+    /// Seconds to wait for a device; 0 is for ever, `nil` the stage's own default.
+    public var deviceTimeout: Int?
+
+    // MARK: The real root's init
+    public var initProgram: String?
+    /// What init gets on its own command line: run levels and their kin, then everything after `--`.
+    public var initArguments: [String] = []
+
+    /// What the boot goes on without; one line each.
+    public var warnings: [String] = []
+    /// What stops the boot, where it needs the thing.
+    public var problems: [ArgumentProblem] = []
+
+    /// Reads the text of `/proc/cmdline`.
+    public init(_ text: String) { self.init(KernelCommandLine(text)) }
+
+    /// Reads the bytes of `/proc/cmdline`, which need not be UTF-8.
+    public init(bytes: some Collection<UInt8>) { self.init(KernelCommandLine(bytes: bytes)) }
+
+    /// What a failure ends in: the operator's shell, unless the command line forbids or replaces it.
+    ///
+    /// `rd.emergency=reboot` alone is taken at its word; with an explicit `rd.shell` the shell comes first.
+    /// `rd.shell=0` alone halts, as dracut does.
+    public var failureAction: EmergencyAction {
+        guard shellAllowed else { return emergency == .shell ? .halt : emergency }
+        return commandLine.last("rd.shell") == nil ? emergency : .shell
+    }
+
+    /// The first problem that concerns one of `scopes`.
+    public func problem(in scopes: ArgumentProblem.Scope...) -> ArgumentProblem? {
+        problems.first { scopes.contains($0.scope) }
+    }
+
+    /// Whether anything needs the network.
+    ///
+    /// - Parameters:
+    ///   - rootImageIsLocal: The root image came with the initramfs, which makes its URLs moot.
+    ///   - configNeedsNetwork: The config at hand names something remote.
+    public func needsNetwork(rootImageIsLocal: Bool = false, configNeedsNetwork: Bool = false) -> Bool {
+        let fetchesImage = !rootfsURLs.isEmpty && liveISO == nil && !rootImageIsLocal
+        let fetchesConfig = ignitionFirstboot && configURL.map { !$0.hasPrefix("data:") } ?? false
+        return network.isNeeded || fetchesImage || fetchesConfig || configNeedsNetwork
+    }
+}
+
+/// The network part of the command line.
+public struct NetworkArguments: Equatable, Sendable {
+    public var ip: [IPArgument] = []
+    public var routes: [RouteArgument] = []
+    public var nameservers: [IPAddress] = []
+    /// `rd.neednet`.
+    public var isNeeded = false
+    /// Take name servers from DHCP and router advertisements.
+    public var peerDNS = true
+    /// The interface that owns the default route and DNS.
+    public var bootInterface: InterfaceReference?
+    /// The interface that the firmware booted from, as PXELINUX tells with `IPAPPEND 2`.
+    public var bootIF: MACAddress?
+    /// New names by MAC address: `ifname=NAME:MAC`.
+    public var names: [MACAddress: String] = [:]
+    /// Give interfaces the names that udev would.
+    public var predictableNames = true
+    public var persistence: Persistence = .whereNeeded
+    public var timeouts = Timeouts()
+
+    public init() {}
+
+    /// Whether network settings go on to the real root.
+    public enum Persistence: Equatable, Sendable { case never, whereNeeded, always }
+
+    /// Seconds.
+    public struct Timeouts: Equatable, Sendable {
+        public var dhcp = 90
+        public var carrier = 10
+        /// Until an interface appears; `nil`: 60 for one that is named, 10 for any.
+        public var interface: Int?
+        public var ipv6 = 40
+
+        public init() {}
+    }
+}
+
+/// How much the writable layer may hold.
+public enum OverlaySize: Equatable, Sendable, CustomStringConvertible {
+    /// Of the machine's RAM, 1 to 100.
+    case percent(Int)
+    case bytes(UInt64)
+
+    /// Reads `50%`, `512M`, `2G`, `2GiB`, or a number of bytes; `nil` for anything else, 0 included.
+    public init?(_ text: String) {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let number = UInt64(digits), number > 0 else { return nil }
+        let unit = text.dropFirst(digits.count).lowercased()
+        if unit == "%" {
+            guard number <= 100 else { return nil }
+            self = .percent(Int(number))
+            return
+        }
+        let shifts: [String: UInt64] = ["": 0, "k": 10, "m": 20, "g": 30, "t": 40]
+        guard let shift = shifts[unit.hasSuffix("ib") ? String(unit.dropLast(2)) : unit], unit != "ib",
+            number <= UInt64.max >> shift
+        else { return nil }
+        self = .bytes(number << shift)
+    }
+
+    public var description: String {
+        switch self {
+        case .percent(let percent): "\(percent)%"
+        case .bytes(let bytes): "\(ByteCount(bytes))"
+        }
+    }
+}
+
+/// Where `rd.break` opens a shell: dracut's points, in the order of the boot.
+public enum BreakPoint: String, CaseIterable, Sendable {
+    case cmdline
+    case preUdev = "pre-udev"
+    case preTrigger = "pre-trigger"
+    case initqueue
+    case preMount = "pre-mount"
+    case mount
+    case prePivot = "pre-pivot"
+    /// The last moment; a bare `rd.break` too.
+    case cleanup
+}
+
+public enum EmergencyAction: String, CaseIterable, Sendable {
+    case shell, reboot
+    case powerOff = "poweroff"
+    case halt
+}
+
+/// The least severe messages that the log keeps.
+public enum LogLevel: String, CaseIterable, Sendable {
+    case trace, debug, info, notice, warning, error, critical
+}
+
+/// An argument that cannot be honoured, and must not be passed over in silence.
+public struct ArgumentProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What the argument matters to: without that, the boot can go on.
+    public enum Scope: Sendable { case rootImage, network, provisioning }
+
+    public var scope: Scope
+    /// As it was written.
+    public var argument: String
+    public var reason: String
+    public var advice: [String]
+
+    public init(_ scope: Scope, _ argument: String, _ reason: String, advice: [String] = []) {
+        self.scope = scope
+        self.argument = argument
+        self.reason = reason
+        self.advice = advice
+    }
+
+    public var description: String { "\(argument): \(reason)" }
+}
+
+extension ArgumentProblem: Advising {}

@@ -1,0 +1,240 @@
+// The grammar of `ip=` and `rd.route=`.
+
+/// One `ip=` argument: what one interface, or every one, is to be given.
+///
+/// ```
+/// ip=METHOD
+/// ip=IFACE:METHOD[:[MTU][:MAC]]
+/// ip=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[MTU][:MAC]]
+/// ip=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[DNS1][:DNS2]]
+/// ```
+/// - SeeAlso: dracut.cmdline(7); nm-initrd-generator(8) where that goes further: a prefix after CLIENT,
+///   a MAC address as IFACE, `link6`, `auto`, `dhcp,dhcp6`.
+public struct IPArgument: Equatable, Sendable {
+    public enum Method: Equatable, Sendable, CaseIterable {
+        /// DHCPv4.
+        case dhcp
+        /// IPv6 by router advertisements.
+        case auto6
+        /// A link-local IPv6 address and nothing else.
+        case linkLocal6
+        /// The fields are the configuration.
+        case fixed
+        /// Whichever family answers.
+        case automatic
+        /// DHCPv4 and IPv6 autoconfiguration, both wanted.
+        case both
+
+        static let words: [String: Method] = [
+            "dhcp": .dhcp, "on": .dhcp, "any": .dhcp, "single-dhcp": .dhcp, "auto6": .auto6, "link6": .linkLocal6,
+            "none": .fixed, "off": .fixed, "auto": .automatic, "dhcp,dhcp6": .both,
+        ]
+        /// Methods of the grammar that are not built.
+        static let unsupportedWords = ["dhcp6", "either6", "ibft", "fw", "link4", "link-local"]
+
+        /// The method's first word in the grammar.
+        public var word: String {
+            switch self {
+            case .dhcp: "dhcp"
+            case .auto6: "auto6"
+            case .linkLocal6: "link6"
+            case .fixed: "none"
+            case .automatic: "auto"
+            case .both: "dhcp,dhcp6"
+            }
+        }
+
+        static func isWord(_ text: String) -> Bool { words[text] != nil || unsupportedWords.contains(text) }
+    }
+
+    /// `nil`: every interface.
+    public var interface: InterfaceReference?
+    public var method: Method
+    public var address: InterfaceAddress?
+    public var gateway: IPAddress?
+    public var hostname: String?
+    public var mtu: Int?
+    /// The address that the interface is to show instead of its own.
+    public var clonedMAC: MACAddress?
+    public var nameservers: [IPAddress]
+
+    public init(
+        interface: InterfaceReference? = nil, method: Method, address: InterfaceAddress? = nil,
+        gateway: IPAddress? = nil, hostname: String? = nil, mtu: Int? = nil, clonedMAC: MACAddress? = nil,
+        nameservers: [IPAddress] = []
+    ) {
+        self.interface = interface
+        self.method = method
+        self.address = address
+        self.gateway = gateway
+        self.hostname = hostname
+        self.mtu = mtu
+        self.clonedMAC = clonedMAC
+        self.nameservers = nameservers
+    }
+
+    /// Why a value cannot be read.
+    enum Malformed: Error, Equatable {
+        case notAnAddress(String)
+        case notANetmask(String)
+        case notAnMTU(String)
+        case notAMAC(String)
+        case unknownMethod(String)
+        case unsupportedMethod(String)
+        case tooManyFields
+        case mixedFamilies(IPAddress, IPAddress)
+        case incomplete
+    }
+
+    /// Reads the value of `ip=`. A lone unknown word is ``Malformed/unknownMethod(_:)`` too; the caller
+    /// takes it for `auto`.
+    init(parsing text: String) throws(Malformed) {
+        var fields = Self.fields(text)
+        Self.joinMAC(in: &fields, at: 0)
+        guard fields.count > 1 else {
+            self.init(method: try Self.method(fields[0]))
+            return
+        }
+        let startsWithAddress = InterfaceAddress(fields[0]) != nil
+        if !startsWithAddress, fields[1].isEmpty ? fields.count <= 4 : Self.Method.isWord(fields[1]) {
+            self.init(interface: InterfaceReference(fields[0]), method: try Self.method(fields[1]))
+            try readLink(Array(fields.dropFirst(2)))
+        } else if startsWithAddress || fields.count >= 6 {
+            try self.init(long: fields)
+        } else if fields.count <= 4, fields[0].first?.isNumber != true {
+            throw .unknownMethod(fields[1])
+        } else {
+            throw .notAnAddress(fields[0])
+        }
+    }
+
+    private init(long given: [String]) throws(Malformed) {
+        var fields = given
+        Self.joinMAC(in: &fields, at: 5)
+        fields += Array(repeating: "", count: max(0, 7 - fields.count))
+
+        var address: InterfaceAddress?
+        if !fields[0].isEmpty {
+            guard let client = InterfaceAddress(fields[0]) else { throw .notAnAddress(fields[0]) }
+            address = client
+            if !fields[3].isEmpty, !fields[0].contains("/") {
+                guard let prefix = InterfaceAddress.prefix(fields[3], for: client.address) else {
+                    throw .notANetmask(fields[3])
+                }
+                address?.prefix = prefix
+            }
+        }
+        // PEER is read for its form alone, as NetworkManager does.
+        if !fields[1].isEmpty { _ = try Self.address(fields[1]) }
+        let gateway = fields[2].isEmpty ? nil : try Self.address(fields[2])
+        if let client = address?.address, let gateway, client.family != gateway.family {
+            throw .mixedFamilies(client, gateway)
+        }
+        let method = fields[6].isEmpty ? (address == nil ? .automatic : .fixed) : try Self.method(fields[6])
+        self.init(
+            interface: InterfaceReference(fields[5]), method: method, address: address, gateway: gateway,
+            hostname: fields[4].isEmpty ? nil : fields[4])
+
+        let rest = Array(fields.dropFirst(7))
+        let namesServers = rest.prefix(2).contains { IPAddress($0) != nil }
+        if namesServers {
+            guard rest.count <= 2 else { throw .tooManyFields }
+            for server in rest where !server.isEmpty { nameservers.append(try Self.address(server)) }
+        } else {
+            try readLink(rest)
+        }
+    }
+
+    /// Reads `[MTU][:MAC]`, the colons of the MAC address being no separators.
+    private mutating func readLink(_ fields: [String]) throws(Malformed) {
+        if let text = fields.first, !text.isEmpty {
+            guard let mtu = Int(text), (68...65_535).contains(mtu) else { throw .notAnMTU(text) }
+            self.mtu = mtu
+        }
+        let rest = fields.dropFirst().joined(separator: ":")
+        guard !rest.isEmpty else { return }
+        guard let mac = MACAddress(rest) else { throw .notAMAC(rest) }
+        clonedMAC = mac
+    }
+
+    private static func method(_ text: String) throws(Malformed) -> Method {
+        if text.isEmpty { return .automatic }
+        if Method.unsupportedWords.contains(text) { throw .unsupportedMethod(text) }
+        guard let method = Method.words[text] else { throw .unknownMethod(text) }
+        return method
+    }
+
+    private static func address(_ text: String) throws(Malformed) -> IPAddress {
+        guard let address = IPAddress(text) else { throw .notAnAddress(text) }
+        return address
+    }
+
+    /// Splits at `:` outside `[...]`; the brackets are taken off.
+    static func fields(_ text: String) -> [String] {
+        var fields: [String] = [""]
+        var depth = 0
+        for character in text {
+            switch character {
+            case "[": depth += 1
+            case "]": depth -= 1
+            case ":" where depth <= 0: fields.append("")
+            default: fields[fields.count - 1].append(character)
+            }
+        }
+        return fields
+    }
+
+    /// Makes six fields of two hexadecimal digits each one field: a MAC address without brackets.
+    private static func joinMAC(in fields: inout [String], at index: Int) {
+        guard fields.count >= index + 6 else { return }
+        let range = index..<index + 6
+        guard let mac = MACAddress(fields[range].joined(separator: ":")) else { return }
+        fields.replaceSubrange(range, with: [mac.description])
+    }
+}
+
+extension IPArgument.Malformed: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .notAnAddress(let text): "\"\(text)\" is no IP address"
+        case .notANetmask(let text): "\"\(text)\" is no netmask or prefix length"
+        case .notAnMTU(let text): "\"\(text)\" is no MTU"
+        case .notAMAC(let text): "\"\(text)\" is no MAC address"
+        case .unknownMethod(let text): "\"\(text)\" is no method"
+        case .unsupportedMethod(let text): "the method \(text) is not supported"
+        case .tooManyFields: "too many fields"
+        case .mixedFamilies(let one, let other): "\(one) and \(other) are of different families"
+        case .incomplete: "fields are missing"
+        }
+    }
+}
+
+/// One `rd.route=NETWORK/LENGTH:GATEWAY[:IFACE]`.
+public struct RouteArgument: Equatable, Sendable {
+    public var destination: InterfaceAddress
+    /// `nil`: the network is on the link.
+    public var gateway: IPAddress?
+    public var interface: InterfaceReference?
+
+    public init(destination: InterfaceAddress, gateway: IPAddress?, interface: InterfaceReference? = nil) {
+        self.destination = destination.network
+        self.gateway = gateway
+        self.interface = interface
+    }
+
+    init(parsing text: String) throws(IPArgument.Malformed) {
+        let fields = IPArgument.fields(text)
+        guard let network = InterfaceAddress(fields[0], defaultPrefix: IPAddress(fields[0])?.bits) else {
+            throw .notAnAddress(fields[0])
+        }
+        let interface = InterfaceReference(fields.dropFirst(2).joined(separator: ":"))
+        var gateway: IPAddress?
+        if fields.count > 1, !fields[1].isEmpty {
+            guard let address = IPAddress(fields[1]) else { throw .notAnAddress(fields[1]) }
+            guard address.family == network.address.family else { throw .mixedFamilies(network.address, address) }
+            gateway = address
+        }
+        guard gateway != nil || interface != nil else { throw .incomplete }
+        self.init(destination: network, gateway: gateway, interface: interface)
+    }
+}

@@ -1,0 +1,3 @@
+// The one header that Swift reads of libblkid.
+#pragma once
+#include <blkid.h>

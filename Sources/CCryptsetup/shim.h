@@ -1,0 +1,3 @@
+// The one header that Swift reads of libcryptsetup.
+#pragma once
+#include <libcryptsetup.h>

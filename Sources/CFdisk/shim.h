@@ -1,0 +1,3 @@
+// The one header that Swift reads of libfdisk.
+#pragma once
+#include <libfdisk.h>

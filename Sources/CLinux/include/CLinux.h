@@ -1,0 +1,99 @@
+// The few Linux calls that glibc lacks or that Swift cannot make safely: process creation between
+// fork and exec, module loading, loop devices, kernel events. One function per need; each returns
+// a value or -errno, so that nothing can overwrite errno on the way back to Swift.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// Starts `path` with descriptors 0, 1 and 2 taken from the arguments (-1: /dev/null).
+/// `root`, where not NULL, is the new process's root directory; its working directory is `/`.
+/// `terminal` makes descriptor 0 its controlling terminal, in a session of its own.
+/// Returns the process id, or -errno (exec's own failure included).
+pid_t firstlight_spawn(const char *path, char *const argv[], char *const envp[], const char *root, int input,
+                       int output, int error, bool terminal);
+
+/// Loads the module image in `fd` (finit_module), which the kernel is to decompress where `compressed`.
+/// 0 or -errno: EOPNOTSUPP or EINVAL where this kernel cannot decompress.
+int firstlight_load_module(int fd, const char *parameters, bool compressed);
+
+/// Binds a free loop device to `fd`, writes its number and returns it open, or -errno.
+/// `size` 0 means to the end of the file. The device goes away with its last user (autoclear).
+int firstlight_loop_attach(int fd, uint64_t offset, uint64_t size, bool read_only, bool direct, int *number);
+
+/// Sets a block device's read-ahead, in sectors of 512 bytes. 0 or -errno.
+int firstlight_set_read_ahead(int fd, unsigned long sectors);
+
+/// The size of an open block device in bytes, or -errno.
+int64_t firstlight_block_size(int fd);
+/// The logical sector size of an open block device in bytes, or -errno.
+int firstlight_sector_size(int fd);
+
+/// Whether the drive holds a disc: 1, 0, or -errno where it is no such drive.
+int firstlight_disc_present(int fd);
+
+/// The 512 bytes with which an ATA device identifies itself, text in reading order
+/// (HDIO_GET_IDENTITY). 0 or -errno.
+int firstlight_ata_identity(int fd, uint8_t words[512]);
+
+/// SCSI's INQUIRY for one page of vital product data, at most 255 bytes of it.
+/// The number of bytes, or -errno.
+int firstlight_scsi_page(int fd, uint8_t page, uint8_t bytes[255]);
+
+/// Makes the kernel read an open disk's partition table anew (BLKRRPART). 0 or -errno.
+int firstlight_reread_partitions(int fd);
+
+/// A socket that receives the kernel's own uevents, with a large buffer, or -errno.
+int firstlight_uevent_socket(void);
+
+/// Waits until `fd` is readable: 1 readable, 0 after `milliseconds`, or -errno.
+int firstlight_wait_readable(int fd, int milliseconds);
+
+/// Ends the machine: one of 'r' (restart), 'p' (power off), 'h' (halt). -errno if it returns.
+int firstlight_reboot(char how);
+
+/// Sets `interface` up or down. 0 or -errno.
+int firstlight_set_link(const char *interface, bool up);
+
+/// An anonymous file in memory (memfd_create, close on exec), or -errno.
+int firstlight_memory_file(const char *name);
+
+/// Opens `path` as if `root` were `/`: no link and no `..` leads out of it (openat2, RESOLVE_IN_ROOT).
+/// A descriptor or -errno. FIRSTLIGHT_O_PATH among the flags only finds the file.
+enum { FIRSTLIGHT_O_PATH = 010000000 };
+int firstlight_open_inside(const char *root, const char *path, int flags);
+
+/// The magic number of the filesystem at `path` (statfs; linux/magic.h), or -errno.
+int64_t firstlight_filesystem_magic(const char *path);
+
+/// Waits until one of `count` descriptors is readable: 1 one is, 0 after `milliseconds`, or -errno.
+int firstlight_wait_any(const int *fds, size_t count, int milliseconds);
+
+/// A descriptor that becomes readable when the process ends (pidfd_open, close on exec), or -errno.
+int firstlight_process_handle(pid_t process);
+
+/// Changes link `index`: `name` (NULL: as it is; the link must be down), `mtu` (0: as it is), `mac`
+/// (6 bytes, NULL: as it is), `up` (1 or 0; -1: as it is). 0 or -errno.
+int firstlight_link_configure(int index, const char *name, uint32_t mtu, const uint8_t *mac, int up);
+
+/// Adds an address of 4 or 16 bytes (`length`) to link `index`, or takes it away. 0 or -errno.
+int firstlight_address_add(int index, const uint8_t *address, size_t length, uint8_t prefix, bool add_it);
+
+/// Adds or replaces a route by link `index`; `gateway` NULL: the destination is on the link;
+/// `on_link`: the gateway is, whatever the addresses say. 0 or -errno.
+int firstlight_route_add(int index, const uint8_t *destination, size_t length, uint8_t prefix,
+                         const uint8_t *gateway, bool on_link, uint32_t metric);
+
+/// A non-blocking socket that hears of links, of IPv6 addresses and of router advertisements' name
+/// servers, or -errno.
+int firstlight_network_events(void);
+
+/// Whose rights the calling thread has on files.
+struct firstlight_file_identity {
+    uid_t user;
+    gid_t group;
+};
+
+/// Takes on a user's rights on files (setfsuid), root's being given up with its own, and returns those before.
+struct firstlight_file_identity firstlight_set_file_identity(uid_t user, gid_t group);

@@ -1,0 +1,145 @@
+// Links, addresses and routes through rtnetlink, one request and one answer at a time.
+
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct request {
+    struct nlmsghdr header;
+    union {
+        struct ifinfomsg link;
+        struct ifaddrmsg address;
+        struct rtmsg route;
+    } body;
+    char attributes[256];
+};
+
+static void begin(struct request *request, int type, int flags, size_t body) {
+    memset(request, 0, sizeof *request);
+    request->header.nlmsg_type = (uint16_t)type;
+    request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+    request->header.nlmsg_len = NLMSG_LENGTH(body);
+}
+
+static void add(struct request *request, int type, const void *value, size_t length) {
+    size_t at = NLMSG_ALIGN(request->header.nlmsg_len);
+    struct rtattr *attribute = (struct rtattr *)((char *)request + at);
+    if (at + RTA_SPACE(length) > sizeof *request) return;
+    attribute->rta_type = (uint16_t)type;
+    attribute->rta_len = (uint16_t)RTA_LENGTH(length);
+    memcpy(RTA_DATA(attribute), value, length);
+    request->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(RTA_LENGTH(length)));
+}
+
+static int perform(struct request *request) {
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0) return -errno;
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    int result;
+    ssize_t count = sendto(fd, request, request->header.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel);
+    if (count < 0) {
+        result = -errno;
+    } else {
+        union {
+            struct nlmsghdr header;
+            char bytes[4096];
+        } answer;
+        do count = recv(fd, &answer, sizeof answer, 0);
+        while (count < 0 && errno == EINTR);
+        if (count < 0) {
+            result = -errno;
+        } else if ((size_t)count < NLMSG_LENGTH(sizeof(struct nlmsgerr)) || answer.header.nlmsg_type != NLMSG_ERROR) {
+            result = -EPROTO;
+        } else {
+            result = ((struct nlmsgerr *)NLMSG_DATA(&answer.header))->error;
+        }
+    }
+    close(fd);
+    return result;
+}
+
+int firstlight_link_configure(int index, const char *name, uint32_t mtu, const uint8_t *mac, int up) {
+    struct request request;
+    begin(&request, RTM_NEWLINK, 0, sizeof request.body.link);
+    request.body.link.ifi_family = AF_UNSPEC;
+    request.body.link.ifi_index = index;
+    if (up >= 0) {
+        request.body.link.ifi_change = IFF_UP;
+        request.body.link.ifi_flags = up ? IFF_UP : 0;
+    }
+    if (name != NULL) add(&request, IFLA_IFNAME, name, strnlen(name, IFNAMSIZ - 1) + 1);
+    if (mtu != 0) add(&request, IFLA_MTU, &mtu, sizeof mtu);
+    if (mac != NULL) add(&request, IFLA_ADDRESS, mac, 6);
+    return perform(&request);
+}
+
+int firstlight_address_add(int index, const uint8_t *address, size_t length, uint8_t prefix, bool add_it) {
+    struct request request;
+    begin(&request, add_it ? RTM_NEWADDR : RTM_DELADDR, add_it ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+          sizeof request.body.address);
+    request.body.address.ifa_family = length == 4 ? AF_INET : AF_INET6;
+    request.body.address.ifa_prefixlen = prefix;
+    request.body.address.ifa_index = (uint32_t)index;
+    // An address that somebody chose is used at once, without a second of duplicate address detection.
+    if (length == 16) request.body.address.ifa_flags = IFA_F_NODAD;
+    add(&request, IFA_LOCAL, address, length);
+    add(&request, IFA_ADDRESS, address, length);
+    if (length == 4 && prefix < 31) {
+        uint8_t broadcast[4];
+        for (int i = 0; i < 4; i++) {
+            int ones = prefix - i * 8;
+            uint8_t mask = ones >= 8 ? 0xff : ones <= 0 ? 0 : (uint8_t)(0xff << (8 - ones));
+            broadcast[i] = address[i] | (uint8_t)~mask;
+        }
+        add(&request, IFA_BROADCAST, broadcast, sizeof broadcast);
+    }
+    return perform(&request);
+}
+
+int firstlight_route_add(int index, const uint8_t *destination, size_t length, uint8_t prefix,
+                         const uint8_t *gateway, bool on_link, uint32_t metric) {
+    struct request request;
+    begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof request.body.route);
+    request.body.route.rtm_family = length == 4 ? AF_INET : AF_INET6;
+    request.body.route.rtm_dst_len = prefix;
+    request.body.route.rtm_table = RT_TABLE_MAIN;
+    request.body.route.rtm_protocol = RTPROT_BOOT;
+    request.body.route.rtm_type = RTN_UNICAST;
+    request.body.route.rtm_scope = gateway == NULL && length == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    if (on_link) request.body.route.rtm_flags |= RTNH_F_ONLINK;
+    if (prefix > 0) add(&request, RTA_DST, destination, length);
+    if (gateway != NULL) add(&request, RTA_GATEWAY, gateway, length);
+    add(&request, RTA_OIF, &index, sizeof index);
+    add(&request, RTA_PRIORITY, &metric, sizeof metric);
+    return perform(&request);
+}
+
+int firstlight_network_events(void) {
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0) return -errno;
+    int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR, RTNLGRP_ND_USEROPT};
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    int result = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
+    for (size_t i = 0; result == 0 && i < sizeof groups / sizeof groups[0]; i++) {
+        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) != 0) result = -errno;
+    }
+    if (result == 0) return fd;
+    close(fd);
+    return result;
+}
+
+int firstlight_process_handle(pid_t process) {
+    long fd = syscall(SYS_pidfd_open, process, 0);
+    return fd >= 0 ? (int)fd : -errno;
+}

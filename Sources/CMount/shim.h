@@ -1,0 +1,3 @@
+// The one header that Swift reads of libmount.
+#pragma once
+#include <libmount.h>

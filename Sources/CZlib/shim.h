@@ -1,0 +1,3 @@
+// The one header that Swift reads of zlib.
+#pragma once
+#include <zlib.h>

@@ -1,0 +1,145 @@
+// What the stages need of devices, be it from us or from udev.
+
+import Glibc
+import Hardware
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// A device that did not appear.
+public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
+    public var path: FilePath
+    public var seconds: Double
+    /// Nodes and sizes of the block devices that are there: `/dev/vda (4 GiB)`.
+    public var present: [String]
+    /// What the folder holds where the device was looked for.
+    public var neighbours: [String]
+    /// Storage controllers without a driver.
+    public var driverless: [DriverlessController]
+
+    public var description: String { "\(path) did not appear within \(oneDecimal(seconds)) s" }
+
+    public var advice: [String] {
+        var lines: [String] = []
+        let name = path.lastComponent?.string ?? ""
+        if let near = nearest(to: name, in: neighbours) {
+            lines.append("There is \(path.removingLastComponent().appending(near)): is that the one?")
+        } else if !neighbours.isEmpty, path.string.hasPrefix("/dev/disk/") {
+            lines.append("\(path.removingLastComponent()) holds: \(neighbours.joined(separator: ", "))")
+        }
+        lines.append(
+            present.isEmpty ? "There is no disk at all." : "Block devices here: \(present.joined(separator: ", "))")
+        if !driverless.isEmpty {
+            let controllers = driverless.map(\.description).joined(separator: ", ")
+            lines.append("No driver for \(controllers): make the initramfs with --modules generic.")
+        }
+        return lines + ["rd.timeout=SECONDS on the kernel command line waits longer."]
+    }
+
+    /// Looks around for what there is instead.
+    init(_ path: FilePath, seconds: Double) {
+        self.path = path
+        self.seconds = seconds
+        present = Files.names(in: "/sys/class/block").compactMap { name -> String? in
+            guard let sectors = Files.line(FilePath("/sys/class/block/\(name)/size")).flatMap({ UInt64($0) }),
+                sectors > 0,
+                !name.hasPrefix("loop"), !name.hasPrefix("ram")
+            else { return nil }
+            return "/dev/\(name) (\(ByteCount(sectors * 512)))"
+        }
+        neighbours = Files.names(in: path.removingLastComponent())
+        driverless = DriverlessController.all(in: .live, ofClass: "0x01")
+    }
+}
+
+/// One door to devices; the same for our own management of them and for udev's.
+public struct DeviceAccess: Sendable {
+    /// Waits for a block device.
+    ///
+    /// - Parameters: The path; when to give up, in ``Machine/uptime()``'s seconds (`infinity`: never).
+    public var wait: @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void
+    /// Returns when everything that has happened to devices has taken effect below `/dev`.
+    public var settle: @Sendable () -> Void
+    /// Loads a module or what an alias stands for; one that is missing shows when it is used.
+    public var loadModule: @Sendable (String) -> Void
+
+    public init(
+        wait: @escaping @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void,
+        settle: @escaping @Sendable () -> Void, loadModule: @escaping @Sendable (String) -> Void
+    ) {
+        self.wait = wait
+        self.settle = settle
+        self.loadModule = loadModule
+    }
+
+    /// Whether udev manages the devices here.
+    public static var udevIsRunning: Bool { Files.exists("/run/udev/control") }
+
+    /// Through our own manager.
+    ///
+    /// - Parameter announce: Told of a device that is not there after two seconds.
+    public static func own(
+        _ manager: DeviceManager, announce: @escaping @Sendable (FilePath) -> Void
+    ) -> DeviceAccess {
+        DeviceAccess(
+            wait: { path, deadline throws(DeviceTimeout) in
+                // A kernel's name needs no links.
+                if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
+                try patiently(path, deadline, announce) { until in
+                    manager.wait(until: until) { isBlockDevice(path) }
+                }
+            },
+            settle: { manager.settle() },
+            loadModule: { manager.loader.load($0) })
+    }
+
+    /// Where udev makes the nodes and links, in an initramfs that systemd runs.
+    public static var udev: DeviceAccess {
+        DeviceAccess(
+            wait: { path, deadline throws(DeviceTimeout) in
+                try patiently(path, deadline, { _ in }) { until in appears(path, until: until) }
+                // The link may have appeared while udev still looks at other devices of the same name.
+                udevSettle()
+            },
+            settle: udevSettle,
+            loadModule: { _ = try? Command("modprobe", ["-q", $0]).capture() })
+    }
+
+    private static let udevSettle: @Sendable () -> Void = {
+        _ = try? Command("udevadm", ["settle", "--timeout=30"]).capture()
+    }
+
+    private static func patiently(
+        _ path: FilePath, _ deadline: Double, _ announce: (FilePath) -> Void, wait: (Double) -> Bool
+    ) throws(DeviceTimeout) {
+        let start = Machine.uptime()
+        if wait(min(deadline, start + 2)) { return }
+        if deadline > start + 2 {
+            announce(path)
+            if wait(deadline) { return }
+        }
+        throw DeviceTimeout(path, seconds: Machine.uptime() - start)
+    }
+
+    private static func isBlockDevice(_ path: FilePath) -> Bool {
+        Files.status(path).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
+    }
+
+    /// Waits until somebody else makes the path.
+    private static func appears(_ path: FilePath, until deadline: Double) -> Bool {
+        guard let watch = try? FileWatch() else { return isBlockDevice(path) }
+        while true {
+            // The folder may be missing too: then the nearest one above it is watched.
+            var folder = path.removingLastComponent()
+            while !Files.isFolder(folder), !folder.components.isEmpty { folder = folder.removingLastComponent() }
+            let number = try? watch.add(folder, .appeared)
+            if isBlockDevice(path) { return true }
+            let left = deadline - Machine.uptime()
+            guard left > 0 else { return false }
+            // Half a second at most: the folder may have appeared between the look and the watch.
+            waitForAny([watch.descriptor], milliseconds: Int32(min(left, 0.5) * 1000) + 1)
+            _ = watch.events()
+            if let number { watch.remove(number) }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+// What PID 1 mounts before anything else: the kernel's own filesystems, then /usr.
+
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// Why the initramfs could not be set up.
+public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
+    case mount(String, FilePath, Errno)
+    case missing(FilePath)
+    case module(FilePath, Errno)
+    case loop(FilePath, Errno)
+
+    public var description: String {
+        switch self {
+        case .mount(let what, let target, let reason): "cannot mount \(what) on \(target): \(reason)"
+        case .missing(let file): "\(file) is missing"
+        case .module(let file, let reason): "cannot load \(file): \(reason)"
+        case .loop(let file, let reason): "cannot attach a loop device to \(file): \(reason)"
+        }
+    }
+
+    public var advice: [String] {
+        switch self {
+        case .mount(_, "/usr", _), .missing:
+            ["The initramfs is damaged or was cut short on its way: copy it again."]
+        case .module(_, .execFormatError), .module(_, .invalidArgument), .module(_, .noSuchFileOrDirectory), .loop:
+            [
+                "The initramfs was made for another kernel, this one is \(Machine.kernelVersion):",
+                "make it anew with --kernel \(Machine.kernelVersion).",
+            ]
+        case .mount, .module: []
+        }
+    }
+}
+
+public enum EarlyMounts {
+    private struct Filesystem {
+        var type: String
+        var target: FilePath
+        var flags: Int
+        var options: String?
+    }
+
+    private static let api = [
+        Filesystem(type: "proc", target: "/proc", flags: MS_NOSUID | MS_NODEV | MS_NOEXEC),
+        Filesystem(type: "sysfs", target: "/sys", flags: MS_NOSUID | MS_NODEV | MS_NOEXEC),
+        Filesystem(type: "devtmpfs", target: "/dev", flags: MS_NOSUID, options: "mode=0755"),
+        Filesystem(type: "devpts", target: "/dev/pts", flags: MS_NOSUID | MS_NOEXEC, options: "gid=5,mode=0620"),
+        Filesystem(type: "tmpfs", target: "/dev/shm", flags: MS_NOSUID | MS_NODEV, options: "mode=1777"),
+        Filesystem(type: "tmpfs", target: "/run", flags: MS_NOSUID | MS_NODEV, options: "mode=0755"),
+    ]
+
+    /// Mounts `/proc`, `/sys`, `/dev`, `/dev/pts`, `/dev/shm` and `/run`, those that are not mounted yet.
+    public static func mountAll() throws(EarlyMountFailure) {
+        for filesystem in api where !isMounted(filesystem.target) {
+            let target = filesystem.target
+            do throws(Errno) {
+                try Files.makeFolder(target)
+                try Mounts.mount(
+                    filesystem.type, on: target, type: filesystem.type, flags: UInt(filesystem.flags),
+                    data: filesystem.options)
+            } catch {
+                throw .mount(filesystem.type, target, error)
+            }
+        }
+        for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+            let path = FilePath("/dev").appending(name)
+            // Shells need them; nothing else fails without.
+            if !Files.exists(path) { try? Files.makeLink(path, to: "/proc/self/\(target)") }
+        }
+    }
+
+    /// Mounts `/usr.squashfs`, which holds modules and tools, on `/usr`.
+    public static func mountUsr() throws(EarlyMountFailure) {
+        if isMounted("/usr") { return }
+        let image = FilePath("/usr.squashfs")
+        guard Files.exists(image) else { throw .missing(image) }
+        for line in (Files.line("/early/modules.list") ?? "").split(separator: "\n") {
+            let module = FilePath(String(line))
+            do throws(Errno) {
+                try Machine.loadModule(module)
+            } catch {
+                throw .module(module, error)
+            }
+        }
+        let loop: LoopDevice
+        do throws(Errno) {
+            loop = try LoopDevice(file: image, readOnly: true)
+        } catch {
+            throw .loop(image, error)
+        }
+        do throws(Errno) {
+            try Mounts.mount(
+                loop.path.string, on: "/usr", type: "squashfs", flags: UInt(MS_RDONLY | MS_NODEV | MS_NOATIME))
+        } catch {
+            throw .mount("\(image)", "/usr", error)
+        }
+    }
+
+    private static func isMounted(_ target: FilePath) -> Bool { Mounts.all().contains { $0.target == target } }
+}

@@ -1,0 +1,41 @@
+// SHA-256 and SHA-512 through libcrypto, which uses what the processor has for them.
+
+import CCrypto
+
+/// A hash over bytes that come piece by piece.
+public struct MessageDigest: ~Copyable {
+    public enum Function: Sendable { case sha256, sha512 }
+
+    private let context: OpaquePointer?
+    private let function: Function
+
+    public init(_ function: Function) {
+        self.function = function
+        context = EVP_MD_CTX_new()
+        start()
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    private func start() { EVP_DigestInit_ex(context, function == .sha256 ? EVP_sha256() : EVP_sha512(), nil) }
+
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+    }
+
+    /// The hash of all bytes since the start or the last call; 32 or 64 of them.
+    public mutating func finish() -> [UInt8] {
+        defer { start() }
+        return [UInt8](unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { buffer, count in
+            var length: UInt32 = 0
+            // Without memory for a context this stays false, and no digest equals an empty one.
+            count = EVP_DigestFinal_ex(context, buffer.baseAddress, &length) == 1 ? Int(length) : 0
+        }
+    }
+
+    public static func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        var digest = MessageDigest(.sha256)
+        digest.update(bytes)
+        return digest.finish()
+    }
+}

@@ -1,0 +1,300 @@
+// One libcurl handle: a request goes out, a head and a body come back.
+
+import CCurl
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import SystemPackage
+
+/// What to ask for, and under which conditions.
+public struct TransferRequest: Sendable {
+    /// Whom to believe that a server is the one asked for.
+    public enum Trust: Equatable, Sendable {
+        /// Anybody: the bytes are verified by other means.
+        case anybody
+        /// The certificate authorities of a PEM file, and `additional` ones as PEM text.
+        case authorities(FilePath, additional: [UInt8] = [])
+    }
+
+    public static let systemAuthorities = FilePath("/etc/ssl/certs/ca-certificates.crt")
+
+    /// Its schemes are `http`, `https` and `tftp`; a user and a password in it are sent to its host alone.
+    public var url: String
+    /// Also `User-Agent`; a field without a value is left out of the request.
+    public var headers: [(name: String, value: String?)] = []
+    /// Whether a redirected request carries the headers again.
+    public var keepsHeadersWhenRedirected = true
+    public var proxies = ProxyRules()
+    public var trust = Trust.authorities(systemAuthorities)
+    /// Seconds for the name, the connection and TLS together.
+    public var connectTimeout: Double = 30
+    /// Seconds from the request to the start of the answer.
+    public var answerTimeout: Double?
+    /// Seconds without a single byte.
+    public var stallTimeout: Double = 30
+    /// Seconds for everything, redirects included.
+    public var totalTimeout: Double?
+
+    public init(url: String) { self.url = url }
+}
+
+/// Takes what a transfer brings; what it throws ends the transfer.
+public protocol TransferReceiver: AnyObject {
+    /// The head of a successful answer (2xx) is here; its body follows.
+    func begin(_ head: ResponseHead) throws
+    /// The next part of the body, at most 16 KiB; the memory is libcurl's.
+    func receive(_ bytes: UnsafeRawBufferPointer) throws
+    /// Called often, at least once a second, whether or not something arrived.
+    func tick() throws
+}
+
+extension TransferReceiver {
+    public func tick() {}
+}
+
+/// Owns a libcurl handle with its open connections; they are used again by later requests.
+public final class Transfer {
+    private let handle: UnsafeMutableRawPointer
+    private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    private static let redirectLimit = 30
+
+    public init() throws(TransferFault) {
+        guard curlIsReady, let handle = curl_easy_init() else { throw .noMemory }
+        self.handle = handle
+        errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    }
+
+    deinit {
+        curl_easy_cleanup(handle)
+        errorText.deallocate()
+    }
+
+    /// Performs the request and follows redirects.
+    ///
+    /// - Returns: The head of the final answer, which may be one without success: then `receiver` was
+    ///   not called.
+    /// - Throws: ``TransferFault``, or what `receiver` threw.
+    public func perform(_ request: TransferRequest, to receiver: any TransferReceiver) throws -> ResponseHead {
+        let start = monotonicSeconds()
+        var hop = request
+        var isAuthenticated = true
+        for _ in 0...Self.redirectLimit {
+            guard let url = try? SourceURL(parsing: hop.url) else { throw TransferFault.badURL }
+            guard ["http", "https", "tftp"].contains(url.scheme) else {
+                throw TransferFault.unsupportedScheme(url.scheme)
+            }
+            guard !url.host.isEmpty else { throw TransferFault.badURL }
+            isAuthenticated = isAuthenticated && url.scheme == "https" && request.trust != .anybody
+            if let total = request.totalTimeout {
+                hop.totalTimeout = total - (monotonicSeconds() - start)
+                guard hop.totalTimeout ?? 0 > 0 else { throw TransferFault.outOfTime(seconds: Int(total)) }
+            }
+            let exchange = Exchange(hop, isAuthenticated: isAuthenticated, receiver: receiver, handle: handle)
+            try performOne(hop, url, exchange)
+            guard [301, 302, 303, 307, 308].contains(exchange.head.status), let next = redirectTarget else {
+                return exchange.head
+            }
+            let scheme = (try? SourceURL(parsing: next))?.scheme ?? ""
+            guard ["http", "https"].contains(scheme) else { throw TransferFault.redirectedTo(scheme: scheme) }
+            hop.url = next
+            if !request.keepsHeadersWhenRedirected { hop.headers = [] }
+        }
+        throw TransferFault.tooManyRedirects
+    }
+
+    private func performOne(_ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange) throws {
+        curl_easy_reset(handle)
+        errorText[0] = 0
+        var fields: UnsafeMutablePointer<curl_slist>?
+        defer { curl_slist_free_all(fields) }
+        for (name, value) in request.headers {
+            // curl leaves a field out that has nothing after its colon, and sends an empty one after ";".
+            fields = curl_slist_append(fields, value.map { $0.isEmpty ? "\(name);" : "\(name): \($0)" } ?? "\(name):")
+        }
+        configure(request, url)
+        set(CURLOPT_HTTPHEADER, UnsafeMutableRawPointer(fields))
+        let context = Unmanaged.passUnretained(exchange).toOpaque()
+        firstlight_curl_set_data(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            Exchange.from(context)?.body(bytes, size * count) ?? 0
+        }
+        firstlight_curl_set_data(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            Exchange.from(context)?.header(bytes, size * count) ?? 0
+        }
+        firstlight_curl_set_progress(handle) { context, _, _, _, _ in Exchange.from(context)?.tick() == true ? 0 : 1 }
+        firstlight_curl_set_connected(handle) { context, _, _, _, _ in
+            Exchange.from(context)?.sentAt = monotonicSeconds()
+            return CURL_PREREQFUNC_OK
+        }
+        for option in [CURLOPT_WRITEDATA, CURLOPT_HEADERDATA, CURLOPT_XFERINFODATA, CURLOPT_PREREQDATA] {
+            set(option, context)
+        }
+        let result = withExtendedLifetime(exchange) { curl_easy_perform(handle) }
+        if let failure = exchange.failure { throw failure }
+        if exchange.isDone { return }
+        guard result == CURLE_OK else { throw fault(result, request, url, exchange) }
+        // A TFTP file without a single byte has told nothing yet.
+        try exchange.finish()
+    }
+
+    private func configure(_ request: TransferRequest, _ url: SourceURL) {
+        set(CURLOPT_URL, request.url)
+        set(CURLOPT_ERRORBUFFER, UnsafeMutableRawPointer(errorText))
+        set(CURLOPT_PROTOCOLS_STR, "http,https,tftp")
+        set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+        for (option, value) in [
+            (CURLOPT_NOSIGNAL, 1), (CURLOPT_NOPROGRESS, 0), (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_HTTP09_ALLOWED, 0),
+            (CURLOPT_TCP_KEEPALIVE, 1), (CURLOPT_SUPPRESS_CONNECT_HEADERS, 1), (CURLOPT_BUFFERSIZE, 512 << 10),
+            // As large as fits an Ethernet frame without fragments.
+            (CURLOPT_TFTP_BLKSIZE, 1428),
+            (CURLOPT_CONNECTTIMEOUT_MS, Int(request.connectTimeout * 1000)),
+            (CURLOPT_TIMEOUT_MS, request.totalTimeout.map { max(1, Int($0 * 1000)) } ?? 0),
+        ] {
+            set(option, value)
+        }
+        // An empty text also keeps curl from looking at the environment.
+        set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
+        set(CURLOPT_NOPROXY, "")
+        guard url.scheme == "https" else { return }
+        switch request.trust {
+        case .anybody:
+            set(CURLOPT_SSL_VERIFYPEER, 0)
+            set(CURLOPT_SSL_VERIFYHOST, 0)
+        case .authorities(let file, let additional):
+            firstlight_curl_set_string(handle, CURLOPT_CAPATH, nil)
+            set(CURLOPT_CAINFO, file.string)
+            if !additional.isEmpty {
+                let bundle = ((try? Files.read(file)) ?? []) + [UInt8(ascii: "\n")] + additional
+                _ = bundle.withUnsafeBytes {
+                    firstlight_curl_set_blob(handle, CURLOPT_CAINFO_BLOB, $0.baseAddress, $0.count)
+                }
+            }
+        }
+    }
+
+    private func fault(
+        _ result: CURLcode, _ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange
+    ) -> TransferFault {
+        if result == CURLE_OPERATION_TIMEDOUT, let total = request.totalTimeout,
+            exchange.sentAt != nil || total <= request.connectTimeout
+        {
+            return .outOfTime(seconds: Int(total.rounded(.up)))
+        }
+        var reason = 0
+        var proxyStatus = 0
+        firstlight_curl_get_long(handle, CURLINFO_OS_ERRNO, &reason)
+        firstlight_curl_get_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
+        return TransferFault(
+            result, errno: reason, host: url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
+    }
+
+    /// Where the last answer redirects to, absolute.
+    private var redirectTarget: String? {
+        var text: UnsafePointer<CChar>?
+        firstlight_curl_get_string(handle, CURLINFO_REDIRECT_URL, &text)
+        return text.map { String(cString: $0) }
+    }
+
+    private func set(_ option: CURLoption, _ value: Int) { firstlight_curl_set_long(handle, option, value) }
+    private func set(_ option: CURLoption, _ value: String) { firstlight_curl_set_string(handle, option, value) }
+    private func set(_ option: CURLoption, _ value: UnsafeMutableRawPointer?) {
+        firstlight_curl_set_pointer(handle, option, value)
+    }
+}
+
+/// One request and its answer, as libcurl's callbacks see them.
+private final class Exchange {
+    /// How much of an error page is read for the sake of the connection.
+    private static let patience = 64 << 10
+
+    private let receiver: any TransferReceiver
+    private let request: TransferRequest
+    private let handle: UnsafeMutableRawPointer
+    private let isAuthenticated: Bool
+    /// When the connection was there and the request went out.
+    var sentAt: Double?
+    private var lastHeard: Double
+    private(set) var head = ResponseHead(status: 0)
+    private var hasHead = false
+    private var ignored = 0
+    /// An answer without success was cut off: nothing in its body matters.
+    private(set) var isDone = false
+    private(set) var failure: (any Error)?
+
+    init(
+        _ request: TransferRequest, isAuthenticated: Bool, receiver: any TransferReceiver,
+        handle: UnsafeMutableRawPointer
+    ) {
+        self.request = request
+        self.isAuthenticated = isAuthenticated
+        self.receiver = receiver
+        self.handle = handle
+        lastHeard = monotonicSeconds()
+    }
+
+    static func from(_ context: UnsafeMutableRawPointer?) -> Exchange? {
+        context.map { Unmanaged<Exchange>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// One header line with its line end. Returns its length, or 0 to end the transfer.
+    func header(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
+        lastHeard = monotonicSeconds()
+        let raw = UnsafeRawBufferPointer(start: bytes, count: count)
+        let line = String(decoding: raw.prefix { $0 != 0x0d && $0 != 0x0a }, as: UTF8.self)
+        if var started = ResponseHead(statusLine: line) {
+            started.isAuthenticated = isAuthenticated
+            head = started
+        } else if !line.isEmpty {
+            head.add(line: line)
+        } else if head.status >= 200 {
+            return attempt { try announceHead() } ? count : 0
+        }
+        return count
+    }
+
+    /// A part of the body. Returns its length, or 0 to end the transfer.
+    func body(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
+        defer { lastHeard = monotonicSeconds() }
+        guard attempt({ try announceHead() }) else { return 0 }
+        guard head.isSuccess else {
+            ignored += count
+            isDone = ignored > Self.patience
+            return isDone ? 0 : count
+        }
+        return attempt { try receiver.receive(UnsafeRawBufferPointer(start: bytes, count: count)) } ? count : 0
+    }
+
+    /// Whether to go on.
+    func tick() -> Bool {
+        let now = monotonicSeconds()
+        if let sentAt, !hasHead, let limit = request.answerTimeout, now - sentAt > limit {
+            failure = failure ?? TransferFault.noAnswer(seconds: Int(limit.rounded(.up)))
+        } else if now - lastHeard > request.stallTimeout {
+            failure =
+                failure
+                ?? (sentAt == nil && !hasHead
+                    ? TransferFault.connectTimeout : .stalled(seconds: Int(request.stallTimeout.rounded(.up))))
+        }
+        return attempt { try receiver.tick() }
+    }
+
+    func finish() throws { try announceHead() }
+
+    private func announceHead() throws {
+        if hasHead { return }
+        if head.status == 0 {
+            // TFTP has no head; its server may have told the length all the same.
+            head = ResponseHead(status: 200)
+            var length: curl_off_t = -1
+            firstlight_curl_get_offset(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length)
+            if length > 0 { head.fields["content-length"] = "\(length)" }
+        }
+        hasHead = true
+        if head.isSuccess { try receiver.begin(head) }
+    }
+
+    private func attempt(_ act: () throws -> Void) -> Bool {
+        if failure != nil { return false }
+        do { try act() } catch { failure = error }
+        return failure == nil
+    }
+}

@@ -1,0 +1,127 @@
+// What can go wrong with one transfer, in our words.
+
+import CCurl
+import Glibc
+import SystemPackage
+
+/// Why a transfer did not end well.
+public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
+    case nameNotFound(host: String)
+    case cannotConnect(Errno?)
+    case connectTimeout
+    /// The request was sent and no answer began within this many seconds.
+    case noAnswer(seconds: Int)
+    /// Nothing arrived for this many seconds.
+    case stalled(seconds: Int)
+    /// All attempts together took longer than this many seconds.
+    case outOfTime(seconds: Int)
+    case connectionLost(Errno?)
+    case handshake(String)
+    case certificate(String)
+    /// An HTTP status that is no success; `retryAfter`: seconds that the server asks to wait.
+    case status(Int, retryAfter: Int? = nil)
+    case proxyRefused(status: Int)
+    case tftpRefused(String)
+    case badURL
+    case unsupportedScheme(String)
+    case redirectedTo(scheme: String)
+    case tooManyRedirects
+    /// The server speaks something else than it should.
+    case protocolError(String)
+    case noMemory
+
+    public var description: String {
+        switch self {
+        case .nameNotFound(let host): "the name \(host) cannot be resolved"
+        case .cannotConnect(let reason): "cannot connect" + Self.because(reason)
+        case .connectTimeout: "no connection within the time limit"
+        case .noAnswer(let seconds): "no answer within \(seconds) s"
+        case .stalled(let seconds): "nothing arrived for \(seconds) s"
+        case .outOfTime(let seconds): "not done within \(seconds) s"
+        case .connectionLost(let reason): "connection lost" + Self.because(reason)
+        case .handshake(let reason): "TLS handshake failed (\(reason))"
+        case .certificate(let reason): "the server's certificate is not to be trusted (\(reason))"
+        case .status(let status, _): "HTTP status \(status)" + (Self.reasons[status].map { " (\($0))" } ?? "")
+        case .proxyRefused(let status): "the proxy refuses (HTTP status \(status))"
+        case .tftpRefused(let reason): "the TFTP server refuses (\(reason))"
+        case .badURL: "the URL is malformed"
+        case .unsupportedScheme(let scheme): "\(scheme): is not supported; http:, https: and tftp: are"
+        case .redirectedTo(let scheme): "the server redirects to \(scheme):, which is not followed"
+        case .tooManyRedirects: "the server redirects in circles"
+        case .protocolError(let reason): "the server does not speak the protocol (\(reason))"
+        case .noMemory: "there is no memory for the transfer"
+        }
+    }
+
+    private static func because(_ reason: Errno?) -> String { reason.map { " (\($0))" } ?? "" }
+
+    private static let reasons = [
+        400: "bad request", 401: "login needed", 403: "forbidden", 404: "not found", 407: "proxy login needed",
+        408: "request timeout", 410: "gone", 416: "range not satisfiable", 429: "too many requests",
+        500: "internal server error", 502: "bad gateway", 503: "service unavailable", 504: "gateway timeout",
+    ]
+
+    /// What libcurl's result means.
+    ///
+    /// - Parameters:
+    ///   - code: Not `CURLE_OK`.
+    ///   - reason: The errno of the failed system call, 0 where there is none.
+    ///   - host: The host that was asked.
+    ///   - proxyStatus: The proxy's answer to CONNECT, 0 where there was none.
+    ///   - said: libcurl's own words for details of TLS.
+    init(_ code: CURLcode, errno reason: Int, host: String, proxyStatus: Int, said: String) {
+        let cause = reason == 0 ? nil : Errno(rawValue: CInt(truncatingIfNeeded: reason))
+        let detail = said.isEmpty ? String(cString: curl_easy_strerror(code)) : said
+        if 400..<500 ~= proxyStatus {
+            self = .proxyRefused(status: proxyStatus)
+            return
+        }
+        self =
+            switch code {
+            case CURLE_COULDNT_RESOLVE_HOST: .nameNotFound(host: host)
+            case CURLE_COULDNT_RESOLVE_PROXY: .nameNotFound(host: "of the proxy")
+            case CURLE_COULDNT_CONNECT, CURLE_PROXY, CURLE_INTERFACE_FAILED: .cannotConnect(cause)
+            case CURLE_OPERATION_TIMEDOUT: .connectTimeout
+            case CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE: .connectionLost(cause)
+            case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER, CURLE_USE_SSL_FAILED: .handshake(detail)
+            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM,
+                CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+                .certificate(detail)
+            case CURLE_URL_MALFORMAT: .badURL
+            case CURLE_TFTP_NOTFOUND, CURLE_REMOTE_FILE_NOT_FOUND: .tftpRefused("not found")
+            case CURLE_TFTP_PERM: .tftpRefused("access denied")
+            case CURLE_TFTP_ILLEGAL, CURLE_TFTP_UNKNOWNID, CURLE_TFTP_NOSUCHUSER, CURLE_REMOTE_FILE_EXISTS,
+                CURLE_REMOTE_DISK_FULL:
+                .tftpRefused(String(cString: curl_easy_strerror(code)))
+            case CURLE_OUT_OF_MEMORY: .noMemory
+            default: .protocolError(detail)
+            }
+    }
+
+    /// Whether the same request may well succeed a little later.
+    public var isTransient: Bool {
+        switch self {
+        case .nameNotFound, .cannotConnect, .connectTimeout, .noAnswer, .stalled, .connectionLost, .handshake: true
+        case .status(let status, _): status >= 500 || [408, 425, 429].contains(status)
+        case .outOfTime, .certificate, .proxyRefused, .tftpRefused, .badURL, .unsupportedScheme, .redirectedTo,
+            .tooManyRedirects, .protocolError, .noMemory:
+            false
+        }
+    }
+
+    /// What the operator can do; empty where the fault says it all.
+    public var advice: [String] {
+        switch self {
+        case .nameNotFound: ["Check the URL's host name and the DNS servers of this machine (nameserver=)."]
+        case .cannotConnect, .connectTimeout, .noAnswer:
+            ["Check that the server runs, and the network of this machine (ip=)."]
+        case .certificate: ["Check the clock of this machine, and that the initramfs has the server's CA."]
+        case .status(404, _), .status(410, _): ["Check the URL: the server has nothing there."]
+        case .status(401, _), .status(403, _): ["Check that the server lets this machine read the file."]
+        case .proxyRefused: ["Check firstlight.proxy= and that the proxy lets this machine through."]
+        case .tftpRefused: ["Check the URL's path: it is relative to the TFTP server's folder."]
+        case .badURL, .unsupportedScheme: ["Check the URL."]
+        default: []
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// The kernel's IPv6 tables in /proc/net.
+
+import BootArguments
+
+/// An IPv6 address as `/proc/net/if_inet6` lists it.
+public struct KernelIPv6Address: Equatable, Sendable {
+    public var address: InterfaceAddress
+    public var interfaceIndex: Int
+    /// IPV6_ADDR_* scope bits: 0 global, 0x10 host, 0x20 link, 0x40 site.
+    public var scope: Int
+    /// IFA_F_* bits.
+    public var flags: Int
+
+    public var isLinkLocal: Bool { scope == 0x20 }
+    /// Good for reaching others: neither loopback nor link-local.
+    public var isGlobal: Bool { scope == 0 || scope == 0x40 }
+    /// Past duplicate address detection: not tentative (0x40) and not failed (0x08).
+    public var isUsable: Bool { flags & 0x48 == 0 }
+
+    /// Reads the file: address, index, prefix, scope and flags in hexadecimal, then the name.
+    public static func all(_ text: String) -> [KernelIPv6Address] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count >= 6, let address = address(fields[0]) else { return nil }
+            let numbers = fields[1...4].compactMap { Int($0, radix: 16) }
+            guard numbers.count == 4 else { return nil }
+            return KernelIPv6Address(
+                address: InterfaceAddress(address, prefix: numbers[1]), interfaceIndex: numbers[0], scope: numbers[2],
+                flags: numbers[3])
+        }
+    }
+
+    /// The gateways of the default routes by that interface, from `/proc/net/ipv6_route`: destination and
+    /// its length, source and its length, next hop, metric, references, uses, flags, name.
+    public static func gateways(_ text: String, interface: String) -> [IPAddress] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count >= 10, fields[9] == interface, fields[1] == "00", let hop = address(fields[4]),
+                hop.bytes.contains(where: { $0 != 0 })
+            else { return nil }
+            return hop
+        }
+    }
+
+    /// 32 hexadecimal digits.
+    private static func address(_ text: Substring) -> IPAddress? {
+        let digits = Array(text)
+        guard digits.count == 32 else { return nil }
+        let bytes = stride(from: 0, to: 32, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
+        return bytes.count == 16 ? IPAddress(bytes: bytes) : nil
+    }
+}

@@ -1,0 +1,108 @@
+// What a DHCP server gave, as udhcpc tells its hook.
+
+import BootArguments
+
+/// An IPv4 lease.
+public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
+    public var interface: String
+    public var address: InterfaceAddress
+    /// The default gateway first, then the classless routes (option 121), which stand in its place
+    /// where there are any (RFC 3442).
+    public var routes: [NetworkRoute]
+    public var nameservers: [IPAddress]
+    public var searchDomains: [String]
+    public var hostname: String?
+    public var mtu: Int?
+    public var server: IPAddress?
+    public var seconds: Int?
+
+    public var description: String {
+        "lease of \(address)" + (server.map { " from \($0)" } ?? "") + (seconds.map { " for \($0) s" } ?? "")
+    }
+
+    public init(interface: String, address: InterfaceAddress) {
+        self.interface = interface
+        self.address = address
+        routes = []
+        nameservers = []
+        searchDomains = []
+    }
+
+    /// Reads the environment of udhcpc's hook: `interface`, `ip`, `mask` (a length) or `subnet` (dotted),
+    /// `router`, `dns`, `domain`, `search`, `hostname`, `mtu`, `staticroutes`, `serverid`, `lease`;
+    /// lists are separated by spaces. `nil` without an interface and an address. What else cannot be
+    /// read is left out: a server's odd option must not cost the lease.
+    public init?(environment: [String: String]) {
+        guard let interface = environment["interface"], let ip = environment["ip"].flatMap({ IPAddress($0) }) else {
+            return nil
+        }
+        let prefix = (environment["mask"] ?? environment["subnet"]).flatMap { InterfaceAddress.prefix($0, for: ip) }
+        self.init(interface: interface, address: InterfaceAddress(ip, prefix: prefix ?? ip.defaultPrefix))
+
+        func list(_ key: String) -> [Substring] { (environment[key] ?? "").split(separator: " ") }
+        let words = list("staticroutes")
+        for index in stride(from: 0, to: words.count - 1, by: 2) {
+            guard let destination = InterfaceAddress(words[index], defaultPrefix: 32),
+                let gateway = IPAddress(words[index + 1]), gateway.family == .v4
+            else { continue }
+            routes.append(NetworkRoute(to: destination, via: gateway.bytes == [0, 0, 0, 0] ? nil : gateway))
+        }
+        if routes.isEmpty, let router = list("router").first.flatMap({ IPAddress($0) }) {
+            routes = [NetworkRoute(defaultBy: router)]
+        }
+        nameservers = list("dns").compactMap { IPAddress($0) }
+        searchDomains = (list("search").isEmpty ? list("domain") : list("search")).map(String.init)
+            .filter(isDomainName)
+        hostname = environment["hostname"].flatMap { isDomainName($0) ? $0 : nil }
+        mtu = environment["mtu"].flatMap { Int($0) }.flatMap { (576...65_535).contains($0) ? $0 : nil }
+        server = environment["serverid"].flatMap { IPAddress($0) }
+        seconds = environment["lease"].flatMap { Int($0) }
+    }
+}
+
+/// Letters, digits, dashes, dots: nothing that a server could smuggle into a configuration file.
+func isDomainName(_ text: String) -> Bool {
+    (1...253).contains(text.utf8.count) && !text.hasPrefix("-")
+        && text.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: true
+            default: false
+            }
+        }
+}
+
+/// Name servers and search domains of a router advertisement, from the kernel's RTM_NEWNDUSEROPT.
+public struct RouterDNS: Equatable, Sendable {
+    public var interfaceIndex: Int
+    public var nameservers: [IPAddress]
+
+    /// Reads one netlink message, header included; `nil` for any other and for what is cut short.
+    ///
+    /// The layout is nlmsghdr (16 bytes), nduseroptmsg (16 bytes), then the options as they came:
+    /// type, length in units of 8 bytes; type 25 is RDNSS (RFC 8106): 2 bytes reserved, 4 bytes of
+    /// lifetime, then addresses.
+    public init?(netlinkMessage message: [UInt8]) {
+        func number(_ offset: Int, _ size: Int) -> Int {
+            (0..<size).reduce(0) { $0 | Int(message[offset + $1]) << ($1 * 8) }
+        }
+        guard message.count >= 32, number(4, 2) == 68, number(0, 4) <= message.count, message[16] == 10 else {
+            return nil
+        }
+        interfaceIndex = number(20, 4)
+        nameservers = []
+        let end = min(32 + number(18, 2), number(0, 4))
+        var at = 32
+        while at + 8 <= end {
+            let length = Int(message[at + 1]) * 8
+            guard length > 0, at + length <= end else { break }
+            let lifetime = message[at + 4..<at + 8].reduce(0) { $0 << 8 | Int($1) }
+            if message[at] == 25, lifetime > 0 {
+                for start in stride(from: at + 8, through: at + length - 16, by: 16) {
+                    if let server = IPAddress(bytes: Array(message[start..<start + 16])) { nameservers.append(server) }
+                }
+            }
+            at += length
+        }
+        if nameservers.isEmpty { return nil }
+    }
+}

@@ -1,0 +1,84 @@
+// Devices as /sys shows them, read through the closures that are handed in.
+
+/// A view of `/sys`. Paths are below it and begin with a slash: `/devices/pci0000:00/...`.
+public struct Sysfs: Sendable {
+    /// A file's bytes, or `nil` where it cannot be read.
+    public var read: @Sendable (String) -> [UInt8]?
+    /// The names in a folder; empty where there is none.
+    public var names: @Sendable (String) -> [String]
+    /// What a link says, or `nil` where there is no link.
+    public var linkTarget: @Sendable (String) -> String?
+
+    public init(
+        read: @escaping @Sendable (String) -> [UInt8]?, names: @escaping @Sendable (String) -> [String],
+        linkTarget: @escaping @Sendable (String) -> String?
+    ) {
+        self.read = read
+        self.names = names
+        self.linkTarget = linkTarget
+    }
+
+    /// The text of a file without its last newlines.
+    public func text(_ path: String) -> String? {
+        guard var bytes = read(path) else { return nil }
+        while bytes.last == newline { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// One folder of `/sys/devices` that is a device: it has a `uevent` file.
+public struct SysfsDevice: Sendable {
+    public let sysfs: Sysfs
+    /// Below `/sys`: `/devices/.../block/vda`.
+    public let path: String
+    /// `block`, `pci`, `scsi`...; `nil` where the device is of none.
+    public let subsystem: String?
+    /// What `uevent` says: `DEVTYPE`, `DEVNAME`, `MAJOR`, `MODALIAS`...
+    public let properties: [String: String]
+
+    public init?(_ path: String, in sysfs: Sysfs) {
+        guard let event = sysfs.text("\(path)/uevent") else { return nil }
+        self.sysfs = sysfs
+        self.path = path
+        subsystem = sysfs.linkTarget("\(path)/subsystem").map(lastComponent)
+        var properties: [String: String] = [:]
+        for line in event.split(separator: "\n") {
+            guard let equals = line.firstIndex(of: "=") else { continue }
+            properties[String(line[..<equals])] = String(line[line.index(after: equals)...])
+        }
+        self.properties = properties
+    }
+
+    /// The kernel's name for it: `vda1`, `0000:00:04.0`, `cciss/c0d0`.
+    public var name: String { lastComponent(path).split(separator: "!").joined(separator: "/") }
+
+    /// The digits at the end of the name: a partition's number, for one.
+    public var number: String {
+        let bytes = Array(name.utf8)
+        let start = (bytes.lastIndex { !isDigit($0) } ?? -1) + 1
+        return String(decoding: bytes[start...], as: UTF8.self)
+    }
+
+    /// Finer than the subsystem: `disk`, `partition`, `scsi_device`, `usb_interface`.
+    public var type: String? { properties["DEVTYPE"] }
+
+    /// The nearest device above this one.
+    public var parent: SysfsDevice? {
+        var folder = path[...]
+        while let slash = folder.lastIndex(of: "/") {
+            folder = folder[..<slash]
+            if folder == "/devices" || folder.isEmpty { return nil }
+            if let device = SysfsDevice(String(folder), in: sysfs) { return device }
+        }
+        return nil
+    }
+
+    /// This device and those above it, nearest first.
+    public var chain: [SysfsDevice] { Array(sequence(first: self, next: \.parent)) }
+
+    /// The text of one of its files without the last newline.
+    public func attribute(_ name: String) -> String? { sysfs.text("\(path)/\(name)") }
+
+    /// The bytes of one of its files.
+    public func bytes(_ name: String) -> [UInt8]? { sysfs.read("\(path)/\(name)") }
+}

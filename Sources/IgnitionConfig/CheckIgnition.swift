@@ -1,0 +1,92 @@
+// Rules for the sections ignition, passwd and kernelArguments.
+
+extension Checker {
+    mutating func check(_ ignition: IgnitionConfig.Ignition) {
+        let origin = ignition.origin
+        checkDuplicates(ignition.config.merge, in: origin, "config.merge", key: "source") { $0.source }
+        for (index, resource) in ignition.config.merge.enumerated() {
+            check(resource, origin, "config.merge[\(index)]", isRequired: true)
+        }
+        check(ignition.config.replace, origin, "config.replace")
+        let authorities = ignition.security.tls.certificateAuthorities
+        checkDuplicates(authorities, in: origin, "security.tls.certificateAuthorities", key: "source") { $0.source }
+        for (index, resource) in authorities.enumerated() {
+            check(resource, origin, "security.tls.certificateAuthorities[\(index)]", isRequired: true)
+        }
+        check(ignition.proxy)
+        for (field, seconds) in [
+            ("httpResponseHeaders", ignition.timeouts.httpResponseHeaders), ("httpTotal", ignition.timeouts.httpTotal),
+        ] {
+            if let seconds, seconds < 0 {
+                warn(ignition.timeouts.origin, field, "a negative timeout is taken for none")
+            }
+        }
+    }
+
+    private mutating func check(_ proxy: IgnitionConfig.Proxy) {
+        for (field, text) in [("httpProxy", proxy.httpProxy), ("httpsProxy", proxy.httpsProxy)] {
+            guard let text else { continue }
+            do throws(SourceURL.Fault) {
+                let url = try SourceURL(parsing: text)
+                if url.scheme != "http", url.scheme != "https" {
+                    error(proxy.origin, field, "a proxy is an http or https URL")
+                } else if field == "httpsProxy", url.scheme == "http" {
+                    warn(proxy.origin, field, "the way to this proxy is not encrypted")
+                }
+            } catch {
+                self.error(proxy.origin, field, "\(error)")
+            }
+        }
+        checkDuplicates(proxy.noProxy, in: proxy.origin, "noProxy") { $0 }
+    }
+
+    mutating func check(_ passwd: IgnitionConfig.Passwd) {
+        checkDuplicates(passwd.users, in: passwd.origin, "users", key: "name") { $0.name }
+        checkDuplicates(passwd.groups, in: passwd.origin, "groups", key: "name") { $0.name }
+        for user in passwd.users {
+            checkAccountName(user.name, user.origin)
+            checkNumber(user.uid, user.origin, "uid")
+            checkDuplicates(user.sshAuthorizedKeys, in: user.origin, "sshAuthorizedKeys") { $0 }
+            checkDuplicates(user.groups, in: user.origin, "groups") { $0 }
+            for (field, text) in [("gecos", user.gecos), ("homeDir", user.homeDir), ("shell", user.shell)] {
+                if let text, text.contains(where: { $0 == ":" || $0.isNewline }) {
+                    error(user.origin, field, "a colon or a newline cannot stand in the password file")
+                }
+            }
+        }
+        for group in passwd.groups {
+            checkAccountName(group.name, group.origin)
+            checkNumber(group.gid, group.origin, "gid")
+        }
+    }
+
+    private mutating func checkAccountName(_ name: String, _ origin: IgnitionConfig.Origin) {
+        guard require(name, origin, "name") else { return }
+        if name.hasPrefix("-") || name.contains(where: { $0 == ":" || $0 == "/" || $0.isWhitespace }) {
+            error(origin, "name", "\"\(name)\" cannot be the name of an account")
+        }
+    }
+
+    /// A user or group number: 32 bits, without the one that means "none".
+    mutating func checkNumber(_ number: Int?, _ origin: IgnitionConfig.Origin, _ field: String) {
+        if let number, !(0..<Int(UInt32.max)).contains(number) {
+            error(origin, field, "\(number) is not a usable number; 0 to 4294967294 are")
+        }
+    }
+
+    mutating func check(_ arguments: IgnitionConfig.KernelArguments) {
+        var first: [String: String] = [:]
+        for (list, texts) in [
+            ("shouldExist", arguments.shouldExist), ("shouldNotExist", arguments.shouldNotExist),
+        ] {
+            for (index, text) in texts.enumerated() {
+                let place = "\(list)[\(index)]"
+                if let earlier = first[text] {
+                    error(arguments.origin, place, "\"\(text)\" is in \(earlier) already")
+                } else {
+                    first[text] = place
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// data: URLs, whose content is in the URL itself.
+
+/// A decoded `data:` URL.
+///
+/// - SeeAlso: RFC 2397. Stricter than it where the reference implementation is: base64 takes padding, and a
+///   media type starts with a registered top-level type or `x-`.
+public struct DataURL: Equatable, Sendable {
+    public enum Fault: Error, Equatable, CustomStringConvertible {
+        case notData
+        case noComma
+        case mediaType
+        case parameter
+        /// An offset in the URL, in bytes.
+        case character(offset: Int)
+        case base64(offset: Int)
+        case base64Length
+
+        public var description: String {
+            switch self {
+            case .notData: "a data URL starts with data: in lower case"
+            case .noComma: "a data URL has a comma before its content"
+            case .mediaType: "the media type before the comma is malformed"
+            case .parameter: "a parameter before the comma is malformed; only ;base64 has no ="
+            case .character(let offset): "byte \(offset + 1) of the data URL must be written as %XX"
+            case .base64(let offset): "byte \(offset + 1) of the data URL is not base64"
+            case .base64Length: "the base64 content is incomplete (its padding with = included)"
+            }
+        }
+    }
+
+    /// Without parameters; empty where none is given.
+    public var mediaType: String
+    public var bytes: [UInt8]
+
+    public init(parsing text: String) throws(Fault) {
+        let url = Array(text.utf8)
+        let scheme = Array("data:".utf8)
+        guard url.starts(with: scheme) else { throw .notData }
+        let fields = try Self.fields(of: url[scheme.count...])
+        let type = fields.first.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard type.isEmpty || Self.isMediaType(type) else { throw .mediaType }
+        var isBase64 = false
+        for (index, field) in fields.enumerated().dropFirst() {
+            if index == fields.count - 1, field.elementsEqual("base64".utf8) {
+                isBase64 = true
+            } else if !Self.isParameter(field) {
+                throw .parameter
+            }
+        }
+        mediaType = type
+        let body = url[(fields.last?.endIndex ?? url.endIndex)...].dropFirst()
+        bytes = isBase64 ? try Self.base64(body) : try Self.percentDecoded(body)
+    }
+
+    /// The parts before the comma, taken apart at semicolons; quotes protect both.
+    private static func fields(of url: ArraySlice<UInt8>) throws(Fault) -> [ArraySlice<UInt8>] {
+        var fields: [ArraySlice<UInt8>] = []
+        var start = url.startIndex
+        var isQuoted = false
+        for index in url.indices {
+            switch url[index] {
+            case UInt8(ascii: "\""): isQuoted.toggle()
+            case UInt8(ascii: ";") where !isQuoted:
+                fields.append(url[start..<index])
+                start = index + 1
+            case UInt8(ascii: ",") where !isQuoted: return fields + [url[start..<index]]
+            default: break
+            }
+        }
+        throw .noComma
+    }
+
+    private static func isMediaType(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(isTokenByte) }) else {
+            return false
+        }
+        let types = ["text", "image", "audio", "video", "application", "message", "multipart"]
+        return types.contains(String(parts[0])) || parts[0].hasPrefix("x-")
+    }
+
+    private static func isParameter(_ field: ArraySlice<UInt8>) -> Bool {
+        let name = field.prefix { $0 != UInt8(ascii: "=") }
+        let value = field.dropFirst(name.count + 1)
+        guard !name.isEmpty, name.count < field.count, name.allSatisfy(isTokenByte), !value.isEmpty else {
+            return false
+        }
+        let quote = UInt8(ascii: "\"")
+        if value.first == quote { return value.count > 1 && value.last == quote }
+        return value.allSatisfy(isTokenByte)
+    }
+
+    /// RFC 2045's token.
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        byte > 0x20 && byte < 0x7f && !"()<>@,;:\\\"/[]?=".utf8.contains(byte)
+    }
+
+    private static func percentDecoded(_ body: ArraySlice<UInt8>) throws(Fault) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(body.count)
+        var index = body.startIndex
+        while index < body.endIndex {
+            switch body[index] {
+            case UInt8(ascii: "%"):
+                guard index + 2 < body.endIndex, let high = hexadecimalValue(body[index + 1]),
+                    let low = hexadecimalValue(body[index + 2])
+                else { throw .character(offset: index) }
+                bytes.append(high << 4 | low)
+                index += 3
+            case let byte where byte > 0x20 && byte < 0x7f && !"\"<>[]{}#|\\^`".utf8.contains(byte):
+                bytes.append(byte)
+                index += 1
+            default: throw .character(offset: index)
+            }
+        }
+        return bytes
+    }
+
+    private static func base64(_ body: ArraySlice<UInt8>) throws(Fault) -> [UInt8] {
+        let padding = UInt8(ascii: "=")
+        let digits =
+            body.suffix(2).allSatisfy { $0 == padding }
+            ? body.dropLast(2)
+            : body.last == padding ? body.dropLast() : body
+        guard body.count % 4 == 0 else { throw .base64Length }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(body.count / 4 * 3)
+        var word: UInt32 = 0
+        var held = 0
+        for (index, digit) in zip(digits.indices, digits) {
+            guard let value = base64Value(digit) else { throw .base64(offset: index) }
+            word = word << 6 | UInt32(value)
+            held += 6
+            if held >= 8 {
+                held -= 8
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(held)))
+            }
+        }
+        return bytes
+    }
+
+    private static func base64Value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,146 @@
+// From bytes to a config: every mistake at once.
+
+import JSONText
+
+extension IgnitionConfig {
+    /// A config, as far as it could be read, and what was noticed.
+    public struct Parsed: Equatable, Sendable {
+        /// `nil` where the report has errors.
+        public var config: IgnitionConfig?
+        public var report: Report
+
+        /// The config.
+        /// - Throws: ``InvalidConfig`` with the report.
+        public func checked() throws(InvalidConfig) -> IgnitionConfig {
+            guard let config else { throw InvalidConfig(report) }
+            return config
+        }
+    }
+
+    /// Reads and checks a config.
+    ///
+    /// - Parameters:
+    ///   - bytes: JSON. No bytes at all are an error here; that they often mean "no config" is the caller's to know.
+    ///   - name: What messages call the text: "config.ign", a URL without its secrets.
+    public static func parse(_ bytes: [UInt8], name: String) -> Parsed {
+        var (config, diagnostics) = read(bytes, name: name)
+        if config?.ignition.version ?? .newest < .v36 { config?.dropSpecialModeBits() }
+        diagnostics = diagnostics.enumerated().sorted { one, other in
+            (one.element.place?.bytes.lowerBound ?? 0, one.offset)
+                < (other.element.place?.bytes.lowerBound ?? 0, other.offset)
+        }.map(\.element)
+        if diagnostics.contains(where: { $0.severity == .error }) { config = nil }
+        return Parsed(config: config, report: Report(source: name, text: bytes, diagnostics: diagnostics))
+    }
+
+    private static func read(_ bytes: [UInt8], name: String) -> (IgnitionConfig?, [Diagnostic]) {
+        func stop(_ path: String, _ place: SourcePlace?, _ message: String) -> (IgnitionConfig?, [Diagnostic]) {
+            (nil, [Diagnostic(severity: .error, source: name, path: path, place: place, message: message)])
+        }
+        let root: JSONNode
+        do {
+            root = try JSONNode(parsing: bytes)
+        } catch {
+            guard let other = Impostor(bytes) else { return stop("", error.place, error.message) }
+            return stop("", nil, other.message)
+        }
+        guard root.members != nil else { return stop("", root.place, "expected an object, found \(root.kind)") }
+
+        let version: SpecVersion
+        var faults: [Diagnostic] = []
+        switch declaredVersion(of: root) {
+        case .success(let declared): version = declared
+        case .failure(.missing(let place, let message)):
+            // Everything else is still worth checking.
+            version = .newest
+            faults = stop("ignition.version", place, message).1
+        case .failure(.unusable(let place, let message)): return stop("ignition.version", place, message)
+        }
+
+        let context = ReadingContext(source: name, version: version)
+        let config: IgnitionConfig? = ObjectReader.read(root, path: "", context: context)
+        var checker = Checker(version: version)
+        if let config { checker.check(config) }
+        // A field of the wrong type was read as absent: what follows from that is no mistake of its own.
+        let misread = Set(context.diagnostics.filter { $0.severity == .error }.map(\.path))
+        return (config, faults + context.diagnostics + checker.diagnostics.filter { !misread.contains($0.path) })
+    }
+
+    private enum VersionFault: Error {
+        case missing(SourcePlace, String)
+        case unusable(SourcePlace, String)
+    }
+
+    private static func declaredVersion(of root: JSONNode) -> Result<SpecVersion, VersionFault> {
+        guard let ignition = root.member(like: "ignition")?.value,
+            let node = ignition.member(like: "version")?.value, !node.isNull
+        else {
+            let place = root.member(like: "ignition")?.value.place ?? root.place
+            if root["ignitionVersion"] != nil {
+                return .failure(.unusable(place, "this is a config of spec 1; write one of spec 3"))
+            }
+            if root["variant"] != nil {
+                return .failure(.unusable(place, Impostor.butane.message))
+            }
+            return .failure(.missing(place, "missing; write \"ignition\": {\"version\": \"3.4.0\"}"))
+        }
+        guard let text = node.string else {
+            return .failure(.missing(node.place, "expected a string such as \"3.4.0\", found \(node.kind)"))
+        }
+        do throws(SpecVersion.Fault) {
+            return .success(try SpecVersion(parsing: text))
+        } catch {
+            return .failure(.unusable(node.place, "\"\(text)\": \(error)"))
+        }
+    }
+
+    /// What the translation from 3.5 to 3.6 does.
+    private mutating func dropSpecialModeBits() {
+        for index in storage.files.indices { storage.files[index].mode = storage.files[index].mode.map { $0 & 0o777 } }
+        for index in storage.directories.indices {
+            storage.directories[index].mode = storage.directories[index].mode.map { $0 & 0o777 }
+        }
+    }
+}
+
+/// Texts that are given in place of an Ignition config.
+private enum Impostor {
+    case empty, cloudConfig, script, mime, butane, gzip, markup
+
+    init?(_ bytes: [UInt8]) {
+        if bytes.starts(with: [0x1f, 0x8b]) {
+            self = .gzip
+            return
+        }
+        let text = String(decoding: bytes.prefix(16 << 10), as: UTF8.self)
+        let lines = text.split(whereSeparator: \.isNewline).prefix(200)
+        let first = lines.first { $0.contains { !$0.isWhitespace } }.map { $0.drop(while: \.isWhitespace) } ?? ""
+        if bytes.isEmpty {
+            self = .empty
+        } else if text.hasPrefix("#cloud-config") {
+            self = .cloudConfig
+        } else if text.hasPrefix("#!") {
+            self = .script
+        } else if first.lowercased().hasPrefix("content-type:") || first.lowercased().hasPrefix("mime-version:") {
+            self = .mime
+        } else if first.hasPrefix("<") {
+            self = .markup
+        } else if lines.contains(where: { $0.hasPrefix("variant:") }) {
+            self = .butane
+        } else {
+            return nil
+        }
+    }
+
+    var message: String {
+        switch self {
+        case .empty: "the config is empty"
+        case .cloudConfig: "this is a cloud-config, not an Ignition config; write it as Butane and convert it"
+        case .script: "this is a script; an Ignition config carries one in storage.files or in a unit"
+        case .mime: "this is user data for cloud-init, not an Ignition config"
+        case .butane: "this is a Butane config; convert it: butane --strict config.bu > config.ign"
+        case .gzip: "this is compressed with gzip; give the JSON itself"
+        case .markup: "this is a web page or XML, not an Ignition config; is the URL right?"
+        }
+    }
+}

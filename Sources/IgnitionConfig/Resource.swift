@@ -1,0 +1,124 @@
+// Something to be fetched: a file's content, another config, a certificate, a key.
+
+extension IgnitionConfig {
+    /// Bytes named by a URL.
+    public struct Resource: Equatable, Sendable {
+        /// `nil` or empty: no bytes.
+        public var source: String?
+        /// `gzip`, or `nil` or empty for none.
+        public var compression: String?
+        public var httpHeaders: [HTTPHeader] = []
+        public var verification = Verification()
+        public var origin = Origin()
+
+        public init(source: String? = nil) { self.source = source }
+
+        public var isCompressed: Bool { compression == "gzip" }
+    }
+
+    public struct HTTPHeader: Equatable, Sendable {
+        public var name = ""
+        public var value: String?
+        public var origin = Origin()
+
+        public init() {}
+    }
+
+    public struct Verification: Equatable, Sendable {
+        /// `sha512-HEX` or `sha256-HEX`, of the decompressed bytes.
+        public var hash: String?
+        public var origin = Origin()
+
+        public init() {}
+
+        /// The hash taken apart; `nil` where there is none or it is malformed.
+        public var digest: Digest? { hash.flatMap { try? Digest(parsing: $0) } }
+    }
+}
+
+extension IgnitionConfig.Resource: ConfigObject {
+    init(from reader: inout ObjectReader) {
+        source = reader.string("source")
+        compression = reader.string("compression")
+        httpHeaders = reader.list("httpHeaders", since: .v31)
+        verification = reader.object("verification") ?? .init()
+        origin = reader.origin
+    }
+}
+
+extension IgnitionConfig.HTTPHeader: ConfigObject {
+    init(from reader: inout ObjectReader) {
+        name = reader.string("name") ?? ""
+        value = reader.string("value")
+        origin = reader.origin
+    }
+}
+
+extension IgnitionConfig.Verification: ConfigObject {
+    init(from reader: inout ObjectReader) {
+        hash = reader.string("hash")
+        origin = reader.origin
+    }
+}
+
+/// A hash function and a value of it.
+public struct Digest: Equatable, Sendable {
+    public enum Function: String, CaseIterable, Sendable {
+        case sha256, sha512
+
+        /// The length of a value in bytes.
+        public var length: Int {
+            switch self {
+            case .sha256: 32
+            case .sha512: 64
+            }
+        }
+    }
+
+    public enum Fault: Error, Equatable, CustomStringConvertible {
+        case noFunction
+        case unknownFunction(String)
+        case length(Function, found: Int)
+        case notHexadecimal
+
+        public var description: String {
+            switch self {
+            case .noFunction: "a hash is written as sha256-HEX or sha512-HEX"
+            case .unknownFunction(let name): "unknown hash function \(name); sha256 and sha512 are known"
+            case .length(let function, let found):
+                "a \(function.rawValue) value has \(function.length * 2) hexadecimal digits, not \(found)"
+            case .notHexadecimal: "a hash value has hexadecimal digits alone"
+            }
+        }
+    }
+
+    public var function: Function
+    public var bytes: [UInt8]
+
+    /// Reads `sha256-HEX` or `sha512-HEX`; upper and lower case digits are alike.
+    public init(parsing text: String) throws(Fault) {
+        let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw .noFunction }
+        guard let function = Function(rawValue: String(parts[0])) else { throw .unknownFunction(String(parts[0])) }
+        let digits = Array(parts[1].utf8)
+        guard digits.count == function.length * 2 else { throw .length(function, found: digits.count) }
+        self.function = function
+        bytes = []
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = hexadecimalValue(digits[index]), let low = hexadecimalValue(digits[index + 1]) else {
+                throw .notHexadecimal
+            }
+            bytes.append(high << 4 | low)
+        }
+    }
+}
+
+/// The value of an ASCII hexadecimal digit.
+func hexadecimalValue(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+    default: nil
+    }
+}

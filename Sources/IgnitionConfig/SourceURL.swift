@@ -1,0 +1,111 @@
+// URLs as a config holds them: enough to check them and to name them without their secrets.
+
+/// A URL taken apart as far as checking needs.
+public struct SourceURL: Equatable, Sendable {
+    public enum Fault: Error, Equatable, CustomStringConvertible {
+        case noScheme
+        case controlCharacter
+        case badEscape
+        case blankInHost
+        case badPort(String)
+
+        public var description: String {
+            switch self {
+            case .noScheme: "not a URL: a URL starts with a scheme such as https: or data:"
+            case .controlCharacter: "the URL holds a control character"
+            case .badEscape: "a % in a URL takes two hexadecimal digits"
+            case .blankInHost: "the URL's host holds a blank"
+            case .badPort(let port): "\(port) is not a port number"
+            }
+        }
+    }
+
+    /// In lower case.
+    public var scheme: String
+    /// User and password, host, port; `nil` where the URL has no `//`.
+    public var authority: String?
+    /// From the path's `/` or, without an authority, from the colon, up to `?` or `#`.
+    public var path: String
+    /// Without its `?`.
+    public var query: String?
+
+    public init(parsing text: String) throws(Fault) {
+        guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { throw .controlCharacter }
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { throw .noScheme }
+        let scheme = text[..<colon].lowercased()
+        guard let first = scheme.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
+            scheme.utf8.allSatisfy(Self.isSchemeByte)
+        else { throw .noScheme }
+        self.scheme = scheme
+        var rest = text[text.utf8.index(after: colon)...]
+        if scheme == "data" {
+            path = String(rest)
+            return
+        }
+        if let mark = rest.firstIndex(of: "#") {
+            try checkEscapes(rest[mark...])
+            rest = rest[..<mark]
+        }
+        if let mark = rest.firstIndex(of: "?") {
+            query = String(rest[rest.index(after: mark)...])
+            rest = rest[..<mark]
+        }
+        if rest.hasPrefix("//") {
+            rest = rest.dropFirst(2)
+            let authority = rest.prefix { $0 != "/" }
+            rest = rest.dropFirst(authority.count)
+            self.authority = String(authority)
+        }
+        path = String(rest)
+        try checkEscapes(path)
+        try checkEscapes(authority ?? "")
+        if host.contains(" ") { throw .blankInHost }
+        if let port, !port.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
+            throw .badPort(port)
+        }
+    }
+
+    /// The host, an IPv6 address with its brackets; empty where there is none.
+    public var host: String {
+        let place = (authority ?? "").split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+        if place.hasPrefix("["), let end = place.firstIndex(of: "]") { return String(place[...end]) }
+        return String(place.prefix { $0 != ":" })
+    }
+
+    /// As written, possibly empty.
+    public var port: String? {
+        let place = (authority ?? "").split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+        let rest = place.dropFirst(host.count)
+        return rest.hasPrefix(":") ? String(rest.dropFirst()) : nil
+    }
+
+    /// The URL for a message or a log: no user, password, query or data.
+    public var redacted: String {
+        if scheme == "data" { return "data: URL" }
+        let authority = authority == nil ? "" : "//\(host)\(port.map { ":\($0)" } ?? "")"
+        return "\(scheme):\(authority)\(path)\(query == nil ? "" : "?...")"
+    }
+
+    /// Any text that should be a URL, for a message or a log.
+    public static func redacted(_ text: String) -> String {
+        (try? SourceURL(parsing: text))?.redacted ?? "(malformed URL)"
+    }
+
+    private static func isSchemeByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"),
+            UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+}
+
+private func checkEscapes(_ text: some StringProtocol) throws(SourceURL.Fault) {
+    var rest = Array(text.utf8)[...]
+    while let percent = rest.firstIndex(of: UInt8(ascii: "%")) {
+        let digits = rest[(percent + 1)...].prefix(2)
+        guard digits.count == 2, digits.allSatisfy({ hexadecimalValue($0) != nil }) else { throw .badEscape }
+        rest = rest[(percent + 3)...]
+    }
+}

@@ -1,0 +1,57 @@
+// Versions of the config specification.
+
+/// A stable version of the specification: `3.minor.0`.
+public struct SpecVersion: Hashable, Comparable, Sendable, CustomStringConvertible {
+    public let minor: Int
+
+    public static let v30 = SpecVersion(minor: 0)
+    public static let v31 = SpecVersion(minor: 1)
+    public static let v32 = SpecVersion(minor: 2)
+    public static let v33 = SpecVersion(minor: 3)
+    public static let v34 = SpecVersion(minor: 4)
+    public static let v35 = SpecVersion(minor: 5)
+    public static let v36 = SpecVersion(minor: 6)
+    public static let newest = v36
+
+    private init(minor: Int) { self.minor = minor }
+
+    public var description: String { "3.\(minor).0" }
+
+    public static func < (one: SpecVersion, other: SpecVersion) -> Bool { one.minor < other.minor }
+
+    enum Fault: Error, Equatable {
+        case malformed
+        /// A version before 3.
+        case old(major: Int)
+        case experimental
+        case unknown
+    }
+
+    /// Exactly one of the stable versions; neither a patch level nor a build is accepted.
+    init(parsing text: String) throws(Fault) {
+        let core = text.prefix { $0 != "-" && $0 != "+" }
+        let numbers = core.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == 3, let major = numbers[0], let minor = numbers[1], let patch = numbers[2],
+            core.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+        else { throw .malformed }
+        if major < 3 { throw .old(major: major) }
+        if text.hasSuffix("-experimental") { throw .experimental }
+        guard major == 3, minor <= SpecVersion.newest.minor, patch == 0, core.count == text.count else {
+            throw .unknown
+        }
+        self.init(minor: minor)
+    }
+}
+
+extension SpecVersion.Fault: CustomStringConvertible {
+    var description: String {
+        let range = "3.0.0 to \(SpecVersion.newest)"
+        return switch self {
+        case .malformed: "not a version; write one of \(range), such as \"3.4.0\""
+        case .old(let major):
+            "spec \(major) is too old; versions \(range) are read. Convert the config with ign-converter"
+        case .experimental: "experimental versions are not read; use one of \(range)"
+        case .unknown: "unknown version; \(range) are read, each with a last number of 0"
+        }
+    }
+}

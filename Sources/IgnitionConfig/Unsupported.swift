@@ -1,0 +1,70 @@
+// What a config may say that this agent does not do yet: it stops before any disk is touched.
+
+import Reporting
+
+extension IgnitionConfig {
+    /// The fields of a config that nothing here acts on yet.
+    ///
+    /// They are noted as errors: to ignore one would leave a machine other than the one asked for.
+    public static func unsupported(in config: IgnitionConfig) -> [Diagnostic] {
+        var checker = Checker(version: config.ignition.version)
+        func refuse(_ origin: Origin, _ field: String) {
+            checker.error(origin, field, "not built yet")
+        }
+
+        let ignition = config.ignition
+        if !ignition.config.merge.isEmpty { refuse(ignition.origin, "config.merge") }
+        if !(ignition.config.replace.source ?? "").isEmpty { refuse(ignition.origin, "config.replace") }
+        if !ignition.security.tls.certificateAuthorities.isEmpty {
+            refuse(ignition.origin, "security.tls.certificateAuthorities")
+        }
+        for array in config.storage.raid { refuse(array.origin, "") }
+        for volume in config.storage.luks { refuse(volume.origin, "") }
+        for file in config.storage.files {
+            let resources =
+                [("contents", file.contents)]
+                + file.append.enumerated().map { ("append[\($0)]", $1) }
+            for (field, resource) in resources {
+                let scheme = resource.source.flatMap { try? SourceURL(parsing: $0) }?.scheme
+                if ["s3", "gs", "arn"].contains(scheme) {
+                    checker.error(file.origin, "\(field).source", "\(scheme ?? "") URLs: not built yet")
+                }
+            }
+        }
+        for (field, list) in [
+            ("shouldExist", config.kernelArguments.shouldExist),
+            ("shouldNotExist", config.kernelArguments.shouldNotExist),
+        ] where !list.isEmpty {
+            refuse(config.kernelArguments.origin, field)
+        }
+        return checker.diagnostics
+    }
+
+    /// - Throws: ``UnsupportedConfig`` where the config has a field that nothing here acts on yet.
+    public func checkSupport() throws(UnsupportedConfig) {
+        let fields = IgnitionConfig.unsupported(in: self)
+        if !fields.isEmpty { throw UnsupportedConfig(fields) }
+    }
+}
+
+/// A valid config that asks for something not built yet.
+public struct UnsupportedConfig: Error, Equatable, Advising {
+    public var fields: [IgnitionConfig.Diagnostic]
+
+    public init(_ fields: [IgnitionConfig.Diagnostic]) { self.fields = fields }
+}
+
+extension UnsupportedConfig: CustomStringConvertible {
+    public var description: String {
+        guard let first = fields.first else { return "the config asks for something not built yet" }
+        let place = first.place.map { "\(first.source) line \($0.line): " } ?? ""
+        let more = fields.count > 1 ? " (and \(counted(fields.count - 1, "more field")))" : ""
+        return "\(place)\(first.path) is not supported yet\(more)"
+    }
+
+    public var advice: [String] {
+        fields.dropFirst().prefix(5).map { field in
+            "Also \(field.path)" + (field.place.map { ", line \($0.line)" } ?? "") + "."
+        } + ["Take it out of the config."]
+    }
+}

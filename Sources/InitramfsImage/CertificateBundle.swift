@@ -1,0 +1,88 @@
+// Certificates in PEM form: base64 between BEGIN and END lines.
+
+import LinuxSystem
+import SystemPackage
+
+/// The certificates of a PEM file; whatever else stands in it is dropped, private keys above all.
+struct CertificateBundle: Equatable {
+    /// Base64 text of each certificate, its lines as they were.
+    private var certificates: [String] = []
+
+    enum Failure: Error, Equatable, CustomStringConvertible {
+        case unreadable(FilePath, Errno)
+        case empty(FilePath)
+        /// Lines count from 1.
+        case malformed(FilePath, line: Int)
+
+        var description: String {
+            switch self {
+            case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
+            case .empty(let file): "\(file) holds no certificate in PEM form"
+            case .malformed(let file, let line): "\(file):\(line): not a certificate in PEM form"
+            }
+        }
+    }
+
+    init(reading file: FilePath) throws(Failure) {
+        let bytes: [UInt8]
+        do { bytes = try Files.read(file) } catch { throw .unreadable(file, error) }
+        try self.init(String(decoding: bytes, as: UTF8.self), of: file)
+    }
+
+    init(_ text: String, of file: FilePath) throws(Failure) {
+        var body: [Substring]?
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for (index, line) in lines.enumerated() {
+            switch line {
+            case "-----BEGIN CERTIFICATE-----":
+                guard body == nil else { throw .malformed(file, line: index + 1) }
+                body = []
+            case "-----END CERTIFICATE-----":
+                guard let lines = body, isCertificate(lines) else { throw .malformed(file, line: index + 1) }
+                certificates.append(lines.joined(separator: "\n"))
+                body = nil
+            default: body?.append(line)
+            }
+        }
+        guard body == nil else { throw .malformed(file, line: lines.count) }
+        guard !certificates.isEmpty else { throw .empty(file) }
+    }
+
+    mutating func append(_ other: CertificateBundle) { certificates += other.certificates }
+
+    var count: Int { certificates.count }
+
+    var text: String {
+        certificates.map { "-----BEGIN CERTIFICATE-----\n\($0)\n-----END CERTIFICATE-----\n" }.joined()
+    }
+}
+
+/// Whether base64 lines hold a DER sequence as long as it says: the outside of every certificate.
+private func isCertificate(_ lines: [Substring]) -> Bool {
+    guard let der = decodeBase64(lines.joined().utf8), der.count > 4, der[0] == 0x30 else { return false }
+    let lengthBytes = Int(der[1]) - 0x80
+    guard 1...4 ~= lengthBytes, der.count > 2 + lengthBytes else { return false }
+    let length = der[2..<2 + lengthBytes].reduce(0) { $0 << 8 | Int($1) }
+    return der.count == 2 + lengthBytes + length
+}
+
+private func decodeBase64(_ text: some Collection<UInt8>) -> [UInt8]? {
+    guard text.count.isMultiple(of: 4) else { return nil }
+    let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var values = [UInt32?](repeating: nil, count: 256)
+    for (value, digit) in digits.enumerated() { values[Int(digit)] = UInt32(value) }
+    let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
+    var bytes: [UInt8] = []
+    var bits: UInt32 = 0
+    for (index, character) in text.dropLast(padding).enumerated() {
+        guard let value = values[Int(character)] else { return nil }
+        bits = bits << 6 | value
+        switch index % 4 {
+        case 1: bytes.append(UInt8(truncatingIfNeeded: bits >> 4))
+        case 2: bytes.append(UInt8(truncatingIfNeeded: bits >> 2))
+        case 3: bytes.append(UInt8(truncatingIfNeeded: bits))
+        default: break
+        }
+    }
+    return bytes
+}

@@ -1,0 +1,132 @@
+// The three facts about a program that an image needs: its loader, its libraries, where it looks for them.
+
+/// What a 64-bit little-endian ELF file asks of the system that runs it.
+///
+/// - SeeAlso: System V ABI, "Program Header" and "Dynamic Section"; elf(5).
+struct ELFFile: Equatable {
+    /// The program loader's path (PT_INTERP); `nil` for a static program and for a library.
+    var interpreter: String?
+    /// The names of the shared libraries it needs (DT_NEEDED), in order.
+    var needed: [String] = []
+    /// Folders to look in before the system's own (DT_RUNPATH, DT_RPATH); `$ORIGIN` stands for the file's own.
+    var searchPath: [String] = []
+    var machine: Machine
+
+    enum Machine: UInt16 {
+        case x86 = 62
+        case arm = 183
+
+        /// Debian's name for the library folder of this architecture.
+        var multiarch: String {
+            switch self {
+            case .x86: "x86_64-linux-gnu"
+            case .arm: "aarch64-linux-gnu"
+            }
+        }
+    }
+
+    enum Failure: Error, Equatable, CustomStringConvertible {
+        case notELF
+        case unsupported
+        case damaged
+
+        var description: String {
+            switch self {
+            case .notELF: "not an ELF file"
+            case .unsupported: "an ELF file for another architecture than x86-64 or 64-bit Arm"
+            case .damaged: "a damaged ELF file"
+            }
+        }
+    }
+
+    static func isELF(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x7f, 0x45, 0x4c, 0x46]) }
+
+    init(_ bytes: [UInt8]) throws(Failure) {
+        guard ELFFile.isELF(bytes) else { throw .notELF }
+        let file = LittleEndian(bytes)
+        // Class 2 is 64 bits, data 1 is little-endian.
+        guard bytes.count > 5, bytes[4] == 2, bytes[5] == 1,
+            let machine = Machine(rawValue: UInt16(truncatingIfNeeded: try file.number(at: 18, width: 2)))
+        else { throw .unsupported }
+        self.machine = machine
+        let segments = try Segment.all(in: file)
+        if let segment = segments.first(where: { $0.type == Segment.interpreter }) {
+            interpreter = try file.string(at: segment.offset)
+        }
+        guard let dynamic = segments.first(where: { $0.type == Segment.dynamic }) else { return }
+        try readDynamic(dynamic, of: file, segments: segments)
+    }
+
+    private mutating func readDynamic(_ dynamic: Segment, of file: LittleEndian, segments: [Segment]) throws(Failure) {
+        let (end, neededTag, stringsTag, rpathTag, runpathTag) = (0, 1, 5, 15, 29)
+        var entries: [(tag: Int, value: Int)] = []
+        var at = dynamic.offset
+        while at + 16 <= dynamic.offset + dynamic.size {
+            let entry = (tag: try file.number(at: at, width: 8), value: try file.number(at: at + 8, width: 8))
+            if entry.tag == end { break }
+            entries.append(entry)
+            at += 16
+        }
+        guard let address = entries.first(where: { $0.tag == stringsTag })?.value else { return }
+        guard
+            let segment = segments.first(where: { $0.type == Segment.load && $0.addresses.contains(address) })
+        else { throw .damaged }
+        let strings = segment.offset + address - segment.address
+        for entry in entries where entry.tag == neededTag {
+            needed.append(try file.string(at: strings + entry.value))
+        }
+        for entry in entries where entry.tag == rpathTag || entry.tag == runpathTag {
+            searchPath += try file.string(at: strings + entry.value).split(separator: ":").map(String.init)
+        }
+    }
+}
+
+private struct Segment {
+    static let (load, dynamic, interpreter) = (1, 2, 3)
+
+    var type: Int
+    var offset: Int
+    var address: Int
+    var size: Int
+
+    var addresses: Range<Int> { address..<address + size }
+
+    static func all(in file: LittleEndian) throws(ELFFile.Failure) -> [Segment] {
+        let table = try file.number(at: 32, width: 8)
+        let length = try file.number(at: 54, width: 2)
+        let count = try file.number(at: 56, width: 2)
+        var segments: [Segment] = []
+        for index in 0..<count {
+            let at = table + index * length
+            let segment = Segment(
+                type: try file.number(at: at, width: 4), offset: try file.number(at: at + 8, width: 8),
+                address: try file.number(at: at + 16, width: 8), size: try file.number(at: at + 32, width: 8))
+            // Later sums of these must not overflow.
+            guard [segment.offset, segment.address, segment.size].allSatisfy({ $0 >= 0 && $0 < 1 << 48 }) else {
+                throw .damaged
+            }
+            segments.append(segment)
+        }
+        return segments
+    }
+}
+
+/// Numbers and strings out of a file's bytes; anything outside of them is damage.
+private struct LittleEndian {
+    private let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    func number(at offset: Int, width: Int) throws(ELFFile.Failure) -> Int {
+        guard offset >= 0, offset <= bytes.count - width else { throw .damaged }
+        var value: UInt64 = 0
+        for index in (0..<width).reversed() { value = value << 8 | UInt64(bytes[offset + index]) }
+        return Int(truncatingIfNeeded: value)
+    }
+
+    /// The bytes up to the next NUL.
+    func string(at offset: Int) throws(ELFFile.Failure) -> String {
+        guard offset >= 0, offset < bytes.count, let end = bytes[offset...].firstIndex(of: 0) else { throw .damaged }
+        return String(decoding: bytes[offset..<end], as: UTF8.self)
+    }
+}

@@ -1,0 +1,58 @@
+// What goes into an image, before anything is packed.
+
+import SystemPackage
+
+/// A file, folder or link of the image.
+struct Member: Equatable {
+    enum Content: Equatable {
+        case folder
+        case link(String)
+        case bytes([UInt8])
+        /// A copy of this file of the host.
+        case copy(FilePath)
+    }
+
+    /// Without a leading slash.
+    var path: String
+    var content: Content
+    var permissions: UInt32
+}
+
+/// Members by path; a later one replaces an earlier one of the same path.
+struct FileTree: Equatable {
+    private var byPath: [String: Member] = [:]
+
+    /// Every folder before what it holds; the order depends on nothing but the paths.
+    var members: [Member] { byPath.values.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) } }
+
+    subscript(path: String) -> Member? { byPath[path] }
+
+    mutating func addFolder(_ path: String) { add(Member(path: path, content: .folder, permissions: 0o755)) }
+
+    mutating func addLink(_ path: String, to target: String) {
+        add(Member(path: path, content: .link(target), permissions: 0o777))
+    }
+
+    mutating func addText(_ path: String, _ text: String, permissions: UInt32 = 0o644) {
+        addBytes(path, Array(text.utf8), permissions: permissions)
+    }
+
+    mutating func addBytes(_ path: String, _ bytes: [UInt8], permissions: UInt32 = 0o644) {
+        add(Member(path: path, content: .bytes(bytes), permissions: permissions))
+    }
+
+    mutating func addCopy(_ path: String, of file: FilePath, permissions: UInt32 = 0o644) {
+        add(Member(path: path, content: .copy(file), permissions: permissions))
+    }
+
+    /// Adds a member and the folders above it.
+    mutating func add(_ member: Member) {
+        var parent = member.path[...]
+        while let slash = parent.lastIndex(of: "/") {
+            parent = parent[..<slash]
+            let path = String(parent)
+            if byPath[path] == nil { byPath[path] = Member(path: path, content: .folder, permissions: 0o755) }
+        }
+        byPath[member.path] = member
+    }
+}

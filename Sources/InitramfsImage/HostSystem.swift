@@ -1,0 +1,134 @@
+// The system that an image is made on: its kernels, programs and certificates.
+
+import Hardware
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// Where the parts of an image come from.
+public struct HostSystem: Sendable {
+    /// Holds a folder per kernel version.
+    public var modules: FilePath = "/lib/modules"
+    public var certificates: FilePath = "/etc/ssl/certs/ca-certificates.crt"
+    /// What mkfs.ext4 goes by.
+    public var ext4Defaults: FilePath = "/etc/mke2fs.conf"
+    /// Folders with the programs that go into the image.
+    public var programs = Command.searchPath.map { FilePath($0) }
+    /// What the stages call. Each stands in `sbin` of the image under its name.
+    public var stageTools = [
+        HostProgram(name: "mkfs.ext4", package: "e2fsprogs"),
+        HostProgram(name: "mkfs.xfs", package: "xfsprogs"),
+        HostProgram(name: "mkfs.btrfs", package: "btrfs-progs"),
+        HostProgram(name: "mkfs.fat", package: "dosfstools"),
+        HostProgram(name: "mkswap", package: "util-linux"),
+    ]
+
+    public init() {}
+
+    public enum Failure: Error, CustomStringConvertible, Advising {
+        case noKernel(in: FilePath)
+        case unknownKernel(String, present: [String])
+        case missing(HostProgram)
+        case unreadable(FilePath, Errno)
+
+        public var description: String {
+            switch self {
+            case .noKernel(let folder): "no kernel has its modules in \(folder)"
+            case .unknownKernel(let version, _): "no kernel \(version) is installed"
+            case .missing(let program): "\(program.name) is not installed"
+            case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .noKernel: ["On Debian: apt-get install linux-image-amd64"]
+            case .unknownKernel(_, let present): ["Installed: \(present.joined(separator: ", "))"]
+            case .missing(let program): ["On Debian: apt-get install \(program.package)"]
+            case .unreadable: []
+            }
+        }
+    }
+
+    /// Versions of kernels with modules here, the oldest first.
+    var kernels: [String] {
+        Files.names(in: modules)
+            .filter { Files.exists(modules.appending($0).appending("modules.dep")) }
+            .sorted(by: isOlder)
+    }
+
+    /// `version` where it is installed; the newest kernel where it is `nil`.
+    func kernel(_ version: String?) throws(Failure) -> String {
+        let present = kernels
+        guard let newest = present.last else { throw .noKernel(in: modules) }
+        guard let version else { return newest }
+        guard present.contains(version) else { throw .unknownKernel(version, present: present) }
+        return version
+    }
+
+    func index(of kernel: String) throws(Failure) -> KernelModuleIndex {
+        let folder = modules.appending(kernel)
+        return KernelModuleIndex(
+            dependencies: try read(folder.appending("modules.dep")),
+            aliases: try read(folder.appending("modules.alias")),
+            softDependencies: try read(folder.appending("modules.softdep")),
+            builtin: try read(folder.appending("modules.builtin")))
+    }
+
+    /// The file of a program that goes into the image.
+    func find(_ program: HostProgram) throws(Failure) -> FilePath {
+        let candidates = programs.map { $0.appending(program.name) }
+        guard let found = candidates.first(where: { Files.status($0) != nil }) else { throw .missing(program) }
+        return found
+    }
+
+    func read(_ file: FilePath) throws(Failure) -> [UInt8] {
+        do { return try Files.read(file) } catch { throw .unreadable(file, error) }
+    }
+}
+
+/// A program of the host, and the Debian package that brings it.
+public struct HostProgram: Equatable, Sendable {
+    public var name: String
+    public var package: String
+
+    static let busybox = HostProgram(name: "busybox", package: "busybox-static")
+
+    static let zstd = HostProgram(name: "zstd", package: "zstd")
+    static let makeSquashfs = HostProgram(name: "mksquashfs", package: "squashfs-tools")
+    static let listSquashfs = HostProgram(name: "unsquashfs", package: "squashfs-tools")
+
+    /// Runs the host's program of this name to its end.
+    @discardableResult
+    func run(_ arguments: [String], input: [UInt8]? = nil) throws -> Command.Output {
+        do {
+            return try Command(name, arguments, input: input).run()
+        } catch .missing {
+            throw HostSystem.Failure.missing(self)
+        }
+    }
+}
+
+/// Whether a kernel version is older: numbers compare as numbers, the rest as text.
+func isOlder(_ one: String, _ other: String) -> Bool {
+    let left = versionParts(one)
+    let right = versionParts(other)
+    for (a, b) in zip(left, right) where a != b {
+        if let a = Int(a), let b = Int(b) { return a < b }
+        return a < b
+    }
+    return left.count < right.count
+}
+
+/// `6.1.0-9-amd64`: 6 . 1 . 0 - 9 -amd
+private func versionParts(_ version: String) -> [String] {
+    var parts: [String] = []
+    for character in version {
+        if let last = parts.last?.last, last.isNumber == character.isNumber {
+            parts[parts.count - 1].append(character)
+        } else {
+            parts.append(String(character))
+        }
+    }
+    return parts
+}

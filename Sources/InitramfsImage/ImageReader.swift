@@ -1,0 +1,114 @@
+// Looking into an initramfs that is there already.
+
+import LinuxSystem
+import LiveImage
+import SystemPackage
+
+extension ImageListing {
+    public enum Failure: Error, CustomStringConvertible {
+        case unreadable(FilePath, Errno)
+        case unknownCompression(FilePath, offset: Int)
+        case truncated(FilePath, offset: Int)
+        case malformed(FilePath, offset: Int, NewcError)
+
+        public var description: String {
+            switch self {
+            case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
+            case .unknownCompression(let file, let offset):
+                "\(file): what starts at byte \(offset) is neither a cpio archive nor one compressed with zstd"
+            case .truncated(let file, let offset): "\(file): the zstd data from byte \(offset) on has no end"
+            case .malformed(let file, let offset, let reason): "\(file), archive at byte \(offset): \(reason)"
+            }
+        }
+    }
+
+    /// Reads every archive in the image, and the squashfs for /usr.
+    public init(reading file: FilePath) throws {
+        let image: [UInt8]
+        do { image = try Files.read(file) } catch { throw Failure.unreadable(file, error) }
+        self.init(name: file.lastComponent?.string ?? file.string, size: UInt64(image.count), parts: [])
+        var at = 0
+        while let start = image[at...].firstIndex(where: { $0 != 0 }) {
+            let rest = image[start...]
+            if rest.starts(with: NewcHeader.magic) {
+                let (headers, length) = try ImageListing.members(of: rest, in: file, at: start)
+                try addPlain(headers, length: length, at: start, of: file)
+                at = start + length
+            } else if rest.starts(with: ZstandardFrame.magic) {
+                guard let length = ZstandardFrame.length(rest) else { throw Failure.truncated(file, offset: start) }
+                let frame = Array(rest.prefix(length))
+                let archive = try HostProgram.zstd.run(["--decompress", "--quiet", "--stdout"], input: frame)
+                let (headers, _) = try ImageListing.members(of: archive.standardOutput[...], in: file, at: start)
+                parts.append(
+                    Part(
+                        compression: "zstd", stored: UInt64(length), files: headers.map(File.init), isMounted: false))
+                at = start + length
+            } else {
+                throw Failure.unknownCompression(file, offset: start)
+            }
+        }
+    }
+
+    /// An archive that is not compressed; the squashfs in it is a part of its own.
+    private mutating func addPlain(_ headers: [NewcHeader], length: Int, at start: Int, of file: FilePath) throws {
+        let usr = headers.first { $0.name == InitramfsPath.usr }
+        let others = headers.filter { $0 != usr }
+        if !others.isEmpty {
+            let stored = UInt64(length) - UInt64(usr?.size ?? 0)
+            parts.append(Part(compression: nil, stored: stored, files: others.map(File.init), isMounted: false))
+        }
+        guard let usr else { return }
+        // A program runs in the root folder: a relative path would lead elsewhere.
+        let path = Files.resolved(file) ?? file
+        let output = try HostProgram.listSquashfs.run(
+            ["-o", "\(UInt64(start) + usr.dataOffset)", "-llnumeric", path.string])
+        parts.append(
+            Part(
+                compression: "squashfs", stored: UInt64(usr.size), files: ImageListing.files(inSquashfs: output.text),
+                isMounted: true))
+    }
+
+    /// The regular files and links of an archive, and its length with the trailer.
+    private static func members(
+        of bytes: ArraySlice<UInt8>, in file: FilePath, at start: Int
+    ) throws(Failure) -> ([NewcHeader], length: Int) {
+        var reader = NewcReader()
+        var headers: [NewcHeader] = []
+        let result = bytes.withUnsafeBytes { buffer -> Result<Void, NewcError> in
+            var slice = buffer
+            do throws(NewcError) {
+                while let event = try reader.next(&slice) {
+                    if case .member(let header) = event, !header.isFolder { headers.append(header) }
+                    if case .endOfArchive = event { break }
+                }
+                return .success(try reader.finish())
+            } catch {
+                return .failure(error)
+            }
+        }
+        do { try result.get() } catch { throw .malformed(file, offset: start, error) }
+        return (headers, Int(reader.offset))
+    }
+
+    /// Reads lines such as `-rw-r--r-- 0/0    1234 1970-01-01 00:00 squashfs-root/bin/busybox`.
+    static func files(inSquashfs list: String) -> [File] {
+        list.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ", maxSplits: 5)
+            guard fields.count == 6, line.hasPrefix("-") || line.hasPrefix("l"), let size = UInt64(fields[2]),
+                let slash = fields[5].firstIndex(of: "/")
+            else { return nil }
+            // A link stands as `path -> target`.
+            let path = fields[5][slash...]
+            let end = line.hasPrefix("l") ? path.firstRange(of: " -> ")?.lowerBound ?? path.endIndex : path.endIndex
+            return File(path: "/usr\(path[..<end])", size: size)
+        }
+    }
+}
+
+extension ImageListing.File {
+    fileprivate init(_ header: NewcHeader) { self.init(path: "/\(header.name)", size: UInt64(header.size)) }
+}
+
+extension NewcHeader {
+    fileprivate var isFolder: Bool { mode & 0o170000 == 0o040000 }
+}

@@ -1,0 +1,78 @@
+// Files that somebody wants in the image besides ours: `--include SRC:DEST`.
+
+import LinuxSystem
+import SystemPackage
+
+/// A file or folder of the host and the absolute path it gets in the initramfs.
+public struct Inclusion: Equatable, Sendable {
+    public var source: FilePath
+    public var destination: FilePath
+
+    public enum Failure: Error, Equatable, CustomStringConvertible {
+        case malformed(String)
+        case unreadable(FilePath)
+
+        public var description: String {
+            switch self {
+            case .malformed(let text): "\"\(text)\" is not SOURCE:DESTINATION with an absolute destination"
+            case .unreadable(let file): "\(file) is neither a file, a folder nor a link"
+            }
+        }
+    }
+
+    /// Reads `SOURCE:DESTINATION`; the last colon counts.
+    public init(parsing text: String) throws(Failure) {
+        guard let colon = text.lastIndex(of: ":") else { throw .malformed(text) }
+        source = FilePath(String(text[..<colon]))
+        destination = FilePath(String(text[text.index(after: colon)...])).lexicallyNormalized()
+        guard !source.isEmpty, destination.isAbsolute, !destination.components.isEmpty else { throw .malformed(text) }
+    }
+
+    /// Adds what it names; programs bring their shared libraries. Below /usr is the squashfs.
+    func add(to root: inout FileTree, and usr: inout FileTree) throws {
+        var programs: [FilePath] = []
+        try add(source, at: destination.removingRoot().string, to: &root, and: &usr, programs: &programs)
+        for (place, file) in try SharedLibraries().needed(by: programs) {
+            usr.addCopy(place, of: file, permissions: 0o755)
+        }
+    }
+
+    private func add(
+        _ file: FilePath, at path: String, to root: inout FileTree, and usr: inout FileTree, programs: inout [FilePath]
+    ) throws {
+        // What the image has as links into /usr leads there.
+        let first = path.prefix { $0 != "/" }
+        if ["bin", "sbin", "lib", "lib64"].contains(first) {
+            return try add(file, at: "usr/\(path)", to: &root, and: &usr, programs: &programs)
+        }
+        // A link that is named itself is followed; one inside a folder stays a link.
+        guard let status = Files.status(file, followingLinks: file == source) else { throw Failure.unreadable(file) }
+        let content: Member.Content
+        switch status.st_mode & FileType.mask {
+        case FileType.folder: content = .folder
+        case FileType.link: content = .link(Files.linkTarget(file) ?? "")
+        case FileType.regular:
+            content = .copy(file)
+            if status.st_mode & 0o111 != 0 { programs.append(file) }
+        default: throw Failure.unreadable(file)
+        }
+        let permissions = UInt32(status.st_mode & 0o7777)
+        if path.hasPrefix("usr/") {
+            usr.add(Member(path: String(path.dropFirst(4)), content: content, permissions: permissions))
+        } else if path != "usr" {
+            root.add(Member(path: path, content: content, permissions: permissions))
+        }
+        guard content == .folder else { return }
+        for name in Files.names(in: file) {
+            try add(file.appending(name), at: "\(path)/\(name)", to: &root, and: &usr, programs: &programs)
+        }
+    }
+}
+
+/// The type bits of `st_mode`.
+private enum FileType {
+    static let mask: UInt32 = 0o170000
+    static let folder: UInt32 = 0o040000
+    static let regular: UInt32 = 0o100000
+    static let link: UInt32 = 0o120000
+}

@@ -1,0 +1,99 @@
+// Reading `--modules` and choosing from what a kernel has.
+
+import Hardware
+import Reporting
+
+/// A choice of kernel modules: `generic`, `virtio`, `virtio,e1000e,@drivers/nvme,-hid_apple`.
+///
+/// Terms are sets (`generic`, `virtio`), modules by name or alias, `@FOLDER` for all modules below
+/// a folder of the kernel's tree, and either of these with `-` to leave it out. The base set is
+/// always chosen, and so is whatever the chosen modules depend on.
+public struct ModuleSelection: Equatable, Sendable {
+    /// The text it was read from.
+    public let text: String
+    private var included: [Term] = []
+    private var excluded: [Term] = []
+
+    private struct Term: Equatable {
+        enum What: Equatable {
+            case name(String)
+            case folder(String)
+        }
+
+        var what: What
+        /// Whether somebody asked for exactly this; what a set names may be missing from a kernel.
+        var isRequired: Bool
+    }
+
+    public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
+        case empty
+        case unknown(String, nearest: String?)
+        case emptyFolder(String)
+
+        public var description: String {
+            switch self {
+            case .empty: "the list of modules is empty"
+            case .unknown(let name, _): "this kernel has no module \"\(name)\""
+            case .emptyFolder(let folder): "this kernel has no modules in \"\(folder)\""
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .empty: ["Say generic, virtio, or a list such as virtio,e1000e,@drivers/nvme."]
+            case .unknown(_, let nearest?): ["Did you mean \"\(nearest)\"?"]
+            case .unknown: []
+            case .emptyFolder: ["A folder stands as below /lib/modules/VERSION/kernel: @drivers/net/ethernet/intel"]
+            }
+        }
+    }
+
+    public init(parsing text: String) throws(Failure) {
+        self.text = text
+        let words = text.split(separator: ",").map(String.init)
+        guard !words.isEmpty else { throw .empty }
+        add(ModuleSets.base, isRequired: false)
+        for word in words {
+            switch word {
+            case "generic": add(ModuleSets.generic, isRequired: false)
+            case "virtio": add(ModuleSets.virtio, isRequired: false)
+            default: add([word], isRequired: true)
+            }
+        }
+    }
+
+    private mutating func add(_ words: [String], isRequired: Bool) {
+        for word in words {
+            let isExcluded = word.hasPrefix("-")
+            let body = isExcluded ? word.dropFirst() : word[...]
+            let what: Term.What = body.hasPrefix("@") ? .folder(String(body.dropFirst())) : .name(String(body))
+            let term = Term(what: what, isRequired: isRequired)
+            if isExcluded { excluded.append(term) } else { included.append(term) }
+        }
+    }
+
+    /// The paths of the chosen modules and of all they need, in an order in which they can be loaded.
+    public func paths(in index: KernelModuleIndex) throws(Failure) -> [String] {
+        let all = index.paths
+        var unwanted: Set<String> = []
+        for term in excluded { unwanted.formUnion(try names(of: term, in: index, all: all)) }
+        var wanted: [String] = []
+        for term in included { wanted += try names(of: term, in: index, all: all) }
+        return index.closure(of: wanted.filter { !unwanted.contains($0) })
+    }
+
+    private func names(of term: Term, in index: KernelModuleIndex, all: [String]) throws(Failure) -> [String] {
+        switch term.what {
+        case .folder(let folder):
+            let found = all.filter { $0.hasPrefix("kernel/\(folder)/") }
+            guard !found.isEmpty || !term.isRequired else { throw .emptyFolder(folder) }
+            return found.map(KernelModuleIndex.name(ofPath:))
+        case .name(let name):
+            let found = index.resolve(name)
+            guard !found.isEmpty || !term.isRequired else {
+                throw .unknown(name, nearest: nearest(to: name, in: all.map(KernelModuleIndex.name(ofPath:))))
+            }
+            return found
+        }
+    }
+}

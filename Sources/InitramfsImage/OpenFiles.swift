@@ -1,0 +1,105 @@
+// Files read in pieces, and files that appear only when they are complete.
+
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// A file read from front to back.
+struct FileReader: ~Copyable {
+    private let descriptor: Int32
+
+    init(_ path: FilePath) throws(Errno) {
+        descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
+        if descriptor < 0 { throw Errno(rawValue: errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// The next `count` bytes; fewer only at the end of the file.
+    func next(_ count: Int) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let got = bytes.withUnsafeMutableBytes {
+                read(descriptor, $0.baseAddress?.advanced(by: filled), count - filled)
+            }
+            if got == 0 { break }
+            if got < 0 {
+                let reason = errno
+                if reason == EINTR { continue }
+                throw Errno(rawValue: reason)
+            }
+            filled += got
+        }
+        bytes.removeLast(count - filled)
+        return bytes
+    }
+}
+
+/// A file under a temporary name beside its own, which it gets with ``finish(permissions:)``.
+struct PendingFile: ~Copyable {
+    private let path: FilePath
+    private let temporary: String
+    private let descriptor: Int32
+    /// Bytes written so far.
+    private(set) var length: UInt64 = 0
+
+    init(_ path: FilePath) throws(Errno) {
+        self.path = path
+        var template = Array("\(path).XXXXXX".utf8CString)
+        // Only the owner may read it until it is finished.
+        descriptor = mkstemp(&template)
+        if descriptor < 0 { throw Errno(rawValue: errno) }
+        temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// What was not finished goes away.
+    deinit {
+        unlink(temporary)
+        close(descriptor)
+    }
+
+    mutating func write(_ bytes: [UInt8]) throws(Errno) {
+        try Files.writeAll(bytes, to: descriptor)
+        length += UInt64(bytes.count)
+    }
+
+    /// Writes the whole of another file, a piece at a time.
+    mutating func write(contentsOf file: FilePath) throws(Errno) {
+        let reader = try FileReader(file)
+        while true {
+            let bytes = try reader.next(1 << 20)
+            if bytes.isEmpty { return }
+            try write(bytes)
+        }
+    }
+
+    consuming func finish(permissions: mode_t) throws(Errno) {
+        guard fchmod(descriptor, permissions) == 0, fsync(descriptor) == 0, rename(temporary, path.string) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+    }
+}
+
+/// A folder that goes away, with all it holds, at the end of the value.
+struct TemporaryFolder: ~Copyable {
+    let path: FilePath
+
+    /// - Parameter parent: Where to make it; large files fit better into /var/tmp than into /tmp.
+    init(in parent: FilePath = "/var/tmp") throws(Errno) {
+        var template = Array(parent.appending("firstlight-image.XXXXXX").string.utf8CString)
+        guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
+        path = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
+    deinit { removeTree(path) }
+}
+
+/// Removes a folder and what it holds; links in it are removed, not followed.
+private func removeTree(_ folder: FilePath) {
+    for name in Files.names(in: folder) {
+        let path = folder.appending(name)
+        if unlink(path.string) != 0 { removeTree(path) }
+    }
+    rmdir(folder.string)
+}

@@ -1,0 +1,109 @@
+// Root images: reading what an initramfs has to know of one, and making one.
+
+import LinuxSystem
+import LiveImage
+import SystemPackage
+
+/// What an initramfs holds about the root image that it accepts.
+struct RootImageFacts {
+    var hash: StreamHash
+    /// What its version stamp says; `nil` where it is a bare filesystem image.
+    var version: String?
+
+    enum Failure: Error, CustomStringConvertible {
+        case unusable(FilePath, RootImageFault)
+        case unversioned(FilePath)
+
+        var description: String {
+            switch self {
+            case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
+            case .unversioned(let file): "\(file) has no \(LiveImageName.rootfsVersion): no initramfs would match it"
+            }
+        }
+    }
+
+    init(reading file: FilePath) throws {
+        let input = try FileReader(file)
+        var image = RootImageReader()
+        var digests: [[UInt8]] = []
+        var isArchive = false
+        var version: String?
+        do {
+            while true {
+                let chunk = try input.next(StreamHash.usualChunkSize)
+                if chunk.isEmpty { break }
+                if digests.isEmpty { isArchive = chunk.starts(with: NewcHeader.magic) }
+                digests.append(sha256(chunk))
+                try chunk.withUnsafeBytes { bytes in
+                    var slice = bytes
+                    while let event = try image.next(&slice) {
+                        if case .version(let text) = event { version = text }
+                    }
+                }
+            }
+            try image.finish()
+        } catch let fault as RootImageFault {
+            throw Failure.unusable(file, fault)
+        }
+        guard version != nil || !isArchive else { throw Failure.unversioned(file) }
+        self.version = version
+        hash = try StreamHash(digests: digests)
+    }
+}
+
+/// A `rootfs.img`: the archive that wraps a filesystem image for the live boot.
+public struct RootImage: Sendable {
+    /// The squashfs or erofs image.
+    public var image: FilePath
+    /// One line; the initramfs that accepts it says the same.
+    public var version: String
+    public var time: UInt32 = 0
+
+    public init(image: FilePath, version: String) {
+        self.image = image
+        self.version = version
+    }
+
+    public enum Failure: Error, CustomStringConvertible {
+        case notFilesystem(FilePath)
+        case truncated(FilePath, missing: UInt64)
+        case version(String)
+
+        public var description: String {
+            switch self {
+            case .notFilesystem(let file): "\(file) is neither a squashfs nor an erofs"
+            case .truncated(let file, let missing): "\(file) is \(missing) bytes shorter than its filesystem"
+            case .version(let text): "the version \"\(text)\" is empty or longer than a line"
+            }
+        }
+    }
+
+    /// Makes the image. Nothing stands at `output` before it is complete.
+    ///
+    /// The filesystem's data starts at byte 124 whatever it is: 110 of header, then `root.squashfs` and
+    /// its NUL, or `root.erofs`, its NUL and three of padding.
+    public func write(to output: FilePath) throws {
+        guard !version.isEmpty, !version.contains(where: \.isNewline) else { throw Failure.version(version) }
+        let head = try FileReader(image).next(RootImageFormat.headLength)
+        guard let format = head.withUnsafeBytes({ RootImageFormat(head: $0) }) else {
+            throw Failure.notFilesystem(image)
+        }
+        let size = Files.size(image) ?? 0
+        guard size >= format.length else { throw Failure.truncated(image, missing: format.length - size) }
+        var file = try PendingFile(output)
+        var writer = NewcWriter(modificationTime: time)
+        try file.write(
+            writer.header("root.\(format.filesystem.rawValue)", .file, permissions: 0o644, size: size))
+        try file.write(contentsOf: image)
+        try file.write(NewcWriter.padding(after: size))
+        try file.write(writer.member("etc", .folder, permissions: 0o755))
+        try file.write(
+            writer.member(
+                LiveImageName.rootfsVersion, .file, permissions: 0o644, data: Array("\(version)\n".utf8)))
+        try file.write(NewcWriter.trailer())
+        try file.finish(permissions: 0o644)
+    }
+
+    /// The text of `/etc/coreos-live-want-rootfs` for a root image.
+    public static func streamHash(of file: FilePath) throws -> String { try RootImageFacts(reading: file).hash.text }
+}

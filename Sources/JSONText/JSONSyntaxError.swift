@@ -1,0 +1,72 @@
+// What can be wrong with a JSON text, in words for whoever wrote it.
+
+/// The first thing in a text that is not JSON.
+public struct JSONSyntaxError: Error, Equatable, Sendable {
+    public enum Fault: Equatable, Sendable {
+        case empty
+        case byteOrderMark
+        case tooLong
+        /// The text ends inside something that began at the given line.
+        case unfinished(String, line: Int)
+        case unexpected(found: String, wanted: String)
+        case commaBefore(String)
+        case comment
+        case singleQuote
+        case unknownWord(String)
+        case leadingZero(String)
+        case malformedNumber(String)
+        case controlCharacter(UInt8)
+        case unknownEscape(String)
+        case loneSurrogate
+        case invalidUTF8
+        case duplicateKey(String, firstLine: Int)
+        case tooDeep(limit: Int)
+        case trailing(String)
+    }
+
+    public var fault: Fault
+    public var place: SourcePlace
+
+    public init(_ fault: Fault, at place: SourcePlace) {
+        self.fault = fault
+        self.place = place
+    }
+}
+
+extension JSONSyntaxError: CustomStringConvertible {
+    public var description: String { "line \(place.line), column \(place.column): \(message)" }
+
+    /// The description without the place.
+    public var message: String {
+        switch fault {
+        case .empty: "nothing here: expected a JSON value"
+        case .byteOrderMark: "a byte order mark; save the file as UTF-8 without one"
+        case .tooLong: "more than 4 GiB of JSON"
+        case .unfinished(let what, let line): "the text ends inside \(what) that starts in line \(line)"
+        case .unexpected(let found, let wanted): "\(found) where \(wanted) was expected"
+        case .commaBefore(let bracket): "a comma before \(bracket); JSON has none after the last entry"
+        case .comment: "JSON has no comments"
+        case .singleQuote: "strings take double quotes"
+        case .unknownWord(let word): "unknown word \(word); JSON knows true, false and null"
+        case .leadingZero(let text):
+            if let value = Int64(text, radix: 8) {
+                "\(text) has a leading zero; JSON numbers are decimal: octal \(text) is \(value)"
+            } else {
+                "\(text) has a leading zero; JSON numbers have none"
+            }
+        case .malformedNumber(let text): "\(text) is not a number"
+        case .controlCharacter(let byte):
+            switch byte {
+            case 0x0a: "a string ends before its closing quote; a newline inside one is written \\n"
+            case 0x09: "a tab inside a string is written \\t"
+            default: "a control character (byte \(byte)) inside a string"
+            }
+        case .unknownEscape(let text): "\(text) is no JSON escape"
+        case .loneSurrogate: "half of a surrogate pair in a \\u escape"
+        case .invalidUTF8: "bytes that are not UTF-8"
+        case .duplicateKey(let key, let line): "the key \"\(key)\" is there already, in line \(line)"
+        case .tooDeep(let limit): "nested more than \(limit) deep"
+        case .trailing(let found): "\(found) after the end of the value"
+        }
+    }
+}

@@ -1,0 +1,172 @@
+// LinuxSystem: thin, typed access to Linux: processes, files, mounts, loop devices, kernel events.
+// It decides nothing; every failure carries the errno taken right at the call.
+
+import CLinux
+import Glibc
+import SystemPackage
+
+/// A program and its argument vector; no shell is ever involved.
+public struct Command: Equatable, Sendable, CustomStringConvertible {
+    /// A path, or a name looked up in ``searchPath`` (inside ``root`` where there is one).
+    public var program: String
+    public var arguments: [String]
+    public var environment: [String]
+    /// Bytes for standard input; `nil` is `/dev/null`.
+    public var input: [UInt8]?
+    /// The root directory that the program sees; `nil` is ours.
+    public var root: FilePath?
+
+    public static let searchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/firstlight/bin"]
+    public static let defaultEnvironment = ["PATH=\(searchPath.joined(separator: ":"))", "LC_ALL=C"]
+
+    public init(
+        _ program: String, _ arguments: [String], environment: [String] = Command.defaultEnvironment,
+        input: [UInt8]? = nil, root: FilePath? = nil
+    ) {
+        self.program = program
+        self.arguments = arguments
+        self.environment = environment
+        self.input = input
+        self.root = root
+    }
+
+    public var description: String {
+        ([program] + arguments).map { $0.contains(" ") || $0.isEmpty ? "'\($0)'" : $0 }.joined(separator: " ")
+    }
+
+    public struct Output: Sendable {
+        public var standardOutput: [UInt8]
+        public var standardError: [UInt8]
+        /// The exit status; 128 + signal where a signal ended it.
+        public var status: Int32
+
+        public init(standardOutput: [UInt8] = [], standardError: [UInt8] = [], status: Int32 = 0) {
+            self.standardOutput = standardOutput
+            self.standardError = standardError
+            self.status = status
+        }
+
+        public var text: String { String(decoding: standardOutput, as: UTF8.self) }
+    }
+
+    public enum Failure: Error, CustomStringConvertible {
+        case missing(Command)
+        case unstartable(Command, Errno)
+        /// `said`: the last lines of its standard error, or of its output where that is empty.
+        case failed(Command, status: Int32, said: String)
+
+        public var description: String {
+            switch self {
+            case .missing(let command):
+                "\(command.program) is not here\(command.root.map { " (in \($0))" } ?? "")"
+            case .unstartable(let command, let reason): "cannot run \(command.program): \(reason)"
+            case .failed(let command, let status, let said):
+                "\(command.program) failed (exit status \(status))\(said.isEmpty ? "" : ": \(said)")"
+            }
+        }
+    }
+
+    /// Runs to the end and returns what it printed; a status other than 0 is not an error here.
+    public func capture() throws(Failure) -> Output {
+        let file = try resolve()
+        do {
+            let output = try Scratch()
+            let errors = try Scratch()
+            let given = try Scratch()
+            if let input { try given.fill(input) }
+            let process = try spawn(
+                file, input: input == nil ? -1 : given.descriptor, output: output.descriptor, error: errors.descriptor)
+            let status = try waitFor(process)
+            return Output(
+                standardOutput: try output.contents(), standardError: try errors.contents(), status: status)
+        } catch {
+            throw .unstartable(self, error)
+        }
+    }
+
+    /// Runs to the end; anything but exit status 0 is thrown with what the program said.
+    @discardableResult
+    public func run() throws(Failure) -> Output {
+        let output = try capture()
+        guard output.status == 0 else {
+            let spoken = output.standardError.isEmpty ? output.standardOutput : output.standardError
+            let lines = String(decoding: spoken, as: UTF8.self).split(separator: "\n").suffix(4)
+            throw .failed(self, status: output.status, said: lines.joined(separator: "; "))
+        }
+        return output
+    }
+
+    /// Starts the program on a terminal (an open descriptor) and waits until it ends.
+    public func interact(terminal: Int32) throws(Failure) -> Int32 {
+        let file = try resolve()
+        do {
+            return try waitFor(
+                spawn(file, input: terminal, output: terminal, error: terminal, onTerminal: true))
+        } catch {
+            throw .unstartable(self, error)
+        }
+    }
+
+    /// Whether its program is there to be run.
+    public var isInstalled: Bool { (try? resolve()) != nil }
+
+    func resolve() throws(Failure) -> String {
+        let candidates = program.contains("/") ? [program] : Command.searchPath.map { "\($0)/\(program)" }
+        let prefix = root?.string ?? ""
+        guard let found = candidates.first(where: { access(prefix + $0, X_OK) == 0 }) else {
+            throw .missing(self)
+        }
+        return found
+    }
+
+    func spawn(
+        _ file: String, input: Int32, output: Int32, error: Int32, onTerminal: Bool = false
+    ) throws(Errno) -> pid_t {
+        var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
+        var envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
+        defer { (argv + envp).forEach { free($0) } }
+        let process =
+            if let root {
+                root.string.withCString {
+                    firstlight_spawn(file, &argv, &envp, $0, input, output, error, onTerminal)
+                }
+            } else {
+                firstlight_spawn(file, &argv, &envp, nil, input, output, error, onTerminal)
+            }
+        guard process > 0 else { throw Errno(rawValue: -process) }
+        return process
+    }
+}
+
+/// Waits for a child to end; returns its exit status, or 128 + the signal that ended it.
+func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(process, &status, 0) < 0 {
+        let reason = errno
+        if reason != EINTR { throw Errno(rawValue: reason) }
+    }
+    let signal = status & 0x7f
+    return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+}
+
+/// An anonymous file in memory, closed with the value. A pipe would block both sides when full.
+private struct Scratch: ~Copyable {
+    let descriptor: Int32
+
+    init() throws(Errno) {
+        descriptor = firstlight_memory_file("firstlight")
+        if descriptor < 0 { throw Errno(rawValue: -descriptor) }
+    }
+
+    deinit { close(descriptor) }
+
+    func fill(_ bytes: [UInt8]) throws(Errno) {
+        try Files.writeAll(bytes, to: descriptor)
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    func contents() throws(Errno) -> [UInt8] {
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
+        return try readAll(descriptor)
+    }
+}

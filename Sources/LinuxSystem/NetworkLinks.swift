@@ -1,0 +1,88 @@
+// Links, addresses and routes: what the kernel's network is told, and what it tells.
+
+import CLinux
+import Glibc
+import SystemPackage
+
+public enum NetworkLinks {
+    /// Changes a link, named by its number; what is `nil` stays as it is.
+    ///
+    /// - Parameters:
+    ///   - name: A new name; the link must be down.
+    ///   - mac: Six bytes.
+    public static func configure(
+        _ index: Int, name: String? = nil, mtu: Int? = nil, mac: [UInt8]? = nil, up: Bool? = nil
+    ) throws(Errno) {
+        let state: Int32 = up.map { $0 ? 1 : 0 } ?? -1
+        let result =
+            if let mac, mac.count == 6 {
+                firstlight_link_configure(Int32(index), name, UInt32(mtu ?? 0), mac, state)
+            } else {
+                firstlight_link_configure(Int32(index), name, UInt32(mtu ?? 0), nil, state)
+            }
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Adds an address of 4 or 16 bytes; one that is there already is fine.
+    public static func addAddress(_ bytes: [UInt8], prefix: Int, to index: Int) throws(Errno) {
+        let result = firstlight_address_add(Int32(index), bytes, bytes.count, UInt8(clamping: prefix), true)
+        if result < 0, result != -EEXIST { throw Errno(rawValue: -result) }
+    }
+
+    public static func removeAddress(_ bytes: [UInt8], prefix: Int, from index: Int) throws(Errno) {
+        let result = firstlight_address_add(Int32(index), bytes, bytes.count, UInt8(clamping: prefix), false)
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Adds or replaces a route.
+    ///
+    /// - Parameters:
+    ///   - destination: A network address of 4 or 16 bytes; `prefix` 0 is the default route.
+    ///   - gateway: `nil`: the destination is on the link.
+    ///   - onLink: The gateway can be reached directly though no address of the link says so.
+    public static func addRoute(
+        to destination: [UInt8], prefix: Int, gateway: [UInt8]?, onLink: Bool = false, metric: Int, by index: Int
+    ) throws(Errno) {
+        let result =
+            if let gateway {
+                firstlight_route_add(
+                    Int32(index), destination, destination.count, UInt8(clamping: prefix), gateway, onLink,
+                    UInt32(metric))
+            } else {
+                firstlight_route_add(
+                    Int32(index), destination, destination.count, UInt8(clamping: prefix), nil, false, UInt32(metric))
+            }
+        if result < 0, result != -EEXIST { throw Errno(rawValue: -result) }
+    }
+}
+
+/// The socket that tells of links, IPv6 addresses and router advertisements.
+public struct NetworkEventSocket: ~Copyable {
+    public let descriptor: Int32
+
+    public init() throws(Errno) {
+        descriptor = firstlight_network_events()
+        if descriptor < 0 { throw Errno(rawValue: -descriptor) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// The netlink messages that have come since the last call, headers included.
+    public func messages() -> [[UInt8]] {
+        var messages: [[UInt8]] = []
+        var buffer = [UInt8](repeating: 0, count: 32 << 10)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            // An overrun loses messages; whoever reads looks at the state anyway.
+            if count < 0, errno == ENOBUFS || errno == EINTR { continue }
+            guard count > 0 else { return messages }
+            var rest = buffer[..<count]
+            while rest.count >= 16 {
+                let length = rest.prefix(4).enumerated().reduce(0) { $0 | Int($1.element) << ($1.offset * 8) }
+                guard length >= 16, length <= rest.count else { break }
+                messages.append(Array(rest.prefix(length)))
+                rest = rest.dropFirst((length + 3) & ~3)
+            }
+        }
+    }
+}

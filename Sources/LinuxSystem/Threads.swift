@@ -1,0 +1,94 @@
+// A second thread for a while, and a value that both may touch.
+
+import Glibc
+import SystemPackage
+
+/// A value that threads share; they can wait for it to change.
+public final class Monitor<Value>: @unchecked Sendable {
+    private var value: Value
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    public init(_ value: Value) {
+        self.value = value
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(changed, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(changed)
+        pthread_mutex_destroy(mutex)
+        changed.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Changes the value and wakes whoever waits for it.
+    public func change<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(mutex)
+        }
+        return try body(&value)
+    }
+
+    /// Waits until `body` takes something from the value.
+    public func wait<Result>(for body: (inout Value) -> Result?) -> Result {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(mutex)
+        }
+        while true {
+            if let result = body(&value) { return result }
+            pthread_cond_wait(changed, mutex)
+        }
+    }
+}
+
+/// Runs `body` on a thread of its own and `meanwhile` on this one; returns when both have ended.
+///
+/// What both touch must be guarded by a ``Monitor``, or be handed over through one.
+/// - Throws: What `meanwhile` throws, or `Errno` where there is no thread to be had.
+public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Result) throws -> Result {
+    try withoutActuallyEscaping(body) { body in
+        let context = Unmanaged.passRetained(ThreadBody(body))
+        var thread = pthread_t()
+        let result = pthread_create(
+            &thread, nil,
+            { context in
+                if let context { Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+                return nil
+            }, context.toOpaque())
+        guard result == 0 else {
+            context.release()
+            throw Errno(rawValue: result)
+        }
+        defer { pthread_join(thread, nil) }
+        return try meanwhile()
+    }
+}
+
+/// Runs `body` on a thread of its own, for which nobody waits.
+///
+/// - Throws: `Errno` where there is no thread to be had; `body` has then not run.
+public func startThread(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    let context = Unmanaged.passRetained(ThreadBody(body))
+    var thread = pthread_t()
+    let result = pthread_create(
+        &thread, nil,
+        { context in
+            if let context { Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+            return nil
+        }, context.toOpaque())
+    guard result == 0 else {
+        context.release()
+        throw Errno(rawValue: result)
+    }
+    pthread_detach(thread)
+}
+
+private final class ThreadBody {
+    let run: () -> Void
+    init(_ run: @escaping () -> Void) { self.run = run }
+}

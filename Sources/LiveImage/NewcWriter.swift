@@ -1,0 +1,91 @@
+// Writing of cpio archives in the newc form, the one that Linux unpacks as an initramfs.
+
+/// Puts members into newc form, one after the other.
+///
+/// The bytes depend on nothing but what is passed in: owner 0:0, inode numbers counted from 1, one
+/// modification time for all. A member's data is the caller's to write, so that an archive larger
+/// than memory can be streamed: header, data, padding, and ``trailer()`` at the end.
+///
+/// - SeeAlso: Documentation/driver-api/early-userspace/buffer-format.rst of Linux.
+public struct NewcWriter: Sendable {
+    public enum Kind: UInt32, Sendable {
+        case folder = 0o040000
+        case file = 0o100000
+        case link = 0o120000
+    }
+
+    public enum Failure: Error, Equatable, CustomStringConvertible {
+        case tooLarge(path: String, bytes: UInt64)
+        case nameTooLong(path: String)
+
+        public var description: String {
+            switch self {
+            case .tooLarge(let path, let bytes):
+                "\(path) has \(bytes) bytes; a cpio archive of this form holds less than 4 GiB in one file"
+            case .nameTooLong(let path): "\(path) is longer than the kernel takes (4095 bytes)"
+            }
+        }
+    }
+
+    /// Seconds since 1970, the same for every member.
+    public let modificationTime: UInt32
+    private var inode: UInt32 = 0
+
+    public init(modificationTime: UInt32 = 0) { self.modificationTime = modificationTime }
+
+    /// What stands before a member's data; its length is a multiple of 4.
+    ///
+    /// - Parameters:
+    ///   - path: Without a leading slash; the folders above it must have come before.
+    ///   - permissions: The twelve lower mode bits.
+    ///   - size: Bytes of data to follow: a file's contents, a link's target; 0 for a folder.
+    public mutating func header(
+        _ path: String, _ kind: Kind, permissions: UInt32, size: UInt64 = 0
+    ) throws(Failure) -> [UInt8] {
+        guard let size32 = UInt32(exactly: size) else { throw .tooLarge(path: path, bytes: size) }
+        guard path.utf8.count < 4096 else { throw .nameTooLong(path: path) }
+        inode += 1
+        return NewcWriter.header(
+            path, inode: inode, mode: kind.rawValue | permissions & 0o7777, links: kind == .folder ? 2 : 1,
+            time: modificationTime, size: size32)
+    }
+
+    /// A member whole: header, data, padding.
+    public mutating func member(
+        _ path: String, _ kind: Kind, permissions: UInt32, data: [UInt8] = []
+    ) throws(Failure) -> [UInt8] {
+        let header = try header(path, kind, permissions: permissions, size: UInt64(data.count))
+        return header + data + NewcWriter.padding(after: UInt64(data.count))
+    }
+
+    /// The member that ends an archive; its length is a multiple of 4.
+    public static func trailer() -> [UInt8] {
+        header("TRAILER!!!", inode: 0, mode: 0, links: 1, time: 0, size: 0)
+    }
+
+    /// The zeros that bring `size` bytes to a multiple of 4.
+    public static func padding(after size: UInt64) -> [UInt8] {
+        Array(repeating: 0, count: Int((4 - size % 4) % 4))
+    }
+
+    private static func header(
+        _ path: String, inode: UInt32, mode: UInt32, links: UInt32, time: UInt32, size: UInt32
+    ) -> [UInt8] {
+        let name = Array(path.utf8) + [0]
+        let owner: [UInt32] = [0, 0]
+        let devices: [UInt32] = [0, 0, 0, 0]
+        let checksum: [UInt32] = [0]
+        let fields = [inode, mode] + owner + [links, time, size] + devices + [UInt32(name.count)] + checksum
+        var bytes = Array("070701".utf8)
+        bytes.reserveCapacity(110 + name.count + 3)
+        for field in fields { bytes += hexadecimal(field) }
+        bytes += name
+        return bytes + padding(after: UInt64(bytes.count))
+    }
+
+    /// Eight digits.
+    private static func hexadecimal(_ value: UInt32) -> [UInt8] {
+        let digits = Array("0123456789ABCDEF".utf8)
+        return stride(from: 28, through: 0, by: -4).map { digits[Int(value >> UInt32($0) & 15)] }
+    }
+}

@@ -1,0 +1,105 @@
+// Stream hashes: one digest per chunk, so that a file can be trusted piece by piece as it arrives.
+
+/// The digests of a file's chunks, in order.
+///
+/// As text, the form of `/etc/coreos-live-want-rootfs`:
+///
+///     stream-hash sha256 2097152
+///     <64 lower-case hex digits>      one line per chunk; the last chunk may be shorter
+public struct StreamHash: Equatable, Sendable {
+    /// Bytes per chunk, 1 to 64 MiB.
+    public let chunkSize: Int
+    /// SHA-256, 32 bytes each.
+    public let digests: [[UInt8]]
+
+    public static let usualChunkSize = 2 << 20
+    public static let largestChunkSize = 64 << 20
+    public static let digestLength = 32
+
+    public enum Malformed: Error, Equatable, Sendable, CustomStringConvertible {
+        case header(String)
+        case chunkSize(String)
+        /// Lines count from 1.
+        case digest(line: Int)
+
+        public var description: String {
+            switch self {
+            case .header(let text):
+                "the stream hash starts with \"\(text)\", not with \"stream-hash sha256 SIZE\""
+            case .chunkSize(let text): "the stream hash has chunks of \(text) bytes; 1 to 67108864 can be"
+            case .digest(let line): "line \(line) of the stream hash is no SHA-256 of 64 lower-case hex digits"
+            }
+        }
+    }
+
+    /// - Throws: ``Malformed/chunkSize(_:)``.
+    public init(chunkSize: Int = usualChunkSize, digests: [[UInt8]]) throws(Malformed) {
+        guard 1...Self.largestChunkSize ~= chunkSize else { throw .chunkSize("\(chunkSize)") }
+        self.chunkSize = chunkSize
+        self.digests = digests
+    }
+
+    public init(parsing text: some Collection<UInt8>) throws(Malformed) {
+        var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        let header = lines.first.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let words = header.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 3, words[0] == "stream-hash", words[1] == "sha256" else {
+            throw .header(String(header.prefix(40)))
+        }
+        guard words[2].allSatisfy({ $0.isASCII && $0.isNumber }), let size = Int(words[2]) else {
+            throw .chunkSize(String(words[2].prefix(20)))
+        }
+        var digests: [[UInt8]] = []
+        for (index, line) in lines.dropFirst().enumerated() {
+            guard line.count == 2 * Self.digestLength, let digest = bytes(lowerCaseHex: line) else {
+                throw .digest(line: index + 2)
+            }
+            digests.append(digest)
+        }
+        try self.init(chunkSize: size, digests: digests)
+    }
+
+    /// The text form, with a newline at its end.
+    public var text: String {
+        (["stream-hash sha256 \(chunkSize)"] + digests.map(hex)).joined(separator: "\n") + "\n"
+    }
+
+    /// The longest and the shortest file, in bytes, that can have this hash.
+    public var lengths: ClosedRange<UInt64> {
+        let longest = UInt64(chunkSize) * UInt64(digests.count)
+        return (digests.isEmpty ? 0 : longest - UInt64(chunkSize) + 1)...longest
+    }
+}
+
+/// Lower-case hex digits, two per byte.
+public func hex(_ bytes: some Sequence<UInt8>) -> String {
+    var text: [UInt8] = []
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+    }
+    return String(decoding: text, as: UTF8.self)
+}
+
+/// The bytes that pairs of hex digits stand for, upper or lower case; `nil` where they are none.
+public func bytes(hex text: some Collection<UInt8>) -> [UInt8]? {
+    guard text.count.isMultiple(of: 2) else { return nil }
+    var bytes: [UInt8] = []
+    var high: UInt8?
+    for character in text {
+        guard let digit = hexDigit(character) else { return nil }
+        if let first = high {
+            bytes.append(first << 4 | digit)
+            high = nil
+        } else {
+            high = digit
+        }
+    }
+    return bytes
+}
+
+private func bytes(lowerCaseHex text: some Collection<UInt8>) -> [UInt8]? {
+    text.contains { UInt8(ascii: "A")...UInt8(ascii: "F") ~= $0 } ? nil : bytes(hex: text)
+}

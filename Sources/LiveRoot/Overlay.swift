@@ -1,0 +1,111 @@
+// The overlay root: the image below, read-only; a tmpfs above, writable; both kept reachable in /run.
+
+import BootArguments
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// A root filesystem that is ready to be switched to.
+public struct OverlayRoot: Equatable, Sendable {
+    /// Where the parts are; below `/run`, so they stay reachable in the real root.
+    public static let lower = FilePath("/run/firstlight/lower")
+    public static let upper = FilePath("/run/firstlight/overlay")
+
+    /// `squashfs` or `erofs`.
+    public var format: String
+    /// What the writable layer may hold, in bytes.
+    public var writable: UInt64
+
+    public enum Failure: Error, CustomStringConvertible, Advising {
+        case noLoopDevice(FilePath, Errno)
+        case unmountable(FilePath, format: String, Errno)
+        case noWritableLayer(Errno)
+        case noOverlay(Errno)
+
+        public var description: String {
+            switch self {
+            case .noLoopDevice(let file, let reason): "no loop device for \(file): \(reason)"
+            case .unmountable(let file, let format, let reason): "cannot mount \(file) as \(format): \(reason)"
+            case .noWritableLayer(let reason): "cannot make the writable layer in RAM: \(reason)"
+            case .noOverlay(let reason): "cannot lay the writable layer over the image: \(reason)"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .noLoopDevice: ["The kernel module `loop` must be in the initramfs."]
+            case .unmountable(_, let format, _):
+                ["The kernel module `\(format)` must be in the initramfs and know the image's compression."]
+            case .noWritableLayer: ["Check firstlight.overlay_size= on the kernel command line."]
+            case .noOverlay: ["The kernel module `overlay` must be in the initramfs."]
+            }
+        }
+    }
+
+    /// Mounts the image and the writable layer, and joins them on `sysroot`.
+    ///
+    /// - Parameters:
+    ///   - file: A file that holds a squashfs or erofs image at `offset`, `size` bytes long.
+    ///   - loadModule: Loads a kernel module by name; one that is built in is no error.
+    public static func assemble(
+        file: FilePath, offset: UInt64, size: UInt64, format: String, overlay: OverlaySize, on sysroot: FilePath,
+        loadModule: (String) -> Void
+    ) throws -> OverlayRoot {
+        ["loop", format, "overlay"].forEach(loadModule)
+        for folder in [lower, upper, sysroot] { try Files.makeFolder(folder) }
+        try mountImage(file: file, offset: offset, size: size, format: format)
+        do {
+            try Mounts.mount(
+                "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
+                data: "size=\(overlay.mountOption),mode=0755")
+            try Files.makeFolder(upper.appending("upper"))
+            try Files.makeFolder(upper.appending("work"))
+        } catch {
+            throw Failure.noWritableLayer(error)
+        }
+        do {
+            try Mounts.mount(
+                "firstlight", on: sysroot, type: "overlay",
+                data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work")
+        } catch {
+            throw Failure.noOverlay(error)
+        }
+        return OverlayRoot(format: format, writable: Mounts.capacity(of: upper) ?? 0)
+    }
+
+    /// Undoes what ``assemble`` did, as far as it got, so that it can be tried again.
+    public static func dismantle(_ sysroot: FilePath) {
+        for target in [sysroot, upper, lower] where Mounts.all().contains(where: { $0.target == target }) {
+            try? Mounts.unmount(target, lazily: true)
+        }
+    }
+
+    private static func mountImage(file: FilePath, offset: UInt64, size: UInt64, format: String) throws {
+        let device: LoopDevice
+        do {
+            // Direct I/O keeps the image from being cached twice; it needs a block-aligned image.
+            device = try LoopDevice(
+                file: file, offset: offset, size: size, readOnly: true, directIO: offset % 4096 == 0)
+        } catch {
+            throw Failure.noLoopDevice(file, error)
+        }
+        // The image is in RAM or read once: long read-ahead only fills the page cache.
+        try? device.setReadAhead(32 << 10)
+        do {
+            try Mounts.mount(device.path.string, on: lower, type: format, flags: UInt(MS_RDONLY))
+        } catch {
+            throw Failure.unmountable(file, format: format, error)
+        }
+    }
+}
+
+extension OverlaySize {
+    /// The value of tmpfs's `size=`.
+    fileprivate var mountOption: String {
+        switch self {
+        case .percent(let share): "\(share)%"
+        case .bytes(let count): "\(count)"
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// Blocks of bytes on their way from the thread that gets them to one that verifies and unpacks them.
+
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// A few blocks of memory that go round between two threads: one fills, the other empties.
+///
+/// A block that is partly filled stays between runs, so that a transfer can go on where it stopped.
+final class BlockPipe {
+    /// The other thread takes no more; it has its own reason.
+    struct Stopped: Error {}
+
+    private struct State {
+        var free: [UnsafeMutableRawBufferPointer]
+        var full: [UnsafeMutableRawBufferPointer] = []
+        /// No more blocks will come in this run; the last one was or was not the end of the stream.
+        var isClosed = false
+        var isStopped = false
+    }
+
+    /// What one side gets from the other.
+    private enum Turn {
+        case block(UnsafeMutableRawBufferPointer)
+        case end
+    }
+
+    let blockSize: Int
+    private let blocks: [UnsafeMutableRawBufferPointer]
+    private let state: Monitor<State>
+    private var current: UnsafeMutableRawBufferPointer?
+    private var isComplete = false
+
+    /// Bytes in the block that is being filled.
+    private(set) var pending = 0
+
+    /// - Parameters:
+    ///   - chunkSize: Blocks are a multiple of this long, and near 2 MiB where that can be.
+    init(chunkSize: Int) {
+        let usual = 2 << 20
+        blockSize = chunkSize * max(1, usual / chunkSize)
+        let count = blockSize <= 2 * usual ? 3 : 2
+        let size = blockSize
+        blocks = (0..<count).map { _ in .allocate(byteCount: size, alignment: 4096) }
+        state = Monitor(State(free: blocks))
+    }
+
+    deinit { blocks.forEach { $0.deallocate() } }
+
+    /// Runs `produce` here and `consume` on a thread of its own, one call per block, until both are done.
+    ///
+    /// - Parameters:
+    ///   - consume: Takes the bytes in order; `true` says that the stream ends with them. What it throws
+    ///     ends the run.
+    ///   - produce: Calls ``push(_:)`` and at the end of the stream ``complete()``. What it throws ends the
+    ///     run too, after the blocks that are full were consumed.
+    func run(
+        consume: (UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void, produce: () throws -> Void
+    ) throws {
+        var failure: (any Error)?
+        isComplete = false
+        state.change {
+            $0.isClosed = false
+            $0.isStopped = false
+        }
+        do {
+            try withThread {
+                do { try self.emptyBlocks(consume) } catch { failure = error }
+            } meanwhile: {
+                defer { state.change { $0.isClosed = true } }
+                try produce()
+            }
+            if failure == nil, isComplete {
+                let rest = UnsafeRawBufferPointer(start: current?.baseAddress, count: pending)
+                try consume(rest, true)
+                discardPending()
+            }
+        } catch {
+            throw failure ?? error
+        }
+        if let failure { throw failure }
+    }
+
+    /// Adds bytes to the stream; waits while all blocks are full.
+    func push(_ bytes: UnsafeRawBufferPointer) throws(Stopped) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let block = try currentBlock()
+            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(blockSize - pending))
+            UnsafeMutableRawBufferPointer(rebasing: block[pending...]).copyMemory(from: part)
+            rest = UnsafeRawBufferPointer(rebasing: rest[part.count...])
+            filled(part.count, of: block)
+        }
+    }
+
+    /// Adds what one read(2) brings; 0 at the end of the file.
+    func read(from descriptor: Int32) throws -> Int {
+        let block = try currentBlock()
+        while true {
+            let count = Glibc.read(descriptor, block.baseAddress?.advanced(by: pending), blockSize - pending)
+            if count >= 0 {
+                filled(count, of: block)
+                return count
+            }
+            let reason = errno
+            if reason != EINTR { throw Errno(rawValue: reason) }
+        }
+    }
+
+    /// Says that the stream ends with what was pushed.
+    func complete() { isComplete = true }
+
+    /// Forgets the bytes of the block that is being filled.
+    func discardPending() { pending = 0 }
+
+    private func currentBlock() throws(Stopped) -> UnsafeMutableRawBufferPointer {
+        if let current, pending < blockSize { return current }
+        let next = state.wait { state -> Turn? in
+            if state.isStopped { return .end }
+            return state.free.popLast().map { .block($0) }
+        }
+        guard case .block(let block) = next else { throw Stopped() }
+        current = block
+        return block
+    }
+
+    private func filled(_ count: Int, of block: UnsafeMutableRawBufferPointer) {
+        pending += count
+        guard pending == blockSize else { return }
+        state.change { state in
+            // Nobody would take it any more, and the next run must not find it.
+            if state.isStopped { state.free.append(block) } else { state.full.append(block) }
+        }
+        current = nil
+        pending = 0
+    }
+
+    private func emptyBlocks(_ consume: (UnsafeRawBufferPointer, Bool) throws -> Void) throws {
+        defer {
+            state.change { state in
+                state.isStopped = true
+                state.free += state.full
+                state.full = []
+            }
+        }
+        while true {
+            let next = state.wait { state -> Turn? in
+                if !state.full.isEmpty { return .block(state.full.removeFirst()) }
+                return state.isClosed ? .end : nil
+            }
+            guard case .block(let block) = next else { return }
+            defer { state.change { $0.free.append(block) } }
+            try consume(UnsafeRawBufferPointer(block), false)
+        }
+    }
+}

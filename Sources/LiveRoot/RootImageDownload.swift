@@ -1,0 +1,191 @@
+// A root image from the network: streamed, verified while it arrives, resumed, from mirrors in turn.
+
+import Fetching
+import LinuxSystem
+import LiveImage
+import Reporting
+
+/// One download with all its attempts.
+final class RootImageDownload: TransferReceiver {
+    /// The answer does not continue what is here, and is not the file from its start either.
+    private struct Unusable: Error {}
+
+    private let request: RootImageRequest
+    private let urls: [String]
+    private let machine: RootImageMachine
+    private let tell: (RootImageEvent) -> Void
+    private let unpacker: RootImageUnpacker
+    private let pipe: BlockPipe
+    private var mirrors: RootImageMirrors
+    private var meter = RateMeter()
+    private var lastTold = 0.0
+
+    /// The mirror that the bytes here come from, and what it called their version.
+    private var origin: (mirror: Int, validator: Validator?)?
+    private var total: UInt64?
+    private var point = ResumePoint(offset: 0, validator: nil, total: nil)
+    private var bytesFetched: UInt64 = 0
+    private var bytesBefore: UInt64 = 0
+    private var isAuthenticated = true
+
+    init(
+        _ request: RootImageRequest, urls: [String], on machine: RootImageMachine,
+        telling tell: @escaping (RootImageEvent) -> Void
+    ) throws(RootImageError) {
+        guard let first = urls.first else { throw .noURL }
+        self.request = request
+        self.urls = urls
+        self.machine = machine
+        self.tell = tell
+        unpacker = RootImageUnpacker(request, source: "\(RedactedURL(first))", keeps: true, on: machine)
+        pipe = BlockPipe(chunkSize: request.streamHash?.chunkSize ?? StreamHash.usualChunkSize)
+        mirrors = RootImageMirrors(count: urls.count, areInterchangeable: request.streamHash != nil)
+    }
+
+    /// Ends with the image, or with nothing left in RAM.
+    func run() throws -> RootImage {
+        do { return try attemptUntilDone() } catch {
+            unpacker.restart()
+            throw error
+        }
+    }
+
+    private func attemptUntilDone() throws -> RootImage {
+        let transfer: Transfer
+        do { transfer = try Transfer() } catch { throw RootImageError.transfer(source: unpacker.source, error) }
+        while true {
+            unpacker.source = "\(RedactedURL(urls[mirrors.current]))"
+            bytesBefore = bytesFetched
+            do {
+                try pipe.run(consume: unpacker.consume) {
+                    let head = try transfer.perform(nextRequest(), to: self)
+                    if !head.isSuccess { throw point.offset > 0 && head.status == 416 ? Unusable() : head.fault }
+                    pipe.complete()
+                }
+                return try result()
+            } catch let error as RootImageError {
+                guard error.isOfItsSource else { throw error }
+                try refuse(error)
+            } catch let fault as TransferFault {
+                if fault.isTransient {
+                    waitAfter(fault)
+                } else {
+                    try refuse(.transfer(source: unpacker.source, fault))
+                }
+            } catch is Unusable {
+                startOver("the server's file has changed")
+                waitAfter(.connectionLost(nil), reason: "the rest that the server sends does not fit")
+            }
+        }
+    }
+
+    private func result() throws(RootImageError) -> RootImage {
+        guard let found = unpacker.found, let file = found.file else {
+            throw .unusable(source: unpacker.source, .noImage)
+        }
+        let voucher: RootImage.Voucher =
+            request.streamHash != nil
+            ? .streamHash : request.sha256 != nil ? .sha256 : isAuthenticated ? .tls : .nothing
+        return RootImage(
+            file: file, offset: 0, size: found.length, format: found.format.filesystem, version: unpacker.version,
+            bytesFetched: bytesFetched, voucher: voucher, source: unpacker.source,
+            droppedInstallImages: unpacker.droppedInstallImages)
+    }
+
+    private func nextRequest() -> TransferRequest {
+        var next = TransferRequest(url: urls[mirrors.current])
+        next.headers =
+            [("User-Agent", "Firstlight/\(firstlightVersion)"), ("Accept-Encoding", "identity")]
+            + point.headers.map { ($0.name, $0.value) }
+        next.proxies = ProxyRules(request.proxy)
+        next.trust = request.hasHash ? .anybody : .authorities(request.authorities)
+        next.stallTimeout = request.stallTimeout
+        return next
+    }
+
+    // MARK: What the transfer brings
+
+    func begin(_ head: ResponseHead) throws {
+        guard head.status == 200 || head.status == 206 else { throw head.fault }
+        switch point.judge(head) {
+        case .continues: break
+        case .startsOver: startOver("the server sends the whole file again")
+        case .unusable: throw Unusable()
+        }
+        isAuthenticated = isAuthenticated && head.isAuthenticated
+        total = head.total ?? total
+        origin = (mirrors.current, head.validator)
+        if let total { try unpacker.check(total: total) }
+        tell(.started(source: unpacker.source, total: total))
+    }
+
+    func receive(_ bytes: UnsafeRawBufferPointer) throws {
+        bytesFetched += UInt64(bytes.count)
+        try pipe.push(bytes)
+        received += UInt64(bytes.count)
+    }
+
+    func tick() {
+        let now = monotonicSeconds()
+        guard now - lastTold >= 0.1, received > 0 else { return }
+        lastTold = now
+        tell(.progress(TransferProgress(bytes: received, total: total, rate: meter.rate(at: now, bytes: received))))
+    }
+
+    /// Bytes of the stream that are here, verified or not.
+    private var received: UInt64 = 0
+
+    // MARK: After an attempt that failed
+
+    /// The current mirror is out of the question; the next one continues or starts over.
+    private func refuse(_ error: RootImageError) throws(RootImageError) {
+        guard mirrors.refuse(error) else { throw mirrors.refusal ?? error }
+        tell(.mirrorRefused(error))
+        prepareNextAttempt()
+    }
+
+    private func waitAfter(_ fault: TransferFault, reason: String? = nil) {
+        let reason = reason ?? "\(fault)"
+        let last = mirrors.current
+        let next = mirrors.failed(
+            reason: reason, progressed: bytesFetched > bytesBefore, holdsBytes: received > 0)
+        tell(.lost(reason: reason, bytes: received, isNews: next.isNews))
+        machine.pause(
+            RetryPolicy.patient.delay(
+                afterFailures: next.failures, asked: next.mirror == last ? fault.retryAfter : nil,
+                chance: machine.chance()))
+        prepareNextAttempt()
+        tell(
+            .retrying(
+                RootImageRetry(
+                    source: "\(RedactedURL(urls[next.mirror]))", from: point.offset, mirror: next.mirror + 1,
+                    mirrors: mirrors.count, attempt: mirrors.attempt, isNews: next.isNews)))
+    }
+
+    /// Decides where the stream goes on: at the very byte where the same file can be named; at the last
+    /// chunk that was verified from any server; else at its start.
+    private func prepareNextAttempt() {
+        guard received > 0 else { return }
+        let isSameMirror = origin?.mirror == mirrors.current
+        if urls[mirrors.current].lowercased().hasPrefix("tftp:") {
+            startOver("TFTP sends whole files")
+        } else if isSameMirror, let validator = origin?.validator {
+            point = ResumePoint(offset: received, validator: validator, total: total)
+        } else if request.streamHash != nil, unpacker.position > 0 {
+            pipe.discardPending()
+            received = unpacker.position
+            point = ResumePoint(offset: received, validator: nil, total: nil)
+        } else {
+            startOver(isSameMirror ? "the server names no version of its file" : "another mirror's file may differ")
+        }
+    }
+
+    private func startOver(_ reason: String) {
+        if received > 0 { tell(.startedOver(reason: reason)) }
+        pipe.discardPending()
+        unpacker.restart()
+        received = 0
+        total = nil
+        point = ResumePoint(offset: 0, validator: nil, total: nil)
+    }
+}

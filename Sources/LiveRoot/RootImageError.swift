@@ -1,0 +1,90 @@
+// Why there is no root image, and what to do about it.
+
+import Fetching
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// `source` is a URL without secrets, or a path.
+public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringConvertible, Advising {
+    case noURL
+    case transfer(source: String, TransferFault)
+    case wrongChunk(source: String, StreamHashMismatch)
+    /// The length alone tells that the stream hash describes another file.
+    case wrongLength(source: String, bytes: UInt64, wanted: ClosedRange<UInt64>)
+    case wrongHash(source: String, wanted: [UInt8], found: [UInt8])
+    case unusable(source: String, RootImageFault)
+    case wrongVersion(source: String, found: String, initramfs: String)
+    /// `needed`: the image and what the boot needs beside it.
+    case tooLittleMemory(image: UInt64, needed: UInt64, available: UInt64)
+    /// The kernel could not unpack all of it: the initramfs was full.
+    case truncatedInInitramfs(FilePath, RootImageFormat, bytes: UInt64)
+    case missing([FilePath])
+    case cannotRead(FilePath, Errno)
+    case cannotStore(FilePath, Errno)
+    case everyMirror([RootImageError])
+
+    public var description: String {
+        switch self {
+        case .noURL: "there is no URL to fetch the root image from"
+        case .transfer(let source, let fault): "\(source): \(fault)"
+        case .wrongChunk(let source, let mismatch):
+            "\(source) is not the root image that belongs to this initramfs: \(mismatch)"
+        case .wrongLength(let source, let bytes, let wanted):
+            "\(source) is not the root image that belongs to this initramfs: it has \(bytes) bytes, and"
+                + " \(wanted.lowerBound) to \(wanted.upperBound) are wanted"
+        case .wrongHash(let source, let wanted, let found):
+            "\(source) has another SHA-256 than wanted: \(hex(found)), not \(hex(wanted))"
+        case .unusable(let source, let fault): "\(source) is no root image: \(fault)"
+        case .wrongVersion(let source, let found, let initramfs):
+            "\(source) is of version \(found), the initramfs of version \(initramfs)"
+        case .tooLittleMemory(let image, let needed, let available):
+            "too little RAM: the root image takes \(ByteCount(image)), the boot \(ByteCount(needed)) with it,"
+                + " and \(ByteCount(available)) are free"
+        case .truncatedInInitramfs(let file, let format, let bytes):
+            "\(file) is cut short: \(bytes) of the \(format.length) bytes of its \(format) are here"
+        case .missing(let files): "there is no root image: neither \(files.map(\.string).joined(separator: " nor "))"
+        case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
+        case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
+        case .everyMirror(let errors):
+            "none of \(errors.count) mirrors has the root image: "
+                + errors.map(\.description).joined(separator: "; ")
+        }
+    }
+
+    public var advice: [String] {
+        switch self {
+        case .noURL: ["Give coreos.live.rootfs_url=URL, or load rootfs.img as a second initrd."]
+        case .transfer(_, let fault): fault.advice
+        case .wrongChunk, .wrongLength:
+            [
+                "Serve kernel, initramfs and rootfs.img of one and the same build.",
+                "If they are: the file is damaged on the server or on its way.",
+            ]
+        case .wrongHash:
+            ["Check firstlight.rootfs_sha256=, or serve the file that it belongs to."]
+        case .unusable:
+            ["Check the URL: it must lead to a rootfs.img, or to a bare squashfs or erofs image."]
+        case .wrongVersion: ["Serve kernel, initramfs and rootfs.img of one and the same build."]
+        case .tooLittleMemory(_, let needed, let available):
+            ["Give the machine at least \(ByteCount(needed - min(needed, available))) more RAM, or a smaller image."]
+        case .truncatedInInitramfs:
+            [
+                "The kernel unpacks into at most half of the RAM: give the machine more,",
+                "or let it fetch the image itself: coreos.live.rootfs_url=URL.",
+            ]
+        case .missing: ["Load rootfs.img as a second initrd, or give coreos.live.rootfs_url=URL."]
+        case .cannotRead: ["Check the boot medium."]
+        case .cannotStore: ["Give the machine more RAM."]
+        case .everyMirror(let errors): errors.first?.advice ?? []
+        }
+    }
+
+    /// Whether another mirror may do better: the fault is the server's or its file's, not this machine's.
+    var isOfItsSource: Bool {
+        switch self {
+        case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
+        case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .cannotRead, .cannotStore, .everyMirror: false
+        }
+    }
+}

@@ -1,0 +1,248 @@
+// A root image that needs no network: it came with the initramfs, or lies on an ISO.
+
+import Fetching
+import Glibc
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+extension RootImageRequest {
+    /// The image that the kernel unpacked from a second initrd.
+    ///
+    /// Where it ran out of room it left a short file and said so in its log alone; the superblock tells.
+    func findInInitramfs(_ root: FilePath) throws(RootImageError) -> RootImage {
+        let candidates = LiveImageName.rootImages.map { root.appending($0) }
+        guard let file = candidates.first(where: { Files.exists($0) }) else { throw .missing(candidates) }
+        let found = try LocalImage(file)
+        let marker = root.appending(LiveImageName.rootfsVersion)
+        let version = (try? Files.read(marker)).map { trimmed($0) }
+        if let wanted = self.version, let version, wanted != version {
+            throw .wrongVersion(source: "\(marker)", found: version, initramfs: wanted)
+        }
+        let bytes = Files.size(file) ?? 0
+        guard bytes >= found.format.length else { throw .truncatedInInitramfs(file, found.format, bytes: bytes) }
+        let dropped = try moveInstallImages(from: root)
+        return RootImage(
+            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, voucher: .bootMedium,
+            source: "\(file)", droppedInstallImages: dropped)
+    }
+
+    /// Packed install images in the initramfs: to where an installer looks for them, or away.
+    private func moveInstallImages(from root: FilePath) throws(RootImageError) -> [String] {
+        var dropped: [String] = []
+        for name in Files.names(in: root) where name.hasSuffix(LiveImageName.installImageSuffix) {
+            let file = root.appending(name)
+            do {
+                if let installImages {
+                    try copy(file, offset: 0, length: Files.size(file) ?? 0, to: installImages, as: name)
+                } else {
+                    dropped.append(name)
+                }
+                try Files.remove(file)
+            } catch {
+                throw .cannotStore(installImages ?? root, error)
+            }
+        }
+        return dropped
+    }
+
+    /// The image of an ISO: used where it is, or copied into RAM; verified where a hash is known.
+    func getFromISO(
+        _ folder: FilePath, copyToRAM: Bool, on machine: RootImageMachine, telling tell: (RootImageEvent) -> Void
+    ) throws -> RootImage {
+        let file = folder.appending(LiveImageName.rootfsOnISO)
+        guard let total = Files.size(file) else { throw RootImageError.missing([file]) }
+        guard copyToRAM || hasHash else { return try lookAt(file) }
+        let unpacker = RootImageUnpacker(self, source: "\(file)", keeps: copyToRAM, on: machine)
+        try unpacker.check(total: total)
+        tell(.started(source: "\(file)", total: total))
+        do { try stream(file, total: total, into: unpacker, telling: tell) } catch {
+            unpacker.restart()
+            throw error
+        }
+        guard let found = unpacker.found else { throw RootImageError.unusable(source: "\(file)", .noImage) }
+        return RootImage(
+            file: found.file ?? file, offset: copyToRAM ? 0 : found.offset, size: found.length,
+            format: found.format.filesystem, version: unpacker.version, bytesFetched: total,
+            voucher: streamHash != nil ? .streamHash : sha256 != nil ? .sha256 : .bootMedium, source: "\(file)",
+            droppedInstallImages: unpacker.droppedInstallImages)
+    }
+
+    private func stream(
+        _ file: FilePath, total: UInt64, into unpacker: RootImageUnpacker, telling tell: (RootImageEvent) -> Void
+    ) throws {
+        let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw RootImageError.cannotRead(file, Errno(rawValue: errno)) }
+        defer { close(descriptor) }
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        let pipe = BlockPipe(chunkSize: streamHash?.chunkSize ?? StreamHash.usualChunkSize)
+        var meter = RateMeter()
+        var bytes: UInt64 = 0
+        try pipe.run(consume: unpacker.consume) {
+            while true {
+                let count: Int
+                do { count = try pipe.read(from: descriptor) } catch let reason as Errno {
+                    throw RootImageError.cannotRead(file, reason)
+                }
+                if count == 0 { break }
+                bytes += UInt64(count)
+                let rate = meter.rate(at: monotonicSeconds(), bytes: bytes)
+                tell(.progress(TransferProgress(bytes: bytes, total: total, rate: rate)))
+            }
+            pipe.complete()
+        }
+    }
+
+    /// Finds the image in a `rootfs.img` without reading what lies between the headers.
+    private func lookAt(_ file: FilePath) throws(RootImageError) -> RootImage {
+        var walk = try ArchiveWalk(file)
+        let total = Files.size(file) ?? 0
+        let head = try walk.bytes(at: 0, count: NewcHeader.magic.count)
+        if head != NewcHeader.magic {
+            let found = try LocalImage(file)
+            return RootImage(
+                file: file, offset: 0, size: total, format: found.format.filesystem, voucher: .bootMedium,
+                source: "\(file)")
+        }
+        var image: RootImage?
+        var version: String?
+        var dropped: [String] = []
+        while let header = try walk.next() {
+            let name = normalizedMemberName(header.name)
+            if LiveImageName.rootImages.contains(name), image == nil {
+                let bytes = try walk.bytes(at: header.dataOffset, count: RootImageFormat.headLength)
+                guard let format = bytes.withUnsafeBytes(RootImageFormat.init(head:)) else {
+                    throw .unusable(source: "\(file)", .unknown(what: nil, member: name))
+                }
+                guard format.length <= header.size, header.dataOffset + UInt64(header.size) <= total else {
+                    throw .unusable(source: "\(file)", .truncated(format, has: min(UInt64(header.size), total)))
+                }
+                image = RootImage(
+                    file: file, offset: header.dataOffset, size: UInt64(header.size), format: format.filesystem,
+                    voucher: .bootMedium, source: "\(file)")
+            } else if name == LiveImageName.rootfsVersion {
+                version = trimmed(try walk.bytes(at: header.dataOffset, count: Int(min(header.size, 4096))))
+            } else if name.hasSuffix(LiveImageName.installImageSuffix), !name.contains("/") {
+                if let installImages {
+                    do {
+                        try copy(
+                            file, offset: header.dataOffset, length: UInt64(header.size), to: installImages, as: name)
+                    } catch { throw .cannotStore(installImages, error) }
+                } else {
+                    dropped.append(name)
+                }
+            }
+        }
+        guard var image else { throw .unusable(source: "\(file)", .noImage) }
+        if let wanted = self.version, let version, wanted != version {
+            throw .wrongVersion(source: "\(file)", found: version, initramfs: wanted)
+        }
+        image.version = version
+        image.droppedInstallImages = dropped
+        return image
+    }
+
+    private func copy(
+        _ file: FilePath, offset: UInt64, length: UInt64, to folder: FilePath, as name: String
+    ) throws(Errno) {
+        try Files.makeFolder(folder)
+        let source = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard source >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(source) }
+        let target = open(folder.appending(name).string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard target >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(target) }
+        var position = off_t(offset)
+        var left = length
+        while left > 0 {
+            let count = sendfile(target, source, &position, Int(min(left, 1 << 30)))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw count == 0 ? .ioError : Errno(rawValue: errno) }
+            left -= UInt64(count)
+        }
+    }
+}
+
+/// A file that is itself a root image.
+private struct LocalImage {
+    var format: RootImageFormat
+
+    init(_ file: FilePath) throws(RootImageError) {
+        let head = try ArchiveWalk(file).bytes(at: 0, count: 64 << 10)
+        var reader = RootImageReader()
+        var format: RootImageFormat?
+        do throws(RootImageFault) {
+            try head.withUnsafeBufferPointer { (bytes) throws(RootImageFault) in
+                var slice = UnsafeRawBufferPointer(bytes)
+                if case .image(let found, _, _)? = try reader.next(&slice) { format = found }
+            }
+            if format == nil { try reader.finish() }
+        } catch {
+            throw .unusable(source: "\(file)", error)
+        }
+        guard let format else { throw .unusable(source: "\(file)", .noImage) }
+        self.format = format
+    }
+}
+
+/// Goes from header to header of an archive in a file.
+private struct ArchiveWalk: ~Copyable {
+    private let file: FilePath
+    private let descriptor: Int32
+    private var reader = NewcReader()
+
+    init(_ file: FilePath) throws(RootImageError) {
+        self.file = file
+        descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .cannotRead(file, Errno(rawValue: errno)) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Up to `count` bytes; fewer at the end of the file.
+    borrowing func bytes(at offset: UInt64, count: Int) throws(RootImageError) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let wanted = off_t(offset) + off_t(filled)
+            let got = buffer.withUnsafeMutableBytes {
+                pread(descriptor, $0.baseAddress?.advanced(by: filled), count - filled, wanted)
+            }
+            if got < 0 {
+                let reason = errno
+                if reason == EINTR { continue }
+                throw .cannotRead(file, Errno(rawValue: reason))
+            }
+            if got == 0 { break }
+            filled += got
+        }
+        return Array(buffer[..<filled])
+    }
+
+    /// The next file's header; `nil` after the last.
+    mutating func next() throws(RootImageError) -> NewcHeader? {
+        while true {
+            let some = try bytes(at: reader.offset, count: 512)
+            do throws(NewcError) {
+                if some.isEmpty {
+                    try reader.finish()
+                    return nil
+                }
+                let event = try some.withUnsafeBufferPointer { (all) throws(NewcError) in
+                    var slice = UnsafeRawBufferPointer(all)
+                    return try reader.next(&slice)
+                }
+                switch event {
+                case .member(let header):
+                    reader.skipData()
+                    if header.isRegularFile { return header }
+                case .endOfArchive: return nil
+                case .data, .endOfMember, nil: break
+                }
+            } catch {
+                throw .unusable(source: "\(file)", .archive(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+// Verifies a root image's stream and keeps the image itself, and nothing else, in RAM.
+
+import Fetching
+import Glibc
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// Takes the stream in order, block by block.
+///
+/// With a stream hash no byte is looked at before its chunk was verified; with a hash of the whole
+/// nothing is handed out before the last byte was.
+final class RootImageUnpacker {
+    /// What is known about the image so far.
+    struct Found {
+        var format: RootImageFormat
+        var offset: UInt64
+        var length: UInt64
+        var file: FilePath?
+    }
+
+    private let request: RootImageRequest
+    private let machine: RootImageMachine
+    /// Whether the image is kept, or only looked at where it is.
+    private let keeps: Bool
+    private var verifier: ChunkVerifier?
+    private var digest: MessageDigest?
+    private var reader = RootImageReader()
+    private var image: OutputFile?
+    private var installImage: OutputFile?
+
+    /// Whose bytes these are, for messages.
+    var source: String
+    /// Bytes of the stream that are through: it can be asked for again from here.
+    private(set) var position: UInt64 = 0
+    private(set) var found: Found?
+    private(set) var version: String?
+    private(set) var droppedInstallImages: [String] = []
+
+    init(_ request: RootImageRequest, source: String, keeps: Bool, on machine: RootImageMachine) {
+        self.request = request
+        self.source = source
+        self.keeps = keeps
+        self.machine = machine
+        restart()
+    }
+
+    /// Forgets everything and frees its RAM: the stream starts again.
+    func restart() {
+        if let file = found?.file { try? Files.remove(file) }
+        verifier = request.streamHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
+        digest = request.sha256 == nil ? nil : MessageDigest(.sha256)
+        reader = RootImageReader()
+        image = nil
+        installImage = nil
+        position = 0
+        found = nil
+        version = nil
+        droppedInstallImages = []
+    }
+
+    /// Refuses an image of which the length alone tells that it cannot be right, or cannot be kept.
+    func check(total: UInt64) throws(RootImageError) {
+        if let wanted = request.streamHash?.lengths, !wanted.contains(total) {
+            throw .wrongLength(source: source, bytes: total, wanted: wanted)
+        }
+        if keeps, found == nil { try checkMemory(total) }
+    }
+
+    func consume(_ block: UnsafeRawBufferPointer, isLast: Bool) throws(RootImageError) {
+        digest?.update(block)
+        do {
+            var rest = block
+            if verifier == nil {
+                try unpack(rest)
+                position += UInt64(rest.count)
+            } else {
+                while let chunk = try verifier?.next(&rest, last: isLast) {
+                    try unpack(chunk)
+                    position += UInt64(chunk.count)
+                }
+            }
+            if isLast { try finish() }
+        } catch let mismatch as StreamHashMismatch {
+            throw .wrongChunk(source: source, mismatch)
+        } catch let fault as RootImageFault {
+            throw .unusable(source: source, fault)
+        } catch let error as RootImageError {
+            throw error
+        } catch {
+            throw .cannotStore(request.folder, error as? Errno ?? .ioError)
+        }
+    }
+
+    private func finish() throws {
+        if let wanted = request.sha256, let sha256 = digest?.finish(), sha256 != wanted {
+            throw RootImageError.wrongHash(source: source, wanted: wanted, found: sha256)
+        }
+        try reader.finish()
+        guard let found else { throw RootImageFault.noImage }
+        // The last block of the filesystem counts in full, and loop devices only know whole sectors.
+        try image?.setLength((found.length + 4095) / 4096 * 4096)
+        image = nil
+    }
+
+    private func unpack(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes
+        while let event = try reader.next(&rest) {
+            switch event {
+            case .image(let format, let offset, let length): try begin(format, offset: offset, length: length)
+            case .imageData(let data): try image?.write(data)
+            case .version(let text):
+                version = text
+                if let wanted = request.version, wanted != text {
+                    throw RootImageError.wrongVersion(source: source, found: text, initramfs: wanted)
+                }
+            case .installImage(let name, _):
+                installImage = nil
+                if let folder = request.installImages {
+                    try Files.makeFolder(folder)
+                    installImage = try OutputFile(folder.appending(name))
+                } else {
+                    droppedInstallImages.append(name)
+                }
+            case .installImageData(let data): try installImage?.write(data)
+            }
+        }
+    }
+
+    private func begin(_ format: RootImageFormat, offset: UInt64, length: UInt64) throws {
+        found = Found(format: format, offset: offset, length: length)
+        guard keeps else { return }
+        try checkMemory(length)
+        // Whole pages, and one more for what the filesystem keeps itself.
+        try machine.makeStore(request.folder, (length + 4095) / 4096 * 4096 + 65536)
+        let file = request.folder.appending("root.\(format)")
+        image = try OutputFile(file)
+        found?.file = file
+    }
+
+    private func checkMemory(_ length: UInt64) throws(RootImageError) {
+        guard let available = machine.availableMemory() else { return }
+        let needed = length + request.allowance
+        if needed > available { throw .tooLittleMemory(image: length, needed: needed, available: available) }
+    }
+}
+
+/// A file that is written from its start, closed with the value.
+private struct OutputFile: ~Copyable {
+    private let descriptor: Int32
+
+    init(_ path: FilePath) throws(Errno) {
+        descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) {
+        try Files.writeAll(bytes, to: descriptor)
+    }
+
+    borrowing func setLength(_ length: UInt64) throws(Errno) {
+        guard ftruncate(descriptor, off_t(length)) == 0 else { throw Errno(rawValue: errno) }
+    }
+}

@@ -1,0 +1,189 @@
+// Where the config and the disks contradict each other: the reasons not to touch anything.
+
+import IgnitionConfig
+import Reporting
+
+/// One thing the config asks for that would destroy something it did not ask to destroy, or that cannot be.
+public struct DiskConflict: Error, Equatable, Sendable {
+    public var origin: IgnitionConfig.Origin
+    /// The kernel's name of the device, or the config's where there is no such device.
+    public var device: String
+    public var problem: Problem
+
+    public init(_ device: String, _ problem: Problem, at origin: IgnitionConfig.Origin) {
+        self.device = device
+        self.problem = problem
+        self.origin = origin
+    }
+
+    public enum Problem: Equatable, Sendable {
+        // Disks
+        case sameDisk(as: String)
+        case tableNotGPT(FoundTable)
+        case contentWithoutTable(Content)
+        case diskInUse([String])
+
+        // Partitions
+        case partitionInUse([String])
+        case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
+        case partitionUnwanted(label: String)
+        case ambiguousLabel(String, numbers: [Int])
+        case noRoom(wanted: String, largest: UInt64)
+        case numberBeyondTable(Int, capacity: Int)
+        /// A smaller partition would cut off what it holds.
+        case wouldTruncate(Content)
+
+        // Filesystems
+        case noSuchDevice
+        case ambiguousDevice([String])
+        case deviceRemoved
+        case sameDevice(as: String)
+        case diskIsPartitioned
+        case otherContent(Content, wanted: String)
+        /// The filesystem that would be kept is longer than its partition.
+        case longerThanPartition(Signature, size: UInt64)
+        case deviceInUse([String])
+        case overlaps(number: Int)
+        case unknownFormat(String)
+    }
+}
+
+/// An attribute in which a partition is not what the config gives.
+public struct PartitionDifference: Equatable, Sendable {
+    /// The config's name of the field: `label`, `sizeMiB`.
+    public var field: String
+    public var found: String
+    public var wanted: String
+
+    public init(_ field: String, found: String, wanted: String) {
+        self.field = field
+        self.found = found
+        self.wanted = wanted
+    }
+}
+
+extension DiskConflict: CustomStringConvertible {
+    /// One sentence without its full stop.
+    public var description: String {
+        switch problem {
+        case .sameDisk(let other): "\(device) stands in the config twice, also as \(other)"
+        case .tableNotGPT(.unreadableGPT): "\(device) holds a GPT of which neither copy can be read"
+        case .tableNotGPT(.other(let type, _)): "\(device) holds \(tableName(type)); only a GPT can be edited"
+        case .tableNotGPT: "\(device) holds no GPT"
+        case .contentWithoutTable(let content):
+            "\(device) holds \(content) without a partition table; the config wants partitions there"
+        case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
+        case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
+        case .partitionDiffers(let label, let differences, _):
+            "\(device)\(quoted(label)) is not what the config wants: "
+                + differences.map { "\($0.field) is \($0.found), wanted \($0.wanted)" }.joined(separator: "; ")
+        case .partitionUnwanted(let label): "\(device)\(quoted(label)) is there; the config wants it gone"
+        case .ambiguousLabel(let label, let numbers):
+            "\(device) has \(numbers.count) partitions labelled \"\(label)\" (\(listed(numbers))); "
+                + "the config does not say which one it means"
+        case .noRoom(let wanted, let largest):
+            "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
+        case .numberBeyondTable(let number, let capacity):
+            "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
+        case .wouldTruncate(let content):
+            "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+        case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
+        case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
+        case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
+        case .sameDevice(let other): "\(device) is also the device of \(other)"
+        case .diskIsPartitioned: "\(device) holds partitions; the config wants a filesystem in their place"
+        case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
+        case .longerThanPartition(let signature, let size):
+            "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
+        case .deviceInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config creates it anew"
+        case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
+        case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
+        }
+    }
+
+    private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
+    private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
+}
+
+extension DiskConflict: Advising {
+    public var advice: [String] {
+        switch problem {
+        case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
+        case .tableNotGPT, .contentWithoutTable:
+            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+        case .diskInUse, .partitionInUse, .deviceInUse: ["Name another device, or free this one first."]
+        case .partitionDiffers(_, let differences, let canBeRecreated):
+            differs(differences, canBeRecreated: canBeRecreated)
+        case .partitionUnwanted:
+            ["To keep it:    leave out its entry.", "To destroy it: \"wipePartitionEntry\": true"]
+        case .ambiguousLabel(_, let numbers):
+            ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
+        case .noRoom: ["Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true"]
+        case .numberBeyondTable: ["Use a smaller \"number\"."]
+        case .wouldTruncate:
+            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
+        case .ambiguousDevice: ["Give each partition a label of its own."]
+        case .deviceRemoved: ["Name a device that stays."]
+        case .sameDevice: ["Keep one of the two entries."]
+        case .diskIsPartitioned:
+            ["To keep the partitions: one of them as the device.", "To destroy them:        \"wipeFilesystem\": true"]
+        case .otherContent(let content, _):
+            [
+                "To keep what is there: \(keeping(content)), or another device.",
+                "To destroy it:         \"wipeFilesystem\": true",
+            ]
+        case .longerThanPartition:
+            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .overlaps: ["Repair the partition table first."]
+        case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
+        }
+    }
+
+    private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
+        let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
+        var lines = ["To keep the partition: change or leave out \(fields)."]
+        if differences.map(\.field) == ["sizeMiB"] { lines.append("To resize it:          \"resize\": true") }
+        lines.append(
+            canBeRecreated
+                ? "To create it anew:     \"wipePartitionEntry\": true"
+                : "To create it anew:     its \"number\" and \"wipePartitionEntry\": true")
+        return lines
+    }
+
+    /// What to write in the config so that it accepts `content`.
+    private func keeping(_ content: Content) -> String {
+        let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
+        guard let only = content.signatures.first, content.signatures.count == 1, formats.contains(only.type) else {
+            return "leave out the entry"
+        }
+        return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
+    }
+}
+
+/// Every conflict of every device, found before the first write.
+public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, Advising {
+    public var conflicts: [DiskConflict]
+
+    public init(_ conflicts: [DiskConflict]) { self.conflicts = conflicts }
+
+    /// One conflict in one sentence; several in a line each, with their places in the config.
+    public var description: String {
+        if conflicts.count == 1, let only = conflicts.first { return "\(only)." }
+        let lines = conflicts.map { "  \($0).\n    at \($0.origin)" }
+        return "the config and the disks contradict each other in \(conflicts.count) places.\n"
+            + lines.joined(separator: "\n")
+    }
+
+    /// The advice of each conflict; with several, under the name of its device.
+    public var advice: [String] {
+        if conflicts.count == 1, let only = conflicts.first { return only.advice }
+        return conflicts.flatMap { conflict in ["\(conflict.device):"] + conflict.advice.map { "  \($0)" } }
+    }
+
+    /// The refusal as it ends a boot: a single conflict's place in the config is the step under way.
+    public var failure: BootFailure {
+        let steps = conflicts.count == 1 ? conflicts.map { "planning \($0.origin)" } : ["planning storage"]
+        return BootFailure(steps: steps, cause: self)
+    }
+}

@@ -1,0 +1,325 @@
+// From a config and the target's state to steps, kept things and conflicts.
+
+import IgnitionConfig
+
+/// Works out a ``FilesPlan``, part by part in the order in which things are done.
+struct FilesPlanner {
+    let config: IgnitionConfig
+    let inventory: TargetInventory
+    let mountFolders: [String]
+
+    var steps: [FilesPlan.Step] = []
+    var kept: [FilesPlan.Kept] = []
+    var conflicts: [FileConflict] = []
+
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String]) {
+        self.config = config
+        self.inventory = inventory
+        self.mountFolders = mountFolders
+    }
+
+    // MARK: Accounts
+
+    mutating func planAccounts() {
+        let accounts = inventory.accounts
+        for group in config.passwd.groups {
+            add(accounts.command(for: group), name: "group \(group.name)", group.origin)
+        }
+        for user in config.passwd.users {
+            add(accounts.command(for: user), name: "user \(user.name)", user.origin)
+            if user.shouldExist == false { continue }
+            if user.noCreateHome != true, !mountFolders.isEmpty {
+                let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? "/home/\(user.name)"
+                let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
+                if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
+            }
+            if let text = user.authorizedKeys {
+                steps.append(.init(.authorizedKeys(user: user.name, text: text), user.origin))
+            }
+        }
+    }
+
+    private mutating func add(_ command: AccountCommand?, name: String, _ origin: IgnitionConfig.Origin) {
+        if let command {
+            steps.append(.init(.account(command), origin))
+        } else {
+            kept.append(.init(name, .sameAccount))
+        }
+    }
+
+    /// Whether the owner's names are known, or will be.
+    private mutating func checkOwner(_ owner: PlannedOwner, of path: String, _ origin: IgnitionConfig.Origin) {
+        if case .name(let name) = owner.user, !willExist(user: name) {
+            conflicts.append(.init(path, .unknownUser(name), origin))
+        }
+        if case .name(let name) = owner.group, !willExist(group: name) {
+            conflicts.append(.init(path, .unknownGroup(name), origin))
+        }
+    }
+
+    private func willExist(user name: String) -> Bool {
+        config.passwd.users.first { $0.name == name }.map { $0.shouldExist != false }
+            ?? (inventory.accounts.user(named: name) != nil)
+    }
+
+    private func willExist(group name: String) -> Bool {
+        if let group = config.passwd.groups.first(where: { $0.name == name }) { return group.shouldExist != false }
+        if inventory.accounts.group(named: name) != nil { return true }
+        // useradd makes a group of the user's name.
+        return config.passwd.users.contains {
+            $0.name == name && $0.shouldExist != false && $0.noUserGroup != true && $0.primaryGroup == nil
+        }
+    }
+
+    // MARK: Directories, files, links
+
+    /// By depth of where they lead to, so that a directory is there before what is in it; hard links last.
+    mutating func planNodes() {
+        let storage = config.storage
+        let nodes: [Node] =
+            storage.directories.map { .directory($0) } + storage.files.map { .file($0) }
+            + storage.links.filter { $0.hard != true }.map { .link($0) }
+        let hardLinks = storage.links.filter { $0.hard == true }.map { Node.link($0) }
+        let ordered =
+            nodes.map { ($0, depth: depth(place(of: $0.path).resolved)) }.enumerated()
+            .sorted { ($0.element.depth, $0.offset) < ($1.element.depth, $1.offset) }.map(\.element.0) + hardLinks
+
+        var taken: [String: String] = [:]
+        for node in ordered {
+            let place = place(of: node.path)
+            if let other = taken.updateValue(node.path, forKey: place.resolved) {
+                conflicts.append(.init(node.path, .samePlace(as: other, resolved: place.resolved), node.origin))
+                continue
+            }
+            if !isReachable(place) {
+                conflicts.append(.init(node.path, .unreachable(place.found), node.origin))
+                continue
+            }
+            checkOwner(node.owner, of: node.path, node.origin)
+            if node.overwrites, case .folder(holdsMounts: true) = place.found {
+                conflicts.append(.init(node.path, .holdsMounts, node.origin))
+                continue
+            }
+            switch node {
+            case .directory(let directory): plan(directory, place.found)
+            case .file(let file): plan(file, place.found)
+            case .link(let link): if link.hard == true { planHard(link, place) } else { plan(link, place.found) }
+            }
+        }
+    }
+
+    private enum Node {
+        case directory(IgnitionConfig.Directory)
+        case file(IgnitionConfig.File)
+        case link(IgnitionConfig.Link)
+
+        private var fields: (String, Bool?, IgnitionConfig.Owner, IgnitionConfig.Owner, IgnitionConfig.Origin) {
+            switch self {
+            case .directory(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            case .file(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            case .link(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            }
+        }
+
+        var path: String { fields.0 }
+        var overwrites: Bool { fields.1 == true }
+        var owner: PlannedOwner { PlannedOwner(fields.2, fields.3) }
+        var origin: IgnitionConfig.Origin { fields.4 }
+    }
+
+    private func place(of path: String) -> TargetPlace {
+        inventory.places[path] ?? TargetPlace(resolved: path, found: .nothing)
+    }
+
+    private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
+
+    /// A file in the way of a folder is none where the config replaces it by a directory.
+    private func isReachable(_ place: TargetPlace) -> Bool {
+        switch place.found {
+        case .circular: false
+        case .blocked(let path):
+            config.storage.directories.contains {
+                $0.overwrite == true && self.place(of: $0.path).resolved == path
+            }
+        default: true
+        }
+    }
+
+    private mutating func plan(_ directory: IgnitionConfig.Directory, _ found: TargetPlace.Found) {
+        let owner = PlannedOwner(directory.user, directory.group)
+        let mode = directory.mode.map { UInt32(clamping: $0) }
+        let isNew = directory.overwrite == true || found.isFree
+        guard !isNew else {
+            return add(
+                .makeFolder(directory.path, mode: mode ?? 0o755, owner: owner, replacing: !found.isFree),
+                directory.origin)
+        }
+        guard case .folder = found else {
+            conflicts.append(.init(directory.path, .inTheWay(found, wanted: "a directory"), directory.origin))
+            return
+        }
+        keep(directory.path, .exists, mode, owner, directory.origin)
+    }
+
+    private mutating func plan(_ file: IgnitionConfig.File, _ found: TargetPlace.Found) {
+        let owner = PlannedOwner(file.user, file.group)
+        let mode = file.mode.map { UInt32(clamping: $0) }
+        let content = file.plannedContent
+        if file.overwrite == true || found.isFree {
+            return add(
+                .writeFile(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree), file.origin
+            )
+        }
+        guard case .file(let hasWantedContent) = found else {
+            conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
+            return
+        }
+        if hasWantedContent || content.parts.isEmpty {
+            keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
+        } else if file.contents.source == nil {
+            add(.append(file.path, file.append), file.origin)
+            if mode != nil || owner != .unchanged {
+                add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
+            }
+        } else {
+            conflicts.append(.init(file.path, .otherContent, file.origin))
+        }
+    }
+
+    private mutating func plan(_ link: IgnitionConfig.Link, _ found: TargetPlace.Found) {
+        let target = link.target ?? ""
+        if link.overwrite != true, !found.isFree {
+            if case .link(let present) = found, plainPath(present) == plainPath(target) {
+                kept.append(.init(link.path, .sameTarget))
+            } else {
+                conflicts.append(.init(link.path, .inTheWay(found, wanted: "a link to \(target)"), link.origin))
+            }
+            return
+        }
+        let owner = PlannedOwner(link.user, link.group)
+        add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
+    }
+
+    /// A relative target counts from the root, as the reference implementation has it.
+    private mutating func planHard(_ link: IgnitionConfig.Link, _ place: TargetPlace) {
+        let target = plainPath("/" + (link.target ?? ""))
+        let there = self.place(of: target)
+        let writer = config.storage.files.first { self.place(of: $0.path).resolved == there.resolved }
+        let isMade =
+            writer != nil
+            || config.storage.links.contains { self.place(of: $0.path).resolved == there.resolved }
+        switch there.found {
+        case .folder:
+            conflicts.append(.init(link.path, .linkToFolder(target), link.origin))
+            return
+        case .nothing, .blocked, .circular:
+            if !isMade {
+                conflicts.append(.init(link.path, .noLinkTarget(target), link.origin))
+                return
+            }
+        case .file, .link, .other: break
+        }
+        let isSame = place.identity != nil && place.identity == there.identity
+        if link.overwrite != true, !place.found.isFree, !isSame {
+            conflicts.append(.init(link.path, .inTheWay(place.found, wanted: "a hard link to \(target)"), link.origin))
+        } else if isSame, writer?.overwrite != true {
+            kept.append(.init(link.path, .sameTarget))
+        } else {
+            // What overwrites the target gives it a new inode: the link has to follow.
+            add(.makeHardLink(link.path, target: target, replacing: !place.found.isFree), link.origin)
+        }
+    }
+
+    mutating func add(_ action: FileAction, _ origin: IgnitionConfig.Origin) {
+        steps.append(.init(action, origin))
+    }
+
+    private mutating func keep(
+        _ path: String, _ reason: FilesPlan.Kept.Reason, _ mode: UInt32?, _ owner: PlannedOwner,
+        _ origin: IgnitionConfig.Origin
+    ) {
+        kept.append(.init(path, reason))
+        if mode != nil || owner != .unchanged { add(.setAttributes(path, mode: mode, owner: owner), origin) }
+    }
+
+    // MARK: Units
+
+    mutating func planUnits() {
+        for unit in config.systemd.units {
+            let path = "\(FilesPlan.unitFolder)/\(unit.name)"
+            for dropin in unit.dropins {
+                guard let text = dropin.contents else { continue }
+                write(text, to: "\(path).d/\(dropin.name)", dropin.origin)
+            }
+            if unit.mask == true {
+                mask(path, unit.origin)
+            } else if let text = unit.contents, !text.isEmpty {
+                write(text, to: path, unit.origin)
+            } else if unit.mask == false, case .link("/dev/null") = place(of: path).found {
+                add(.removeLink(path), unit.origin)
+            }
+        }
+        planPresets()
+    }
+
+    private mutating func write(_ text: String, to path: String, _ origin: IgnitionConfig.Origin) {
+        let place = place(of: path)
+        if !isReachable(place) {
+            conflicts.append(.init(path, .unreachable(place.found), origin))
+        } else if case .file(hasWantedContent: true) = place.found {
+            kept.append(.init(path, .sameContent))
+        } else {
+            add(
+                .writeFile(path, .init(text: text), mode: 0o644, owner: .unchanged, replacing: !place.found.isFree),
+                origin)
+        }
+    }
+
+    /// Masked, whatever contents the config gives would be lost: they are not written first.
+    private mutating func mask(_ path: String, _ origin: IgnitionConfig.Origin) {
+        let place = place(of: path)
+        if case .link("/dev/null") = place.found {
+            kept.append(.init(path, .sameTarget))
+        } else {
+            add(
+                .makeLink(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree), origin)
+        }
+    }
+
+    private mutating func planPresets() {
+        let units = config.systemd.units
+        guard let text = presetText(for: units, existing: inventory.presets) else { return }
+        let origin = config.systemd.origin
+        if text == inventory.presets {
+            kept.append(.init(FilesPlan.presetFile, .sameContent))
+        } else {
+            add(
+                .writeFile(
+                    FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
+                    replacing: inventory.presets != nil), origin)
+        }
+        // systemd applies presets by itself in a first boot alone, which it takes none for that has an
+        // /etc/machine-id, be it empty; and even then it disables nothing.
+        let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }
+        if !(names(true) + names(false)).isEmpty {
+            add(.preset(enabled: names(true), disabled: names(false)), origin)
+        }
+    }
+}
+
+extension TargetPlace.Found {
+    /// Nothing is there, or what is in the way goes before.
+    var isFree: Bool {
+        switch self {
+        case .nothing, .blocked: true
+        default: false
+        }
+    }
+}
+
+extension IgnitionConfig.File {
+    /// What the file holds in the end, where it is written anew.
+    public var plannedContent: PlannedContent {
+        PlannedContent((contents.source == nil ? [] : [.resource(contents)]) + append.map { .resource($0) })
+    }
+}

@@ -1,0 +1,73 @@
+// The filesystems that a config can ask for, and the programs that make them.
+
+import IgnitionConfig
+
+/// `storage.filesystems[].format`.
+public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
+    case ext4, xfs, btrfs, vfat, swap
+    /// No filesystem at all; with `wipeFilesystem`, what is there is erased.
+    case none
+
+    /// The program that makes it, and its arguments but for the device, which comes last.
+    ///
+    /// The config's own options stand first, so that what follows wins where a program lets it.
+    public func maker(options: [String], label: String?, uuid: String?) -> (program: String, arguments: [String])? {
+        let label = label.flatMap { $0.isEmpty ? nil : $0 }
+        let uuid = uuid.flatMap { $0.isEmpty ? nil : $0.lowercased() }
+        var arguments = options
+        func add(_ flag: String, _ value: String?) {
+            if let value { arguments += [flag, value] }
+        }
+        switch self {
+        case .none: return nil
+        case .ext4:
+            arguments.append("-F")
+            add("-U", uuid)
+            add("-L", label)
+            return ("mkfs.ext4", arguments)
+        case .xfs:
+            arguments.append("-f")
+            add("-m", uuid.map { "uuid=\($0)" })
+            add("-L", label)
+            return ("mkfs.xfs", arguments)
+        case .btrfs:
+            arguments.append("--force")
+            add("-U", uuid)
+            add("-L", label)
+            return ("mkfs.btrfs", arguments)
+        case .vfat:
+            // There is no flag to force it: it asks nothing.
+            add("-i", uuid.map { $0.filter { $0 != "-" } })
+            add("-n", label)
+            return ("mkfs.fat", arguments)
+        case .swap:
+            arguments.append("-f")
+            add("-U", uuid)
+            add("-L", label)
+            return ("mkswap", arguments)
+        }
+    }
+
+    /// Whether it can be mounted.
+    public var isMountable: Bool { self != .swap && self != .none }
+
+    /// UUIDs compare without regard to case; vfat's as libblkid writes it, with a dash in the middle.
+    func sameUUID(_ one: String, _ other: String) -> Bool { canonical(one) == canonical(other) }
+
+    private func canonical(_ uuid: String) -> String {
+        var characters = Array(uuid.lowercased())
+        if self == .vfat, characters.count > 4, characters[4] == "-" { characters.remove(at: 4) }
+        return String(characters)
+    }
+}
+
+extension IgnitionConfig.Filesystem {
+    /// What the config wants, as people write it: `xfs "var"`, `no filesystem`.
+    var wish: String {
+        guard let format, !format.isEmpty, format != "none" else { return "no filesystem" }
+        var text = format
+        if let label { text += label.isEmpty ? " without a label" : " \"\(label)\"" }
+        if let uuid, !uuid.isEmpty { text += " with UUID \(uuid)" }
+        return text
+    }
+}

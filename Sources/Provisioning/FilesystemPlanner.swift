@@ -1,0 +1,80 @@
+// One filesystem: what the config wants + what its device holds -> keep, create, erase, or a conflict.
+
+import IgnitionConfig
+import Reporting
+
+/// What becomes of one entry of `storage.filesystems`.
+public struct FilesystemPlan: Equatable, Sendable {
+    /// Which entry of `storage.filesystems`.
+    public var entry: Int
+    public var wanted: IgnitionConfig.Filesystem
+    public var format: FilesystemFormat
+    /// The kernel's name that the device has, or will have when its partition is there.
+    public var node: String
+    public var area: DiskArea
+    /// The partition, where it is one of a disk of the config.
+    public var partition: PartitionAddress?
+    /// What the area holds before anything is changed.
+    public var found: Content
+    public var action: Action
+
+    public enum Action: Equatable, Sendable {
+        /// Nothing is written.
+        case keep
+        /// Made on a blank area, or after erasing the signatures of what is `found`.
+        case create
+        /// The signatures of what is `found` are erased, and no filesystem is made.
+        case erase
+    }
+}
+
+/// The place of a filesystem, once partitions are planned.
+struct FilesystemTarget: Equatable {
+    var node: String
+    var area: DiskArea
+    var partition: PartitionAddress?
+    /// What uses it now.
+    var users: [String] = []
+}
+
+struct FilesystemPlanner {
+    let wanted: IgnitionConfig.Filesystem
+    let format: FilesystemFormat
+    let target: FilesystemTarget
+    let found: Content
+
+    func action() throws(DiskConflict) -> FilesystemPlan.Action {
+        let action = try decide()
+        if action != .keep, !target.users.isEmpty {
+            throw DiskConflict(target.node, .deviceInUse(target.users), at: wanted.origin)
+        }
+        return action
+    }
+
+    private func decide() throws(DiskConflict) -> FilesystemPlan.Action {
+        if wanted.wipeFilesystem == true {
+            if format != .none { return .create }
+            return found.isBlank ? .keep : .erase
+        }
+        if found.isBlank { return format == .none ? .keep : .create }
+        // As the original does, the first of several signatures decides; nothing is erased either way.
+        guard let first = found.signatures.first, accepts(first) else {
+            throw DiskConflict(target.node, .otherContent(found, wanted: wanted.wish), at: wanted.origin)
+        }
+        // Its maker says that it never finished: no data can be in it.
+        if first.isUnfinished { return .create }
+        let size = target.area.bytes.length
+        if let needed = first.size, needed > size {
+            throw DiskConflict(target.node, .longerThanPartition(first, size: size), at: wanted.origin)
+        }
+        return .keep
+    }
+
+    /// A label or UUID that the config leaves out accepts any; an empty one accepts only none.
+    private func accepts(_ signature: Signature) -> Bool {
+        guard signature.type == format.rawValue else { return false }
+        if let label = wanted.label, label != signature.label ?? "" { return false }
+        if let uuid = wanted.uuid, !format.sameUUID(uuid, signature.uuid ?? "") { return false }
+        return true
+    }
+}

@@ -1,0 +1,101 @@
+// How much a filesystem spans and holds, from its superblock alone: what a plan tells before it
+// destroys something, and what it checks before a partition shrinks.
+
+/// Reads the sizes that superblocks record.
+public enum SuperblockReader {
+    public struct Usage: Equatable, Sendable {
+        /// Bytes from the start of the device.
+        public var size: UInt64
+        public var used: UInt64?
+        public var isUnfinished = false
+    }
+
+    /// - Parameters:
+    ///   - type: libblkid's name of the filesystem that was found.
+    ///   - read: `count` bytes at a position from the start of the filesystem, or `nil`.
+    /// - Returns: `nil` where the type is not known here, or the superblock contradicts itself.
+    /// - SeeAlso: The kernel's `fs/ext4/ext4.h`, `fs/xfs/libxfs/xfs_format.h`, `fs/btrfs` (`btrfs_super_block`),
+    ///   `include/linux/swap.h`; Microsoft's FAT specification 1.03.
+    public static func usage(_ type: String, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
+        let usage: Usage? =
+            switch type {
+            case "ext2", "ext3", "ext4": read(1024, 1024).flatMap { ext(Fields($0)) }
+            case "xfs": read(0, 512).flatMap { xfs(Fields($0)) }
+            case "btrfs": read(64 << 10, 4096).flatMap { btrfs(Fields($0)) }
+            case "swap": read(1024, 512).flatMap { swap(Fields($0)) }
+            case "vfat": read(0, 512).flatMap { fat(Fields($0), read: read) }
+            default: nil
+            }
+        guard let usage, usage.size > 0, usage.size <= UInt64(Int64.max) else { return nil }
+        return usage
+    }
+
+    private static func ext(_ block: Fields) -> Usage? {
+        let shift = block.little32(0x18)
+        guard shift <= 6 else { return nil }
+        let wide = block.little32(0x60) & 0x80 != 0  // INCOMPAT_64BIT
+        let blocks = UInt64(block.little32(0x04)) | (wide ? UInt64(block.little32(0x150)) << 32 : 0)
+        let free = UInt64(block.little32(0x0c)) | (wide ? UInt64(block.little32(0x158)) << 32 : 0)
+        return usage(blocks: blocks, free: free, blockSize: 1024 << UInt64(shift))
+    }
+
+    private static func xfs(_ block: Fields) -> Usage? {
+        let blockSize = UInt64(block.big32(0x04))
+        guard blockSize >= 512, blockSize <= 65536,
+            var usage = usage(blocks: block.big64(0x08), free: block.big64(0x90), blockSize: blockSize)
+        else { return nil }
+        usage.isUnfinished = block[0x7e] != 0  // sb_inprogress
+        return usage
+    }
+
+    private static func btrfs(_ block: Fields) -> Usage? {
+        let total = block.little64(0x70)
+        let used = block.little64(0x78)
+        // A filesystem over several devices counts all of them; the size of this one is in its item.
+        let device = block.little64(0xc9 + 8)
+        guard used <= total, device > 0 else { return nil }
+        return Usage(size: device, used: block.little64(0x88) == 1 ? used : nil)
+    }
+
+    private static func swap(_ block: Fields) -> Usage? {
+        let (size, overflow) = (UInt64(block.little32(4)) + 1).multipliedReportingOverflow(by: 4096)
+        return overflow ? nil : Usage(size: size, used: nil)
+    }
+
+    private static func fat(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
+        let sectorSize = UInt64(block.little16(0x0b))
+        let perCluster = UInt64(block[0x0d])
+        let small = UInt64(block.little16(0x13))
+        let sectors = small != 0 ? small : UInt64(block.little32(0x20))
+        guard [512, 1024, 2048, 4096].contains(sectorSize), perCluster > 0, sectors > 0 else { return nil }
+        let size = sectors * sectorSize
+        // FAT32 keeps the number of free clusters in its information sector.
+        guard block.little16(0x16) == 0,
+            let information = read(UInt64(block.little16(0x30)) * sectorSize, 512).map({ Fields($0) }),
+            information.little32(0) == 0x4161_5252, information.little32(484) == 0x6141_7272,
+            information.little32(488) != .max
+        else { return Usage(size: size, used: nil) }
+        let free = UInt64(information.little32(488)) * perCluster * sectorSize
+        return Usage(size: size, used: free <= size ? size - free : nil)
+    }
+
+    private static func usage(blocks: UInt64, free: UInt64, blockSize: UInt64) -> Usage? {
+        let (size, overflow) = blocks.multipliedReportingOverflow(by: blockSize)
+        guard !overflow, free <= blocks else { return nil }
+        return Usage(size: size, used: size - free * blockSize)
+    }
+}
+
+/// Numbers in a block of bytes; beyond its end stand zeros.
+struct Fields {
+    let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    subscript(_ index: Int) -> UInt8 { index < bytes.count ? bytes[index] : 0 }
+    func little16(_ index: Int) -> UInt16 { UInt16(self[index]) | UInt16(self[index + 1]) << 8 }
+    func little32(_ index: Int) -> UInt32 { UInt32(little16(index)) | UInt32(little16(index + 2)) << 16 }
+    func little64(_ index: Int) -> UInt64 { UInt64(little32(index)) | UInt64(little32(index + 4)) << 32 }
+    func big32(_ index: Int) -> UInt32 { little32(index).byteSwapped }
+    func big64(_ index: Int) -> UInt64 { little64(index).byteSwapped }
+}

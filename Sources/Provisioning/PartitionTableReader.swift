@@ -1,0 +1,131 @@
+// Reads a GUID partition table as it stands on a disk: both copies, whole or damaged.
+//
+// The writer is libfdisk; a reader of our own tells what libfdisk does not say (which copy is damaged,
+// a table whose protective MBR is missing), and checks independently what was written.
+
+/// A GPT's header, as far as a reader needs it.
+private struct Header {
+    var alternate: UInt64
+    var usable: Range<UInt64>
+    var entriesStart: UInt64
+    var entryCount: Int
+    var entrySize: Int
+    var entriesChecksum: UInt32
+}
+
+/// - SeeAlso: UEFI 2.10, section 5.3.
+public struct PartitionTableReader {
+    private let sectorSize: Int
+    private let lastSector: UInt64
+    private let read: (UInt64, Int) -> [UInt8]?
+
+    /// - Parameters:
+    ///   - size: Bytes of the disk.
+    ///   - read: `count` bytes at a position in bytes, or `nil` where they cannot be read.
+    public init?(size: UInt64, sectorSize: UInt64, read: @escaping (UInt64, Int) -> [UInt8]?) {
+        guard sectorSize >= 512, sectorSize <= 1 << 16, sectorSize & (sectorSize - 1) == 0, size / sectorSize >= 6
+        else { return nil }
+        self.sectorSize = Int(sectorSize)
+        lastSector = size / sectorSize - 1
+        self.read = read
+    }
+
+    /// The table, or `nil` where neither copy is whole.
+    public func table() -> FoundGPT? {
+        let primary = copy(at: 1)
+        let backup = copy(at: primary?.header.alternate ?? lastSector)
+        guard let whole = primary ?? backup else { return nil }
+        var damage: [FoundGPT.Damage] = []
+        if !hasProtectiveMBR { damage.append(.protectiveMBR) }
+        if primary == nil { damage.append(.primary) }
+        // A copy that is whole but tells another story is as good as none.
+        if backup?.entries != whole.entries { damage.append(.backup) }
+        return FoundGPT(
+            usable: whole.header.usable, capacity: whole.header.entryCount,
+            partitions: partitions(whole.entries, whole.header), damage: damage)
+    }
+
+    private func copy(at sector: UInt64) -> (header: Header, entries: [UInt8])? {
+        guard let header = header(at: sector) else { return nil }
+        let length = header.entryCount * header.entrySize
+        guard let entries = bytes(at: header.entriesStart, count: length),
+            crc32(entries) == header.entriesChecksum
+        else { return nil }
+        return (header, entries)
+    }
+
+    private func header(at sector: UInt64) -> Header? {
+        guard sector <= lastSector, let block = bytes(at: sector, count: sectorSize) else { return nil }
+        let fields = Fields(block)
+        let size = Int(fields.little32(12))
+        guard block.starts(with: Array("EFI PART".utf8)), (92...sectorSize).contains(size) else { return nil }
+        var summed = Array(block[..<size])
+        summed.replaceSubrange(16..<20, with: [0, 0, 0, 0])
+        guard crc32(summed) == fields.little32(16), fields.little64(24) == sector else { return nil }
+        let first = fields.little64(40)
+        let last = fields.little64(48)
+        let count = Int(fields.little32(80))
+        let entrySize = Int(fields.little32(84))
+        guard first <= last, last <= lastSector, (1...4096).contains(count), (128...4096).contains(entrySize),
+            entrySize.isMultiple(of: 8)
+        else { return nil }
+        return Header(
+            alternate: fields.little64(32), usable: first..<(last + 1), entriesStart: fields.little64(72),
+            entryCount: count, entrySize: entrySize, entriesChecksum: fields.little32(88))
+    }
+
+    private func partitions(_ entries: [UInt8], _ header: Header) -> [FoundPartition] {
+        (0..<header.entryCount).compactMap { index in
+            let start = index * header.entrySize
+            let entry = Fields(Array(entries[start..<(start + header.entrySize)]))
+            let type = entry.guid(0)
+            let first = entry.little64(32)
+            let (end, overflow) = entry.little64(40).addingReportingOverflow(1)
+            // An entry that ends before it starts takes no sectors, yet it is there.
+            guard type != "00000000-0000-0000-0000-000000000000" else { return nil }
+            let units = (0..<36).map { entry.little16(56 + 2 * $0) }.prefix { $0 != 0 }
+            return FoundPartition(
+                number: index + 1, label: String(decoding: units, as: UTF16.self), guid: entry.guid(16), type: type,
+                sectors: first..<(overflow ? .max : max(first, end)))
+        }
+    }
+
+    /// Whether an entry of the MBR stands guard over a GPT.
+    private var hasProtectiveMBR: Bool {
+        guard let block = bytes(at: 0, count: 512), block[510] == 0x55, block[511] == 0xaa else { return false }
+        return (0..<4).contains { entry in
+            block[446 + 16 * entry + 4] == 0xee && Fields(block).little32(446 + 16 * entry + 8) == 1
+        }
+    }
+
+    private func bytes(at sector: UInt64, count: Int) -> [UInt8]? {
+        let (position, overflow) = sector.multipliedReportingOverflow(by: UInt64(sectorSize))
+        guard !overflow, let bytes = read(position, count), bytes.count == count else { return nil }
+        return bytes
+    }
+}
+
+extension Fields {
+    /// The first three parts of a GUID are little-endian numbers, the other two plain bytes.
+    fileprivate func guid(_ index: Int) -> String {
+        let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
+        var text = ""
+        for (position, offset) in order.enumerated() {
+            if [4, 6, 8, 10].contains(position) { text += "-" }
+            let byte = self[index + offset]
+            text += (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        }
+        return text
+    }
+}
+
+/// The checksum of IEEE 802.3, as GPT uses it.
+func crc32(_ bytes: [UInt8]) -> UInt32 {
+    var sum = ~UInt32(0)
+    for byte in bytes { sum = (sum >> 8) ^ crcOfByte[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
+    return ~sum
+}
+
+private let crcOfByte: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { sum, _ in sum & 1 == 0 ? sum >> 1 : (sum >> 1) ^ 0xedb8_8320 }
+}

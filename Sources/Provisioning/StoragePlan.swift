@@ -1,0 +1,190 @@
+// What will be done to the disks, and what is kept: a value that can be shown, compared and applied.
+
+import IgnitionConfig
+import JSONText
+import Reporting
+
+/// The plan for all disks and filesystems of a config.
+public struct StoragePlan: Equatable, Sendable {
+    public var disks: [DiskPlan]
+    /// In the config's order.
+    public var filesystems: [FilesystemPlan]
+    /// What the config asks to destroy.
+    public var destroyed: [Destruction]
+    public var warnings: [String]
+
+    public init(
+        disks: [DiskPlan] = [], filesystems: [FilesystemPlan] = [], destroyed: [Destruction] = [],
+        warnings: [String] = []
+    ) {
+        self.disks = disks
+        self.filesystems = filesystems
+        self.destroyed = destroyed
+        self.warnings = warnings
+    }
+
+    /// What is to be done, in this order: tables first, then what goes into their partitions.
+    public var actions: [Action] {
+        disks.filter { $0.action != .keep }.map { .partition($0) }
+            + filesystems.filter { $0.action != .keep }.map { .format($0) }
+    }
+
+    public enum Action: Equatable, Sendable {
+        case partition(DiskPlan)
+        case format(FilesystemPlan)
+    }
+
+    /// Whether there is nothing to do.
+    public var isEmpty: Bool { actions.isEmpty }
+}
+
+/// Something that will be out of reach once the plan is applied.
+public struct Destruction: Equatable, Sendable {
+    public var device: String
+    /// The partition's label; empty where it has none.
+    public var label: String
+    /// Bytes of the device.
+    public var size: UInt64
+    public var content: Content
+    /// The field of the config that asks for it.
+    public var reason: String
+    public var origin: IgnitionConfig.Origin
+
+    public init(
+        device: String, label: String, size: UInt64, content: Content, reason: String, origin: IgnitionConfig.Origin
+    ) {
+        self.device = device
+        self.label = label
+        self.size = size
+        self.content = content
+        self.reason = reason
+        self.origin = origin
+    }
+
+    /// `/dev/vdb1 ntfs "Photos", 212 GiB used (wipeTable, config.ign:9)`.
+    public var line: String {
+        var what = content.signatures.map(\.description).joined(separator: " and ")
+        if let table = content.table {
+            what += (what.isEmpty ? "" : " and ") + tableName(table)
+        }
+        if content.isBlank { what = (label.isEmpty ? "" : "\"\(label)\", ") + "nothing known in it" }
+        let used = content.signatures.compactMap(\.used).first.map { "\(ByteCount($0)) used" }
+        let amount = used ?? "\(ByteCount(size))"
+        let place = origin.place(of: reason).map { ", \(origin.source):\($0.line)" } ?? ""
+        return "\(device) \(what), \(amount) (\(reason)\(place))"
+    }
+}
+
+extension StoragePlan {
+    /// How many things are kept, created and changed. A table, a partition and a filesystem count one each;
+    /// partitions that the config does not name count for nothing.
+    public var counts: (kept: Int, created: Int, changed: Int) {
+        var counts = (kept: 0, created: 0, changed: 0)
+        for disk in disks {
+            if disk.createsTable { counts.created += 1 }
+            if disk.action == .repair { counts.changed += 1 }
+            for partition in disk.partitions where partition.entry != nil {
+                switch partition.change {
+                case .keep: counts.kept += 1
+                case .create: counts.created += 1
+                case .recreate, .resize: counts.changed += 1
+                }
+            }
+        }
+        for filesystem in filesystems where filesystem.format != .none {
+            if filesystem.action == .keep { counts.kept += 1 } else { counts.created += 1 }
+        }
+        return counts
+    }
+
+    /// `2 kept, 6 created, nothing destroyed.`
+    public var summary: String {
+        let counts = counts
+        var parts: [String] = []
+        if counts.kept > 0 { parts.append("\(counts.kept) kept") }
+        if counts.created > 0 { parts.append("\(counts.created) created") }
+        if counts.changed > 0 { parts.append("\(counts.changed) changed") }
+        parts.append(destroyed.isEmpty ? "nothing destroyed" : "\(destroyed.count) DESTROYED")
+        return parts.joined(separator: ", ") + "."
+    }
+}
+
+extension DiskPlan {
+    public var createsTable: Bool { action == .create || action == .replace }
+}
+
+// MARK: For programs
+
+extension StoragePlan {
+    public var json: JSONValue {
+        let counts = counts
+        return [
+            "kept": JSONValue(counts.kept), "created": JSONValue(counts.created), "changed": JSONValue(counts.changed),
+            "destroyed": .array(destroyed.map(\.json)), "disks": .array(disks.map(\.json)),
+            "filesystems": .array(filesystems.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
+        ]
+    }
+}
+
+extension Destruction {
+    var json: JSONValue {
+        [
+            "device": .string(device), "label": .string(label), "size": JSONValue(size), "content": content.json,
+            "reason": .string(reason), "place": .string(origin.describe(reason)),
+        ]
+    }
+}
+
+extension Content {
+    public var json: JSONValue { ["signatures": .array(signatures.map(\.json)), "table": JSONValue(table)] }
+}
+
+extension Signature {
+    public var json: JSONValue {
+        [
+            "type": .string(type), "version": JSONValue(version), "label": JSONValue(label), "uuid": JSONValue(uuid),
+            "size": size.map { JSONValue($0) } ?? .null, "used": used.map { JSONValue($0) } ?? .null,
+        ]
+    }
+}
+
+extension DiskPlan {
+    var json: JSONValue {
+        [
+            "device": .string(wanted.device), "node": .string(disk.node), "size": JSONValue(disk.size),
+            "sectorSize": JSONValue(disk.sectorSize), "table": JSONValue(disk.table.name),
+            "action": .string("\(action)"),
+            "partitions": .array(
+                partitions.map { partition in
+                    [
+                        "number": JSONValue(partition.number), "node": .string(disk.partitionNode(partition.number)),
+                        "label": .string(partition.label), "guid": JSONValue(partition.guid),
+                        "type": .string(partition.type), "start": JSONValue(partition.sectors.lowerBound),
+                        "sectors": JSONValue(partition.sectors.length), "action": .string(partition.change.word),
+                        "named": .bool(partition.entry != nil),
+                    ]
+                }),
+        ]
+    }
+}
+
+extension PlannedPartition.Change {
+    var word: String {
+        switch self {
+        case .keep: "keep"
+        case .create: "create"
+        case .recreate: "recreate"
+        case .resize: "resize"
+        }
+    }
+}
+
+extension FilesystemPlan {
+    var json: JSONValue {
+        [
+            "device": .string(wanted.device), "node": .string(node), "format": .string(format.rawValue),
+            "label": JSONValue(wanted.label), "path": JSONValue(wanted.path), "action": .string("\(action)"),
+            "found": found.json, "place": .string(wanted.origin.describe()),
+        ]
+    }
+}

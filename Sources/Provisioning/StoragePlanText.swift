@@ -1,0 +1,126 @@
+// The plan as people read it: a tree, a line a disk for the boot's story.
+
+import Reporting
+
+extension StoragePlan {
+    /// What is destroyed first, then a tree of the disks, then the sum; at most 80 columns where names allow.
+    public var lines: [String] {
+        var lines = destroyed.map { "DESTROY  \($0.line)" }
+        for disk in disks { lines += tree(of: disk) }
+        for filesystem in filesystems where !disks.contains(where: { holds($0, filesystem) }) {
+            lines.append("\(filesystem.node)   \(ByteCount(filesystem.area.bytes.length))")
+            lines.append(filesystem.line)
+        }
+        lines += warnings.map { "warning: \($0)" }
+        return lines + [summary]
+    }
+
+    /// One line a disk (or a lone device): `/dev/vda: 1 partition and xfs "var" kept, nothing destroyed`.
+    public var summaryLines: [String] {
+        var lines = destroyed.map { "DESTROYS \($0.line)" }
+        for disk in disks {
+            lines.append(summary(of: disk.disk.node, disk, filesystems.filter { holds(disk, $0) }))
+        }
+        for filesystem in filesystems where !disks.contains(where: { holds($0, filesystem) }) {
+            lines.append(summary(of: filesystem.node, nil, [filesystem]))
+        }
+        return lines
+    }
+
+    private func holds(_ disk: DiskPlan, _ filesystem: FilesystemPlan) -> Bool {
+        filesystem.partition?.disk == disk.disk.node || filesystem.node == disk.disk.node
+    }
+
+    private func tree(of disk: DiskPlan) -> [String] {
+        let table = disk.disk.table.name ?? disk.disk.content.signatures.first?.description ?? "blank"
+        var lines = ["\(disk.disk.node)   \(ByteCount(disk.disk.size)), \(table)"]
+        switch disk.action {
+        case .create, .replace: lines.append(row("     GPT", "create"))
+        case .repair: lines.append(row("     protective MBR", "write"))
+        case .erase: lines.append(row("     \(table)", "erase"))
+        case .keep, .edit: break
+        }
+        for filesystem in filesystems where filesystem.node == disk.disk.node { lines.append(filesystem.line) }
+        for partition in disk.partitions {
+            lines.append(disk.line(partition))
+            let node = disk.disk.partitionNode(partition.number)
+            lines += filesystems.filter { $0.node == node }.map(\.line)
+        }
+        return lines
+    }
+
+    private func summary(of node: String, _ disk: DiskPlan?, _ filesystems: [FilesystemPlan]) -> String {
+        let named = disk?.partitions.filter { $0.entry != nil } ?? []
+        func phrase(_ table: Bool, _ change: (PlannedPartition.Change) -> Bool, _ kept: Bool?) -> String {
+            let partitions = named.filter { change($0.change) }.count
+            let made = filesystems.filter { $0.format != .none && ($0.action == .keep) == kept }
+            var things = table ? ["GPT"] : []
+            if partitions > 0 { things.append(counted(partitions, "partition")) }
+            things += made.count <= 2 ? made.map(\.name) : ["\(made.count) filesystems"]
+            return listed(things)
+        }
+        var parts: [String] = []
+        let kept = phrase(false, { $0 == .keep }, true)
+        if !kept.isEmpty { parts.append("\(kept) kept") }
+        let created = phrase(disk?.createsTable ?? false, { $0 == .create }, false)
+        if !created.isEmpty { parts.append("\(created) created") }
+        let changed = phrase(false, { $0 != .keep && $0 != .create }, nil)
+        if !changed.isEmpty { parts.append("\(changed) changed") }
+        if disk?.action == .repair { parts.append("protective MBR written") }
+        let nodes = [node] + (disk?.disk.table.partitions.map { disk?.disk.partitionNode($0.number) ?? "" } ?? [])
+        let lost = destroyed.filter { nodes.contains($0.device) || filesystems.map(\.node).contains($0.device) }
+        parts.append(lost.isEmpty ? "nothing destroyed" : "\(lost.count) destroyed")
+        return "\(node): " + parts.joined(separator: ", ")
+    }
+}
+
+extension DiskPlan {
+    fileprivate func line(_ partition: PlannedPartition) -> String {
+        let name = rightPadded("\"\(partition.label)\"", to: 9)
+        let number = rightPadded("\(partition.number)", to: 3)
+        let size = ByteCount(geometry.size(partition.sectors))
+        let action =
+            switch partition.change {
+            case .keep: partition.entry == nil ? "left alone" : "keep"
+            case .create: "create"
+            case .recreate(let from) where from.lowerBound == partition.sectors.lowerBound && !isLost(partition):
+                "create anew, content stays"
+            case .recreate: "create anew"
+            case .resize(let from): "resize from \(ByteCount(geometry.size(from)))"
+            }
+        return row("  \(number)\(name)\(size)", action)
+    }
+
+    private func isLost(_ partition: PlannedPartition) -> Bool {
+        lost.contains { $0.number == partition.number }
+    }
+}
+
+extension FilesystemPlan {
+    /// `xfs "var"`.
+    var name: String {
+        let label = action == .keep ? found.signatures.first?.label : wanted.label
+        return label.map { $0.isEmpty ? format.rawValue : "\(format.rawValue) \"\($0)\"" } ?? format.rawValue
+    }
+
+    fileprivate var line: String {
+        var what = format == .none ? "no filesystem" : name
+        if action == .keep, let used = found.signatures.first?.used { what += ", \(ByteCount(used)) used" }
+        var does = action == .keep ? "keep" : action == .erase ? "erase \(found)" : "create"
+        if let path = wanted.path, !path.isEmpty, format.isMountable { does += ", mount at \(path)" }
+        return row("     \(what)", does)
+    }
+}
+
+/// What it is, and from one column on what becomes of it.
+private func row(_ what: String, _ does: String) -> String { rightPadded(what, to: 36) + " " + does }
+
+private func rightPadded(_ text: String, to width: Int) -> String {
+    text.count < width ? text + String(repeating: " ", count: width - text.count) : text + " "
+}
+
+/// `a`, `a and b`, `a, b and c`.
+private func listed(_ things: [String]) -> String {
+    guard let last = things.last, things.count > 1 else { return things.first ?? "" }
+    return things.dropLast().joined(separator: ", ") + " and " + last
+}

@@ -1,0 +1,35 @@
+// Amounts with units, as they stand on an 80-column console.
+
+/// A number of bytes; its description has one decimal and a binary unit: `94.4 MiB`, `512 B`, `4 GiB`.
+public struct ByteCount: CustomStringConvertible, Equatable, Comparable, Sendable {
+    public var bytes: UInt64
+
+    public init(_ bytes: some BinaryInteger) { self.bytes = UInt64(clamping: bytes) }
+
+    public var description: String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        var unit = 0
+        var scale: UInt64 = 1
+        while unit + 1 < units.count, bytes / scale >= 1024 {
+            scale *= 1024
+            unit += 1
+        }
+        return "\(oneDecimal(Double(bytes) / Double(scale))) \(units[unit])"
+    }
+
+    public static func < (one: ByteCount, other: ByteCount) -> Bool { one.bytes < other.bytes }
+}
+
+/// `value` with one decimal, or none where that would be zero: `94.4`, `4`.
+public func oneDecimal(_ value: Double) -> String {
+    let tenths = Int64((value * 10).rounded())
+    let sign = tenths < 0 ? "-" : ""
+    let whole = tenths.magnitude / 10
+    let rest = tenths.magnitude % 10
+    return rest == 0 ? "\(sign)\(whole)" : "\(sign)\(whole).\(rest)"
+}
+
+/// A count and its noun: `1 file`, `3 files`.
+public func counted(_ count: Int, _ noun: String, plural: String? = nil) -> String {
+    "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
+}

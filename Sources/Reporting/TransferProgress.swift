@@ -1,0 +1,131 @@
+// How far a transfer has come, in words, and how often to say so.
+
+/// How far a transfer has come.
+public struct TransferProgress: Equatable, Sendable, CustomStringConvertible {
+    /// Bytes here so far, and bytes there will be (`nil`: nobody said).
+    public var bytes: UInt64
+    public var total: UInt64?
+    /// Bytes per second of late; `nil` until that can be told.
+    public var rate: Double?
+
+    public init(bytes: UInt64, total: UInt64?, rate: Double? = nil) {
+        self.bytes = bytes
+        self.total = total
+        self.rate = rate
+    }
+
+    /// Hundredths of the whole, from 0 to 100, rounded down: 100 means that nothing is left.
+    public var percent: Int? {
+        total.map { $0 == 0 ? 100 : Int(Double(min(bytes, $0)) / Double($0) * 100) }
+    }
+
+    /// Seconds until the rest is here at the present rate.
+    public var secondsLeft: Double? {
+        guard let total, let rate, rate > 0 else { return nil }
+        return Double(total > bytes ? total - bytes : 0) / rate
+    }
+
+    /// `49.1 of 94.4 MiB  52 %  28 MiB/s  2 s left`; what is not known is left out.
+    public var description: String {
+        var fields: [String] = []
+        if let total {
+            let unit = ByteUnit(fitting: total)
+            fields.append("\(oneDecimal(unit.count(bytes))) of \(oneDecimal(unit.count(total))) \(unit.name)")
+        } else {
+            fields.append("\(ByteCount(bytes))")
+        }
+        if let percent { fields.append("\(percent) %") }
+        if let rate { fields.append("\(ByteCount(UInt64(min(max(0, rate), 1e18))))/s") }
+        if let secondsLeft, bytes < total ?? 0 { fields.append("\(Self.words(seconds: secondsLeft)) left") }
+        return fields.joined(separator: "  ")
+    }
+
+    /// `2 s`, `3 min`, `1 h 55 min`; never less than a second.
+    private static func words(seconds: Double) -> String {
+        guard seconds < 100 * 3600 else { return "days" }
+        let whole = max(1, Int(seconds.rounded()))
+        if whole < 100 { return "\(whole) s" }
+        let minutes = (whole + 30) / 60
+        return minutes < 100 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
+    }
+}
+
+/// A binary unit and its size in bytes.
+private struct ByteUnit {
+    var name: String
+    var size: Double
+
+    /// The largest unit of which `bytes` is at least one.
+    init(fitting bytes: UInt64) {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        var exponent = 0
+        while exponent + 1 < units.count, bytes >> UInt64(10 * (exponent + 1)) > 0 { exponent += 1 }
+        name = units[exponent]
+        size = Double(UInt64(1) << UInt64(10 * exponent))
+    }
+
+    func count(_ bytes: UInt64) -> Double { Double(bytes) / size }
+}
+
+/// The rate of late, from samples of what has arrived.
+///
+/// It looks at the last 3 seconds, so that a stall shows soon and a burst does not jump about.
+public struct RateMeter: Sendable {
+    private var samples: [(seconds: Double, bytes: UInt64)] = []
+
+    public static let window = 3.0
+    private static let spacing = 0.25
+
+    public init() {}
+
+    /// Adds what is there at `seconds` on a clock that never goes back; returns bytes per second,
+    /// or `nil` while the samples span less than a quarter of a second.
+    public mutating func rate(at seconds: Double, bytes: UInt64) -> Double? {
+        if let last = samples.last, bytes < last.bytes { samples = [] }
+        if samples.last.map({ seconds - $0.seconds >= Self.spacing }) ?? true { samples.append((seconds, bytes)) }
+        while samples.count > 2, seconds - samples[1].seconds >= Self.window { samples.removeFirst() }
+        guard let first = samples.first, seconds - first.seconds >= Self.spacing else { return nil }
+        return Double(bytes - first.bytes) / (seconds - first.seconds)
+    }
+}
+
+/// When progress is worth a line, by the kind of console.
+public struct ProgressPace: Sendable {
+    public enum Console: Equatable, Sendable {
+        /// The line is drawn over, a few times a second.
+        case terminal
+        /// Every line stays: one per 10 %, or every 10 seconds where the length is not known.
+        case log
+    }
+
+    public let console: Console
+    private var lastSeconds: Double?
+    private var lastTenth = 0
+    private var lastBytes: UInt64 = 0
+
+    public init(console: Console) { self.console = console }
+
+    /// Whether to show this progress now. The end is not shown: the line that follows tells it.
+    ///
+    /// - Parameter seconds: A clock that never goes back.
+    public mutating func shows(_ progress: TransferProgress, at seconds: Double) -> Bool {
+        if progress.bytes < lastBytes { lastTenth = 0 }
+        lastBytes = progress.bytes
+        guard progress.bytes > 0, progress.bytes < progress.total ?? .max else { return false }
+        switch (console, progress.percent) {
+        case (.terminal, _):
+            if let lastSeconds, seconds - lastSeconds < 0.2 { return false }
+        case (.log, let percent?):
+            guard percent / 10 > lastTenth else { return false }
+            lastTenth = percent / 10
+        case (.log, nil):
+            guard let lastSeconds else {
+                self.lastSeconds = seconds
+                return false
+            }
+            if seconds - lastSeconds < 10 { return false }
+        }
+        lastSeconds = seconds
+        return true
+    }
+}

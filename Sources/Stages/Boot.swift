@@ -1,0 +1,83 @@
+// The machine as PID 1 holds it: consoles, log, devices, and what the stages need of them.
+
+import BootArguments
+import Devices
+import Glibc
+import JSONText
+import LinuxSystem
+import LiveRoot
+import Logging
+import Networking
+import Reporting
+import SystemPackage
+
+/// What lives as long as the initramfs does.
+final class Boot {
+    let arguments: BootArguments
+    let console: BootConsole
+    let log: Logger
+    let devices: DeviceManager
+    let stages: Stages
+
+    /// The real root, while it is being assembled.
+    static let sysroot = FilePath("/sysroot")
+
+    /// Mounts the API filesystems, opens consoles and log, reads the command line, and makes modules
+    /// and tools available.
+    init() throws {
+        try EarlyMounts.mountAll()
+        let arguments = try step("reading /proc/cmdline") { BootArguments(bytes: try Files.read("/proc/cmdline")) }
+        let log = Logger.boot(level: arguments.logLevel)
+        let console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)
+        self.arguments = arguments
+        self.log = log
+        self.console = console
+        console.headline(Boot.headline)
+        for warning in arguments.warnings { console.warn(warning) }
+        try EarlyMounts.mountUsr()
+        devices = try DeviceManager(arguments: arguments, logger: log)
+        let access = DeviceAccess.own(devices) { path in console.say("waiting", "for \(path)") }
+        stages = Stages(arguments: arguments, console: console, log: log, devices: access)
+    }
+
+    /// `firstlight 0.1.0 · Linux 6.1.0-56 · 1.9 GiB RAM · QEMU Standard PC`.
+    private static var headline: String {
+        let release = Files.line("/proc/sys/kernel/osrelease") ?? "unknown"
+        let memory = Machine.memory("MemTotal").map { "\(ByteCount($0)) RAM" }
+        let product = Files.line("/sys/class/dmi/id/product_name")
+        return ["firstlight \(firstlightVersion)", "Linux \(release)", memory, product]
+            .compactMap { $0 }.joined(separator: " · ")
+    }
+
+    /// Loads the modules that the machine's devices ask for: the network's now, the others meanwhile.
+    func loadDrivers() {
+        devices.coldplug { [console] loaded in
+            console.say("modules", "\(loaded.modules) loaded for \(counted(loaded.devices, "device"))")
+        }
+    }
+
+    /// Brings up the network, where anything needs it.
+    func bringUpNetwork() throws {
+        guard stages.needsNetwork else {
+            log.info("nothing needs the network")
+            return
+        }
+        // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.
+        devices.loader.load("af_packet")
+        let state = try Networking.bringUp(
+            arguments: arguments, pump: { [devices] in devices.pump(milliseconds: $0) },
+            report: { [console] in console.say("network", $0) }, logger: log)
+        console.say("network", state.summary)
+    }
+
+    /// Leaves the initramfs. Returns only by throwing.
+    func handOver() throws {
+        devices.finish()
+        let next = try SwitchRoot(
+            root: Self.sysroot, wanted: arguments.initProgram, arguments: arguments.initArguments)
+        try stages.unmountFilesystems()
+        try Networking.handOver(to: Self.sysroot, arguments: arguments, logger: log)
+        console.say("root", "handing over to \(next.program)")
+        try next.perform()
+    }
+}

@@ -1,0 +1,124 @@
+// Stages: what firstlight does between the kernel and the real root's init, one stage per file.
+// The same code runs whether firstlight is PID 1 and calls the stages in turn, or systemd starts them
+// one by one; what one stage tells the next lies in files under /run/firstlight.
+
+import Glibc
+import LinuxSystem
+import Logging
+import Reporting
+import Synchronization
+import SystemPackage
+
+/// Every place where people read what the boot says.
+public final class BootConsole: Sendable {
+    /// One device that shows the story.
+    struct Screen: Sendable {
+        var name: String
+        var descriptor: Int32
+        /// A screen that can redraw its last line, rather than a log that only grows.
+        var redraws: Bool
+    }
+
+    private struct State {
+        /// Whether a progress line stands unfinished on the screens that redraw.
+        var progressIsOpen = false
+        /// The tenths of the transfer that have been told on the screens that do not.
+        var toldTenths = -1
+    }
+
+    let screens: [Screen]
+    /// `quiet`: the story goes to the log alone; warnings and failures are shown all the same.
+    private let isQuiet: Bool
+    private let state = Mutex(State())
+    private let log: Logger
+
+    init(screens: [Screen], isQuiet: Bool, log: Logger) {
+        self.screens = screens
+        self.isQuiet = isQuiet
+        self.log = log
+    }
+
+    /// Every console of the kernel (`console=`), as PID 1 finds them.
+    public static func kernel(isQuiet: Bool, log: Logger) -> BootConsole {
+        let active = Files.line("/sys/class/tty/console/active") ?? ""
+        var names = active.split(separator: " ").map(String.init)
+        if names.isEmpty { names = ["console"] }
+        let screens = names.compactMap { name -> Screen? in
+            // The virtual terminal in front is a screen; anything else (ttyS0, hvc0) may well be a log.
+            let isVirtual = name.hasPrefix("tty") && name.dropFirst(3).allSatisfy(\.isNumber)
+            let descriptor = open("/dev/\(name)", O_RDWR | O_NOCTTY | O_CLOEXEC)
+            return descriptor < 0 ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual)
+        }
+        return BootConsole(screens: screens, isQuiet: isQuiet, log: log)
+    }
+
+    /// Standard error: the journal when systemd runs the stage, a terminal when a person does.
+    public static func standardError(log: Logger) -> BootConsole {
+        BootConsole(
+            screens: [Screen(name: "stderr", descriptor: 2, redraws: isatty(2) == 1)], isQuiet: false, log: log)
+    }
+
+    /// The first line: what boots on what.
+    func headline(_ text: String) {
+        log.info("\(text)")
+        if !isQuiet { show(text + "\n") { _ in true } }
+    }
+
+    /// Tells one thing that happened.
+    public func say(_ topic: String, _ text: String) {
+        log.info("\(topic): \(text)")
+        if !isQuiet { tell(topic, text) }
+    }
+
+    /// Tells something that somebody ought to look into.
+    public func warn(_ text: String) {
+        log.warning("\(text)")
+        tell("warning", text)
+    }
+
+    private func tell(_ topic: String, _ text: String) {
+        closeProgress()
+        show(StoryLine(seconds: Machine.uptime(), topic: topic, text: text).description + "\n") { _ in true }
+    }
+
+    /// Tells how far a transfer is: a line that is redrawn, or every tenth part where nothing redraws.
+    ///
+    /// - Parameter fraction: 0 to 1, or `nil` where the length is not known.
+    public func progress(_ topic: String, _ text: String, fraction: Double?) {
+        if isQuiet { return }
+        let line = StoryLine(seconds: Machine.uptime(), topic: topic, text: text).description
+        show("\r\(line)\u{1b}[K") { $0.redraws }
+        let tenths = fraction.map { Int($0 * 10) } ?? 0
+        let isNews = state.withLock { state in
+            state.progressIsOpen = true
+            defer { state.toldTenths = max(state.toldTenths, tenths) }
+            return tenths > state.toldTenths && tenths > 0 && tenths < 10
+        }
+        if isNews { show(line + "\n") { !$0.redraws } }
+    }
+
+    /// Shows a failure's report as it is.
+    public func report(_ lines: [String]) {
+        log.error("\(lines.joined(separator: "\n"))")
+        closeProgress()
+        show("\n" + lines.joined(separator: "\n") + "\n") { _ in true }
+    }
+
+    /// The screen where a shell goes: the last `console=`, as for the kernel's own /dev/console.
+    var shellScreen: Screen? { screens.last }
+
+    private func closeProgress() {
+        let wasOpen = state.withLock { state in
+            defer { state = State() }
+            return state.progressIsOpen
+        }
+        // What happened next says more than the last progress did.
+        if wasOpen { show("\r\u{1b}[K") { $0.redraws } }
+    }
+
+    private func show(_ text: String, where isWanted: (Screen) -> Bool) {
+        for screen in screens where isWanted(screen) {
+            try? Files.writeAll(Array(text.utf8), to: screen.descriptor)
+        }
+    }
+}

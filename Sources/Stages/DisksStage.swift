@@ -1,0 +1,81 @@
+// Disks: planned as a whole, told, and only then changed; the config's filesystems mounted and unmounted.
+
+import BlockDevices
+import BootArguments
+import IgnitionConfig
+import JSONText
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+
+extension Stages {
+    /// Makes the disks what the config says.
+    func prepareDisks() throws {
+        guard let config = try loadConfig(), config.storage.namesDisks else { return }
+        let plan = try DiskStage.plan(config.storage, access: diskAccess)
+        try state.save(plan.json, as: "plan.json")
+        for warning in plan.warnings { console.warn(warning) }
+        if arguments.planOnly { throw PlanOnly(plan) }
+        for line in plan.summaryLines { console.say("plan", line) }
+        for line in plan.lines { log.info("plan: \(line)") }
+        try DiskStage.apply(plan, access: diskAccess)
+        if !plan.isEmpty { console.say("disks", "done") }
+    }
+
+    /// Mounts the filesystems that have a path, below the real root.
+    func mountFilesystems() throws {
+        guard let config = try loadConfig(), config.storage.namesDisks else { return }
+        let nodes = state.plannedNodes
+        let made = try FilesystemMounts.mount(config.storage, under: sysroot, nodes: nodes, access: diskAccess)
+        // A second run finds the folders made; they stay those of this boot.
+        try state.save(mountFolders: state.mountFolders + made)
+    }
+
+    /// Unmounts them: the real root mounts them itself, with its own units.
+    func unmountFilesystems() throws {
+        guard let config = try loadConfig() else { return }
+        try FilesystemMounts.unmount(config.storage, under: sysroot)
+    }
+
+    private var diskAccess: DiskAccess {
+        DiskAccess(
+            waitForDevice: { try devices.wait(FilePath($0), deviceDeadline) },
+            deviceChanged: { _ in devices.settle() },
+            loadFilesystem: { devices.loadModule($0) },
+            report: { event in
+                switch event {
+                case .writing(let what): state.recordWrite(what)
+                case .done(let deed): console.say("disks", deed)
+                }
+            })
+    }
+}
+
+extension IgnitionConfig.Storage {
+    /// Whether the disks stage has anything to look at.
+    var namesDisks: Bool { !disks.isEmpty || !filesystems.isEmpty }
+}
+
+extension StageState {
+    /// Kernel names of the config's filesystem devices, as the disks stage planned them.
+    var plannedNodes: [String: String] {
+        let pairs = (load("plan.json")?["filesystems"]?.elements ?? []).compactMap { filesystem -> (String, String)? in
+            guard let device = filesystem["device"]?.string, let node = filesystem["node"]?.string else { return nil }
+            return (device, node)
+        }
+        return Dictionary(pairs) { first, _ in first }
+    }
+}
+
+/// `firstlight.plan`: the plan is what was asked for; the boot ends with it.
+struct PlanOnly: Error, Advising, CustomStringConvertible {
+    let description: String
+
+    init(_ plan: StoragePlan) {
+        description = (["firstlight.plan: the plan, not carried out"] + plan.lines.map { "    " + $0 })
+            .joined(separator: "\n")
+    }
+
+    var advice: [String] { ["Boot without firstlight.plan to carry it out."] }
+}

@@ -1,0 +1,55 @@
+// How a boot ends that cannot go on: a report on every console, then a shell, or what the operator
+// asked for instead (rd.shell=0, rd.emergency=).
+
+import BootArguments
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+extension EmergencyAction {
+    /// The report's last words.
+    func announcement(console: String) -> String {
+        switch self {
+        case .shell: "Shell on \(console); `exit` tries again."
+        case .reboot: "Restarting in 10 seconds (rd.emergency=reboot)."
+        case .powerOff: "Powering off (rd.emergency=poweroff)."
+        case .halt: "Halting; no shell, as the command line says."
+        }
+    }
+
+    /// Carries it out. Returns when the boot is to be tried again.
+    func follow(on console: BootConsole) {
+        switch self {
+        case .shell: EmergencyShell.run(on: console)
+        case .reboot:
+            // Whoever watches the console can still read the report; a machine that restarts at once
+            // would also hammer the servers it failed to reach.
+            sleep(10)
+            end(.restart)
+        case .powerOff: end(.powerOff)
+        case .halt: end(.halt)
+        }
+    }
+
+    private func end(_ how: Machine.End) -> Never {
+        Machine.end(how)
+        while true { pause() }
+    }
+}
+
+/// busybox's shell on the console.
+enum EmergencyShell {
+    static func run(on console: BootConsole) {
+        guard let screen = console.shellScreen else { return }
+        let shell = Command(
+            "busybox", ["sh", "-l"],
+            environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/", "PS1=firstlight:\\w# "])
+        do {
+            _ = try shell.interact(terminal: screen.descriptor)
+        } catch {
+            console.report(["No shell: \(error).", "The machine stays as it is; switch it off or restart it."])
+            while true { pause() }
+        }
+    }
+}

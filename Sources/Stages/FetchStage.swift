@@ -1,0 +1,107 @@
+// The config: found, fetched, checked, and kept for the stages that carry it out.
+
+import BootArguments
+import Fetching
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+extension Stages {
+    /// Settles which config this boot has, as far as that takes no network.
+    func findConfig() throws {
+        guard !state.hasConfig else { return }
+        let hasEmbedded = Files.exists(ConfigSource.embedded)
+        guard arguments.ignitionFirstboot else {
+            if hasEmbedded || arguments.configURL != nil {
+                console.warn("there is a config, but ignition.firstboot is not on the command line: not used")
+            }
+            return try state.save(config: nil)
+        }
+        if let problem = arguments.problem(in: .provisioning) { throw problem }
+        let source = try ConfigSource(arguments, hasEmbedded: hasEmbedded)
+        if !source.isRemote { try keepConfig(from: source) }
+    }
+
+    /// Fetches the config, where ``findConfig`` did not find it on this machine.
+    func fetchConfig() throws {
+        guard !state.hasConfig else { return }
+        try keepConfig(from: try ConfigSource(arguments, hasEmbedded: Files.exists(ConfigSource.embedded)))
+    }
+
+    /// What the network is needed for: the command line, the root image, the config or what it names.
+    var needsNetwork: Bool {
+        let config = state.hasConfig ? try? loadConfig() : nil
+        return arguments.needsNetwork(
+            rootImageIsLocal: hasAppendedRootImage,
+            configNeedsNetwork: config.map { namesSomethingRemote($0) } ?? false)
+    }
+
+    private func keepConfig(from source: ConfigSource) throws {
+        let bytes = try step("fetching the config from \(source.name)") { try read(source) }
+        guard let bytes, !bytes.isEmpty else {
+            console.say("config", source == .none ? "none" : "none: \(source.name) is empty")
+            return try state.save(config: nil)
+        }
+        let fetched = FetchedConfig(source: source.name, bytes: bytes)
+        let parsed = IgnitionConfig.parse(bytes, name: fetched.name)
+        for warning in parsed.report.warnings { console.warn("\(warning)") }
+        let config = try step("reading the config from \(source.name)") {
+            let config = try parsed.checked()
+            try config.checkSupport()
+            return config
+        }
+        try state.save(config: fetched)
+        console.say("config", "\(source.name), spec \(config.ignition.version)")
+    }
+
+    private func read(_ source: ConfigSource) throws -> [UInt8]? {
+        switch source {
+        case .none: return nil
+        case .file(let path): return try Files.read(path)
+        case .firmware: return try readFirmware()
+        case .url(let url):
+            return try resourceFetcher().bytes(of: IgnitionConfig.Resource(source: url), checksEmpty: true)
+        }
+    }
+
+    /// Reads what QEMU was given as `-fw_cfg name=opt/com.coreos/config,file=...`; `nil` where it was not.
+    private func readFirmware() throws -> [UInt8]? {
+        let device = FilePath("/sys/firmware/qemu_fw_cfg")
+        if !Files.exists(device) { devices.loadModule("qemu_fw_cfg") }
+        guard Files.exists(device) else { throw FirmwareFailure.noDevice }
+        let entry = device.appending("by_name/opt/com.coreos/config/raw")
+        return Files.exists(entry) ? try Files.read(entry) : nil
+    }
+
+    /// Fetches as the command line and the config say.
+    func resourceFetcher(for config: IgnitionConfig? = nil) -> ResourceFetcher {
+        var settings = FetchSettings()
+        if let config { settings.adopt(config.ignition.timeouts, config.ignition.proxy) }
+        if let proxy = arguments.proxy, settings.proxies == ProxyRules() {
+            settings.proxies = ProxyRules(http: proxy, https: proxy)
+        }
+        return ResourceFetcher(settings)
+    }
+}
+
+/// Whether any resource of the config lies on another machine.
+func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
+    let resources = config.storage.files.flatMap { [$0.contents] + $0.append }
+    return resources.contains { resource in
+        guard let source = resource.source, !source.isEmpty else { return false }
+        return !source.lowercased().hasPrefix("data:")
+    }
+}
+
+/// The same of a config that may not even be one; what is wrong with it is another stage's to tell.
+func configNeedsNetwork(_ bytes: [UInt8]) -> Bool {
+    IgnitionConfig.parse(bytes, name: "config.ign").config.map { namesSomethingRemote($0) } ?? false
+}
+
+enum FirmwareFailure: Error, Advising, CustomStringConvertible {
+    case noDevice
+
+    var description: String { "this machine has no firmware configuration device (qemu_fw_cfg)" }
+    var advice: [String] { ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."] }
+}

@@ -1,0 +1,33 @@
+// Users, files, links and units, written into the real root.
+
+import Fetching
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+import TargetRoot
+
+extension Stages {
+    /// Makes the real root's files, users and units what the config says.
+    func writeFiles() throws {
+        guard arguments.ignitionFirstboot else { return }
+        // Without a config there is still the result to leave: that provisioning ran, and with nothing.
+        let given = try loadConfig()
+        let config = given ?? IgnitionConfig()
+        let fetcher = resourceFetcher(for: config)
+        let scratch = StageState.folder.appending("scratch")
+        try Files.makeFolder(scratch, mode: 0o700)
+        let outcome = try TargetRoot(sysroot).provision(
+            config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch
+        ) { resource, path in
+            let descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            try fetcher.write(resource, to: descriptor)
+        }
+        for warning in outcome.warnings { console.warn(warning) }
+        for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }
+        if given != nil { console.say("files", outcome.summary) }
+    }
+}

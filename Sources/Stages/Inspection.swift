@@ -1,0 +1,111 @@
+// What a person at a shell can ask: is this config right, what would it do, what is on this disk.
+
+import BlockDevices
+import BootArguments
+import Devices
+import Fetching
+import Glibc
+import IgnitionConfig
+import JSONText
+import LinuxSystem
+import Logging
+import Provisioning
+import Reporting
+import SystemPackage
+
+public enum Inspection {
+    /// Checks configs and prints what is wrong with them. `-` is standard input.
+    ///
+    /// - Returns: Whether none has an error.
+    public static func validate(_ files: [String]) -> Bool {
+        var isValid = true
+        for file in files {
+            do {
+                let report = try parse(file).report
+                isValid = isValid && report.errors.isEmpty
+                if !report.diagnostics.isEmpty { print("\(report)") }
+            } catch {
+                complain("cannot read \(file): \(error)")
+                isValid = false
+            }
+        }
+        return isValid
+    }
+
+    /// Prints what a config would do to the disks. Writes nothing.
+    ///
+    /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
+    public static func plan(config file: String, asJSON: Bool) -> Int32 {
+        do {
+            let config = try parse(file).checked()
+            try config.checkSupport()
+            let plan = try DiskStage.plan(config.storage, access: .settled)
+            print(asJSON ? plan.json.text(.pretty) : plan.lines.joined(separator: "\n"))
+            return !plan.destroyed.isEmpty ? 3 : plan.isEmpty ? 0 : 2
+        } catch {
+            let failure = error as? BootFailure ?? BootFailure(cause: error)
+            complain("\(failure.cause)")
+            failure.advice.forEach { complain("  \($0)") }
+            return 1
+        }
+    }
+
+    /// Prints what devices or image files hold, one JSON object each.
+    ///
+    /// - Returns: Whether all could be read.
+    public static func probe(_ files: [String]) -> Bool {
+        forEach(files) { print(try DeviceDescription($0).json.text(.pretty), terminator: "") }
+    }
+
+    /// Prints the `/dev/disk` links that belong to devices, sorted, one a line.
+    public static func links(_ devices: [String]) -> Bool {
+        forEach(devices) { device in try describeLinks(for: FilePath(device)).forEach { print($0) } }
+    }
+
+    /// Fetches a URL as the boot would, to a file or to standard output.
+    public static func fetch(_ url: String, to output: String?) -> Bool {
+        forEach([url]) { url in
+            var descriptor: Int32 = 1
+            if let output {
+                descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+                guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            }
+            defer { if output != nil { close(descriptor) } }
+            var settings = FetchSettings()
+            settings.totalTimeout = 60
+            let fetcher = ResourceFetcher(settings)
+            let resource = IgnitionConfig.Resource(source: url)
+            if output != nil {
+                try fetcher.write(resource, to: descriptor)
+            } else {
+                try Files.writeAll(try fetcher.bytes(of: resource), to: descriptor)
+            }
+        }
+    }
+
+    /// The kernel arguments that are honoured, as a Markdown table.
+    public static var argumentsTable: String { BootArguments.markdownTable }
+
+    private static func parse(_ file: String) throws -> IgnitionConfig.Parsed {
+        let bytes = file == "-" ? try readAll(0) : try Files.read(FilePath(file))
+        return IgnitionConfig.parse(bytes, name: file == "-" ? "standard input" : file)
+    }
+
+    private static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
+        var isFine = true
+        for name in names {
+            do {
+                try body(name)
+            } catch {
+                complain("\(error)")
+                ((error as? any Advising)?.advice ?? []).forEach { complain("  \($0)") }
+                isFine = false
+            }
+        }
+        return isFine
+    }
+
+    private static func complain(_ text: String) {
+        try? Files.writeAll(Array((text + "\n").utf8), to: 2)
+    }
+}

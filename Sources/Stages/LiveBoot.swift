@@ -1,0 +1,116 @@
+// The boot as PID 1, told in order. Each chapter leads to a file of that name.
+
+import BootArguments
+import Glibc
+import LinuxSystem
+import Logging
+import Reporting
+import SystemPackage
+
+/// What happens between the kernel and the real root's init.
+enum Chapter: CaseIterable {
+    case drivers
+    case findConfig
+    case network
+    /// Before the root image: a config with a mistake stops the boot before anything large is fetched.
+    case fetchConfig
+    case rootImage
+    case root
+    case disks
+    case mount
+    case files
+    case handOver
+
+    /// What is told of it when it fails, after "while".
+    var act: String {
+        switch self {
+        case .drivers: "loading drivers"
+        case .findConfig: "looking for a config"
+        case .network: "bringing up the network"
+        case .rootImage: "getting the root filesystem"
+        case .root: "setting up the root"
+        case .fetchConfig: "fetching the config"
+        case .disks: "preparing the disks"
+        case .mount: "mounting the config's filesystems"
+        case .files: "writing files, users and units"
+        case .handOver: "handing over to the real root"
+        }
+    }
+
+    func run(_ boot: Boot) throws {
+        switch self {
+        case .drivers: boot.loadDrivers()
+        case .findConfig: try boot.stages.findConfig()
+        case .network: try boot.bringUpNetwork()
+        case .rootImage: try boot.stages.getRootImage()
+        case .root: try boot.stages.assembleRoot()
+        case .fetchConfig: try boot.stages.fetchConfig()
+        case .disks: try boot.stages.prepareDisks()
+        case .mount: try boot.stages.mountFilesystems()
+        case .files: try boot.stages.writeFiles()
+        case .handOver: try boot.handOver()
+        }
+    }
+
+    /// Whether `rd.break=` asks for a shell before this chapter.
+    func isBroken(by arguments: BootArguments) -> Bool {
+        arguments.breakPoints.contains { point in
+            switch point {
+            case .cmdline, .preUdev, .preTrigger: self == .drivers
+            case .initqueue: self == .network
+            case .preMount: self == .root
+            case .mount: self == .disks
+            case .prePivot, .cleanup: self == .handOver
+            }
+        }
+    }
+}
+
+/// firstlight as `/init`.
+public enum LiveBoot {
+    /// Nothing may end PID 1: whatever goes wrong is told, then done over or ended as the operator wants.
+    public static func main() -> Never {
+        while true {
+            do {
+                let boot = try Boot()
+                for chapter in Chapter.allCases { boot.run(chapter) }
+            } catch {
+                let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
+                let console = BootConsole.kernel(isQuiet: false, log: .boot())
+                let failure = error as? BootFailure ?? BootFailure(steps: ["starting"], cause: error)
+                console.tell(failure, written: [], then: arguments.failureAction)
+            }
+        }
+    }
+}
+
+extension BootConsole {
+    /// Reports a failure, and does what is to follow. Returns when the boot is to be tried again.
+    func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
+        let next = action.announcement(console: shellScreen?.name ?? "the console")
+        report(FailureReport(failure, written: written, next: next).lines)
+        action.follow(on: self)
+    }
+}
+
+extension Boot {
+    /// Runs one chapter; after a failure, when the operator says so, again.
+    func run(_ chapter: Chapter) {
+        if chapter.isBroken(by: arguments) {
+            // Who looks around finds every disk under its names.
+            devices.settle()
+            console.report(["rd.break: a shell before \(chapter.act). `exit` goes on."])
+            EmergencyShell.run(on: console)
+        }
+        while true {
+            do {
+                try step(chapter.act) { try chapter.run(self) }
+                return
+            } catch {
+                log.error("\(error)")
+                if arguments.failureAction == .shell { devices.settle() }
+                console.tell(error, written: stages.state.written, then: arguments.failureAction)
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// The root filesystem: got, verified, and laid under a writable layer.
+
+import BootArguments
+import IgnitionConfig
+import JSONText
+import LinuxSystem
+import LiveImage
+import LiveRoot
+import Reporting
+import SystemPackage
+
+/// Where the root image is, decided from the command line and what the initramfs holds.
+enum RootImagePlace: Equatable, Sendable {
+    case initramfs
+    /// A volume of this label.
+    case iso(label: String, copyToRAM: Bool)
+    case url([String])
+    case nowhere
+
+    /// `coreos.liveiso` tells an ISO boot from all others; a root image that came with the initramfs
+    /// makes its URL moot.
+    init(_ arguments: BootArguments, hasAppendedImage: Bool) {
+        if let label = arguments.liveISO {
+            self = .iso(label: label, copyToRAM: arguments.fromRAM)
+        } else if hasAppendedImage {
+            self = .initramfs
+        } else if !arguments.rootfsURLs.isEmpty {
+            self = .url(arguments.rootfsURLs)
+        } else {
+            self = .nowhere
+        }
+    }
+}
+
+extension Stages {
+    /// Where the ISO is mounted: Fedora CoreOS's own place.
+    static let isoFolder = FilePath("/run/media/iso")
+
+    var hasAppendedRootImage: Bool { Files.exists(FilePath("/").appending(LiveImageName.rootfsVersion)) }
+
+    /// Gets and verifies the root image.
+    func getRootImage() throws {
+        if let problem = arguments.problem(in: .rootImage) { throw problem }
+        let place = RootImagePlace(arguments, hasAppendedImage: hasAppendedRootImage)
+        let source: RootImageSource =
+            switch place {
+            case .initramfs: .initramfs()
+            case .url(let urls): .url(urls)
+            case .iso(let label, let copy): .iso(mountedOn: try mountISO(label), copyToRAM: copy)
+            case .nowhere: .url([])
+            }
+        let image = try request(source).get { tell($0) }
+        if case .iso(_, copyToRAM: true) = place {
+            try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
+            console.say("rootfs", "the ISO is free: it may be ejected or written over")
+        }
+        if image.voucher == .nothing {
+            console.warn("nothing vouches for the root image: plain HTTP and no hash for it")
+        }
+        console.say("rootfs", image.story)
+        try state.save(rootImage: image)
+    }
+
+    /// Lays RAM over the image, on ``sysroot``.
+    func assembleRoot() throws {
+        OverlayRoot.dismantle(sysroot)
+        let image = try state.loadRootImage()
+        let root = try OverlayRoot.assemble(
+            file: image.file, offset: image.offset, size: image.size, format: image.format,
+            overlay: arguments.overlaySize ?? .percent(50), on: sysroot, loadModule: devices.loadModule)
+        try step("leaving stamps for the real root") {
+            // Fedora CoreOS's units ask for this file to know a live system.
+            try Files.write("", to: "/run/ostree-live")
+        }
+        console.say("root", "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above")
+    }
+
+    private func request(_ source: RootImageSource) throws -> RootImageRequest {
+        var request = RootImageRequest(source)
+        let root = FilePath("/")
+        if let text = Files.line(root.appending(LiveImageName.wantedStreamHash)) {
+            request.streamHash = try step("reading /\(LiveImageName.wantedStreamHash)") {
+                try StreamHash(parsing: text.utf8)
+            }
+        }
+        request.sha256 = try arguments.rootfsSHA256.map { try Digest(parsing: "sha256-\($0)").bytes }
+        request.version = Files.line(root.appending(LiveImageName.initramfsVersion))
+        request.proxy = arguments.proxy
+        if arguments.commandLine.last("coreos.inst.install_dev") != nil {
+            request.installImages = "/run/coreos-installer/osmet"
+        }
+        return request
+    }
+
+    private func mountISO(_ label: String) throws -> FilePath {
+        let device = FilePath("/dev/disk/by-label/\(label)")
+        ["sr_mod", "isofs"].forEach(devices.loadModule)
+        try step("waiting for the ISO \"\(label)\"") { try devices.wait(device, deviceDeadline) }
+        try step("mounting the ISO \(device)") {
+            try Files.makeFolder(Self.isoFolder)
+            if !Mounts.all().contains(where: { $0.target == Self.isoFolder }) {
+                try Mounts.mount(device.string, on: Self.isoFolder, type: "iso9660", options: ["ro"])
+            }
+        }
+        return Self.isoFolder
+    }
+
+    private func tell(_ event: RootImageEvent) {
+        switch event {
+        case .progress(let progress):
+            console.progress("rootfs", "\(progress)", fraction: progress.percent.map { Double($0) / 100 })
+        case .lost(_, _, isNews: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
+        case .retrying(let retry) where retry.isNews: console.say("rootfs", "\(event)")
+        case .started, .lost, .retrying: log.info("rootfs: \(event)")
+        }
+    }
+
+    /// When a device that has not appeared is given up, in the machine's uptime.
+    var deviceDeadline: Double {
+        switch arguments.deviceTimeout {
+        case 0: .infinity
+        case let seconds: Machine.uptime() + Double(seconds ?? 60)
+        }
+    }
+}
+
+/// The root image as the next stage needs it.
+struct ReadyRootImage: Equatable, Sendable {
+    var file: FilePath
+    var offset: UInt64
+    var size: UInt64
+    var format: String
+}
+
+extension StageState {
+    func save(rootImage image: RootImage) throws {
+        try save(
+            [
+                "file": .string(image.file.string), "offset": JSONValue(image.offset), "size": JSONValue(image.size),
+                "format": .string(image.format.rawValue), "version": JSONValue(image.version),
+                "source": .string(image.source), "voucher": .string(image.voucher.rawValue),
+                "bytesFetched": JSONValue(image.bytesFetched), "seconds": .number(image.seconds),
+            ], as: "rootfs.json")
+    }
+
+    func loadRootImage() throws -> ReadyRootImage {
+        guard let value = load("rootfs.json"), let file = value["file"]?.string, let format = value["format"]?.string,
+            let offset = value["offset"]?.integer, let size = value["size"]?.integer
+        else { throw MissingState(file: "rootfs.json", stage: .rootfs) }
+        return ReadyRootImage(
+            file: FilePath(file), offset: UInt64(clamping: offset), size: UInt64(clamping: size), format: format)
+    }
+}
+
+/// A stage that ought to have run before has left nothing.
+struct MissingState: Error, CustomStringConvertible {
+    var file: String
+    var stage: StageName
+
+    var description: String { "/run/firstlight/\(file) is missing: the stage \(stage.rawValue) has not run" }
+}

@@ -1,0 +1,81 @@
+// What one stage leaves for the next, in files under /run/firstlight: the stages may be calls in one
+// process or processes of their own.
+
+import JSONText
+import LinuxSystem
+import LiveRoot
+import Reporting
+import SystemPackage
+
+/// The user's config as it was found, before it is parsed.
+struct FetchedConfig: Equatable, Sendable {
+    /// What people are told: a URL without secrets, a path, `fw_cfg`.
+    var source: String
+    var bytes: [UInt8]
+
+    /// The name that stands before line numbers: the source's last component.
+    var name: String {
+        source.split(separator: "/").last.map(String.init).flatMap { $0.contains(":") ? nil : $0 } ?? "config.ign"
+    }
+}
+
+/// The files under `/run/firstlight`. All are 0600 in a folder of mode 0700: a config holds secrets.
+struct StageState: Sendable {
+    static let folder = FilePath("/run/firstlight")
+
+    private func path(_ name: String) -> FilePath { Self.folder.appending(name) }
+
+    private func save(_ bytes: [UInt8], as name: String) throws {
+        try step("saving \(path(name))") {
+            try Files.makeFolder(Self.folder, mode: 0o700)
+            try Files.write(bytes, to: path(name), mode: 0o600)
+        }
+    }
+
+    func save(_ value: JSONValue, as name: String) throws {
+        try save(Array(value.text(.pretty).utf8), as: name)
+    }
+
+    /// The object in that file, or `nil` where there is none.
+    func load(_ name: String) -> JSONValue? {
+        guard let bytes = try? Files.read(path(name)), let node = try? JSONNode(parsing: bytes) else { return nil }
+        return JSONValue(node)
+    }
+
+    // MARK: The config
+
+    /// Keeps the config; `nil` records that there is none, so that nobody looks for it again.
+    func save(config: FetchedConfig?) throws {
+        if let config { try save(config.bytes, as: "config.ign") }
+        try save(["source": JSONValue(config?.source)], as: "config.json")
+    }
+
+    /// Whether a stage has settled which config there is.
+    var hasConfig: Bool { Files.exists(path("config.json")) }
+
+    func loadConfig() throws -> FetchedConfig? {
+        guard let source = load("config.json")?["source"]?.string else { return nil }
+        return try step("reading the fetched config") {
+            FetchedConfig(source: source, bytes: try Files.read(path("config.ign")))
+        }
+    }
+
+    // MARK: Mounts
+
+    /// The folders that were made to mount the config's filesystems on, absolute in the real root.
+    var mountFolders: [String] { (load("mounts.json")?.elements ?? []).compactMap(\.string) }
+
+    func save(mountFolders: [String]) throws {
+        try save(.array(mountFolders.map { .string($0) }), as: "mounts.json")
+    }
+
+    // MARK: What was written to disks
+
+    /// One phrase for each change made to a disk at this boot.
+    var written: [String] { (load("written.json")?.elements ?? []).compactMap(\.string) }
+
+    func recordWrite(_ phrase: String) {
+        // A report that cannot be kept must not stop what is under way on a disk.
+        try? save(.array((written + [phrase]).map { .string($0) }), as: "written.json")
+    }
+}

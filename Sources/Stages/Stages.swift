@@ -1,0 +1,68 @@
+// What every stage is given, and the names by which systemd starts them.
+
+import BootArguments
+import Devices
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Logging
+import Reporting
+import SystemPackage
+
+/// The stages that can be run one by one.
+public enum StageName: String, CaseIterable, Sendable {
+    case fetch, rootfs, root, disks, mount, files, umount
+}
+
+/// The stages of a boot. Each is a method in a file of its own, reads what it needs from the command
+/// line and from ``StageState``, and leaves there what the next ones need.
+struct Stages {
+    let arguments: BootArguments
+    let console: BootConsole
+    let log: Logger
+    let devices: DeviceAccess
+    let state = StageState()
+    /// Where the real root is assembled.
+    let sysroot = FilePath("/sysroot")
+
+    func run(_ stage: StageName) throws {
+        switch stage {
+        case .fetch:
+            try findConfig()
+            try fetchConfig()
+        case .rootfs: try getRootImage()
+        case .root: try assembleRoot()
+        case .disks: try prepareDisks()
+        case .mount: try mountFilesystems()
+        case .files: try writeFiles()
+        case .umount: try unmountFilesystems()
+        }
+    }
+
+    /// The config of this boot, parsed and checked; `nil` where there is none.
+    func loadConfig() throws -> IgnitionConfig? {
+        try state.loadConfig().map { try IgnitionConfig.parse($0.bytes, name: $0.name).checked() }
+    }
+}
+
+/// One stage as a process of its own, in an initramfs that systemd runs.
+public enum StageRunner {
+    /// - Returns: Whether it succeeded; what went wrong has been told.
+    public static func run(_ stage: StageName) -> Bool {
+        let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
+        let log = Logger.boot(level: arguments.logLevel)
+        let console = BootConsole.standardError(log: log)
+        let state = StageState()
+        do {
+            try step("running the stage \(stage.rawValue)") {
+                try Stages(arguments: arguments, console: console, log: log, devices: .udev).run(stage)
+            }
+            return true
+        } catch {
+            log.error("\(error)")
+            let next = "systemctl status and journalctl tell more."
+            console.report(FailureReport(error, written: state.written, next: next).lines)
+            return false
+        }
+    }
+}

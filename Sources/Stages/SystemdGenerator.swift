@@ -1,0 +1,63 @@
+// firstlight as a systemd generator in a dracut initramfs: it says which stages this boot has, and
+// whether dracut is to bring up the network.
+
+import BootArguments
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// What the generator writes: a plain value.
+struct GeneratedUnits: Equatable, Sendable {
+    /// Unit and the target that is to require it.
+    var requirements: [(unit: String, target: String)] = []
+    var needsNetwork = false
+
+    /// - Parameter configNeedsNetwork: Whether the embedded config names something remote.
+    init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
+        guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
+        requirements.append(("firstlight-root.service", "initrd-root-fs.target"))
+        if arguments.ignitionFirstboot {
+            requirements += ["fetch", "disks", "mount", "files"].map { ("firstlight-\($0).service", "initrd.target") }
+        }
+        needsNetwork = arguments.needsNetwork(
+            rootImageIsLocal: hasRootImage, configNeedsNetwork: configNeedsNetwork)
+    }
+
+    static func == (one: GeneratedUnits, other: GeneratedUnits) -> Bool {
+        one.needsNetwork == other.needsNetwork
+            && one.requirements.elementsEqual(other.requirements) { $0 == $1 }
+    }
+}
+
+public enum SystemdGenerator {
+    /// systemd gives three folders for units; the first is for those of normal priority.
+    ///
+    /// - SeeAlso: systemd.generator(7).
+    public static func main(_ folders: [String]) -> Int32 {
+        guard let folder = folders.first.map({ FilePath($0) }) else { return 1 }
+        // Generators also run in the real root, where there is nothing to do.
+        guard Files.exists("/etc/initrd-release") else { return 0 }
+        do {
+            let bytes = try Files.read("/proc/cmdline")
+            let embedded = try? Files.read(ConfigSource.embedded)
+            let units = GeneratedUnits(
+                BootArguments(bytes: bytes), hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
+                configNeedsNetwork: embedded.map { configNeedsNetwork($0) } ?? false)
+            try write(units, to: folder)
+            return 0
+        } catch {
+            try? Files.put("<3>firstlight-generator: \(error)\n", into: "/dev/kmsg")
+            return 1
+        }
+    }
+
+    private static func write(_ units: GeneratedUnits, to folder: FilePath) throws {
+        for (unit, target) in units.requirements {
+            try Files.makeLink(folder.appending("\(target).requires/\(unit)"), to: "/usr/lib/systemd/system/\(unit)")
+        }
+        if units.needsNetwork {
+            try Files.makeFolder("/etc/cmdline.d")
+            try Files.write("rd.neednet=1\n", to: "/etc/cmdline.d/40-firstlight.conf")
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// SSH keys, where the target's sshd reads them.
+
+import CLinux
+import Glibc
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+extension TargetRoot {
+    /// Writes a user's keys, replacing those that were there.
+    ///
+    /// Done with the user's own rights on files: a home may come from an earlier boot, and no link that its
+    /// owner has put there may lead root astray.
+    /// - Returns: The file, absolute in the target; `nil` where it is as wanted already.
+    func writeAuthorizedKeys(_ text: String, of user: String) throws -> String? {
+        guard let account = accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
+        let home = account.home == "/" ? "" : account.home
+        guard case .folder = component(at: try follow(account.home)) else {
+            throw TargetFault.noHome(user: user, path: account.home)
+        }
+        let names = authorizedKeysName.split(separator: "/").map(String.init)
+        let before = umask(0o077)
+        let previous = firstlight_set_file_identity(account.uid, account.gid)
+        defer {
+            firstlight_set_file_identity(previous.user, previous.group)
+            umask(before)
+        }
+        var path = home
+        for name in names.dropLast() {
+            path += "/\(name)"
+            let place = try follow(path)
+            if case .nothing = component(at: place) { try check("make", place) { mkdir($0, 0o700) } }
+        }
+        let place = try resolve("\(path)/\(names.last ?? "")")
+        let file = outside(place)
+        if let status = Files.status(file, followingLinks: false), status.st_mode & ~0o177 == S_IFREG,
+            status.st_uid == account.uid, (try? Files.read(file)) == Array(text.utf8)
+        {
+            return nil
+        }
+        do throws(Errno) {
+            try Files.write(text, to: file, mode: 0o600)
+        } catch {
+            throw TargetFault.cannot("write", path: place, error)
+        }
+        return place
+    }
+
+    /// The key file below a home. `.ssh/authorized_keys.d/ignition` where the target's sshd looks into that
+    /// folder, so that keys written by hand stay; else `.ssh/authorized_keys`, the one that every sshd reads.
+    private var authorizedKeysName: String {
+        let fragment = ".ssh/authorized_keys.d/ignition"
+        let whole = ".ssh/authorized_keys"
+        switch getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT").map({ String(cString: $0) }) {
+        case "true", "1": return fragment
+        case "false", "0": return whole
+        default: break
+        }
+        let folders = ["/etc/ssh", "/usr/etc/ssh"]
+        let files = folders.flatMap { folder in
+            let more = (try? resolve("\(folder)/sshd_config.d")).map { Files.names(in: outside($0)) } ?? []
+            return ["\(folder)/sshd_config"] + more.map { "\(folder)/sshd_config.d/\($0)" }
+        }
+        let isRead = files.contains { path in
+            (text(path) ?? "").split(whereSeparator: \.isNewline).contains { line in
+                let words = line.drop(while: \.isWhitespace)
+                // ssh-key-dir is the helper that prints the keys of that folder.
+                return !words.hasPrefix("#") && (words.contains("authorized_keys.d") || words.contains("ssh-key-dir"))
+            }
+        }
+        return isRead ? fragment : whole
+    }
+}

@@ -1,0 +1,51 @@
+// What is left for the system itself: the result file, and SELinux labels.
+
+import Glibc
+import JSONText
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+extension TargetRoot {
+    /// Writes ``ProvisioningResult/path``, mode 0600.
+    ///
+    /// - Parameter isLive: The root is new at every boot: what an image or an earlier boot left there is dropped.
+    public func writeResult(userConfigProvided: Bool, isLive: Bool = true) throws {
+        let place = try resolve(ProvisioningResult.path)
+        var previous: JSONValue?
+        if !isLive, let bytes = try? Files.read(outside(place)) {
+            guard let node = try? JSONNode(parsing: bytes) else { throw TargetFault.noResult(place) }
+            previous = JSONValue(node)
+        }
+        let result = ProvisioningResult(
+            bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "", date: Int64(time(nil)),
+            userConfigProvided: userConfigProvided, previous: previous)
+        _ = try makeParents(of: place)
+        do throws(Errno) {
+            try Files.write(result.text, to: outside(place), mode: 0o600)
+        } catch {
+            throw TargetFault.cannot("write", path: place, error)
+        }
+    }
+
+    /// Gives files the labels of the target's SELinux policy, where it has one.
+    ///
+    /// - Parameter paths: Absolute in the target; those that are not there any more are passed over.
+    /// - Returns: A warning where there is a policy but no program to apply it.
+    func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
+        let setting = (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
+            .last { $0.hasPrefix("SELINUXTYPE=") }
+        guard let type = setting?.dropFirst("SELINUXTYPE=".count), !type.isEmpty else { return nil }
+        let contexts = "/etc/selinux/\(type)/contexts/files/file_contexts"
+        guard text(contexts) != nil else { return nil }
+        let present = Set(paths).filter { Files.exists(outside($0)) }.sorted()
+        if present.isEmpty { return nil }
+        let list = Array(present.joined(separator: "\0").utf8)
+        do {
+            _ = try run(command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list))
+            return nil
+        } catch .missing {
+            return "the target has an SELinux policy but no setfiles: new files have no labels"
+        }
+    }
+}

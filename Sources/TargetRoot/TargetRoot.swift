@@ -1,0 +1,147 @@
+// TargetRoot: the system being provisioned, below its mount point: looking at it and writing into it.
+// What is to be written is decided by Provisioning's FilesPlan.
+
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+
+/// The root of the system that is being provisioned. Paths of its functions are absolute inside it.
+public struct TargetRoot {
+    /// Writes the verified, decompressed bytes of a resource into a file, making or truncating it.
+    /// A resource without a source is never asked for.
+    public typealias FetchContent = (IgnitionConfig.Resource, FilePath) throws -> Void
+
+    /// Where it is mounted.
+    public let root: FilePath
+    let run: (Command) throws(Command.Failure) -> Command.Output
+
+    public init(
+        _ root: FilePath,
+        run: @escaping (Command) throws(Command.Failure) -> Command.Output = { command throws(Command.Failure) in
+            try command.run()
+        }
+    ) {
+        self.root = root
+        self.run = run
+    }
+
+    /// What a run of the files stage has to tell.
+    public struct Outcome: Equatable, Sendable {
+        /// "3 files, 1 user, 2 units".
+        public var summary: String
+        public var kept: [FilesPlan.Kept]
+        /// What did not work and does not stop the boot.
+        public var warnings: [String]
+    }
+
+    /// Makes the target what the config wants: looks, plans, writes, leaves the result file, relabels.
+    ///
+    /// - Parameters:
+    ///   - mountFolders: Folders that were made to mount the config's filesystems on, absolute in the target.
+    ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
+    ///   - scratch: A folder of ours for content that is compared with what is there.
+    /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
+    public func provision(
+        _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
+        fetch: FetchContent
+    ) throws -> Outcome {
+        let inventory = try inventory(for: config, scratch: scratch, fetch: fetch)
+        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders)
+        var applied = try apply(plan, fetch: fetch)
+        try writeResult(userConfigProvided: userConfigProvided)
+        applied.touched.append(ProvisioningResult.path)
+        if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
+        return Outcome(summary: plan.summary, kept: plan.kept, warnings: applied.warnings)
+    }
+
+    // MARK: Paths
+
+    /// A path of the target as ours.
+    func outside(_ path: String) -> FilePath { FilePath(root.string == "/" ? path : root.string + path) }
+
+    /// Where a path of the target leads, links in its parents followed; absolute in the target.
+    func resolve(_ path: String) throws(PathFault) -> String {
+        try resolveParents(of: path) { component(at: $0) }
+    }
+
+    /// The same with links at the very end followed too.
+    func follow(_ path: String) throws(PathFault) -> String {
+        var place = try resolve(path)
+        for _ in 0..<40 {
+            guard case .link(let target) = component(at: place) else { return place }
+            let parent = place[..<(place.lastIndex(of: "/") ?? place.startIndex)]
+            place = try resolve(target.hasPrefix("/") ? target : "\(parent)/\(target)")
+        }
+        throw .tooManyLinks(path)
+    }
+
+    func component(at resolved: String) -> PathComponent {
+        let place = outside(resolved)
+        guard let status = Files.status(place, followingLinks: false) else { return .nothing }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: return .folder
+        case S_IFLNK: return Files.linkTarget(place).map { .link(target: $0) } ?? .other
+        default: return .other
+        }
+    }
+
+    /// A file of the target as text, its own links followed too; `nil` where it cannot be read.
+    func text(_ path: String) -> String? {
+        guard let place = try? follow(path), let bytes = try? Files.read(outside(place)) else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The target's users and groups as its files hold them, those of the image's own database included.
+    func accounts() -> TargetAccounts {
+        func both(_ name: String) -> String { "\(text("/etc/\(name)") ?? "")\n\(text("/usr/lib/\(name)") ?? "")" }
+        return TargetAccounts(
+            passwd: both("passwd"), group: both("group"), shadow: text("/etc/shadow") ?? "",
+            gshadow: text("/etc/gshadow") ?? "")
+    }
+
+    /// A program of the target, seeing the target alone.
+    func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {
+        // systemctl then works on files, whatever it finds in the place of /proc and /run.
+        Command(
+            program, arguments, environment: Command.defaultEnvironment + ["SYSTEMD_OFFLINE=1"], input: input,
+            root: root.string == "/" ? nil : root)
+    }
+}
+
+/// Why the target could not be looked at or written.
+public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
+    /// `path` is absolute in the target.
+    case cannot(String, path: String, Errno)
+    case noSuchUser(String)
+    case noSuchGroup(String)
+    case noHome(user: String, path: String)
+    case holdsMount(String)
+    case noResult(String)
+    case noProgram(String)
+
+    public var description: String {
+        switch self {
+        case .cannot(let act, let path, let reason): "cannot \(act) \(path): \(reason)"
+        case .noSuchUser(let name): "the target has no user \(name)"
+        case .noSuchGroup(let name): "the target has no group \(name)"
+        case .noHome(let user, let path): "the home directory of \(user), \(path), is not there"
+        case .holdsMount(let path): "\(path) is on another filesystem; it is not removed"
+        case .noResult(let path): "\(path) is there and is not JSON"
+        case .noProgram(let name): "the target has no \(name)"
+        }
+    }
+
+    public var advice: [String] {
+        switch self {
+        case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]
+        case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
+        case .noHome(let user, _): ["Let \"noCreateHome\" of \(user) be, or make the directory in storage.directories."]
+        case .noProgram(let name):
+            ["Add \(name) to the image: the package is passwd on Debian, shadow-utils on Fedora."]
+        default: []
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// The command line. A subcommand only names its inputs; the library does the work.
+
+import ArgumentParser
+import Reporting
+import Stages
+
+struct Firstlight: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "firstlight",
+        abstract: "Boot a machine from RAM and let it provision itself.",
+        discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
+        version: "firstlight \(firstlightVersion)",
+        subcommands: [Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Stage.self, Arguments.self])
+}
+
+struct Validate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Check Ignition configs.",
+        discussion: "Exit status: 0 without errors (warnings are none), 1 otherwise.")
+
+    @Argument(help: "The configs; - is standard input.") var files: [String]
+
+    func run() throws {
+        guard Inspection.validate(files) else { throw ExitCode(1) }
+    }
+}
+
+struct Plan: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what a config would do to this machine's disks. Writes nothing.",
+        discussion: "Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.")
+
+    @Option(help: "The Ignition config.") var config: String
+    @Flag(help: "Print the plan as JSON.") var json = false
+
+    func run() throws {
+        throw ExitCode(Inspection.plan(config: config, asJSON: json))
+    }
+}
+
+struct Probe: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print what devices or image files hold, as JSON.")
+
+    @Argument(help: "Device nodes or image files.") var files: [String]
+
+    func run() throws {
+        guard Inspection.probe(files) else { throw ExitCode(1) }
+    }
+}
+
+struct Links: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print the /dev/disk links that belong to block devices.")
+
+    @Argument(help: "Device nodes.") var devices: [String]
+
+    func run() throws {
+        guard Inspection.links(devices) else { throw ExitCode(1) }
+    }
+}
+
+struct Fetch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Fetch a URL as the boot would.")
+
+    @Argument(help: "http, https, tftp or data.") var url: String
+    @Option(name: .shortAndLong, help: "Write here, not to standard output.") var output: String?
+
+    func run() throws {
+        guard Inspection.fetch(url, to: output) else { throw ExitCode(1) }
+    }
+}
+
+struct Stage: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run one stage of the boot.",
+        discussion: "Stages: \(StageName.allCases.map(\.rawValue).joined(separator: ", ")).")
+
+    @Argument(
+        help: "The stage.",
+        transform: { name in
+            guard let stage = StageName(rawValue: name) else { throw ValidationError("There is no stage \(name).") }
+            return stage
+        })
+    var stage: StageName
+
+    func run() throws {
+        guard StageRunner.run(stage) else { throw ExitCode(1) }
+    }
+}
+
+struct Arguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print the kernel arguments that firstlight honours, as a Markdown table.")
+
+    func run() { print(Inspection.argumentsTable, terminator: "") }
+}

@@ -1,0 +1,18 @@
+// firstlight: the agent. One binary, known by several names: as PID 1 it boots the machine, to systemd
+// it is a generator, to udhcpc a hook, to the kernel modprobe; to a person the command line of Firstlight.swift.
+
+import Devices
+import Glibc
+import Logging
+import Networking
+import Stages
+
+let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "firstlight"
+
+switch name {
+case "init" where getpid() == 1: LiveBoot.main()
+case "udhcpc-hook": exit(LeaseHook.main())
+case "modprobe": exit(ModuleRequest.main(Array(CommandLine.arguments.dropFirst()), logger: .boot()))
+case "firstlight-generator": exit(SystemdGenerator.main(Array(CommandLine.arguments.dropFirst())))
+default: Firstlight.main()
+}

@@ -1,0 +1,417 @@
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+import Testing
+
+@testable import BlockDevices
+
+@Suite(.serialized, .enabled(if: isInstalled("sgdisk"))) struct Partitioning {
+    private func config(_ image: Image, wipe: Bool = false, _ partitions: String) throws -> IgnitionConfig.Storage {
+        try storage(
+            "{\"disks\": [{\"device\": \"\(image.path)\", \"wipeTable\": \(wipe), \"partitions\": [\(partitions)]}]}")
+    }
+
+    /// Plans and applies; returns the plan's actions for the table.
+    @discardableResult
+    private func provision(_ storage: IgnitionConfig.Storage) throws -> [DiskPlan.TableAction] {
+        let plan = try DiskStage.plan(storage, access: .settled)
+        try DiskStage.apply(plan, access: .settled)
+        return plan.disks.map(\.action)
+    }
+
+    /// What sgdisk, which shares no code with us, reads: `1 2048 206847 "var"`.
+    private func sgdisk(_ image: Image) throws -> [String] {
+        let text = try run("sgdisk", "-p", image.path)
+        let rows = text.split(separator: "\n").drop { !$0.hasPrefix("Number") }.dropFirst()
+        return rows.map { row in
+            let fields = row.split(separator: " ", omittingEmptySubsequences: true)
+            return "\(fields[0]) \(fields[1]) \(fields[2]) \(fields.dropFirst(6).joined(separator: " "))"
+        }
+    }
+
+    private func refusal(_ storage: IgnitionConfig.Storage) -> String? {
+        do throws(BootFailure) {
+            _ = try DiskStage.plan(storage, access: .settled)
+            return nil
+        } catch {
+            return "\(error.cause)"
+        }
+    }
+
+    @Test("writes a table that sgdisk reads as we meant it")
+    func creates() throws {
+        let image = try Image(1 << 30)
+        let wanted = try config(
+            image, wipe: true,
+            """
+            {"number": 2, "label": "größe", "sizeMiB": 100, "guid": "0a1b2c3d-0000-4000-8000-000000000001",
+             "typeGuid": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"},
+            {"number": 5, "label": "at 500", "startMiB": 500, "sizeMiB": 7},
+            {"label": "rest"}
+            """)
+        #expect(try provision(wanted) == [.create])
+        #expect(
+            try sgdisk(image) == ["1 1038336 2097118 rest", "2 2048 206847 größe", "5 1024000 1038335 at 500"])
+        let info = try run("sgdisk", "-i", "2", image.path)
+        #expect(info.contains("0A1B2C3D-0000-4000-8000-000000000001"))
+        #expect(info.contains("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"))
+        #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+        #expect(try run("sgdisk", "-p", image.path).contains("First usable sector is 34"))
+
+        // Again, and again with orders to wipe: not a byte changes.
+        let before = try image.digest()
+        #expect(try provision(wanted) == [.keep])
+        #expect(try image.digest() == before)
+    }
+
+    @Test("lays partitions out where sgdisk would")
+    func likeSgdisk() throws {
+        let ours = try Image(1 << 30)
+        let theirs = try Image(1 << 30)
+        for image in [ours, theirs] {
+            try run("sgdisk", "-n", "1:2048:+100M", "-n", "2:1024000:+10M", "-c", "1:a", "-c", "2:b", image.path)
+        }
+        let both = try config(ours, #"{"number": 3, "label": "c", "sizeMiB": 30}, {"number": 4, "label": "d"}"#)
+        try provision(both)
+        try run("sgdisk", "-n", "3:0:+30M", "-c", "3:c", "-n", "4:0:+0", "-c", "4:d", theirs.path)
+        #expect(try sgdisk(ours) == sgdisk(theirs))
+    }
+
+    @Test("counts in sectors of 4096 bytes")
+    func largeSectors() throws {
+        let image = try Image(1 << 30)
+        let wanted = try config(image, #"{"label": "a", "sizeMiB": 100}, {"label": "b"}"#).disks[0]
+        let disk = try Survey().disk(image.path, node: image.path, sectorSize: 4096)
+        var storage = IgnitionConfig.Storage()
+        storage.disks = [wanted]
+        let plan = try DiskLayout(storage, on: DiskInventory(disks: [disk])).plan([:])
+        try DiskStage.apply(plan, access: .settled)
+        let made = try Survey().disk(image.path, node: image.path, sectorSize: 4096).table
+        #expect(made.partitions.map(\.sectors) == [256..<25856, 25856..<262139])
+        guard case .gpt(let gpt) = made else {
+            Issue.record("no GPT: \(made)")
+            return
+        }
+        #expect(gpt.damage.isEmpty && gpt.usable == 6..<262139)
+        #expect(try BlockProbe(image.path, sectorSize: 4096).table() == "gpt")
+    }
+
+    @Test("changes only the entries that change")
+    func edits() throws {
+        let image = try Image(1 << 30)
+        try run(
+            "sgdisk", "-n", "1:2048:+100M", "-c", "1:root", "-A", "1:set:60", "-n", "2:0:+100M", "-c", "2:old", "-n",
+            "4:0:+10M", "-c", "4:gone", image.path)
+        let before = try run("sgdisk", "-i", "1", image.path)
+        let wanted = try config(
+            image,
+            """
+            {"number": 2, "label": "new", "startMiB": 101, "sizeMiB": 100, "wipePartitionEntry": true},
+            {"number": 4, "shouldExist": false, "wipePartitionEntry": true}, {"number": 3, "label": "more", "sizeMiB": 50}
+            """)
+        #expect(try provision(wanted) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 206847 root", "2 206848 411647 new", "3 411648 514047 more"])
+        #expect(try run("sgdisk", "-i", "1", image.path) == before)
+        #expect(try provision(wanted) == [.keep])
+    }
+
+    @Test("resizing keeps number, GUID, name and attributes")
+    func resizes() throws {
+        let image = try Image(1 << 30)
+        try run("sgdisk", "-n", "1:2048:+100M", "-c", "1:var", "-A", "1:set:60", "-t", "1:8302", image.path)
+        let before = try run("sgdisk", "-i", "1", image.path)
+        let wanted = try config(image, #"{"number": 1, "sizeMiB": 300, "resize": true}"#)
+        #expect(try provision(wanted) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 616447 var"])
+        let after = try run("sgdisk", "-i", "1", image.path)
+        func lasting(_ text: String) -> [Substring] {
+            text.split(separator: "\n").filter { !$0.hasPrefix("Last sector") && !$0.hasPrefix("Partition size") }
+        }
+        #expect(lasting(after) == lasting(before))
+        #expect(try provision(wanted) == [.keep])
+    }
+
+    @Test("a table that lost a copy reads as it was, and is mended with the next change")
+    func damage() throws {
+        let image = try Image(64 << 20)
+        let wanted = try config(image, #"{"label": "a", "sizeMiB": 10}"#)
+        try provision(wanted)
+        func damage() throws -> [FoundGPT.Damage]? {
+            guard case .gpt(let gpt) = try Survey().disk(image.path, node: image.path).table else { return nil }
+            return gpt.damage
+        }
+        let size = image.size
+        for (range, expected) in [
+            (512..<1024, FoundGPT.Damage.primary), (1024..<2048, .primary), (size - 512..<size, .backup),
+            (size - 33 * 512..<size - 512, .backup), (0..<512, .protectiveMBR),
+        ] {
+            try image.zero(range)
+            #expect(try damage() == [expected])
+            let untouched = try image.digest()
+            #expect(try provision(wanted) == [expected == .protectiveMBR ? .repair : .keep])
+            if expected != .protectiveMBR {
+                #expect(try image.digest() == untouched)
+                // Any change writes both copies.
+                try provision(config(image, #"{"label": "a"}, {"number": 9, "label": "b", "sizeMiB": 1}"#))
+                try provision(
+                    config(image, #"{"label": "a"}, {"number": 9, "shouldExist": false, "wipePartitionEntry": true}"#))
+            }
+            #expect(try damage() == [])
+            #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+        }
+        try image.zero(512..<1024)
+        try image.zero(size - 512..<size)
+        #expect(refusal(wanted) == "\(image.path) holds a GPT of which neither copy can be read.")
+    }
+
+    @Test("a disk that has grown keeps its table until something changes")
+    func grown() throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "a"}"#))
+        #expect(truncate(image.path, 128 << 20) == 0)
+        let before = try image.digest()
+        #expect(try provision(config(image, wipe: true, #"{"label": "a", "sizeMiB": 0}"#)) == [.keep])
+        #expect(try image.digest() == before)
+        #expect(try provision(config(image, #"{"number": 1, "label": "a", "sizeMiB": 20, "resize": true}"#)) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 43007 a"])
+        #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+    }
+
+    /// The table's parts in the order in which they reach the disk: the second copy's entries and
+    /// header, the first copy's, the protective MBR.
+    private func parts(_ size: Int) -> [Range<Int>] {
+        [size - 33 * 512..<size - 512, size - 512..<size, 1024..<17408, 512..<1024, 0..<512]
+    }
+
+    @Test(
+        "a power cut between any two writes of a table leaves what the next boot finishes",
+        arguments: ["blank", "another table", "one more partition"], [false, true])
+    func powerCut(_ start: String, wipe: Bool) throws {
+        let size = 64 << 20
+        let before = try Image(size)
+        let wanted = #"{"label": "a", "sizeMiB": 10}, {"label": "b"}"#
+        switch start {
+        case "another table":
+            guard wipe else { return }
+            try provision(config(before, #"{"number": 7, "label": "old", "startMiB": 20}"#))
+        case "one more partition": try provision(config(before, #"{"label": "a", "sizeMiB": 10}"#))
+        default: break
+        }
+        let after = try Image(size)
+        for part in parts(size) { try after.write(before.bytes(part), at: part.lowerBound) }
+        try provision(config(after, wipe: wipe, wanted))
+        let made = try partitions(after)
+
+        for written in 0...5 {
+            for torn in [false, true] {
+                let image = try Image(size)
+                for (index, part) in parts(size).enumerated() {
+                    try image.write((index < written ? after : before).bytes(part), at: part.lowerBound)
+                    // Of a write of many sectors only the first may have arrived.
+                    if torn, index == written, part.count > 512 {
+                        try image.write(
+                            after.bytes(part.lowerBound..<part.lowerBound + 512), at: part.lowerBound)
+                    }
+                }
+                try provision(config(image, wipe: wipe, wanted))
+                #expect(try partitions(image) == made, "after \(written) writes\(torn ? " and a part" : "")")
+            }
+        }
+    }
+
+    private func partitions(_ image: Image) throws -> [String] {
+        try Survey().disk(image.path, node: image.path).table.partitions.map {
+            "\($0.number) \($0.sectors) \($0.label)"
+        }
+    }
+
+    @Test("an MBR is refused, and its partitions named when it is wiped")
+    func mbr() throws {
+        let image = try Image(64 << 20)
+        var sector = [UInt8](repeating: 0, count: 512)
+        sector.replaceSubrange(446..<462, with: [0, 0, 2, 0, 0x83, 0xff, 0xff, 0xff, 0, 8, 0, 0, 0, 0, 1, 0])
+        sector.replaceSubrange(510..<512, with: [0x55, 0xaa])
+        try image.write(sector, at: 0)
+        #expect(
+            refusal(try config(image, #"{"label": "a"}"#))
+                == "\(image.path) holds an MBR partition table; only a GPT can be edited.")
+        let wiping = try config(image, wipe: true, #"{"label": "a", "sizeMiB": 10}"#)
+        let plan = try DiskStage.plan(wiping, access: .settled)
+        #expect(plan.destroyed.map(\.line) == ["\(image.path)1 nothing known in it, 32 MiB (wipeTable, config.ign:1)"])
+        try DiskStage.apply(plan, access: .settled)
+        #expect(try sgdisk(image) == ["1 2048 22527 a"])
+        #expect(try provision(wiping) == [.keep])
+    }
+
+    @Test("a filesystem on the bare disk is not overrun", .enabled(if: isInstalled("mkfs.ext4")))
+    func bareDisk() throws {
+        let image = try Image(64 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "backup", image.path)
+        let before = try image.digest()
+        #expect(
+            refusal(try config(image, #"{"label": "a"}"#))?.contains("holds ext4 \"backup\" without a partition table")
+                == true)
+        #expect(try image.digest() == before)
+        #expect(try provision(config(image, wipe: true, #"{"label": "a"}"#)) == [.replace])
+        #expect(try Survey().disk(image.path, node: image.path).content.isBlank)
+    }
+
+    @Test("erases a table where none is wanted")
+    func erases() throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "a"}"#))
+        #expect(try provision(config(image, wipe: true, "")) == [.erase])
+        #expect(try Survey().disk(image.path, node: image.path).table == .none)
+        #expect(try provision(config(image, wipe: true, "")) == [.keep])
+    }
+
+    @Test("writes nothing to a disk that changed after it was planned")
+    func changed() throws {
+        let image = try Image(64 << 20)
+        let plan = try DiskStage.plan(config(image, #"{"label": "a"}"#), access: .settled)
+        try run("sgdisk", "-n", "1:0:0", image.path)
+        let before = try image.digest()
+        #expect(throws: BootFailure.self) { try DiskStage.apply(plan, access: .settled) }
+        #expect(try image.digest() == before)
+    }
+
+    @Test("headers with flipped bits lead to a plan or a refusal, never to a write", arguments: 0..<100)
+    func hostile(_ seed: UInt64) throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "a", "sizeMiB": 10}, {"label": "b", "sizeMiB": 10}"#))
+        var state = seed
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        for _ in 0...random(6) {
+            let place = random(2) == 0 ? random(2048) : image.size - 1 - random(17 * 1024)
+            try image.write([UInt8(random(256))], at: place)
+        }
+        let before = try image.digest()
+        _ = refusal(try config(image, wipe: seed % 2 == 0, #"{"number": 1, "label": "a"}, {"label": "c"}"#))
+        _ = try DeviceDescription(image.path)
+        #expect(try image.digest() == before)
+    }
+}
+
+@Suite(.serialized) struct Formatting {
+    private func config(_ image: Image, _ fields: String) throws -> IgnitionConfig.Storage {
+        try storage("{\"filesystems\": [{\"device\": \"\(image.path)\", \(fields)}]}")
+    }
+
+    private func provision(_ storage: IgnitionConfig.Storage) throws -> [FilesystemPlan.Action] {
+        let plan = try DiskStage.plan(storage, access: .settled)
+        try DiskStage.apply(plan, access: .settled)
+        return plan.filesystems.map(\.action)
+    }
+
+    @Test(
+        "makes each format once, then keeps it",
+        .enabled(if: isInstalled("mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mkfs.fat", "mkswap")),
+        arguments: ["ext4", "xfs", "btrfs", "vfat", "swap"])
+    func reuse(_ format: String) throws {
+        let image = try Image(320 << 20)
+        let wanted = try config(image, "\"format\": \"\(format)\", \"label\": \"DATA\"")
+        #expect(try provision(wanted) == [.create])
+        let made = try image.digest()
+        #expect(try provision(wanted) == [.keep])
+        #expect(try image.digest() == made)
+
+        let other = try config(image, "\"format\": \"\(format)\", \"label\": \"OTHER\"")
+        #expect(throws: BootFailure.self) { try provision(other) }
+        #expect(throws: BootFailure.self) { try provision(config(image, #""format": "none""#)) }
+        #expect(try image.digest() == made)
+
+        let again = try config(image, "\"format\": \"\(format)\", \"label\": \"OTHER\", \"wipeFilesystem\": true")
+        #expect(try provision(again) == [.create])
+        #expect(try BlockProbe(image.path).content().signatures.map(\.label) == ["OTHER"])
+        #expect(try provision(config(image, #""format": "none", "wipeFilesystem": true"#)) == [.erase])
+        #expect(try BlockProbe(image.path).content().isBlank)
+        #expect(try provision(config(image, #""format": "none", "wipeFilesystem": true"#)) == [.keep])
+    }
+
+    @Test(
+        "finds a kept filesystem inside a partition, before that partition has a node",
+        .enabled(if: isInstalled("mkfs.xfs", "sgdisk")))
+    func guide() throws {
+        let image = try Image(1 << 30)
+        let wanted = try storage(
+            """
+            {"disks": [{"device": "\(image.path)", "wipeTable": true, "partitions": [{"label": "var"}]}],
+             "filesystems": [{"device": "/dev/disk/by-partlabel/var", "label": "var", "format": "xfs", "path": "/var"}]}
+            """)
+        let first = try DiskStage.plan(wanted, access: .settled)
+        #expect(first.summary == "3 created, nothing destroyed.")
+        var tables = first
+        tables.filesystems = []
+        try DiskStage.apply(tables, access: .settled)
+        let inner = try Image(1023 << 20)
+        try run("mkfs.xfs", "-q", "-L", "var", "-d", "size=900m", inner.path)
+        try image.copy(inner, at: 1 << 20)
+
+        let before = try image.digest()
+        let second = try DiskStage.plan(wanted, access: .settled)
+        #expect(second.isEmpty)
+        #expect(second.summaryLines == ["\(image.path): 1 partition and xfs \"var\" kept, nothing destroyed"])
+        try DiskStage.apply(second, access: .settled)
+        #expect(try image.digest() == before)
+
+        // Half-way through, mkfs.xfs says so itself: that is our own work, to be finished.
+        try image.write([1], at: (1 << 20) + 0x7e)
+        #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.create])
+        // Somebody else's filesystem is not.
+        let foreign = try Image(900 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "backup", foreign.path)
+        try image.zero(1 << 20..<2 << 20)
+        try image.copy(foreign, at: 1 << 20)
+        #expect(throws: BootFailure.self) { try DiskStage.plan(wanted, access: .settled) }
+    }
+
+    @Test("a device that holds something since it was planned is left alone", .enabled(if: isInstalled("mkfs.ext4")))
+    func changed() throws {
+        let image = try Image(64 << 20)
+        let plan = try DiskStage.plan(config(image, #""format": "ext4""#), access: .settled)
+        try run("mkfs.ext4", "-q", "-F", "-L", "new", image.path)
+        let before = try image.digest()
+        #expect(throws: BootFailure.self) { try DiskStage.apply(plan, access: .settled) }
+        #expect(try image.digest() == before)
+    }
+
+    @Test("tells each write before it begins and each deed once it is done", .enabled(if: isInstalled("mkfs.ext4")))
+    func story() throws {
+        let image = try Image(64 << 20)
+        let plan = try DiskStage.plan(config(image, #""format": "ext4", "label": "x""#), access: .settled)
+        var events: [DiskEvent] = []
+        var access = DiskAccess.settled
+        access.report = { events.append($0) }
+        try DiskStage.apply(plan, access: access)
+        #expect(
+            events == [.writing("ext4 \"x\" on \(image.path)"), .done("ext4 \"x\" created on \(image.path)")])
+    }
+}
+
+@Suite struct MountPoints {
+    @Test("makes missing folders and tells which; a link on the way is refused")
+    func folders() throws {
+        var name = Array("/tmp/firstlight-root-XXXXXX".utf8CString)
+        let folder = try #require(mkdtemp(&name).map { FilePath(String(cString: $0)) })
+        defer { _ = try? run("rm", "-r", folder.string) }
+        try Files.makeFolder(folder.appending("var"))
+        symlink("var", folder.appending("home").string)
+        var made: [String] = []
+        #expect(
+            try FilesystemMounts.makeFolders("/var/lib/data", under: folder, &made)
+                == folder.appending("var/lib/data"))
+        #expect(made == ["/var/lib", "/var/lib/data"])
+        #expect(Files.status(folder.appending("var/lib"))?.st_mode == S_IFDIR | 0o755)
+        #expect(throws: MountFailure.notAFolder(folder.appending("home"), isLink: true)) {
+            var made: [String] = []
+            _ = try FilesystemMounts.makeFolders("/home/core", under: folder, &made)
+        }
+        #expect(!Files.exists(folder.appending("var/core")))
+    }
+}

@@ -1,0 +1,87 @@
+"""Networks: which card is used, who gives the addresses, and what the real root inherits."""
+
+import images
+from boot import boot_test, facts, stopped, tiny_image
+
+# The first card hangs on a wire with nobody else; the second has a DHCP server and a router.
+TWO_CARDS = {
+    "network": False,
+    "extra": [
+        "-netdev", "hubport,id=alone,hubid=0", "-device", "virtio-net-pci,netdev=alone,addr=0x10",
+        "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,addr=0x11",
+    ],
+}
+KEYFILE = """[connection]
+id=wired
+type=ethernet
+
+[ethernet]
+mac-address=52:54:00:12:34:57
+
+[ipv4]
+method=manual
+address1=10.0.2.99/24,10.0.2.2
+dns=10.0.2.3;
+dns-search=example.com;
+
+[ipv6]
+method=disabled
+"""
+
+
+@boot_test()
+def first_lease_wins(bench):
+    """Of two cards that nobody named, the one that gets a lease is used, under udev's name for it."""
+    image = tiny_image()
+    server = bench.nginx({"rootfs.img": image})
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/rootfs.img",
+                         initrd=[images.initramfs(rootfs=image)], script="ip link; ip -4 addr; pidof udhcpc || true",
+                         **TWO_CARDS)
+    run = facts(machine)["run"]
+    told = "network   ens17 10.0.2.15/24 by DHCP, gateway 10.0.2.2, DNS 10.0.2.3"
+    assert told in machine.console.text, "the console does not tell who won"
+    assert any("10.0.2.15/24" in line and "ens17" in line for line in run), run
+    assert not any("ens16" in line and ",UP" in line for line in run), run
+    assert not run[-1].strip().isdigit(), "a DHCP client is left running"
+
+
+@boot_test()
+def network_keyfile(bench):
+    """A keyfile in the initramfs replaces ip=, and names the card by its MAC address."""
+    image = tiny_image()
+    server = bench.nginx({"rootfs.img": image})
+    keyfile = bench.folder / "wired.nmconnection"
+    keyfile.write_text(KEYFILE)
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/rootfs.img ip=ens16:dhcp",
+                         initrd=[images.initramfs(rootfs=image, network=keyfile)], script="ip -4 addr; ip route",
+                         **TWO_CARDS)
+    found = facts(machine)
+    assert any("10.0.2.99/24" in line and "ens17" in line for line in found["run"]), found["run"]
+    assert found["resolver"] == ["search example.com", "nameserver 10.0.2.3"], found["resolver"]
+    machine.console.refuse(r"10\.0\.2\.15")
+
+
+@boot_test()
+def ipv6_autoconfiguration(bench):
+    """rd.neednet and ip=IFACE:auto6: an address by router advertisement, and no DHCP."""
+    image = tiny_image()
+    machine = bench.boot("rd.neednet=1 ip=ens17:auto6", initrd=[images.initramfs(rootfs=image), image],
+                         script="ip -6 addr; ip -6 route", **TWO_CARDS)
+    run = facts(machine)["run"]
+    assert any("fec0::" in line and "/64" in line for line in run), run
+    assert any(line.startswith("default via fe80::2") for line in run), run
+    machine.console.refuse(r"10\.0\.2\.15")
+
+
+@boot_test()
+def no_such_interface(bench):
+    """An interface that is not there: the report names those that are."""
+    machine = bench.boot("rd.neednet=1 ip=ens9:dhcp rd.net.timeout.iflink=2", initrd=[images.initramfs()], **TWO_CARDS)
+    stopped(machine, r"no network interface ens9", r"ens16 \(eth0\),\s+ens17 \(eth1\)", r"Nothing was written")
+
+
+@boot_test()
+def bond_not_supported(bench):
+    """bond= is refused by name where the network is needed."""
+    machine = bench.boot("rd.neednet=1 bond=bond0:ens16,ens17 ip=bond0:dhcp", initrd=[images.initramfs()], **TWO_CARDS)
+    stopped(machine, r"bond=bond0:ens16,ens17: not supported", r"plain interface")

@@ -1,0 +1,174 @@
+"""Where the root filesystem comes from, and in which format."""
+
+import hashlib
+import re
+
+import images
+import rootfs
+from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
+from paths import kernel_image
+from servers import Certificate
+
+
+def mount_of(found, folder):
+    """Type, device and options of what is mounted last on `folder` in the real root."""
+    lines = [line.split(" ", 3)[1:] for line in found["mount"] if line.split(" ")[0] == folder]
+    assert lines, f"nothing is mounted on {folder}"
+    return lines[-1]
+
+
+@boot_test()
+def url_http(bench):
+    """rootfs.img by HTTP, verified; the real root gets console, mounts and a clean environment."""
+    image = tiny_image()
+    server = bench.nginx({"rootfs.img": image})
+    machine = bench.boot(
+        f"coreos.live.rootfs_url={server.url}/rootfs.img", initrd=[images.initramfs(rootfs=image)],
+        script="mount; ls -la /run/firstlight; ls / > /dev/null; touch /written /etc/written; "
+               "cat /run/firstlight/log | wc -l; echo init-is $(readlink /proc/1/exe)")
+    found = facts(machine)
+    text = machine.console.unwrapped
+    assert re.search(r"rootfs .*sha256 right", text), "the console does not say that the hash is right"
+    assert re.search(r"network .*10\.0\.2\.15/24", text), "the console does not show the lease"
+    assert len([line for line in server.requests() if "GET /rootfs.img" in line]) == 1
+
+    assert mount_of(found, "/")[0] == "overlay"
+    for folder, kind in {"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs", "/run": "tmpfs"}.items():
+        assert mount_of(found, folder)[0] == kind, folder
+    assert found["pid"] == ["1"]
+    assert found["descriptor"] == ["/dev/console"] * 3, found["descriptor"]
+    assert "/run/firstlight/log" in found["stamp"]
+    assert found["resolver"] == ["nameserver 10.0.2.3"], found.get("resolver")
+    names = {line.partition("=")[0] for line in found["environment"]}
+    assert names <= {"PATH", "TERM", "HOME", "PWD", "SHLVL"}, f"environment: {names}"
+    assert "/run/ostree-live" in found["stamp"], "the live system's stamp is missing"
+
+
+@boot_test()
+def appended(bench):
+    """rootfs.img appended as a second initrd: no network is brought up."""
+    image = tiny_image()
+    found_machine = bench.boot(initrd=[images.initramfs(rootfs=image), image], network=True)
+    found = facts(found_machine)
+    assert mount_of(found, "/")[0] == "overlay"
+    found_machine.console.refuse(r"DHCP|10\.0\.2\.15")
+
+
+@boot_test()
+def appended_beats_url(bench):
+    """With a root image appended, its URL is not asked."""
+    image = tiny_image()
+    server = bench.nginx({})
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/rootfs.img",
+                         initrd=[images.initramfs(rootfs=image), image])
+    facts(machine)
+    assert not [line for line in server.requests() if "rootfs" in line]
+
+
+def iso(bench, extra):
+    """A medium that boots the tiny root with these further arguments."""
+    image = tiny_image()
+    arguments = f"{UNATTENDED} coreos.liveiso=FIRSTLIGHT {extra}"
+    return images.iso(bench.folder, "FIRSTLIGHT", {
+        "images/pxeboot/vmlinuz": kernel_image(),
+        "images/pxeboot/initrd.img": images.initramfs(rootfs=image),
+        "images/pxeboot/rootfs.img": image,
+    }, arguments)
+
+
+@boot_test()
+def iso_by_label(bench):
+    """A BIOS boots the ISO; the root comes from the volume of that label, which stays mounted."""
+    script = "ls -1 /run/media/iso/images/pxeboot; cat /proc/mounts | grep iso9660"
+    machine = bench.boot(cdrom=iso(bench, run_argument(script)), boot="cdrom", network=False)
+    found = facts(machine, timeout=150)
+    assert mount_of(found, "/")[0] == "overlay"
+    assert "rootfs.img" in found["run"], found["run"]
+
+
+@boot_test()
+def iso_from_ram(bench):
+    """With coreos.liveiso.fromram the medium can be taken out once the real root runs."""
+    script = ("grep -c iso9660 /proc/mounts; echo @eject-now; read -r x; "
+              "find / -xdev -type f -exec cat {} + | wc -c; dd if=/dev/sr0 of=/dev/null count=1 2>&1 | head -1")
+    machine = bench.boot(cdrom=iso(bench, "coreos.liveiso.fromram " + run_argument(script)),
+                         boot="cdrom", network=False)
+    machine.console.expect(r"^@eject-now$", 150, never=r"Kernel panic|^firstlight stopped")
+    machine.eject()
+    machine.type("go on\n")
+    found = facts(machine)
+    assert found["run"][0] == "0", "an iso9660 filesystem is still mounted"
+    assert any("No medium" in line for line in found["run"]), found["run"]
+
+
+@boot_test()
+def url_tftp(bench):
+    """rootfs.img by TFTP."""
+    image = tiny_image()
+    folder = bench.folder / "tftp"
+    folder.mkdir()
+    (folder / "rootfs.img").write_bytes(image.read_bytes())
+    machine = bench.boot("coreos.live.rootfs_url=tftp://10.0.2.2/rootfs.img",
+                         initrd=[images.initramfs(rootfs=image)], tftp=folder)
+    facts(machine)
+
+
+@boot_test()
+def bare_squashfs(bench):
+    """A bare squashfs, verified against firstlight.rootfs_sha256=."""
+    bare(bench, "squashfs")
+
+
+@boot_test()
+def bare_erofs(bench):
+    """A bare erofs, verified against firstlight.rootfs_sha256=."""
+    bare(bench, "erofs")
+
+
+def bare(bench, format):
+    image = rootfs.tiny(format)
+    server = bench.nginx({"root": image})
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/root firstlight.rootfs_sha256={digest}",
+                         initrd=[images.initramfs()])
+    found = facts(machine)
+    kinds = {line.split(" ")[1] for line in found["mount"]}
+    assert format in kinds or mount_of(found, "/")[0] == "overlay"
+    assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
+
+
+@boot_test()
+def erofs_root_image(bench):
+    """rootfs.img around an erofs image."""
+    image = images.root_image(rootfs.tiny("erofs"))
+    machine = bench.boot(initrd=[images.initramfs(rootfs=image), image], network=False)
+    facts(machine)
+
+
+@boot_test()
+def unverified_http(bench):
+    """With no hash known, plain HTTP boots and the console says that nothing vouches for the image."""
+    server = bench.nginx({"root.squashfs": rootfs.tiny()})
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/root.squashfs", initrd=[images.initramfs()])
+    facts(machine)
+    assert re.search(r"nothing vouches|not verified|unverified", machine.console.unwrapped, re.IGNORECASE)
+
+
+@boot_test()
+def https_with_hash(bench):
+    """Where a hash is known, a certificate need not verify."""
+    image = tiny_image()
+    server = bench.nginx({"rootfs.img": image}, certificate=Certificate.make(bench.folder))
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/rootfs.img",
+                         initrd=[images.initramfs(rootfs=image)])
+    facts(machine)
+
+
+@boot_test()
+def https_with_ca(bench):
+    """Where no hash is known, a certificate of --ca verifies."""
+    certificate = Certificate.make(bench.folder)
+    server = bench.nginx({"root.squashfs": rootfs.tiny()}, certificate=certificate)
+    machine = bench.boot(f"coreos.live.rootfs_url={server.url}/root.squashfs",
+                         initrd=[images.initramfs(ca=certificate.chain)])
+    facts(machine)

@@ -1,0 +1,183 @@
+// A case is a file: its first line is what the kernel was given, the others are what is read in it.
+
+import BootArguments
+import Foundation
+import Testing
+
+struct Fixture: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    let given: [UInt8]
+    let expected: [String]
+
+    static func all(in folder: String) throws -> [Fixture] {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let folder = root.appending(path: "Fixtures/arguments/\(folder)")
+        return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().map { name in
+            let lines = try Data(contentsOf: folder.appending(path: name)).split(
+                separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            return Fixture(
+                testDescription: name, given: Array(lines[0]),
+                expected: lines.dropFirst().map { String(decoding: $0, as: UTF8.self) }.filter { !$0.isEmpty })
+        }
+    }
+}
+
+@Test("splits a line as the kernel does", arguments: try Fixture.all(in: "words"))
+func splits(_ fixture: Fixture) {
+    let line = KernelCommandLine(bytes: fixture.given)
+    func texts(_ words: [KernelCommandLine.Word]) -> [String] {
+        words.map { word in word.value.map { "\(word.key) = \($0)" } ?? word.key }
+    }
+    let hasDashes = fixture.expected.contains("--")
+    #expect(texts(line.words) + (hasDashes ? ["--"] : []) + texts(line.afterDashes) == fixture.expected)
+}
+
+@Test("reads the arguments", arguments: try Fixture.all(in: "boot"))
+func reads(_ fixture: Fixture) {
+    #expect(lines(BootArguments(bytes: fixture.given)) == fixture.expected)
+}
+
+/// Everything that is not as it is without any argument, a line each.
+func lines(_ arguments: BootArguments) -> [String] {
+    var lines: [String] = []
+    func say(_ name: String, _ value: String?) { if let value { lines.append("\(name) \(value)") } }
+    func say(_ name: String, _ flag: Bool) { if flag { lines.append(name) } }
+    func say(_ name: String, list: [String]) {
+        if !list.isEmpty { lines.append("\(name) \(list.joined(separator: " "))") }
+    }
+    say("rootfsURLs", list: arguments.rootfsURLs)
+    say("liveISO", arguments.liveISO)
+    say("fromRAM", arguments.fromRAM)
+    say("rootfsSHA256", arguments.rootfsSHA256)
+    say("proxy", arguments.proxy)
+    say("overlaySize", arguments.overlaySize?.description)
+    say("ignitionFirstboot", arguments.ignitionFirstboot)
+    say("platform", arguments.platform)
+    say("configURL", arguments.configURL)
+    say("planOnly", arguments.planOnly)
+    lines += networkLines(arguments.network)
+    say("breakPoints", list: BreakPoint.allCases.filter(arguments.breakPoints.contains).map(\.rawValue))
+    say("shell forbidden", !arguments.shellAllowed)
+    say("emergency", arguments.emergency == .shell ? nil : arguments.emergency.rawValue)
+    say("logLevel", arguments.logLevel?.rawValue)
+    say("consoles", list: arguments.consoles)
+    say("quiet", arguments.quiet)
+    say("failure", arguments.failureAction == .shell ? nil : arguments.failureAction.rawValue)
+    say("blockedModules", list: arguments.blockedModules.sorted())
+    say("extraModules", list: arguments.extraModules)
+    for (module, parameters) in arguments.moduleParameters.sorted(by: { $0.key < $1.key }) {
+        say("module \(module)", list: parameters)
+    }
+    say("deviceTimeout", arguments.deviceTimeout.map(String.init))
+    say("init", arguments.initProgram)
+    say("initArguments", list: arguments.initArguments)
+    lines += arguments.warnings.map { "warning \($0)" }
+    lines += arguments.problems.map { "problem \($0.scope) \($0)" }
+    return lines
+}
+
+func networkLines(_ network: NetworkArguments) -> [String] {
+    var lines: [String] = []
+    for ip in network.ip {
+        var line = "ip \(ip.interface?.description ?? "*") \(ip.method)"
+        if let address = ip.address { line += " \(address)" }
+        if let gateway = ip.gateway { line += " via \(gateway)" }
+        if let hostname = ip.hostname { line += " name \(hostname)" }
+        if let mtu = ip.mtu { line += " mtu \(mtu)" }
+        if let mac = ip.clonedMAC { line += " mac \(mac)" }
+        for server in ip.nameservers { line += " dns \(server)" }
+        lines.append(line)
+    }
+    lines += network.nameservers.map { "nameserver \($0)" }
+    for route in network.routes {
+        lines.append(
+            "route \(route.destination)" + (route.gateway.map { " via \($0)" } ?? "")
+                + (route.interface.map { " on \($0)" } ?? ""))
+    }
+    if network.isNeeded { lines.append("neednet") }
+    if !network.peerDNS { lines.append("no peer DNS") }
+    if let interface = network.bootInterface { lines.append("bootdev \(interface)") }
+    if let mac = network.bootIF { lines.append("bootIF \(mac)") }
+    for (mac, name) in network.names { lines.append("ifname \(mac) \(name)") }
+    if !network.predictableNames { lines.append("kernel names") }
+    if network.persistence != .whereNeeded { lines.append("persistence \(network.persistence)") }
+    let times = network.timeouts
+    if times != NetworkArguments.Timeouts() {
+        lines.append("timeouts \(times.dhcp) \(times.carrier) \(times.interface.map(String.init) ?? "-") \(times.ipv6)")
+    }
+    return lines
+}
+
+@Test("says when the network is needed")
+func needsNetwork() {
+    #expect(!BootArguments("ip=dhcp coreos.liveiso=x").needsNetwork())
+    #expect(BootArguments("rd.neednet=1").needsNetwork())
+    #expect(BootArguments("coreos.live.rootfs_url=http://a/r").needsNetwork())
+    #expect(!BootArguments("coreos.live.rootfs_url=http://a/r").needsNetwork(rootImageIsLocal: true))
+    #expect(!BootArguments("coreos.live.rootfs_url=http://a/r coreos.liveiso=x").needsNetwork())
+    #expect(BootArguments("ignition.firstboot ignition.config.url=http://a/c").needsNetwork())
+    #expect(!BootArguments("ignition.config.url=http://a/c").needsNetwork())
+    #expect(!BootArguments("ignition.firstboot ignition.config.url=data:,%7B%7D").needsNetwork())
+    #expect(BootArguments("").needsNetwork(configNeedsNetwork: true))
+}
+
+@Test(
+    "reads sizes",
+    arguments: [
+        ("50%", OverlaySize.percent(50)), ("512M", .bytes(512 << 20)), ("2g", .bytes(2 << 30)),
+        ("2GiB", .bytes(2 << 30)), ("4096", .bytes(4096)), ("0", nil), ("0%", nil), ("101%", nil), ("", nil),
+        ("M", nil),
+        ("1.5G", nil), ("-1G", nil), ("2iB", nil), ("99999999999999999999G", nil), ("18446744073709551615T", nil),
+    ])
+func readsSizes(text: String, size: OverlaySize?) {
+    #expect(OverlaySize(text) == size)
+}
+
+@Test(
+    "reads and writes addresses",
+    arguments: [
+        ("192.0.2.1", "192.0.2.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("[::]", "::"), ("::1", "::1"),
+        ("1::", "1::"), ("2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"), ("::ffff:192.0.2.1", "::ffff:c000:201"),
+        ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"), ("fe80::1", "fe80::1"), ("192.0.2", nil), ("192.0.2.256", nil),
+        ("192.0.2.01", nil), ("1::2::3", nil), (":::", nil), ("1:2:3:4:5:6:7", nil), ("1:2:3:4:5:6:7:8:9", nil),
+        ("1:2:3:4::5:6:7:8", nil), ("12345::", nil), ("192.0.2.1::", nil), ("g::", nil), ("fe80::1%eth0", nil),
+        ("", nil),
+        ("+1.2.3.4", nil), ("1.2.3.4\u{0663}", nil),
+    ])
+func readsAddresses(text: String, written: String?) {
+    #expect(IPAddress(text)?.description == written)
+}
+
+@Test("knows netmasks, networks and what lies in them")
+func networks() throws {
+    let address = try #require(InterfaceAddress("10.1.130.3/17"))
+    #expect("\(address.network)" == "10.1.128.0/17")
+    #expect(address.contains(try #require(IPAddress("10.1.255.255"))))
+    #expect(!address.contains(try #require(IPAddress("10.1.127.255"))))
+    #expect(!address.contains(try #require(IPAddress("::1"))))
+    #expect(IPAddress("255.255.128.0")?.netmaskLength == 17)
+    #expect(IPAddress("0.0.0.0")?.netmaskLength == 0)
+    #expect(IPAddress("255.255.255.255")?.netmaskLength == 32)
+    #expect(IPAddress("255.0.255.0")?.netmaskLength == nil)
+    #expect(InterfaceAddress("10.0.0.1/33") == nil)
+    #expect(InterfaceAddress("10.0.0.1/") == nil)
+}
+
+@Test("documents every argument once per form, and nothing breaks the table")
+func documentation() {
+    let rows = BootArguments.documentation
+    #expect(Set(rows.map { $0.argument + $0.form }).count == rows.count)
+    #expect(rows.allSatisfy { !($0.argument + $0.form + $0.meaning).contains("|") })
+    #expect(BootArguments.markdownTable.contains("| `coreos.live.rootfs_url=URL` |"))
+}
+
+@Test("the README holds the table of arguments as it is generated")
+func readmeHoldsTheTable() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
+    let start = try #require(readme.range(of: "<!-- arguments -->\n"))
+    let end = try #require(readme.range(of: "<!-- /arguments -->"))
+    #expect(String(readme[start.upperBound..<end.lowerBound]) == BootArguments.markdownTable)
+}

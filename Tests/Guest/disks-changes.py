@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# disks: 2x2G virtio, 1x2G nvme
+# init: systemd
+# limit: 600
+"""Disks that hold something already: kept, edited beside a mounted partition, replaced, refused; data survives."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+AGENT = os.environ["AGENT"]
+VDA, VDB, NVME = (os.environ[f"DISK{number}"] for number in range(3))
+
+
+def run(*words, check=True):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
+    if check:
+        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
+    return done
+
+
+def written():
+    """Sectors written to all disks so far."""
+    run("sync")
+    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in (VDA, VDB, NVME))
+
+
+def stage(*, disks=(), filesystems=(), fails=False):
+    """The disks stage with these entries; returns what it printed. One that fails writes nothing."""
+    run("udevadm", "settle")
+    config = {"ignition": {"version": "3.4.0"}, "storage": {"disks": list(disks), "filesystems": list(filesystems)}}
+    Path("/config.ign").write_text(json.dumps(config, indent=1))
+    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    run("mount", "--bind", "cmdline", "/proc/cmdline")
+    before = written()
+    try:
+        run(AGENT, "stage", "fetch")
+        done = run(AGENT, "stage", "disks", check=False)
+    finally:
+        run("umount", "/proc/cmdline")
+    assert (done.returncode != 0) == fails, f"the disks stage exited with {done.returncode}"
+    if fails:
+        assert written() == before, "a refused config was partly carried out"
+        log = Path("/run/firstlight/log")
+        return done.stdout + (log.read_text() if log.exists() else "")
+    run("udevadm", "settle")
+    return done.stdout
+
+
+def partitions(disk):
+    rows = json.loads(run("sfdisk", "--json", disk).stdout)["partitiontable"]["partitions"]
+    return [(row["node"], row["start"], row["size"], row.get("name", "")) for row in rows]
+
+
+def put(node, text):
+    run("mount", node, "/mnt")
+    Path("/mnt/data").write_text(text)
+    run("umount", "/mnt")
+
+
+def holds(node, text):
+    run("mount", node, "/mnt")
+    found = Path("/mnt/data").read_text()
+    run("umount", "/mnt")
+    assert found == text, f"{node} holds {found!r}"
+
+
+def ext4(device, label, **more):
+    return {"device": device, "format": "ext4", "label": label, **more}
+
+
+one = {"number": 1, "label": "one", "sizeMiB": 300}
+entries = [one, {"label": "two", "sizeMiB": 300}]
+filesystems = [ext4("/dev/disk/by-partlabel/one", "one"), ext4(f"{NVME}p2", "two")]
+
+# From blank, on a disk whose partitions have a `p` in their names.
+stage(disks=[{"device": NVME, "partitions": entries}], filesystems=filesystems)
+assert partitions(NVME) == [(f"{NVME}p1", 2048, 614400, "one"), (f"{NVME}p2", 616448, 614400, "two")]
+put(f"{NVME}p1", "kept")
+put(f"{NVME}p2", "kept too")
+
+# Beside a mounted partition: one more is added, the last one grows, an entry is written anew in place.
+# (Mounted read-only: ext4 would go on writing its inode tables, and what a refusal writes is counted.)
+run("mount", "-o", "ro", f"{NVME}p1", "/mnt")
+try:
+    stage(disks=[{"device": NVME, "partitions": [one, {"number": 2, "label": "two", "sizeMiB": 500, "resize": True},
+                                                 {"number": 4, "label": "four", "sizeMiB": 100}]}],
+          filesystems=filesystems)
+    assert partitions(NVME)[1:] == [(f"{NVME}p2", 616448, 1024000, "two"), (f"{NVME}p4", 1640448, 204800, "four")]
+    assert int(Path(f"/sys/class/block/{Path(NVME).name}p2/size").read_text()) == 1024000
+    stage(disks=[{"device": NVME, "partitions": [{"number": 2, "label": "zwei", "startMiB": 301, "sizeMiB": 500,
+                                                  "wipePartitionEntry": True}]}])
+    assert os.path.realpath("/dev/disk/by-partlabel/zwei") == f"{NVME}p2"
+    # What is mounted may neither change nor go.
+    said = stage(disks=[{"device": NVME, "wipeTable": True, "partitions": [{"label": "var"}]}], fails=True)
+    assert "mounted on /mnt" in said, said
+    said = stage(disks=[{"device": NVME, "partitions": [{"number": 1, "shouldExist": False, "wipePartitionEntry": True}]}],
+                 fails=True)
+    assert "mounted on /mnt" in said, said
+finally:
+    run("umount", "/mnt")
+holds(f"{NVME}p1", "kept")
+holds(f"{NVME}p2", "kept too")
+
+# An MBR whose first partition holds what the config wants, under a table that it does not.
+subprocess.run(["sfdisk", "-q", VDA], input="label: dos\nstart=2048, size=614400\nstart=616448, size=204800\n",
+               text=True, check=True)
+run("udevadm", "settle")
+run("mkfs.ext4", "-q", "-L", "one", f"{VDA}1")
+put(f"{VDA}1", "older than the GPT")
+mine = [ext4(f"{VDA}1", "one")]
+said = stage(disks=[{"device": VDA, "partitions": [one]}], filesystems=mine, fails=True)
+assert "MBR" in said, said
+stage(disks=[{"device": VDA, "wipeTable": True, "partitions": [one]}], filesystems=mine)
+assert partitions(VDA) == [(f"{VDA}1", 2048, 614400, "one")]
+assert not os.path.exists(f"{VDA}2")
+holds(f"{VDA}1", "older than the GPT")
+
+# Conflicts of all disks are found before any is written: one disk is blank and would be first.
+said = stage(disks=[{"device": VDB, "partitions": [{"label": "b"}]},
+                    {"device": VDA, "partitions": [{"number": 1, "label": "other"}]}],
+             filesystems=[{"device": "/dev/disk/by-partlabel/b", "format": "xfs"},
+                          {"device": f"{NVME}p1", "format": "xfs"}], fails=True)
+assert "wanted \"other\"" in said and "holds ext4 \"one\"" in said, said
+
+# A whole disk, then partitions in its place, then nothing at all.
+stage(filesystems=[{"device": VDB, "format": "btrfs", "label": "whole"}])
+said = stage(disks=[{"device": VDB, "partitions": [{"label": "b"}]}], fails=True)
+assert "btrfs \"whole\"" in said, said
+stage(disks=[{"device": VDB, "wipeTable": True, "partitions": [{"label": "b"}]}],
+      filesystems=[{"device": "/dev/disk/by-partlabel/b", "format": "swap"}])
+assert partitions(VDB) == [(f"{VDB}1", 2048, 4192223, "b")]
+stage(disks=[{"device": VDB, "wipeTable": True}])
+assert run("blkid", "-p", VDB, check=False).returncode == 2, "something is left on the disk"
+assert not os.path.exists(f"{VDB}1")
+
+# The first copy of a table lost: read from the second, mended with the next change.
+subprocess.run(["dd", "if=/dev/zero", f"of={VDA}", "bs=512", "seek=1", "count=1", "conv=notrunc,fsync", "status=none"],
+               check=True)
+stage(disks=[{"device": VDA, "partitions": [one, {"number": 2, "label": "more", "sizeMiB": 10}]}], filesystems=mine)
+assert "No problems found" in run("sgdisk", "-v", VDA).stdout
+holds(f"{VDA}1", "older than the GPT")
+
+# The second device of a mounted btrfs stands in no list of mounts.
+run("mkfs.btrfs", "-q", "-f", VDB, f"{NVME}p2")
+run("mount", "-o", "ro", VDB, "/mnt")
+try:
+    said = stage(filesystems=[{"device": f"{NVME}p2", "format": "ext4", "wipeFilesystem": True}], fails=True)
+    assert "in use" in said, said
+finally:
+    run("umount", "/mnt")

@@ -1,0 +1,386 @@
+// Names, keyfiles, plans, verdicts and what servers say.
+
+import BootArguments
+import Foundation
+import Testing
+
+@testable import Hardware
+
+private func fixtures(_ folder: String) throws -> [URL] {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    return try FileManager.default.contentsOfDirectory(
+        at: root.appending(path: "Fixtures/\(folder)"), includingPropertiesForKeys: nil
+    ).sorted { $0.path < $1.path }
+}
+
+// MARK: Names
+
+/// One interface as a real machine showed it, made by Fixtures/hardware/capture-interfaces.py.
+private struct CapturedInterface: Decodable {
+    var name: String
+    var files: [String: String]
+    var links: [String: String]
+    var udev: [String: String]
+
+    var sysfs: Sysfs {
+        Sysfs(
+            read: { [files] path in files[path].map { $0.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) } } },
+            names: { [files, links] folder in
+                let below = (Array(files.keys) + links.keys).filter { $0.hasPrefix(folder + "/") }
+                return Set(
+                    below.compactMap { $0.dropFirst(folder.count + 1).split(separator: "/").first.map(String.init) }
+                )
+                .sorted()
+            },
+            linkTarget: { [links] in links[$0] })
+    }
+}
+
+@Test("names an interface as udev does", arguments: try fixtures("hardware/interfaces"))
+func namesAnInterfaceAsUdevDoes(file: URL) throws {
+    let captured = try JSONDecoder().decode(CapturedInterface.self, from: Data(contentsOf: file))
+    let interface = try #require(NetworkInterface.all(in: captured.sysfs).first)
+    #expect(interface.name == captured.name)
+    #expect(interface.isWired == (captured.name != "lo"))
+    let expected = PredictableNames(
+        onboard: captured.udev["onboard"], slot: captured.udev["slot"], path: captured.udev["path"],
+        mac: captured.udev["mac"])
+    #expect(interface.predictable == expected)
+}
+
+@Test("names what no machine at hand has")
+func namesRareHardware() {
+    func names(_ place: NetworkDevicePlace) -> PredictableNames { PredictableNames(place) }
+    let device = NetworkDevicePlace.Parent(name: "0001:0a:1f.3", subsystem: "pci")
+    #expect(names(NetworkDevicePlace(port: 2, parents: [device])).path == "enP1p10s31f3d2")
+    #expect(names(NetworkDevicePlace(port: 2, portName: "p1", parents: [device])).path == "enP1p10s31f3np1")
+    #expect(names(NetworkDevicePlace(hardwareType: 32, parents: [device])).path == "ibP1p10s31f3")
+    #expect(names(NetworkDevicePlace(deviceType: "wlan", parents: [device])).path == "wlP1p10s31f3")
+    #expect(names(NetworkDevicePlace(hardwareType: 772, parents: [device])).path == nil)
+    #expect(names(NetworkDevicePlace(portName: "a-long-name", parents: [device])).path == nil)
+
+    var rubbish = device
+    rubbish.attributes = ["index": "16777215"]
+    #expect(names(NetworkDevicePlace(parents: [rubbish])).onboard == nil)
+    var ari = device
+    ari.attributes = ["ari_enabled": "1"]
+    #expect(names(NetworkDevicePlace(parents: [ari])).path == "enP1p10s31f251")
+
+    // A bus of another kind between the card and the interface.
+    let other = NetworkDevicePlace.Parent(name: "ssb0:0", subsystem: "ssb")
+    #expect(names(NetworkDevicePlace(parents: [other, device])) == PredictableNames())
+
+    let bridge = NetworkDevicePlace.Parent(
+        name: "0000:00:1c.0", subsystem: "pci", attributes: ["class": "0x060400"])
+    var card = NetworkDevicePlace.Parent(name: "0000:02:00.0", subsystem: "pci")
+    let slots = [5: "0000:00:1c"]
+    #expect(names(NetworkDevicePlace(parents: [card, bridge], slots: slots)).slot == nil)
+    card.isMultifunction = true
+    #expect(names(NetworkDevicePlace(parents: [card, bridge], slots: slots)).slot == "ens5f0")
+
+    let random = MACAddress(bytes: [2, 0, 0, 0, 0, 1])
+    #expect(names(NetworkDevicePlace(mac: random, parents: [])).mac == "enx020000000001")
+    #expect(names(NetworkDevicePlace(mac: random, macIsPermanent: false, parents: [])).mac == nil)
+}
+
+// MARK: Keyfiles
+
+private func lines(_ keyfile: NetworkKeyfile) -> [String] {
+    let profile = keyfile.profile
+    var lines = ["\(profile.interface?.description ?? "*") \(profile.method)"]
+    lines += profile.addresses.map { "address \($0)" }
+    lines += profile.routes.map { "route \($0.destination)" + ($0.gateway.map { " via \($0)" } ?? "") }
+    if !profile.nameservers.isEmpty {
+        lines.append("dns " + profile.nameservers.map(\.description).joined(separator: " "))
+    }
+    if !profile.searchDomains.isEmpty { lines.append("search " + profile.searchDomains.joined(separator: " ")) }
+    if let mtu = profile.mtu { lines.append("mtu \(mtu)") }
+    if let mac = profile.clonedMAC { lines.append("cloned \(mac)") }
+    if !profile.peerDNS { lines.append("no peer DNS") }
+    if !profile.mayBeDefault { lines.append("never default") }
+    if !keyfile.startsByItself { lines.append("not by itself") }
+    return lines
+}
+
+@Test("reads a keyfile; the lines after #= say what is in it", arguments: try fixtures("network/keyfiles"))
+func readsKeyfile(file: URL) throws {
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let expected = text.split(separator: "\n").filter { $0.hasPrefix("#= ") }.map { String($0.dropFirst(3)) }
+    do throws(NetworkKeyfile.Failure) {
+        let keyfile = try NetworkKeyfile(text, file: file.lastPathComponent)
+        #expect(lines(keyfile) == expected)
+        // What is written for a real root reads as the same connection.
+        var again = try NetworkKeyfile(keyfile.profile.keyfile(id: "again"), file: file.lastPathComponent)
+        again.startsByItself = keyfile.startsByItself
+        #expect(Set(lines(again)) == Set(expected))
+    } catch {
+        #expect(["\(error)"] == expected)
+    }
+}
+
+// MARK: Plans
+
+private func mac(_ last: UInt8) -> MACAddress? { MACAddress(bytes: [0x52, 0x54, 0, 0, 0, last]) }
+
+private func interface(_ number: Int, wired: Bool = true) -> NetworkInterface {
+    NetworkInterface(
+        name: "eth\(number)", index: number + 2, mac: mac(UInt8(number)), isWired: wired,
+        predictable: PredictableNames(slot: "ens\(number + 3)", path: "enp0s\(number + 3)"))
+}
+
+/// The plan of a command line for some interfaces: `eth0>ens3 dhcp`, a `!` after those that are named.
+private func plan(
+    _ line: String, _ interfaces: [NetworkInterface] = [interface(0), interface(1)]
+) -> (plan: NetworkPlan, lines: [String]) {
+    let arguments = BootArguments(line).network
+    let plan = NetworkPlan(
+        interfaces: interfaces, profiles: NetworkProfile.all(of: arguments), arguments: arguments)
+    let lines = plan.links.map { link in
+        ([
+            "\(link.interface.name)>\(link.name)\(link.isNamed ? "!" : "")", "\(link.profile.method)",
+        ] + link.profile.addresses.map(\.description)
+            + link.profile.routes.map { "\($0.destination)@\($0.gateway?.description ?? "link")" }
+            + link.profile.nameservers.map { "dns \($0)" }).joined(separator: " ")
+    }
+    return (plan, lines + plan.missing.map { "missing \($0)" })
+}
+
+@Test(
+    "plans",
+    arguments: [
+        ("", ["eth0>ens3 automatic", "eth1>ens4 automatic"]),
+        ("net.ifnames=0", ["eth0>eth0 automatic", "eth1>eth1 automatic"]),
+        ("ip=dhcp nameserver=192.0.2.53", ["eth0>ens3 dhcp dns 192.0.2.53", "eth1>ens4 dhcp dns 192.0.2.53"]),
+        ("ip=ens4:dhcp", ["eth1>ens4! dhcp"]),
+        ("ip=eth1:dhcp", ["eth1>ens4! dhcp"]),
+        ("ip=enp0s4:dhcp", ["eth1>ens4! dhcp"]),
+        ("ip=52:54:00:00:00:01:dhcp", ["eth1>ens4! dhcp"]),
+        ("ip=ens9:dhcp", ["missing ens9"]),
+        ("ip=ens4:auto6 ip=dhcp", ["eth0>ens3 dhcp", "eth1>ens4! auto6"]),
+        ("ifname=lan0:52:54:00:00:00:01 ip=lan0:dhcp", ["eth1>lan0! dhcp"]),
+        // A name that another interface has is not given.
+        ("ifname=eth0:52:54:00:00:00:01 ip=52:54:00:00:00:01:dhcp", ["eth1>eth1! dhcp"]),
+        ("ifname=x:52:54:00:00:00:00 ifname=x:52:54:00:00:00:01", ["eth0>x automatic", "eth1>eth1 automatic"]),
+        ("BOOTIF=01-52-54-00-00-00-01", ["eth1>ens4 automatic"]),
+        ("BOOTIF=01-52-54-00-00-00-01 ip=dhcp", ["eth1>ens4 dhcp"]),
+        ("BOOTIF=01-52-54-00-00-00-01 ip=ens3:dhcp", ["eth0>ens3! dhcp"]),
+        ("BOOTIF=01-52-54-00-00-00-09", []),
+        (
+            "ip=192.0.2.10::192.0.2.1:24::ens3:none:192.0.2.53 rd.route=198.51.100.7/24:192.0.2.9",
+            [
+                "eth0>ens3! fixed 192.0.2.10/24 0.0.0.0/0@192.0.2.1 198.51.100.0/24@192.0.2.9 dns 192.0.2.53"
+            ]
+        ),
+        (
+            "ip=192.0.2.10:::24::ens3:none ip=[2001:db8::10]::[fe80::1]:64::ens3:none",
+            ["eth0>ens3! fixed 192.0.2.10/24 2001:db8::10/64 ::/0@fe80::1"]
+        ),
+        ("ip=ens3:dhcp ip=ens3:auto6", ["eth0>ens3! both"]),
+        ("ip=ens3:dhcp ip=[2001:db8::10]:::64::ens3:none", ["eth0>ens3! dhcp 2001:db8::10/64"]),
+        // The owner of the default route is named, so the other has none.
+        (
+            "bootdev=ens4 ip=192.0.2.10::192.0.2.1:24::ens3:none ip=198.51.100.10::198.51.100.1:24::ens4:none",
+            ["eth0>ens3! fixed 192.0.2.10/24", "eth1>ens4! fixed 198.51.100.10/24 0.0.0.0/0@198.51.100.1"]
+        ),
+        (
+            "rd.route=198.51.100.0/24::ens4 ip=ens3:dhcp ip=ens4:dhcp",
+            ["eth0>ens3! dhcp", "eth1>ens4! dhcp 198.51.100.0/24@link"]
+        ),
+    ])
+func plans(line: String, expected: [String]) {
+    #expect(plan(line).lines == expected)
+}
+
+@Test("takes only wired cards unasked, and prefers them among equal MAC addresses")
+func plansForWiredCards() {
+    let twin = NetworkInterface(name: "macvlan0", index: 9, mac: mac(0), isWired: false)
+    let radio = interface(1, wired: false)
+    #expect(plan("", [twin, interface(0), radio]).lines == ["eth0>ens3 automatic"])
+    #expect(plan("ip=52:54:00:00:00:00:dhcp", [twin, interface(0)]).lines == ["eth0>ens3! dhcp"])
+    #expect(plan("ip=eth1:dhcp", [radio]).lines == ["eth1>eth1! dhcp"])
+}
+
+@Test("knows a card that it has renamed by its old name")
+func plansForRenamed() {
+    var renamed = interface(0)
+    renamed.name = "ens3"
+    #expect(plan("ip=eth0:dhcp", [renamed]).lines == ["ens3>ens3! dhcp"])
+    #expect(plan("ip=eth0:dhcp net.ifnames=0", [renamed]).lines == ["ens3>ens3! dhcp"])
+}
+
+// MARK: Verdicts
+
+/// What is seen of two links, and what follows at which second.
+@Test("waits for what was named, takes the first of what was not")
+func verdicts() throws {
+    let times = NetworkArguments.Timeouts()
+    let lease = NetworkLease(interface: "ens3", address: try #require(InterfaceAddress("192.0.2.7/24")))
+    func verdict(_ line: String, _ first: NetworkLinkState?, _ second: NetworkLinkState? = nil, at now: Double)
+        -> NetworkVerdict
+    {
+        let states = [first, second].compactMap(\.self)
+        let plan = plan(line, Array([interface(0), interface(1)].prefix(states.count))).plan
+        return plan.verdict(states, start: 0, now: now, timeouts: times)
+    }
+    func state(carrier: Double? = nil, lease since: Double? = nil, six: Double? = nil) -> NetworkLinkState {
+        var state = NetworkLinkState(since: 0)
+        state.carrierSince = carrier
+        state.lease = since.map { _ in lease }
+        state.leaseSince = since
+        state.global6Since = six
+        return state
+    }
+    let silent = state(carrier: 1)
+
+    #expect(verdict("ip=dhcp", state(), state(), at: 9) == .wait)
+    #expect(verdict("ip=dhcp", silent, state(carrier: 1, lease: 2), at: 2) == .up([1]))
+    #expect(verdict("ip=dhcp", state(carrier: 1, lease: 3), state(carrier: 1, lease: 2), at: 3) == .up([1]))
+    #expect(verdict("ip=dhcp", state(), silent, at: 90.9) == .wait)
+    #expect(
+        verdict("ip=dhcp", state(), silent, at: 91)
+            == .failed([
+                NetworkAttempt("ens3", .noCarrier, seconds: 10), NetworkAttempt("ens4", .noLease, seconds: 90),
+            ]))
+
+    let both = "ip=ens3:dhcp ip=ens4:dhcp"
+    #expect(verdict(both, state(carrier: 1, lease: 2), silent, at: 3) == .wait)
+    #expect(verdict(both, state(carrier: 1, lease: 2), state(carrier: 1, lease: 3), at: 3) == .up([0, 1]))
+    #expect(verdict(both, state(carrier: 1, lease: 2), state(), at: 10) == .up([0]))
+    #expect(verdict(both, state(carrier: 1, lease: 2), silent, at: 22) == .up([0]))
+    #expect(verdict("ip=ens3:dhcp ip=ens9:dhcp", state(carrier: 1, lease: 2), at: 21) == .wait)
+    #expect(verdict("ip=ens3:dhcp ip=ens9:dhcp", state(carrier: 1, lease: 2), at: 22) == .up([0]))
+
+    #expect(verdict("ip=auto", state(carrier: 1, six: 3), at: 10.9) == .wait)
+    #expect(verdict("ip=auto", state(carrier: 1, six: 3), at: 11) == .up([0]))
+    #expect(verdict("ip=dhcp,dhcp6", state(carrier: 1, lease: 2), at: 21.9) == .wait)
+    #expect(verdict("ip=dhcp,dhcp6", state(carrier: 1, lease: 2), at: 22) == .up([0]))
+    #expect(verdict("ip=dhcp,dhcp6", state(carrier: 1, lease: 2, six: 3), at: 3) == .up([0]))
+    #expect(verdict("ip=auto6", silent, at: 40.9) == .wait)
+    #expect(verdict("ip=auto6", silent, at: 41) == .failed([NetworkAttempt("ens3", .noAdvertisement, seconds: 40)]))
+
+    #expect(verdict("ip=192.0.2.10:::24::ens3:none", state(carrier: 1), at: 1) == .up([0]))
+    #expect(verdict("ip=off", state(carrier: 1), at: 1) == .failed([NetworkAttempt("ens3", .noAddress, seconds: 0)]))
+    #expect(verdict("", nil, at: 9.9) == .wait)
+    #expect(verdict("", nil, at: 10) == .nothingThere)
+    #expect(verdict("ip=ens9:dhcp", nil, at: 59.9) == .wait)
+    #expect(verdict("ip=ens9:dhcp", nil, at: 60) == .nothingThere)
+}
+
+// MARK: What servers say
+
+@Test("reads a lease")
+func readsLease() throws {
+    let lease = try #require(
+        NetworkLease(environment: [
+            "interface": "ens3", "ip": "10.0.2.15", "mask": "24", "subnet": "255.255.255.0",
+            "router": "10.0.2.2 10.0.2.1", "dns": "10.0.2.3 x 10.0.2.4", "domain": "example.com", "hostname": "node1",
+            "mtu": "1400", "serverid": "10.0.2.2", "lease": "86400",
+        ]))
+    #expect("\(lease.address)" == "10.0.2.15/24")
+    #expect(lease.routes == [NetworkRoute(defaultBy: try #require(IPAddress("10.0.2.2")))])
+    #expect(lease.nameservers.map(\.description) == ["10.0.2.3", "10.0.2.4"])
+    #expect(lease.searchDomains == ["example.com"])
+    #expect(lease.hostname == "node1")
+    #expect(lease.mtu == 1400)
+    #expect(lease.seconds == 86_400)
+}
+
+@Test("prefers classless routes to the router, search lists to the domain; keeps out what does not belong")
+func readsOddLease() throws {
+    let lease = try #require(
+        NetworkLease(environment: [
+            "interface": "ens3", "ip": "10.1.2.3", "subnet": "255.255.0.0", "router": "10.1.0.1",
+            "staticroutes": "198.51.100.0/24 10.1.0.9 203.0.113.0/24 0.0.0.0 0.0.0.0/0 10.1.0.2 junk",
+            "domain": "example.com", "search": "a.example b.example evil\nnameserver", "hostname": "x y", "mtu": "60",
+        ]))
+    #expect("\(lease.address)" == "10.1.2.3/16")
+    let routes = lease.routes.map { "\($0.destination)@\($0.gateway?.description ?? "link")" }
+    #expect(routes == ["198.51.100.0/24@10.1.0.9", "203.0.113.0/24@link", "0.0.0.0/0@10.1.0.2"])
+    #expect(lease.searchDomains == ["a.example", "b.example"])
+    #expect(lease.hostname == nil)
+    #expect(lease.mtu == nil)
+    #expect(NetworkLease(environment: ["interface": "ens3"]) == nil)
+    #expect(NetworkLease(environment: ["ip": "10.0.0.1"]) == nil)
+    #expect(NetworkLease(environment: ["interface": "e", "ip": "172.16.0.1"])?.address.prefix == 16)
+}
+
+@Test("reads name servers from a router advertisement, and nothing from what is cut short")
+func readsRouterDNS() throws {
+    let server = try #require(IPAddress("2001:db8::53"))
+    let option: [UInt8] = [25, 3, 0, 0, 0, 0, 2, 88] + server.bytes
+    let mtu: [UInt8] = [5, 1, 0, 0, 0, 0, 5, 220]
+    func message(_ options: [UInt8], type: UInt8 = 68) -> [UInt8] {
+        [UInt8(32 + options.count), 0, 0, 0, type, 0, 0, 0] + Array(repeating: 0, count: 8)
+            + [10, 0, UInt8(options.count), 0, 7, 0, 0, 0, 134, 0, 0, 0, 0, 0, 0, 0] + options
+    }
+    let whole = message(mtu + option)
+    let read = try #require(RouterDNS(netlinkMessage: whole))
+    #expect(read.interfaceIndex == 7)
+    #expect(read.nameservers == [server])
+    #expect(RouterDNS(netlinkMessage: message(option, type: 16)) == nil)
+    #expect(RouterDNS(netlinkMessage: message(mtu)) == nil)
+    #expect(RouterDNS(netlinkMessage: message([25, 3, 0, 0, 0, 0, 0, 0] + server.bytes)) == nil, "no lifetime")
+    #expect(RouterDNS(netlinkMessage: message([25, 0, 0, 0, 0, 0, 2, 88])) == nil, "no length")
+    for length in 0..<whole.count {
+        #expect(RouterDNS(netlinkMessage: Array(whole.prefix(length))) == nil)
+    }
+}
+
+@Test("reads the kernel's IPv6 tables")
+func readsKernelTables() {
+    let addresses = KernelIPv6Address.all(
+        """
+        00000000000000000000000000000001 01 80 10 80       lo
+        fe800000000000005054 02 40 20 80 cut
+        fe8000000000000050540012fe345600 02 40 20 80     ens3
+        fec00000000000005054000012345600 02 40 40 00     ens3
+        20010db8000000000000000000000010 02 40 00 40     ens3
+
+        """)
+    #expect(
+        addresses.map(\.address.description) == [
+            "::1/128", "fe80::5054:12:fe34:5600/64", "fec0::5054:0:1234:5600/64", "2001:db8::10/64",
+        ])
+    #expect(addresses.map(\.isGlobal) == [false, false, true, true])
+    #expect(addresses.map(\.isLinkLocal) == [false, true, false, false])
+    #expect(addresses.map(\.isUsable) == [true, true, true, false])
+
+    let gateways = KernelIPv6Address.gateways(
+        """
+        00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000002 00000400 00000001 00000000 00450003     ens3
+        20010db8000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     ens3
+        00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+        """, interface: "ens3")
+    #expect(gateways.map(\.description) == ["fe80::2"])
+}
+
+// MARK: What is told
+
+@Test("tells the state of the network in a line, and to the resolver")
+func tellsState() throws {
+    let address = try #require(InterfaceAddress("10.0.2.15/24"))
+    let gateway = try #require(IPAddress("10.0.2.2"))
+    let server = try #require(IPAddress("10.0.2.3"))
+    let link = NetworkState.Link(
+        interface: "ens3", mac: mac(0), method: .dhcp, addresses: [address], gateways: [gateway])
+    func summary(_ servers: [IPAddress]) -> String { NetworkState(links: [link], nameservers: servers).summary }
+    #expect(summary([gateway]) == "ens3 10.0.2.15/24 by DHCP, gateway and DNS 10.0.2.2")
+    #expect(summary([server]) == "ens3 10.0.2.15/24 by DHCP, gateway 10.0.2.2, DNS 10.0.2.3")
+    #expect(summary([]) == "ens3 10.0.2.15/24 by DHCP, gateway 10.0.2.2, no DNS")
+    let bare = NetworkState.Link(interface: "ens3", mac: nil, method: .fixed, addresses: [address], gateways: [])
+    #expect(NetworkState(links: [bare], nameservers: []).summary == "ens3 10.0.2.15/24, no gateway, no DNS")
+
+    var dual = link
+    dual.addresses.append(try #require(InterfaceAddress("2001:db8::10/64")))
+    #expect(
+        NetworkState(links: [dual], nameservers: []).summary == "ens3 10.0.2.15/24 by DHCP, gateway 10.0.2.2, no DNS")
+
+    let local = try #require(IPAddress("fe80::1"))
+    let state = NetworkState(links: [link], nameservers: [server, local], searchDomains: ["a.example", "b.example"])
+    #expect(
+        state.resolverConfiguration.hasSuffix(
+            "search a.example b.example\nnameserver 10.0.2.3\nnameserver fe80::1%ens3\n"))
+    #expect(NetworkState.namesServers(state.resolverConfiguration))
+    #expect(!NetworkState.namesServers("# nameserver 192.0.2.1\nsearch x\n"))
+}

@@ -1,0 +1,178 @@
+"""Firstlight beside dracut and the floor: same kernel, root filesystem, virtual machine, same run.
+
+Every system fetches the same squashfs over HTTP from nginx and hands over to the same program of
+the real root, which prints the kernel's uptime and powers off. Rounds are interleaved, so that
+whatever else the machine does meets all of them.
+"""
+
+import hashlib
+import json
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import images
+import peers
+import processes
+import rootfs
+from boot import put
+from console import Unmet
+from machine import Settings, VirtualMachine
+from outcome import say
+from paths import OUT, kernel_version
+from servers import Nginx
+
+ROUNDS = 3
+MEMORY = 1024  # MiB, for the timed boots
+STEP = 16  # MiB, of the search for the smallest RAM
+ARGUMENTS = "console=ttyS0 panic=-1 quiet init=/usr/lib/firstlight-bench-init"
+HOPELESS = r"Out of memory|Kernel panic|deadlocked on memory|[Nn]o space left|firstlight stopped"
+
+DRACUT_TIME, FLOOR_TIME, DRACUT_SIZE = 0.25, 1.25, 0.7  # at most this share of each
+MEMORY_TARGET, VIRTIO_TARGET = 256, 14_000_000  # MiB, bytes
+
+
+@dataclass
+class System:
+    """One way to boot, and what was measured of it."""
+
+    name: str
+    title: str
+    initramfs: Path
+    arguments: str
+    least: int  # MiB between which the smallest RAM is searched
+    most: int
+    patience: float  # seconds after which a boot with little RAM is given up
+    seconds: "list[float]" = field(default_factory=list)
+    memory: "int | None" = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+SYSTEMS = ["firstlight", "dracut", "floor"]
+
+
+def main(names: "list[str]") -> int:
+    names = names or SYSTEMS
+    if unknown := set(names) - set(SYSTEMS):
+        raise SystemExit(f"no such system: {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
+    filesystem = rootfs.debian(announce=say)
+    folder = processes.temporary_folder("bench")
+    put(filesystem, folder / "root.squashfs")
+    server = Nginx(folder)
+    try:
+        systems = [_system(name, server, filesystem, folder) for name in names]
+        say(f"Linux {kernel_version()}, {filesystem.stat().st_size / 1e6:.1f} MB of squashfs over HTTP, 2 processors "
+            f"under emulation; {ROUNDS} rounds with {MEMORY} MiB of RAM, then the search for the smallest RAM")
+        for number in range(1, ROUNDS + 1):
+            for system in systems:
+                seconds = _boot(system, MEMORY, f"{number}", 240)
+                if seconds is None:
+                    raise Unmet(f"{system.title} did not boot; see out/logs/bench.{system.name}.{number}.console")
+                system.seconds.append(seconds)
+                say(f"  round {number}  {system.title:<12} {seconds:5.1f} s")
+        for system in systems:
+            system.memory = _smallest_memory(system)
+            say(f"  RAM      {system.title:<12} {system.memory} MiB")
+        virtio = images.initramfs("virtio").stat().st_size if "firstlight" in names else None
+        report = _report(systems, virtio, filesystem)
+        (OUT / "bench.json").write_text(json.dumps(report, indent=2) + "\n")
+        say("\n" + "\n".join(table(report)) + "\n\nout/bench.json has the figures.")
+        return 0
+    except (Unmet, processes.ProgramFailed) as failed:
+        say(f"bench: {failed}")
+        return 1
+    finally:
+        server.stop()
+        processes.remove_folder(folder)
+
+
+def _system(name: str, server: Nginx, filesystem: Path, folder: Path) -> System:
+    if name == "firstlight":
+        # What somebody would serve: the root image, verified against the stamp in the initramfs.
+        image = images.root_image(filesystem)
+        put(image, folder / "rootfs.img")
+        return System(name, "Firstlight", images.initramfs("generic", rootfs=image),
+                      f"coreos.live.rootfs_url={server.url}/rootfs.img rd.shell=0 rd.emergency=poweroff",
+                      128, 512, 60)
+    url = f"{server.url}/root.squashfs"
+    if name == "dracut":
+        return System(name, "dracut", peers.dracut(announce=say), peers.dracut_arguments(url), 256, 768, 150)
+    digest = hashlib.sha256(filesystem.read_bytes()).hexdigest()
+    return System(name, "floor", peers.floor(), peers.floor_arguments(url, digest), 128, 384, 45)
+
+
+def _boot(system: System, memory: int, what: str, timeout: float) -> "float | None":
+    """Seconds from kernel start to the real root's PID 1, or `None` where it did not get there."""
+    settings = Settings(initrd=[system.initramfs], arguments=f"{ARGUMENTS} {system.arguments}", memory=memory)
+    with VirtualMachine(settings, f"bench.{system.name}.{what}") as machine:
+        machine.start()
+        try:
+            found = machine.console.expect(r"bench: real root at (\S+) s$", timeout, never=HOPELESS)
+            return float(found[1])
+        except Unmet:
+            return None
+
+
+def _smallest_memory(system: System) -> int:
+    """The smallest amount of RAM, in steps of 16 MiB, with which it boots."""
+    low, high = system.least // STEP, system.most // STEP  # low fails or is the least asked about
+    while low < high:
+        middle = (low + high) // 2
+        boots = _boot(system, middle * STEP, f"{middle * STEP}MiB", system.patience) is not None
+        low, high = (low, middle) if boots else (middle + 1, high)
+    return low * STEP
+
+
+def _report(systems: "list[System]", virtio: "int | None", filesystem: Path) -> dict:
+    return {
+        "kernel": kernel_version(),
+        "squashfs_bytes": filesystem.stat().st_size,
+        "measured": time.strftime("%Y-%m-%d"),
+        "virtio_initramfs_bytes": virtio,
+        "systems": {
+            system.name: {
+                "seconds": system.seconds, "median_seconds": system.median,
+                "initramfs_bytes": system.initramfs.stat().st_size, "smallest_ram_mib": system.memory,
+            } for system in systems
+        },
+    }
+
+
+def table(report: dict) -> "list[str]":
+    """The comparison as people read it, 80 columns."""
+    systems = report["systems"]
+    titles = {"firstlight": "Firstlight", "dracut": "dracut", "floor": "floor"}
+    head = f"{'':<26}" + "".join(f"{titles[name]:>12}" for name in systems)
+
+    def row(title: str, key: str, text) -> str:
+        return f"{title:<26}" + "".join(f"{text(each[key]):>12}" for each in systems.values())
+
+    lines = [
+        head,
+        row("kernel to real root", "median_seconds", lambda s: f"{s:.1f} s"),
+        row("initramfs", "initramfs_bytes", lambda b: f"{b / 1e6:.1f} MB"),
+        row("smallest RAM", "smallest_ram_mib", lambda m: f"{m} MiB"),
+    ]
+    if "firstlight" not in systems:
+        return lines
+    ours = systems["firstlight"]
+    lines += ["", "To reach"]
+
+    def target(title: str, value: float, limit: float, text) -> None:
+        verdict = "reached" if value <= limit else "MISSED"
+        lines.append(f"  {title:<34}{text(value):>10}  at most {text(limit):<9} {verdict}")
+
+    if peer := systems.get("dracut"):
+        target("time, of dracut's", ours["median_seconds"] / peer["median_seconds"], DRACUT_TIME, "{:.2f}".format)
+    if peer := systems.get("floor"):
+        target("time, of the floor's", ours["median_seconds"] / peer["median_seconds"], FLOOR_TIME, "{:.2f}".format)
+    target("smallest RAM", ours["smallest_ram_mib"], MEMORY_TARGET, "{} MiB".format)
+    if peer := systems.get("dracut"):
+        target("initramfs, of dracut's", ours["initramfs_bytes"] / peer["initramfs_bytes"], DRACUT_SIZE, "{:.2f}".format)
+    target("initramfs with --modules virtio", report["virtio_initramfs_bytes"], VIRTIO_TARGET,
+           lambda b: f"{b / 1e6:.1f} MB")
+    return lines

@@ -1,0 +1,222 @@
+"""Boot tests: a whole boot, and what it must say and leave behind.
+
+A test is a function in Tests/Boot marked `@boot_test`; it is given a `Workbench`: servers, disks,
+machines, all of which go away with the test. Its docstring is what `list` shows.
+Most boot the tiny root filesystem, which prints what it finds as `@fact` lines and powers off;
+`facts` waits for them. An expectation that does not come true raises `Unmet`.
+"""
+
+import base64
+import importlib.util
+import json
+import re
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import images
+import processes
+import rootfs
+from console import Unmet
+from machine import GIB, Disk, Settings, VirtualMachine
+from outcome import Outcome
+from paths import LOGS, TREE
+from servers import FaultServer, Nginx
+
+FOLDER = TREE / "Tests" / "Boot"
+STOPPED = r"^firstlight stopped: .*$"
+BROKEN = r"Kernel panic|" + STOPPED
+
+# On a serial console, kernel messages only when they are errors; no one is there to use a shell.
+QUIETLY = "console=ttyS0 loglevel=3 panic=-1"
+UNATTENDED = f"{QUIETLY} rd.shell=0 rd.emergency=poweroff"
+
+_registered: "dict[str, BootTest]" = {}
+
+
+@dataclass
+class BootTest:
+    name: str
+    title: str
+    limit: int
+    function: object
+
+
+def boot_test(limit: int = 600):
+    """Marks a function as a boot test that may take `limit` seconds."""
+
+    def mark(function):
+        title = (function.__doc__ or "").strip().splitlines()[0]
+        name = function.__name__.replace("_", "-")
+        _registered[name] = BootTest(name, title.rstrip("."), limit, function)
+        return function
+
+    return mark
+
+
+def boot_tests() -> "list[BootTest]":
+    """Every boot test of Tests/Boot, the long ones first so that none is left running alone at the end."""
+    if not _registered:
+        for file in sorted(FOLDER.glob("*.py")):
+            specification = importlib.util.spec_from_file_location(f"boot_{file.stem}", file)
+            specification.loader.exec_module(importlib.util.module_from_spec(specification))
+    return sorted(_registered.values(), key=lambda test: -test.limit)
+
+
+def run(test: BootTest, again: bool = True) -> Outcome:
+    """Runs a test; once more where the machine never said a word, not even its firmware's or kernel's.
+
+    Seen once in some hundred boots on a busy machine, its cause not known. It is told each time.
+    """
+    began = time.monotonic()
+    bench = Workbench(test)
+    reason = ""
+    try:
+        test.function(bench)
+    except (Unmet, processes.ProgramFailed) as unmet:
+        reason = str(unmet)
+    except AssertionError as failed:
+        place = traceback.extract_tb(failed.__traceback__)[-1]
+        reason = f"{Path(place.filename).name}:{place.lineno}: {failed or place.line}"
+    except Exception:
+        reason = traceback.format_exc()
+    finally:
+        lines = bench.last_lines() if reason else []
+        silent = bool(reason) and bench.is_silent()
+        bench.clear()
+    if silent and again:
+        print(f"again   boot {test.name}: its machine never said a word", flush=True)
+        return run(test, again=False)
+    outcome = Outcome(f"boot {test.name}", not reason, time.monotonic() - began, reason,
+                      LOGS / f"boot.{test.name}", lines)
+    outcome.announce()
+    return outcome
+
+
+class Workbench:
+    """Everything a boot test puts together. All of it ends when the test does."""
+
+    def __init__(self, test: BootTest) -> None:
+        self.name = test.name
+        self.limit = test.limit
+        self.folder = processes.temporary_folder(test.name)
+        self.folder.chmod(0o755)
+        self._machines: "list[VirtualMachine]" = []
+        self._servers: "list[Nginx | FaultServer]" = []
+        self._disks = 0
+
+    def is_silent(self) -> bool:
+        """Whether the last machine was started and its console stayed empty."""
+        console = getattr(self._machines[-1], "console", None) if self._machines else None
+        return console is not None and not console.text
+
+    def nginx(self, files: "dict[str, Path | str | bytes]", **options) -> Nginx:
+        """A real web server with these files."""
+        root = self.folder / f"www{len(self._servers)}"
+        root.mkdir()
+        for name, content in files.items():
+            put(content, root / name)
+        server = Nginx(root, **options)
+        self._servers.append(server)
+        return server
+
+    def faulty(self, files: "dict[str, Path]", faults: "dict | None" = None, **options) -> FaultServer:
+        """A server that goes wrong as told; see servers.py."""
+        server = FaultServer(files, faults, **options)
+        self._servers.append(server)
+        return server
+
+    def disk(self, size: int = 4 * GIB, **options) -> Disk:
+        """A blank disk."""
+        self._disks += 1
+        return Disk.blank(self.folder / f"disk{self._disks}", size, **options)
+
+    def config(self, name: str = "config.ign", version: str = "3.4.0", **sections) -> Path:
+        """An Ignition config as a file."""
+        path = self.folder / name
+        path.write_text(json.dumps({"ignition": {"version": version}, **sections}, indent=2))
+        return path
+
+    def boot(self, arguments: str = "", *, base: str = UNATTENDED, script: str = "",
+             **settings) -> VirtualMachine:
+        """Starts a machine; `script` runs in the tiny root once it is reached."""
+        words = f"{base} {arguments}"
+        if script:
+            words += " " + run_argument(script)
+        if len(words) > 2040:
+            raise Unmet(f"the kernel command line is {len(words)} bytes long, more than a kernel takes")
+        number = len(self._machines) + 1
+        log_name = f"boot.{self.name}" + (f".{number}" if number > 1 else "")
+        machine = VirtualMachine(Settings(arguments=words, **settings), log_name)
+        self._machines.append(machine)
+        machine.start()
+        return machine
+
+    def watch(self, machine: VirtualMachine) -> None:
+        """Counts a machine that was made elsewhere among the test's own."""
+        self._machines.append(machine)
+
+    def last_lines(self) -> "list[str]":
+        return self._machines[-1].last_lines() if self._machines else []
+
+    def clear(self) -> None:
+        for machine in self._machines:
+            machine.stop()
+        for server in self._servers:
+            server.stop()
+        processes.remove_folder(self.folder)
+
+
+def put(content: "Path | str | bytes", target: Path) -> None:
+    """Makes a file of a text, or one that leads to another."""
+    if isinstance(content, Path):
+        target.symlink_to(content)
+    else:
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def run_argument(script: str) -> str:
+    """The kernel argument that makes the tiny root run a script."""
+    return f"tiny.run={base64.b64encode(script.encode()).decode()}"
+
+
+def tiny_image() -> Path:
+    """The tiny root as rootfs.img."""
+    return images.root_image(rootfs.tiny())
+
+
+def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "dict[str, list[str]]":
+    """What the tiny root found, by name, and `run`: the lines its script printed."""
+    console = machine.console
+    console.expect(r"^@fact end$", timeout, never=BROKEN)
+    if exit:
+        machine.wait_exit(30)
+    found: "dict[str, list[str]]" = {"run": []}
+    inside = False
+    for line in console.text.splitlines():
+        if match := re.match(r"@fact (\S+) ?(.*)", line):
+            found.setdefault(match[1], []).append(match[2])
+        elif line == "@run begin":
+            inside = True
+        elif match := re.match(r"@run end (\d+)", line):
+            inside = False
+            if match[1] != "0":
+                raise Unmet(f"the script in the real root exited with {match[1]}")
+        elif inside:
+            found["run"].append(line)
+    return found
+
+
+def stopped(machine: VirtualMachine, *patterns: str, timeout: float = 240) -> str:
+    """Waits for the failure's report, in which each pattern must stand, and for the power to go off."""
+    machine.console.expect(STOPPED, timeout, never=r"^@fact|Kernel panic")
+    reason = machine.wait_exit(60)
+    text = machine.console.text
+    report = " ".join(text[re.search(STOPPED, text, re.MULTILINE).start():].split())
+    for pattern in patterns:
+        if not re.search(pattern, report, re.IGNORECASE):
+            raise Unmet(f"the report does not show {pattern!r}")
+    if reason != "guest-shutdown":
+        raise Unmet(f"rd.emergency=poweroff ended in {reason or 'nothing'}")
+    return report

@@ -1,0 +1,116 @@
+"""Firstlight's own images for tests: made by `out/firstlight-image`, kept while nothing they are made of changes."""
+
+import hashlib
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import processes
+from console import Unmet
+from cpio import Archive
+from paths import AGENT, OUT, TOOL, kernel_image, recipe_key
+
+FOLDER = OUT / "images"
+VERSION = "1.2026.11"  # what the test images call their build
+_locks: "dict[str, threading.Lock]" = {}
+_lock = threading.Lock()
+
+
+def root_image(filesystem: Path, version: str = VERSION) -> Path:
+    """`rootfs.img` around a squashfs or erofs image."""
+
+    def make(image: Path) -> None:
+        processes.run([TOOL, "rootfs", "-o", image, "--version", version, filesystem])
+
+    return _kept(f"{filesystem.stem}.rootfs", [_program(TOOL), version, filesystem.name], make)
+
+
+def initramfs(modules: str = "virtio", rootfs: "Path | None" = None, **options) -> Path:
+    """An initramfs with the agent, accepting only `rootfs` where one is given.
+
+    Further options are those of `firstlight-image initramfs`: `ca=FILE`, `ignition=FILE`...
+    """
+    words = ["--modules", modules]
+    if rootfs:
+        words += ["--rootfs", rootfs]
+    for name, value in options.items():
+        words += [f"--{name}", value]
+
+    def make(image: Path) -> None:
+        processes.run([TOOL, "initramfs", "-o", image, "--agent", AGENT, *words])
+
+    contents = [Path(word) for word in words if isinstance(word, Path)]
+    parts = [_program(TOOL), _program(AGENT), *map(str, words), *contents, kernel_image().name]
+    return _kept(f"initramfs.{modules}", parts, make)
+
+
+def stream_hash(image: Path) -> bytes:
+    """The hash list of a root image: what an initramfs holds as etc/coreos-live-want-rootfs."""
+    chunk = 2 << 20
+    lines = [f"stream-hash sha256 {chunk}"]
+    with open(image, "rb") as file:
+        while data := file.read(chunk):
+            lines.append(hashlib.sha256(data).hexdigest())
+    return ("\n".join(lines) + "\n").encode()
+
+
+def iso(folder: Path, label: str, files: "dict[str, Path]", arguments: str) -> Path:
+    """A BIOS-bootable ISO (isolinux) that starts images/pxeboot/vmlinuz with initrd.img there."""
+    tree = folder / "iso"
+    (tree / "isolinux").mkdir(parents=True)
+    for name, source in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, tree / name)
+    shutil.copyfile("/usr/lib/ISOLINUX/isolinux.bin", tree / "isolinux/isolinux.bin")
+    shutil.copyfile("/usr/lib/syslinux/modules/bios/ldlinux.c32", tree / "isolinux/ldlinux.c32")
+    (tree / "isolinux/isolinux.cfg").write_text(
+        "SERIAL 0 115200\nDEFAULT live\nPROMPT 0\nTIMEOUT 1\nLABEL live\n"
+        f"  KERNEL /images/pxeboot/vmlinuz\n  APPEND initrd=/images/pxeboot/initrd.img {arguments}\n")
+    image = folder / f"{label}.iso"
+    processes.run([
+        "xorriso", "-as", "mkisofs", "-quiet", "-V", label, "-J", "-joliet-long", "-R", "-o", image,
+        "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat",
+        "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", tree])
+    return image
+
+
+def appendix(files: "dict[str, bytes | str]") -> bytes:
+    """An archive to append to an initramfs: its files replace those of the same names."""
+    archive = Archive()
+    for name, data in files.items():
+        archive.file(name, data, 0o600)
+    return archive.finished()
+
+
+def _kept(name: str, parts: list, make) -> Path:
+    key = recipe_key(*parts)
+    image = FOLDER / f"{name}.{key}"
+    with _lock:
+        lock = _locks.setdefault(image.name, threading.Lock())
+    with lock:
+        if not image.exists():
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            half = FOLDER / f".{image.name}.{os.getpid()}"
+            try:
+                make(half)
+                half.rename(image)
+            finally:
+                half.unlink(missing_ok=True)
+        os.utime(image)
+    return image
+
+
+def forget_old_images(keep: int = 24) -> None:
+    """Leaves the images used last, so that a day of rebuilding does not fill the disk."""
+    images = sorted(FOLDER.glob("*"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for image in images[keep:]:
+        image.unlink(missing_ok=True)
+
+
+def _program(program: Path) -> Path:
+    if not program.exists():
+        target = "agent" if program == AGENT else "tool"
+        raise Unmet(f"{program.relative_to(OUT.parent)} is not there; `make {target}` builds it")
+    return program
+

@@ -1,0 +1,124 @@
+"""Programs the harness starts, every one of which ends with it.
+
+Each runs in a session of its own, so that a whole family can be stopped at once, and asks the
+kernel to be told when the harness dies, so that not even `kill -9` leaves one behind.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+PREFIX = "firstlight-harness-"
+
+_running: "set[subprocess.Popen]" = set()
+_folders: "set[Path]" = set()
+_lock = threading.Lock()
+
+
+class ProgramFailed(Exception):
+    """A program that had to succeed did not."""
+
+
+def start(arguments, *, dying_signal: str = "KILL", **options) -> subprocess.Popen:
+    """Starts a program; `stop` ends it with all its children.
+
+    The kernel sends `dying_signal` when the thread that called this ends.
+    """
+    wrapped = ["setpriv", "--pdeathsig", dying_signal, "--", *map(str, arguments)]
+    process = subprocess.Popen(wrapped, start_new_session=True, **options)
+    with _lock:
+        _running.add(process)
+    return process
+
+
+def stop(process: subprocess.Popen, grace: float = 3) -> None:
+    """Ends a program and its children: asked first, then killed."""
+    _signal(process, signal.SIGTERM)
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        pass
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    with _lock:
+        _running.discard(process)
+
+
+def run(arguments, *, timeout: float = 600, input: "bytes | None" = None, **options) -> bytes:
+    """Runs a program to its end and returns what it wrote to standard output."""
+    process = start(
+        arguments,
+        stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+    try:
+        output, complaint = process.communicate(input, timeout)
+    except subprocess.TimeoutExpired:
+        raise ProgramFailed(f"{arguments[0]} did not end within {timeout:g} s") from None
+    finally:
+        stop(process, grace=0)
+    if process.returncode != 0:
+        text = complaint.decode(errors="replace").strip()
+        words = " ".join(map(str, arguments))
+        raise ProgramFailed(f"`{words}` exited with {process.returncode}: {text[-2000:]}")
+    return output
+
+
+def temporary_folder(name: str) -> Path:
+    """A folder for scratch files that goes away with the harness."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-"))
+    with _lock:
+        _folders.add(folder)
+    return folder
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with _lock:
+        _folders.discard(folder)
+
+
+def remove_leftovers() -> None:
+    """Removes the folders of harnesses that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def stop_everything() -> None:
+    with _lock:
+        processes, folders = list(_running), list(_folders)
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+    for process in processes:
+        process.wait()
+    for folder in folders:
+        remove_folder(folder)
+
+
+def stop_on_signals() -> None:
+    """Ctrl-C, a closed terminal and `kill` clean up before the harness ends."""
+
+    def handler(number, _frame):
+        stop_everything()
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+    atexit.register(stop_everything)
+    remove_leftovers()
+
+
+def _signal(process: subprocess.Popen, number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,92 @@
+"""The root filesystems that tests, demo and bench boot.
+
+`debian` is a real one: debootstrap's smallest Debian 12 with systemd and an SSH server, about
+99 MB of squashfs. `tiny` is busybox and one script that prints what it finds, about 1 MB, for the
+many tests that only ask whether and how the real root is reached. Both are made from
+Fixtures/rootfs and cached outside the tree by their recipe.
+"""
+
+import collections
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import processes
+from paths import FIXTURES, cache_folder, recipe_key
+
+RECIPES = FIXTURES / "rootfs"
+BUSYBOX = Path("/bin/busybox")
+_building: "dict[str, threading.Lock]" = collections.defaultdict(threading.Lock)
+
+
+def debian(announce=print) -> Path:
+    """The real root filesystem, a squashfs image; takes about a minute where it is not cached."""
+    recipe = RECIPES / "debian"
+
+    def build(folder: Path, image: Path) -> None:
+        announce("building the Debian root filesystem (once, about a minute)")
+        packages = ",".join((recipe / "packages").read_text().split())
+        processes.run(
+            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", folder],
+            timeout=1800,
+        )
+        shutil.copytree(recipe / "files", folder, dirs_exist_ok=True, symlinks=True)
+        shutil.copy2(recipe / "setup", folder / "setup")
+        processes.run(["chroot", folder, "/setup"])
+        (folder / "setup").unlink()
+        squashfs(folder, image)
+
+    return _cached("debian", recipe_key(recipe, "debootstrap minbase bookworm 1"), build)
+
+
+def tiny(format: str = "squashfs") -> Path:
+    """The test root, a `squashfs` or `erofs` image."""
+    recipe = RECIPES / "tiny"
+
+    def build(folder: Path, image: Path) -> None:
+        shutil.copytree(recipe, folder, dirs_exist_ok=True)
+        for name in ["bin", "dev", "home", "proc", "root", "run", "sys", "tmp", "usr", "var"]:
+            (folder / name).mkdir(exist_ok=True)
+        for name in ["usr/bin", "usr/sbin", "etc/systemd/system", "var/lib"]:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "tmp").chmod(0o1777)
+        (folder / "root").chmod(0o700)
+        shutil.copy2(BUSYBOX, folder / "bin/busybox")
+        for applet in processes.run([BUSYBOX, "--list"]).decode().split():
+            if applet not in ("busybox", "init"):
+                os.symlink("busybox", folder / "bin" / applet)
+        (erofs if format == "erofs" else squashfs)(folder, image)
+
+    return _cached(f"tiny-{format}", recipe_key(recipe, BUSYBOX, "1"), build)
+
+
+def squashfs(folder: Path, image: Path) -> None:
+    processes.run(["mksquashfs", folder, image, "-comp", "zstd", "-quiet", "-no-progress"])
+
+
+def erofs(folder: Path, image: Path) -> None:
+    processes.run(["mkfs.erofs", "-zlz4hc", image, folder])
+
+
+def _cached(name: str, key: str, build) -> Path:
+    """The image of this name and key from the cache, built first where it is missing."""
+    image = cache_folder() / "rootfs" / f"{name}-{key}.img"
+    with _building[name]:
+        if image.exists():
+            return image
+        image.parent.mkdir(exist_ok=True)
+        scratch = processes.temporary_folder(name)
+        folder = scratch / "root"
+        folder.mkdir()
+        build(folder, scratch / "image")
+        # Renamed into place at the end: an interrupted build leaves nothing half made.
+        half = image.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(scratch / "image", half)
+        half.rename(image)
+        # Another tree may still be using an older one.
+        images = sorted(image.parent.glob(f"{name}-*.img"), key=lambda each: each.stat().st_mtime)
+        for older in images[:-3]:
+            older.unlink()
+        processes.remove_folder(scratch)
+    return image

@@ -1,0 +1,199 @@
+"""The demo's scenario: a Debian root from a web server, the guide's persistent /var on a blank disk,
+a user with an SSH key, a file and a unit; used by the demo and by boot tests."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import disks
+import images
+import processes
+import rootfs
+from boot import put
+from console import Unmet
+from machine import GIB, Disk, Settings, VirtualMachine
+from outcome import say
+from paths import FIXTURES
+from servers import Nginx, free_port
+
+RECIPE = FIXTURES / "demo"
+USER, PASSWORD = "demo", "firstlight"
+LINE = re.compile(r"^ *(\d+\.\d) s  (\S+) +(.*)$")
+CONTINUED = " " * 18  # a line too long for the console goes on below its text
+BROKEN = r"firstlight stopped: |.*Kernel panic|.*You are in emergency mode"
+
+
+@dataclass
+class StoryLine:
+    """What the agent said on the console: `   5.1 s  rootfs    94.4 MiB from http://...`."""
+
+    seconds: float
+    topic: str
+    text: str
+
+    @property
+    def is_progress(self) -> bool:
+        return bool(re.search(r"\d of \d.*%", self.text))
+
+
+@dataclass
+class Boot:
+    """One boot, as its console, its SSH server and its disk tell of it."""
+
+    story: "list[StoryLine]" = field(default_factory=list)
+    diary: "list[str]" = field(default_factory=list)
+    diary_at: float = 0  # seconds since kernel start
+    answers: "dict[str, str]" = field(default_factory=dict)  # by what was asked over SSH
+    table: "disks.Table | None" = None
+    filesystem: "disks.XFS | None" = None
+
+    def first(self, topic: str, pattern: str = "") -> "StoryLine | None":
+        return next((s for s in self.story if s.topic == topic and re.search(pattern, s.text)), None)
+
+
+# Asked over SSH, as the user of the config.
+QUESTIONS = {
+    "user": "id -un",
+    "var": "findmnt -no SOURCE,FSTYPE /var",
+    "root": "findmnt -no FSTYPE /",
+    "motd": "cat /etc/motd",
+    "diary": "cat /var/lib/diary",
+    "failed": "systemctl --failed --plain --no-legend",
+    "units": "systemctl is-active var.mount diary.service",
+    "free": "free -m | awk '/^Mem/ { print $7 }'",
+}
+
+
+class Scenario:
+    """The servers and the disk; `boot` may be called again and again with the same of both."""
+
+    def __init__(self, announce=say) -> None:
+        self.folder = processes.temporary_folder("demo")
+        self.filesystem = rootfs.debian(announce)
+        self.image = images.root_image(self.filesystem)
+        self.disk = Disk.blank(self.folder / "disk", 4 * GIB)
+        self.key = self.folder / "key"
+        processes.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", self.key])
+        www = self.folder / "www"
+        www.mkdir()
+        self.server = Nginx(www)
+        put(self.image, www / "rootfs.img")
+        put(RECIPE / "diary", www / "diary")
+        self.config = www / "config.ign"
+        self.config.write_text(self._config())
+        self.port = free_port()
+
+    @property
+    def arguments(self) -> str:
+        """The kernel command line, the same for every boot."""
+        return (f"console=ttyS0 loglevel=3 coreos.live.rootfs_url={self.server.url}/rootfs.img "
+                f"ignition.firstboot ignition.platform.id=metal ignition.config.url={self.server.url}/config.ign")
+
+    def machine(self, initrd: list, log_name: str, arguments: str = "", memory: int = 1024) -> VirtualMachine:
+        return VirtualMachine(
+            Settings(initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(), memory=memory,
+                     disks=[self.disk], forward={self.port: 22}), log_name)
+
+    def boot(self, machine: VirtualMachine, limit: float = 180, tell=lambda text, line: None) -> Boot:
+        """Boots to the login prompt, logs in by SSH, asks, and shuts down as an operator would.
+
+        `tell` is given each line of the agent's story as it stands on the console, and what it is part of.
+        """
+        found = Boot()
+        deadline = time.monotonic() + limit
+        console = machine.console
+        machine.start()
+        while not found.diary_at:
+            text = console.expect(r"(.*)\n", deadline - time.monotonic())[1].rstrip()
+            if line := LINE.match(text):
+                found.story.append(StoryLine(float(line[1]), line[2], line[3]))
+                tell(text, found.story[-1])
+            elif text.startswith(CONTINUED) and found.story and not found.diary:
+                found.story[-1].text += " " + text.strip()
+                tell(text, found.story[-1])
+            elif text.startswith("@diary-ends "):
+                found.diary_at = float(text.split()[1])
+            elif text.startswith("@diary "):
+                found.diary.append(text.removeprefix("@diary "))
+            elif re.match(BROKEN, text):
+                # The rest of the report belongs to the log.
+                console.wait_quiet(5)
+                raise Unmet(text)
+        found.answers = self._ask(deadline)
+        # A moment later, so that the connection ends before the server does.
+        self._ssh("nohup sh -c 'sleep 1; sudo systemctl poweroff' >/dev/null 2>&1 &")
+        machine.wait_exit(90)
+        self.look_at_disk(found)
+        return found
+
+    def look_at_disk(self, found: Boot) -> None:
+        """Reads table and filesystem from the disk's image."""
+        found.table = disks.table(self.disk.path)
+        if not found.table.partitions:
+            raise Unmet("the disk's table has no partition")
+        found.filesystem = disks.xfs(self.disk.path, found.table.partitions[0])
+
+    def clear(self) -> None:
+        self.server.stop()
+        processes.remove_folder(self.folder)
+
+    def _config(self) -> str:
+        hashed = processes.run(["openssl", "passwd", "-6", PASSWORD]).decode().strip()
+        return ((RECIPE / "config.ign.in").read_text()
+                .replace("@BASE@", self.server.url)
+                .replace("@PASSWORD_HASH@", hashed)
+                .replace("@SSH_KEY@", self.key.with_suffix(".pub").read_text().strip()))
+
+    def _ask(self, deadline: float) -> "dict[str, str]":
+        script = "; ".join(f"echo @{name}; {command}" for name, command in QUESTIONS.items())
+        while True:
+            try:
+                output = self._ssh(script + "; true")
+                break
+            except processes.ProgramFailed as failed:
+                if time.monotonic() > deadline:
+                    raise Unmet(f"no SSH login as {USER}: {failed}") from None
+                time.sleep(2)
+        answers: "dict[str, str]" = {}
+        for line in output.splitlines():
+            if line.startswith("@"):
+                name = line[1:]
+                answers[name] = ""
+            elif answers:
+                answers[name] += line + "\n"
+        return {name: text.strip() for name, text in answers.items()}
+
+    def _ssh(self, command: str) -> str:
+        return processes.run([
+            "ssh", "-i", self.key, "-p", self.port, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+            "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20",
+            f"{USER}@127.0.0.1", command], timeout=180).decode()
+
+
+def check_boot(found: Boot, number: int) -> None:
+    """What must hold after the boot of that number, the first being 1."""
+    expectations = {
+        f"{number} lines in the diary": found.answers["diary"].splitlines() == found.diary and len(found.diary) == number,
+        f"a login as {USER}": found.answers["user"] == USER,
+        "/var on the disk's xfs": found.answers["var"].split() == ["/dev/vda1", "xfs"],
+        "an overlay as the root": found.answers["root"] == "overlay",
+        "the file of the config": "RAM" in found.answers["motd"],
+        "var.mount and diary.service active": found.answers["units"].split() == ["active", "active"],
+        "one partition, labelled var": [p.label for p in found.table.partitions] == ["var"],
+        'xfs with the label "var"': found.filesystem.label == "var",
+    }
+    if wrong := [name for name, holds in expectations.items() if not holds]:
+        raise Unmet(f"boot {number} lacks: {', '.join(wrong)}; it answered {found.answers}")
+    if found.answers["failed"]:
+        raise Unmet(f"units failed in the real root: {found.answers['failed']}")
+
+
+def check_reuse(first: Boot, second: Boot) -> None:
+    """The second boot found everything as the first had left it."""
+    if second.table != first.table:
+        raise Unmet("the second boot wrote another partition table")
+    if second.filesystem != first.filesystem:
+        raise Unmet("the second boot made the filesystem anew")
+    if second.diary[:-1] != first.diary:
+        raise Unmet("what the first boot wrote to /var is not there any more")

@@ -1,0 +1,256 @@
+"""Servers on the host's loopback, which a machine reaches at 10.0.2.2: nginx, and one that fails."""
+
+import hashlib
+import http.server
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+from console import Unmet
+
+HOST = "10.0.2.2"  # the host's loopback as a machine with user-mode networking sees it
+
+NGINX = """
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    types {{ application/json ign; }}
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    sendfile on;
+    server {{
+        listen 127.0.0.1:{port}{tls};
+        root {root};
+        {certificate}
+    }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Nginx:
+    """A real web server for the files of one folder, over TLS where a certificate is given."""
+
+    def __init__(self, root: Path, certificate: "Certificate | None" = None) -> None:
+        self.port = free_port()
+        self.url = f"{'https' if certificate else 'http'}://{HOST}:{self.port}"
+        self._folder = processes.temporary_folder("nginx")
+        configuration = self._folder / "nginx.conf"
+        configuration.write_text(NGINX.format(
+            folder=self._folder, root=root, port=self.port, tls=" ssl" if certificate else "",
+            certificate=f"ssl_certificate {certificate.chain};\nssl_certificate_key {certificate.key};"
+            if certificate else "",
+        ))
+        self._process = processes.start(
+            ["nginx", "-e", self._folder / "error.log", "-p", self._folder, "-c", configuration],
+            dying_signal="TERM",
+        )
+        self._wait_until_it_answers()
+
+    def requests(self) -> "list[str]":
+        """The lines of its access log."""
+        return (self._folder / "access.log").read_text().splitlines()
+
+    def stop(self) -> None:
+        processes.stop(self._process)
+        processes.remove_folder(self._folder)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise Unmet(f"nginx did not start: {(self._folder / 'error.log').read_text()}")
+
+
+@dataclass
+class Certificate:
+    """A self-signed certificate for 10.0.2.2 and its key, as PEM files."""
+
+    chain: Path
+    key: Path
+
+    @staticmethod
+    def make(folder: Path) -> "Certificate":
+        made = Certificate(folder / "certificate.pem", folder / "key.pem")
+        processes.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                       "-nodes", "-days", "30", "-subj", "/CN=Firstlight test", "-addext",
+                       f"subjectAltName=IP:{HOST}", "-keyout", made.key, "-out", made.chain])
+        return made
+
+
+# What the failing server does with one request. Offsets count from the start of the file.
+
+
+@dataclass
+class Answer:
+    """The whole file, or the range asked for."""
+
+
+@dataclass
+class Status:
+    """Nothing but a status code."""
+
+    code: int
+
+
+@dataclass
+class Redirect:
+    """302 to another URL."""
+
+    url: str
+
+
+@dataclass
+class Reset:
+    """The file up to `after` bytes, then a connection reset."""
+
+    after: int
+
+
+@dataclass
+class Truncate:
+    """A file that ends after `after` bytes, as if that were all of it."""
+
+    after: int
+
+
+@dataclass
+class Stall:
+    """The file up to `after` bytes, then silence with the connection open."""
+
+    after: int
+
+
+@dataclass
+class Request:
+    path: str
+    range: "str | None"
+    if_range: "str | None"
+    method: str
+
+
+class FaultServer:
+    """Serves files and goes wrong on purpose.
+
+    `faults[path]` is what happens to the first, second... request for that path; after the last one
+    the file is served well. `requests` is what was asked, in order.
+    """
+
+    def __init__(self, files: "dict[str, Path]", faults: "dict[str, list] | None" = None,
+                 validator: bool = True, port: int = 0) -> None:
+        self.files = files
+        self.faults = {path: list(each) for path, each in (faults or {}).items()}
+        self.validator = validator  # whether answers carry an ETag
+        self.requests: "list[Request]" = []
+        self._ended = threading.Event()
+        outer = self
+
+        class Handler(_Handler):
+            server_of_faults = outer
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://{HOST}:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def gets(self, path: str) -> "list[Request]":
+        return [r for r in self.requests if r.path == path and r.method == "GET"]
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next_fault(self, path: str):
+        waiting = self.faults.get(path, [])
+        return waiting.pop(0) if waiting else Answer()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server_of_faults: FaultServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        server = self.server_of_faults
+        wanted, if_range = self.headers.get("Range"), self.headers.get("If-Range")
+        server.requests.append(Request(self.path, wanted, if_range, self.command))
+        fault = server.next_fault(self.path) if body else Answer()
+        file = server.files.get(self.path)
+        code = fault.code if isinstance(fault, Status) else 404 if file is None else 0
+        if isinstance(fault, Redirect):
+            code = 302
+        if code:
+            self.send_response(code)
+            if isinstance(fault, Redirect):
+                self.send_header("Location", fault.url)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+
+        size = file.stat().st_size
+        tag = '"' + hashlib.sha256(file.read_bytes()).hexdigest()[:16] + '"' if server.validator else None
+        start, end = 0, size
+        if wanted and wanted.startswith("bytes=") and if_range in (None, tag):
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(int(last) + 1, size) if last else size
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        else:
+            self.send_response(200)
+        if isinstance(fault, Truncate):
+            end = min(end, fault.after)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(max(end - start, 0)))
+        if tag:
+            self.send_header("ETag", tag)
+        self.end_headers()
+        if not body:
+            return
+        stop_at = min(end, fault.after) if isinstance(fault, (Reset, Stall)) else end
+        with open(file, "rb") as data:
+            data.seek(start)
+            while start < stop_at and (block := data.read(min(65536, stop_at - start))):
+                self.wfile.write(block)
+                start += len(block)
+        if isinstance(fault, Reset):
+            self.wfile.flush()
+            time.sleep(0.3)  # what was sent arrives first
+            linger = struct.pack("ii", 1, 0)  # closing now resets instead of finishing
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+            self.close_connection = True
+        elif isinstance(fault, Stall):
+            self.wfile.flush()
+            server._ended.wait(300)
+            self.close_connection = True

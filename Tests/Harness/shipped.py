@@ -1,0 +1,160 @@
+"""What must hold of the agent as it is shipped: out/firstlight, run on this machine.
+
+Each runs in namespaces of its own, in a root that holds the binary and what the test puts there.
+"""
+
+import http.server
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import processes
+from paths import AGENT, TREE
+
+NAME = "images.example"
+DNS_ADDRESS = "127.0.0.53"
+WEB_ADDRESS = "127.0.0.80"
+WEB_PORT = 8080
+CONTENT = b"what the server holds\n" * 1000
+
+
+def statically_linked() -> None:
+    said = processes.run(["file", "--brief", AGENT]).decode()
+    assert "statically linked" in said, said
+
+
+def asks_for_no_dynamic_loader() -> None:
+    headers = processes.run(["readelf", "--wide", "--program-headers", "--dynamic", AGENT]).decode()
+    assert "INTERP" not in headers, headers
+    assert "NEEDED" not in headers, headers
+
+
+def opens_a_luks2_header() -> None:
+    folder = processes.temporary_folder("luks")
+    try:
+        image = folder / "disk.img"
+        with open(image, "wb") as file:
+            file.truncate(32 << 20)
+        uuid = "6a1c1b5e-52a8-4c5c-9b9b-1f0a6d2f7f10"
+        processes.run(
+            ["cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", "--key-file", "-", "--label", "vault",
+             "--uuid", uuid, "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", image],
+            input=b"open sesame")
+        text = processes.run([AGENT, "probe", image]).decode()  # raises unless it exits with 0
+        found = json.loads(text)
+        wanted = {"version": 2, "uuid": uuid, "label": "vault"}
+        assert found["luks"] == wanted, text
+    finally:
+        processes.remove_folder(folder)
+
+
+def resolves_a_name_from_hosts() -> None:
+    fetches_from_a_root_with({"etc/hosts": f"{WEB_ADDRESS} {NAME}\n"})
+
+
+def resolves_a_name_from_dns() -> None:
+    fetches_from_a_root_with({"etc/resolv.conf": f"nameserver {DNS_ADDRESS}\n"})
+
+
+def starts_as_pid_1_with_nothing_mounted() -> None:
+    root = empty_root({})
+    try:
+        said = processes.run(
+            ["unshare", "--pid", "--fork", "--mount", "chroot", root, "/firstlight", "--version"], timeout=60)
+        assert said.startswith(b"firstlight "), said
+        assert (root / "proc").is_dir(), "it ran without mounting /proc"
+    finally:
+        processes.remove_folder(root)
+
+
+def readme_lists_the_arguments_it_honours() -> None:
+    table = processes.run([AGENT, "arguments"]).decode()
+    assert table.startswith("|"), table
+    assert table in (TREE / "README.md").read_text(), "the README's table is out of date: make arguments"
+
+
+TESTS = [(test.__name__.replace("_", "-"), test) for test in (
+    statically_linked,
+    asks_for_no_dynamic_loader,
+    opens_a_luks2_header,
+    resolves_a_name_from_hosts,
+    resolves_a_name_from_dns,
+    starts_as_pid_1_with_nothing_mounted,
+    readme_lists_the_arguments_it_honours,
+)]
+
+
+def empty_root(files: "dict[str, str]") -> Path:
+    """A root with the agent in it and nothing else but `files`."""
+    root = processes.temporary_folder("root")
+    (root / "firstlight").write_bytes(AGENT.read_bytes())
+    (root / "firstlight").chmod(0o755)
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+def fetches_from_a_root_with(files: "dict[str, str]") -> None:
+    root = empty_root(files)
+    (root / "proc").mkdir()
+    try:
+        fetched = processes.run(
+            ["unshare", "--net", "--mount", sys.executable, __file__, root], timeout=90)
+        assert fetched == CONTENT, f"{len(fetched)} bytes that are not the server's"
+    finally:
+        processes.remove_folder(root)
+
+
+# --- Inside the namespaces -------------------------------------------------------------------------
+
+
+def answer_names(server: socket.socket) -> None:
+    """Answers every question for NAME's IPv4 address, every other kind with nothing (RFC 1035, 4.1)."""
+    while True:
+        query, client = server.recvfrom(512)
+        end = query.index(b"\0", 12)
+        labels, position = [], 12
+        while position < end:
+            length = query[position]
+            labels.append(query[position + 1:position + 1 + length].decode().lower())
+            position += 1 + length
+        kind = struct.unpack_from(">H", query, end + 1)[0]
+        known = ".".join(labels) == NAME
+        found = known and kind == 1
+        reply = query[:2] + struct.pack(">HHHHH", 0x8180 if known else 0x8183, 1, int(found), 0, 0)
+        reply += query[12:end + 5]
+        if found:
+            reply += struct.pack(">HHHIH", 0xC00C, 1, 1, 60, 4) + socket.inet_aton(WEB_ADDRESS)
+        server.sendto(reply, client)
+
+
+class OneFile(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, *_arguments) -> None:
+        pass
+
+
+def serve_and_fetch(root: str) -> int:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", f"{root}/proc"], check=True)
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names.bind((DNS_ADDRESS, 53))
+    threading.Thread(target=answer_names, args=(names,), daemon=True).start()
+    web = http.server.ThreadingHTTPServer((WEB_ADDRESS, WEB_PORT), OneFile)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    url = f"http://{NAME}:{WEB_PORT}/file"
+    return subprocess.run(["chroot", root, "/firstlight", "fetch", url]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(serve_and_fetch(sys.argv[1]))

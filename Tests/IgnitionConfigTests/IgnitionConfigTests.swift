@@ -1,0 +1,158 @@
+import Foundation
+import IgnitionConfig
+import Testing
+
+/// One config below Fixtures/config; `NAME.expected` beside it holds its report, or is absent where that is empty.
+struct ConfigFixture: CustomTestStringConvertible {
+    let name: String
+    let bytes: [UInt8]
+    let expected: String?
+    var testDescription: String { name }
+
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Fixtures/config")
+
+    init(_ path: String) throws {
+        let url = ConfigFixture.root.appending(path: path)
+        name = url.lastPathComponent
+        bytes = [UInt8](try Data(contentsOf: url))
+        expected = try? String(
+            contentsOf: url.deletingPathExtension().appendingPathExtension("expected"), encoding: .utf8)
+    }
+
+    static func all(in folder: String) throws -> [ConfigFixture] {
+        try FileManager.default.contentsOfDirectory(atPath: root.appending(path: folder).path).sorted()
+            .filter { $0.hasSuffix(".ign") }.map { try ConfigFixture("\(folder)/\($0)") }
+    }
+
+    var parsed: IgnitionConfig.Parsed { IgnitionConfig.parse(bytes, name: name) }
+}
+
+@Suite struct Configs {
+    @Test("valid ones are read, with the warnings expected", arguments: try ConfigFixture.all(in: "valid"))
+    func valid(_ fixture: ConfigFixture) {
+        let parsed = fixture.parsed
+        #expect(parsed.config != nil)
+        #expect(parsed.report.description + "\n" == fixture.expected ?? "no mistakes\n")
+    }
+
+    @Test("invalid ones are refused, with every mistake", arguments: try ConfigFixture.all(in: "invalid"))
+    func invalid(_ fixture: ConfigFixture) throws {
+        let parsed = fixture.parsed
+        #expect(parsed.config == nil)
+        #expect(parsed.report.description + "\n" == (try #require(fixture.expected)))
+    }
+
+    @Test func everyFieldArrives() throws {
+        let config = try ConfigFixture("valid/every-field.ign").parsed.checked()
+        #expect(config.ignition.version == .v35)
+        let merge = try #require(config.ignition.config.merge.first)
+        #expect(merge.source == "https://example.org/base.ign")
+        #expect(merge.isCompressed)
+        #expect(merge.httpHeaders.map(\.value) == ["Bearer x", nil])
+        #expect(merge.verification.digest?.function == .sha256)
+        #expect(merge.verification.digest?.bytes.prefix(3) == [0x01, 0x23, 0x45])
+        #expect(config.ignition.timeouts.httpTotal == 600)
+        #expect(config.ignition.proxy.noProxy == ["localhost", "10.0.0.0/8"])
+        #expect(config.ignition.security.tls.certificateAuthorities.count == 1)
+        #expect(config.kernelArguments.shouldExist == ["console=ttyS0", "quiet"])
+        #expect(config.kernelArguments.shouldNotExist == ["debug"])
+
+        let partitions = try #require(config.storage.disks.first).partitions
+        #expect(partitions.map(\.number) == [1, 2, 3])
+        #expect(partitions.map(\.label) == ["ROOT", "", nil])
+        #expect(partitions.map(\.startMiB) == [1, 513, nil])
+        #expect(partitions.map(\.sizeMiB) == [512, 100, nil])
+        #expect(partitions.map(\.shouldExist) == [true, nil, false])
+        #expect(partitions.map(\.resize) == [true, nil, nil])
+        let array = try #require(config.storage.raid.first)
+        #expect(array.devices == ["/dev/vdb", "/dev/vdc", "/dev/vdd"])
+        #expect(array.spares == 1)
+        let volume = try #require(config.storage.luks.first)
+        #expect(volume.clevis.tang.first?.advertisement == "{\"payload\": \"\"}")
+        #expect(volume.discard == true)
+        #expect(volume.openOptions == ["--perf-no_read_workqueue"])
+        let filesystem = try #require(config.storage.filesystems.first)
+        #expect(filesystem.mountOptions == ["noatime"])
+        #expect(filesystem.wipeFilesystem == true)
+
+        let file = try #require(config.storage.files.first)
+        #expect(file.mode == 0o640)
+        #expect(file.user.id == 0)
+        #expect(file.group.name == "adm")
+        #expect(config.storage.files[1].append.map(\.source) == ["data:,a", "data:,a"])
+        #expect(config.storage.directories.first?.mode == 0o700)
+        #expect(config.storage.links.map(\.hard) == [nil, true])
+        let unit = try #require(config.systemd.units.first)
+        #expect(unit.enabled == true)
+        #expect(unit.mask == false)
+        #expect(unit.dropins.map(\.contents) == ["[Service]\nNice=5\n", nil])
+        let user = try #require(config.passwd.users.first)
+        #expect(user.sshAuthorizedKeys.count == 2)
+        #expect(user.uid == 1000)
+        #expect(user.noUserGroup == true)
+        #expect(config.passwd.groups.first?.gid == 1000)
+    }
+
+    @Test func placesDoNotCountWhenConfigsAreCompared() throws {
+        let compact = IgnitionConfig.parse(
+            Array(#"{"ignition":{"version":"3.0.0"},"storage":{"files":[{"path":"/a"}]}}"#.utf8), name: "one")
+        let spread = IgnitionConfig.parse(
+            Array("{\"storage\":{\"files\":[\n{\"path\":\"/a\"}]},\n\"ignition\":{\"version\":\"3.0.0\"}}".utf8),
+            name: "two")
+        #expect(try compact.checked() == spread.checked())
+        #expect(try compact.checked().storage.files[0].origin.description == "storage.files[0], one line 1")
+        #expect(try spread.checked().storage.files[0].origin.describe("path") == "storage.files[0].path, two line 2")
+    }
+
+    @Test func specialModeBitsAreKeptFromSpec36On() throws {
+        #expect(try ConfigFixture("valid/special-mode-3.6.ign").parsed.checked().storage.directories[0].mode == 0o1777)
+        #expect(try ConfigFixture("valid/special-mode-3.5.ign").parsed.checked().storage.directories[0].mode == 0o777)
+    }
+
+    @Test func nullIsAbsentAndEmptyIsNot() throws {
+        let config = try ConfigFixture("valid/nulls.ign").parsed.checked()
+        #expect(config.storage.files[0].mode == nil)
+        #expect(config.storage.files[0].contents.source == "")
+        #expect(config.storage.files[0].contents.compression == nil)
+        #expect(config.passwd.users[0].sshAuthorizedKeys == [""])
+    }
+
+    @Test func aFailureNamesTheFirstErrorAndAdvisesTheOthers() throws {
+        let parsed = try ConfigFixture("invalid/mode-in-octal-digits.ign").parsed
+        let failure = InvalidConfig(parsed.report)
+        #expect(
+            failure.description
+                == "mode-in-octal-digits.ign line 7, column 17: storage.files[0].mode: "
+                + "644 is octal 1204; 420 is octal 644 (and 5 more errors)")
+        #expect(failure.advice.count == 6)
+    }
+}
+
+@Suite struct UnsupportedFields {
+    @Test func theGuidesConfigIsSupported() throws {
+        #expect(IgnitionConfig.unsupported(in: try ConfigFixture("valid/persistent-var.ign").parsed.checked()).isEmpty)
+    }
+
+    @Test func everyFieldWithoutAnActionIsNamedWithItsLine() throws {
+        let config = try ConfigFixture("valid/every-field.ign").parsed.checked()
+        let fields = IgnitionConfig.unsupported(in: config)
+        #expect(
+            fields.map { "\($0.path) \($0.place?.line ?? 0)" } == [
+                "ignition.config.merge 5", "ignition.security.tls.certificateAuthorities 16",
+                "storage.raid[0] 47", "storage.luks[0] 56",
+                "kernelArguments.shouldExist 23", "kernelArguments.shouldNotExist 23",
+            ])
+        #expect(
+            UnsupportedConfig(fields).description
+                == "every-field.ign line 5: ignition.config.merge is not supported yet (and 5 more fields)")
+    }
+
+    @Test func urlsThatCannotBeFetchedAreNamed() throws {
+        var config = IgnitionConfig()
+        var file = IgnitionConfig.File()
+        file.path = "/a"
+        file.append = [.init(source: "data:,x"), .init(source: "s3://bucket/key")]
+        config.storage.files = [file]
+        #expect(IgnitionConfig.unsupported(in: config).map(\.message) == ["s3 URLs: not built yet"])
+    }
+}

@@ -1,0 +1,57 @@
+import IgnitionConfig
+import Testing
+
+@Suite struct DataURLs {
+    @Test(
+        "are decoded",
+        arguments: [
+            ("data:,", "", ""), ("data:,A%20brief%20note", "", "A brief note"), ("data:;base64,", "", ""),
+            ("data:;base64,aGVsbG8=", "", "hello"), ("data:;base64,aGVsbA==", "", "hell"),
+            ("data:;base64,aGVs", "", "hel"), ("data:text/plain;charset=utf-8;base64,w7w=", "text/plain", "ü"),
+            ("data:text/plain;a=\",;\",x", "text/plain", "x"), ("data:x-own/type,a,b;c?d", "x-own/type", "a,b;c?d"),
+        ])
+    func decoded(_ url: String, _ type: String, _ text: String) throws {
+        let data = try DataURL(parsing: url)
+        #expect(data.mediaType == type)
+        #expect(String(decoding: data.bytes, as: UTF8.self) == text)
+    }
+
+    @Test(
+        "are refused where malformed",
+        arguments: [
+            ("DATA:,x", DataURL.Fault.notData), ("data:x", .noComma), ("data:text,x", .mediaType),
+            ("data:font/woff,x", .mediaType), ("data:;a,x", .parameter), ("data:;base64;a=b,eA==", .parameter),
+            ("data:,a b", .character(offset: 7)), ("data:,%4", .character(offset: 6)),
+            ("data:,ü", .character(offset: 6)),
+            ("data:;base64,aGVsbG8", .base64Length), ("data:;base64,a_==", .base64(offset: 14)),
+            ("data:;base64,====", .base64(offset: 13)), ("data:;base64,AAA=AAAA", .base64(offset: 16)),
+        ])
+    func refused(_ url: String, _ fault: DataURL.Fault) {
+        #expect(throws: fault) { try DataURL(parsing: url) }
+    }
+}
+
+@Suite struct SourceURLs {
+    @Test func areTakenApart() throws {
+        let url = try SourceURL(parsing: "HTTPS://user:pass@[fe80::1]:8443/a/b?x=1#end")
+        #expect(url.scheme == "https")
+        #expect(url.host == "[fe80::1]")
+        #expect(url.port == "8443")
+        #expect(url.path == "/a/b")
+        #expect(url.query == "x=1")
+        let arn = try SourceURL(parsing: "arn:aws:s3:::bucket/key?versionId=1")
+        #expect(arn.path == "aws:s3:::bucket/key")
+        #expect(arn.query == "versionId=1")
+    }
+
+    @Test(
+        "keep their secrets",
+        arguments: [
+            ("https://user:pass@example.org:8443/a?token=1", "https://example.org:8443/a?..."),
+            ("tftp://10.0.2.2/a", "tftp://10.0.2.2/a"), ("data:,secret", "data: URL"),
+            ("not a url with a secret", "(malformed URL)"),
+        ])
+    func redacted(_ url: String, _ shown: String) {
+        #expect(SourceURL.redacted(url) == shown)
+    }
+}

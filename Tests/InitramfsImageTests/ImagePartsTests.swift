@@ -1,0 +1,117 @@
+import LinuxSystem
+import SystemPackage
+import Testing
+
+@testable import InitramfsImage
+
+@Suite struct ImageParts {
+    @Test func foldersComeBeforeWhatTheyHold() {
+        var tree = FileTree()
+        tree.addText("etc/ssl/certs/bundle", "")
+        tree.addLink("bin", to: "usr/bin")
+        #expect(tree.members.map(\.path) == ["bin", "etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/bundle"])
+        #expect(tree["etc/ssl"]?.content == .folder)
+    }
+
+    @Test func certificatesAreTakenFromAPEMFileAndKeysAreNot() throws {
+        let file = fixtures.appending("authority.pem")
+        let text = String(decoding: try Files.read(file), as: UTF8.self)
+        let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+        var bundle = try CertificateBundle("# ours\n" + key + text.replacing("\n", with: "\r\n"), of: file)
+        #expect(bundle.text == text)
+        bundle.append(try CertificateBundle(reading: file))
+        #expect(bundle.count == 2)
+    }
+
+    @Test func aFileWithoutAWholeCertificateIsRefused() throws {
+        let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
+        let lines = text.split(separator: "\n").map(String.init)
+        func refusal(_ lines: [String]) -> CertificateBundle.Failure? {
+            #expect(throws: CertificateBundle.Failure.self) {
+                try CertificateBundle(lines.joined(separator: "\n"), of: "ca.pem")
+            }
+        }
+        #expect(refusal(["hello"]) == .empty("ca.pem"))
+        #expect(refusal(Array(lines.dropLast())) == .malformed("ca.pem", line: lines.count - 1))
+        var shorter = lines
+        shorter.remove(at: 2)
+        #expect(refusal(shorter) == .malformed("ca.pem", line: shorter.count))
+    }
+
+    @Test func anInclusionGoesWhereItsPathLeads() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("tree/sub/data", [1])
+        try folder.file("tool", Array("#!/bin/sh\n".utf8), mode: 0o755)
+        var root = FileTree()
+        var usr = FileTree()
+        try Inclusion(parsing: "\(folder.path)/tree:/opt/x").add(to: &root, and: &usr)
+        // /sbin is a link into /usr.
+        try Inclusion(parsing: "\(folder.path)/tool:/sbin/tool").add(to: &root, and: &usr)
+        #expect(root.members.map(\.path) == ["opt", "opt/x", "opt/x/sub", "opt/x/sub/data"])
+        #expect(usr.members.map(\.path) == ["sbin", "sbin/tool"])
+        #expect(usr["sbin/tool"]?.permissions == 0o755)
+    }
+
+    @Test("an inclusion names a source and an absolute path", arguments: ["a", "a:b", ":/b", "a:/"])
+    func malformedInclusion(_ text: String) {
+        #expect(throws: Inclusion.Failure.malformed(text)) { try Inclusion(parsing: text) }
+    }
+
+    @Test func busyboxLeavesOurNamesAlone() {
+        #expect(BusyboxApplets.names(in: "[\ninit\nls\nmkfs.ext2\nmkswap\nsh\n") == ["[", "ls", "sh"])
+    }
+
+    @Test func aZstandardFrameEndsWithItsLastBlock() throws {
+        let archive = try HostProgram.zstd.run(["-q", "-c"], input: [UInt8](repeating: 7, count: 300_000))
+            .standardOutput
+        #expect(ZstandardFrame.length((archive + [0, 0, 1])[...]) == archive.count)
+        #expect(ZstandardFrame.length(archive.dropLast()) == nil)
+        #expect(ZstandardFrame.length([1, 2, 3, 4, 5, 6]) == nil)
+    }
+}
+
+@Suite struct Listing {
+    private let listing = ImageListing(
+        name: "initramfs.img", size: 12 << 20,
+        parts: [
+            .init(
+                compression: "zstd", stored: 7 << 20,
+                files: [
+                    .init(path: "/config.ign", size: 900), .init(path: "/early/loop.ko", size: 80_000),
+                    .init(path: "/init", size: 20 << 20),
+                ], isMounted: false),
+            .init(
+                compression: "squashfs", stored: 5 << 20,
+                files: [
+                    .init(path: "/usr/bin/busybox", size: 1 << 20),
+                    .init(path: "/usr/lib/modules/6.1.0/kernel/drivers/net/virtio_net.ko", size: 150_000),
+                    .init(path: "/usr/lib/modules/6.1.0/kernel/drivers/usb/storage/uas.ko", size: 50_000),
+                    .init(path: "/usr/lib/modules/6.1.0/modules.dep", size: 500),
+                    .init(path: "/usr/lib/x86_64-linux-gnu/libc.so.6", size: 2 << 20),
+                ], isMounted: true),
+        ])
+
+    @Test func everyPartHasItsSize() throws {
+        let text = String(decoding: try Files.read(fixtures.appending("listing.txt")), as: UTF8.self)
+        #expect(listing.summary + "\n" == text)
+        #expect(listing.summary.split(separator: "\n").allSatisfy { $0.count <= 80 })
+    }
+
+    @Test func everyFileHasItsSize() {
+        #expect(listing.files.split(separator: "\n").count == 8)
+        #expect(listing.files.hasPrefix("       900  /config.ign\n"))
+    }
+
+    @Test func whatUnsquashfsPrintsIsRead() {
+        let text = """
+            drwxr-xr-x 0/0                      75 1970-01-01 00:00 squashfs-root
+            drwxr-xr-x 0/0                    3600 1970-01-01 00:00 squashfs-root/bin
+            lrwxrwxrwx 0/0                       7 1970-01-01 00:00 squashfs-root/bin/ls -> busybox
+            -rwxr-xr-x 0/0                 1982256 1970-01-01 00:00 squashfs-root/bin/busy box
+            """
+        #expect(
+            ImageListing.files(inSquashfs: text) == [
+                .init(path: "/usr/bin/ls", size: 7), .init(path: "/usr/bin/busy box", size: 1_982_256),
+            ])
+    }
+}

@@ -1,0 +1,70 @@
+import Hardware
+import Testing
+
+@testable import InitramfsImage
+
+@Suite struct ModuleSelecting {
+    /// Names of what is chosen, without what every image has.
+    private func chosen(_ text: String) throws -> Set<String> {
+        let base: Set = ["loop", "squashfs", "xfs", "libcrc32c", "crc32c_intel"]
+        let names = try ModuleSelection(parsing: text).paths(in: moduleIndex()).map(KernelModuleIndex.name(ofPath:))
+        #expect(base.isSubset(of: names))
+        return Set(names).subtracting(base)
+    }
+
+    @Test func virtioTakesVirtioAlone() throws {
+        #expect(try chosen("virtio") == ["virtio", "virtio_ring", "virtio_blk"])
+    }
+
+    @Test func genericTakesNetworkCardsButNoWirelessNorNetworkFilesystems() throws {
+        #expect(
+            try chosen("generic") == [
+                "virtio", "virtio_ring", "virtio_blk", "e1000", "e1000e", "ptp", "r8169", "realtek",
+            ])
+    }
+
+    @Test func aListOfNamesFoldersAndExceptions() throws {
+        #expect(try chosen("@drivers/net/ethernet/intel,-e1000") == ["e1000e", "ptp"])
+        #expect(try chosen("@drivers/net/ethernet,-@drivers/net/ethernet/intel") == ["r8169", "realtek"])
+        #expect(try chosen("virtio_blk,fs-nfs") == ["virtio", "virtio_ring", "virtio_blk", "nfs"])
+        #expect(try chosen("virtio,-virtio_blk") == [])
+    }
+
+    @Test func whatIsNeededComesFirst() throws {
+        let paths = try ModuleSelection(parsing: "virtio").paths(in: moduleIndex())
+        let places = ["virtio/virtio", "virtio/virtio_ring", "block/virtio_blk"].map {
+            paths.firstIndex(of: "kernel/drivers/\($0).ko")
+        }
+        #expect(places == places.sorted { ($0 ?? 0) < ($1 ?? 0) })
+        #expect(!places.contains(nil))
+    }
+
+    @Test func whatTheKernelContainsIsNoMistake() throws {
+        #expect(try chosen("af_packet") == [])
+    }
+
+    @Test func aWrongWordIsRefusedWithTheNearestModule() {
+        #expect(throws: ModuleSelection.Failure.unknown("virtio_blc", nearest: "virtio_blk")) {
+            try chosen("virtio_blc")
+        }
+        #expect(throws: ModuleSelection.Failure.emptyFolder("drivers/nett")) { try chosen("@drivers/nett") }
+        #expect(throws: ModuleSelection.Failure.empty) { try chosen("") }
+    }
+
+    @Test func aCompressedModuleLosesItsEnding() {
+        #expect(ModuleFile.plainPath("kernel/fs/xfs/xfs.ko.zst") == "kernel/fs/xfs/xfs.ko")
+        #expect(!ModuleFile.isCompressed("kernel/fs/xfs/xfs.ko"))
+        let index = "kernel/fs/xfs/xfs.ko.xz: kernel/lib/libcrc32c.ko.xz kernel/lib/a.ko.xz\nkernel/lib/a.ko.xz:\n"
+        #expect(
+            ModuleFile.plainPaths(inIndex: Array(index.utf8))
+                == Array("kernel/fs/xfs/xfs.ko: kernel/lib/libcrc32c.ko kernel/lib/a.ko\nkernel/lib/a.ko:\n".utf8))
+    }
+
+    @Test func versionsAreInTheOrderOfTheirNumbers() {
+        let versions = ["6.1.0-9-amd64", "6.1.0-56-amd64", "6.10.3", "5.10.0-28-amd64", "6.1.0-56-amd64-rt"]
+        #expect(
+            versions.sorted(by: isOlder) == [
+                "5.10.0-28-amd64", "6.1.0-9-amd64", "6.1.0-56-amd64", "6.1.0-56-amd64-rt", "6.10.3",
+            ])
+    }
+}

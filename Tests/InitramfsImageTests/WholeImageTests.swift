@@ -1,0 +1,151 @@
+import LinuxSystem
+import SystemPackage
+import Testing
+
+@testable import InitramfsImage
+
+/// Images made from a small system of our own, looked at with other programs.
+@Suite struct WholeImages {
+    /// A system whose programs are scripts and whose modules are texts.
+    private func initramfs(in folder: borrowing TemporaryFolder) throws -> Initramfs {
+        let index = fixtures.appending("modules")
+        for name in Files.names(in: index) {
+            try folder.file("modules/6.1.0/\(name)", Files.read(index.appending(name)))
+        }
+        for path in try moduleIndex().paths { try folder.file("modules/6.1.0/\(path)", Array(path.utf8)) }
+        try folder.file("bin/busybox", Array("#!/bin/sh\necho sh; echo init; echo ls\n".utf8), mode: 0o755)
+        try folder.file("bin/mkfs.ext4", Array("#!/bin/sh\n".utf8), mode: 0o755)
+        try folder.file("etc/mke2fs.conf", Array("[defaults]\n".utf8))
+        var initramfs = Initramfs(
+            modules: try ModuleSelection(parsing: "virtio"), agent: try folder.file("agent", elf()))
+        initramfs.host.modules = folder.path.appending("modules")
+        initramfs.host.certificates = fixtures.appending("authority.pem")
+        initramfs.host.ext4Defaults = folder.path.appending("etc/mke2fs.conf")
+        initramfs.host.programs = [folder.path.appending("bin")]
+        initramfs.host.stageTools = [HostProgram(name: "mkfs.ext4", package: "e2fsprogs")]
+        return initramfs
+    }
+
+    @Test func theSameInputGivesTheSameBytes() throws {
+        let one = try TemporaryFolder()
+        let other = try TemporaryFolder()
+        try initramfs(in: one).write(to: one.path.appending("image"))
+        try initramfs(in: other).write(to: other.path.appending("image"))
+        let bytes = try Files.read(one.path.appending("image"))
+        #expect(bytes == (try Files.read(other.path.appending("image"))))
+        #expect(bytes.count % 4 == 0)
+        #expect(Files.status(one.path.appending("image")).map { $0.st_mode & 0o777 } == 0o644)
+        #expect(Files.names(in: one.path).filter { $0.hasPrefix("image") } == ["image"])
+    }
+
+    @Test func bothPartsHoldWhatTheyShould() throws {
+        let folder = try TemporaryFolder()
+        try initramfs(in: folder).write(to: folder.path.appending("image"))
+        let listing = try ImageListing(reading: folder.path.appending("image"))
+        #expect(listing.parts.map(\.compression) == ["zstd", "squashfs"])
+        #expect(listing.kernel == "6.1.0")
+        let paths = Set(listing.parts.flatMap(\.files).map(\.path))
+        #expect(
+            paths.isSuperset(of: [
+                "/init", "/early/modules.list", "/early/loop.ko", "/early/squashfs.ko", "/etc/mke2fs.conf",
+                "/etc/ssl/certs/ca-certificates.crt", "/bin", "/lib64", "/usr/bin/busybox", "/usr/bin/ls",
+                "/usr/bin/firstlight", "/usr/sbin/mkfs.ext4", "/usr/sbin/modprobe",
+                "/usr/share/firstlight/ca-certificates.crt", "/usr/lib/modules/6.1.0/modules.alias",
+                "/usr/lib/modules/6.1.0/kernel/drivers/block/virtio_blk.ko",
+            ]))
+        #expect(paths.isDisjoint(with: ["/usr/bin/init", "/config.ign", "/etc/coreos-live-want-rootfs"]))
+    }
+
+    @Test func cpioAndUnsquashfsUnpackIt() throws {
+        let folder = try TemporaryFolder()
+        let image = folder.path.appending("image")
+        var initramfs = try initramfs(in: folder)
+        initramfs.ignition = try folder.file("config", Array(#"{"ignition": {"version": "3.4.0"}}"#.utf8))
+        initramfs.network = [try folder.file("lan.nmconnection", Array("[connection]\n".utf8))]
+        try initramfs.write(to: image)
+        #expect(Files.status(image).map { $0.st_mode & 0o777 } == 0o600)
+
+        let bytes = try Files.read(image)
+        let length = try #require(ZstandardFrame.length(bytes[...]))
+        let first = try HostProgram.zstd.run(["-dcq"], input: Array(bytes[..<length])).standardOutput
+        let list = try Command("cpio", ["--list", "--verbose", "--quiet"], input: first).run().text
+        #expect(list.contains(/-rw------- .* root .* root .* 34 Jan .* 1970 config.ign/))
+        #expect(list.contains(/-rw------- .* etc\/coreos-firstboot-network\/lan.nmconnection/))
+        #expect(list.contains(/-rwxr-xr-x .* 4096 Jan .* 1970 init/))
+
+        // The second archive starts at a multiple of 4.
+        let start = length + (4 - length % 4) % 4
+        #expect(bytes[start...].starts(with: Array("070701".utf8)))
+        let unpacked = folder.path.appending("usr").string
+        let offset = start + 124
+        try HostProgram.listSquashfs.run(["-q", "-n", "-o", "\(offset)", "-d", unpacked, image.string])
+        let module = FilePath(unpacked).appending("lib/modules/6.1.0/kernel/fs/xfs/xfs.ko")
+        #expect(try Files.read(module) == Array("kernel/fs/xfs/xfs.ko".utf8))
+        let early = FilePath(unpacked).appending("lib/modules/6.1.0/kernel/drivers/block/loop.ko")
+        #expect(Files.linkTarget(early) == "/early/loop.ko")
+    }
+
+    @Test func aConfigWithMistakesIsNotEmbedded() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        initramfs.ignition = try folder.file("config.ign", Array(#"{"ignition": {"version": 3}}"#.utf8))
+        #expect(throws: (any Error).self) { try initramfs.write(to: folder.path.appending("image")) }
+        #expect(!Files.exists(folder.path.appending("image")))
+    }
+
+    @Test func aDynamicAgentIsRefused() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        initramfs.agent = try folder.file("dynamic", elf(interpreter: "/lib64/ld.so", needed: ["libc.so.6"]))
+        #expect(throws: (any Error).self) { try initramfs.write(to: folder.path.appending("image")) }
+    }
+
+    @Test func aMissingToolNamesItsPackage() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        initramfs.host.stageTools.append(HostProgram(name: "mkfs.none", package: "noneprogs"))
+        let failure = #expect(throws: (any Error).self) { try initramfs.write(to: folder.path.appending("image")) }
+        #expect("\(try #require(failure))" == "adding tools: mkfs.none is not installed")
+    }
+
+    @Test func anInitramfsKnowsItsRootImage() throws {
+        let folder = try TemporaryFolder()
+        let image = try folder.file("root", squashfs(5000))
+        let rootfs = folder.path.appending("rootfs.img")
+        try RootImage(image: image, version: "2026.11.1").write(to: rootfs)
+        let bytes = try Files.read(rootfs)
+        #expect(bytes.count % 4 == 0)
+        #expect(Array(bytes[124..<124 + 5000]) == squashfs(5000))
+
+        let facts = try RootImageFacts(reading: rootfs)
+        #expect(facts.version == "2026.11.1")
+        let sum = try Command("sha256sum", [rootfs.string]).run().text.prefix(64)
+        #expect(facts.hash.text == "stream-hash sha256 2097152\n\(sum)\n")
+
+        var initramfs = try initramfs(in: folder)
+        initramfs.rootfs = rootfs
+        try initramfs.write(to: folder.path.appending("image"))
+        let files = try ImageListing(reading: folder.path.appending("image")).parts[0].files
+        #expect(files.contains { $0.path == "/etc/coreos-live-initramfs" && $0.size == 10 })
+        #expect(files.contains { $0.path == "/etc/coreos-live-want-rootfs" && $0.size == 92 })
+    }
+
+    @Test func aRootImageIsMadeOfAWholeFilesystemAndAVersion() throws {
+        let folder = try TemporaryFolder()
+        let output = folder.path.appending("rootfs.img")
+        let whole = try folder.file("whole", squashfs(5000))
+        let cut = try folder.file("cut", Array(squashfs(5000).dropLast(1000)))
+        let other = try folder.file("other", Array("hello".utf8))
+        #expect(throws: RootImage.Failure.self) { try RootImage(image: cut, version: "1").write(to: output) }
+        #expect(throws: RootImage.Failure.self) { try RootImage(image: other, version: "1").write(to: output) }
+        #expect(throws: RootImage.Failure.self) { try RootImage(image: whole, version: "1\n2").write(to: output) }
+        #expect(!Files.exists(output))
+    }
+
+    @Test func aBareFilesystemHasAHashAndNoVersion() throws {
+        let folder = try TemporaryFolder()
+        let facts = try RootImageFacts(reading: folder.file("root", squashfs(3 << 20)))
+        #expect(facts.version == nil)
+        #expect(facts.hash.digests.count == 2)
+    }
+}

@@ -1,0 +1,60 @@
+import BootArguments
+import Testing
+
+@testable import Stages
+
+@Suite("where the config comes from")
+struct ConfigSourceTests {
+    @Test(arguments: [
+        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", true, ConfigSource.url("http://a/c.ign")),
+        ("ignition.platform.id=qemu", true, .file("/config.ign")),
+        ("ignition.platform.id=qemu", false, .firmware),
+        ("ignition.platform.id=metal", false, .none),
+        ("", false, .none),
+    ])
+    func theFirstThatAppliesWins(line: String, hasEmbedded: Bool, source: ConfigSource) throws {
+        #expect(try ConfigSource(BootArguments(line), hasEmbedded: hasEmbedded) == source)
+    }
+
+    @Test func anUnknownPlatformIsNamed() {
+        #expect(throws: ConfigSourceFailure.unsupportedPlatform("nowhere")) {
+            try ConfigSource(BootArguments("ignition.platform.id=nowhere"), hasEmbedded: false)
+        }
+    }
+
+    @Test func onlyAURLElsewhereIsRemote() {
+        #expect(ConfigSource.url("HTTP://a/c.ign").isRemote)
+        #expect(!ConfigSource.url("data:,{}").isRemote)
+        #expect(!ConfigSource.firmware.isRemote)
+    }
+
+    @Test func credentialsAreNotPartOfTheName() {
+        #expect(ConfigSource.url("https://me:secret@host/c.ign?token=x").name == "https://host/c.ign")
+    }
+}
+
+@Suite("what systemd is to start")
+struct GeneratedUnitsTests {
+    @Test func anotherBootIsLeftAlone() {
+        let units = GeneratedUnits(BootArguments("root=/dev/sda1"), hasRootImage: false, configNeedsNetwork: true)
+        #expect(units.requirements.isEmpty)
+        #expect(!units.needsNetwork)
+    }
+
+    @Test func theStagesRunWhereIgnitionDoes() {
+        let line = "coreos.live.rootfs_url=http://a/rootfs.img"
+        let without = GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: false)
+        #expect(without.requirements.map(\.unit) == ["firstlight-root.service"])
+        #expect(without.needsNetwork)
+        let with = GeneratedUnits(
+            BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
+        let stages = ["root", "fetch", "disks", "mount", "files"]
+        #expect(with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" })
+    }
+
+    @Test func aLocalImageNeedsNoNetwork() {
+        let units = GeneratedUnits(BootArguments("ignition.firstboot"), hasRootImage: true, configNeedsNetwork: false)
+        #expect(!units.needsNetwork)
+        #expect(units.requirements.first?.target == "initrd-root-fs.target")
+    }
+}

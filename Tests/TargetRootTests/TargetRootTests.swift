@@ -1,0 +1,295 @@
+import Foundation
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import TargetRoot
+
+/// A target in a temporary folder, gone with the value. Commands are recorded instead of run.
+private final class Target {
+    let folder: FilePath
+    let ran: Mutex<[Command]> = Mutex([])
+
+    init() throws {
+        folder = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
+        try Files.makeFolder(path("/etc"))
+        try put("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nme:x:\(getuid()):\(getgid())::/home/me:/bin/sh\n")
+        try put("/etc/group", "root:x:0:\nours:x:\(getgid()):\n")
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder.string) }
+
+    var root: TargetRoot {
+        TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
+            ran.withLock { $0.append(command) }
+            return Command.Output()
+        }
+    }
+
+    func path(_ path: String) -> FilePath { FilePath(folder.string + "/root" + path) }
+
+    func put(_ path: String, _ text: String, mode: mode_t = 0o644) throws {
+        try Files.makeFolder(self.path(path).removingLastComponent())
+        try Files.write(text, to: self.path(path), mode: mode)
+    }
+
+    func text(_ path: String) -> String? {
+        (try? Files.read(self.path(path))).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    func mode(_ path: String) -> String? {
+        Files.status(self.path(path), followingLinks: false).map { String($0.st_mode & 0o7777, radix: 8) }
+    }
+
+    /// Every path below the root but the two account files and the result.
+    func paths() -> [String] {
+        let all = FileManager.default.enumerator(atPath: folder.string + "/root")?.compactMap { $0 as? String } ?? []
+        return all.filter { !["etc", "etc/passwd", "etc/group", "etc/.ignition-result.json"].contains($0) }.sorted()
+    }
+
+    @discardableResult
+    func provision(_ json: String, fetch: TargetRoot.FetchContent = decode) throws -> TargetRoot.Outcome {
+        let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
+        let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
+        return try root.provision(
+            config, userConfigProvided: true, scratch: folder.appending("scratch"), fetch: fetch)
+    }
+}
+
+/// Writes what a data: URL holds.
+private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePath) throws {
+    try Files.write(DataURL(parsing: resource.source ?? "").bytes, to: destination)
+}
+
+@Suite struct TargetFiles {
+    @Test func filesDirectoriesAndLinksAreMade() throws {
+        let target = try Target()
+        let outcome = try target.provision(
+            #"""
+            "storage": {
+              "files": [
+                {"path": "/srv/deep/down/f", "mode": 384, "contents": {"source": "data:,hello"}},
+                {"path": "/empty", "contents": {"source": ""}},
+                {"path": "/joined", "contents": {"source": "data:,a"}, "append": [{"source": "data:,b"}, {}, {"source": "data:,c"}]},
+                {"path": "/mine", "user": {"name": "me"}, "group": {"name": "ours"}}],
+              "directories": [{"path": "/srv/deep", "mode": 448}],
+              "links": [{"path": "/soft", "target": "../gone"}, {"path": "/hard", "target": "joined", "hard": true}]}
+            """#)
+        #expect(outcome.summary == "4 files, 1 directory, 2 links")
+        #expect(outcome.warnings.isEmpty)
+        #expect(target.text("/srv/deep/down/f") == "hello")
+        #expect(target.mode("/srv/deep/down/f") == "600")
+        #expect(target.mode("/srv/deep/down") == "755")
+        #expect(target.mode("/srv/deep") == "700")
+        #expect(target.text("/empty") == "")
+        #expect(target.mode("/empty") == "644")
+        #expect(target.text("/joined") == "abc")
+        #expect(Files.linkTarget(target.path("/soft")) == "../gone")
+        #expect(Files.status(target.path("/hard"))?.st_ino == Files.status(target.path("/joined"))?.st_ino)
+        #expect(
+            target.paths() == [
+                "empty", "hard", "joined", "mine", "soft", "srv", "srv/deep", "srv/deep/down", "srv/deep/down/f",
+            ])
+        let result = try #require(target.text("/etc/.ignition-result.json"))
+        #expect(result.contains("\"userConfigProvided\": true"))
+        #expect(target.mode("/etc/.ignition-result.json") == "600")
+    }
+
+    @Test func aSecondRunFindsEverythingAsWanted() throws {
+        let target = try Target()
+        let config = #"""
+            "storage": {
+              "files": [{"path": "/f", "contents": {"source": "data:,f"}},
+                        {"path": "/a", "append": [{"source": "data:,1"}, {"source": "data:,2"}]},
+                        {"path": "/o", "overwrite": true, "contents": {"source": "data:,o"}}],
+              "directories": [{"path": "/d"}],
+              "links": [{"path": "/l", "target": "f"}, {"path": "/h", "target": "/o", "hard": true}]},
+            "systemd": {"units": [{"name": "a.service", "enabled": true, "contents": "[Install]\nWantedBy=x\n",
+              "dropins": [{"name": "b.conf", "contents": "[Unit]\n"}]}, {"name": "m.service", "mask": true}]}
+            """#
+        try target.put("/a", "before ")
+        try target.provision(config)
+        let paths = target.paths()
+        let second = try target.provision(config)
+        #expect(target.paths() == paths)
+        #expect(target.text("/a") == "before 12")
+        #expect(Files.status(target.path("/h"))?.st_ino == Files.status(target.path("/o"))?.st_ino)
+        #expect(target.text("/etc/systemd/system-preset/20-ignition.preset") == "enable a.service\n")
+        #expect(
+            Set(second.kept.map(\.name)) == [
+                "/f", "/a", "/d", "/l", "/etc/systemd/system/a.service", "/etc/systemd/system/a.service.d/b.conf",
+                "/etc/systemd/system/m.service", "/etc/systemd/system-preset/20-ignition.preset",
+            ])
+    }
+
+    @Test func aConflictLeavesEverythingAsItWas() throws {
+        let target = try Target()
+        try target.put("/f", "precious")
+        #expect(throws: FileConflicts.self) {
+            try target.provision(
+                #""storage": {"files": [{"path": "/a", "contents": {"source": "data:,a"}}, {"path": "/f", "contents": {"source": "data:,f"}}]}"#
+            )
+        }
+        #expect(target.text("/f") == "precious")
+        #expect(target.paths() == ["f"])
+    }
+
+    @Test func overwriteReplacesWhateverIsThere() throws {
+        let target = try Target()
+        try target.put("/folder/inner/file", "x")
+        try target.put("/file", "x", mode: 0o600)
+        try target.put("/linked", "kept")
+        symlink("linked", target.path("/link").string)
+        try target.provision(
+            #"""
+            "storage": {
+              "files": [{"path": "/folder", "overwrite": true, "contents": {"source": "data:,1"}},
+                        {"path": "/file", "overwrite": true, "contents": {"source": "data:,2"}},
+                        {"path": "/link", "overwrite": true, "contents": {"source": "data:,3"}}]}
+            """#)
+        #expect(target.text("/folder") == "1")
+        #expect(target.text("/file") == "2")
+        #expect(target.mode("/file") == "644")
+        #expect(target.text("/link") == "3")
+        #expect(target.text("/linked") == "kept")
+    }
+
+    @Test func linksOfTheTargetNeverLeadOutOfIt() throws {
+        let target = try Target()
+        try target.put("/inside/x", "")
+        symlink("/inside", target.path("/absolute").string)
+        symlink("../../../../../../../../inside", target.path("/climbing").string)
+        try target.provision(
+            #""storage": {"files": [{"path": "/absolute/a", "contents": {"source": "data:,a"}}, {"path": "/climbing/b"}]}"#
+        )
+        #expect(target.text("/inside/a") == "a")
+        #expect(target.text("/inside/b") == "")
+    }
+
+    @Test func aFailedFetchLeavesNoHalfWrittenFileAndNamesItsPlace() throws {
+        struct Lost: Error {}
+        let target = try Target()
+        let failure = #expect(throws: BootFailure.self) {
+            try target.provision(#""storage": {"files": [{"path": "/f", "contents": {"source": "http://h/f"}}]}"#) {
+                _, file in
+                try Files.write("half", to: file)
+                throw Lost()
+            }
+        }
+        #expect(failure?.steps == ["writing /f (storage.files[0], config.ign line 1)"])
+        #expect(failure?.cause is Lost)
+        #expect(target.paths() == [])
+    }
+
+    @Test func nothingIsFetchedTwice() throws {
+        let target = try Target()
+        let fetched = Mutex<[String]>([])
+        let config = #"""
+            "storage": {"files": [{"path": "/a", "contents": {"source": "http://h/a"}},
+                                  {"path": "/b", "overwrite": true, "contents": {"source": "http://h/b"}}]}
+            """#
+        let fetch: TargetRoot.FetchContent = { resource, file in
+            fetched.withLock { $0.append(resource.source ?? "") }
+            try Files.write("x", to: file)
+        }
+        try target.provision(config, fetch: fetch)
+        try target.provision(config, fetch: fetch)
+        #expect(fetched.withLock { $0 } == ["http://h/a", "http://h/b", "http://h/a", "http://h/b"])
+    }
+}
+
+@Suite struct TargetAccountsAndUnits {
+    @Test func programsOfTheTargetMakeItsAccounts() throws {
+        let target = try Target()
+        try target.provision(
+            #""passwd": {"users": [{"name": "new", "passwordHash": "x"}, {"name": "me", "gecos": "Me"}]}, "systemd": {"units": [{"name": "a.service", "enabled": true}]}"#
+        )
+        let ran = target.ran.withLock { $0 }
+        #expect(
+            ran.map(\.description) == [
+                "useradd --create-home --password x new", "usermod --comment Me me", "systemctl preset a.service",
+            ])
+        #expect(ran.allSatisfy { $0.root == target.root.root && $0.environment.contains("SYSTEMD_OFFLINE=1") })
+    }
+
+    @Test func keysAreWrittenWhereSshdReadsThem() throws {
+        let target = try Target()
+        try Files.makeFolder(target.path("/home/me"), mode: 0o700)
+        let config = #""passwd": {"users": [{"name": "me", "sshAuthorizedKeys": ["one", "two"]}]}"#
+        try target.provision(config)
+        #expect(target.text("/home/me/.ssh/authorized_keys") == "one\ntwo\n")
+        #expect(target.mode("/home/me/.ssh/authorized_keys") == "600")
+        #expect(target.mode("/home/me/.ssh") == "700")
+
+        try target.put("/etc/ssh/sshd_config", "#AuthorizedKeysFile .ssh/authorized_keys.d/x\n")
+        try target.put("/home/me/.ssh/authorized_keys", "stale\n", mode: 0o600)
+        try target.provision(config)
+        #expect(target.text("/home/me/.ssh/authorized_keys") == "one\ntwo\n")
+        #expect(!Files.exists(target.path("/home/me/.ssh/authorized_keys.d")))
+
+        try target.put("/etc/ssh/sshd_config.d/40-keys.conf", "AuthorizedKeysCommand /usr/libexec/ssh-key-dir %u\n")
+        try target.provision(config)
+        #expect(target.text("/home/me/.ssh/authorized_keys.d/ignition") == "one\ntwo\n")
+    }
+
+    @Test func aMissingHomeIsNamed() throws {
+        let target = try Target()
+        let failure = #expect(throws: BootFailure.self) {
+            try target.provision(#""passwd": {"users": [{"name": "me", "sshAuthorizedKeys": ["k"]}]}"#)
+        }
+        #expect(failure?.cause as? TargetFault == .noHome(user: "me", path: "/home/me"))
+    }
+
+    @Test func aUnitThatCannotBeEnabledIsAWarning() throws {
+        let target = try Target()
+        let root = TargetRoot(target.path("")) { command throws(Command.Failure) in
+            if let bad = command.arguments.first(where: { $0.hasPrefix("bad") }) {
+                throw .failed(command, status: 1, said: "no \(bad)")
+            }
+            target.ran.withLock { $0.append(command) }
+            return Command.Output()
+        }
+        let applied = try root.apply(
+            FilesPlan(
+                steps: [
+                    .init(.preset(enabled: ["good.service", "bad.service"], disabled: ["badder.service"]), .init())
+                ], summary: "")
+        ) { _, _ in }
+        #expect(
+            applied.warnings == ["bad.service is not enabled: no bad.service"])
+        #expect(target.ran.withLock { $0.map(\.description) } == ["systemctl preset good.service"])
+    }
+
+    @Test func labelsAreSetOnlyWhereThereIsAPolicy() throws {
+        let target = try Target()
+        try target.put("/etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n")
+        try target.provision(#""storage": {"files": [{"path": "/new/f"}]}"#)
+        #expect(target.ran.withLock { $0 }.isEmpty)
+
+        try target.put("/etc/selinux/targeted/contexts/files/file_contexts", "")
+        try target.provision(#""storage": {"files": [{"path": "/other/f"}]}"#)
+        let command = try #require(target.ran.withLock { $0.first })
+        #expect(
+            command.description == "setfiles -F -0 -f - /etc/selinux/targeted/contexts/files/file_contexts")
+        #expect(
+            String(decoding: command.input ?? [], as: UTF8.self) == "/etc/.ignition-result.json\0/other")
+    }
+
+    @Test func anEarlierResultIsKeptWhereTheSystemLivesOn() throws {
+        let target = try Target()
+        try target.put("/etc/.ignition-result.json", "{\"provisioningBootID\": \"first\"}")
+        try target.root.writeResult(userConfigProvided: false, isLive: false)
+        #expect(try #require(target.text("/etc/.ignition-result.json")).contains("\"provisioningBootID\": \"first\""))
+        try target.root.writeResult(userConfigProvided: false)
+        #expect(try !#require(target.text("/etc/.ignition-result.json")).contains("previousReport"))
+        try target.put("/etc/.ignition-result.json", "no JSON")
+        #expect(throws: TargetFault.noResult("/etc/.ignition-result.json")) {
+            try target.root.writeResult(userConfigProvided: false, isLive: false)
+        }
+    }
+}

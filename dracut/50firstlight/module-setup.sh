@@ -1,0 +1,51 @@
+#!/bin/bash
+# Firstlight in a dracut initramfs: the agent as a systemd generator and as the command of one unit
+# per stage. Used on request: dracut --add firstlight. Written for dracut 059.
+
+# called by dracut
+check() {
+    # The agent is installed beside this file or on the PATH; without it there is no module.
+    [[ -x $moddir/firstlight ]] || require_binaries firstlight || return 1
+    return 255
+}
+
+# called by dracut
+depends() {
+    echo "systemd systemd-initrd dracut-systemd network kernel-modules qemu"
+}
+
+# called by dracut
+installkernel() {
+    hostonly='' instmods loop squashfs erofs overlay isofs sr_mod qemu_fw_cfg \
+        ext4 xfs btrfs vfat nls_cp437 nls_iso8859-1 nls_ascii nls_utf8
+}
+
+# called by dracut
+install() {
+    local agent stage
+    agent=$moddir/firstlight
+    [[ -x $agent ]] || agent=$(command -v firstlight)
+    inst_simple "$agent" /usr/bin/firstlight
+    ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
+
+    for stage in fetch rootfs root disks mount files; do
+        inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
+    done
+
+    # What the disks stage calls: a filesystem that a config may ask for must be makeable.
+    inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap udevadm
+    inst_simple /etc/mke2fs.conf
+
+    # For HTTPS: the host's own certificate authorities.
+    inst_simple /etc/ssl/certs/ca-certificates.crt
+
+    # How the image is to be verified, and a config, where the builder of this image left them.
+    local stamp
+    for stamp in etc/coreos-live-initramfs etc/coreos-live-want-rootfs config.ign; do
+        [[ -n $FIRSTLIGHT_STAMPS && -e $FIRSTLIGHT_STAMPS/$stamp ]] \
+            && inst_simple "$FIRSTLIGHT_STAMPS/$stamp" "/$stamp"
+    done
+
+    # The stages want the network that dracut's own network module brings up.
+    dracut_need_initqueue
+}
