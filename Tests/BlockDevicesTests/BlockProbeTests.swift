@@ -62,7 +62,7 @@ import Testing
         #expect(Set(content.signatures.map(\.type)) == ["btrfs", "ext4"])
     }
 
-    @Test("erases every signature and nothing else", .enabled(if: isInstalled("mkfs.btrfs", "sgdisk")))
+    @Test("erases every signature and nothing else", .enabled(if: isInstalled("mkfs.btrfs", "sfdisk")))
     func wipes() throws {
         let image = try Image(size)
         try run("mkfs.btrfs", ["-q", image.path])
@@ -70,7 +70,7 @@ import Testing
         #expect(try BlockProbe(image.path, forWriting: true).wipe().contains("btrfs"))
         #expect(try BlockProbe(image.path).content().isBlank)
         #expect(try image.bytes(100 << 20..<(100 << 20) + 7) == Array("payload".utf8))
-        try run("sgdisk", ["-n", "1:0:0", image.path])
+        try image.partition("1: start=2048")
         #expect(try BlockProbe(image.path).content().table == "gpt")
         #expect(try BlockProbe(image.path, forWriting: true).wipe().contains("gpt"))
         #expect(try BlockProbe(image.path).content().isBlank)
@@ -123,10 +123,10 @@ import Testing
         }
     }
 
-    @Test("tells of a partition table", .enabled(if: isInstalled("sgdisk")))
+    @Test("tells of a partition table", .enabled(if: isInstalled("sfdisk")))
     func table() throws {
         let image = try Image(64 << 20)
-        try run("sgdisk", "-n", "3:0:+8M", "-c", "3:var", image.path)
+        try image.partition("3: start=2048, size=8MiB, name=var")
         let description = try DeviceDescription(image.path)
         let partition = description.json["table"]?["partitions"]?.elements?.first
         #expect(description.json["table"]?["type"]?.string == "GPT")

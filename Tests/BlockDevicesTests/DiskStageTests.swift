@@ -8,7 +8,7 @@ import Testing
 
 @testable import BlockDevices
 
-@Suite(.serialized, .enabled(if: isInstalled("sgdisk"))) struct Partitioning {
+@Suite(.serialized, .enabled(if: isInstalled("sgdisk", "sfdisk"))) struct Partitioning {
     private func config(_ image: Image, wipe: Bool = false, _ partitions: String) throws -> IgnitionConfig.Storage {
         try storage(
             "{\"disks\": [{\"device\": \"\(image.path)\", \"wipeTable\": \(wipe), \"partitions\": [\(partitions)]}]}")
@@ -72,7 +72,7 @@ import Testing
         let ours = try Image(1 << 30)
         let theirs = try Image(1 << 30)
         for image in [ours, theirs] {
-            try run("sgdisk", "-n", "1:2048:+100M", "-n", "2:1024000:+10M", "-c", "1:a", "-c", "2:b", image.path)
+            try image.partition("1: start=2048, size=100MiB, name=a", "2: start=1024000, size=10MiB, name=b")
         }
         let both = try config(ours, #"{"number": 3, "label": "c", "sizeMiB": 30}, {"number": 4, "label": "d"}"#)
         try provision(both)
@@ -102,9 +102,9 @@ import Testing
     @Test("changes only the entries that change")
     func edits() throws {
         let image = try Image(1 << 30)
-        try run(
-            "sgdisk", "-n", "1:2048:+100M", "-c", "1:root", "-A", "1:set:60", "-n", "2:0:+100M", "-c", "2:old", "-n",
-            "4:0:+10M", "-c", "4:gone", image.path)
+        try image.partition(
+            "1: start=2048, size=100MiB, name=root, attrs=GUID:60", "2: start=206848, size=100MiB, name=old",
+            "4: start=411648, size=10MiB, name=gone")
         let before = try run("sgdisk", "-i", "1", image.path)
         let wanted = try config(
             image,
@@ -121,7 +121,8 @@ import Testing
     @Test("resizing keeps number, GUID, name and attributes")
     func resizes() throws {
         let image = try Image(1 << 30)
-        try run("sgdisk", "-n", "1:2048:+100M", "-c", "1:var", "-A", "1:set:60", "-t", "1:8302", image.path)
+        try image.partition(
+            "1: start=2048, size=100MiB, name=var, attrs=GUID:60, type=933AC7E1-2EB4-4F13-B844-0E14E2AEF915")
         let before = try run("sgdisk", "-i", "1", image.path)
         let wanted = try config(image, #"{"number": 1, "sizeMiB": 300, "resize": true}"#)
         #expect(try provision(wanted) == [.edit])
@@ -272,7 +273,7 @@ import Testing
     func changed() throws {
         let image = try Image(64 << 20)
         let plan = try DiskStage.plan(config(image, #"{"label": "a"}"#), access: .settled)
-        try run("sgdisk", "-n", "1:0:0", image.path)
+        try image.partition("1: start=2048")
         let before = try image.digest()
         #expect(throws: BootFailure.self) { try DiskStage.apply(plan, access: .settled) }
         #expect(try image.digest() == before)
@@ -336,7 +337,7 @@ import Testing
 
     @Test(
         "finds a kept filesystem inside a partition, before that partition has a node",
-        .enabled(if: isInstalled("mkfs.xfs", "sgdisk")))
+        .enabled(if: isInstalled("mkfs.xfs", "sfdisk")))
     func guide() throws {
         let image = try Image(1 << 30)
         let wanted = try storage(

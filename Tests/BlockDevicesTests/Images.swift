@@ -38,6 +38,12 @@ final class Image {
     /// Erases a range, as a dying disk or an operator would.
     func zero(_ range: Range<Int>) throws { try write([UInt8](repeating: 0, count: range.count), at: range.lowerBound) }
 
+    /// Makes a GPT, in the words of sfdisk: `"3: size=8MiB, name=var"`. (sgdisk sleeps after each write.)
+    func partition(_ entries: String...) throws {
+        let script = (["label: gpt", "first-lba: 34"] + entries).joined(separator: "\n") + "\n"
+        try Command("sfdisk", ["--quiet", path], input: Array(script.utf8)).run()
+    }
+
     /// Copies another image's data (not its holes) into a place of this one.
     func copy(_ other: Image, at offset: Int) throws {
         try run(
