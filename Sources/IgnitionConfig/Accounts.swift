@@ -70,66 +70,60 @@ extension IgnitionConfig {
 }
 
 extension IgnitionConfig.Passwd: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        users = reader.list("users")
-        groups = reader.list("groups")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.list("users", &users)
+        fields.list("groups", &groups)
     }
 }
 
 extension IgnitionConfig.User: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        passwordHash = reader.string("passwordHash")
-        sshAuthorizedKeys = reader.strings("sshAuthorizedKeys")
-        uid = reader.integer("uid")
-        gecos = reader.string("gecos")
-        homeDir = reader.string("homeDir")
-        noCreateHome = reader.bool("noCreateHome")
-        primaryGroup = reader.string("primaryGroup")
-        groups = reader.strings("groups")
-        noUserGroup = reader.bool("noUserGroup")
-        noLogInit = reader.bool("noLogInit")
-        shell = reader.string("shell")
-        shouldExist = reader.bool("shouldExist", since: .v32)
-        system = reader.bool("system")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.string("passwordHash", &passwordHash)
+        fields.strings("sshAuthorizedKeys", &sshAuthorizedKeys)
+        fields.integer("uid", &uid)
+        fields.string("gecos", &gecos)
+        fields.string("homeDir", &homeDir)
+        fields.bool("noCreateHome", &noCreateHome)
+        fields.string("primaryGroup", &primaryGroup)
+        fields.strings("groups", &groups)
+        fields.bool("noUserGroup", &noUserGroup)
+        fields.bool("noLogInit", &noLogInit)
+        fields.string("shell", &shell)
+        fields.bool("shouldExist", &shouldExist, since: .v32)
+        fields.bool("system", &system)
     }
 }
 
 extension IgnitionConfig.Group: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        gid = reader.integer("gid")
-        passwordHash = reader.string("passwordHash")
-        shouldExist = reader.bool("shouldExist", since: .v32)
-        system = reader.bool("system")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.integer("gid", &gid)
+        fields.string("passwordHash", &passwordHash)
+        fields.bool("shouldExist", &shouldExist, since: .v32)
+        fields.bool("system", &system)
     }
 }
 
 extension IgnitionConfig.Systemd: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        units = reader.list("units")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.list("units", &units)
     }
 }
 
 extension IgnitionConfig.Unit: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        enabled = reader.bool("enabled")
-        mask = reader.bool("mask")
-        contents = reader.string("contents")
-        dropins = reader.list("dropins")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.bool("enabled", &enabled)
+        fields.bool("mask", &mask)
+        fields.string("contents", &contents)
+        fields.list("dropins", &dropins)
     }
 }
 
 extension IgnitionConfig.Dropin: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        contents = reader.string("contents")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.string("contents", &contents)
     }
 }

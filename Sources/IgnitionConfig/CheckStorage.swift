@@ -164,10 +164,13 @@ extension Checker {
 
     private mutating func check(_ filesystem: IgnitionConfig.Filesystem, disks: [IgnitionConfig.Disk]) {
         let origin = filesystem.origin
-        checkPath(filesystem.device, origin, "device")
+        let isVirtiofs = filesystem.format == "virtiofs" && version >= .v37
+        if isVirtiofs { checkTag(filesystem) } else { checkPath(filesystem.device, origin, "device") }
         if let path = filesystem.path, !path.isEmpty { checkPath(path, origin, "path") }
         let limits = ["ext4": 16, "btrfs": 256, "xfs": 12, "swap": 15, "vfat": 11]
-        let formats = ["ext4", "btrfs", "xfs", "swap", "vfat"] + (version >= .v33 ? ["none"] : [])
+        let formats =
+            ["ext4", "btrfs", "xfs", "swap", "vfat"] + (version >= .v33 ? ["none"] : [])
+            + (version >= .v37 ? ["virtiofs"] : [])
         let format = filesystem.format ?? ""
         if format.isEmpty {
             let isUsed =
@@ -189,6 +192,18 @@ extension Checker {
         } else if disk.wipeTable == true, filesystem.wipeFilesystem != true {
             warn(origin, "device", "wipeTable on this disk may destroy the filesystem that is to be kept")
         }
+    }
+
+    /// A directory of the host, named by a tag in place of a device: there is nothing to make.
+    private mutating func checkTag(_ filesystem: IgnitionConfig.Filesystem) {
+        let origin = filesystem.origin
+        if require(filesystem.device, origin, "device"), filesystem.device.utf8.count > 36 {
+            error(origin, "device", "\(filesystem.device.utf8.count) bytes; a virtiofs tag takes 36")
+        }
+        let message = "virtiofs is mounted only, never made"
+        if !(filesystem.uuid ?? "").isEmpty { error(origin, "uuid", message) }
+        if filesystem.wipeFilesystem == true { error(origin, "wipeFilesystem", message) }
+        if !filesystem.options.isEmpty { error(origin, "options", message) }
     }
 }
 

@@ -32,10 +32,9 @@ struct Checker {
         _ severity: IgnitionConfig.Diagnostic.Severity, _ origin: IgnitionConfig.Origin, _ field: String,
         _ message: String
     ) {
+        let found = origin.find(field)
         diagnostics.append(
-            .init(
-                severity: severity, source: origin.source, path: origin.path(of: field),
-                place: origin.place(of: field), message: message))
+            .init(severity: severity, source: found.source, path: found.path, place: found.place, message: message))
     }
 
     // MARK: Values

@@ -53,45 +53,41 @@ extension IgnitionConfig {
 }
 
 extension IgnitionConfig.File: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        path = reader.string("path") ?? ""
-        overwrite = reader.bool("overwrite")
-        user = reader.object("user") ?? .init()
-        group = reader.object("group") ?? .init()
-        contents = reader.object("contents") ?? .init()
-        append = reader.list("append")
-        mode = reader.mode("mode")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("path", &path)
+        fields.bool("overwrite", &overwrite)
+        fields.object("user", &user)
+        fields.object("group", &group)
+        fields.object("contents", &contents)
+        fields.list("append", &append, .appended)
+        fields.mode("mode", &mode)
     }
 }
 
 extension IgnitionConfig.Directory: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        path = reader.string("path") ?? ""
-        overwrite = reader.bool("overwrite")
-        user = reader.object("user") ?? .init()
-        group = reader.object("group") ?? .init()
-        mode = reader.mode("mode")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("path", &path)
+        fields.bool("overwrite", &overwrite)
+        fields.object("user", &user)
+        fields.object("group", &group)
+        fields.mode("mode", &mode)
     }
 }
 
 extension IgnitionConfig.Link: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        path = reader.string("path") ?? ""
-        overwrite = reader.bool("overwrite")
-        user = reader.object("user") ?? .init()
-        group = reader.object("group") ?? .init()
-        target = reader.string("target")
-        hard = reader.bool("hard")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("path", &path)
+        fields.bool("overwrite", &overwrite)
+        fields.object("user", &user)
+        fields.object("group", &group)
+        fields.string("target", &target)
+        fields.bool("hard", &hard)
     }
 }
 
 extension IgnitionConfig.Owner: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        id = reader.integer("id")
-        name = reader.string("name")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.integer("id", &id)
+        fields.string("name", &name)
     }
 }

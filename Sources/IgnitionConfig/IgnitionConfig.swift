@@ -1,10 +1,11 @@
-// IgnitionConfig: the Ignition config, specs 3.0.0 to 3.6.0, as a value: reading, checking, places. No I/O.
+// IgnitionConfig: the Ignition config, specs 3.0.0 to 3.7.0-experimental, as a value: reading, checking, merging,
+// writing, places. No I/O.
 
 /// One Ignition config.
 ///
 /// `nil` means that the key is absent, which often differs from an empty value; an absent list is empty.
 /// Whatever the declared version, a config holds the newest version's fields and meaning.
-/// - SeeAlso: Ignition config specification 3.6.0.
+/// - SeeAlso: Ignition config specification 3.7.0-experimental.
 public struct IgnitionConfig: Equatable, Sendable {
     public var ignition = Ignition()
     public var kernelArguments = KernelArguments()
@@ -17,20 +18,19 @@ public struct IgnitionConfig: Equatable, Sendable {
 }
 
 extension IgnitionConfig: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        ignition = reader.object("ignition") ?? Ignition()
-        storage = reader.object("storage") ?? Storage()
-        systemd = reader.object("systemd") ?? Systemd()
-        passwd = reader.object("passwd") ?? Passwd()
-        kernelArguments = reader.object("kernelArguments", since: .v33) ?? KernelArguments()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.object("ignition", &ignition)
+        fields.object("storage", &storage)
+        fields.object("systemd", &systemd)
+        fields.object("passwd", &passwd)
+        fields.object("kernelArguments", &kernelArguments, since: .v33)
     }
 }
 
 extension IgnitionConfig {
     /// How the config is to be read and combined.
     public struct Ignition: Equatable, Sendable {
-        /// As declared.
+        /// As declared; the newest where the config is a merged or a decoded one.
         public var version = SpecVersion.newest
         public var config = References()
         public var timeouts = Timeouts()
@@ -92,60 +92,52 @@ extension IgnitionConfig {
 }
 
 extension IgnitionConfig.Ignition: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        version = reader.version
-        reader.ignore("version")
-        config = reader.object("config") ?? .init()
-        timeouts = reader.object("timeouts") ?? .init()
-        proxy = reader.object("proxy", since: .v31) ?? .init()
-        security = reader.object("security") ?? .init()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.version("version", &version)
+        fields.object("config", &config)
+        fields.object("timeouts", &timeouts)
+        fields.object("proxy", &proxy, since: .v31)
+        fields.object("security", &security)
     }
 }
 
 extension IgnitionConfig.References: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        merge = reader.list("merge")
-        replace = reader.object("replace") ?? .init()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.list("merge", &merge)
+        fields.object("replace", &replace)
     }
 }
 
 extension IgnitionConfig.Timeouts: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        httpResponseHeaders = reader.integer("httpResponseHeaders")
-        httpTotal = reader.integer("httpTotal")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.integer("httpResponseHeaders", &httpResponseHeaders)
+        fields.integer("httpTotal", &httpTotal)
     }
 }
 
 extension IgnitionConfig.Proxy: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        httpProxy = reader.string("httpProxy")
-        httpsProxy = reader.string("httpsProxy")
-        noProxy = reader.strings("noProxy")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.string("httpProxy", &httpProxy)
+        fields.string("httpsProxy", &httpsProxy)
+        fields.strings("noProxy", &noProxy)
     }
 }
 
 extension IgnitionConfig.Security: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        tls = reader.object("tls") ?? .init()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.object("tls", &tls)
     }
 }
 
 extension IgnitionConfig.TLS: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        certificateAuthorities = reader.list("certificateAuthorities")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.list("certificateAuthorities", &certificateAuthorities)
     }
 }
 
 extension IgnitionConfig.KernelArguments: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        shouldExist = reader.strings("shouldExist")
-        shouldNotExist = reader.strings("shouldNotExist")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.strings("shouldExist", &shouldExist)
+        fields.strings("shouldNotExist", &shouldNotExist)
     }
 }

@@ -3,11 +3,6 @@
 import JSONText
 import Reporting
 
-/// A part of the config that is written as a JSON object.
-protocol ConfigObject {
-    init(from reader: inout ObjectReader)
-}
-
 /// What all readers of one config share.
 final class ReadingContext {
     let source: String
@@ -28,7 +23,7 @@ final class ReadingContext {
 }
 
 /// One JSON object while it is being read. What is left unread at the end is unknown.
-struct ObjectReader {
+final class ObjectReader: FieldVisitor {
     let origin: IgnitionConfig.Origin
     var version: SpecVersion { context.version }
 
@@ -45,8 +40,10 @@ struct ObjectReader {
     static func read<Value: ConfigObject>(_ node: JSONNode, path: String, context: ReadingContext) -> Value? {
         switch node.value {
         case .object(let members):
-            var reader = ObjectReader(node, members, path: path, context: context)
-            let value = Value(from: &reader)
+            let reader = ObjectReader(node, members, path: path, context: context)
+            var value = Value()
+            value.describe(to: reader)
+            value.origin = reader.origin
             reader.finish()
             return value
         case .null: return nil
@@ -64,42 +61,58 @@ struct ObjectReader {
         isRead = Array(repeating: false, count: members.count)
     }
 
+    var isInIgnition: Bool { path.hasPrefix("ignition.") }
+
     // MARK: Fields
 
-    mutating func string(_ key: String, since: SpecVersion = .v30) -> String? {
-        guard let node = take(key, since: since) else { return nil }
-        if node.string == nil { mismatch(key, node, "a string") }
-        return node.string
+    func version(_ name: String, _ value: inout SpecVersion) {
+        _ = take(name, since: .v30)
+        value = version
     }
 
-    mutating func bool(_ key: String, since: SpecVersion = .v30) -> Bool? {
-        guard let node = take(key, since: since) else { return nil }
-        if node.bool == nil { mismatch(key, node, "true or false") }
-        return node.bool
+    func key(_ name: String, _ value: inout String) {
+        var text: String?
+        string(name, &text, since: .v30)
+        value = text ?? ""
     }
 
-    mutating func integer(_ key: String, since: SpecVersion = .v30) -> Int? {
-        guard let node = take(key, since: since) else { return nil }
-        if case .integer(let number) = node.value { return Int(number) }
-        if case .number(let literal) = node.value {
-            note(key, node, "expected a whole number, found \(literal)")
-        } else {
-            mismatch(key, node, "a number")
+    func string(_ name: String, _ value: inout String?, since: SpecVersion) {
+        guard let node = take(name, since: since) else { return }
+        if node.string == nil { mismatch(name, node, "a string") }
+        value = node.string
+    }
+
+    func bool(_ name: String, _ value: inout Bool?, since: SpecVersion) {
+        guard let node = take(name, since: since) else { return }
+        if node.bool == nil { mismatch(name, node, "true or false") }
+        value = node.bool
+    }
+
+    func integer(_ name: String, _ value: inout Int?, since: SpecVersion) {
+        guard let node = take(name, since: since) else { return }
+        switch node.value {
+        case .integer(let number): value = Int(number)
+        case .number(let literal):
+            let isWhole = literal.utf8.allSatisfy {
+                $0 == UInt8(ascii: "-") || $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9")
+            }
+            note(name, node, "\(isWhole ? "beyond 64 bits:" : "expected a whole number, found") \(shortened(literal))")
+        default: mismatch(name, node, "a number")
         }
-        return nil
     }
 
-    /// File permissions. JSON numbers are decimal, which is the usual trap.
-    mutating func mode(_ key: String) -> Int? {
-        guard let text = peek(key)?.string else { return integer(key) }
-        guard let node = take(key, since: .v30) else { return nil }
+    /// JSON numbers are decimal, which is the usual trap.
+    func mode(_ name: String, _ value: inout Int?) {
+        guard let text = members.first(where: { $0.key == name })?.value.string else {
+            return integer(name, &value, since: .v30)
+        }
+        guard let node = take(name, since: .v30) else { return }
         let hint = Int(text, radix: 8).map { ": \($0) is octal \(String($0, radix: 8))" } ?? ""
-        note(key, node, "expected a number, found a string; a mode is a decimal number\(hint)")
-        return nil
+        note(name, node, "expected a number, found a string; a mode is a decimal number\(hint)")
     }
 
-    mutating func strings(_ key: String, since: SpecVersion = .v30) -> [String] {
-        nodes(key, since: since).map { path, node in
+    func strings(_ name: String, _ value: inout [String], _ rule: ListRule, since: SpecVersion) {
+        value = nodes(name, since: since).map { path, node in
             if node.isNull { return "" }
             guard let text = node.string else {
                 context.note(.error, path, at: node.place, "expected a string, found \(node.kind)")
@@ -109,24 +122,24 @@ struct ObjectReader {
         }
     }
 
-    mutating func object<Value: ConfigObject>(_ key: String, since: SpecVersion = .v30) -> Value? {
-        take(key, since: since).flatMap { Self.read($0, path: path(of: key), context: context) }
+    func object<Value: ConfigObject>(_ name: String, _ value: inout Value, since: SpecVersion) {
+        guard let node = take(name, since: since) else { return }
+        if let object: Value = Self.read(node, path: path(of: name), context: context) { value = object }
     }
 
     /// `null` inside a list is an entry without members.
-    mutating func list<Value: ConfigObject>(_ key: String, since: SpecVersion = .v30) -> [Value] {
-        nodes(key, since: since).compactMap { path, node in
+    func list<Value: ConfigObject>(
+        _ name: String, _ value: inout [Value], _ rule: ListRule, since: SpecVersion
+    ) {
+        value = nodes(name, since: since).compactMap { path, node in
             let node = node.isNull ? JSONNode(.object([]), at: node.place) : node
             return Self.read(node, path: path, context: context)
         }
     }
 
-    /// Counts a key as read.
-    mutating func ignore(_ key: String) { _ = take(key, since: .v30) }
-
     // MARK: Members
 
-    private mutating func nodes(_ key: String, since: SpecVersion) -> [(path: String, node: JSONNode)] {
+    private func nodes(_ key: String, since: SpecVersion) -> [(path: String, node: JSONNode)] {
         guard let node = take(key, since: since) else { return [] }
         guard let elements = node.elements else {
             mismatch(key, node, "a list")
@@ -136,10 +149,8 @@ struct ObjectReader {
         return elements.enumerated().map { ("\(path)[\($0)]", $1) }
     }
 
-    private func peek(_ key: String) -> JSONNode? { members.first { $0.key == key }?.value }
-
     /// The value of a key that is not `null`. Like the reference decoder this accepts another case, warning.
-    private mutating func take(_ key: String, since: SpecVersion) -> JSONNode? {
+    private func take(_ key: String, since: SpecVersion) -> JSONNode? {
         guard version >= since else {
             later[key] = since
             return nil
@@ -187,4 +198,9 @@ struct ObjectReader {
             context.note(.warning, path(of: member.key), at: member.keyPlace, message)
         }
     }
+}
+
+/// A literal for a message: a number can have a million digits.
+func shortened(_ text: String, to limit: Int = 60) -> String {
+    text.utf8.count > limit ? text.prefix(limit - 3) + "..." : text
 }

@@ -12,6 +12,8 @@ extension IgnitionConfig {
         /// `storage.files[2]`; empty for the whole config.
         public var path: String
         private var node: JSONNode?
+        /// Of a merged element: where the rest of it was written. One entry at most, and the newest first.
+        private var inherited: [Origin] = []
 
         public init(source: String = "", path: String = "") {
             self.source = source
@@ -34,7 +36,8 @@ extension IgnitionConfig {
 
         /// The same for a field of the element: "storage.files[0].mode, config.ign line 16".
         public func describe(_ field: String = "") -> String {
-            let names = [path(of: field), place(of: field).map { "\(source) line \($0.line)" } ?? source]
+            let found = find(field)
+            let names = [found.path, found.place.map { "\(found.source) line \($0.line)" } ?? found.source]
             return names.filter { !$0.isEmpty }.joined(separator: ", ")
         }
 
@@ -43,13 +46,51 @@ extension IgnitionConfig {
             field.isEmpty ? path : path.isEmpty ? field : "\(path).\(field)"
         }
 
-        /// Whether the element's own text has the key.
-        func has(_ key: String) -> Bool { node?.member(like: key).map { !$0.value.isNull } ?? false }
-
         /// Where a field's value stands; where it is absent, the beginning of what it should be in.
         ///
         /// - Parameter field: Below this element: `mode`, `contents.source`, `devices[1]`.
-        public func place(of field: String) -> SourcePlace? {
+        public func place(of field: String) -> SourcePlace? { find(field).place }
+
+        /// Whether the element's own text has the key.
+        func has(_ key: String) -> Bool {
+            node?.member(like: key).map { !$0.value.isNull } ?? false || inherited.contains { $0.has(key) }
+        }
+
+        /// This element laid over an earlier one.
+        func over(_ earlier: Origin) -> Origin {
+            if node == nil, source.isEmpty { return earlier }
+            if earlier.node == nil { return self }
+            var origin = self
+            origin.inherited = inherited.isEmpty ? [earlier] : [inherited[0].over(earlier)]
+            return origin
+        }
+
+        /// The text that gives a field its value, its path there and its place.
+        func find(_ field: String) -> (source: String, path: String, place: SourcePlace?) {
+            // The entries of a merged list are counted otherwise than those of its texts.
+            let steps = inherited.isEmpty ? field[...] : field.prefix { $0 != "[" }
+            var layer = self
+            while true {
+                if let place = layer.exactPlace(of: steps) { return (layer.source, layer.path(of: field), place) }
+                guard let next = layer.inherited.first else { break }
+                layer = next
+            }
+            return (source, path(of: field), nearestPlace(of: steps))
+        }
+
+        private func exactPlace(of field: Substring) -> SourcePlace? {
+            walk(field).flatMap { $0.isExact ? $0.node.place : nil }
+        }
+
+        private func nearestPlace(of field: Substring) -> SourcePlace? {
+            guard let (node, isExact) = walk(field) else { return nil }
+            if isExact { return node.place }
+            let start = node.place.bytes.lowerBound
+            return SourcePlace(line: node.place.line, column: node.place.column, bytes: start..<start + 1)
+        }
+
+        /// The node of a field, or the nearest one around it.
+        private func walk(_ field: Substring) -> (node: JSONNode, isExact: Bool)? {
             guard var node else { return nil }
             for step in field.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" }) {
                 let next =
@@ -58,14 +99,10 @@ extension IgnitionConfig {
                     } else {
                         node.member(like: String(step))?.value
                     }
-                guard let next, !next.isNull else {
-                    let place = node.place
-                    let start = place.bytes.lowerBound
-                    return SourcePlace(line: place.line, column: place.column, bytes: start..<start + 1)
-                }
+                guard let next, !next.isNull else { return (node, false) }
                 node = next
             }
-            return node.place
+            return (node, true)
         }
     }
 }

@@ -23,7 +23,21 @@ extension IgnitionConfig {
     ///   - bytes: JSON. No bytes at all are an error here; that they often mean "no config" is the caller's to know.
     ///   - name: What messages call the text: "config.ign", a URL without its secrets.
     public static func parse(_ bytes: [UInt8], name: String) -> Parsed {
-        var (config, diagnostics) = read(bytes, name: name)
+        read(bytes, name: name, checksRules: true)
+    }
+
+    /// Checks a config against the rules of the newest version, whatever texts it came from.
+    ///
+    /// What two configs keep, their merge can break: an id from one and a name from the other.
+    /// - Parameter name: What the report calls the whole: "the merged config".
+    public func validate(name: String = "the merged config") -> Report {
+        var checker = Checker(version: .newest)
+        checker.check(self)
+        return Report(source: name, text: [], diagnostics: checker.diagnostics)
+    }
+
+    static func read(_ bytes: [UInt8], name: String, checksRules: Bool) -> Parsed {
+        var (config, diagnostics) = readTree(bytes, name: name, checksRules: checksRules)
         if config?.ignition.version ?? .newest < .v36 { config?.dropSpecialModeBits() }
         diagnostics = diagnostics.enumerated().sorted { one, other in
             (one.element.place?.bytes.lowerBound ?? 0, one.offset)
@@ -33,7 +47,9 @@ extension IgnitionConfig {
         return Parsed(config: config, report: Report(source: name, text: bytes, diagnostics: diagnostics))
     }
 
-    private static func read(_ bytes: [UInt8], name: String) -> (IgnitionConfig?, [Diagnostic]) {
+    private static func readTree(
+        _ bytes: [UInt8], name: String, checksRules: Bool
+    ) -> (IgnitionConfig?, [Diagnostic]) {
         func stop(_ path: String, _ place: SourcePlace?, _ message: String) -> (IgnitionConfig?, [Diagnostic]) {
             (nil, [Diagnostic(severity: .error, source: name, path: path, place: place, message: message)])
         }
@@ -60,7 +76,7 @@ extension IgnitionConfig {
         let context = ReadingContext(source: name, version: version)
         let config: IgnitionConfig? = ObjectReader.read(root, path: "", context: context)
         var checker = Checker(version: version)
-        if let config { checker.check(config) }
+        if let config, checksRules { checker.check(config) }
         // A field of the wrong type was read as absent: what follows from that is no mistake of its own.
         let misread = Set(context.diagnostics.filter { $0.severity == .error }.map(\.path))
         return (config, faults + context.diagnostics + checker.diagnostics.filter { !misread.contains($0.path) })

@@ -11,7 +11,8 @@ extension IgnitionConfig {
         public var verification = Verification()
         public var origin = Origin()
 
-        public init(source: String? = nil) { self.source = source }
+        public init() {}
+        public init(source: String?) { self.source = source }
 
         public var isCompressed: Bool { compression == "gzip" }
     }
@@ -37,27 +38,24 @@ extension IgnitionConfig {
 }
 
 extension IgnitionConfig.Resource: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        source = reader.string("source")
-        compression = reader.string("compression")
-        httpHeaders = reader.list("httpHeaders", since: .v31)
-        verification = reader.object("verification") ?? .init()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.string("source", &source)
+        fields.string("compression", &compression, since: fields.isInIgnition ? .v31 : .v30)
+        fields.list("httpHeaders", &httpHeaders, since: .v31)
+        fields.object("verification", &verification)
     }
 }
 
 extension IgnitionConfig.HTTPHeader: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        value = reader.string("value")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.string("value", &value)
     }
 }
 
 extension IgnitionConfig.Verification: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        hash = reader.string("hash")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.string("hash", &hash)
     }
 }
 

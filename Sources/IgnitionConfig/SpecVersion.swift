@@ -1,6 +1,6 @@
 // Versions of the config specification.
 
-/// A stable version of the specification: `3.minor.0`.
+/// A version of the specification: `3.minor.0`; the newest is still called experimental.
 public struct SpecVersion: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let minor: Int
 
@@ -11,11 +11,13 @@ public struct SpecVersion: Hashable, Comparable, Sendable, CustomStringConvertib
     public static let v34 = SpecVersion(minor: 4)
     public static let v35 = SpecVersion(minor: 5)
     public static let v36 = SpecVersion(minor: 6)
-    public static let newest = v36
+    public static let v37 = SpecVersion(minor: 7)
+    public static let newest = v37
+    public static let newestStable = v36
 
     private init(minor: Int) { self.minor = minor }
 
-    public var description: String { "3.\(minor).0" }
+    public var description: String { "3.\(minor).0\(self > .newestStable ? "-experimental" : "")" }
 
     public static func < (one: SpecVersion, other: SpecVersion) -> Bool { one.minor < other.minor }
 
@@ -27,7 +29,7 @@ public struct SpecVersion: Hashable, Comparable, Sendable, CustomStringConvertib
         case unknown
     }
 
-    /// Exactly one of the stable versions; neither a patch level nor a build is accepted.
+    /// Exactly one of the versions; neither a patch level nor a build is accepted.
     init(parsing text: String) throws(Fault) {
         let core = text.prefix { $0 != "-" && $0 != "+" }
         let numbers = core.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
@@ -35,22 +37,22 @@ public struct SpecVersion: Hashable, Comparable, Sendable, CustomStringConvertib
             core.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
         else { throw .malformed }
         if major < 3 { throw .old(major: major) }
-        if text.hasSuffix("-experimental") { throw .experimental }
-        guard major == 3, minor <= SpecVersion.newest.minor, patch == 0, core.count == text.count else {
-            throw .unknown
+        if major == 3, (0...SpecVersion.newest.minor).contains(minor), patch == 0 {
+            self.init(minor: minor)
+            if description == text { return }
         }
-        self.init(minor: minor)
+        throw text.hasSuffix("-experimental") ? .experimental : .unknown
     }
 }
 
 extension SpecVersion.Fault: CustomStringConvertible {
     var description: String {
-        let range = "3.0.0 to \(SpecVersion.newest)"
+        let range = "3.0.0 to \(SpecVersion.newestStable)"
         return switch self {
         case .malformed: "not a version; write one of \(range), such as \"3.4.0\""
         case .old(let major):
             "spec \(major) is too old; versions \(range) are read. Convert the config with ign-converter"
-        case .experimental: "experimental versions are not read; use one of \(range)"
+        case .experimental: "of the experimental versions only \(SpecVersion.newest) is read; use one of \(range)"
         case .unknown: "unknown version; \(range) are read, each with a last number of 0"
         }
     }

@@ -124,115 +124,105 @@ extension IgnitionConfig {
 }
 
 extension IgnitionConfig.Storage: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        disks = reader.list("disks")
-        raid = reader.list("raid")
-        luks = reader.list("luks", since: .v32)
-        filesystems = reader.list("filesystems")
-        files = reader.list("files")
-        directories = reader.list("directories")
-        links = reader.list("links")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.list("disks", &disks)
+        fields.list("raid", &raid)
+        fields.list("luks", &luks, since: .v32)
+        fields.list("filesystems", &filesystems)
+        fields.list("files", &files)
+        fields.list("directories", &directories)
+        fields.list("links", &links)
     }
 }
 
 extension IgnitionConfig.Disk: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        device = reader.string("device") ?? ""
-        wipeTable = reader.bool("wipeTable")
-        partitions = reader.list("partitions")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("device", &device)
+        fields.bool("wipeTable", &wipeTable)
+        fields.list("partitions", &partitions)
     }
 }
 
 extension IgnitionConfig.Partition: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        number = reader.integer("number")
-        label = reader.string("label")
-        startMiB = reader.integer("startMiB")
-        sizeMiB = reader.integer("sizeMiB")
-        typeGuid = reader.string("typeGuid")
-        guid = reader.string("guid")
-        wipePartitionEntry = reader.bool("wipePartitionEntry")
-        shouldExist = reader.bool("shouldExist")
-        resize = reader.bool("resize", since: .v32)
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.integer("number", &number)
+        fields.string("label", &label)
+        fields.integer("startMiB", &startMiB)
+        fields.integer("sizeMiB", &sizeMiB)
+        fields.string("typeGuid", &typeGuid)
+        fields.string("guid", &guid)
+        fields.bool("wipePartitionEntry", &wipePartitionEntry)
+        fields.bool("shouldExist", &shouldExist)
+        fields.bool("resize", &resize, since: .v32)
     }
 }
 
 extension IgnitionConfig.Raid: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        level = reader.string("level")
-        devices = reader.strings("devices")
-        spares = reader.integer("spares")
-        options = reader.strings("options")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.string("level", &level)
+        fields.strings("devices", &devices)
+        fields.integer("spares", &spares)
+        fields.strings("options", &options, .appended)
     }
 }
 
 extension IgnitionConfig.Luks: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        name = reader.string("name") ?? ""
-        device = reader.string("device")
-        keyFile = reader.object("keyFile") ?? .init()
-        label = reader.string("label")
-        uuid = reader.string("uuid")
-        options = reader.strings("options")
-        wipeVolume = reader.bool("wipeVolume")
-        clevis = reader.object("clevis") ?? .init()
-        discard = reader.bool("discard", since: .v34)
-        openOptions = reader.strings("openOptions", since: .v34)
-        cex = reader.object("cex", since: .v35) ?? .init()
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("name", &name)
+        fields.string("device", &device)
+        fields.object("keyFile", &keyFile)
+        fields.string("label", &label)
+        fields.string("uuid", &uuid)
+        fields.strings("options", &options, .appended)
+        fields.bool("wipeVolume", &wipeVolume)
+        fields.object("clevis", &clevis)
+        fields.bool("discard", &discard, since: .v34)
+        fields.strings("openOptions", &openOptions, since: .v34)
+        fields.object("cex", &cex, since: .v35)
     }
 }
 
 extension IgnitionConfig.Clevis: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        custom = reader.object("custom") ?? .init()
-        tpm2 = reader.bool("tpm2")
-        tang = reader.list("tang")
-        threshold = reader.integer("threshold")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.object("custom", &custom)
+        fields.bool("tpm2", &tpm2)
+        fields.list("tang", &tang)
+        fields.integer("threshold", &threshold)
     }
 }
 
 extension IgnitionConfig.ClevisCustom: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        pin = reader.string("pin")
-        config = reader.string("config")
-        needsNetwork = reader.bool("needsNetwork")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.string("pin", &pin)
+        fields.string("config", &config)
+        fields.bool("needsNetwork", &needsNetwork)
     }
 }
 
 extension IgnitionConfig.Tang: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        url = reader.string("url") ?? ""
-        thumbprint = reader.string("thumbprint")
-        advertisement = reader.string("advertisement", since: .v34)
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("url", &url)
+        fields.string("thumbprint", &thumbprint)
+        fields.string("advertisement", &advertisement, since: .v34)
     }
 }
 
 extension IgnitionConfig.CEX: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        enabled = reader.bool("enabled")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.bool("enabled", &enabled)
     }
 }
 
 extension IgnitionConfig.Filesystem: ConfigObject {
-    init(from reader: inout ObjectReader) {
-        device = reader.string("device") ?? ""
-        format = reader.string("format")
-        path = reader.string("path")
-        label = reader.string("label")
-        uuid = reader.string("uuid")
-        options = reader.strings("options")
-        mountOptions = reader.strings("mountOptions", since: .v31)
-        wipeFilesystem = reader.bool("wipeFilesystem")
-        origin = reader.origin
+    mutating func describe(to fields: any FieldVisitor) {
+        fields.key("device", &device)
+        fields.string("format", &format)
+        fields.string("path", &path)
+        fields.string("label", &label)
+        fields.string("uuid", &uuid)
+        fields.strings("options", &options, .appended)
+        fields.strings("mountOptions", &mountOptions, .appended, since: .v31)
+        fields.bool("wipeFilesystem", &wipeFilesystem)
     }
 }

@@ -20,6 +20,9 @@ extension IgnitionConfig {
         }
         for array in config.storage.raid { refuse(array.origin, "") }
         for volume in config.storage.luks { refuse(volume.origin, "") }
+        for filesystem in config.storage.filesystems where filesystem.format == "virtiofs" {
+            refuse(filesystem.origin, "format")
+        }
         for file in config.storage.files {
             let resources =
                 [("contents", file.contents)]

@@ -1,0 +1,78 @@
+// One description of each part's fields, which reading, writing and merging share.
+
+/// A part of the config that is written as a JSON object.
+protocol ConfigObject {
+    init()
+
+    var origin: IgnitionConfig.Origin { get set }
+
+    /// What tells this entry of a list from the others, where the list has keys.
+    var key: String { get }
+
+    /// Whether its empty objects are written too, as the reference does: programs look for them.
+    static var writesEmptyObjects: Bool { get }
+
+    /// Names every field, in the order in which they are written.
+    mutating func describe(to fields: any FieldVisitor)
+
+    /// Before `child` is merged into `parent`: what either loses because the other has it.
+    static func reconcile(_ parent: inout Self, _ child: inout Self)
+}
+
+extension ConfigObject {
+    var key: String { "" }
+    static var writesEmptyObjects: Bool { false }
+    static func reconcile(_ parent: inout Self, _ child: inout Self) {}
+}
+
+/// How the lists of two configs become one.
+enum ListRule {
+    /// Entries with the same key become one entry.
+    case keyed
+    /// The parent's entries, then the child's.
+    case appended
+}
+
+/// Who is told the fields of an object. `since` is the spec that brought a field.
+protocol FieldVisitor: AnyObject {
+    /// Whether the object belongs to the section `ignition`, where 3.0.0 had a narrower resource.
+    var isInIgnition: Bool { get }
+
+    func version(_ name: String, _ value: inout SpecVersion)
+    /// A field that names its object; absent is as empty.
+    func key(_ name: String, _ value: inout String)
+    func string(_ name: String, _ value: inout String?, since: SpecVersion)
+    func bool(_ name: String, _ value: inout Bool?, since: SpecVersion)
+    func integer(_ name: String, _ value: inout Int?, since: SpecVersion)
+    /// File permissions.
+    func mode(_ name: String, _ value: inout Int?)
+    func strings(_ name: String, _ value: inout [String], _ rule: ListRule, since: SpecVersion)
+    func object<Value: ConfigObject>(_ name: String, _ value: inout Value, since: SpecVersion)
+    func list<Value: ConfigObject>(_ name: String, _ value: inout [Value], _ rule: ListRule, since: SpecVersion)
+}
+
+extension FieldVisitor {
+    var isInIgnition: Bool { false }
+
+    func string(_ name: String, _ value: inout String?) { string(name, &value, since: .v30) }
+    func bool(_ name: String, _ value: inout Bool?) { bool(name, &value, since: .v30) }
+    func integer(_ name: String, _ value: inout Int?) { integer(name, &value, since: .v30) }
+
+    func strings(_ name: String, _ value: inout [String], _ rule: ListRule = .keyed) {
+        strings(name, &value, rule, since: .v30)
+    }
+
+    func strings(_ name: String, _ value: inout [String], since: SpecVersion) {
+        strings(name, &value, .keyed, since: since)
+    }
+
+    func object<Value: ConfigObject>(_ name: String, _ value: inout Value) { object(name, &value, since: .v30) }
+
+    func list<Value: ConfigObject>(_ name: String, _ value: inout [Value], _ rule: ListRule = .keyed) {
+        list(name, &value, rule, since: .v30)
+    }
+
+    func list<Value: ConfigObject>(_ name: String, _ value: inout [Value], since: SpecVersion) {
+        list(name, &value, .keyed, since: since)
+    }
+}
