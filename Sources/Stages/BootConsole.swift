@@ -24,6 +24,8 @@ public final class BootConsole: Sendable {
         var progressIsOpen = false
         /// The tenths of the transfer that have been told on the screens that do not.
         var toldTenths = -1
+        /// Descriptors of screens that took nothing when they were last written to.
+        var stuck: Set<Int32> = []
     }
 
     let screens: [Screen]
@@ -46,7 +48,7 @@ public final class BootConsole: Sendable {
         let screens = names.compactMap { name -> Screen? in
             // The virtual terminal in front is a screen; anything else (ttyS0, hvc0) may well be a log.
             let isVirtual = name.hasPrefix("tty") && name.dropFirst(3).allSatisfy(\.isNumber)
-            let descriptor = open("/dev/\(name)", O_RDWR | O_NOCTTY | O_CLOEXEC)
+            let descriptor = open("/dev/\(name)", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
             return descriptor < 0 ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual)
         }
         return BootConsole(screens: screens, isQuiet: isQuiet, log: log)
@@ -109,7 +111,7 @@ public final class BootConsole: Sendable {
 
     private func closeProgress() {
         let wasOpen = state.withLock { state in
-            defer { state = State() }
+            defer { (state.progressIsOpen, state.toldTenths) = (false, -1) }
             return state.progressIsOpen
         }
         // What happened next says more than the last progress did.
@@ -118,7 +120,32 @@ public final class BootConsole: Sendable {
 
     private func show(_ text: String, where isWanted: (Screen) -> Bool) {
         for screen in screens where isWanted(screen) {
-            try? Files.writeAll(Array(text.utf8), to: screen.descriptor)
+            let isStuck = state.withLock { $0.stuck.contains(screen.descriptor) }
+            let isWritten = Self.write(text, to: screen.descriptor, patience: isStuck ? 0 : 1000)
+            state.withLock { state in
+                if isWritten { state.stuck.remove(screen.descriptor) } else { state.stuck.insert(screen.descriptor) }
+            }
         }
+    }
+
+    /// Writes as much as the screen takes. A serial line with flow control and nobody at its other end
+    /// takes nothing for ever, and must not hold up the boot.
+    ///
+    /// - Parameter patience: Milliseconds that it may take to make room.
+    /// - Returns: Whether there was room in time.
+    static func write(_ text: String, to descriptor: Int32, patience: Int32) -> Bool {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&room, 1, patience) == 1 else { return false }
+            } else if errno != EINTR {
+                break
+            }
+        }
+        return true
     }
 }

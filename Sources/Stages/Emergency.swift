@@ -45,6 +45,10 @@ enum EmergencyShell {
         let shell = Command(
             "busybox", ["sh", "-l"],
             environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/", "PS1=firstlight:\\w# "])
+        // Programs expect a terminal that lets them wait.
+        let flags = fcntl(screen.descriptor, F_GETFL)
+        _ = fcntl(screen.descriptor, F_SETFL, flags & ~O_NONBLOCK)
+        defer { _ = fcntl(screen.descriptor, F_SETFL, flags) }
         do {
             _ = try shell.interact(terminal: screen.descriptor)
         } catch {

@@ -4,8 +4,11 @@ import images
 import processes
 from boot import boot_test
 from console import Unmet
+from machine import UNDER_LOAD
 from paths import AGENT, TREE, kernel_version, modules_folder
 from scenario import Scenario, check_boot, check_reuse
+
+UNATTENDED = f"{UNDER_LOAD} rd.shell=0 rd.emergency=poweroff"
 
 
 def boot_twice(bench, initrd, arguments=""):
@@ -29,7 +32,7 @@ def debian_twice(bench):
     """Debian with systemd, the guide's persistent /var, a user, a file and units: two boots."""
     first, second = boot_twice(
         bench, lambda scenario: [images.initramfs("virtio", rootfs=scenario.image)],
-        "rd.shell=0 rd.emergency=poweroff")
+        UNATTENDED)
     if not second.first("plan", "nothing destroyed"):
         raise Unmet("the second boot's plan does not say that nothing is destroyed")
 
@@ -38,7 +41,7 @@ def debian_twice(bench):
 def dracut_twice(bench):
     """The same with the agent's stages as units of a dracut initramfs."""
     boot_twice(bench, lambda scenario: [dracut_initramfs(bench, scenario.image)],
-               "rd.shell=0 rd.emergency=poweroff")
+               UNATTENDED)
 
 
 def dracut_initramfs(bench, image):

@@ -19,7 +19,7 @@ import images
 import processes
 import rootfs
 from console import Unmet
-from machine import GIB, Disk, Settings, VirtualMachine
+from machine import GIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from outcome import Outcome
 from paths import LOGS, TREE
 from servers import FaultServer, Nginx
@@ -29,7 +29,7 @@ STOPPED = r"^firstlight stopped: .*$"
 BROKEN = r"Kernel panic|" + STOPPED
 
 # On a serial console, kernel messages only when they are errors; no one is there to use a shell.
-QUIETLY = "console=ttyS0 loglevel=3 panic=-1"
+QUIETLY = f"console=ttyS0 loglevel=3 panic=-1 {UNDER_LOAD}"
 UNATTENDED = f"{QUIETLY} rd.shell=0 rd.emergency=poweroff"
 
 _registered: "dict[str, BootTest]" = {}

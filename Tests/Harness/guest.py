@@ -22,7 +22,7 @@ from pathlib import Path
 import processes
 from console import Unmet
 from cpio import Archive
-from machine import GIB, MIB, Disk, Settings, VirtualMachine
+from machine import GIB, MIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from modules import add_modules
 from outcome import Outcome
 from paths import AGENT, LOGS, TREE, kernel_version
@@ -188,7 +188,7 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
         script.append("".join(f"unset DISK{index}\n" for index in range(len(test.disks))))
     (shared / "run").write_text("".join(script) + RUN_TAIL)
 
-    arguments = "console=ttyS0 panic=-1 quiet"
+    arguments = f"console=ttyS0 panic=-1 quiet {UNDER_LOAD}"
     if init == "systemd":
         arguments += " systemd.unit=guest-tests.service systemd.show_status=0 net.ifnames=0"
         arguments += "".join(f" systemd.mask={unit}" for unit in MASKED)

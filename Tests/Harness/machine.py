@@ -16,6 +16,10 @@ from paths import LOGS, kernel_image
 MIB = 1 << 20
 GIB = 1 << 30
 
+# At its start the kernel counts timer interrupts against a delay loop. Where a busy host let the
+# guest wait it panics, before there is a console to say so.
+UNDER_LOAD = "no_timer_check"
+
 
 @dataclass
 class Disk:

@@ -1,4 +1,5 @@
 import BootArguments
+import Glibc
 import Testing
 
 @testable import Stages
@@ -56,5 +57,25 @@ struct GeneratedUnitsTests {
         let units = GeneratedUnits(BootArguments("ignition.firstboot"), hasRootImage: true, configNeedsNetwork: false)
         #expect(!units.needsNetwork)
         #expect(units.requirements.first?.target == "initrd-root-fs.target")
+    }
+}
+
+@Suite struct Consoles {
+    @Test("a serial line that takes nothing holds nobody up")
+    func stuckScreen() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        ends.forEach { _ = fcntl($0, F_SETFL, O_NONBLOCK) }
+        defer { ends.forEach { close($0) } }
+        let page = String(repeating: "x", count: 4096)
+        var written = 0
+        while written < 1 << 24, BootConsole.write(page, to: ends[1], patience: 0) { written += page.utf8.count }
+        #expect(written > 0 && written < 1 << 24)
+
+        // Once there is room it is written to again.
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while read(ends[0], &buffer, buffer.count) > 0 {}
+        #expect(BootConsole.write("firstlight\n", to: ends[1], patience: 0))
+        #expect(read(ends[0], &buffer, buffer.count) == 11)
     }
 }
