@@ -58,7 +58,10 @@ public enum DiskStage {
             return (layout, try survey.contents(layout.areas, of: layout))
         }
         do throws(DiskRefusal) {
-            return try layout.plan(contents)
+            let plan = try layout.plan(contents)
+            let conflicts = KeptFilesystems.conflicts(in: plan, access: access)
+            guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
+            return plan
         } catch {
             throw error.failure
         }
@@ -67,14 +70,10 @@ public enum DiskStage {
     /// Does it: tables first, then filesystems, each looked at once more before it is written.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
         try requirePrograms(of: plan)
-        for action in plan.actions {
-            switch action {
-            case .partition(let disk):
-                try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
-            case .format(let filesystem):
-                try step("preparing \(filesystem.node)") { try format(filesystem, access) }
-            }
+        for disk in plan.disks where disk.action != .keep {
+            try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
         }
+        try make(plan.filesystems.filter { $0.action != .keep }, access)
     }
 
     /// Before the first write, not half-way: every program that will be needed is here.
@@ -141,22 +140,44 @@ public enum DiskStage {
 
     // MARK: Filesystems
 
-    private static func format(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
+    /// Makes filesystems side by side: each program waits for its own disk most of the time. All that are
+    /// begun are finished; the first failure is then told.
+    private static func make(_ plans: [FilesystemPlan], _ access: DiskAccess) throws(BootFailure) {
+        for plan in plans {
+            try step("preparing \(plan.node)") { try clear(plan, access) }
+        }
+        let failures = Monitor<[Int: any Error]>([:])
+        inParallel(plans.count, limit: mostAtOnce) { number in
+            do {
+                guard let command = maker(plans[number]) else { return }
+                try command.run()
+                try flush(plans[number].node)
+            } catch {
+                failures.change { $0[number] = error }
+            }
+        }
+        for (number, plan) in plans.enumerated() {
+            try step("preparing \(plan.node)") {
+                if let failure = failures.change({ $0[number] }) { throw failure }
+                try access.deviceChanged(plan.node)
+                access.report(.done(plan.deed))
+            }
+        }
+    }
+
+    /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
+    private static let mostAtOnce = 4
+
+    /// Looks once more, and erases what the plan says may go.
+    private static func clear(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
         try access.waitForDevice(plan.node)
         let isPartition = plan.area.node != plan.node
         if isPartition { try KernelPartitions.require(plan.node, plan.area) }
         let now = try Survey.content(of: isPartition ? plan.nodeArea : plan.area)
         guard now.signatures.allSatisfy({ plan.found.includes($0) }), now.table == nil || now.table == plan.found.table
         else { throw DiskFailure.changed(plan.node, holds: now) }
-
         access.report(.writing(plan.deedUnderWay))
         if !now.isBlank { try wipe(plan.node) }
-        if let command = maker(plan) {
-            try command.run()
-            try flush(plan.node)
-        }
-        try access.deviceChanged(plan.node)
-        access.report(.done(plan.deed))
     }
 
     private static func maker(_ plan: FilesystemPlan) -> Command? {

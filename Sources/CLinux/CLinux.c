@@ -133,6 +133,20 @@ int firstlight_loop_attach(int fd, uint64_t offset, uint64_t size, bool read_onl
     return result;
 }
 
+int firstlight_try_filesystem(const char *type, const char *device, const char *option, const char *value) {
+    int context = fsopen(type, FSOPEN_CLOEXEC);
+    if (context < 0) return -errno;
+    int failure = 0;
+    if (fsconfig(context, FSCONFIG_SET_STRING, "source", device, 0) != 0 ||
+        fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) != 0 ||
+        (option != NULL &&
+         fsconfig(context, value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, option, value, 0) != 0) ||
+        fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+        failure = errno;
+    close(context);
+    return -failure;
+}
+
 int firstlight_set_read_ahead(int fd, unsigned long sectors) {
     return ioctl(fd, BLKRASET, sectors) == 0 ? 0 : -errno;
 }

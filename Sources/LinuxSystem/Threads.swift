@@ -69,6 +69,26 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
     }
 }
 
+/// Runs `body` once for each of the numbers below `count`, on some threads at a time; returns when all have ended.
+///
+/// - Parameter limit: How many run at once; where threads are not to be had it is fewer.
+public func inParallel(_ count: Int, limit: Int, _ body: (Int) -> Void) {
+    let next = Monitor(0)
+    func work() {
+        while case let number = next.change({ next in
+            defer { next += 1 }
+            return next
+        }), number < count {
+            body(number)
+        }
+    }
+    func work(on threads: Int) {
+        guard threads > 1 else { return work() }
+        do { try withThread(work) { work(on: threads - 1) } } catch { work() }
+    }
+    work(on: min(limit, count))
+}
+
 /// Runs `body` on a thread of its own, for which nobody waits.
 ///
 /// - Throws: `Errno` where there is no thread to be had; `body` has then not run.

@@ -42,6 +42,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case otherContent(Content, wanted: String)
         /// The filesystem that would be kept is longer than its partition.
         case longerThanPartition(Signature, size: UInt64)
+        /// It is what the config wants, but the kernel cannot mount it, even without replaying its journal.
+        case notMountable(Content, reason: String)
         case deviceInUse([String])
         case overlaps(number: Int)
         case unknownFormat(String)
@@ -95,6 +97,8 @@ extension DiskConflict: CustomStringConvertible {
         case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
         case .longerThanPartition(let signature, let size):
             "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
+        case .notMountable(let content, let reason):
+            "\(device) holds \(content), which the config keeps, but it cannot be mounted: \(reason)"
         case .deviceInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config creates it anew"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
@@ -135,6 +139,11 @@ extension DiskConflict: Advising {
             ]
         case .longerThanPartition:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .notMountable:
+            [
+                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg tells more.",
+                "To destroy it: \"wipeFilesystem\": true",
+            ]
         case .overlaps: ["Repair the partition table first."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }

@@ -48,6 +48,17 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
         }
     }
 
+    /// The mount option that reads it as it lies there, without replaying its journal; an option without a
+    /// value is a flag.
+    public var optionToLeaveJournal: (name: String, value: String?)? {
+        switch self {
+        case .ext4: ("noload", nil)
+        case .xfs: ("norecovery", nil)
+        case .btrfs: ("rescue", "nologreplay")
+        case .vfat, .swap, .none: nil
+        }
+    }
+
     /// Whether it can be mounted.
     public var isMountable: Bool { self != .swap && self != .none }
 

@@ -23,19 +23,10 @@ public struct StoragePlan: Equatable, Sendable {
         self.warnings = warnings
     }
 
-    /// What is to be done, in this order: tables first, then what goes into their partitions.
-    public var actions: [Action] {
-        disks.filter { $0.action != .keep }.map { .partition($0) }
-            + filesystems.filter { $0.action != .keep }.map { .format($0) }
-    }
-
-    public enum Action: Equatable, Sendable {
-        case partition(DiskPlan)
-        case format(FilesystemPlan)
-    }
-
     /// Whether there is nothing to do.
-    public var isEmpty: Bool { actions.isEmpty }
+    public var isEmpty: Bool {
+        disks.allSatisfy { $0.action == .keep } && filesystems.allSatisfy { $0.action == .keep }
+    }
 }
 
 /// Something that will be out of reach once the plan is applied.

@@ -151,3 +151,26 @@ try:
     assert "in use" in said, said
 finally:
     run("umount", "/mnt")
+
+# A filesystem as a power cut leaves it, its journal not replayed: kept, and not a byte of it changes.
+stage(disks=[{"device": VDB, "wipeTable": True, "partitions": [{"label": "left", "sizeMiB": 300}, {"label": "new"}]}])
+left = [ext4("/dev/disk/by-partlabel/left", "one")]
+run("mount", f"{VDA}1", "/mnt")
+Path("/mnt/data").write_text("in the journal")
+run("sync", "-f", "/mnt/data")
+run("dd", f"if={VDA}1", f"of={VDB}1", "bs=1M", "iflag=direct", "conv=fsync", "status=none")
+run("umount", "/mnt")
+assert "needs_recovery" in run("dumpe2fs", "-h", f"{VDB}1").stdout
+before = written()
+stage(filesystems=left)
+assert written() == before, "trying a filesystem wrote to its disk"
+assert "needs_recovery" in run("dumpe2fs", "-h", f"{VDB}1").stdout
+holds(f"{VDB}1", "in the journal")
+
+# One that looks right and cannot be mounted stops everything before another one is made.
+subprocess.run(["dd", "if=/dev/urandom", f"of={VDB}1", "bs=4096", "seek=1", "count=2", "conv=notrunc,fsync",
+                "status=none"], check=True)
+new = {"device": "/dev/disk/by-partlabel/new", "format": "xfs", "label": "new"}
+said = stage(filesystems=[new, *left], fails=True)
+assert "cannot be mounted" in said and "e2fsck" in said, said
+stage(filesystems=[new, ext4("/dev/disk/by-partlabel/left", "one", wipeFilesystem=True)])

@@ -22,6 +22,10 @@ int firstlight_load_module(int fd, const char *parameters, bool compressed);
 /// `size` 0 means to the end of the file. The device goes away with its last user (autoclear).
 int firstlight_loop_attach(int fd, uint64_t offset, uint64_t size, bool read_only, bool direct, int *number);
 
+/// Opens a filesystem read-only as mount(2) would, without mounting it anywhere, and lets it go again.
+/// `option` (may be NULL) with `value` (NULL: a flag) is the filesystem's own. 0 or -errno.
+int firstlight_try_filesystem(const char *type, const char *device, const char *option, const char *value);
+
 /// Sets a block device's read-ahead, in sectors of 512 bytes. 0 or -errno.
 int firstlight_set_read_ahead(int fd, unsigned long sectors);
 
