@@ -24,14 +24,14 @@ extension Checker {
 
         for file in storage.files {
             check(mode: file.mode, file.origin)
-            check(file.contents, file.origin, "contents")
-            for index in file.append.indices { check(file.append[index], file.origin, "append[\(index)]") }
+            check(file.contents, file.origin, "contents.")
+            check(file.append, in: file.origin, "append")
             if file.overwrite == true, file.contents.source == nil {
                 error(file.origin, "overwrite", "without contents.source there is nothing to overwrite with")
             }
         }
         for directory in storage.directories { check(mode: directory.mode, directory.origin) }
-        let folders = Set(storage.directories.map(\.path))
+        let folders = Set(storage.directories.map { ByteKey($0.path) })
         for link in storage.links { check(link, folders: folders) }
     }
 
@@ -52,62 +52,71 @@ extension Checker {
     }
 
     private mutating func checkUniqueness(_ nodes: [Node]) {
-        var first: [String: IgnitionConfig.Origin] = [:]
+        var first: [ByteKey: IgnitionConfig.Origin] = [:]
         for node in nodes where !node.path.isEmpty {
-            if let earlier = first[node.path] {
-                error(node.origin, "path", "\"\(node.path)\" is in \(earlier.path) already")
+            if let earlier = first[ByteKey(node.path)] {
+                error(node.origin, "path", "\"\(shown(node.path))\" is in \(earlier.path) already")
             } else {
-                first[node.path] = node.origin
+                first[ByteKey(node.path)] = node.origin
             }
         }
     }
 
+    /// In the order of a folder before what it holds, what is below a link follows the link at once.
     private mutating func checkBelowLinks(_ nodes: [Node], links: [IgnitionConfig.Link]) {
-        let links = Dictionary(links.map { ($0.path, $0.origin.path) }, uniquingKeysWith: { first, _ in first })
         if links.isEmpty { return }
-        for node in nodes {
-            for parent in parents(of: node.path) {
-                guard let link = links[parent] else { continue }
-                error(node.origin, "path", "\"\(node.path)\" is below the link \(link)")
+        let nodes = nodes.map { (path: Array($0.path.utf8), link: nil as IgnitionConfig.Origin?, origin: $0.origin) }
+        let links = links.map {
+            (path: Array($0.path.utf8), link: $0.origin as IgnitionConfig.Origin?, origin: $0.origin)
+        }
+        let slash = UInt8(ascii: "/")
+        func rank(_ byte: UInt8) -> UInt8 { byte == slash ? 0 : byte }
+        let sorted = (links + nodes).enumerated().sorted { one, other in
+            if one.element.path == other.element.path { return one.offset < other.offset }
+            return one.element.path.lexicographicallyPrecedes(other.element.path) { rank($0) < rank($1) }
+        }.map(\.element)
+        // Each link here is below the one before it.
+        var above: [(path: [UInt8], origin: IgnitionConfig.Origin)] = []
+        for entry in sorted {
+            while let last = above.last,
+                !(entry.path.count > last.path.count && entry.path[last.path.count] == slash
+                    && entry.path.starts(with: last.path)), entry.path != last.path
+            { above.removeLast() }
+            if let link = entry.link {
+                if entry.path != above.last?.path { above.append((entry.path, link)) }
+            } else if let nearest = above.last(where: { $0.path.count < entry.path.count }) {
+                let path = String(decoding: entry.path, as: UTF8.self)
+                error(entry.origin, "path", "\"\(shown(path))\" is below the link \(nearest.origin.path)")
             }
         }
     }
 
     private mutating func checkAgainstUnits(_ nodes: [Node], units: [IgnitionConfig.Unit]) {
-        var written: [String: String] = [:]
+        var written: [ByteKey: String] = [:]
         for unit in units {
             let path = "/etc/systemd/system/\(unit.name)"
-            if !(unit.contents ?? "").isEmpty { written[path] = unit.origin.path }
+            if !(unit.contents ?? "").isEmpty { written[ByteKey(path)] = unit.origin.path }
             for dropin in unit.dropins where !(dropin.contents ?? "").isEmpty {
-                written["\(path).d/\(dropin.name)"] = dropin.origin.path
+                written[ByteKey("\(path).d/\(dropin.name)")] = dropin.origin.path
             }
         }
         for node in nodes {
-            if let unit = written[node.path] { error(node.origin, "path", "\(unit) writes \"\(node.path)\" too") }
+            if let unit = written[ByteKey(node.path)] {
+                error(node.origin, "path", "\(unit) writes \"\(shown(node.path))\" too")
+            }
         }
     }
 
-    private mutating func check(_ link: IgnitionConfig.Link, folders: Set<String>) {
-        guard require(link.target, link.origin, "target"), let target = link.target else { return }
+    private mutating func check(_ link: IgnitionConfig.Link, folders: Set<ByteKey>) {
+        if version >= .v33 { _ = require(link.target, link.origin, "target") }
         guard link.hard == true else { return }
-        let parent = parents(of: link.path).first ?? "/"
-        if folders.contains(plainPath(target.hasPrefix("/") ? target : "\(parent)/\(target)")) {
+        // A relative target counts from the root when the link is made.
+        if let target = link.target, !target.isEmpty, folders.contains(ByteKey(plainPath("/" + target))) {
             error(link.origin, "target", "a hard link cannot point to a directory")
         }
         if link.user.isGiven || link.group.isGiven {
             warn(link.origin, link.user.isGiven ? "user" : "group", "a hard link has the owner of its target; ignored")
         }
-    }
-
-    /// The folders above a path, nearest first, without `/`.
-    private func parents(of path: String) -> [String] {
-        var parents: [String] = []
-        var rest = path[...]
-        while let slash = rest.lastIndex(of: "/"), slash > rest.startIndex {
-            rest = rest[..<slash]
-            parents.append(String(rest))
-        }
-        return parents
     }
 
     // MARK: Modes

@@ -4,15 +4,11 @@ extension Checker {
     mutating func check(_ ignition: IgnitionConfig.Ignition) {
         let origin = ignition.origin
         checkDuplicates(ignition.config.merge, in: origin, "config.merge", key: "source") { $0.source }
-        for (index, resource) in ignition.config.merge.enumerated() {
-            check(resource, origin, "config.merge[\(index)]", isRequired: true)
-        }
-        check(ignition.config.replace, origin, "config.replace")
+        check(ignition.config.merge, in: origin, "config.merge", isRequired: true)
+        check(ignition.config.replace, origin, "config.replace.")
         let authorities = ignition.security.tls.certificateAuthorities
         checkDuplicates(authorities, in: origin, "security.tls.certificateAuthorities", key: "source") { $0.source }
-        for (index, resource) in authorities.enumerated() {
-            check(resource, origin, "security.tls.certificateAuthorities[\(index)]", isRequired: true)
-        }
+        check(authorities, in: origin, "security.tls.certificateAuthorities", isRequired: true)
         check(ignition.proxy)
         for (field, seconds) in [
             ("httpResponseHeaders", ignition.timeouts.httpResponseHeaders), ("httpTotal", ignition.timeouts.httpTotal),
@@ -63,7 +59,7 @@ extension Checker {
     private mutating func checkAccountName(_ name: String, _ origin: IgnitionConfig.Origin) {
         guard require(name, origin, "name") else { return }
         if name.hasPrefix("-") || name.contains(where: { $0 == ":" || $0 == "/" || $0.isWhitespace }) {
-            error(origin, "name", "\"\(name)\" cannot be the name of an account")
+            error(origin, "name", "\"\(shown(name))\" cannot be the name of an account")
         }
     }
 
@@ -75,16 +71,16 @@ extension Checker {
     }
 
     mutating func check(_ arguments: IgnitionConfig.KernelArguments) {
-        var first: [String: String] = [:]
+        var first: [ByteKey: String] = [:]
         for (list, texts) in [
             ("shouldExist", arguments.shouldExist), ("shouldNotExist", arguments.shouldNotExist),
         ] {
             for (index, text) in texts.enumerated() {
                 let place = "\(list)[\(index)]"
-                if let earlier = first[text] {
-                    error(arguments.origin, place, "\"\(text)\" is in \(earlier) already")
+                if let earlier = first[ByteKey(text)] {
+                    error(arguments.origin, place, "\"\(shown(text))\" is in \(earlier) already")
                 } else {
-                    first[text] = place
+                    first[ByteKey(text)] = place
                 }
             }
         }

@@ -10,7 +10,8 @@ extension Checker {
         for disk in storage.disks { check(disk) }
         for array in storage.raid { check(array) }
         for volume in storage.luks { check(volume) }
-        for filesystem in storage.filesystems { check(filesystem, disks: storage.disks) }
+        let disks = Dictionary(storage.disks.map { (ByteKey($0.device), $0) }, uniquingKeysWith: { first, _ in first })
+        for filesystem in storage.filesystems { check(filesystem, disk: disks[ByteKey(filesystem.device)]) }
     }
 
     // MARK: Disks
@@ -46,7 +47,9 @@ extension Checker {
         }
         for (field, guid) in [("guid", partition.guid), ("typeGuid", partition.typeGuid)] {
             if let guid, !guid.isEmpty, !isGUID(guid) {
-                error(origin, field, "\"\(guid)\" is not a GUID; it looks like 0fc63daf-8483-4772-8e79-3d69d8477de4")
+                error(
+                    origin, field,
+                    "\"\(shown(guid))\" is not a GUID; it looks like 0fc63daf-8483-4772-8e79-3d69d8477de4")
             }
         }
         if partition.shouldExist == false {
@@ -96,7 +99,7 @@ extension Checker {
             "raid10", "10",
         ]
         if require(array.level, origin, "level"), let level = array.level, !levels.contains(level) {
-            error(origin, "level", "\"\(level)\" is unknown; \(levels.joined(separator: ", ")) are known")
+            error(origin, "level", "\"\(shown(level))\" is unknown; \(levels.joined(separator: ", ")) are known")
         }
         let spares = array.spares ?? 0
         if spares != 0, levels.prefix(4).contains(array.level ?? "") {
@@ -118,7 +121,7 @@ extension Checker {
             error(origin, "label", "\(label.utf8.count) bytes; a LUKS label takes 47")
         }
         checkPath(volume.device ?? "", origin, "device")
-        check(volume.keyFile, origin, "keyFile")
+        check(volume.keyFile, origin, "keyFile.")
         checkDuplicates(volume.openOptions, in: origin, "openOptions") { $0 }
         check(volume.clevis)
         if volume.cex.enabled == true {
@@ -133,14 +136,15 @@ extension Checker {
         let origin = clevis.origin
         let custom = clevis.custom
         let hasOthers = !clevis.tang.isEmpty || clevis.tpm2 == true || (clevis.threshold ?? 0) != 0
-        if !(custom.pin ?? "").isEmpty, hasOthers {
-            error(origin, "custom", "excludes tang, tpm2 and threshold")
-        }
-        if !(custom.pin ?? "").isEmpty || !(custom.config ?? "").isEmpty || custom.needsNetwork == true {
+        let isCustom = version < .v33 ? origin.has("custom") : !(custom.pin ?? "").isEmpty
+        if isCustom, hasOthers { error(origin, "custom", "excludes tang, tpm2 and threshold") }
+        // In 3.2.0 needsNetwork alone asks for nothing.
+        let needsNetwork = custom.needsNetwork == true && version >= .v33
+        if !(custom.pin ?? "").isEmpty || !(custom.config ?? "").isEmpty || needsNetwork {
             _ = require(custom.pin, custom.origin, "pin")
             _ = require(custom.config, custom.origin, "config")
             if version < .v36, let pin = custom.pin, !pin.isEmpty, !["tpm2", "tang", "sss"].contains(pin) {
-                error(custom.origin, "pin", "\"\(pin)\" is unknown; tpm2, tang and sss are known")
+                error(custom.origin, "pin", "\"\(shown(pin))\" is unknown; tpm2, tang and sss are known")
             }
         }
         checkDuplicates(clevis.tang, in: origin, "tang", key: "url") { $0.url }
@@ -162,7 +166,7 @@ extension Checker {
 
     // MARK: Filesystems
 
-    private mutating func check(_ filesystem: IgnitionConfig.Filesystem, disks: [IgnitionConfig.Disk]) {
+    private mutating func check(_ filesystem: IgnitionConfig.Filesystem, disk: IgnitionConfig.Disk?) {
         let origin = filesystem.origin
         let isVirtiofs = filesystem.format == "virtiofs" && version >= .v37
         if isVirtiofs { checkTag(filesystem) } else { checkPath(filesystem.device, origin, "device") }
@@ -179,14 +183,13 @@ extension Checker {
                 || !filesystem.options.isEmpty || !filesystem.mountOptions.isEmpty
             if isUsed { error(origin, "format", "missing; \(formats.joined(separator: ", ")) are known") }
         } else if !formats.contains(format) {
-            error(origin, "format", "\"\(format)\" is unknown; \(formats.joined(separator: ", ")) are known")
+            error(origin, "format", "\"\(shown(format))\" is unknown; \(formats.joined(separator: ", ")) are known")
         }
+        if isVirtiofs, !(filesystem.label ?? "").isEmpty { error(origin, "label", "virtiofs has none") }
         if let label = filesystem.label, let limit = limits[format], label.utf8.count > limit {
             error(origin, "label", "\(label.utf8.count) bytes; a label of \(format) takes \(limit)")
         }
-        guard !filesystem.device.isEmpty, let disk = disks.first(where: { $0.device == filesystem.device }) else {
-            return
-        }
+        guard !filesystem.device.isEmpty, let disk else { return }
         if !disk.partitions.isEmpty {
             warn(origin, "device", "this disk gets partitions, which the filesystem would overwrite")
         } else if disk.wipeTable == true, filesystem.wipeFilesystem != true {

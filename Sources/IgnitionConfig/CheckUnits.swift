@@ -3,7 +3,7 @@
 extension Checker {
     mutating func check(_ systemd: IgnitionConfig.Systemd) {
         checkDuplicates(systemd.units, in: systemd.origin, "units", key: "name") { $0.name }
-        let byName = Dictionary(systemd.units.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let byName = Dictionary(systemd.units.map { (ByteKey($0.name), $0) }, uniquingKeysWith: { first, _ in first })
         for unit in systemd.units {
             let types = [
                 "service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "snapshot",
@@ -13,7 +13,8 @@ extension Checker {
                 let suffix = unit.name.split(separator: ".", omittingEmptySubsequences: false).last ?? ""
                 if !unit.name.contains(".") || !types.contains(String(suffix)) {
                     error(
-                        unit.origin, "name", "\"\(unit.name)\" does not end like a unit: .service, .socket, .mount, ..."
+                        unit.origin, "name",
+                        "\"\(shown(unit.name))\" does not end like a unit: .service, .socket, .mount, ..."
                     )
                 }
             }
@@ -21,17 +22,17 @@ extension Checker {
             checkDuplicates(unit.dropins, in: unit.origin, "dropins", key: "name") { $0.name }
             for dropin in unit.dropins {
                 if checkFileName(dropin.name, dropin.origin), !dropin.name.hasSuffix(".conf") {
-                    error(dropin.origin, "name", "\"\(dropin.name)\" does not end in .conf")
+                    error(dropin.origin, "name", "\"\(shown(dropin.name))\" does not end in .conf")
                 }
                 _ = checkContents(dropin.contents, dropin.origin)
             }
             guard unit.enabled == true else { continue }
             if let text, !text.hasInstallOptions {
                 warn(unit.origin, "enabled", "without an [Install] section in its contents this enables nothing")
-            } else if let template = unit.instance?.template, let other = byName[template]?.contents,
+            } else if let template = unit.instance?.template, let other = byName[ByteKey(template)]?.contents,
                 !other.isEmpty, let text = try? UnitText(parsing: other), !text.hasInstallOptions
             {
-                warn(unit.origin, "enabled", "without an [Install] section in \(template) this enables nothing")
+                warn(unit.origin, "enabled", "without an [Install] section in \(shown(template)) this enables nothing")
             }
         }
     }

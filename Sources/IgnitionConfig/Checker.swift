@@ -5,7 +5,7 @@
 /// Works on values alone, so that a config merged from several texts can be checked too.
 struct Checker {
     let version: SpecVersion
-    var diagnostics: [IgnitionConfig.Diagnostic] = []
+    var notes = DiagnosticList()
 
     init(version: SpecVersion) { self.version = version }
 
@@ -20,21 +20,14 @@ struct Checker {
 
     // MARK: Noting
 
-    mutating func error(_ origin: IgnitionConfig.Origin, _ field: String, _ message: String) {
-        note(.error, origin, field, message)
+    mutating func error(
+        _ origin: IgnitionConfig.Origin, _ field: String, _ message: String
+    ) {
+        notes.add(.error, in: origin, field, message)
     }
 
     mutating func warn(_ origin: IgnitionConfig.Origin, _ field: String, _ message: String) {
-        note(.warning, origin, field, message)
-    }
-
-    private mutating func note(
-        _ severity: IgnitionConfig.Diagnostic.Severity, _ origin: IgnitionConfig.Origin, _ field: String,
-        _ message: String
-    ) {
-        let found = origin.find(field)
-        diagnostics.append(
-            .init(severity: severity, source: found.source, path: found.path, place: found.place, message: message))
+        notes.add(.warning, in: origin, field, message)
     }
 
     // MARK: Values
@@ -49,69 +42,95 @@ struct Checker {
     /// An absolute path in its plain form.
     mutating func checkPath(_ path: String, _ origin: IgnitionConfig.Origin, _ field: String) {
         guard path.hasPrefix("/") else {
-            error(origin, field, path.isEmpty ? "missing" : "\"\(path)\" is not an absolute path")
+            error(origin, field, path.isEmpty ? "missing" : "\"\(shown(path))\" is not an absolute path")
             return
         }
         let plain = plainPath(path)
-        if plain != path { error(origin, field, "\"\(path)\" is not in its plain form; write \"\(plain)\"") }
+        if plain != path {
+            error(origin, field, "\"\(shown(path))\" is not in its plain form; write \"\(shown(plain))\"")
+        }
     }
 
     /// The same key twice in a list.
+    ///
+    /// - Parameter field: Which field of the entries is the key; empty where the entries are texts.
     mutating func checkDuplicates<Element>(
         _ elements: [Element], in origin: IgnitionConfig.Origin, _ list: String, key field: String = "",
         _ key: (Element) -> String?
     ) {
-        var first: [String: Int] = [:]
+        if elements.count < 2 { return }
+        var first: [ByteKey: Int] = [:]
         for (index, element) in elements.enumerated() {
             guard let key = key(element), !key.isEmpty || field.isEmpty else { continue }
-            guard let earlier = first[key] else {
-                first[key] = index
+            guard let earlier = first[ByteKey(key)] else {
+                first[ByteKey(key)] = index
                 continue
             }
-            let place = "\(list)[\(index)]" + (field.isEmpty ? "" : ".\(field)")
-            error(origin, place, "\"\(shown(key))\" is in \(list)[\(earlier)] already")
+            let written = (element as? any ConfigObject)?.origin
+            let message = "\"\(shown(key))\" is in \(list)[\(earlier)] already"
+            if let written, !written.path.isEmpty {
+                error(written, field, message)
+            } else {
+                error(origin, "\(list)[\(index)]" + (field.isEmpty ? "" : ".\(field)"), message)
+            }
         }
     }
 
-    /// A key as part of a message: URLs without secrets, long ones cut.
-    private func shown(_ key: String) -> String {
-        let text = key.contains("://") || key.hasPrefix("data:") ? SourceURL.redacted(key) : key
-        return text.count > 60 ? text.prefix(57) + "..." : text
+    /// An entry of a list, for messages: where it was written itself, or else its place in the list.
+    func place(
+        of element: IgnitionConfig.Origin, in origin: IgnitionConfig.Origin, _ list: String, _ index: Int
+    ) -> (origin: IgnitionConfig.Origin, prefix: String) {
+        element.path.isEmpty ? (origin, "\(list)[\(index)].") : (element, "")
     }
 
     // MARK: Resources
 
-    /// - Parameter isRequired: The source must be given.
+    /// The resources of a list.
     mutating func check(
-        _ resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ field: String,
+        _ resources: [IgnitionConfig.Resource], in origin: IgnitionConfig.Origin, _ list: String,
+        isRequired: Bool = false
+    ) {
+        for (index, resource) in resources.enumerated() {
+            let (origin, prefix) = place(of: resource.origin, in: origin, list, index)
+            check(resource, origin, prefix, isRequired: isRequired)
+        }
+    }
+
+    /// - Parameters:
+    ///   - prefix: Of the resource's fields, as seen from `origin`: `contents.`.
+    ///   - isRequired: The source must be given.
+    mutating func check(
+        _ resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ prefix: String,
         isRequired: Bool = false
     ) {
         let source = resource.source ?? ""
         var scheme: String?
         if source.isEmpty {
-            if isRequired { error(origin, "\(field).source", "missing") }
+            if isRequired { error(origin, "\(prefix)source", resource.source == nil ? "missing" : "empty") }
         } else {
-            scheme = checkSource(source, origin, "\(field).source")
+            scheme = checkSource(source, origin, "\(prefix)source")
         }
         if let compression = resource.compression, !["", "gzip"].contains(compression) {
-            error(origin, "\(field).compression", "\"\(compression)\" is unknown; gzip and \"\" (none) are known")
+            error(
+                origin, "\(prefix)compression", "\"\(shown(compression))\" is unknown; gzip and \"\" (none) are known")
         }
-        if let hash = resource.verification.hash { check(hash: hash, of: resource, origin, field) }
-        if !resource.httpHeaders.isEmpty, scheme != "http", scheme != "https" {
-            error(origin, "\(field).httpHeaders", "headers need an http or https source")
+        if let hash = resource.verification.hash { check(hash: hash, of: resource, origin, prefix) }
+        if resource.httpHeaders.isEmpty { return }
+        if scheme != "http", scheme != "https" {
+            error(origin, "\(prefix)httpHeaders", "headers need an http or https source")
         }
-        checkDuplicates(resource.httpHeaders, in: origin, "\(field).httpHeaders", key: "name") { $0.name }
+        checkDuplicates(resource.httpHeaders, in: origin, "\(prefix)httpHeaders", key: "name") { $0.name }
         for (index, header) in resource.httpHeaders.enumerated() {
-            let place = "\(field).httpHeaders[\(index)]"
-            if header.name.isEmpty { error(origin, "\(place).name", "missing") }
-            if header.value == "" { error(origin, "\(place).value", "empty") }
+            let (origin, prefix) = place(of: header.origin, in: origin, "\(prefix)httpHeaders", index)
+            if header.name.isEmpty { error(origin, "\(prefix)name", "missing") }
+            if header.value == "" { error(origin, "\(prefix)value", "empty; left out, it removes a parent's header") }
         }
     }
 
     private mutating func check(
-        hash: String, of resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ field: String
+        hash: String, of resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ prefix: String
     ) {
-        let place = "\(field).verification.hash"
+        let place = "\(prefix)verification.hash"
         if resource.source == nil { error(origin, place, "a hash without a source") }
         do throws(Digest.Fault) {
             let digest = try Digest(parsing: hash)
@@ -140,7 +159,9 @@ struct Checker {
         ]
         guard let known = schemes.first(where: { $0.name == url.scheme }), known.since <= version else {
             let names = schemes.filter { $0.since <= version }.map(\.name)
-            error(origin, field, "cannot fetch \(url.scheme): URLs; \(names.joined(separator: ", ")) are known")
+            error(
+                origin, field, "cannot fetch \(shortened(url.scheme)): URLs; \(names.joined(separator: ", ")) are known"
+            )
             return nil
         }
         switch url.scheme {
@@ -189,4 +210,25 @@ public func plainPath(_ path: String) -> String {
     }
     let text = parts.joined(separator: "/")
     return isAbsolute ? "/" + text : text.isEmpty ? "." : text
+}
+
+/// A key as part of a message: URLs without secrets, long ones cut.
+func shown(_ key: String) -> String {
+    shortened(key.contains("://") || key.hasPrefix("data:") ? SourceURL.redacted(key) : key)
+}
+
+/// A text that is compared byte by byte: Swift takes texts for equal that are different file names.
+struct ByteKey: Hashable {
+    let text: String
+
+    init(_ text: String) { self.text = text }
+
+    static func == (one: ByteKey, other: ByteKey) -> Bool {
+        one.text.utf8.count == other.text.utf8.count && one.text.utf8.elementsEqual(other.text.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
 }

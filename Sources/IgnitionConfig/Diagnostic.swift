@@ -26,11 +26,14 @@ extension IgnitionConfig {
         }
     }
 
-    /// All diagnostics of one text, in the order of the text.
+    /// The diagnostics of one text, in the order of the text; of very many the first.
     public struct Report: Equatable, Sendable {
         public var source: String
         public var text: [UInt8]
         public var diagnostics: [Diagnostic]
+        /// How many more there were.
+        public var omittedErrors = 0
+        public var omittedWarnings = 0
 
         public init(source: String, text: [UInt8], diagnostics: [Diagnostic]) {
             self.source = source
@@ -40,6 +43,45 @@ extension IgnitionConfig {
 
         public var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
         public var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
+    }
+}
+
+/// Diagnostics while they are collected: a text with a million mistakes is told by its first ones.
+struct DiagnosticList {
+    static let limit = 1000
+
+    private(set) var diagnostics: [IgnitionConfig.Diagnostic] = []
+    private var kept = (errors: 0, warnings: 0)
+    private(set) var omitted = (errors: 0, warnings: 0)
+    /// Offsets in the text whose mistakes are known already.
+    var ignored: Set<Int> = []
+
+    func isFull(_ severity: IgnitionConfig.Diagnostic.Severity) -> Bool {
+        (severity == .error ? kept.errors : kept.warnings) >= DiagnosticList.limit
+    }
+
+    /// - Parameter place: Where to point to; left out, to where the field is written.
+    mutating func add(
+        _ severity: IgnitionConfig.Diagnostic.Severity, in origin: IgnitionConfig.Origin, _ field: String,
+        at place: SourcePlace? = nil, _ message: @autoclosure () -> String
+    ) {
+        if isFull(severity) {
+            if severity == .error { omitted.errors += 1 } else { omitted.warnings += 1 }
+            return
+        }
+        let found = place.map { (origin.source, origin.path(of: field), $0) } ?? origin.find(field)
+        if let start = found.2?.bytes.lowerBound, ignored.contains(start) { return }
+        if severity == .error { kept.errors += 1 } else { kept.warnings += 1 }
+        diagnostics.append(
+            .init(severity: severity, source: found.0, path: found.1, place: found.2, message: message()))
+    }
+}
+
+extension IgnitionConfig.Report {
+    init(source: String, text: [UInt8], _ list: DiagnosticList) {
+        self.init(source: source, text: text, diagnostics: list.diagnostics)
+        omittedErrors = list.omitted.errors
+        omittedWarnings = list.omitted.warnings
     }
 }
 
@@ -57,7 +99,8 @@ extension IgnitionConfig.Diagnostic: CustomStringConvertible {
 extension IgnitionConfig.Report: CustomStringConvertible {
     /// "1 error, 1 warning"; "no mistakes".
     public var summary: String {
-        let parts = [(errors.count, "error"), (warnings.count, "warning")].filter { $0.0 > 0 }
+        let counts = [(errors.count + omittedErrors, "error"), (warnings.count + omittedWarnings, "warning")]
+        let parts = counts.filter { $0.0 > 0 }
         return parts.isEmpty ? "no mistakes" : parts.map { counted($0.0, $0.1) }.joined(separator: ", ")
     }
 
@@ -78,7 +121,8 @@ extension IgnitionConfig.Report: CustomStringConvertible {
                 lines += Excerpt(of: text, at: place).lines
             }
         }
-        if shown.count < diagnostics.count { lines.append("and \(diagnostics.count - shown.count) more") }
+        let more = diagnostics.count - shown.count + omittedErrors + omittedWarnings
+        if more > 0 { lines.append("and \(more) more") }
         return (lines + [summary]).joined(separator: "\n")
     }
 }
@@ -93,11 +137,14 @@ private struct Excerpt {
         let start = place.bytes.lowerBound
         guard start <= text.count else { return }
         let newline = UInt8(ascii: "\n")
-        let lineStart = text[..<start].lastIndex(of: newline).map { $0 + 1 } ?? 0
-        let lineEnd = text[start...].firstIndex(of: newline) ?? text.count
+        // A line can have 50 MiB: no more of it is looked at than can be shown.
+        let first = max(start - 4 * Self.width, 0)
+        let last = min(max(place.bytes.upperBound, start + 1) + 4 * Self.width, text.count)
+        let lineStart = text[first..<start].lastIndex(of: newline).map { $0 + 1 } ?? first
+        let lineEnd = text[start..<min(start + 8 * Self.width, last)].firstIndex(of: newline) ?? last
         guard lineStart < lineEnd else { return }
         let end = min(max(place.bytes.upperBound, start + 1), lineEnd)
-        let before = characters(text[lineStart..<start].suffix(4 * Self.width))
+        let before = characters(text[lineStart..<start])
         let marked = characters(text[start..<end].prefix(4 * Self.width))
         let after = characters(text[end..<lineEnd].prefix(4 * Self.width))
 

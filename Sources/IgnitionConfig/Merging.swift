@@ -31,14 +31,16 @@ private func merge<Value>(
 ) -> [Value] {
     if parent.isEmpty { return child }
     if child.isEmpty { return parent }
-    var places: [String: Int] = [:]
-    for (index, value) in parent.enumerated() where places[key(value)] == nil { places[key(value)] = index }
+    var places: [ByteKey: Int] = [:]
+    for (index, value) in parent.enumerated() where places[ByteKey(key(value))] == nil {
+        places[ByteKey(key(value))] = index
+    }
     var result = parent
     for value in child {
-        if let place = places[key(value)] {
+        if let place = places[ByteKey(key(value))] {
             result[place] = merge(result[place], value)
         } else {
-            places[key(value)] = result.count
+            places[ByteKey(key(value))] = result.count
             result.append(value)
         }
     }
@@ -132,16 +134,17 @@ private final class FieldMerger: FieldVisitor {
 
 // MARK: Keys
 
+private func keys<Value: ConfigObject>(of values: [Value]) -> Set<ByteKey> { Set(values.map { ByteKey($0.key) }) }
+
 extension IgnitionConfig.Resource {
     var key: String { source ?? "" }
 
     /// A header that the child gives without a value takes the parent's away.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
-        let removed = Set(child.httpHeaders.filter { $0.value == nil }.map(\.name))
-            .intersection(parent.httpHeaders.map(\.name))
-        if removed.isEmpty { return }
-        parent.httpHeaders.removeAll { removed.contains($0.name) }
-        child.httpHeaders.removeAll { $0.value == nil && removed.contains($0.name) }
+        if child.httpHeaders.isEmpty || parent.httpHeaders.isEmpty { return }
+        let removed = keys(of: child.httpHeaders.filter { $0.value == nil }).intersection(keys(of: parent.httpHeaders))
+        parent.httpHeaders.removeAll { removed.contains(ByteKey($0.name)) }
+        child.httpHeaders.removeAll { $0.value == nil && removed.contains(ByteKey($0.name)) }
     }
 }
 
@@ -170,20 +173,21 @@ extension IgnitionConfig.Partition {
 extension IgnitionConfig.Storage {
     /// A path has one owner: what the child makes another kind of node there replaces the parent's.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
-        let files = Set(child.files.map(\.path))
-        let directories = Set(child.directories.map(\.path))
-        let links = Set(child.links.map(\.path))
-        parent.files.removeAll { directories.contains($0.path) || links.contains($0.path) }
-        parent.directories.removeAll { files.contains($0.path) || links.contains($0.path) }
-        parent.links.removeAll { files.contains($0.path) || directories.contains($0.path) }
+        let files = keys(of: child.files)
+        let directories = keys(of: child.directories)
+        let links = keys(of: child.links)
+        parent.files.removeAll { directories.contains(ByteKey($0.path)) || links.contains(ByteKey($0.path)) }
+        parent.directories.removeAll { files.contains(ByteKey($0.path)) || links.contains(ByteKey($0.path)) }
+        parent.links.removeAll { files.contains(ByteKey($0.path)) || directories.contains(ByteKey($0.path)) }
     }
 }
 
 extension IgnitionConfig.KernelArguments {
     /// What the child wants is no longer unwanted, and the reverse.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
-        let (wanted, unwanted) = (Set(child.shouldExist), Set(child.shouldNotExist))
-        parent.shouldExist.removeAll { unwanted.contains($0) }
-        parent.shouldNotExist.removeAll { wanted.contains($0) }
+        let wanted = Set(child.shouldExist.map { ByteKey($0) })
+        let unwanted = Set(child.shouldNotExist.map { ByteKey($0) })
+        parent.shouldExist.removeAll { unwanted.contains(ByteKey($0)) }
+        parent.shouldNotExist.removeAll { wanted.contains(ByteKey($0)) }
     }
 }

@@ -7,61 +7,63 @@ import Reporting
 final class ReadingContext {
     let source: String
     let version: SpecVersion
-    var diagnostics: [IgnitionConfig.Diagnostic] = []
+    var notes = DiagnosticList()
 
     init(source: String, version: SpecVersion) {
         self.source = source
         self.version = version
     }
-
-    func note(
-        _ severity: IgnitionConfig.Diagnostic.Severity, _ path: String, at place: SourcePlace, _ message: String
-    ) {
-        diagnostics.append(
-            .init(severity: severity, source: source, path: path, place: place, message: message))
-    }
 }
 
 /// One JSON object while it is being read. What is left unread at the end is unknown.
 final class ObjectReader: FieldVisitor {
-    let origin: IgnitionConfig.Origin
-    var version: SpecVersion { context.version }
-
+    private let element: WrittenElement
+    private let node: JSONNode
     private let members: [JSONMember]
-    private let path: String
     private let context: ReadingContext
+    private var version: SpecVersion { context.version }
     /// By the index of a member.
     private var isRead: [Bool]
     private var known: [String] = []
     /// Keys of later versions.
     private var later: [String: SpecVersion] = [:]
 
+    let isInIgnition: Bool
+
     /// Reads `node` as a `Value`, or notes that it is no object.
-    static func read<Value: ConfigObject>(_ node: JSONNode, path: String, context: ReadingContext) -> Value? {
-        switch node.value {
-        case .object(let members):
-            let reader = ObjectReader(node, members, path: path, context: context)
-            var value = Value()
-            value.describe(to: reader)
-            value.origin = reader.origin
-            reader.finish()
-            return value
-        case .null: return nil
-        default:
-            context.note(.error, path, at: node.place, "expected an object, found \(node.kind)")
+    static func read<Value: ConfigObject>(
+        _ node: JSONNode, _ name: String = "", _ index: Int? = nil, below parent: ObjectReader?,
+        context: ReadingContext
+    ) -> Value? {
+        let element = WrittenElement(
+            source: context.source, parent: parent?.element, name: name, index: index, node: node)
+        guard let members = node.members else {
+            context.notes.add(
+                .error, in: Origin(element), "", at: node.place, "expected an object, found \(node.kind)")
             return nil
         }
+        let reader = ObjectReader(
+            element, node, members, context, isInIgnition: parent?.isInIgnition == true || name == "ignition")
+        var value = Value()
+        value.describe(to: reader)
+        value.origin = Origin(element)
+        reader.finish()
+        return value
     }
 
-    private init(_ node: JSONNode, _ members: [JSONMember], path: String, context: ReadingContext) {
+    private typealias Origin = IgnitionConfig.Origin
+
+    private init(
+        _ element: WrittenElement, _ node: JSONNode, _ members: [JSONMember], _ context: ReadingContext,
+        isInIgnition: Bool
+    ) {
+        self.element = element
+        self.node = node
         self.members = members
-        self.path = path
         self.context = context
-        origin = IgnitionConfig.Origin(source: context.source, path: path, node: node)
+        self.isInIgnition = isInIgnition
         isRead = Array(repeating: false, count: members.count)
     }
-
-    var isInIgnition: Bool { path.hasPrefix("ignition.") }
 
     // MARK: Fields
 
@@ -112,45 +114,39 @@ final class ObjectReader: FieldVisitor {
     }
 
     func strings(_ name: String, _ value: inout [String], _ rule: ListRule, since: SpecVersion) {
-        value = nodes(name, since: since).map { path, node in
+        value = elements(name, since: since).enumerated().map { index, node in
             if node.isNull { return "" }
-            guard let text = node.string else {
-                context.note(.error, path, at: node.place, "expected a string, found \(node.kind)")
-                return ""
-            }
-            return text
+            if node.string == nil { mismatch("\(name)[\(index)]", node, "a string") }
+            return node.string ?? ""
         }
     }
 
     func object<Value: ConfigObject>(_ name: String, _ value: inout Value, since: SpecVersion) {
-        guard let node = take(name, since: since) else { return }
-        if let object: Value = Self.read(node, path: path(of: name), context: context) { value = object }
+        guard let node = take(name, since: since, forObject: true) else { return }
+        if let object: Value = Self.read(node, name, below: self, context: context) { value = object }
     }
 
     /// `null` inside a list is an entry without members.
     func list<Value: ConfigObject>(
         _ name: String, _ value: inout [Value], _ rule: ListRule, since: SpecVersion
     ) {
-        value = nodes(name, since: since).compactMap { path, node in
+        value = elements(name, since: since).enumerated().compactMap { index, node in
+            if node.isNull { noteNull("\(name)[\(index)]", node) }
             let node = node.isNull ? JSONNode(.object([]), at: node.place) : node
-            return Self.read(node, path: path, context: context)
+            return Self.read(node, name, index, below: self, context: context)
         }
     }
 
     // MARK: Members
 
-    private func nodes(_ key: String, since: SpecVersion) -> [(path: String, node: JSONNode)] {
+    private func elements(_ key: String, since: SpecVersion) -> [JSONNode] {
         guard let node = take(key, since: since) else { return [] }
-        guard let elements = node.elements else {
-            mismatch(key, node, "a list")
-            return []
-        }
-        let path = path(of: key)
-        return elements.enumerated().map { ("\(path)[\($0)]", $1) }
+        if node.elements == nil { mismatch(key, node, "a list") }
+        return node.elements ?? []
     }
 
     /// The value of a key that is not `null`. Like the reference decoder this accepts another case, warning.
-    private func take(_ key: String, since: SpecVersion) -> JSONNode? {
+    private func take(_ key: String, since: SpecVersion, forObject: Bool = false) -> JSONNode? {
         guard version >= since else {
             later[key] = since
             return nil
@@ -158,28 +154,30 @@ final class ObjectReader: FieldVisitor {
         known.append(key)
         var index = members.firstIndex { $0.key == key }
         if index == nil {
-            index = members.firstIndex {
-                $0.key.utf8.count == key.utf8.count && $0.key.lowercased() == key.lowercased()
-            }
+            index = members.firstIndex { isSame($0.key, key) }
             if let index {
                 let found = members[index]
-                context.note(.warning, path(of: found.key), at: found.keyPlace, "read as \"\(key)\"; write it so")
+                context.notes.add(
+                    .warning, in: Origin(element), found.key, at: found.keyPlace, "read as \"\(key)\"; write it so")
             }
         }
         guard let index else { return nil }
         isRead[index] = true
         let node = members[index].value
+        if node.isNull, forObject { noteNull(key, node) }
         return node.isNull ? nil : node
     }
-
-    private func path(of key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
     private func mismatch(_ key: String, _ node: JSONNode, _ wanted: String) {
         note(key, node, "expected \(wanted), found \(node.kind)")
     }
 
     private func note(_ key: String, _ node: JSONNode, _ message: String) {
-        context.note(.error, path(of: key), at: node.place, message)
+        context.notes.add(.error, in: Origin(element), key, at: node.place, message)
+    }
+
+    private func noteNull(_ key: String, _ node: JSONNode) {
+        context.notes.add(.warning, in: Origin(element), key, at: node.place, "null in place of an object; read as {}")
     }
 
     /// Warns about every key that nobody asked for.
@@ -187,15 +185,17 @@ final class ObjectReader: FieldVisitor {
         var unknown = 0
         for (member, isRead) in zip(members, isRead) where !isRead {
             unknown += 1
+            // Comparing takes time: neither for long words nor for heaps of them.
+            let isComparable = unknown <= 100 && member.key.utf8.count <= 40 && !context.notes.isFull(.warning)
             let message =
                 if let since = later[member.key] {
                     "came with spec \(since) and is ignored: this config is \(version)"
-                } else if unknown <= 100, let near = nearest(to: member.key, in: known) {
+                } else if isComparable, let near = nearest(to: member.key, in: known) {
                     "unknown key, did you mean \"\(near)\"?"
                 } else {
                     "unknown key, ignored"
                 }
-            context.note(.warning, path(of: member.key), at: member.keyPlace, message)
+            context.notes.add(.warning, in: Origin(element), shortened(member.key), at: member.keyPlace, message)
         }
     }
 }

@@ -7,29 +7,27 @@ extension IgnitionConfig {
     ///
     /// Two origins are always equal, so that configs compare by what they ask for alone.
     public struct Origin: Equatable, Sendable, CustomStringConvertible {
-        /// The name of the text: "config.ign", a URL without secrets; empty where the element is not from a text.
-        public var source: String
-        /// `storage.files[2]`; empty for the whole config.
-        public var path: String
-        private var node: JSONNode?
+        /// `nil` where the element is not from a text. A reference, since most elements of most objects are absent.
+        private var written: WrittenElement?
         /// Of a merged element: where the rest of it was written. One entry at most, and the newest first.
         private var inherited: [Origin] = []
 
+        /// An element without a text of its own.
         public init(source: String = "", path: String = "") {
-            self.source = source
-            self.path = path
+            if source.isEmpty, path.isEmpty { return }
+            written = WrittenElement(source: source, parent: nil, name: path, index: nil, node: nil)
         }
 
-        init(source: String, path: String, node: JSONNode) {
-            self.source = source
-            self.path = path
-            self.node = node
-        }
+        init(_ written: WrittenElement) { self.written = written }
 
         public static func == (one: Origin, other: Origin) -> Bool { true }
 
+        /// The name of the text: "config.ign", a URL without secrets; empty where the element is not from a text.
+        public var source: String { written?.source ?? "" }
+        /// `storage.files[2]`; empty for the whole config.
+        public var path: String { written?.path ?? "" }
         /// The element's first line, from 1.
-        public var line: Int? { node?.place.line }
+        public var line: Int? { written?.node?.place.line }
 
         /// "storage.filesystems[0], config.ign line 14".
         public var description: String { describe() }
@@ -43,7 +41,8 @@ extension IgnitionConfig {
 
         /// The path of a field: `contents.source` of `storage.files[2]`.
         public func path(of field: String) -> String {
-            field.isEmpty ? path : path.isEmpty ? field : "\(path).\(field)"
+            let path = path
+            return field.isEmpty ? path : path.isEmpty ? field : "\(path).\(field)"
         }
 
         /// Where a field's value stands; where it is absent, the beginning of what it should be in.
@@ -53,13 +52,13 @@ extension IgnitionConfig {
 
         /// Whether the element's own text has the key.
         func has(_ key: String) -> Bool {
-            node?.member(like: key).map { !$0.value.isNull } ?? false || inherited.contains { $0.has(key) }
+            written?.node?.member(like: key).map { !$0.value.isNull } ?? false || inherited.contains { $0.has(key) }
         }
 
         /// This element laid over an earlier one.
         func over(_ earlier: Origin) -> Origin {
-            if node == nil, source.isEmpty { return earlier }
-            if earlier.node == nil { return self }
+            if written == nil { return earlier }
+            if earlier.written == nil { return self }
             var origin = self
             origin.inherited = inherited.isEmpty ? [earlier] : [inherited[0].over(earlier)]
             return origin
@@ -71,27 +70,18 @@ extension IgnitionConfig {
             let steps = inherited.isEmpty ? field[...] : field.prefix { $0 != "[" }
             var layer = self
             while true {
-                if let place = layer.exactPlace(of: steps) { return (layer.source, layer.path(of: field), place) }
+                if let (node, isExact) = layer.walk(steps), isExact {
+                    return (layer.source, layer.path(of: field), node.place)
+                }
                 guard let next = layer.inherited.first else { break }
                 layer = next
             }
-            return (source, path(of: field), nearestPlace(of: steps))
-        }
-
-        private func exactPlace(of field: Substring) -> SourcePlace? {
-            walk(field).flatMap { $0.isExact ? $0.node.place : nil }
-        }
-
-        private func nearestPlace(of field: Substring) -> SourcePlace? {
-            guard let (node, isExact) = walk(field) else { return nil }
-            if isExact { return node.place }
-            let start = node.place.bytes.lowerBound
-            return SourcePlace(line: node.place.line, column: node.place.column, bytes: start..<start + 1)
+            return (source, path(of: field), walk(steps).map { $0.node.place.beginning })
         }
 
         /// The node of a field, or the nearest one around it.
         private func walk(_ field: Substring) -> (node: JSONNode, isExact: Bool)? {
-            guard var node else { return nil }
+            guard var node = written?.node else { return nil }
             for step in field.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" }) {
                 let next =
                     if let index = Int(step) {
@@ -107,11 +97,48 @@ extension IgnitionConfig {
     }
 }
 
+/// One element of a text. Its path is put together when it is asked for: most are never told.
+final class WrittenElement: Sendable {
+    let source: String
+    private let parent: WrittenElement?
+    private let name: String
+    private let index: Int32?
+    let node: JSONNode?
+
+    init(source: String, parent: WrittenElement?, name: String, index: Int?, node: JSONNode?) {
+        self.source = source
+        self.parent = parent
+        self.name = name
+        self.index = index.map { Int32(clamping: $0) }
+        self.node = node
+    }
+
+    var path: String {
+        let above = parent?.path ?? ""
+        return (above.isEmpty ? "" : above + ".") + name + (index.map { "[\($0)]" } ?? "")
+    }
+}
+
+extension SourcePlace {
+    /// Its first byte.
+    fileprivate var beginning: SourcePlace {
+        SourcePlace(line: line, column: column, bytes: bytes.lowerBound..<bytes.lowerBound + 1)
+    }
+}
+
 extension JSONNode {
     /// The member of that name, or where there is none, one that differs in upper and lower case alone.
     func member(like key: String) -> JSONMember? {
         guard let members else { return nil }
-        return members.first { $0.key == key }
-            ?? members.first { $0.key.utf8.count == key.utf8.count && $0.key.lowercased() == key.lowercased() }
+        return members.first { $0.key == key } ?? members.first { isSame($0.key, key) }
     }
+}
+
+/// Whether two keys differ in the case of ASCII letters at most.
+func isSame(_ one: String, _ other: String) -> Bool {
+    one.utf8.count == other.utf8.count && one.utf8.elementsEqual(other.utf8) { lowered($0) == lowered($1) }
+}
+
+private func lowered(_ byte: UInt8) -> UInt8 {
+    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

@@ -9,10 +9,15 @@ extension IgnitionConfig {
         public var config: IgnitionConfig?
         public var report: Report
 
-        /// The config.
+        /// The config, to be used as it is: what only a config to be merged may leave out is there.
         /// - Throws: ``InvalidConfig`` with the report.
         public func checked() throws(InvalidConfig) -> IgnitionConfig {
             guard let config else { throw InvalidConfig(report) }
+            if config.ignition.version < .v33 {
+                var whole = config.validate(name: report.source)
+                whole.text = report.text
+                if !whole.errors.isEmpty { throw InvalidConfig(whole) }
+            }
             return config
         }
     }
@@ -33,25 +38,33 @@ extension IgnitionConfig {
     public func validate(name: String = "the merged config") -> Report {
         var checker = Checker(version: .newest)
         checker.check(self)
-        return Report(source: name, text: [], diagnostics: checker.diagnostics)
+        return Report(source: name, text: [], checker.notes)
     }
 
     static func read(_ bytes: [UInt8], name: String, checksRules: Bool) -> Parsed {
-        var (config, diagnostics) = readTree(bytes, name: name, checksRules: checksRules)
-        if config?.ignition.version ?? .newest < .v36 { config?.dropSpecialModeBits() }
-        diagnostics = diagnostics.enumerated().sorted { one, other in
+        let (config, notes) = readTree(bytes, name: name, checksRules: checksRules)
+        var report = Report(source: name, text: bytes, diagnostics: [])
+        for list in notes {
+            report.diagnostics += list.diagnostics
+            report.omittedErrors += list.omitted.errors
+            report.omittedWarnings += list.omitted.warnings
+        }
+        report.diagnostics = report.diagnostics.enumerated().sorted { one, other in
             (one.element.place?.bytes.lowerBound ?? 0, one.offset)
                 < (other.element.place?.bytes.lowerBound ?? 0, other.offset)
         }.map(\.element)
-        if diagnostics.contains(where: { $0.severity == .error }) { config = nil }
-        return Parsed(config: config, report: Report(source: name, text: bytes, diagnostics: diagnostics))
+        guard var config, report.errors.isEmpty else { return Parsed(config: nil, report: report) }
+        if config.ignition.version < .v36 { config.dropSpecialModeBits() }
+        return Parsed(config: config, report: report)
     }
 
     private static func readTree(
         _ bytes: [UInt8], name: String, checksRules: Bool
-    ) -> (IgnitionConfig?, [Diagnostic]) {
-        func stop(_ path: String, _ place: SourcePlace?, _ message: String) -> (IgnitionConfig?, [Diagnostic]) {
-            (nil, [Diagnostic(severity: .error, source: name, path: path, place: place, message: message)])
+    ) -> (IgnitionConfig?, [DiagnosticList]) {
+        func stop(_ path: String, _ place: SourcePlace?, _ message: String) -> (IgnitionConfig?, [DiagnosticList]) {
+            var list = DiagnosticList()
+            list.add(.error, in: Origin(source: name, path: path), "", at: place, message)
+            return (nil, [list])
         }
         let root: JSONNode
         do {
@@ -63,7 +76,7 @@ extension IgnitionConfig {
         guard root.members != nil else { return stop("", root.place, "expected an object, found \(root.kind)") }
 
         let version: SpecVersion
-        var faults: [Diagnostic] = []
+        var faults: [DiagnosticList] = []
         switch declaredVersion(of: root) {
         case .success(let declared): version = declared
         case .failure(.missing(let place, let message)):
@@ -74,12 +87,14 @@ extension IgnitionConfig {
         }
 
         let context = ReadingContext(source: name, version: version)
-        let config: IgnitionConfig? = ObjectReader.read(root, path: "", context: context)
+        let config: IgnitionConfig? = ObjectReader.read(root, below: nil, context: context)
+        guard checksRules, let config else { return (config, faults + [context.notes]) }
         var checker = Checker(version: version)
-        if let config, checksRules { checker.check(config) }
         // A field of the wrong type was read as absent: what follows from that is no mistake of its own.
-        let misread = Set(context.diagnostics.filter { $0.severity == .error }.map(\.path))
-        return (config, faults + context.diagnostics + checker.diagnostics.filter { !misread.contains($0.path) })
+        checker.notes.ignored = Set(
+            context.notes.diagnostics.filter { $0.severity == .error }.compactMap(\.place?.bytes.lowerBound))
+        checker.check(config)
+        return (config, faults + [context.notes, checker.notes])
     }
 
     private enum VersionFault: Error {
@@ -106,7 +121,7 @@ extension IgnitionConfig {
         do throws(SpecVersion.Fault) {
             return .success(try SpecVersion(parsing: text))
         } catch {
-            return .failure(.unusable(node.place, "\"\(text)\": \(error)"))
+            return .failure(.unusable(node.place, "\"\(shortened(text))\": \(error)"))
         }
     }
 

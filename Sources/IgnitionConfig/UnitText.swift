@@ -27,33 +27,41 @@ struct UnitText: Equatable {
 
     var options: [Option] = []
 
+    /// By bytes: to Swift, CR LF is one character, and a combining mark changes the one before it.
     init(parsing text: String) throws(Fault) {
-        var section: String?
+        var section: Substring.UTF8View?
         var isContinued = false
-        // By bytes: to Swift, CR LF is one character and other than LF.
         let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, bytes) in lines.enumerated() {
             let number = index + 1
-            var line = Substring(bytes).drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-            if line.last == "\r" { line.removeLast() }
+            var line = bytes.drop(while: isBlank)
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
             let wasContinued = isContinued
-            isContinued = line.hasSuffix("\\")
-            if wasContinued || line.isEmpty { continue }
-            guard let first = line.first else { continue }
-            if first == "#" || first == ";" { continue }
-            if first == "[" {
-                guard let end = line.firstIndex(of: "]") else { throw Fault(kind: .openHeader, line: number) }
-                guard line[line.index(after: end)...].allSatisfy(\.isWhitespace) else {
+            isContinued = line.last == UInt8(ascii: "\\")
+            guard !wasContinued, let first = line.first else { continue }
+            if first == UInt8(ascii: "#") || first == UInt8(ascii: ";") { continue }
+            if first == UInt8(ascii: "[") {
+                guard let end = line.firstIndex(of: UInt8(ascii: "]")) else {
+                    throw Fault(kind: .openHeader, line: number)
+                }
+                guard line[line.index(after: end)...].allSatisfy(isBlank) else {
                     throw Fault(kind: .afterHeader, line: number)
                 }
-                section = String(line[line.index(after: line.startIndex)..<end])
+                section = line[line.index(after: line.startIndex)..<end]
             } else if let section {
-                guard let equals = line.firstIndex(of: "=") else { throw Fault(kind: .noEquals, line: number) }
-                let name = line[..<equals].reversed().drop(while: \.isWhitespace).reversed()
-                options.append(Option(section: section, name: String(name)))
+                guard let equals = line.firstIndex(of: UInt8(ascii: "=")) else {
+                    throw Fault(kind: .noEquals, line: number)
+                }
+                var name = line[..<equals]
+                while let last = name.last, isBlank(last) { name.removeLast() }
+                options.append(Option(section: String(Substring(section)), name: String(Substring(name))))
             }
         }
     }
 
     var hasInstallOptions: Bool { options.contains { $0.section == "Install" } }
+}
+
+private func isBlank(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
 }

@@ -40,7 +40,7 @@ extension IgnitionConfig {
         ] where !list.isEmpty {
             refuse(config.kernelArguments.origin, field)
         }
-        return checker.diagnostics
+        return checker.notes.diagnostics
     }
 
     /// - Throws: ``UnsupportedConfig`` where the config has a field that nothing here acts on yet.

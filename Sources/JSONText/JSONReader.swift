@@ -6,10 +6,11 @@ extension JSONNode {
     /// - Parameters:
     ///   - bytes: UTF-8 without a byte order mark.
     ///   - depth: How deep arrays and objects may nest.
+    ///   - limit: How many values there may be: a byte of text can take a hundred in memory.
     /// - Throws: The first fault with its place. A key that occurs twice in an object is one.
     /// - SeeAlso: RFC 8259.
-    public init(parsing bytes: [UInt8], depth: Int = 512) throws(JSONSyntaxError) {
-        var reader = JSONReader(bytes: bytes, depth: depth)
+    public init(parsing bytes: [UInt8], depth: Int = 512, limit: Int = 2_000_000) throws(JSONSyntaxError) {
+        var reader = JSONReader(bytes: bytes, depth: depth, limit: limit)
         self = try reader.text()
     }
 }
@@ -17,14 +18,17 @@ extension JSONNode {
 private struct JSONReader {
     let bytes: [UInt8]
     let depth: Int
+    let limit: Int
+    var count = 0
     var offset = 0
     var line = 1
     /// What to subtract from an offset to have the column: grows with newlines and UTF-8 continuation bytes.
     var columnOrigin = -1
 
-    init(bytes: [UInt8], depth: Int) {
+    init(bytes: [UInt8], depth: Int, limit: Int) {
         self.bytes = bytes
         self.depth = depth
+        self.limit = limit
     }
 
     mutating func text() throws(JSONSyntaxError) -> JSONNode {
@@ -45,6 +49,8 @@ private struct JSONReader {
 
     private mutating func value(level: Int) throws(JSONSyntaxError) -> JSONNode {
         let start = mark
+        count += 1
+        guard count <= limit else { throw fault(.tooMany(limit: limit)) }
         switch byte {
         case UInt8(ascii: "{"): return try object(start, level: level + 1)
         case UInt8(ascii: "["): return try array(start, level: level + 1)

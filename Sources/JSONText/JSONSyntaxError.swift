@@ -21,6 +21,7 @@ public struct JSONSyntaxError: Error, Equatable, Sendable {
         case invalidUTF8
         case duplicateKey(String, firstLine: Int)
         case tooDeep(limit: Int)
+        case tooMany(limit: Int)
         case trailing(String)
     }
 
@@ -47,14 +48,14 @@ extension JSONSyntaxError: CustomStringConvertible {
         case .commaBefore(let bracket): "a comma before \(bracket); JSON has none after the last entry"
         case .comment: "JSON has no comments"
         case .singleQuote: "strings take double quotes"
-        case .unknownWord(let word): "unknown word \(word); JSON knows true, false and null"
+        case .unknownWord(let word): "unknown word \(short(word)); JSON knows true, false and null"
         case .leadingZero(let text):
             if let value = Int64(text, radix: 8) {
                 "\(text) has a leading zero; JSON numbers are decimal: octal \(text) is \(value)"
             } else {
-                "\(text) has a leading zero; JSON numbers have none"
+                "\(short(text)) has a leading zero; JSON numbers have none"
             }
-        case .malformedNumber(let text): "\(text) is not a number"
+        case .malformedNumber(let text): "\(short(text)) is not a number"
         case .controlCharacter(let byte):
             switch byte {
             case 0x0a: "a string ends before its closing quote; a newline inside one is written \\n"
@@ -64,9 +65,13 @@ extension JSONSyntaxError: CustomStringConvertible {
         case .unknownEscape(let text): "\(text) is no JSON escape"
         case .loneSurrogate: "half of a surrogate pair in a \\u escape"
         case .invalidUTF8: "bytes that are not UTF-8"
-        case .duplicateKey(let key, let line): "the key \"\(key)\" is there already, in line \(line)"
+        case .duplicateKey(let key, let line): "the key \"\(short(key))\" is there already, in line \(line)"
         case .tooDeep(let limit): "nested more than \(limit) deep"
+        case .tooMany(let limit): "more than \(limit) values"
         case .trailing(let found): "\(found) after the end of the value"
         }
     }
 }
+
+/// A word of a text can be as long as the text.
+private func short(_ text: String) -> String { text.utf8.count > 60 ? text.prefix(57) + "..." : text }
