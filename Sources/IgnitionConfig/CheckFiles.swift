@@ -127,7 +127,7 @@ extension Checker {
         let correction = meant.map { "; \($0) is octal \(mode)" } ?? ""
         if !(0...0o7777).contains(mode) {
             error(origin, "mode", "\(mode) is not a mode; 0 to 4095, octal 7777, are\(correction)")
-        } else if meant != nil, !isUsual(mode) {
+        } else if isAsWritten, meant != nil, !isUsual(mode) {
             error(origin, "mode", "\(mode) is octal \(String(mode, radix: 8))\(correction)")
         } else if mode > 0o777, version < .v36 {
             warn(

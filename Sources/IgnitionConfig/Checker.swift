@@ -5,9 +5,14 @@
 /// Works on values alone, so that a config merged from several texts can be checked too.
 struct Checker {
     let version: SpecVersion
+    /// Whether values are judged as somebody wrote them, or what translation and merging made of them.
+    let isAsWritten: Bool
     var notes = DiagnosticList()
 
-    init(version: SpecVersion) { self.version = version }
+    init(version: SpecVersion, isAsWritten: Bool = true) {
+        self.version = version
+        self.isAsWritten = isAsWritten
+    }
 
     mutating func check(_ config: IgnitionConfig) {
         check(config.ignition)
@@ -42,7 +47,9 @@ struct Checker {
     /// An absolute path in its plain form.
     mutating func checkPath(_ path: String, _ origin: IgnitionConfig.Origin, _ field: String) {
         guard path.hasPrefix("/") else {
-            error(origin, field, path.isEmpty ? "missing" : "\"\(shown(path))\" is not an absolute path")
+            error(
+                origin, field,
+                path.isEmpty ? (origin.has(field) ? "empty" : "missing") : "\"\(shown(path))\" is not an absolute path")
             return
         }
         let plain = plainPath(path)

@@ -36,7 +36,7 @@ extension IgnitionConfig {
     /// What two configs keep, their merge can break: an id from one and a name from the other.
     /// - Parameter name: What the report calls the whole: "the merged config".
     public func validate(name: String = "the merged config") -> Report {
-        var checker = Checker(version: .newest)
+        var checker = Checker(version: .newest, isAsWritten: false)
         checker.check(self)
         return Report(source: name, text: [], checker.notes)
     }

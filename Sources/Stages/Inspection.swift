@@ -1,4 +1,4 @@
-// What a person at a shell can ask: is this config right, what would it do, what is on this disk.
+// What a person at a shell can ask: what would this config do, what is on this disk.
 
 import BlockDevices
 import BootArguments
@@ -14,24 +14,6 @@ import Reporting
 import SystemPackage
 
 public enum Inspection {
-    /// Checks configs and prints what is wrong with them. `-` is standard input.
-    ///
-    /// - Returns: Whether none has an error.
-    public static func validate(_ files: [String]) -> Bool {
-        var isValid = true
-        for file in files {
-            do {
-                let report = try parse(file).report
-                isValid = isValid && report.errors.isEmpty
-                if !report.diagnostics.isEmpty { print("\(report)") }
-            } catch {
-                complain("cannot read \(file): \(error)")
-                isValid = false
-            }
-        }
-        return isValid
-    }
-
     /// Prints what a config would do to the disks. Writes nothing.
     ///
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.

@@ -19,9 +19,10 @@ struct Validate: ParsableCommand {
         discussion: "Exit status: 0 without errors (warnings are none), 1 otherwise.")
 
     @Argument(help: "The configs; - is standard input.") var files: [String]
+    @Flag(help: "Print the reports as JSON.") var json = false
 
     func run() throws {
-        guard Inspection.validate(files) else { throw ExitCode(1) }
+        throw ExitCode(Validation.run(files, asJSON: json))
     }
 }
 

@@ -13,6 +13,7 @@ switch name {
 case "init" where getpid() == 1: LiveBoot.main()
 case "udhcpc-hook": exit(LeaseHook.main())
 case "modprobe": exit(ModuleRequest.main(Array(CommandLine.arguments.dropFirst()), logger: .boot()))
+case "ignition-validate": exit(Validation.reference(Array(CommandLine.arguments.dropFirst())))
 case "firstlight-generator": exit(SystemdGenerator.main(Array(CommandLine.arguments.dropFirst())))
 default: Firstlight.main()
 }

@@ -1,5 +1,6 @@
 import Foundation
 import IgnitionConfig
+import JSONText
 import Testing
 
 /// One config below Fixtures/config; `NAME.expected` beside it holds its report, or is absent where that is empty.
@@ -40,6 +41,13 @@ struct ConfigFixture: CustomTestStringConvertible {
         let parsed = fixture.parsed
         #expect(parsed.config == nil)
         #expect(parsed.report.description + "\n" == (try #require(fixture.expected)))
+    }
+
+    @Test("each rule is kept, by a config for each", arguments: try ConfigFixture.all(in: "rules"))
+    func rule(_ fixture: ConfigFixture) {
+        let parsed = fixture.parsed
+        #expect(parsed.report.description + "\n" == fixture.expected ?? "no mistakes\n")
+        #expect((parsed.config == nil) == !parsed.report.errors.isEmpty)
     }
 
     @Test func everyFieldArrives() throws {
@@ -107,6 +115,35 @@ struct ConfigFixture: CustomTestStringConvertible {
     @Test func specialModeBitsAreKeptFromSpec36On() throws {
         #expect(try ConfigFixture("valid/special-mode-3.6.ign").parsed.checked().storage.directories[0].mode == 0o1777)
         #expect(try ConfigFixture("valid/special-mode-3.5.ign").parsed.checked().storage.directories[0].mode == 0o777)
+    }
+
+    @Test func onlyAConfigToBeMergedMayLackALinksTarget() throws {
+        let parsed = try ConfigFixture("rules/link-without-target-3.2.ign").parsed
+        #expect(parsed.config != nil)
+        #expect(throws: InvalidConfig.self) { try parsed.checked() }
+    }
+
+    @Test func ofAMillionMistakesTheFirstAreToldAndAllAreCounted() {
+        let entries = Array(repeating: #"{"pth":"/a"}"#, count: 5000).joined(separator: ",\n")
+        let report = IgnitionConfig.parse(
+            Array(#"{"ignition":{"version":"3.0.0"},"storage":{"files":[\#(entries)]}}"#.utf8), name: "many"
+        ).report
+        #expect(report.diagnostics.count == 2000)
+        #expect(report.summary == "5000 errors, 5000 warnings")
+        #expect(report.description.split(separator: "\n").count < 400)
+        #expect(report.json["errors"]?.integer == 5000)
+    }
+
+    @Test func theReferencesLinesNameThePathWithDots() throws {
+        let report = try ConfigFixture("rules/user-key-twice.ign").parsed.report
+        #expect(
+            report.referenceLines == [
+                "error at $.passwd.users.0.sshAuthorizedKeys.1, line 2 col 65: \"k\" is in sshAuthorizedKeys[0] already"
+            ])
+        #expect(report.unparsedReason == nil)
+        let versions = try ConfigFixture("invalid/version-2.ign").parsed.report
+        #expect(versions.referenceLines.isEmpty)
+        #expect(versions.unparsedReason?.contains("too old") == true)
     }
 
     @Test func nullIsAbsentAndEmptyIsNot() throws {

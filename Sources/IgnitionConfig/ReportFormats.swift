@@ -1,0 +1,55 @@
+// A report for programs: as JSON, and in the lines of the reference's ignition-validate.
+
+import JSONText
+
+extension IgnitionConfig.Report {
+    /// `{"source": "config.ign", "valid": false, "errors": 1, "warnings": 0, "diagnostics": [...]}`.
+    ///
+    /// A diagnostic has `severity`, `path`, `message` and, where its place is known, `line`, `column` and
+    /// `bytes`, its first and its one past the last. Of very many only the first are listed; all are counted.
+    public var json: JSONValue {
+        [
+            "source": .string(source),
+            "valid": .bool(errors.isEmpty),
+            "errors": JSONValue(errors.count + omittedErrors),
+            "warnings": JSONValue(warnings.count + omittedWarnings),
+            "diagnostics": .array(diagnostics.map(\.json)),
+        ]
+    }
+
+    /// What `ignition-validate` prints to standard output: an entry a line.
+    public var referenceLines: [String] {
+        unparsedReason == nil ? diagnostics.map(\.referenceLine) : []
+    }
+
+    /// Why the text is no config at all, where the reference says so in place of entries: there is nothing
+    /// in it, or it has no version that is known.
+    public var unparsedReason: String? {
+        if text.isEmpty, !errors.isEmpty { return errors[0].message }
+        return errors.first { $0.path == "ignition.version" }?.sentence
+    }
+}
+
+extension IgnitionConfig.Diagnostic {
+    var json: JSONValue {
+        var json: JSONValue = [
+            "severity": .string(severity.rawValue), "path": .string(path), "message": .string(message),
+        ]
+        if let place {
+            json["line"] = JSONValue(place.line)
+            json["column"] = JSONValue(place.column)
+            json["bytes"] = [JSONValue(place.bytes.lowerBound), JSONValue(place.bytes.upperBound)]
+        }
+        return json
+    }
+
+    /// `error at $.storage.files.0.mode, line 7 col 21: 644 is octal 1204; 420 is octal 644`.
+    var referenceLine: String {
+        let steps = path.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" })
+        let places =
+            (steps.isEmpty ? [] : ["$." + steps.joined(separator: ".")])
+            + (place.map { ["line \($0.line) col \($0.column)"] } ?? [])
+        let at = places.isEmpty ? "" : " at " + places.joined(separator: ", ")
+        return "\(severity.rawValue)\(at): \(message)"
+    }
+}
