@@ -23,7 +23,7 @@ IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
 TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
     nginx-light tinyproxy openssl xorriso isolinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mdadm mount openssh-client udev systemd \
-    dracut-core dracut-live dracut-network
+    dracut-core dracut-live dracut-network ignition
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 
 # --- How the programs are built --------------------------------------------------------------------
@@ -130,6 +130,10 @@ lint: ## Check formatting, imports and the syntax of scripts
 	git ls-files -co --exclude-standard '*.py' | xargs python3 -c \
 	    'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]'
 	echo "lint: nothing to object to"
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...
+	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(NAME)
 
 .PHONY: arguments
 arguments: agent ## Write the table of kernel arguments into the README

@@ -219,6 +219,26 @@ public func plainPath(_ path: String) -> String {
     return isAbsolute ? "/" + text : text.isEmpty ? "." : text
 }
 
+/// Whether ``plainPath(_:)`` would leave an absolute path as it is: it takes memory for each of its parts.
+private func isPlainPath(_ path: String) -> Bool {
+    let slash = UInt8(ascii: "/")
+    let dot = UInt8(ascii: ".")
+    if path == "/" { return true }
+    /// How long the present part is, and whether it has dots alone.
+    var length = 0
+    var isDots = true
+    for byte in path.utf8.dropFirst() {
+        if byte == slash {
+            if length == 0 || isDots && length <= 2 { return false }
+            (length, isDots) = (0, true)
+        } else {
+            length += 1
+            if byte != dot { isDots = false }
+        }
+    }
+    return length > 0 && !(isDots && length <= 2)
+}
+
 /// A key as part of a message: URLs without secrets, long ones cut.
 func shown(_ key: String) -> String {
     shortened(key.contains("://") || key.hasPrefix("data:") ? SourceURL.redacted(key) : key)

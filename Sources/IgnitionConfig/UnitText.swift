@@ -1,6 +1,6 @@
 // The syntax of systemd unit files, as far as a config's contents are checked.
 
-/// A unit file taken apart into the names of its sections and options.
+/// A unit file, as far as it is checked.
 ///
 /// - SeeAlso: systemd.syntax(7). Like the reference implementation, whatever comes before the first `[` is passed over.
 struct UnitText: Equatable {
@@ -20,21 +20,28 @@ struct UnitText: Equatable {
         }
     }
 
-    struct Option: Equatable {
-        var section: String
-        var name: String
-    }
-
-    var options: [Option] = []
+    /// Whether a section [Install] has an option: what enabling the unit acts on.
+    private(set) var hasInstallOptions = false
 
     /// By bytes: to Swift, CR LF is one character, and a combining mark changes the one before it.
     init(parsing text: String) throws(Fault) {
-        var section: Substring.UTF8View?
+        var text = text
+        var fault: Fault?
+        text.withUTF8 { fault = read($0[...]) }
+        if let fault { throw fault }
+    }
+
+    private mutating func read(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Fault? {
+        var rest = text
+        var number = 0
+        var isInSection = false
+        var isInInstall = false
         var isContinued = false
-        let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        for (index, bytes) in lines.enumerated() {
-            let number = index + 1
-            var line = bytes.drop(while: isBlank)
+        while !rest.isEmpty {
+            number += 1
+            let whole = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest.dropFirst(whole.count + 1)
+            var line = whole.drop(while: isBlank)
             if line.last == UInt8(ascii: "\r") { line.removeLast() }
             let wasContinued = isContinued
             isContinued = line.last == UInt8(ascii: "\\")
@@ -42,24 +49,18 @@ struct UnitText: Equatable {
             if first == UInt8(ascii: "#") || first == UInt8(ascii: ";") { continue }
             if first == UInt8(ascii: "[") {
                 guard let end = line.firstIndex(of: UInt8(ascii: "]")) else {
-                    throw Fault(kind: .openHeader, line: number)
+                    return Fault(kind: .openHeader, line: number)
                 }
-                guard line[line.index(after: end)...].allSatisfy(isBlank) else {
-                    throw Fault(kind: .afterHeader, line: number)
-                }
-                section = line[line.index(after: line.startIndex)..<end]
-            } else if let section {
-                guard let equals = line.firstIndex(of: UInt8(ascii: "=")) else {
-                    throw Fault(kind: .noEquals, line: number)
-                }
-                var name = line[..<equals]
-                while let last = name.last, isBlank(last) { name.removeLast() }
-                options.append(Option(section: String(Substring(section)), name: String(Substring(name))))
+                guard line[(end + 1)...].allSatisfy(isBlank) else { return Fault(kind: .afterHeader, line: number) }
+                isInSection = true
+                isInInstall = line[..<end].dropFirst().elementsEqual("Install".utf8)
+            } else if isInSection {
+                guard line.contains(UInt8(ascii: "=")) else { return Fault(kind: .noEquals, line: number) }
+                if isInInstall { hasInstallOptions = true }
             }
         }
+        return nil
     }
-
-    var hasInstallOptions: Bool { options.contains { $0.section == "Install" } }
 }
 
 private func isBlank(_ byte: UInt8) -> Bool {

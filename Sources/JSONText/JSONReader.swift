@@ -9,7 +9,7 @@ extension JSONNode {
     ///   - limit: How many values there may be: a byte of text can take a hundred in memory.
     /// - Throws: The first fault with its place. A key that occurs twice in an object is one.
     /// - SeeAlso: RFC 8259.
-    public init(parsing bytes: [UInt8], depth: Int = 512, limit: Int = 2_000_000) throws(JSONSyntaxError) {
+    public init(parsing bytes: [UInt8], depth: Int = 512, limit: Int = 1_000_000) throws(JSONSyntaxError) {
         var reader = JSONReader(bytes: bytes, depth: depth, limit: limit)
         self = try reader.text()
     }

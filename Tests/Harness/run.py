@@ -18,6 +18,7 @@ from pathlib import Path
 import bench
 import boot
 import demo
+import differential
 import guest
 import images
 import processes
@@ -51,7 +52,7 @@ def main() -> int:
         return bench.main(arguments.names)
     outcomes = []
     if arguments.command == "all":
-        outcomes += check_shipped()
+        outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
     names = getattr(arguments, "names", [])
     guests = chosen(guest.guest_tests(), names) if arguments.command != "boot" else []
     boots = chosen(boot.boot_tests(), names) if arguments.command != "guest" else []
@@ -68,16 +69,16 @@ def chosen(tests: list, names: "list[str]") -> list:
     return [known[name] for name in wanted] if names else tests
 
 
-def check_shipped() -> "list[Outcome]":
-    """The checks on the built programs, one after the other."""
+def check(kind: str, tests: list) -> "list[Outcome]":
+    """Checks on the built programs that need no guest, one after the other."""
     outcomes = []
-    for name, check in shipped.TESTS:
+    for name, test in tests:
         began, reason = time.monotonic(), ""
         try:
-            check()
+            test()
         except Exception as failed:
             reason = f"{type(failed).__name__}: {failed}"
-        outcomes.append(Outcome(f"shipped {name}", not reason, time.monotonic() - began, reason))
+        outcomes.append(Outcome(f"{kind} {name}", not reason, time.monotonic() - began, reason))
         outcomes[-1].announce()
     return outcomes
 
@@ -111,8 +112,9 @@ def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
 
 
 def list_tests() -> int:
-    for name, _ in shipped.TESTS:
-        print(f"shipped {name}")
+    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS}.items():
+        for name, _ in tests:
+            print(f"{kind} {name}")
     for test in guest.guest_tests():
         print(f"guest {test.name}")
     for test in sorted(boot.boot_tests(), key=lambda test: test.name):
