@@ -18,9 +18,11 @@ BEHAVIOUR; after the last one it behaves. A behaviour is words separated by blan
     short:N                 a file that is N bytes long
     flip:N                  with byte N changed
     redirect:URL            302
+    header:NAME=VALUE       one more field in the answer
+    wait:S                  answer after so many seconds
 
 Every request becomes a line of LOG: method, path, status, bytes sent, then its header fields, all
-separated by tabs.
+separated by tabs, and the port of the client as client-port.
 """
 
 import http.server
@@ -53,6 +55,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def note(self, handler, status, sent):
         fields = [f"{name.lower()}: {value}" for name, value in handler.headers.items()]
+        fields.append(f"client-port: {handler.client_address[1]}")
         with self.lock:
             print(handler.command, handler.path, status, sent, *fields, sep="\t", file=self.log, flush=True)
 
@@ -67,10 +70,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_CONNECT(self):
         self.refuse(int(self.server.next_behaviour("CONNECT").get("status", 403)), {})
 
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_PUT(self):
+        self.do_GET()
+
     def do_GET(self):
         path = "/" + self.path.split("/", 3)[3] if self.path.startswith("http://") else self.path
         path = path.split("?")[0]
         act = self.server.next_behaviour(path)
+        time.sleep(float(act.get("wait", 0)))
         if "silent" in act:
             self.server.note(self, 0, 0)
             time.sleep(60)
@@ -93,10 +103,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if "retry" in act:
             self.send_header("Retry-After", act["retry"])
+        self.send_asked_header(act)
         self.send_header("Content-Length", str(len(body)))
         self.server.note(self, status, len(body))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_asked_header(self, act):
+        if "header" in act:
+            self.send_header(*act["header"].split("=", 1))
 
     def serve(self, data, act):
         if "flip" in act:
@@ -128,7 +144,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         elif "nolength" not in act:
             self.send_header("Content-Length", str(len(body)))
+        self.send_asked_header(act)
         self.end_headers()
+        if self.command == "HEAD":
+            return self.server.note(self, status, 0)
         stop = next((int(act[how]) for how in ("cut", "reset", "stall") if how in act), len(body))
         self.wfile.flush()
         self.server.note(self, status, min(stop, len(body)))

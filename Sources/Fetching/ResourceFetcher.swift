@@ -17,6 +17,12 @@ public struct FetchSettings: Sendable {
     /// PEM files of whom to trust: the machine's own, and those the config brings.
     public var authorities = TransferRequest.systemAuthorities
     public var additionalAuthorities: [UInt8] = []
+    /// What the machine may show to cloud storage; set by its platform.
+    public var credentials = CloudCredentials()
+    /// Told of every attempt; may be called on several threads at once.
+    public var log: (@Sendable (String) -> Void)?
+    /// What tests reach in place of a cloud's URL.
+    var standIn: (@Sendable (String) -> String)?
 
     public init() {}
 
@@ -46,6 +52,12 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case wrongHash(wanted: String, found: String)
         case compression(Gunzip.Fault)
         case cannotWrite(Errno)
+        case malformedObject
+        case compressedObject
+        case anonymousAccessPoint
+        case certificate(CertificateFault)
+        /// Another resource failed, and this one was waited for no longer.
+        case givenUp
     }
 
     public var source: RedactedURL
@@ -65,6 +77,11 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .wrongHash(let wanted, let found): "\(source): its hash is \(found), not \(wanted)"
         case .compression(let fault): "\(source): \(fault)"
         case .cannotWrite(let reason): "\(source): cannot be stored: \(reason)"
+        case .malformedObject: "\(source): names no object in a bucket"
+        case .compressedObject: "\(source): compression does not go together with s3: and arn:"
+        case .anonymousAccessPoint: "\(source): an access point is for known machines, and this one has no credentials"
+        case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
+        case .givenUp: "\(source): no longer wanted"
         }
     }
 
@@ -74,13 +91,19 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .transfer(let fault, _): fault.advice
         case .outOfTime(_, let last): (last?.advice ?? []) + ["ignition.timeouts.httpTotal sets the limit."]
         case .wrongHash: ["Either the file was changed or the config is out of date: compare both with their source."]
+        case .cannotWrite(.noSpace): ["Make room on the target's filesystem."]
+        case .malformedObject: ["Write s3://BUCKET/KEY, gs://BUCKET/OBJECT or arn:aws:s3:::BUCKET/KEY."]
+        case .compressedObject: ["Leave \"compression\" out, or serve the file over https."]
+        case .anonymousAccessPoint: ["Give the instance a role that may read it, or use s3://BUCKET/KEY."]
+        case .certificate: ["Let the file hold PEM certificates and nothing after the last line of the last one."]
         case .compression(.notGzip): ["Leave \"compression\" out, or serve the file compressed."]
         default: []
         }
     }
 }
 
-/// Fetches the resources of Ignition configs as Ignition does: `data:`, `http:`, `https:` and `tftp:`.
+/// Fetches the resources of Ignition configs as Ignition does: `data:`, `http:`, `https:`, `tftp:`, `s3:`, `arn:`
+/// and `gs:`.
 ///
 /// Network faults and server errors are retried within the total time limit, other statuses are
 /// final. The hash counts for the bytes after decompression.
@@ -88,6 +111,12 @@ public final class ResourceFetcher {
     public var settings: FetchSettings
     private var transfer: Transfer?
     private let pause: (Double) -> Void
+    /// The contents of certificate authorities by their sources: each is fetched once.
+    private var authorities: [String: [UInt8]] = [:]
+    /// The regions of buckets.
+    private var regions: [String: String] = [:]
+    /// Asked while a transfer is under way; `false` ends it.
+    var isWanted: () -> Bool = { true }
 
     /// - Parameter pause: Waits this many seconds.
     public init(_ settings: FetchSettings = FetchSettings(), pause: @escaping (Double) -> Void = sleep(seconds:)) {
@@ -95,15 +124,42 @@ public final class ResourceFetcher {
         self.pause = pause
     }
 
+    /// Fetches certificate authorities with the trust in force so far; from then on they are trusted as well.
+    ///
+    /// - Returns: The content of each, for ``IgnitionConfig/inliningAuthorities(_:)``.
+    @discardableResult
+    public func trust(_ resources: [IgnitionConfig.Resource]) throws(ResourceFailure) -> [[UInt8]] {
+        var contents: [[UInt8]] = []
+        var added: [[UInt8]] = []
+        for resource in resources {
+            let source = resource.source ?? ""
+            if let known = authorities[source] {
+                contents.append(known)
+                continue
+            }
+            let content = try bytes(of: resource)
+            do { try checkCertificates(content) } catch {
+                throw ResourceFailure(source: RedactedURL(source), reason: .certificate(error))
+            }
+            authorities[source] = content
+            contents.append(content)
+            added.append(content)
+        }
+        for content in added { settings.trust(content) }
+        return contents
+    }
+
     /// The whole resource in memory; no bytes where it has no source.
     ///
-    /// - Parameter checksEmpty: Whether a resource without a source must still have the wanted hash, as
-    ///   configs must and files need not.
+    /// - Parameters:
+    ///   - method: For HTTP; some metadata services hand out a token for a PUT.
+    ///   - checksEmpty: Whether a resource without a source must still have the wanted hash, as configs
+    ///     must and files need not.
     public func bytes(
-        of resource: IgnitionConfig.Resource, checksEmpty: Bool = false
+        of resource: IgnitionConfig.Resource, method: TransferRequest.Method = .get, checksEmpty: Bool = false
     ) throws(ResourceFailure) -> [UInt8] {
         let sink = MemorySink()
-        try fetch(resource, into: sink, checksEmpty: checksEmpty)
+        try fetch(resource, into: sink, method: method, checksEmpty: checksEmpty)
         return sink.bytes
     }
 
@@ -120,7 +176,8 @@ public final class ResourceFetcher {
     }
 
     private func fetch(
-        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, checksEmpty: Bool
+        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, method: TransferRequest.Method = .get,
+        checksEmpty: Bool
     ) throws(ResourceFailure) {
         let source = resource.source ?? ""
         do {
@@ -140,11 +197,8 @@ public final class ResourceFetcher {
                 try content.bytes.withUnsafeBytes { try decoder.receive($0) }
                 try decoder.finish()
             } else {
-                guard ["http", "https", "tftp"].contains(scheme) else {
-                    throw ResourceFailure.Reason.unsupportedScheme(scheme)
-                }
                 try download(
-                    try request(for: resource, source), isHTTP: scheme != "tftp",
+                    resource, source, scheme, method,
                     decoder: { try Decoder(sink, isCompressed: resource.isCompressed, wanted: wanted) })
             }
         } catch {
@@ -162,19 +216,96 @@ public final class ResourceFetcher {
         }
     }
 
-    private func request(
-        for resource: IgnitionConfig.Resource, _ source: String
-    ) throws(ResourceFailure.Reason) -> TransferRequest {
-        var request = TransferRequest(url: source)
+    private func download(
+        _ resource: IgnitionConfig.Resource, _ source: String, _ scheme: String, _ method: TransferRequest.Method,
+        decoder: () throws -> Decoder
+    ) throws {
+        let deadline = Deadline(limit: scheme == "tftp" ? nil : settings.totalTimeout)
+        guard let url = try? SourceURL(parsing: source) else { throw TransferFault.badURL }
+        let make: () -> (url: String, headers: [(name: String, value: String)])
+        switch scheme {
+        case "http", "https", "tftp":
+            let headers = try customHeaders(of: resource)
+            make = { (source, headers) }
+        case "gs":
+            guard let place = googleStorageURL(url) else { throw ResourceFailure.Reason.malformedObject }
+            let login = settings.credentials.googleToken.map { [(name: "Authorization", value: "Bearer \($0)")] } ?? []
+            make = { (place, login) }
+        case "s3", "arn":
+            if resource.isCompressed { throw ResourceFailure.Reason.compressedObject }
+            guard let object = S3Object(url, instanceRegion: settings.credentials.awsRegion) else {
+                throw ResourceFailure.Reason.malformedObject
+            }
+            let credentials = settings.credentials.aws
+            if object.accessPoint != nil, credentials == nil { throw ResourceFailure.Reason.anonymousAccessPoint }
+            let region = try region(of: object, deadline)
+            make = { object.signedRequest(in: region, as: credentials, time: signatureTime()) }
+        default: throw ResourceFailure.Reason.unsupportedScheme(scheme)
+        }
+        var receiver: ResourceReceiver?
+        try untilDone(deadline, retries: scheme != "tftp") {
+            let made = make()
+            var request = request(made.url, adding: made.headers)
+            request.method = method
+            // Five tries of five seconds for each packet, as libcurl shares them out.
+            if scheme == "tftp" { request.connectTimeout = 25 }
+            return request
+        } receiver: {
+            let fresh = ResourceReceiver(try decoder(), isWanted)
+            receiver = fresh
+            return fresh
+        } isDone: { head in
+            switch head.status {
+            case 200, 204: return true
+            case 404: throw ResourceFailure.Reason.notFound
+            default: return false
+            }
+        }
+        try receiver?.decoder.finish()
+    }
+
+    /// The region of the object's bucket, as S3 itself says.
+    private func region(of object: S3Object, _ deadline: Deadline) throws -> String {
+        if let accessPoint = object.accessPoint { return accessPoint.region }
+        if let known = regions[object.bucket] { return known }
+        let field = "x-amz-bucket-region"
+        let head = try untilDone(deadline, retries: true) {
+            var request = request(object.lookupURL, adding: [])
+            request.method = .head
+            return request
+        } receiver: {
+            NoBody()
+        } isDone: { head in
+            if head.status == 404 { throw ResourceFailure.Reason.notFound }
+            return head.status < 500
+        }
+        let region = head.fields[field].flatMap { $0.isEmpty ? nil : $0 } ?? object.lookupRegion
+        regions[object.bucket] = region
+        return region
+    }
+
+    private func customHeaders(
+        of resource: IgnitionConfig.Resource
+    ) throws(ResourceFailure.Reason) -> [(name: String, value: String)] {
+        var headers: [(name: String, value: String)] = []
+        for header in resource.httpHeaders {
+            guard let value = header.value else { throw .headerWithoutValue(header.name) }
+            headers.append((header.name, value))
+        }
+        return headers
+    }
+
+    /// A request with Ignition's own headers, which give way to others of their names; of several the last counts.
+    private func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
+        var request = TransferRequest(url: settings.standIn?(url) ?? url)
         var headers: [(name: String, value: String?)] = [
             ("User-Agent", "Ignition/\(ignitionVersion)"),
             ("Accept", "application/vnd.coreos.ignition+json;version=3.6.0, */*;q=0.1"),
             ("Accept-Encoding", "identity"),
         ]
-        for header in resource.httpHeaders {
-            guard let value = header.value else { throw .headerWithoutValue(header.name) }
-            headers.removeAll { $0.name.lowercased() == header.name.lowercased() }
-            headers.append((header.name, value))
+        for (name, value) in more {
+            headers.removeAll { $0.name.lowercased() == name.lowercased() }
+            headers.append((name, value))
         }
         request.headers = headers
         request.keepsHeadersWhenRedirected = false
@@ -185,51 +316,81 @@ public final class ResourceFetcher {
     }
 
     /// Tries until it works, is refused, or the time is over.
-    private func download(
-        _ request: TransferRequest, isHTTP: Bool, decoder: () throws -> Decoder
-    ) throws {
-        let start = monotonicSeconds()
-        let limit = isHTTP ? settings.totalTimeout : nil
+    ///
+    /// - Parameters:
+    ///   - make: The request of one attempt.
+    ///   - isDone: Whether an answer is a good one; what it throws is final.
+    @discardableResult
+    private func untilDone(
+        _ deadline: Deadline, retries: Bool, request make: () -> TransferRequest,
+        receiver: () throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
+    ) throws -> ResponseHead {
         var last: TransferFault?
         for attempt in 1... {
-            var request = request
-            request.totalTimeout = limit.map { $0 - (monotonicSeconds() - start) }
+            var request = make()
+            request.totalTimeout = deadline.left
             if let left = request.totalTimeout, left <= 0 {
-                throw ResourceFailure.Reason.outOfTime(seconds: Int(limit ?? 0), last: last)
+                throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            let receiver = ResourceReceiver(try decoder())
+            if !isWanted() { throw ResourceFailure.Reason.givenUp }
+            settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): attempt #\(attempt)")
             let fault: TransferFault
             do {
                 let transfer = try self.transfer ?? Transfer()
                 self.transfer = transfer
-                let head = try transfer.perform(request, to: receiver)
-                switch head.status {
-                case 200, 204: return try receiver.decoder.finish()
-                case 404: throw ResourceFailure.Reason.notFound
-                default: fault = head.fault
-                }
+                let head = try transfer.perform(request, to: try receiver())
+                if try isDone(head) { return head }
+                fault = head.fault
             } catch let error as TransferFault {
                 fault = error
             }
+            settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): \(fault)")
             if case .outOfTime = fault {
-                throw ResourceFailure.Reason.outOfTime(seconds: Int(limit ?? 0), last: last)
+                throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            guard isHTTP, fault.isTransientForIgnition else {
+            guard retries, fault.isTransientForIgnition else {
                 throw ResourceFailure.Reason.transfer(fault, attempts: attempt)
             }
             last = fault
             let delay = RetryPolicy.ignition.delay(afterFailures: attempt, asked: nil, chance: 0)
-            pause(limit.map { min(delay, max(0, $0 - (monotonicSeconds() - start))) } ?? delay)
+            pause(deadline.left.map { min(delay, max(0, $0)) } ?? delay)
         }
+        throw ResourceFailure.Reason.givenUp
     }
+}
+
+/// The time limit of all attempts at one resource.
+private struct Deadline {
+    /// Seconds.
+    var limit: Double?
+    private let start = monotonicSeconds()
+
+    init(limit: Double?) { self.limit = limit }
+
+    var left: Double? { limit.map { $0 - (monotonicSeconds() - start) } }
+    var seconds: Int { Int((limit ?? 0).rounded(.up)) }
+}
+
+/// Now, as a signature has it: `20130524T000000Z`.
+private func signatureTime() -> String {
+    var now = time(nil)
+    var parts = tm()
+    gmtime_r(&now, &parts)
+    func padded(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    return "\(parts.tm_year + 1900)\(padded(parts.tm_mon + 1))\(padded(parts.tm_mday))"
+        + "T\(padded(parts.tm_hour))\(padded(parts.tm_min))\(padded(parts.tm_sec))Z"
 }
 
 extension ResourceFailure.Reason: Error {}
 
 private final class ResourceReceiver: TransferReceiver {
     let decoder: Decoder
+    private let isWanted: () -> Bool
 
-    init(_ decoder: Decoder) { self.decoder = decoder }
+    init(_ decoder: Decoder, _ isWanted: @escaping () -> Bool) {
+        self.decoder = decoder
+        self.isWanted = isWanted
+    }
 
     /// Only these two bring a resource; another success (206) brings something else.
     func begin(_ head: ResponseHead) throws {
@@ -237,6 +398,13 @@ private final class ResourceReceiver: TransferReceiver {
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer) throws { try decoder.receive(bytes) }
+    func tick() throws { if !isWanted() { throw ResourceFailure.Reason.givenUp } }
+}
+
+/// For answers of which the head says it all.
+private final class NoBody: TransferReceiver {
+    func begin(_ head: ResponseHead) {}
+    func receive(_ bytes: UnsafeRawBufferPointer) {}
 }
 
 /// Decompresses, hashes and stores.

@@ -18,6 +18,10 @@ public struct TransferRequest: Sendable {
 
     public static let systemAuthorities = FilePath("/etc/ssl/certs/ca-certificates.crt")
 
+    public enum Method: String, Sendable { case get = "GET", head = "HEAD", put = "PUT" }
+
+    /// For HTTP; none sends a body.
+    public var method = Method.get
     /// Its schemes are `http`, `https` and `tftp`; a user and a password in it are sent to its host alone.
     public var url: String
     /// Also `User-Agent`; a field without a value is left out of the request.
@@ -144,6 +148,7 @@ public final class Transfer {
         for (option, value) in [
             (CURLOPT_NOSIGNAL, 1), (CURLOPT_NOPROGRESS, 0), (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_HTTP09_ALLOWED, 0),
             (CURLOPT_TCP_KEEPALIVE, 1), (CURLOPT_SUPPRESS_CONNECT_HEADERS, 1), (CURLOPT_BUFFERSIZE, 512 << 10),
+            (CURLOPT_NOBODY, request.method == .head ? 1 : 0),
             // As large as fits an Ethernet frame without fragments.
             (CURLOPT_TFTP_BLKSIZE, 1428),
             (CURLOPT_CONNECTTIMEOUT_MS, Int(request.connectTimeout * 1000)),
@@ -151,6 +156,7 @@ public final class Transfer {
         ] {
             set(option, value)
         }
+        if request.method == .put { set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
         // An empty text also keeps curl from looking at the environment.
         set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
         set(CURLOPT_NOPROXY, "")

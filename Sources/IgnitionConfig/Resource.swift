@@ -37,6 +37,21 @@ extension IgnitionConfig {
     }
 }
 
+extension IgnitionConfig {
+    /// The config with the content of each certificate authority in it, so that nobody has to fetch them again.
+    ///
+    /// - Parameter contents: One for each of the config's authorities, decompressed.
+    public func inliningAuthorities(_ contents: [[UInt8]]) -> IgnitionConfig {
+        var config = self
+        for (index, content) in zip(ignition.security.tls.certificateAuthorities.indices, contents) {
+            config.ignition.security.tls.certificateAuthorities[index].source = DataURL.text(for: content)
+            config.ignition.security.tls.certificateAuthorities[index].compression = nil
+            config.ignition.security.tls.certificateAuthorities[index].httpHeaders = []
+        }
+        return config
+    }
+}
+
 extension IgnitionConfig.Resource: ConfigObject {
     mutating func describe(to fields: any FieldVisitor) {
         fields.string("source", &source)

@@ -15,24 +15,10 @@ extension IgnitionConfig {
         let ignition = config.ignition
         if !ignition.config.merge.isEmpty { refuse(ignition.origin, "config.merge") }
         if !(ignition.config.replace.source ?? "").isEmpty { refuse(ignition.origin, "config.replace") }
-        if !ignition.security.tls.certificateAuthorities.isEmpty {
-            refuse(ignition.origin, "security.tls.certificateAuthorities")
-        }
         for array in config.storage.raid { refuse(array.origin, "") }
         for volume in config.storage.luks { refuse(volume.origin, "") }
         for filesystem in config.storage.filesystems where filesystem.format == "virtiofs" {
             refuse(filesystem.origin, "format")
-        }
-        for file in config.storage.files {
-            let resources =
-                [("contents", file.contents)]
-                + file.append.enumerated().map { ("append[\($0)]", $1) }
-            for (field, resource) in resources {
-                let scheme = resource.source.flatMap { try? SourceURL(parsing: $0) }?.scheme
-                if ["s3", "gs", "arn"].contains(scheme) {
-                    checker.error(file.origin, "\(field).source", "\(scheme ?? "") URLs: not built yet")
-                }
-            }
         }
         for (field, list) in [
             ("shouldExist", config.kernelArguments.shouldExist),

@@ -77,6 +77,8 @@ extension Stages {
     /// Fetches as the command line and the config say.
     func resourceFetcher(for config: IgnitionConfig? = nil) -> ResourceFetcher {
         var settings = FetchSettings()
+        let log = log
+        settings.log = { log.info("\($0)") }
         if let config { settings.adopt(config.ignition.timeouts, config.ignition.proxy) }
         if let proxy = arguments.proxy, settings.proxies == ProxyRules() {
             settings.proxies = ProxyRules(http: proxy, https: proxy)
@@ -87,7 +89,9 @@ extension Stages {
 
 /// Whether any resource of the config lies on another machine.
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
-    let resources = config.storage.files.flatMap { [$0.contents] + $0.append }
+    let resources =
+        config.storage.files.flatMap { [$0.contents] + $0.append }
+        + config.ignition.security.tls.certificateAuthorities
     return resources.contains { resource in
         guard let source = resource.source, !source.isEmpty else { return false }
         return !source.lowercased().hasPrefix("data:")

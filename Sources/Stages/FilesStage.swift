@@ -16,15 +16,18 @@ extension Stages {
         let given = try loadConfig()
         let config = given ?? IgnitionConfig()
         let fetcher = resourceFetcher(for: config)
+        try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
+        let pool = ResourceFetcherPool(fetcher.settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try TargetRoot(sysroot).provision(
-            config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch
+            config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch,
+            giveUp: pool.giveUp
         ) { resource, path in
             let descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw Errno(rawValue: errno) }
             defer { close(descriptor) }
-            try fetcher.write(resource, to: descriptor)
+            try pool.write(resource, to: descriptor)
         }
         for warning in outcome.warnings { console.warn(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }

@@ -3,7 +3,6 @@
 import BlockDevices
 import BootArguments
 import Devices
-import Fetching
 import Glibc
 import IgnitionConfig
 import JSONText
@@ -44,27 +43,6 @@ public enum Inspection {
         forEach(devices) { device in try describeLinks(for: FilePath(device)).forEach { print($0) } }
     }
 
-    /// Fetches a URL as the boot would, to a file or to standard output.
-    public static func fetch(_ url: String, to output: String?) -> Bool {
-        forEach([url]) { url in
-            var descriptor: Int32 = 1
-            if let output {
-                descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-                guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-            }
-            defer { if output != nil { close(descriptor) } }
-            var settings = FetchSettings()
-            settings.totalTimeout = 60
-            let fetcher = ResourceFetcher(settings)
-            let resource = IgnitionConfig.Resource(source: url)
-            if output != nil {
-                try fetcher.write(resource, to: descriptor)
-            } else {
-                try Files.writeAll(try fetcher.bytes(of: resource), to: descriptor)
-            }
-        }
-    }
-
     /// The kernel arguments that are honoured, as a Markdown table.
     public static var argumentsTable: String { BootArguments.markdownTable }
 
@@ -73,7 +51,7 @@ public enum Inspection {
         return IgnitionConfig.parse(bytes, name: file == "-" ? "standard input" : file)
     }
 
-    private static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
+    static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
         var isFine = true
         for name in names {
             do {

@@ -11,7 +11,7 @@ import SystemPackage
 /// The root of the system that is being provisioned. Paths of its functions are absolute inside it.
 public struct TargetRoot {
     /// Writes the verified, decompressed bytes of a resource into a file, making or truncating it.
-    /// A resource without a source is never asked for.
+    /// A resource without a source is never asked for. Up to eight threads call it at once.
     public typealias FetchContent = (IgnitionConfig.Resource, FilePath) throws -> Void
 
     /// Where it is mounted.
@@ -43,14 +43,15 @@ public struct TargetRoot {
     ///   - mountFolders: Folders that were made to mount the config's filesystems on, absolute in the target.
     ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
     ///   - scratch: A folder of ours for content that is compared with what is there.
+    ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        fetch: FetchContent
+        giveUp: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
         let inventory = try inventory(for: config, scratch: scratch, fetch: fetch)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders)
-        var applied = try apply(plan, fetch: fetch)
+        var applied = try apply(plan, giveUp: giveUp, fetch: fetch)
         try writeResult(userConfigProvided: userConfigProvided)
         applied.touched.append(ProvisioningResult.path)
         if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }

@@ -17,18 +17,30 @@ extension TargetRoot {
         fileprivate var accounts: TargetAccounts?
     }
 
-    /// Does what the plan says.
+    /// Does what the plan says, in its order; the files that follow each other are fetched several at a time.
     ///
     /// - Throws: ``BootFailure`` naming the step and its place in the config. Steps before it are done.
-    public func apply(_ plan: FilesPlan, fetch: FetchContent) throws -> Applied {
+    public func apply(
+        _ plan: FilesPlan, giveUp: () -> Void = {}, fetch: FetchContent
+    ) throws -> Applied {
         var applied = Applied()
-        for planned in plan.steps {
-            let place = planned.origin.description
-            try step("\(planned.action)" + (place.isEmpty ? "" : " (\(place))")) {
-                try perform(planned.action, fetch: fetch, &applied)
+        var rest = plan.steps[...]
+        while let first = rest.first {
+            let files = rest.prefix(while: \.action.isFile)
+            if files.count(where: \.action.isFetched) > 1 {
+                try writeFiles(Array(files), giveUp: giveUp, fetch: fetch, &applied)
+                rest = rest.dropFirst(files.count)
+            } else {
+                try named(first) { try perform(first.action, fetch: fetch, &applied) }
+                rest.removeFirst()
             }
         }
         return applied
+    }
+
+    private func named<Result>(_ planned: FilesPlan.Step, _ body: () throws -> Result) throws -> Result {
+        let place = planned.origin.description
+        return try step("\(planned.action)" + (place.isEmpty ? "" : " (\(place))"), body)
     }
 
     private func perform(_ action: FileAction, fetch: FetchContent, _ applied: inout Applied) throws {
@@ -105,24 +117,106 @@ extension TargetRoot {
 
     // MARK: Files
 
+    /// A file under way: its content comes beside its place and takes it in one step.
+    private struct FileUnderWay {
+        /// Absolute in the target.
+        var place: String
+        var file: FilePath
+        /// Room for one of its parts.
+        var part: FilePath
+    }
+
+    /// Writes files whose content other machines hold: it is fetched several at a time, and the files take their
+    /// places one after the other.
+    private func writeFiles(
+        _ steps: [FilesPlan.Step], giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
+    ) throws {
+        var underWay: [FileUnderWay] = []
+        var contents: [PlannedContent] = []
+        defer {
+            for file in underWay {
+                unlink(file.file.string)
+                unlink(file.part.string)
+            }
+        }
+        for planned in steps where planned.action.isFetched {
+            guard case .writeFile(let path, let content, _, _, let replacing) = planned.action else { continue }
+            underWay.append(
+                try named(planned) {
+                    try begin(path, replacing: replacing, number: "-\(underWay.count)", &applied)
+                })
+            contents.append(content)
+        }
+        let progress = Monitor(FetchProgress())
+        let files = underWay
+        try withThread {
+            inParallel(files.count, limit: Self.fetchesAtOnce) { number in
+                if progress.change({ $0.isStopped }) { return }
+                let result = Swift.Result {
+                    try write(contents[number], to: files[number].file, part: files[number].part, fetch: fetch)
+                }
+                progress.change { $0.results[number] = result }
+            }
+        } meanwhile: {
+            do {
+                var number = 0
+                for planned in steps {
+                    try named(planned) {
+                        guard planned.action.isFetched,
+                            case .writeFile(_, _, let mode, let owner, _) = planned.action
+                        else { return try perform(planned.action, fetch: fetch, &applied) }
+                        defer { number += 1 }
+                        try progress.wait { $0.results.removeValue(forKey: number) }.get()
+                        try finish(files[number], mode: mode, owner: owner, &applied)
+                    }
+                }
+            } catch {
+                progress.change { $0.isStopped = true }
+                giveUp()
+                throw error
+            }
+        }
+    }
+
+    /// What fetching threads tell the one that writes.
+    private struct FetchProgress {
+        var results: [Int: Swift.Result<Void, any Error>] = [:]
+        var isStopped = false
+    }
+
+    private static let fetchesAtOnce = 8
+
     private func writeFile(
         _ path: String, _ content: PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool,
         fetch: FetchContent, _ applied: inout Applied
     ) throws {
-        // A file gives way to its successor by rename(2), in one step; only a folder has to go before.
-        let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
-        let temporary = temporary(beside: place, "file")
-        let part = self.temporary(beside: place, "part")
+        let underWay = try begin(path, replacing: replacing, number: "", &applied)
         do {
-            try write(content, to: temporary, part: part, fetch: fetch)
-            try setOwner(of: inside(temporary), owner, &applied)
-            try setMode(of: inside(temporary), mode)
-            try synchronize(temporary)
-            try check("write", place) { rename(temporary.string, $0) }
+            try write(content, to: underWay.file, part: underWay.part, fetch: fetch)
+            try finish(underWay, mode: mode, owner: owner, &applied)
         } catch {
-            unlink(temporary.string)
+            unlink(underWay.file.string)
             throw error
         }
+    }
+
+    private func begin(
+        _ path: String, replacing: Bool, number: String, _ applied: inout Applied
+    ) throws -> FileUnderWay {
+        // A file gives way to its successor by rename(2), in one step; only a folder has to go before.
+        let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
+        return FileUnderWay(
+            place: place, file: temporary(beside: place, "file\(number)"),
+            part: temporary(beside: place, "part\(number)"))
+    }
+
+    private func finish(
+        _ underWay: FileUnderWay, mode: UInt32, owner: PlannedOwner, _ applied: inout Applied
+    ) throws {
+        try setOwner(of: inside(underWay.file), owner, &applied)
+        try setMode(of: inside(underWay.file), mode)
+        try synchronize(underWay.file)
+        try check("write", underWay.place) { rename(underWay.file.string, $0) }
     }
 
     /// Writes content into a new file of mode 0600; `part` is room for one of its parts.
@@ -319,5 +413,23 @@ extension TargetRoot {
         for unit in enabled { warnings += try preset([unit], []) }
         for unit in disabled { warnings += try preset([], [unit]) }
         return warnings
+    }
+}
+
+extension FileAction {
+    fileprivate var isFile: Bool {
+        guard case .writeFile = self else { return false }
+        return true
+    }
+
+    /// Whether another machine has to be asked for some of it.
+    fileprivate var isFetched: Bool {
+        guard case .writeFile(_, let content, _, _, _) = self else { return false }
+        return content.parts.contains { part in
+            guard case .resource(let resource) = part, let source = resource.source, !source.isEmpty else {
+                return false
+            }
+            return !source.lowercased().hasPrefix("data:")
+        }
     }
 }

@@ -63,13 +63,33 @@ struct Links: ParsableCommand {
 
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Fetch a URL as the boot would.")
+        abstract: "Fetch a URL as the boot would.",
+        discussion: "Attempts are told on standard error. Exit status: 0 fetched and verified, 1 otherwise.")
 
-    @Argument(help: "http, https, tftp or data.") var url: String
+    @Argument(help: "data, http, https, tftp, s3, gs or arn.") var url: String
     @Option(name: .shortAndLong, help: "Write here, not to standard output.") var output: String?
+    @Option(help: "sha256-HEX or sha512-HEX of the content.") var hash: String?
+    @Flag(help: "The content is gzip-compressed.") var gzip = false
+    @Option(name: .customLong("header"), help: "An HTTP header, \"Name: value\".") var headers: [String] = []
+    @Option(name: .customLong("ca"), help: "A PEM file of certificate authorities to trust as well.")
+    var authorities: [String] = []
+    @Option(help: "A proxy's URL, for http and https.") var proxy: String?
+    @Option(help: "A host, domain, address or network that is reached without the proxy.") var noProxy: [String] = []
+    @Option(help: "Seconds for all attempts; 0 is no limit.") var timeout = 60
+    @Option(help: "Seconds until an answer begins; 0 is no limit.") var answerTimeout = 10
 
     func run() throws {
-        guard Inspection.fetch(url, to: output) else { throw ExitCode(1) }
+        var trial = FetchTrial(url: url)
+        trial.output = output
+        trial.hash = hash
+        trial.isCompressed = gzip
+        trial.headers = headers
+        trial.authorities = authorities
+        trial.proxy = proxy
+        trial.noProxy = noProxy
+        trial.timeout = timeout
+        trial.answerTimeout = answerTimeout
+        guard trial.run() else { throw ExitCode(1) }
     }
 }
 

@@ -117,7 +117,7 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         #expect(
             reason { _ = try fetcher().bytes(of: resource(server.url("/f"))) }
                 == .transfer(.status(403), attempts: 1))
-        #expect(reason { _ = try fetcher().bytes(of: resource("s3://bucket/key")) } == .unsupportedScheme("s3"))
+        #expect(reason { _ = try fetcher().bytes(of: resource("oci://host/image")) } == .unsupportedScheme("oci"))
         #expect(server.requests.count == 3)
     }
 

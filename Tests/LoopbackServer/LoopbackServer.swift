@@ -6,7 +6,7 @@ import LinuxSystem
 import SystemPackage
 
 /// A folder that is gone with the value.
-public final class TemporaryFolder {
+public final class TemporaryFolder: Sendable {
     public let path: FilePath
 
     public init() throws {
@@ -28,7 +28,7 @@ public final class TemporaryFolder {
 }
 
 /// A server process and the files it serves; it ends with the value.
-public final class LoopbackServer {
+public final class LoopbackServer: Sendable {
     /// One request as the server saw it.
     public struct Request: Sendable {
         public var method: String

@@ -199,7 +199,61 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
         }
         try target.provision(config, fetch: fetch)
         try target.provision(config, fetch: fetch)
-        #expect(fetched.withLock { $0 } == ["http://h/a", "http://h/b", "http://h/a", "http://h/b"])
+        #expect(fetched.withLock { $0.sorted() } == ["http://h/a", "http://h/a", "http://h/b", "http://h/b"])
+    }
+
+    @Test func filesAreFetchedSideBySideAndWrittenInOrder() throws {
+        let target = try Target()
+        let fetched = Mutex(Set<String>())
+        // Each of the first two comes only when the other was asked for too.
+        let fetch: TargetRoot.FetchContent = { resource, file in
+            let source = resource.source ?? ""
+            if source.hasPrefix("data:") { return try decode(resource, to: file) }
+            _ = fetched.withLock { $0.insert(source) }
+            while !fetched.withLock({ $0.isSuperset(of: ["http://h/0", "http://h/1"]) }) { sched_yield() }
+            try Files.write(Array(source.utf8), to: file)
+        }
+        let files =
+            (0..<30).map { #"{"path": "/d/f\#($0)", "contents": {"source": "http://h/\#($0)"}}"# }
+            + [
+                #"{"path": "/d/here", "contents": {"source": "data:,here"}}"#,
+                #"{"path": "/d/both", "contents": {"source": "http://h/30"}, "append": [{"source": "http://h/31"}]}"#,
+            ]
+        try target.provision(#""storage": {"files": [\#(files.joined(separator: ","))]}"#, fetch: fetch)
+        for number in 0..<30 { #expect(target.text("/d/f\(number)") == "http://h/\(number)") }
+        #expect(target.text("/d/here") == "here")
+        #expect(target.text("/d/both") == "http://h/30http://h/31")
+        #expect(target.paths().count == 33)
+    }
+
+    @Test func aFileThatFailsStopsTheOthers() throws {
+        let target = try Target()
+        let hasGivenUp = Mutex(false)
+        let config = try IgnitionConfig.parse(
+            Array(
+                #"""
+                {"ignition": {"version": "3.4.0"}, "storage": {"files": [
+                  {"path": "/a", "contents": {"source": "http://h/a"}}, {"path": "/b", "contents": {"source": "http://h/b"}},
+                  {"path": "/c", "contents": {"source": "http://h/c"}}]}}
+                """#.utf8), name: "config.ign"
+        ).checked()
+        struct Lost: Error {}
+        let failure = #expect(throws: BootFailure.self) {
+            try target.root.provision(
+                config, userConfigProvided: true, scratch: target.path("/etc"),
+                giveUp: { hasGivenUp.withLock { $0 = true } }
+            ) { resource, file in
+                try Files.write("half", to: file)
+                if resource.source == "http://h/b" { throw Lost() }
+                // A server that does not answer: waited for until nobody wants it any more.
+                if resource.source == "http://h/c" {
+                    while !hasGivenUp.withLock({ $0 }) { sched_yield() }
+                    throw Lost()
+                }
+            }
+        }
+        #expect(failure?.steps.first?.hasPrefix("writing /b") == true)
+        #expect(target.paths() == ["a"])
     }
 }
 

@@ -1,0 +1,40 @@
+// Several fetches at once.
+
+import IgnitionConfig
+import LinuxSystem
+
+/// Fetchers that threads share: each fetch borrows one with its open connections, or makes one.
+public final class ResourceFetcherPool: Sendable {
+    /// How many resources are fetched at once.
+    public static let limit = 8
+
+    private struct State {
+        var idle: [ResourceFetcher] = []
+        var isGivenUp = false
+    }
+
+    private let settings: FetchSettings
+    private let state = Monitor(State())
+
+    public init(_ settings: FetchSettings) { self.settings = settings }
+
+    /// As ``ResourceFetcher/write(_:to:)``; may be called on several threads at once.
+    @discardableResult
+    public func write(
+        _ resource: IgnitionConfig.Resource, to descriptor: Int32
+    ) throws(ResourceFailure) -> UInt64 {
+        let fetcher = state.change { $0.idle.popLast() } ?? makeFetcher()
+        defer { state.change { $0.idle.append(fetcher) } }
+        return try fetcher.write(resource, to: descriptor)
+    }
+
+    /// Ends what is under way: what is still asked for will not be used.
+    public func giveUp() { state.change { $0.isGivenUp = true } }
+
+    private func makeFetcher() -> ResourceFetcher {
+        let fetcher = ResourceFetcher(settings)
+        let state = state
+        fetcher.isWanted = { state.change { !$0.isGivenUp } }
+        return fetcher
+    }
+}

@@ -1,0 +1,77 @@
+// `firstlight fetch`: a resource fetched as the boot would, to see whether it can be had.
+
+import Fetching
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import SystemPackage
+
+/// What to fetch by hand, and how.
+public struct FetchTrial {
+    public var url: String
+    /// A file; `nil` is standard output.
+    public var output: String?
+    public var hash: String?
+    public var isCompressed = false
+    /// `Name: value`, each.
+    public var headers: [String] = []
+    /// PEM files of certificate authorities that are trusted as well.
+    public var authorities: [String] = []
+    /// For http and https.
+    public var proxy: String?
+    public var noProxy: [String] = []
+    /// Seconds for all attempts; 0 is no limit.
+    public var timeout = 60
+    /// Seconds until an answer begins; 0 is no limit.
+    public var answerTimeout = 10
+
+    public init(url: String) { self.url = url }
+
+    /// - Returns: Whether it is there, whole and with the wanted hash; what went wrong has been told.
+    public func run() -> Bool {
+        Inspection.forEach([url]) { _ in
+            let fetcher = ResourceFetcher(settings)
+            try fetcher.trust(
+                try authorities.map { IgnitionConfig.Resource(source: DataURL.text(for: try Files.read(FilePath($0)))) }
+            )
+            guard let output else {
+                return try Files.writeAll(try fetcher.bytes(of: resource), to: 1)
+            }
+            let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            do {
+                try fetcher.write(resource, to: descriptor)
+            } catch {
+                // A part of it must not be taken for the whole.
+                unlink(output)
+                throw error
+            }
+        }
+    }
+
+    private var settings: FetchSettings {
+        var settings = FetchSettings()
+        settings.totalTimeout = timeout == 0 ? nil : Double(timeout)
+        settings.answerTimeout = answerTimeout == 0 ? nil : Double(answerTimeout)
+        settings.proxies = ProxyRules(http: proxy, https: proxy, exceptions: noProxy)
+        settings.log = { try? Files.writeAll(Array("\($0)\n".utf8), to: 2) }
+        return settings
+    }
+
+    private var resource: IgnitionConfig.Resource {
+        var resource = IgnitionConfig.Resource(source: url)
+        resource.compression = isCompressed ? "gzip" : nil
+        resource.verification.hash = hash
+        resource.httpHeaders = headers.map { text in
+            var header = IgnitionConfig.HTTPHeader()
+            let name = text.prefix { $0 != ":" }
+            header.name = String(name)
+            // Without a colon there is no value, which the fetch tells.
+            header.value =
+                name.count < text.count ? String(text.dropFirst(name.count + 1).drop { $0 == " " }) : nil
+            return header
+        }
+        return resource
+    }
+}
