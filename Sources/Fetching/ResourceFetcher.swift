@@ -463,8 +463,13 @@ private final class FileSink: ByteSink {
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
     func restart() throws(Errno) {
+        guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
+            let reason = Errno(rawValue: errno)
+            // A pipe or a device takes everything once, and has nothing to forget before.
+            if count == 0, reason == .invalidArgument || reason == .illegalSeek { return }
+            throw reason
+        }
         count = 0
-        guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) {

@@ -43,8 +43,11 @@ public struct FetchTrial {
             do {
                 try fetcher.write(resource, to: descriptor)
             } catch {
-                // A part of it must not be taken for the whole.
-                unlink(output)
+                // A part of it must not be taken for the whole. A device or a pipe is not ours to remove.
+                if Files.status(FilePath(output), followingLinks: false).map({ $0.st_mode & S_IFMT == S_IFREG }) == true
+                {
+                    unlink(output)
+                }
                 throw error
             }
         }
