@@ -21,7 +21,7 @@ IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
     btrfs-progs dosfstools e2fsprogs util-linux xfsprogs
 # Virtual machines, servers, and the peers that tests compare with.
 TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
-    nginx-light tinyproxy openssl xorriso isolinux syslinux-common \
+    nginx-light tinyproxy tftpd-hpa openssl xorriso isolinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mdadm mount openssh-client udev systemd \
     dracut-core dracut-live dracut-network ignition
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
@@ -111,8 +111,12 @@ guest-test: setup agent tool ## Run the guest tests, or those of NAME=... (root)
 boot-test: setup agent tool ## Run the boot tests, or those of NAME=... (root)
 	@$(HARNESS) boot $(NAME)
 
+.PHONY: network-test
+network-test: setup agent ## Fetch from real servers, or run those of NAME=... (root)
+	@$(HARNESS) network $(NAME)
+
 .PHONY: list-tests
-list-tests: ## List what guest-test, boot-test and the checks on the shipped agent cover
+list-tests: ## List what network-test, guest-test, boot-test and the checks on the shipped agent cover
 	@$(HARNESS) list
 
 .PHONY: lint

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Runs the tests that need more than a process: on the shipped programs, in a guest, by booting machines.
+"""Runs the tests that need more than a process: on the shipped programs, with real servers, in a guest, by booting.
 
     python3 Tests/Harness/run.py all [--unit-report FILE]
-    python3 Tests/Harness/run.py guest|boot [NAME...]
+    python3 Tests/Harness/run.py network|guest|boot [NAME...]
     python3 Tests/Harness/run.py list
     python3 Tests/Harness/run.py demo [--interactive]
     python3 Tests/Harness/run.py bench [NAME...]
@@ -19,6 +19,7 @@ import bench
 import boot
 import demo
 import differential
+import fetching
 import guest
 import images
 import processes
@@ -33,9 +34,10 @@ AT_ONCE = 2
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tests, demo and bench of Firstlight.")
     commands = parser.add_subparsers(dest="command", required=True)
-    everything = commands.add_parser("all", help="shipped programs, guest tests, boot tests")
+    everything = commands.add_parser("all", help="shipped programs, network, guest and boot tests")
     everything.add_argument("--unit-report", type=Path, help='{"passed": n, "failed": n} to add to the sum')
-    for name, text in {"guest": "tests inside a virtual machine", "boot": "whole boots"}.items():
+    kinds = {"network": "fetching from real servers", "guest": "tests inside a virtual machine", "boot": "whole boots"}
+    for name, text in kinds.items():
         commands.add_parser(name, help=text).add_argument("names", nargs="*", metavar="NAME")
     commands.add_parser("list", help="every test with what it shows")
     commands.add_parser("demo", help="two boots and their story").add_argument("--interactive", action="store_true")
@@ -54,9 +56,14 @@ def main() -> int:
     if arguments.command == "all":
         outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
     names = getattr(arguments, "names", [])
-    guests = chosen(guest.guest_tests(), names) if arguments.command != "boot" else []
-    boots = chosen(boot.boot_tests(), names) if arguments.command != "guest" else []
-    outcomes += run_machines(guests, boots)
+
+    def wanted(kind: str, tests: list) -> list:
+        return chosen(tests, names) if arguments.command in ("all", kind) else []
+
+    outcomes += check("network", [(test.name, test.run) for test in wanted("network", fetching.tests())])
+    guests, boots = wanted("guest", guest.guest_tests()), wanted("boot", boot.boot_tests())
+    if guests or boots:
+        outcomes += run_machines(guests, boots)
     return tell(outcomes, getattr(arguments, "unit_report", None))
 
 
@@ -115,6 +122,8 @@ def list_tests() -> int:
     for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS}.items():
         for name, _ in tests:
             print(f"{kind} {name}")
+    for test in fetching.tests():
+        print(f"network {test.name}")
     for test in guest.guest_tests():
         print(f"guest {test.name}")
     for test in sorted(boot.boot_tests(), key=lambda test: test.name):
