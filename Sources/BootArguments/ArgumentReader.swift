@@ -172,7 +172,7 @@ extension BootArguments {
     ]
 
     static func underscored(_ name: some StringProtocol) -> String {
-        String(name.map { $0 == "-" ? "_" : $0 })
+        name.utf8.contains(UInt8(ascii: "-")) ? String(name.map { $0 == "-" ? "_" : $0 }) : String(name)
     }
 
     /// The last `firstlight.NAME`, dashes and underscores alike.

@@ -45,7 +45,7 @@ extension Checker {
             checkDuplicates(user.sshAuthorizedKeys, in: user.origin, "sshAuthorizedKeys") { $0 }
             checkDuplicates(user.groups, in: user.origin, "groups") { $0 }
             for (field, text) in [("gecos", user.gecos), ("homeDir", user.homeDir), ("shell", user.shell)] {
-                if let text, text.contains(where: { $0 == ":" || $0.isNewline }) {
+                if let text, text.utf8.contains(where: { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "\n") }) {
                     error(user.origin, field, "a colon or a newline cannot stand in the password file")
                 }
             }
@@ -58,7 +58,9 @@ extension Checker {
 
     private mutating func checkAccountName(_ name: String, _ origin: IgnitionConfig.Origin) {
         guard require(name, origin, "name") else { return }
-        if name.hasPrefix("-") || name.contains(where: { $0 == ":" || $0 == "/" || $0.isWhitespace }) {
+        if name.hasPrefix("-")
+            || name.unicodeScalars.contains(where: { $0 == ":" || $0 == "/" || $0.properties.isWhitespace })
+        {
             error(origin, "name", "\"\(shown(name))\" cannot be the name of an account")
         }
     }

@@ -51,7 +51,7 @@ extension Checker {
     /// A name that becomes part of a path: neither missing nor with a slash.
     private mutating func checkFileName(_ name: String, _ origin: IgnitionConfig.Origin) -> Bool {
         guard require(name, origin, "name") else { return false }
-        if name.contains("/") {
+        if name.utf8.contains(UInt8(ascii: "/")) {
             error(origin, "name", "a slash cannot stand in a name")
             return false
         }

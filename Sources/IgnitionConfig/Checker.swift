@@ -46,16 +46,16 @@ struct Checker {
 
     /// An absolute path in its plain form.
     mutating func checkPath(_ path: String, _ origin: IgnitionConfig.Origin, _ field: String) {
-        guard path.hasPrefix("/") else {
+        guard path.utf8.first == UInt8(ascii: "/") else {
             error(
                 origin, field,
                 path.isEmpty ? (origin.has(field) ? "empty" : "missing") : "\"\(shown(path))\" is not an absolute path")
             return
         }
-        let plain = plainPath(path)
-        if plain != path {
-            error(origin, field, "\"\(shown(path))\" is not in its plain form; write \"\(shown(plain))\"")
-        }
+        if isPlainPath(path) { return }
+        error(
+            origin, field,
+            "\"\(shown(path))\" is not in its plain form; write \"\(shown(plainPath(path)))\"")
     }
 
     /// The same key twice in a list.
@@ -205,8 +205,10 @@ struct Checker {
 /// A path without empty parts, `.` and `..`, as far as its text tells.
 public func plainPath(_ path: String) -> String {
     var parts: [Substring] = []
-    let isAbsolute = path.hasPrefix("/")
-    for part in path.split(separator: "/") where part != "." {
+    let slash = UInt8(ascii: "/")
+    let isAbsolute = path.utf8.first == slash
+    // By bytes: a combining mark after a slash makes another character of it.
+    for part in path.utf8.split(separator: slash).lazy.map({ Substring($0) }) where part != "." {
         if part != ".." {
             parts.append(part)
         } else if let last = parts.last, last != ".." {
@@ -241,7 +243,8 @@ private func isPlainPath(_ path: String) -> Bool {
 
 /// A key as part of a message: URLs without secrets, long ones cut.
 func shown(_ key: String) -> String {
-    shortened(key.contains("://") || key.hasPrefix("data:") ? SourceURL.redacted(key) : key)
+    let isURL = key.utf8.firstIndex(of: UInt8(ascii: ":")).map { key.utf8[$0...].starts(with: "://".utf8) } ?? false
+    return shortened(isURL || key.hasPrefix("data:") ? SourceURL.redacted(key) : key)
 }
 
 /// A text that is compared byte by byte: Swift takes texts for equal that are different file names.

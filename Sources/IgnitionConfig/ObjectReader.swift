@@ -200,7 +200,7 @@ final class ObjectReader: FieldVisitor {
     }
 }
 
-/// A literal for a message: a number can have a million digits.
+/// A text for a message: a number can have a million digits, and one character a million marks.
 func shortened(_ text: String, to limit: Int = 60) -> String {
-    text.utf8.count > limit ? text.prefix(limit - 3) + "..." : text
+    text.utf8.count > limit ? String(text.unicodeScalars.prefix(limit - 3)) + "..." : text
 }

@@ -37,20 +37,21 @@ public struct SourceURL: Equatable, Sendable {
             scheme.utf8.allSatisfy(Self.isSchemeByte)
         else { throw .noScheme }
         self.scheme = scheme
-        var rest = text[text.utf8.index(after: colon)...]
+        // By scalars: a combining mark after a slash makes another character of it.
+        var rest = text.unicodeScalars[text.utf8.index(after: colon)...]
         if scheme == "data" {
             path = String(rest)
             return
         }
         if let mark = rest.firstIndex(of: "#") {
-            try checkEscapes(rest[mark...])
+            try checkEscapes(String(rest[mark...]))
             rest = rest[..<mark]
         }
         if let mark = rest.firstIndex(of: "?") {
             query = String(rest[rest.index(after: mark)...])
             rest = rest[..<mark]
         }
-        if rest.hasPrefix("//") {
+        if rest.starts(with: "//".unicodeScalars) {
             rest = rest.dropFirst(2)
             let authority = rest.prefix { $0 != "/" }
             rest = rest.dropFirst(authority.count)
@@ -65,18 +66,25 @@ public struct SourceURL: Equatable, Sendable {
         }
     }
 
-    /// The host, an IPv6 address with its brackets; empty where there is none.
-    public var host: String {
-        let place = (authority ?? "").split(separator: "@", omittingEmptySubsequences: false).last ?? ""
-        if place.hasPrefix("["), let end = place.firstIndex(of: "]") { return String(place[...end]) }
-        return String(place.prefix { $0 != ":" })
+    /// Host and port.
+    private var endpoint: Substring.UnicodeScalarView {
+        let authority = Substring(authority ?? "").unicodeScalars
+        return authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
     }
+
+    private var hostScalars: Substring.UnicodeScalarView {
+        let place = endpoint
+        if place.first == "[", let end = place.firstIndex(of: "]") { return place[...end] }
+        return place.prefix { $0 != ":" }
+    }
+
+    /// The host, an IPv6 address with its brackets; empty where there is none.
+    public var host: String { String(hostScalars) }
 
     /// As written, possibly empty.
     public var port: String? {
-        let place = (authority ?? "").split(separator: "@", omittingEmptySubsequences: false).last ?? ""
-        let rest = place.dropFirst(host.count)
-        return rest.hasPrefix(":") ? String(rest.dropFirst()) : nil
+        let rest = endpoint[hostScalars.endIndex...]
+        return rest.first == ":" ? String(rest.dropFirst()) : nil
     }
 
     /// The URL for a message or a log: no user, password, query or data.

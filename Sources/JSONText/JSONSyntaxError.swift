@@ -74,4 +74,6 @@ extension JSONSyntaxError: CustomStringConvertible {
 }
 
 /// A word of a text can be as long as the text.
-private func short(_ text: String) -> String { text.utf8.count > 60 ? text.prefix(57) + "..." : text }
+private func short(_ text: String) -> String {
+    text.utf8.count > 60 ? String(text.unicodeScalars.prefix(57)) + "..." : text
+}

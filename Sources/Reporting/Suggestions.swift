@@ -3,7 +3,9 @@
 /// The member of `known` nearest to `word`, where it is near enough to be a slip of the keys:
 /// at most two edits (insert, drop, change, swap of neighbours), and fewer than half of the word.
 public func nearest(to word: String, in known: some Sequence<String>) -> String? {
-    let best = known.map { (name: $0, distance: editDistance(word, $0)) }
+    // A difference in length alone takes as many edits.
+    let near = known.filter { abs($0.utf8.count - word.utf8.count) <= 2 }
+    let best = near.map { (name: $0, distance: editDistance(word, $0)) }
         .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
     guard let best, best.distance <= 2, best.distance * 2 < max(word.count, 3) else { return nil }
     return best.name

@@ -21,7 +21,7 @@ MODULES = ["Reporting", "JSONText", "BootArguments", "IgnitionConfig"]
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-swift-version", "6", "-parse-as-library", "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
 # Bytes of an input.
-LONGEST = {"config": 2048, "data-url": 512, "kernel-arguments": 512}
+LONGEST = {"config": 2048, "data-url": 512, "kernel-arguments": 256}
 
 
 def main() -> int:
@@ -44,16 +44,18 @@ def main() -> int:
         corpus.mkdir(exist_ok=True)
         for index, text in enumerate(seeds(name)):
             (corpus / f"seed-{index}").write_bytes(text)
-        done = subprocess.run(
-            [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={arguments.runs}", "-timeout=10",
-             "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1", f"-artifact_prefix={OUT}/{name}-"],
-            stderr=subprocess.PIPE, text=True)
-        (OUT / f"{name}.log").write_text(done.stderr)
-        executed = next((line.split()[-1] for line in done.stderr.splitlines() if "number_of_executed" in line), "?")
+        log = OUT / f"{name}.log"
+        with open(log, "w") as told:
+            done = subprocess.run(
+                [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={arguments.runs}", "-timeout=10",
+                 "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1",
+                 f"-artifact_prefix={OUT}/{name}-"], stderr=told)
+        lines = log.read_text(errors="replace").splitlines()
+        executed = next((line.split()[-1] for line in lines if "number_of_executed" in line), "?")
         print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name}: {executed} executions", flush=True)
         if done.returncode:
             failed.append(name)
-            print("\n".join(f"         | {line}" for line in done.stderr.splitlines()[-25:]), flush=True)
+            print("\n".join(f"         | {line}" for line in lines[-25:]), flush=True)
     return 1 if failed else 0
 
 

@@ -134,6 +134,30 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect(report.json["errors"]?.integer == 5000)
     }
 
+    @Test func aMessageStaysShortWhateverItQuotes() {
+        let marks = "a" + String(repeating: "\u{301}", count: 100_000)
+        let long = String(repeating: "/a", count: 100_000)
+        for path in [marks, "/\(marks)/", long + "/", "/x/.." + long] {
+            let text = #"{"ignition":{"version":"3.0.0"},"storage":{"files":[{"path":"\#(path)"}]},"\#(path)":1}"#
+            let report = IgnitionConfig.parse(Array(text.utf8), name: "long").report
+            #expect(report.diagnostics.count == 2)
+            #expect(report.description.utf8.count < 2000)
+        }
+    }
+
+    /// To Swift a slash or colon and a combining mark are one character; to the system they are two.
+    @Test func combiningMarksHideNothing() {
+        func report(_ body: String) -> IgnitionConfig.Report {
+            IgnitionConfig.parse(Array(#"{"ignition":{"version":"3.0.0"},\#(body)}"#.utf8), name: "marks").report
+        }
+        #expect(report("\"storage\":{\"files\":[{\"path\":\"/\u{301}a\"}]}").diagnostics == [])
+        #expect(report("\"storage\":{\"files\":[{\"path\":\"/a/../\u{301}b\"}]}").errors.count == 1)
+        #expect(report("\"passwd\":{\"users\":[{\"name\":\"a:\u{301}\"}]}").errors.count == 1)
+        #expect(report("\"passwd\":{\"users\":[{\"name\":\"a\",\"gecos\":\"x:\u{301}0\"}]}").errors.count == 1)
+        let composed = "{\"path\":\"/\u{e9}\"},{\"path\":\"/e\u{301}\"}"
+        #expect(report("\"storage\":{\"files\":[\(composed)]}").diagnostics == [])
+    }
+
     @Test func theReferencesLinesNameThePathWithDots() throws {
         let report = try ConfigFixture("rules/user-key-twice.ign").parsed.report
         #expect(

@@ -39,6 +39,8 @@ import Testing
         #expect(url.port == "8443")
         #expect(url.path == "/a/b")
         #expect(url.query == "x=1")
+        let marked = try SourceURL(parsing: "http://host/\u{301}?\u{301}a#\u{301}")
+        #expect(marked.host == "host" && marked.path == "/\u{301}" && marked.query == "\u{301}a")
         let arn = try SourceURL(parsing: "arn:aws:s3:::bucket/key?versionId=1")
         #expect(arn.path == "aws:s3:::bucket/key")
         #expect(arn.query == "versionId=1")
