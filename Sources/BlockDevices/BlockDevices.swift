@@ -18,6 +18,10 @@ public enum DiskFailure: Error, Equatable, Sendable {
     /// The table was written, but reads back as something else.
     case tableNotAsPlanned(String)
     case missing(String)
+    case volumeNotCreated(String, Errno)
+    case volumeNotOpened(name: String, String, Errno)
+    /// Another device is open under the name of a volume of the config.
+    case nameTaken(String, by: String)
 }
 
 extension DiskFailure: CustomStringConvertible {
@@ -31,6 +35,10 @@ extension DiskFailure: CustomStringConvertible {
         case .tableNotWritten(let device, let doing, let reason): "\(device): cannot \(doing): \(reason)"
         case .tableNotAsPlanned(let device): "the partition table of \(device) does not read back as it was written"
         case .missing(let device): "\(device) is not there"
+        case .volumeNotCreated(let device, let reason): "cannot create a LUKS volume on \(device): \(reason)"
+        case .volumeNotOpened(let name, let device, let reason):
+            "cannot open the LUKS volume on \(device) as \(name): \(reason)"
+        case .nameTaken(let name, let device): "/dev/mapper/\(name) is open already, on \(device)"
         }
     }
 }
@@ -42,6 +50,9 @@ extension DiskFailure: Advising {
         case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
         case .tableNotWritten, .tableNotAsPlanned:
             ["Boot again: what is unfinished is finished then.", "If it stays so, the disk may be failing."]
+        case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
+        case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]
+        case .nameTaken: ["Give the volume another \"name\", or close that one first."]
         case .missing: ["Check the spelling, or whether the disk is attached."]
         }
     }

@@ -17,11 +17,18 @@ public struct DiskAccess {
     /// Makes the kernel know a filesystem, by its type.
     public var loadFilesystem: (String) throws -> Void
     public var report: (DiskEvent) -> Void
+    /// Takes note of a LUKS volume and its key, before anything is put into it.
+    public var volumeOpened: (OpenVolume) throws -> Void
+    /// Where the keys of LUKS volumes come from.
+    public var keys: VolumeKeys
 
     public init(
         waitForDevice: @escaping (String) throws -> Void, deviceChanged: @escaping (String) throws -> Void,
-        loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void
+        loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void,
+        volumeOpened: @escaping (OpenVolume) throws -> Void = { _ in }, keys: VolumeKeys = .inline()
     ) {
+        self.volumeOpened = volumeOpened
+        self.keys = keys
         self.waitForDevice = waitForDevice
         self.deviceChanged = deviceChanged
         self.loadFilesystem = loadFilesystem
@@ -57,9 +64,12 @@ public enum DiskStage {
             let layout = DiskLayout(storage, on: try survey.inventory(storage))
             return (layout, try survey.contents(layout.areas, of: layout))
         }
+        let look = VolumeLook(access)
+        let volumes = try look.volumes(layout.volumes, contents)
+        defer { withExtendedLifetime(look) {} }
         do throws(DiskRefusal) {
-            let plan = try layout.plan(contents)
-            let conflicts = KeptFilesystems.conflicts(in: plan, access: access)
+            let plan = try layout.plan(contents, volumes: volumes)
+            let conflicts = KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
             return plan
         } catch {
@@ -72,6 +82,9 @@ public enum DiskStage {
         try requirePrograms(of: plan)
         for disk in plan.disks where disk.action != .keep {
             try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
+        }
+        for volume in plan.volumes {
+            try step("preparing the LUKS volume \(volume.wanted.name)") { try prepare(volume, access) }
         }
         try make(plan.filesystems.filter { $0.action != .keep }, access)
     }
@@ -168,16 +181,25 @@ public enum DiskStage {
     /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
     private static let mostAtOnce = 4
 
-    /// Looks once more, and erases what the plan says may go.
     private static func clear(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
         try access.waitForDevice(plan.node)
-        let isPartition = plan.area.node != plan.node
-        if isPartition { try KernelPartitions.require(plan.node, plan.area) }
-        let now = try Survey.content(of: isPartition ? plan.nodeArea : plan.area)
-        guard now.signatures.allSatisfy({ plan.found.includes($0) }), now.table == nil || now.table == plan.found.table
-        else { throw DiskFailure.changed(plan.node, holds: now) }
-        access.report(.writing(plan.deedUnderWay))
-        if !now.isBlank { try wipe(plan.node) }
+        try clear(plan.node, plan.area, found: plan.found, announcing: plan.deedUnderWay, access)
+    }
+
+    /// Looks at a device once more, and erases what the plan says may go.
+    static func clear(
+        _ node: String, _ area: DiskArea, found: Content, announcing deed: String, _ access: DiskAccess
+    ) throws {
+        let isPartition = area.node != node
+        if isPartition { try KernelPartitions.require(node, area) }
+        // Of an opened LUKS volume only the device itself knows the length.
+        let now =
+            isPartition || node.hasPrefix("/dev/mapper/")
+            ? try BlockProbe(node).content() : try Survey.content(of: area)
+        guard now.signatures.allSatisfy({ found.includes($0) }), now.table == nil || now.table == found.table
+        else { throw DiskFailure.changed(node, holds: now) }
+        access.report(.writing(deed))
+        if !now.isBlank { try wipe(node) }
     }
 
     private static func maker(_ plan: FilesystemPlan) -> Command? {
@@ -255,10 +277,6 @@ extension DiskPlan {
 }
 
 extension FilesystemPlan {
-    fileprivate var nodeArea: DiskArea {
-        DiskArea(node: node, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound))
-    }
-
     fileprivate var title: String {
         let label = wanted.label.flatMap { $0.isEmpty ? nil : " \"\($0)\"" } ?? ""
         return format.rawValue + label

@@ -9,19 +9,28 @@ import SystemPackage
 enum KeptFilesystems {
     /// Opens each kept filesystem read-only, its journal not replayed: nothing is written to it.
     ///
+    /// - Parameter nodes: Where the insides of LUKS volumes can be seen, by the nodes they will have.
     /// - Returns: A conflict for each that the kernel refuses.
-    static func conflicts(in plan: StoragePlan, access: DiskAccess) -> [DiskConflict] {
+    static func conflicts(
+        in plan: StoragePlan, nodes: [String: String], access: DiskAccess
+    ) -> [DiskConflict] {
         plan.filesystems.compactMap { filesystem in
             guard filesystem.action == .keep, filesystem.format.isMountable,
-                let reason = refusal(of: filesystem, access)
+                let reason = refusal(of: filesystem, nodes, access)
             else { return nil }
             return DiskConflict(
                 filesystem.node, .notMountable(filesystem.found, reason: "\(reason)"), at: filesystem.wanted.origin)
         }
     }
 
-    private static func refusal(of plan: FilesystemPlan, _ access: DiskAccess) -> Errno? {
+    private static func refusal(
+        of plan: FilesystemPlan, _ nodes: [String: String], _ access: DiskAccess
+    ) -> Errno? {
         let area = plan.area
+        if let inside = nodes[area.node] {
+            try? access.loadFilesystem(plan.format.rawValue)
+            return refusal(of: plan, on: inside)
+        }
         guard let file = try? BlockFile(area.node), file.isBlockDevice else { return nil }
         if plan.format == .btrfs, spansDevices(file, at: area.bytes.lowerBound) { return nil }
         try? access.loadFilesystem(plan.format.rawValue)

@@ -21,7 +21,9 @@ public struct Survey {
             guard let node = Files.resolved(FilePath(path))?.string else { continue }
             inventory.disks.append(try disk(path, node: node))
         }
-        for path in storage.filesystems.map(\.device) where !inventory.devices.contains(where: { $0.path == path }) {
+        let paths = storage.filesystems.map(\.device) + storage.luks.compactMap(\.device)
+        for path in paths
+        where storage.volume(named: path) == nil && !inventory.devices.contains(where: { $0.path == path }) {
             guard let node = Files.resolved(FilePath(path))?.string else { continue }
             inventory.devices.append(try device(path, node: node))
         }

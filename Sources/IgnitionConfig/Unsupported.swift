@@ -16,7 +16,10 @@ extension IgnitionConfig {
         if !ignition.config.merge.isEmpty { refuse(ignition.origin, "config.merge") }
         if !(ignition.config.replace.source ?? "").isEmpty { refuse(ignition.origin, "config.replace") }
         for array in config.storage.raid { refuse(array.origin, "") }
-        for volume in config.storage.luks { refuse(volume.origin, "") }
+        for volume in config.storage.luks {
+            if volume.clevis.isUsed { refuse(volume.origin, "clevis") }
+            if volume.cex.enabled == true { refuse(volume.origin, "cex") }
+        }
         for filesystem in config.storage.filesystems where filesystem.format == "virtiofs" {
             refuse(filesystem.origin, "format")
         }

@@ -33,6 +33,13 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// A smaller partition would cut off what it holds.
         case wouldTruncate(Content)
 
+        // LUKS volumes
+        case luks1
+        case volumeWithoutKey(name: String)
+        case wrongKey(name: String)
+        case volumeDiffers(PartitionDifference)
+        case volumeOption(VolumeOptionFault)
+
         // Filesystems
         case noSuchDevice
         case ambiguousDevice([String])
@@ -89,6 +96,14 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content):
             "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+        case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
+        case .volumeWithoutKey(let name):
+            "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
+        case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
+        case .volumeDiffers(let difference):
+            "\(device) holds a LUKS2 volume that is not what the config wants: "
+                + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
+        case .volumeOption(let fault): "\(device): \(fault)"
         case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
         case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
         case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
@@ -126,16 +141,26 @@ extension DiskConflict: Advising {
         case .numberBeyondTable: ["Use a smaller \"number\"."]
         case .wouldTruncate:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .luks1, .wrongKey:
+            ["To keep what is there: another device, or its own key.", "To destroy it:         \"wipeVolume\": true"]
+        case .volumeWithoutKey:
+            ["To keep what is there: its key as \"keyFile\".", "To destroy it:         \"wipeVolume\": true"]
+        case .volumeDiffers(let difference):
+            [
+                "To keep what is there: change or leave out \"\(difference.field)\".",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .volumeOption: ["Leave it out, or use the option that this one stands for."]
         case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
         case .ambiguousDevice: ["Give each partition a label of its own."]
         case .deviceRemoved: ["Name a device that stays."]
         case .sameDevice: ["Keep one of the two entries."]
         case .diskIsPartitioned:
             ["To keep the partitions: one of them as the device.", "To destroy them:        \"wipeFilesystem\": true"]
-        case .otherContent(let content, _):
+        case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content)), or another device.",
-                "To destroy it:         \"wipeFilesystem\": true",
+                "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
             ]
         case .longerThanPartition:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]

@@ -65,9 +65,15 @@ extension IgnitionConfig.Storage {
     /// The devices that must be there before anything can be planned: disks, and what filesystems name
     /// unless a partition of the config may become it.
     public var devicesToWaitFor: [String] {
-        let lone = filesystems.filter { !($0.format ?? "").isEmpty && !mayBePlanned($0.device) }
+        let inner = filesystems.filter { !($0.format ?? "").isEmpty }.map(\.device)
+        let lone = (luks.compactMap(\.device) + inner).filter { !mayBePlanned($0) && volume(named: $0) == nil }
         var seen: Set<String> = []
-        return (disks.map(\.device) + lone.map(\.device)).filter { seen.insert($0).inserted }
+        return (disks.map(\.device) + lone).filter { seen.insert($0).inserted }
+    }
+
+    /// The entry of `luks` that a path is the inside of.
+    public func volume(named path: String) -> Int? {
+        luks.firstIndex { path == $0.mappedNode || path == "/dev/disk/by-id/dm-name-\($0.name)" }
     }
 
     func mayBePlanned(_ path: String) -> Bool {

@@ -14,12 +14,24 @@ public struct DiskLayout: Equatable, Sendable {
     public private(set) var warnings: [String]
 
     private var placed: [Placed] = []
+    /// Where LUKS volumes are, or will be.
+    public private(set) var volumes: [PlacedVolume] = []
 
     private struct Placed: Equatable, Sendable {
         var entry: Int
         var wanted: IgnitionConfig.Filesystem
         var format: FilesystemFormat
         var target: FilesystemTarget
+        /// The entry of `storage.luks` whose inside it stands in.
+        var volume: Int?
+    }
+
+    /// An entry of the config that takes a device for itself.
+    private struct Claim {
+        var device: String
+        /// Whether the config lets go what the device holds.
+        var wipes: Bool
+        var origin: IgnitionConfig.Origin
     }
 
     public init(_ storage: IgnitionConfig.Storage, on inventory: DiskInventory) {
@@ -27,22 +39,62 @@ public struct DiskLayout: Equatable, Sendable {
         conflicts = []
         warnings = []
         planDisks(storage.disks, inventory)
+        placeVolumes(storage, inventory)
         for (entry, wanted) in storage.filesystems.enumerated() {
             guard let name = wanted.format, !name.isEmpty else { continue }
             do throws(DiskConflict) {
                 guard let format = FilesystemFormat(rawValue: name) else {
                     throw DiskConflict(wanted.device, .unknownFormat(name), at: wanted.origin)
                 }
-                guard let target = try target(wanted, storage, inventory) else { continue }
-                if let other = placed.first(where: { $0.target.area == target.area }) {
-                    throw DiskConflict(
-                        wanted.device, .sameDevice(as: other.wanted.origin.describe()), at: wanted.origin)
+                if let volume = storage.volume(named: wanted.device) {
+                    try place(wanted, entry, format, in: volume)
+                    continue
                 }
+                let claim = Claim(
+                    device: wanted.device, wipes: wanted.wipeFilesystem == true, origin: wanted.origin)
+                guard let target = try target(claim, storage, inventory) else { continue }
+                try refuseTwins(claim, target)
                 placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target))
             } catch {
                 conflicts.append(error)
             }
         }
+    }
+
+    private mutating func placeVolumes(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
+        for (entry, wanted) in storage.luks.enumerated() {
+            let claim = Claim(
+                device: wanted.device ?? "", wipes: wanted.wipeVolume == true, origin: wanted.origin)
+            do throws(DiskConflict) {
+                guard let target = try target(claim, storage, inventory) else { continue }
+                try refuseTwins(claim, target)
+                volumes.append(
+                    PlacedVolume(
+                        entry: entry, wanted: wanted, node: target.node, area: target.area,
+                        partition: target.partition, users: target.users))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+    }
+
+    /// A filesystem inside a LUKS volume of the config. Where that one could not be placed, its own conflict says so.
+    private mutating func place(
+        _ wanted: IgnitionConfig.Filesystem, _ entry: Int, _ format: FilesystemFormat, in volume: Int
+    ) throws(DiskConflict) {
+        guard let outer = volumes.first(where: { $0.entry == volume }) else { return }
+        // The header takes some of it; how much is known once it is there.
+        let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
+        let target = FilesystemTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
+        try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+        placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
+    }
+
+    private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
+        let other =
+            volumes.first { $0.area == target.area }?.wanted.origin
+            ?? placed.first { $0.target.area == target.area }?.wanted.origin
+        if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
     }
 
     private mutating func planDisks(_ configs: [IgnitionConfig.Disk], _ inventory: DiskInventory) {
@@ -85,35 +137,35 @@ public struct DiskLayout: Equatable, Sendable {
 
     /// `nil` where a partition that could not be planned may be meant: that conflict says enough.
     private mutating func target(
-        _ wanted: IgnitionConfig.Filesystem, _ storage: IgnitionConfig.Storage, _ inventory: DiskInventory
+        _ claim: Claim, _ storage: IgnitionConfig.Storage, _ inventory: DiskInventory
     ) throws(DiskConflict) -> FilesystemTarget? {
-        let names = DeviceName(wanted.device)
-        let existing = inventory.devices.first { $0.path == wanted.device }
+        let names = DeviceName(claim.device)
+        let existing = inventory.devices.first { $0.path == claim.device }
         let planned = disks.flatMap { disk in
             disk.partitions.filter { names.names($0, of: disk.disk) }.map { (disk, $0) }
         }
         if planned.count > 1 {
             let nodes = planned.map { $0.0.disk.partitionNode($0.1.number) }
-            throw DiskConflict(wanted.device, .ambiguousDevice(nodes), at: wanted.origin)
+            throw DiskConflict(claim.device, .ambiguousDevice(nodes), at: claim.origin)
         }
         if let (disk, partition) = planned.first {
-            let target = try target(partition, of: disk, wanted)
+            let target = try target(partition, of: disk, claim)
             if let existing, existing.node != target.node, existing.partition?.disk != disk.disk.node {
                 warnings.append(
-                    "\(wanted.device) also names \(existing.node); the config's own \(target.node) is meant")
+                    "\(claim.device) also names \(existing.node); the config's own \(target.node) is meant")
             }
             return target
         }
-        if !conflicts.isEmpty, storage.mayBePlanned(wanted.device) { return nil }
-        guard let existing else { throw DiskConflict(wanted.device, .noSuchDevice, at: wanted.origin) }
+        if !conflicts.isEmpty, storage.mayBePlanned(claim.device) { return nil }
+        guard let existing else { throw DiskConflict(claim.device, .noSuchDevice, at: claim.origin) }
         if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {
             guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
                 let partition = disk.survivor(of: old)
-            else { throw DiskConflict(wanted.device, .deviceRemoved, at: wanted.origin) }
-            return try target(partition, of: disk, wanted)
+            else { throw DiskConflict(claim.device, .deviceRemoved, at: claim.origin) }
+            return try target(partition, of: disk, claim)
         }
         if let disk = disks.first(where: { $0.disk.node == existing.node }) {
-            return try wholeDisk(disk, existing, wanted)
+            return try wholeDisk(disk, existing, claim)
         }
         return FilesystemTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
@@ -121,14 +173,14 @@ public struct DiskLayout: Equatable, Sendable {
     }
 
     private func target(
-        _ partition: PlannedPartition, of disk: DiskPlan, _ wanted: IgnitionConfig.Filesystem
+        _ partition: PlannedPartition, of disk: DiskPlan, _ claim: Claim
     ) throws(DiskConflict) -> FilesystemTarget {
         let node = disk.disk.partitionNode(partition.number)
         // A table can say that two partitions share sectors; writing to one would then destroy the other.
         if let other = disk.partitions.first(where: {
             $0.number != partition.number && $0.sectors.overlaps(partition.sectors)
         }) {
-            throw DiskConflict(node, .overlaps(number: other.number), at: wanted.origin)
+            throw DiskConflict(node, .overlaps(number: other.number), at: claim.origin)
         }
         let old = disk.disk.table.partitions.filter { $0.sectors.overlaps(partition.sectors) }
         return FilesystemTarget(
@@ -137,12 +189,12 @@ public struct DiskLayout: Equatable, Sendable {
     }
 
     private func wholeDisk(
-        _ disk: DiskPlan, _ existing: FoundDevice, _ wanted: IgnitionConfig.Filesystem
+        _ disk: DiskPlan, _ existing: FoundDevice, _ claim: Claim
     ) throws(DiskConflict) -> FilesystemTarget {
         let namesPartitions = disk.partitions.contains { $0.entry != nil }
         let keepsTable = disk.action != .erase && disk.disk.table != .none
-        guard !namesPartitions, !keepsTable || wanted.wipeFilesystem == true else {
-            throw DiskConflict(existing.node, .diskIsPartitioned, at: wanted.origin)
+        guard !namesPartitions, !keepsTable || claim.wipes else {
+            throw DiskConflict(existing.node, .diskIsPartitioned, at: claim.origin)
         }
         let users = existing.users + disk.disk.table.partitions.flatMap(\.users)
         return FilesystemTarget(node: existing.node, area: disk.wholeArea, users: users)
@@ -152,7 +204,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     /// The areas whose content step two needs to know: where filesystems will be, what goes, what shrinks.
     public var areas: [DiskArea] {
-        var areas = placed.map(\.target.area)
+        var areas = volumes.map(\.area) + placed.filter { $0.volume == nil }.map(\.target.area)
         for disk in disks {
             areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
             if let whole = clearedDisk(disk) { areas += whole.disk.table.partitions.map { disk.area($0.sectors) } }
@@ -163,19 +215,36 @@ public struct DiskLayout: Equatable, Sendable {
 
     /// The disk itself, where a filesystem of the config takes the place of its partitions.
     private func clearedDisk(_ disk: DiskPlan) -> DiskPlan? {
-        let takesAll = placed.contains { $0.target.area == disk.wholeArea }
+        let takesAll = (placed.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
         return takesAll && disk.action != .erase ? disk : nil
     }
 
-    /// - Parameter contents: What stands in each of ``areas`` now; one that is missing counts as blank.
-    public func plan(_ contents: [DiskArea: Content]) throws(DiskRefusal) -> StoragePlan {
+    /// - Parameters:
+    ///   - contents: What stands in each of ``areas`` now; one that is missing counts as blank.
+    ///   - found: What is known of the LUKS2 volumes that are there, by their entry in `storage.luks`.
+    public func plan(
+        _ contents: [DiskArea: Content], volumes found: [Int: FoundVolume] = [:]
+    ) throws(DiskRefusal) -> StoragePlan {
         var conflicts = conflicts
         var warnings = warnings
         var filesystems: [FilesystemPlan] = []
         let truncations = disks.flatMap { disk in disk.shrunk.compactMap { truncation($0, of: disk, contents) } }
         conflicts += truncations
+        var volumePlans: [VolumePlan] = []
+        for volume in volumes where !truncations.contains(where: { $0.device == volume.node }) {
+            do throws(DiskConflict) {
+                let content = content(of: volume.target, contents)
+                volumePlans.append(try volume.plan(content, found[volume.entry]))
+            } catch {
+                conflicts.append(error)
+            }
+        }
         for item in placed where !truncations.contains(where: { $0.device == item.target.node }) {
-            let found = content(of: item.target, contents)
+            var found = item.volume.map { found[$0]?.content ?? .blank } ?? content(of: item.target, contents)
+            if let volume = item.volume {
+                guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }
+                if outer.action == .create { found = .blank }
+            }
             do throws(DiskConflict) {
                 let planner = FilesystemPlanner(
                     wanted: item.wanted, format: item.format, target: item.target, found: found)
@@ -192,9 +261,11 @@ public struct DiskLayout: Equatable, Sendable {
             }
         }
         var destroyed = disks.flatMap { destructions($0, contents) }
+        destroyed += volumePlans.compactMap(\.destruction)
         destroyed += filesystems.flatMap { destructions($0, contents) }
         guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
-        return StoragePlan(disks: disks, filesystems: filesystems, destroyed: destroyed, warnings: warnings)
+        return StoragePlan(
+            disks: disks, volumes: volumePlans, filesystems: filesystems, destroyed: destroyed, warnings: warnings)
     }
 
     /// What will stand there when the tables are written and before any filesystem is made.
@@ -219,9 +290,10 @@ public struct DiskLayout: Equatable, Sendable {
         let content = contents[disk.area(shrunk.old.sectors)] ?? .blank
         let size = disk.geometry.size(shrunk.now.sectors)
         let fits = content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
-        let isWiped = placed.contains {
-            $0.target.area == disk.area(shrunk.now) && $0.wanted.wipeFilesystem == true
-        }
+        let area = disk.area(shrunk.now)
+        let isWiped =
+            placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
+            || volumes.contains { $0.area == area && $0.wanted.wipeVolume == true }
         guard !fits, !isWiped else { return nil }
         return DiskConflict(
             disk.disk.partitionNode(shrunk.old.number), .wouldTruncate(content),
@@ -247,12 +319,15 @@ public struct DiskLayout: Equatable, Sendable {
                     reason: wipesTable ? "wipeTable" : "wipePartitionEntry",
                     origin: wipesTable ? disk.wanted.origin : disk.origin(ofNumber: old.number)))
         }
-        if let whole = clearedDisk(disk), let filesystem = placed.first(where: { $0.target.area == disk.wholeArea }) {
+        if let whole = clearedDisk(disk) {
+            let filesystem = placed.first { $0.target.area == disk.wholeArea }?.wanted.origin
+            let volume = volumes.first { $0.area == disk.wholeArea }?.wanted.origin
             destroyed += whole.disk.table.partitions.map { old in
                 Destruction(
                     device: disk.disk.partitionNode(old.number), label: old.label,
                     size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .blank,
-                    reason: "wipeFilesystem", origin: filesystem.wanted.origin)
+                    reason: filesystem == nil ? "wipeVolume" : "wipeFilesystem",
+                    origin: filesystem ?? volume ?? disk.wanted.origin)
             }
         }
         return destroyed

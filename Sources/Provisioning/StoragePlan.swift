@@ -8,16 +8,20 @@ import Reporting
 public struct StoragePlan: Equatable, Sendable {
     public var disks: [DiskPlan]
     /// In the config's order.
+    public var volumes: [VolumePlan]
+    /// In the config's order.
     public var filesystems: [FilesystemPlan]
     /// What the config asks to destroy.
     public var destroyed: [Destruction]
     public var warnings: [String]
 
     public init(
-        disks: [DiskPlan] = [], filesystems: [FilesystemPlan] = [], destroyed: [Destruction] = [],
+        disks: [DiskPlan] = [], volumes: [VolumePlan] = [], filesystems: [FilesystemPlan] = [],
+        destroyed: [Destruction] = [],
         warnings: [String] = []
     ) {
         self.disks = disks
+        self.volumes = volumes
         self.filesystems = filesystems
         self.destroyed = destroyed
         self.warnings = warnings
@@ -25,7 +29,8 @@ public struct StoragePlan: Equatable, Sendable {
 
     /// Whether there is nothing to do.
     public var isEmpty: Bool {
-        disks.allSatisfy { $0.action == .keep } && filesystems.allSatisfy { $0.action == .keep }
+        disks.allSatisfy { $0.action == .keep } && volumes.allSatisfy { $0.action == .keep }
+            && filesystems.allSatisfy { $0.action == .keep }
     }
 }
 
@@ -67,8 +72,8 @@ public struct Destruction: Equatable, Sendable {
 }
 
 extension StoragePlan {
-    /// How many things are kept, created and changed. A table, a partition and a filesystem count one each;
-    /// partitions that the config does not name count for nothing.
+    /// How many things are kept, created and changed. A table, a partition, a LUKS volume
+    /// and a filesystem count one each; partitions that the config does not name count for nothing.
     public var counts: (kept: Int, created: Int, changed: Int) {
         var counts = (kept: 0, created: 0, changed: 0)
         for disk in disks {
@@ -81,6 +86,9 @@ extension StoragePlan {
                 case .recreate, .resize: counts.changed += 1
                 }
             }
+        }
+        for volume in volumes {
+            if volume.action == .keep { counts.kept += 1 } else { counts.created += 1 }
         }
         for filesystem in filesystems where filesystem.format != .none {
             if filesystem.action == .keep { counts.kept += 1 } else { counts.created += 1 }
@@ -112,7 +120,8 @@ extension StoragePlan {
         return [
             "kept": JSONValue(counts.kept), "created": JSONValue(counts.created), "changed": JSONValue(counts.changed),
             "destroyed": .array(destroyed.map(\.json)), "disks": .array(disks.map(\.json)),
-            "filesystems": .array(filesystems.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
+            "luks": .array(volumes.map(\.json)), "filesystems": .array(filesystems.map(\.json)),
+            "warnings": .array(warnings.map { .string($0) }),
         ]
     }
 }

@@ -7,7 +7,11 @@ extension StoragePlan {
     public var lines: [String] {
         var lines = destroyed.map { "DESTROY  \($0.line)" }
         for disk in disks { lines += tree(of: disk) }
-        for filesystem in filesystems where !disks.contains(where: { holds($0, filesystem) }) {
+        for volume in volumes where !disks.contains(where: { holds($0, volume.partition, volume.node) }) {
+            lines.append("\(volume.node)   \(ByteCount(volume.area.bytes.length))")
+            lines += tree(of: volume)
+        }
+        for filesystem in filesystems where isAlone(filesystem) {
             lines.append("\(filesystem.node)   \(ByteCount(filesystem.area.bytes.length))")
             lines.append(filesystem.line)
         }
@@ -19,16 +23,33 @@ extension StoragePlan {
     public var summaryLines: [String] {
         var lines = destroyed.map { "DESTROYS \($0.line)" }
         for disk in disks {
-            lines.append(summary(of: disk.disk.node, disk, filesystems.filter { holds(disk, $0) }))
+            let inside = volumes.filter { holds(disk, $0.partition, $0.node) }
+            lines.append(
+                summary(
+                    of: disk.disk.node, disk, inside, filesystems.filter { holds(disk, $0.partition, $0.node) }))
         }
-        for filesystem in filesystems where !disks.contains(where: { holds($0, filesystem) }) {
-            lines.append(summary(of: filesystem.node, nil, [filesystem]))
+        for volume in volumes where !disks.contains(where: { holds($0, volume.partition, volume.node) }) {
+            lines.append(
+                summary(of: volume.node, nil, [volume], filesystems.filter { $0.node == volume.wanted.mappedNode }))
+        }
+        for filesystem in filesystems where isAlone(filesystem) {
+            lines.append(summary(of: filesystem.node, nil, [], [filesystem]))
         }
         return lines
     }
 
-    private func holds(_ disk: DiskPlan, _ filesystem: FilesystemPlan) -> Bool {
-        filesystem.partition?.disk == disk.disk.node || filesystem.node == disk.disk.node
+    private func holds(_ disk: DiskPlan, _ partition: PartitionAddress?, _ node: String) -> Bool {
+        partition?.disk == disk.disk.node || node == disk.disk.node
+    }
+
+    /// Whether a filesystem stands neither on a disk nor in a volume of the config.
+    private func isAlone(_ filesystem: FilesystemPlan) -> Bool {
+        !disks.contains { holds($0, filesystem.partition, filesystem.node) }
+            && !volumes.contains { $0.wanted.mappedNode == filesystem.node }
+    }
+
+    private func tree(of volume: VolumePlan) -> [String] {
+        [volume.line] + filesystems.filter { $0.node == volume.wanted.mappedNode }.map(\.line)
     }
 
     private func tree(of disk: DiskPlan) -> [String] {
@@ -40,22 +61,27 @@ extension StoragePlan {
         case .erase: lines.append(row("     \(table)", "erase"))
         case .keep, .edit: break
         }
+        for volume in volumes where volume.node == disk.disk.node { lines += tree(of: volume) }
         for filesystem in filesystems where filesystem.node == disk.disk.node { lines.append(filesystem.line) }
         for partition in disk.partitions {
             lines.append(disk.line(partition))
             let node = disk.disk.partitionNode(partition.number)
+            for volume in volumes where volume.node == node { lines += tree(of: volume) }
             lines += filesystems.filter { $0.node == node }.map(\.line)
         }
         return lines
     }
 
-    private func summary(of node: String, _ disk: DiskPlan?, _ filesystems: [FilesystemPlan]) -> String {
+    private func summary(
+        of node: String, _ disk: DiskPlan?, _ volumes: [VolumePlan], _ filesystems: [FilesystemPlan]
+    ) -> String {
         let named = disk?.partitions.filter { $0.entry != nil } ?? []
         func phrase(_ table: Bool, _ change: (PlannedPartition.Change) -> Bool, _ kept: Bool?) -> String {
             let partitions = named.filter { change($0.change) }.count
             let made = filesystems.filter { $0.format != .none && ($0.action == .keep) == kept }
             var things = table ? ["GPT"] : []
             if partitions > 0 { things.append(counted(partitions, "partition")) }
+            things += volumes.filter { ($0.action == .keep) == kept }.map(\.name)
             things += made.count <= 2 ? made.map(\.name) : ["\(made.count) filesystems"]
             return listed(things)
         }
@@ -67,7 +93,9 @@ extension StoragePlan {
         let changed = phrase(false, { $0 != .keep && $0 != .create }, nil)
         if !changed.isEmpty { parts.append("\(changed) changed") }
         if disk?.action == .repair { parts.append("protective MBR written") }
-        let nodes = [node] + (disk?.disk.table.partitions.map { disk?.disk.partitionNode($0.number) ?? "" } ?? [])
+        let nodes =
+            [node] + volumes.map(\.node)
+            + (disk?.disk.table.partitions.map { disk?.disk.partitionNode($0.number) ?? "" } ?? [])
         let lost = destroyed.filter { nodes.contains($0.device) || filesystems.map(\.node).contains($0.device) }
         parts.append(lost.isEmpty ? "nothing destroyed" : "\(lost.count) destroyed")
         return "\(node): " + parts.joined(separator: ", ")
@@ -110,6 +138,13 @@ extension FilesystemPlan {
         if let path = wanted.path, !path.isEmpty, format.isMountable { does += ", mount at \(path)" }
         return row("     \(what)", does)
     }
+}
+
+extension VolumePlan {
+    /// `LUKS2 "cache"`, by the name it is opened under.
+    var name: String { "LUKS2 \"\(wanted.name)\"" }
+
+    fileprivate var line: String { row("     \(name)", action == .keep ? "keep, open" : "create, open") }
 }
 
 /// What it is, and from one column on what becomes of it.

@@ -13,13 +13,18 @@ extension Stages {
     /// Makes the disks what the config says.
     func prepareDisks() throws {
         guard let config = try loadConfig(), config.storage.namesDisks else { return }
-        let plan = try DiskStage.plan(config.storage, access: diskAccess)
+        var access = diskAccess
+        let fetcher = resourceFetcher(for: config)
+        if !config.storage.luks.isEmpty { try fetcher.trust(config.ignition.security.tls.certificateAuthorities) }
+        access.keys = VolumeKeys(known: state.knownKeys) { try fetcher.write($0, to: $1) }
+        access.volumeOpened = { try state.save($0) }
+        let plan = try DiskStage.plan(config.storage, access: access)
         try state.save(plan.json, as: "plan.json")
         for warning in plan.warnings { console.warn(warning) }
         if arguments.planOnly { throw PlanOnly(plan) }
         for line in plan.summaryLines { console.say("plan", line) }
         for line in plan.lines { log.info("plan: \(line)") }
-        try DiskStage.apply(plan, access: diskAccess)
+        try DiskStage.apply(plan, access: access)
         if !plan.isEmpty { console.say("disks", "done") }
     }
 
@@ -54,7 +59,7 @@ extension Stages {
 
 extension IgnitionConfig.Storage {
     /// Whether the disks stage has anything to look at.
-    var namesDisks: Bool { !disks.isEmpty || !filesystems.isEmpty }
+    var namesDisks: Bool { !disks.isEmpty || !luks.isEmpty || !filesystems.isEmpty }
 }
 
 extension StageState {

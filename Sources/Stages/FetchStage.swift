@@ -90,7 +90,7 @@ extension Stages {
 /// Whether any resource of the config lies on another machine.
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
     let resources =
-        config.storage.files.flatMap { [$0.contents] + $0.append }
+        config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
         + config.ignition.security.tls.certificateAuthorities
     return resources.contains { resource in
         guard let source = resource.source, !source.isEmpty else { return false }

@@ -4,6 +4,7 @@ import Fetching
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Provisioning
 import Reporting
 import SystemPackage
 import TargetRoot
@@ -14,13 +15,15 @@ extension Stages {
         guard arguments.ignitionFirstboot else { return }
         // Without a config there is still the result to leave: that provisioning ran, and with nothing.
         let given = try loadConfig()
-        let config = given ?? IgnitionConfig()
+        var config = given ?? IgnitionConfig()
+        let target = TargetRoot(sysroot)
+        try config.persist(state.volumes, crypttab: target.text("/etc/crypttab")) { try state.key(of: $0) }
         let fetcher = resourceFetcher(for: config)
         try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
         let pool = ResourceFetcherPool(fetcher.settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
-        let outcome = try TargetRoot(sysroot).provision(
+        let outcome = try target.provision(
             config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch,
             giveUp: pool.giveUp
         ) { resource, path in
@@ -29,6 +32,8 @@ extension Stages {
             defer { close(descriptor) }
             try pool.write(resource, to: descriptor)
         }
+        // The real root has them now; nobody else needs them.
+        try state.forgetKeys()
         for warning in outcome.warnings { console.warn(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }
         if given != nil { console.say("files", outcome.summary) }

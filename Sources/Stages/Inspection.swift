@@ -3,6 +3,7 @@
 import BlockDevices
 import BootArguments
 import Devices
+import Fetching
 import Glibc
 import IgnitionConfig
 import JSONText
@@ -20,7 +21,10 @@ public enum Inspection {
         do {
             let config = try parse(file).checked()
             try config.checkSupport()
-            let plan = try DiskStage.plan(config.storage, access: .settled)
+            var access = DiskAccess.settled
+            let fetcher = ResourceFetcher(FetchSettings())
+            access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
+            let plan = try DiskStage.plan(config.storage, access: access)
             print(asJSON ? plan.json.text(.pretty) : plan.lines.joined(separator: "\n"))
             return !plan.destroyed.isEmpty ? 3 : plan.isEmpty ? 0 : 2
         } catch {

@@ -1,9 +1,12 @@
 // What one stage leaves for the next, in files under /run/firstlight: the stages may be calls in one
 // process or processes of their own.
 
+import BlockDevices
+import Glibc
 import JSONText
 import LinuxSystem
 import LiveRoot
+import Provisioning
 import Reporting
 import SystemPackage
 
@@ -67,6 +70,47 @@ struct StageState: Sendable {
 
     func save(mountFolders: [String]) throws {
         try save(.array(mountFolders.map { .string($0) }), as: "mounts.json")
+    }
+
+    // MARK: LUKS volumes
+
+    /// The volumes of this boot that the real root is to open again.
+    var volumes: [CrypttabEntry] {
+        (load("volumes.json")?.elements ?? []).compactMap { volume in
+            guard let name = volume["name"]?.string, let uuid = volume["uuid"]?.string else { return nil }
+            return CrypttabEntry(name: name, uuid: uuid)
+        }
+    }
+
+    private func keyName(_ volume: String) -> String { "luks-\(volume).key" }
+
+    func save(_ volume: OpenVolume) throws {
+        try volume.key.withBytes { key throws in try save(Array(key), as: keyName(volume.name)) }
+        let others = volumes.filter { $0.name != volume.name }
+        let all = others + [CrypttabEntry(name: volume.name, uuid: volume.uuid)]
+        try save(.array(all.map { ["name": .string($0.name), "uuid": .string($0.uuid)] }), as: "volumes.json")
+    }
+
+    func key(of volume: CrypttabEntry) throws -> [UInt8] {
+        try step("reading the key of the LUKS volume \(volume.name)") { try Files.read(path(keyName(volume.name))) }
+    }
+
+    /// Keys of volumes that an earlier run of the disks stage opened or made.
+    var knownKeys: [String: SecretBytes] {
+        var keys: [String: SecretBytes] = [:]
+        for volume in volumes {
+            let file = open(path(keyName(volume.name)).string, O_RDONLY | O_CLOEXEC)
+            guard file >= 0 else { continue }
+            defer { close(file) }
+            keys[volume.name] = try? SecretBytes(contentsOf: file)
+        }
+        return keys
+    }
+
+    func forgetKeys() throws {
+        for volume in volumes where Files.exists(path(keyName(volume.name))) {
+            try step("removing a key") { try Files.remove(path(keyName(volume.name))) }
+        }
     }
 
     // MARK: What was written to disks

@@ -90,7 +90,7 @@ public struct TargetRoot {
     }
 
     /// A file of the target as text, its own links followed too; `nil` where it cannot be read.
-    func text(_ path: String) -> String? {
+    public func text(_ path: String) -> String? {
         guard let place = try? follow(path), let bytes = try? Files.read(outside(place)) else { return nil }
         return String(decoding: bytes, as: UTF8.self)
     }

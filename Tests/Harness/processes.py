@@ -5,18 +5,20 @@ kernel to be told when the harness dies, so that not even `kill -9` leaves one b
 """
 
 import atexit
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 PREFIX = "firstlight-harness-"
 
 _running: "set[subprocess.Popen]" = set()
-_folders: "set[Path]" = set()
+_folders: "dict[Path, int | None]" = {}  # with the descriptor that locks each
 _lock = threading.Lock()
 
 
@@ -75,22 +77,44 @@ def temporary_folder(name: str) -> Path:
     """A folder for scratch files that goes away with the harness."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-"))
     with _lock:
-        _folders.add(folder)
+        _folders[folder] = _claim(folder)
     return folder
+
+
+def _claim(folder: Path) -> "int | None":
+    """Locks a folder for as long as this process lives; `None` where another one holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+    except OSError:
+        os.close(descriptor)
+        return None
 
 
 def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with _lock:
-        _folders.discard(folder)
+        descriptor = _folders.pop(folder, None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def remove_leftovers() -> None:
-    """Removes the folders of harnesses that were killed before they could."""
+    """Removes the folders of harnesses that were killed before they could.
+
+    Process numbers would not tell which these are: another harness may run in a container of its own.
+    """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+        try:
+            # A new one is locked a moment after it was made.
+            is_new = time.time() - folder.stat().st_mtime < 60
+            claim = None if is_new else _claim(folder)
+        except OSError:
+            continue
+        if claim is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(claim)
 
 
 def stop_everything() -> None:

@@ -1,0 +1,217 @@
+// libcryptsetup's contexts, and the copies of headers that are looked at in place of the disks' own.
+
+import CCryptsetup
+import CLinux
+import Glibc
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+/// The start of a device or of a range of one, in an anonymous file.
+///
+/// libcryptsetup mends a header of which one copy is damaged as soon as it reads it. Whoever only looks
+/// gives it a copy.
+struct HeaderCopy: ~Copyable {
+    let descriptor: Int32
+    var path: String { "/proc/self/fd/\(descriptor)" }
+
+    /// - Parameters:
+    ///   - bytes: The range; `nil` is the whole device.
+    ///   - length: How much of it is copied: both headers with their JSON areas lie within the first 8 MiB.
+    init(_ path: String, bytes: Range<UInt64>? = nil, length: UInt64 = 8 << 20) throws(DiskFailure) {
+        let source = try BlockFile(path)
+        let bytes = bytes ?? 0..<source.size
+        let size = bytes.upperBound - bytes.lowerBound
+        let descriptor = firstlight_memory_file("luks")
+        guard descriptor >= 0 else { throw .unreadable(path, Errno(rawValue: -descriptor)) }
+        var isWhole = ftruncate(descriptor, off_t(clamping: size)) == 0
+        var position: UInt64 = 0
+        while isWhole, position < min(size, length) {
+            let part = Int(min(1 << 20, min(size, length) - position))
+            let block = source.read(at: bytes.lowerBound + position, count: part) ?? []
+            isWhole = block.count == part && pwrite(descriptor, block, part, off_t(position)) == part
+            position += UInt64(part)
+        }
+        guard isWhole else {
+            close(descriptor)
+            throw .unreadable(path, .ioError)
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+}
+
+/// One libcryptsetup context, freed with the value.
+struct CryptHandle: ~Copyable {
+    private let handle: OpaquePointer
+    /// For messages.
+    private let device: String
+
+    init(_ path: String, of device: String? = nil) throws(DiskFailure) {
+        // What is looked at is ours alone: nothing to lock, and an initramfs has no folder for locks.
+        crypt_metadata_locking(nil, 0)
+        var handle: OpaquePointer?
+        let result = crypt_init(&handle, path)
+        self.device = device ?? path
+        guard result == 0, let handle else {
+            throw .unreadable(self.device, Errno(rawValue: result < 0 ? -result : ENOMEM))
+        }
+        // What is no LUKS device is an answer here, not an event for the log.
+        crypt_set_log_callback(handle, { _, _, _ in }, nil)
+        self.handle = handle
+    }
+
+    deinit { crypt_free(handle) }
+
+    /// Whether there is a header that libcryptsetup accepts.
+    func load() -> Bool { crypt_load(handle, nil, nil) == 0 }
+
+    func header() -> LUKSHeader? {
+        guard let type = crypt_get_type(handle).map({ String(cString: $0) }),
+            let uuid = crypt_get_uuid(handle).map({ String(cString: $0) })
+        else { return nil }
+        let label = crypt_get_label(handle).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        switch type {
+        case "LUKS1": return LUKSHeader(version: 1, uuid: uuid, label: nil)
+        case "LUKS2": return LUKSHeader(version: 2, uuid: uuid, label: label)
+        default: return nil
+        }
+    }
+
+    var uuid: String { crypt_get_uuid(handle).map { String(cString: $0) } ?? "" }
+
+    /// Bytes before the encrypted data: the headers and the key slots.
+    var dataOffset: UInt64 { crypt_get_data_offset(handle) * 512 }
+
+    var activationFlags: UInt32 {
+        var flags: UInt32 = 0
+        return crypt_persistent_flags_get(handle, CRYPT_FLAGS_ACTIVATION, &flags) == 0 ? flags : 0
+    }
+
+    /// How many slots hold a key.
+    var keySlots: Int {
+        (0..<crypt_keyslot_max(CRYPT_LUKS2)).count { slot in
+            [CRYPT_SLOT_ACTIVE, CRYPT_SLOT_ACTIVE_LAST].contains(crypt_keyslot_status(handle, slot))
+        }
+    }
+
+    /// The key of the data; `nil` where `passphrase` opens no slot.
+    func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> SecretBytes? {
+        var size = Int(crypt_get_volume_key_size(handle))
+        let key = SecretBytes(count: size)
+        let result = key.withBytes { key in
+            passphrase.withBytes { passphrase in
+                crypt_volume_key_get(
+                    handle, CRYPT_ANY_SLOT, key.baseAddress?.assumingMemoryBound(to: CChar.self), &size,
+                    passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
+            }
+        }
+        if result >= 0 { return key }
+        // EPERM: no slot; ENOENT: none at all.
+        guard result == -EPERM || result == -ENOENT else { throw .unreadable(device, Errno(rawValue: -result)) }
+        return nil
+    }
+
+    /// Opens the data below `/dev/mapper`.
+    func activate(_ name: String, volumeKey: SecretBytes, flags: UInt32 = 0) throws(DiskFailure) {
+        let result = volumeKey.withBytes { key in
+            crypt_activate_by_volume_key(
+                handle, name, key.baseAddress?.assumingMemoryBound(to: CChar.self), key.count, flags)
+        }
+        if result < 0 { throw .volumeNotOpened(name: name, device, Errno(rawValue: -result)) }
+    }
+
+    /// Writes a new LUKS2 header with one key, and returns the key of the data.
+    ///
+    /// - Parameter memoryLimit: KiB that deriving a key from the passphrase may take, then and ever after.
+    func format(
+        _ wanted: VolumeOptions, label: String?, uuid: String?, passphrase: SecretBytes, memoryLimit: UInt32
+    ) throws(DiskFailure) -> SecretBytes {
+        var texts: [UnsafeMutablePointer<CChar>?] = []
+        defer { texts.forEach { free($0) } }
+        func text(_ value: String?) -> UnsafePointer<CChar>? {
+            guard let value, !value.isEmpty else { return nil }
+            texts.append(strdup(value))
+            return UnsafePointer(texts.last ?? nil)
+        }
+        let usual = crypt_get_pbkdf_default(CRYPT_LUKS2)?.pointee ?? crypt_pbkdf_type()
+        var derivation = usual
+        derivation.type = text(wanted.keyDerivation) ?? usual.type
+        derivation.hash = text(wanted.hash) ?? usual.hash
+        derivation.time_ms = UInt32(wanted.iterationTime ?? Int(usual.time_ms))
+        if wanted.keyDerivation == "pbkdf2" {
+            derivation.max_memory_kb = 0
+            derivation.parallel_threads = 0
+        } else {
+            derivation.max_memory_kb = UInt32(wanted.memory ?? Int(min(usual.max_memory_kb, memoryLimit)))
+            derivation.parallel_threads = UInt32(wanted.threads ?? Int(usual.parallel_threads))
+        }
+        if let iterations = wanted.iterations {
+            derivation.iterations = UInt32(iterations)
+            derivation.flags |= firstlight_crypt_no_benchmark
+        }
+        let key = SecretBytes(count: wanted.volumeKeySize / 8)
+        var size = key.count
+        var result = withUnsafePointer(to: derivation) { derivation in
+            var parameters = crypt_params_luks2()
+            parameters.pbkdf = derivation
+            parameters.data_alignment = wanted.alignment ?? 0
+            parameters.sector_size = UInt32(wanted.sectorSize ?? 0)
+            parameters.label = text(label)
+            parameters.subsystem = text(wanted.subsystem)
+            if wanted.metadataSize != nil || wanted.keySlotsSize != nil {
+                crypt_set_metadata_size(
+                    handle, UInt64(wanted.metadataSize ?? 0), UInt64(wanted.keySlotsSize ?? 0))
+            }
+            return crypt_format(
+                handle, CRYPT_LUKS2, text(wanted.cipher), text(wanted.mode), text(uuid), nil, key.count, &parameters)
+        }
+        if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
+        result = passphrase.withBytes { passphrase in
+            crypt_keyslot_add_by_volume_key(
+                handle, Int32(wanted.keySlot ?? Int(CRYPT_ANY_SLOT)), nil, 0,
+                passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
+        }
+        if result >= 0 {
+            result = key.withBytes { key in
+                passphrase.withBytes { passphrase in
+                    crypt_volume_key_get(
+                        handle, result, key.baseAddress?.assumingMemoryBound(to: CChar.self), &size,
+                        passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
+                }
+            }
+        }
+        if result >= 0, !wanted.activation.isEmpty {
+            result = crypt_persistent_flags_set(handle, CRYPT_FLAGS_ACTIVATION, wanted.activationFlags)
+        }
+        if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
+        return key
+    }
+
+    /// The device below an opened volume; `nil` where none of that name is open.
+    static func device(ofOpen name: String) -> String? {
+        var handle: OpaquePointer?
+        guard crypt_init_by_name(&handle, name) == 0, let handle else { return nil }
+        defer { crypt_free(handle) }
+        return crypt_get_device_name(handle).map { String(cString: $0) }
+    }
+
+    static func deactivate(_ name: String) { crypt_deactivate(nil, name) }
+}
+
+extension VolumeOptions {
+    fileprivate var activationFlags: UInt32 { activation.reduce(0) { $0 | $1.flag } }
+}
+
+extension VolumeOptions.Activation {
+    fileprivate var flag: UInt32 {
+        switch self {
+        case .allowDiscards: firstlight_crypt_allow_discards
+        case .sameProcessor: firstlight_crypt_same_cpu
+        case .submitFromProcessors: firstlight_crypt_submit_from_cpus
+        case .noReadWorkqueue: firstlight_crypt_no_read_workqueue
+        case .noWriteWorkqueue: firstlight_crypt_no_write_workqueue
+        }
+    }
+}

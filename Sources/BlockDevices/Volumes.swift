@@ -1,0 +1,192 @@
+// LUKS volumes: looked into before anything is changed, then made and opened.
+
+import CCryptsetup
+import CLinux
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+
+/// A LUKS volume that is open, as the real root needs to know it.
+public struct OpenVolume: Sendable {
+    public var name: String
+    public var uuid: String
+    /// What opens it.
+    public var key: SecretBytes
+}
+
+/// The keys of a config's volumes, from the plan to the moment they are opened.
+public final class VolumeKeys {
+    /// Writes the bytes of a resource into an open file.
+    public typealias Fetch = (IgnitionConfig.Resource, Int32) throws -> Void
+
+    private let fetch: Fetch
+    private let known: Set<String>
+    private var passphrases: [String: SecretBytes]
+    fileprivate var volumeKeys: [String: SecretBytes] = [:]
+
+    /// - Parameter known: Passphrases of volumes that an earlier run of the stage made, by name.
+    public init(known: [String: SecretBytes] = [:], fetch: @escaping Fetch) {
+        passphrases = known
+        self.known = Set(known.keys)
+        self.fetch = fetch
+    }
+
+    /// The keys that stand in the config itself (`data:`), and no others.
+    public static func inline() -> VolumeKeys {
+        VolumeKeys { resource, descriptor in
+            try Files.writeAll(try DataURL(parsing: resource.source ?? "").bytes, to: descriptor)
+        }
+    }
+
+    /// Whether an earlier run of the stage made or opened the volume.
+    fileprivate func isKnown(_ name: String) -> Bool { known.contains(name) }
+
+    /// `nil` where the config gives none and none is known.
+    fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
+        if let known = passphrases[wanted.name] { return known }
+        guard wanted.givesKey else { return nil }
+        let file = firstlight_memory_file("key")
+        guard file >= 0 else { throw Errno(rawValue: -file) }
+        defer { close(file) }
+        try fetch(wanted.keyFile, file)
+        let passphrase = try SecretBytes(contentsOf: file)
+        passphrases[wanted.name] = passphrase
+        return passphrase
+    }
+
+    /// The config's key, or one made up: 4096 random bytes as 8192 digits, as the original makes them.
+    fileprivate func passphraseForNew(_ wanted: IgnitionConfig.Luks) throws -> SecretBytes {
+        if let given = try passphrase(of: wanted) { return given }
+        let made = SecretBytes.randomDigits(bytes: 4096)
+        passphrases[wanted.name] = made
+        return made
+    }
+}
+
+/// Volumes opened read-only for the time of planning, closed with the value.
+final class VolumeLook {
+    private let access: DiskAccess
+    /// Where the insides of volumes can be seen meanwhile, by the nodes they will have.
+    private(set) var nodes: [String: String] = [:]
+    private var opened: [String] = []
+
+    init(_ access: DiskAccess) { self.access = access }
+
+    deinit { opened.forEach(CryptHandle.deactivate) }
+
+    /// What is known of those volumes that are there and are not to be wiped, by entry.
+    func volumes(_ placed: [PlacedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume] {
+        var found: [Int: FoundVolume] = [:]
+        for volume in placed where volume.wanted.wipeVolume != true || access.keys.isKnown(volume.wanted.name) {
+            let signatures = contents[volume.area]?.signatures ?? []
+            guard signatures.count == 1, signatures[0].type == "crypto_LUKS", signatures[0].version != "1" else {
+                continue
+            }
+            found[volume.entry] = try step("looking into the LUKS volume on \(volume.node)") { try look(volume) }
+        }
+        return found
+    }
+
+    private func look(_ volume: PlacedVolume) throws -> FoundVolume? {
+        let area = volume.area
+        let start = try CryptHandle.copy(area, length: 8 << 20)
+        let first = try CryptHandle(start.path, of: volume.node)
+        guard first.load(), let header = first.header(), header.version == 2 else { return nil }
+        var found = FoundVolume(
+            uuid: header.uuid, label: header.label ?? "",
+            allowsDiscards: first.activationFlags & firstlight_crypt_allow_discards != 0,
+            keySlots: first.keySlots)
+        found.isOfThisBoot = access.keys.isKnown(volume.wanted.name)
+        guard found.keySlots > 0, let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
+        // The key slots lie behind the headers.
+        let whole = try CryptHandle.copy(area, length: min(first.dataOffset, 128 << 20))
+        let handle = try CryptHandle(whole.path, of: volume.node)
+        guard handle.load(), let key = try handle.volumeKey(passphrase) else {
+            found.isOpenedByKey = false
+            return found
+        }
+        found.isOpenedByKey = true
+        access.keys.volumeKeys[volume.wanted.name] = key
+        let node = try open(volume, key)
+        nodes[volume.wanted.mappedNode] = node
+        found.content = try BlockProbe(node).content()
+        return found
+    }
+
+    private func open(_ volume: PlacedVolume, _ key: SecretBytes) throws -> String {
+        if let device = CryptHandle.device(ofOpen: volume.wanted.name) {
+            try requireSame(device, volume)
+            return volume.wanted.mappedNode
+        }
+        let name = "firstlight-look-\(volume.entry)"
+        try? access.loadFilesystem("loop")
+        try? access.loadFilesystem("dm_crypt")
+        // Read-only from below: whatever libcryptsetup would like to mend stays as it is.
+        let loop = try LoopDevice(
+            file: FilePath(volume.area.node), offset: volume.area.bytes.lowerBound,
+            size: volume.area.bytes.upperBound - volume.area.bytes.lowerBound, readOnly: true)
+        let handle = try CryptHandle(loop.path.string, of: volume.node)
+        guard handle.load() else { throw DiskFailure.volumeNotOpened(name: name, volume.node, .invalidArgument) }
+        try handle.activate(
+            name, volumeKey: key, flags: firstlight_crypt_readonly | firstlight_crypt_private)
+        opened.append(name)
+        return "/dev/mapper/\(name)"
+    }
+
+    private func requireSame(_ device: String, _ volume: PlacedVolume) throws(DiskFailure) {
+        guard Files.resolved(FilePath(device)) == Files.resolved(FilePath(volume.node)) else {
+            throw .nameTaken(volume.wanted.name, by: device)
+        }
+    }
+}
+
+extension CryptHandle {
+    fileprivate static func copy(_ area: DiskArea, length: UInt64) throws(DiskFailure) -> HeaderCopy {
+        try HeaderCopy(area.node, bytes: area.bytes, length: length)
+    }
+}
+
+extension DiskStage {
+    /// Makes a volume where the plan says so, and opens it.
+    static func prepare(_ plan: VolumePlan, _ access: DiskAccess) throws {
+        let name = plan.wanted.name
+        try access.waitForDevice(plan.node)
+        try? access.loadFilesystem("dm_crypt")
+        if plan.action == .create {
+            try clear(plan.node, plan.area, found: plan.found, announcing: "LUKS2 \"\(name)\" on \(plan.node)", access)
+        } else if CryptHandle.device(ofOpen: name) != nil {
+            // Planning has seen that it is this one.
+            return try access.volumeOpened(try openVolume(plan, access))
+        }
+        let handle = try CryptHandle(plan.node)
+        let passphrase = try access.keys.passphraseForNew(plan.wanted)
+        let key: SecretBytes
+        if plan.action == .create {
+            // A machine that boots from RAM has its root there too, and at the next boot it must open this again.
+            let available = Machine.memory("MemAvailable") ?? 1 << 30
+            key = try handle.format(
+                plan.options, label: plan.wanted.label, uuid: plan.wanted.uuid, passphrase: passphrase,
+                memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)))
+            try access.volumeOpened(OpenVolume(name: name, uuid: handle.uuid, key: passphrase))
+        } else {
+            guard handle.load(), let known = access.keys.volumeKeys[name] else {
+                throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
+            }
+            key = known
+        }
+        try handle.activate(name, volumeKey: key)
+        if plan.action == .keep { try access.volumeOpened(try openVolume(plan, access)) }
+        try access.deviceChanged(plan.wanted.mappedNode)
+        access.report(
+            .done("LUKS2 \"\(name)\" \(plan.action == .create ? "created" : "opened") on \(plan.node)"))
+    }
+
+    private static func openVolume(_ plan: VolumePlan, _ access: DiskAccess) throws -> OpenVolume {
+        let uuid = try LUKSHeader.read(plan.node)?.uuid ?? ""
+        return OpenVolume(
+            name: plan.wanted.name, uuid: uuid, key: try access.keys.passphraseForNew(plan.wanted))
+    }
+}

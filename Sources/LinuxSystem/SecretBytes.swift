@@ -1,0 +1,62 @@
+// Key material in memory: never swapped, and wiped before the memory is given back.
+
+import Glibc
+import SystemPackage
+
+/// A fixed number of bytes that nobody else is to see.
+public final class SecretBytes: @unchecked Sendable {
+    private let memory: UnsafeMutableRawBufferPointer
+
+    /// Zeros.
+    public init(count: Int) {
+        memory = .allocate(byteCount: max(1, count), alignment: 16)
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        self.count = count
+        // Without the right to lock memory it is still wiped.
+        mlock(memory.baseAddress, memory.count)
+    }
+
+    public let count: Int
+
+    /// What a file holds from its start to its end.
+    public convenience init(contentsOf descriptor: Int32) throws(Errno) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Errno(rawValue: errno) }
+        self.init(count: Int(status.st_size))
+        var filled = 0
+        while filled < count {
+            let read = pread(descriptor, memory.baseAddress?.advanced(by: filled), count - filled, off_t(filled))
+            if read > 0 {
+                filled += read
+            } else if read == 0 || errno != EINTR {
+                throw read == 0 ? .ioError : Errno(rawValue: errno)
+            }
+        }
+    }
+
+    /// That many random bytes, written as hexadecimal digits.
+    public static func randomDigits(bytes: Int) -> SecretBytes {
+        let random = SecretBytes(count: bytes)
+        // The kernel's own generator; it waits until that has been seeded.
+        if let start = random.memory.baseAddress { arc4random_buf(start, bytes) }
+        let digits = SecretBytes(count: bytes * 2)
+        let alphabet = Array("0123456789abcdef".utf8)
+        for (index, byte) in random.memory.prefix(bytes).enumerated() {
+            digits.memory[2 * index] = alphabet[Int(byte >> 4)]
+            digits.memory[2 * index + 1] = alphabet[Int(byte & 15)]
+        }
+        return digits
+    }
+
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeMutableRawBufferPointer(rebasing: memory[..<count]))
+    }
+
+    deinit {
+        if let start = memory.baseAddress { explicit_bzero(start, memory.count) }
+        munlock(memory.baseAddress, memory.count)
+        memory.deallocate()
+    }
+}

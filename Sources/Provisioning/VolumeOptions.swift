@@ -1,0 +1,154 @@
+// What a config may add to the creation and the opening of a LUKS volume, in the words of cryptsetup.
+
+import IgnitionConfig
+
+/// An option that cannot be honoured.
+public enum VolumeOptionFault: Error, Equatable, Sendable, CustomStringConvertible {
+    case unknown(String)
+    case withoutValue(String)
+    case badValue(option: String, value: String)
+
+    public var description: String {
+        switch self {
+        case .unknown(let option): "the LUKS option \(option) is not supported"
+        case .withoutValue(let option): "the LUKS option \(option) has no value"
+        case .badValue(let option, let value): "the LUKS option \(option) cannot be \"\(value)\""
+        }
+    }
+}
+
+/// The options of a LUKS2 volume; `nil` leaves it to libcryptsetup.
+///
+/// - SeeAlso: cryptsetup-luksFormat(8), cryptsetup-open(8).
+public struct VolumeOptions: Equatable, Sendable {
+    /// `aes`, and its mode, `xts-plain64`.
+    public var cipher = "aes"
+    public var mode = "xts-plain64"
+    /// Bits; XTS takes two keys.
+    public var keySize: Int?
+    public var hash: String?
+    /// `argon2id`, `argon2i`, `pbkdf2`.
+    public var keyDerivation: String?
+    /// Milliseconds that deriving the key is to take.
+    public var iterationTime: Int?
+    /// Iterations, in place of a benchmark.
+    public var iterations: Int?
+    /// KiB.
+    public var memory: Int?
+    public var threads: Int?
+    /// Bytes.
+    public var sectorSize: Int?
+    public var keySlot: Int?
+    /// Bytes of the header's two areas.
+    public var metadataSize: Int?
+    public var keySlotsSize: Int?
+    /// Sectors of 512 bytes.
+    public var alignment: Int?
+    public var subsystem: String?
+    /// Kept in the header, and so in force at every opening.
+    public var activation: Set<Activation> = []
+
+    public enum Activation: String, Sendable, CaseIterable {
+        case allowDiscards = "--allow-discards"
+        case sameProcessor = "--perf-same_cpu_crypt"
+        case submitFromProcessors = "--perf-submit_from_crypt_cpus"
+        case noReadWorkqueue = "--perf-no_read_workqueue"
+        case noWriteWorkqueue = "--perf-no_write_workqueue"
+    }
+
+    public init(_ wanted: IgnitionConfig.Luks) throws(VolumeOptionFault) {
+        var words = Words(wanted.options)
+        while let option = words.next() { try adopt(option, &words) }
+        for option in wanted.openOptions {
+            guard let flag = Activation(rawValue: option) else { throw .unknown(option) }
+            activation.insert(flag)
+        }
+        if wanted.discard == true { activation.insert(.allowDiscards) }
+    }
+
+    private mutating func adopt(_ option: String, _ words: inout Words) throws(VolumeOptionFault) {
+        switch option {
+        case "--cipher", "-c":
+            let value = try words.value(of: option)
+            // `xchacha20,aes-adiantum-plain64`: up to the first dash.
+            guard let dash = value.firstIndex(of: "-") else { throw .badValue(option: option, value: value) }
+            cipher = String(value[..<dash])
+            mode = String(value[value.index(after: dash)...])
+        case "--key-size", "-s":
+            keySize = try words.number(of: option)
+            guard let bits = keySize, bits > 0, bits % 8 == 0 else {
+                throw .badValue(option: option, value: "\(keySize ?? 0)")
+            }
+        case "--hash", "-h": hash = try words.value(of: option)
+        case "--pbkdf":
+            let value = try words.value(of: option)
+            guard ["argon2id", "argon2i", "pbkdf2"].contains(value) else {
+                throw .badValue(option: option, value: value)
+            }
+            keyDerivation = value
+        case "--iter-time", "-i": iterationTime = try words.number(of: option)
+        case "--pbkdf-force-iterations": iterations = try words.number(of: option)
+        case "--pbkdf-memory": memory = try words.number(of: option)
+        case "--pbkdf-parallel": threads = try words.number(of: option)
+        case "--sector-size": sectorSize = try words.number(of: option)
+        case "--key-slot", "-S": keySlot = try words.number(of: option)
+        case "--luks2-metadata-size": metadataSize = try words.size(of: option)
+        case "--luks2-keyslots-size": keySlotsSize = try words.size(of: option)
+        case "--align-payload": alignment = try words.number(of: option)
+        case "--subsystem": subsystem = try words.value(of: option)
+        // They change nothing of what is made.
+        case "--use-random", "--use-urandom", "--batch-mode", "-q", "--verbose", "-v", "--debug", "--force-password":
+            break
+        default: throw .unknown(option)
+        }
+    }
+
+    /// Bits of the volume key.
+    public var volumeKeySize: Int { keySize ?? (mode.hasPrefix("xts-") ? 512 : 256) }
+}
+
+/// A list of command-line words: `--name value`, `--name=value`, `-n value`, `-nvalue`.
+private struct Words {
+    private var rest: [String]
+    private var attached: String?
+
+    init(_ words: [String]) { rest = words.reversed() }
+
+    mutating func next() -> String? {
+        guard let word = rest.popLast() else { return nil }
+        attached = nil
+        if word.hasPrefix("--"), let equals = word.firstIndex(of: "=") {
+            attached = String(word[word.index(after: equals)...])
+            return String(word[..<equals])
+        }
+        if !word.hasPrefix("--"), word.hasPrefix("-"), word.count > 2 {
+            attached = String(word.dropFirst(2))
+            return String(word.prefix(2))
+        }
+        return word
+    }
+
+    mutating func value(of option: String) throws(VolumeOptionFault) -> String {
+        guard let value = attached ?? rest.popLast() else { throw .withoutValue(option) }
+        return value
+    }
+
+    mutating func number(of option: String) throws(VolumeOptionFault) -> Int {
+        let value = try value(of: option)
+        guard let number = Int(value), 0...Int(UInt32.max) ~= number else {
+            throw .badValue(option: option, value: value)
+        }
+        return number
+    }
+
+    /// Bytes, or with a suffix of 1024: `16m`.
+    mutating func size(of option: String) throws(VolumeOptionFault) -> Int {
+        let value = try value(of: option)
+        let digits = value.prefix { $0.isNumber }
+        let units = ["": 1, "k": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mib": 1 << 20]
+        guard let number = Int(digits), let unit = units[value.dropFirst(digits.count).lowercased()],
+            number <= 1 << 30
+        else { throw .badValue(option: option, value: value) }
+        return number * unit
+    }
+}

@@ -1,0 +1,79 @@
+// What the real root is to know of LUKS volumes: a line of crypttab and a key file for each.
+
+import IgnitionConfig
+
+/// A LUKS volume of this boot, as `/etc/crypttab` names it.
+public struct CrypttabEntry: Equatable, Sendable {
+    public var name: String
+    public var uuid: String
+
+    public init(name: String, uuid: String) {
+        self.name = name
+        self.uuid = uuid
+    }
+
+    public var keyFile: String { "/etc/luks/\(name)" }
+
+    /// x-initrd.attach: what is open before the real root starts is closed after it has stopped.
+    var line: String { "\(name) UUID=\(uuid) \(keyFile) luks,x-initrd.attach" }
+}
+
+extension IgnitionConfig {
+    /// Adds the files by which the real root finds the volumes again.
+    ///
+    /// - Parameters:
+    ///   - crypttab: What the target has there already. Lines of other volumes stay; one of ours is
+    ///     written once, however often this runs.
+    ///   - key: What opens a volume.
+    public mutating func persist(_ volumes: [CrypttabEntry], crypttab: String?, key: (CrypttabEntry) throws -> [UInt8])
+        rethrows
+    {
+        guard !volumes.isEmpty else { return }
+        if !storage.directories.contains(where: { $0.path == "/etc/luks" }) {
+            var folder = Directory()
+            folder.path = "/etc/luks"
+            folder.mode = 0o700
+            storage.directories.append(folder)
+        }
+        for volume in volumes {
+            var file = File()
+            file.path = volume.keyFile
+            file.mode = 0o600
+            file.contents.source = dataURL(try key(volume))
+            storage.files.append(file)
+        }
+        let path = "/etc/crypttab"
+        if let own = storage.files.firstIndex(where: { $0.path == path }) {
+            // The config writes the file itself: ours follow what it says.
+            let lines = volumes.map { "\($0.line)\n" }.joined()
+            storage.files[own].append.append(Resource(source: dataURL(Array(lines.utf8))))
+        } else {
+            var file = File()
+            file.path = path
+            file.overwrite = true
+            file.mode = 0o600
+            file.contents.source = dataURL(Array(crypttabText(crypttab ?? "", with: volumes).utf8))
+            storage.files.append(file)
+        }
+    }
+}
+
+/// The text with one line for each volume; a line that names one of them is replaced where it stands.
+func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
+    var missing = volumes
+    var lines = crypttab.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    if lines.last == "" { lines.removeLast() }
+    for index in lines.indices {
+        let name = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" }).first
+        guard let place = missing.firstIndex(where: { $0.name == name ?? "" }) else { continue }
+        lines[index] = missing.remove(at: place).line
+    }
+    return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
+}
+
+private func dataURL(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var text: [UInt8] = Array("data:,".utf8)
+    for byte in bytes { text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
+    return String(decoding: text, as: UTF8.self)
+}

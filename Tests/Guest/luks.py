@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# disks: 2x1G virtio
+# init: systemd
+# limit: 900
+"""LUKS volumes with a key file: made, opened and filled once, opened again after that; what is not theirs stays."""
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+
+AGENT = os.environ["AGENT"]
+VDA, VDB = os.environ["DISK0"], os.environ["DISK1"]
+KEY = "correct horse battery staple\n"
+CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations=1000"]
+
+
+def run(*words, check=True, **options):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
+    if check:
+        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
+    return done
+
+
+def written():
+    run("sync")
+    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in (VDA, VDB))
+
+
+def stage(luks, filesystems=(), disks=(), fails=False, again=False):
+    """The disks stage; returns what it printed. One that fails writes nothing. `again`: in the same boot."""
+    run("udevadm", "settle")
+    config = {"ignition": {"version": "3.4.0"},
+              "storage": {"disks": list(disks), "luks": list(luks), "filesystems": list(filesystems)}}
+    Path("/config.ign").write_text(json.dumps(config, indent=1))
+    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
+    if not again:
+        subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    run("mount", "--bind", "cmdline", "/proc/cmdline")
+    before = written()
+    try:
+        run(AGENT, "stage", "fetch")
+        done = run(AGENT, "stage", "disks", check=False)
+    finally:
+        run("umount", "/proc/cmdline")
+    assert (done.returncode != 0) == fails, f"the disks stage exited with {done.returncode}"
+    assert "battery" not in done.stdout + Path("/run/firstlight/log").read_text(), "the key is in the log"
+    if fails:
+        assert written() == before, "a refused config was partly carried out"
+        return done.stdout + Path("/run/firstlight/log").read_text()
+    return done.stdout
+
+
+def close(*names):
+    run("udevadm", "settle")
+    for name in names:
+        run("cryptsetup", "close", name)
+
+
+def volume(name, device, key=KEY, **more):
+    entry = {"name": name, "device": device, "options": CHEAP, **more}
+    if key:
+        entry["keyFile"] = {"source": "data:;base64," + base64.b64encode(key.encode()).decode()}
+    return entry
+
+
+def ext4(device, label, **more):
+    return {"device": device, "format": "ext4", "label": label, **more}
+
+
+table = [{"device": VDA, "wipeTable": True, "partitions": [{"label": "cache", "sizeMiB": 400}, {"label": "plain"}]}]
+cache = volume("cache", "/dev/disk/by-partlabel/cache", label="cache", discard=True,
+               openOptions=["--perf-no_read_workqueue"])
+inside = ext4("/dev/mapper/cache", "data")
+
+# From blank: table, volume, filesystem. cryptsetup, which shares no code with the config's reading, agrees.
+stage([cache], [inside], table)
+dump = run("cryptsetup", "luksDump", f"{VDA}1").stdout
+assert "Label:         \tcache" in dump and "allow-discards no-read-workqueue" in dump, dump
+assert "pbkdf2" in dump and "Iterations: 1000" in dump, dump
+run("cryptsetup", "open", "--test-passphrase", "--key-file", "-", f"{VDA}1", input=KEY)
+assert run("blkid", "-p", "-o", "value", "-s", "LABEL", "/dev/mapper/cache").stdout.strip() == "data"
+run("mount", "/dev/mapper/cache", "/mnt")
+Path("/mnt/data").write_text("kept")
+run("umount", "/mnt")
+uuid = run("cryptsetup", "luksUUID", f"{VDA}1").stdout.strip()
+
+# Once more in the same boot, the volume being open; and at the next, opened again: nothing is written.
+before = written()
+said = stage([cache], [inside], table, again=True)
+assert "destroyed" not in said or "nothing destroyed" in said, said
+close("cache")
+assert run(AGENT, "plan", "--config", "/config.ign").returncode == 0
+assert not Path("/dev/mapper/cache").exists(), "looking has left the volume open"
+said = stage([cache], [inside], table)
+assert 'LUKS2 "cache"' in said and "kept" in said, said
+assert written() == before, f"{written() - before} sectors were written where all was there"
+run("mount", "-o", "ro", "/dev/mapper/cache", "/mnt")
+assert Path("/mnt/data").read_text() == "kept"
+run("umount", "/mnt")
+assert "no_read_workqueue" in run("dmsetup", "table", "cache").stdout
+
+# The files stage tells the real root: once, whatever was there before, and the key is gone from /run.
+root = Path("/sysroot")
+(root / "etc").mkdir(parents=True)
+(root / "etc/crypttab").write_text("other UUID=0 none luks\n")
+for _ in range(2):
+    assert run("sh", "-c", "cat /run/firstlight/luks-cache.key").stdout == KEY
+    run("mount", "--bind", "cmdline", "/proc/cmdline")
+    try:
+        run(AGENT, "stage", "files")
+    finally:
+        run("umount", "/proc/cmdline")
+    lines = (root / "etc/crypttab").read_text().splitlines()
+    assert lines == ["other UUID=0 none luks", f"cache UUID={uuid} /etc/luks/cache luks,x-initrd.attach"], lines
+    assert (root / "etc/luks/cache").read_text() == KEY
+    assert [oct((root / name).stat().st_mode & 0o7777) for name in ("etc/luks", "etc/luks/cache", "etc/crypttab")] == [
+        "0o700", "0o600", "0o600"]
+    assert not Path("/run/firstlight/luks-cache.key").exists()
+    stage([cache], [inside], table, again=True)
+close("cache")
+
+# What is not the config's volume is never opened, never overwritten, and said.
+for change, words in [
+    ({"key": "wrong"}, 'the key of "cache" does not open'),
+    ({"key": ""}, 'gives "cache" no key'),
+    ({"label": "other"}, 'label is "cache", wanted "other"'),
+    ({"uuid": "0a1b2c3d-0000-4000-8000-000000000001"}, f"uuid is {uuid}"),
+    ({"discard": False}, "discard is true, wanted false"),
+    ({"options": ["--integrity", "hmac-sha256"]}, "--integrity is not supported"),
+]:
+    changed = {**volume("cache", cache["device"], **({"key": change.pop("key")} if "key" in change else {})),
+               "label": "cache", "discard": True, **change}
+    said = stage([changed], [inside], table, fails=True)
+    assert words in " ".join(said.split()), said
+    assert not Path("/dev/mapper/cache").exists()
+run("mkfs.ext4", "-q", "-L", "plain", f"{VDA}2")
+said = stage([volume("plain", f"{VDA}2")], [], table, fails=True)
+assert 'holds ext4 "plain"' in said and "wipeVolume" in said, said
+run("cryptsetup", "luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations=1000", "--key-file", "-", VDB, input=KEY)
+said = stage([volume("old", VDB)], fails=True)
+assert "LUKS1" in said, said
+
+# A filesystem inside that is not the wanted one, found before another disk is written.
+said = stage([volume("cache", cache["device"], label="cache", discard=True), volume("old", VDB, wipeVolume=True)],
+             [{**inside, "format": "xfs"}], table, fails=True)
+assert "holds ext4" in said, said
+assert "crypto_LUKS" in run("blkid", "-p", VDB).stdout
+
+# wipeVolume; a key that is made up, found again in the same boot, and lost with it.
+stage([volume("new", VDB, key="", wipeVolume=True)], [ext4("/dev/disk/by-id/dm-name-new", "n")])
+assert Path("/run/firstlight/luks-new.key").stat().st_size == 8192
+made = run("cryptsetup", "luksUUID", VDB).stdout
+stage([volume("new", VDB, key="", wipeVolume=True)], [ext4("/dev/mapper/new", "n")], again=True)
+assert run("cryptsetup", "luksUUID", VDB).stdout == made, "tried again, the stage wiped what it had just made"
+close("new")
+assert "no key" in stage([volume("new", VDB, key="")], fails=True)
+
+# The power went between the header and its first key: nothing can be in it, and it is made again.
+run("cryptsetup", "luksKillSlot", "-q", VDB, "0")
+stage([volume("new", VDB)], [ext4("/dev/mapper/new", "n")])
+close("new")
