@@ -115,10 +115,12 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .nameNotFound: ["Check the URL's host name and the DNS servers of this machine (nameserver=)."]
         case .cannotConnect, .connectTimeout, .noAnswer:
             ["Check that the server runs, and the network of this machine (ip=)."]
-        case .certificate: ["Check the clock of this machine, and that the initramfs has the server's CA."]
+        case .certificate:
+            ["Check the clock of this machine, and that the initramfs or ignition.security.tls has the server's CA."]
         case .status(404, _), .status(410, _): ["Check the URL: the server has nothing there."]
         case .status(401, _), .status(403, _): ["Check that the server lets this machine read the file."]
-        case .proxyRefused: ["Check firstlight.proxy= and that the proxy lets this machine through."]
+        case .proxyRefused:
+            ["Check firstlight.proxy= and ignition.proxy, and that the proxy lets this machine through."]
         case .tftpRefused: ["Check the URL's path: it is relative to the TFTP server's folder."]
         case .badURL, .unsupportedScheme: ["Check the URL."]
         default: []

@@ -23,10 +23,25 @@ extension Stages {
         if !source.isRemote { try keepConfig(from: source) }
     }
 
-    /// Fetches the config, where ``findConfig`` did not find it on this machine.
+    /// Fetches the config, where ``findConfig`` did not find it on this machine, and its certificate authorities.
     func fetchConfig() throws {
-        guard !state.hasConfig else { return }
-        try keepConfig(from: try ConfigSource(arguments, hasEmbedded: Files.exists(ConfigSource.embedded)))
+        if !state.hasConfig {
+            try keepConfig(from: try ConfigSource(arguments, hasEmbedded: Files.exists(ConfigSource.embedded)))
+        }
+        try keepAuthorities()
+    }
+
+    /// Puts the certificate authorities into the kept config: before a disk is touched it is known that they can
+    /// be had, and later stages need not fetch them.
+    private func keepAuthorities() throws {
+        guard var kept = try state.loadConfig(), let config = try loadConfig() else { return }
+        let authorities = config.ignition.security.tls.certificateAuthorities
+        guard authorities.contains(where: isRemote) else { return }
+        let contents = try step("fetching the certificate authorities") {
+            try resourceFetcher(for: config).trust(authorities)
+        }
+        kept.bytes = Array(config.inliningAuthorities(contents).json.text(.pretty).utf8)
+        try state.save(config: kept)
     }
 
     /// What the network is needed for: the command line, the root image, the config or what it names.
@@ -92,10 +107,12 @@ func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
     let resources =
         config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
         + config.ignition.security.tls.certificateAuthorities
-    return resources.contains { resource in
-        guard let source = resource.source, !source.isEmpty else { return false }
-        return !source.lowercased().hasPrefix("data:")
-    }
+    return resources.contains(where: isRemote)
+}
+
+private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {
+    guard let source = resource.source, !source.isEmpty else { return false }
+    return !source.lowercased().hasPrefix("data:")
 }
 
 /// The same of a config that may not even be one; what is wrong with it is another stage's to tell.

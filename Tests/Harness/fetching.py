@@ -4,18 +4,22 @@
 namespace has a loopback with one address more, 192.0.2.1, since 127.0.0.1 is never asked through a proxy.
 """
 
+import atexit
 import gzip
 import hashlib
+import json
 import os
 import re
 import resource
 import socket
+import stat
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import processes
 from paths import AGENT
@@ -424,12 +428,98 @@ def tftp_refusals_are_final() -> None:
     Run(f"{server.url}/closed").refused("the TFTP server refuses")
 
 
+# --- The stages ------------------------------------------------------------------------------------
+
+
+class Boot:
+    """The stages that fetch, one process each, on a command line and a root of the test's own.
+
+    They run on an overlay of this system: nothing they write outlives the test.
+    """
+
+    def __init__(self, arguments: str) -> None:
+        # No folder of processes.temporary_folder: what removes those would go on into what is mounted here.
+        layers = Path("/mnt")
+        processes.run(["mount", "-t", "tmpfs", "tmpfs", layers])
+        system = layers / "system"
+        for name in ["upper", "work", "system"]:
+            (layers / name).mkdir()
+        processes.run(["mount", "-t", "overlay", "overlay", "-o",
+                       f"lowerdir=/,upperdir={layers}/upper,workdir={layers}/work", system])
+        for name in ["run", "dev"]:
+            processes.run(["mount", "-t", "tmpfs", "tmpfs", system / name])
+        for name, minor in {"null": 3, "urandom": 9}.items():
+            os.mknod(system / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        processes.run(["mount", "-t", "proc", "proc", system / "proc"])
+        (layers / "cmdline").write_text(arguments + "\n")
+        processes.run(["mount", "--bind", layers / "cmdline", system / "proc/cmdline"])
+        self._system = system
+        self.state, self.root = system / "run/firstlight", system / "sysroot"
+        (self.root / "etc").mkdir(parents=True)
+        (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        (self.root / "etc/group").write_text("root:x:0:\n")
+
+    def stage(self, name: str) -> subprocess.CompletedProcess:
+        program = os.environ.get("FIRSTLIGHT", AGENT)
+        return subprocess.run(["chroot", self._system, program, "stage", name], capture_output=True, text=True,
+                              timeout=60)
+
+
+def config_with(site: Site, files: "list[dict]", ca: str) -> str:
+    """Serves a config that trusts one more authority; returns its URL."""
+    (site.folder / "www/config.ign").write_text(json.dumps({
+        "ignition": {"version": "3.4.0", "security": {"tls": {"certificateAuthorities": [{"source": ca}]}}},
+        "storage": {"files": files},
+    }))
+    return f"{PLAIN}/config.ign"
+
+
+def files_from_a_private_site() -> None:
+    site, count = Site(), 60
+    for number in range(count):
+        (site.folder / f"www/f{number}").write_bytes(CONTENT[number:number + 5000])
+    (site.folder / "www/ca.pem").write_bytes(site.ca.read_bytes())
+    files = [{"path": f"/srv/d/f{number}", "contents": {"source": f"{SECURE}/f{number}"}} for number in range(count)]
+    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, files, f"{PLAIN}/ca.pem"))
+    done = boot.stage("fetch")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((boot.state / "config.ign").read_text())
+    [authority] = kept["ignition"]["security"]["tls"]["certificateAuthorities"]
+    assert authority["source"].startswith("data:;base64,"), authority
+    done = boot.stage("files")
+    assert done.returncode == 0, done.stderr
+    for number in range(count):
+        assert (boot.root / f"srv/d/f{number}").read_bytes() == CONTENT[number:number + 5000], f"file {number}"
+    assert sorted(os.listdir(boot.root / "srv/d")) == sorted(f"f{number}" for number in range(count))
+    assert sum("/ca.pem" in line for line in site.seen()) == 1, "the authority is fetched twice"
+
+
+def a_missing_file_ends_the_stage() -> None:
+    site = Site()
+    files = [{"path": f"/srv/{name}", "contents": {"source": f"http://127.0.0.1:8080/{place}"}}
+             for name, place in [("first", "file"), ("gone", "gone"), ("never", "silent/file")]]
+    (site.folder / "www/ca.pem").write_bytes(site.ca.read_bytes())
+    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, files, f"{PLAIN}/ca.pem"))
+    assert boot.stage("fetch").returncode == 0
+    done = boot.stage("files")
+    assert done.returncode == 1 and "8080/gone: HTTP status 404" in done.stderr, done.stderr
+    assert os.listdir(boot.root / "srv") == ["first"], os.listdir(boot.root / "srv")
+
+
+def an_authority_that_is_missing_ends_the_fetch() -> None:
+    site = Site()
+    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, [], f"{PLAIN}/ca.pem"))
+    done = boot.stage("fetch")
+    assert done.returncode == 1 and "8080/ca.pem: HTTP status 404" in done.stderr, done.stderr
+
+
 TESTS = {test.__name__.replace("_", "-"): test for test in (
     private_authority, authority_that_is_none, expired_certificate, certificate_of_another_host,
     client_certificate_only, redirects_drop_headers, redirects_in_circles, refusals_are_final, throttled,
     unavailable_then_there, truncated, stalled, silent, server_that_comes_late, verified, compressed,
     a_gigabyte_in_little_memory, through_a_proxy, past_a_proxy, environment_names_no_proxy,
     tftp_with_large_blocks, tftp_with_lost_packets, tftp_refusals_are_final,
+    files_from_a_private_site, a_missing_file_ends_the_stage, an_authority_that_is_missing_ends_the_fetch,
 )}
 
 
@@ -440,8 +530,13 @@ class Test:
         self.name = name
 
     def run(self) -> None:
-        processes.run(["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__,
-                       self.name], timeout=180)
+        folder = processes.temporary_folder(self.name)
+        try:
+            processes.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+                           sys.executable, __file__, self.name], timeout=180,
+                          env={**os.environ, "TMPDIR": str(folder)})
+        finally:
+            processes.remove_folder(folder)
 
 
 def tests() -> "list[Test]":
@@ -449,7 +544,9 @@ def tests() -> "list[Test]":
 
 
 def inside(name: str) -> int:
-    processes.stop_on_signals()
+    # Not processes.stop_on_signals: in a process namespace of its own every other harness seems to be dead, and
+    # its folders left over.
+    atexit.register(processes.stop_everything)
     for words in (["link", "set", "lo", "up"], ["addr", "add", f"{OUTSIDE}/32", "dev", "lo"]):
         processes.run(["ip", *words])
     try:
