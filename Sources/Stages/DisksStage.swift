@@ -14,7 +14,7 @@ extension Stages {
     func prepareDisks() throws {
         guard let config = try loadConfig(), config.storage.namesDisks else { return }
         var access = diskAccess
-        let fetcher = resourceFetcher(for: config)
+        let fetcher = try resourceFetcher(for: config)
         if !config.storage.luks.isEmpty { try fetcher.trust(config.ignition.security.tls.certificateAuthorities) }
         access.keys = VolumeKeys(known: state.knownKeys) { try fetcher.write($0, to: $1) }
         access.volumeOpened = { try state.save($0) }

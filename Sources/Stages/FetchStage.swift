@@ -89,8 +89,8 @@ extension Stages {
         return Files.exists(entry) ? try Files.read(entry) : nil
     }
 
-    /// Fetches as the command line and the config say.
-    func resourceFetcher(for config: IgnitionConfig? = nil) -> ResourceFetcher {
+    /// Fetches as the command line and the config say, with the config's certificate authorities trusted.
+    func resourceFetcher(for config: IgnitionConfig? = nil) throws -> ResourceFetcher {
         var settings = FetchSettings()
         let log = log
         settings.log = { log.info("\($0)") }
@@ -98,7 +98,9 @@ extension Stages {
         if let proxy = arguments.proxy, settings.proxies == ProxyRules() {
             settings.proxies = ProxyRules(http: proxy, https: proxy)
         }
-        return ResourceFetcher(settings)
+        let fetcher = ResourceFetcher(settings)
+        try fetcher.trust(config?.ignition.security.tls.certificateAuthorities ?? [])
+        return fetcher
     }
 }
 

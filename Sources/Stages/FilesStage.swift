@@ -18,9 +18,7 @@ extension Stages {
         var config = given ?? IgnitionConfig()
         let target = TargetRoot(sysroot)
         try config.persist(state.volumes, crypttab: target.text("/etc/crypttab")) { try state.key(of: $0) }
-        let fetcher = resourceFetcher(for: config)
-        try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
-        let pool = ResourceFetcherPool(fetcher.settings)
+        let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(

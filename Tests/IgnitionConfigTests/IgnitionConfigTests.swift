@@ -199,7 +199,7 @@ struct ConfigFixture: CustomTestStringConvertible {
         let fields = IgnitionConfig.unsupported(in: config)
         #expect(
             fields.map { "\($0.path) \($0.place?.line ?? 0)" } == [
-                "ignition.config.merge 5", "storage.raid[0] 47", "storage.luks[0] 56",
+                "ignition.config.merge 5", "storage.raid[0] 47", "storage.luks[0].clevis 66",
                 "kernelArguments.shouldExist 23", "kernelArguments.shouldNotExist 23",
             ])
         #expect(
