@@ -23,12 +23,6 @@ extension IgnitionConfig {
         for filesystem in config.storage.filesystems where filesystem.format == "virtiofs" {
             refuse(filesystem.origin, "format")
         }
-        for (field, list) in [
-            ("shouldExist", config.kernelArguments.shouldExist),
-            ("shouldNotExist", config.kernelArguments.shouldNotExist),
-        ] where !list.isEmpty {
-            refuse(config.kernelArguments.origin, field)
-        }
         return checker.notes.diagnostics
     }
 

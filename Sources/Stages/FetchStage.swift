@@ -68,6 +68,8 @@ extension Stages {
         }
         try state.save(config: fetched)
         console.say("config", "\(source.name), spec \(config.ignition.version)")
+        let changes = KernelArgumentChanges(config.kernelArguments, on: arguments.commandLine)
+        for warning in changes.warnings { console.warn(warning) }
     }
 
     private func read(_ source: ConfigSource) throws -> [UInt8]? {

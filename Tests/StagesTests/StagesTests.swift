@@ -1,5 +1,6 @@
 import BootArguments
 import Glibc
+import IgnitionConfig
 import Testing
 
 @testable import Stages
@@ -77,5 +78,41 @@ struct GeneratedUnitsTests {
         while read(ends[0], &buffer, buffer.count) > 0 {}
         #expect(BootConsole.write("firstlight\n", to: ends[1], patience: 0))
         #expect(read(ends[0], &buffer, buffer.count) == 11)
+    }
+}
+
+@Suite("kernel arguments that a config wants")
+struct KernelArgumentChangesTests {
+    private func changes(_ line: String, want: [String] = [], refuse: [String] = []) -> KernelArgumentChanges {
+        var wanted = IgnitionConfig.KernelArguments()
+        wanted.shouldExist = want
+        wanted.shouldNotExist = refuse
+        return KernelArgumentChanges(wanted, on: KernelCommandLine(line))
+    }
+
+    @Test func aLineAsWantedSaysNothing() {
+        let same = changes(
+            "quiet console=ttyS0,115200", want: ["console=ttyS0,115200", "quiet", ""], refuse: ["debug"])
+        #expect(same.warnings.isEmpty)
+    }
+
+    @Test func wholeWordsAreCompared() {
+        let line = "console=ttyS0,115200 quiet dyndbg=\"a b\""
+        #expect(changes(line, want: ["console=ttyS0", "qui"]).missing == ["console=ttyS0", "qui"])
+        #expect(changes(line, want: ["quiet nosmt", "dyndbg=\"a b\""]).missing == ["quiet nosmt"])
+        #expect(changes(line, refuse: ["quiet", "console", ""]).unwanted == ["quiet"])
+    }
+
+    @Test func whoServesTheLineIsToldWhatToChange() {
+        let lines = changes("debug", want: ["nosmt", "mitigations=auto"], refuse: ["debug"]).warnings
+        #expect(lines.map { $0.hasSuffix(": nosmt mitigations=auto") } == [true, false])
+        #expect(lines.last?.hasSuffix(": debug") == true)
+    }
+
+    @Test(arguments: ["x.url=http://me:secret@a/", "x.url=http://a/?secret", "x=secret\u{1b}[2J", "x=secret\u{9b}2J"])
+    func secretsAndControlCharactersAreNotShown(entry: String) {
+        let text = changes("", want: [entry]).warnings.joined()
+        #expect(text.contains("=... (as in the config)"))
+        #expect(!text.contains("secret"))
     }
 }

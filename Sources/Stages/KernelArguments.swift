@@ -1,0 +1,54 @@
+// The kernel arguments that a config wants, against those that the machine was started with.
+
+import BootArguments
+import IgnitionConfig
+import Reporting
+
+/// What is to change on the command line that starts this machine. A live system has no boot loader entry
+/// of its own to change: that line is in the hands of whoever serves it, so it is told, and the boot goes on.
+struct KernelArgumentChanges: Equatable, Sendable {
+    /// Wanted, and not there.
+    var missing: [String] = []
+    /// There, and not wanted.
+    var unwanted: [String] = []
+
+    /// An entry may hold several words; each is compared whole, without the quotes around its value.
+    init(_ wanted: IgnitionConfig.KernelArguments, on line: KernelCommandLine) {
+        let present = line.words + line.afterDashes
+        func words(_ entry: String) -> [KernelCommandLine.Word] {
+            let entry = KernelCommandLine(entry)
+            return entry.words + entry.afterDashes
+        }
+        missing = wanted.shouldExist.filter { !words($0).allSatisfy(present.contains) }
+        unwanted = wanted.shouldNotExist.filter { entry in
+            let words = words(entry)
+            return !words.isEmpty && words.allSatisfy(present.contains)
+        }
+    }
+
+    /// A line for each thing to do; none where the command line is as wanted.
+    var warnings: [String] {
+        var lines: [String] = []
+        if !missing.isEmpty {
+            lines.append("the config wants kernel arguments; add to the PXE command line: \(Self.list(missing))")
+        }
+        if !unwanted.isEmpty {
+            lines.append(
+                "the config wants no such kernel arguments; take off the PXE command line: \(Self.list(unwanted))")
+        }
+        return lines
+    }
+
+    /// As people are told: a URL may hold a password, a string may hold what upsets a terminal.
+    private static func list(_ entries: [String]) -> String {
+        let shown = entries.prefix(8).map { entry in
+            let isPlain = entry.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }
+            guard isPlain, !entry.contains("@"), !entry.contains("?"), entry.utf8.count <= 120 else {
+                let key = entry.utf8.prefix { ($0 > 0x20 && $0 < 0x7f) && $0 != UInt8(ascii: "=") }.prefix(40)
+                return "\(String(decoding: key, as: UTF8.self))=... (as in the config)"
+            }
+            return entry
+        }
+        return shown.joined(separator: " ") + (entries.count > 8 ? " and \(entries.count - 8) more" : "")
+    }
+}
