@@ -12,9 +12,6 @@ extension IgnitionConfig {
             checker.error(origin, field, "not built yet")
         }
 
-        let ignition = config.ignition
-        if !ignition.config.merge.isEmpty { refuse(ignition.origin, "config.merge") }
-        if !(ignition.config.replace.source ?? "").isEmpty { refuse(ignition.origin, "config.replace") }
         for array in config.storage.raid { refuse(array.origin, "") }
         for volume in config.storage.luks {
             if volume.clevis.isUsed { refuse(volume.origin, "clevis") }

@@ -39,20 +39,20 @@ extension IgnitionConfig {
             var file = File()
             file.path = volume.keyFile
             file.mode = 0o600
-            file.contents.source = dataURL(try key(volume))
+            file.contents.source = DataURL.text(for: try key(volume))
             storage.files.append(file)
         }
         let path = "/etc/crypttab"
         if let own = storage.files.firstIndex(where: { $0.path == path }) {
             // The config writes the file itself: ours follow what it says.
             let lines = volumes.map { "\($0.line)\n" }.joined()
-            storage.files[own].append.append(Resource(source: dataURL(Array(lines.utf8))))
+            storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
         } else {
             var file = File()
             file.path = path
             file.overwrite = true
             file.mode = 0o600
-            file.contents.source = dataURL(Array(crypttabText(crypttab ?? "", with: volumes).utf8))
+            file.contents.source = DataURL.text(for: Array(crypttabText(crypttab ?? "", with: volumes).utf8))
             storage.files.append(file)
         }
     }
@@ -69,11 +69,4 @@ func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
         lines[index] = missing.remove(at: place).line
     }
     return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
-}
-
-private func dataURL(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789ABCDEF".utf8)
-    var text: [UInt8] = Array("data:,".utf8)
-    for byte in bytes { text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
-    return String(decoding: text, as: UTF8.self)
 }

@@ -15,7 +15,6 @@ extension Stages {
         guard let config = try loadConfig(), config.storage.namesDisks else { return }
         var access = diskAccess
         let fetcher = try resourceFetcher(for: config)
-        if !config.storage.luks.isEmpty { try fetcher.trust(config.ignition.security.tls.certificateAuthorities) }
         access.keys = VolumeKeys(known: state.knownKeys) { try fetcher.write($0, to: $1) }
         access.volumeOpened = { try state.save($0) }
         let plan = try DiskStage.plan(config.storage, access: access)

@@ -23,25 +23,12 @@ extension Stages {
         if !source.isRemote { try keepConfig(from: source) }
     }
 
-    /// Fetches the config, where ``findConfig`` did not find it on this machine, and its certificate authorities.
+    /// Fetches the config, where ``findConfig`` did not find it on this machine, and what it refers to.
     func fetchConfig() throws {
         if !state.hasConfig {
             try keepConfig(from: try ConfigSource(arguments, hasEmbedded: Files.exists(ConfigSource.embedded)))
         }
-        try keepAuthorities()
-    }
-
-    /// Puts the certificate authorities into the kept config: before a disk is touched it is known that they can
-    /// be had, and later stages need not fetch them.
-    private func keepAuthorities() throws {
-        guard var kept = try state.loadConfig(), let config = try loadConfig() else { return }
-        let authorities = config.ignition.security.tls.certificateAuthorities
-        guard authorities.contains(where: isRemote) else { return }
-        let contents = try step("fetching the certificate authorities") {
-            try resourceFetcher(for: config).trust(authorities)
-        }
-        kept.bytes = Array(config.inliningAuthorities(contents).json.text(.pretty).utf8)
-        try state.save(config: kept)
+        if !state.isConfigWhole { try completeConfig() }
     }
 
     /// What the network is needed for: the command line, the root image, the config or what it names.
@@ -66,8 +53,45 @@ extension Stages {
             try config.checkSupport()
             return config
         }
-        try state.save(config: fetched)
-        console.say("config", "\(source.name), spec \(config.ignition.version)")
+        // What it refers to may need the network, which is brought up once that is known.
+        let isWhole = !config.refersToOthers
+        try state.save(config: fetched, isWhole: isWhole)
+        if isWhole { tell(config, from: source.name) }
+    }
+
+    /// Follows the config's references and keeps the whole in its place.
+    private func completeConfig() throws {
+        guard let fetched = try state.loadConfig(), let config = try loadConfig() else { return }
+        let fetcher = try resourceFetcher()
+        let adopt = { [self] (config: IgnitionConfig) in
+            fetcher.settings.adopt(config.ignition.timeouts, config.ignition.proxy)
+            if let proxy = arguments.proxy, fetcher.settings.proxies == ProxyRules() {
+                fetcher.settings.proxies = ProxyRules(http: proxy, https: proxy)
+            }
+            try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
+        }
+        let rendering = ConfigRendering(
+            fetch: { try fetcher.bytes(of: $0, checksEmpty: true) }, adopt: adopt, warn: { console.warn($0) })
+        try step("completing the config from \(fetched.source)") {
+            try adopt(config)
+            guard var whole = try rendering.render(config) else { return try state.save(config: nil) }
+            try whole.checkSupport()
+            let report = whole.validate()
+            guard report.errors.isEmpty else { throw InvalidConfig(report) }
+            whole = whole.inliningAuthorities(
+                try fetcher.trust(whole.ignition.security.tls.certificateAuthorities))
+            // References are followed; whoever reads the config again is not to follow them once more.
+            whole.ignition.config = .init()
+            let bytes = Array(whole.json.text(.pretty).utf8)
+            try state.save(config: FetchedConfig(source: "\(StageState.folder)/config.ign", bytes: bytes))
+            whole.ignition.version = config.ignition.version
+            let others = rendering.count == 0 ? "" : " and \(counted(rendering.count, "config")) it refers to"
+            tell(whole, from: fetched.source + others)
+        }
+    }
+
+    private func tell(_ config: IgnitionConfig, from source: String) {
+        console.say("config", "\(source), spec \(config.ignition.version)")
         let changes = KernelArgumentChanges(config.kernelArguments, on: arguments.commandLine)
         for warning in changes.warnings { console.warn(warning) }
     }
@@ -110,7 +134,8 @@ extension Stages {
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
     let resources =
         config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
-        + config.ignition.security.tls.certificateAuthorities
+        + config.ignition.security.tls.certificateAuthorities + config.ignition.config.merge
+        + [config.ignition.config.replace]
     return resources.contains(where: isRemote)
 }
 

@@ -17,7 +17,9 @@ struct FetchedConfig: Equatable, Sendable {
     var bytes: [UInt8]
 
     /// The name that stands before line numbers: the source's last component.
-    var name: String {
+    var name: String { Self.name(of: source) }
+
+    static func name(of source: String) -> String {
         source.split(separator: "/").last.map(String.init).flatMap { $0.contains(":") ? nil : $0 } ?? "config.ign"
     }
 }
@@ -48,13 +50,17 @@ struct StageState: Sendable {
     // MARK: The config
 
     /// Keeps the config; `nil` records that there is none, so that nobody looks for it again.
-    func save(config: FetchedConfig?) throws {
+    ///
+    /// - Parameter isWhole: Whether nothing that it refers to is still to be fetched.
+    func save(config: FetchedConfig?, isWhole: Bool = true) throws {
         if let config { try save(config.bytes, as: "config.ign") }
-        try save(["source": JSONValue(config?.source)], as: "config.json")
+        try save(["source": JSONValue(config?.source), "isWhole": .bool(isWhole)], as: "config.json")
     }
 
     /// Whether a stage has settled which config there is.
     var hasConfig: Bool { Files.exists(path("config.json")) }
+
+    var isConfigWhole: Bool { load("config.json")?["isWhole"]?.bool ?? false }
 
     func loadConfig() throws -> FetchedConfig? {
         guard let source = load("config.json")?["source"]?.string else { return nil }

@@ -1,6 +1,8 @@
 """What a config makes of disks and of the real root, with the tiny root: quick."""
 
+import base64
 import hashlib
+import json
 import re
 
 import disks
@@ -8,6 +10,7 @@ import images
 import processes
 from boot import boot_test, facts, stopped, tiny_image
 from machine import GIB, MIB
+from servers import Certificate
 
 PROVISION = "ignition.firstboot ignition.platform.id=metal"
 
@@ -199,6 +202,45 @@ def config_in_the_image(bench):
     machine = bench.boot(PROVISION, network=False, script="cat /etc/from; echo",
                          initrd=[images.initramfs(rootfs=image, ignition=config), image])
     assert facts(machine)["run"] == ["image"]
+
+
+@boot_test()
+def config_of_many(bench):
+    """A config in the initramfs that replaces itself over HTTP, by one that merges others over HTTPS with its own CA."""
+    certificate = Certificate.make(bench.folder)
+    authority = "data:;base64," + base64.b64encode(certificate.chain.read_bytes()).decode()
+
+    def made(name, files=(), **ignition):
+        text = {"ignition": {"version": "3.4.0", **ignition},
+                "storage": {"files": [{"path": f"/etc/{path}", "contents": {"source": f"data:,{content}"}}
+                                      for path, content in files]}}
+        path = bench.folder / name
+        path.write_text(json.dumps(text))
+        return path
+
+    child = made("child.ign", [("one", "child"), ("two", "child")])
+    child_hash = f"sha256-{hashlib.sha256(child.read_bytes()).hexdigest()}"
+    secure = bench.nginx({"child.ign": child, "last.ign": made("last.ign", [("two", "last")])}, certificate=certificate)
+    base = made(
+        "base.ign", [("one", "base"), ("zero", "base")],
+        config={"merge": [{"source": f"{secure.url}/child.ign", "verification": {"hash": child_hash}},
+                          {"source": f"{secure.url}/last.ign"}]},
+        security={"tls": {"certificateAuthorities": [{"source": authority}]}})
+    server = bench.nginx({"base.ign": base})
+    first = made("first.ign", [("never", "first")], config={"replace": {"source": f"{server.url}/base.ign"}})
+    image = tiny_image()
+    initrd = [images.initramfs("virtio", rootfs=image), images.appendix({"config.ign": first.read_bytes()}), image]
+    machine = bench.boot(PROVISION, initrd=initrd,
+                         script="for f in zero one two; do cat /etc/$f; echo; done; ls /etc/never 2>/dev/null || echo gone")
+    assert facts(machine)["run"] == ["base", "child", "last", "gone"]
+    assert "and 3 configs it refers to" in machine.console.unwrapped
+
+    # Not trusted, not there, a mistake in it: each is said, with the way that leads to it.
+    merge = {"merge": [{"source": f"{server.url}/missing.ign?token=secret"}]}
+    missing = made("missing.ign", config=merge)
+    machine = bench.boot(PROVISION, initrd=[*initrd[:1], images.appendix({"config.ign": missing.read_bytes()}), image])
+    report = stopped(machine, "missing.ign", "404", r"ignition\.config\.merge\[0\]", "no disk|Nothing was written")
+    assert "secret" not in report
 
 
 @boot_test()
