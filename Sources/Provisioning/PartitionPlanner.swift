@@ -262,7 +262,7 @@ struct PartitionPlanner {
             // An empty label names nothing: half of all partitions carry it.
             let label = wanted.label.flatMap { $0.isEmpty ? nil : $0 }
             let same = gpt.partitions.filter { found in
-                found.label == label && !targets.contains { $0.number == found.number }
+                found.label == label && !targets.contains { $0.isWanted && $0.number == found.number }
             }
             if same.count > 1, let label {
                 let problem = DiskConflict.Problem.ambiguousLabel(label, numbers: same.map(\.number))
@@ -277,7 +277,9 @@ struct PartitionPlanner {
                 targets.append(Target(entry: entry, wanted: wanted, number: number, existing: nil))
             }
         }
-        return targets
+        // What an earlier boot made in the place of a deleted partition has its number, and is not deleted again.
+        let found = Set(targets.filter(\.isByLabel).map(\.number))
+        return targets.filter { $0.isWanted || !found.contains($0.number) }
     }
 
     private func isSettled(_ target: Target) -> Bool {

@@ -225,6 +225,13 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
                 == ["keep", "1 keep 1+100", "2 keep 101+1841119s"])
     }
 
+    @Test("finds what an earlier boot made in the place of a deleted partition")
+    func madeAgain() {
+        let config = disk([want(1, exists: false, wipe: true), want(nil, label: "new", size: 5)])
+        #expect(story(config, on: machine([found(1, 1..<6, label: "old")])) == ["edit", "1 create 1+5"])
+        #expect(story(config, on: machine([found(1, 1..<6, label: "new")])) == ["keep", "1 keep 1+5"])
+    }
+
     @Test("destroys every partition that the config does not make again in place")
     func unsatisfied() {
         let more = [found(1, 1..<101, label: "a"), found(2, 101..<201, label: "old"), found(7, 300..<400, label: "x")]

@@ -1,0 +1,380 @@
+"""Disk cases: disks before, a config, and disks after, each a file in Fixtures/disks.
+
+    {"shows": "...",                       what the case is about
+     "sector": 512,                        bytes of a logical sector, 512 or 4096
+     "before": {"a": DISK, ...},           disks by letter
+     "config": {"disks": [...], ...},      storage of the config; "@a" is disk a, "@a1" its partition 1
+     "plan": 2,                            exit status of `plan`: 0 nothing to do, 2 changes, 3 destroys
+     "says": ["..."],                      patterns that the console must show
+     "after": {"a": DISK, ...}}            or "refused": ["pattern", ...]: a stop with not one byte changed
+
+A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`. A partition has `number`, `start` and
+`size` in MiB (or `first` and `count` in sectors), `label`, `type`, `guid`, `attributes`, `holds`. After the stage a
+partition's bytes are those of before wherever `holds` and its sectors are; `"bytes": "new"` says otherwise, and
+`"guid": "new"` that it is none of before. A `holds` is a word for each signature, with a label: `ext4:backup`.
+
+The stage runs twice; the second run must change no byte outside the partitions in `"rewritten"`.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import struct
+import subprocess
+import uuid
+import zlib
+from pathlib import Path
+
+import disks
+
+MIB = 1 << 20
+LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+KEY = "correct horse"
+CHEAP_KEY = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+SMALL_HEADER = ["--luks2-metadata-size", "16k", "--luks2-keyslots-size", "256k"]
+# mkfs.xfs refuses filesystems under 300 MB unless it believes that it is being tested.
+SMALL_XFS = {"TEST_DIR": "x", "TEST_DEV": "x", "QA_CHECK_FS": "1"}
+SECTOR_COUNT_UNITS = 512
+
+
+# --- Contents ----------------------------------------------------------------------------------------
+
+
+def content(spec: str, size: int, sector: int, scratch: Path) -> "list[tuple[int, bytes]]":
+    """What `spec` says, made for an area of `size` bytes, as pieces that are not zero."""
+    file = scratch / "content"
+    file.unlink(missing_ok=True)
+    with open(file, "wb") as image:
+        image.truncate(size)
+    words = spec.split()
+    for word in words:
+        kind, _, label = word.partition(":")
+        _make(kind, label, file, sector)
+    pieces = extents(file)
+    file.unlink()
+    return pieces
+
+
+def _make(kind: str, label: str, file: Path, sector: int) -> None:
+    named = ["-L", label] if label else []
+    if kind == "ext4":
+        _run("mkfs.ext4", "-q", "-F", "-b", "4096", *named, file)
+    elif kind == "xfs":
+        _run("mkfs.xfs", "-q", "-f", "-s", f"size={sector}", *named, file, environment=SMALL_XFS)
+    elif kind == "btrfs":
+        _run("mkfs.btrfs", "-q", "-f", "--mixed", *named, file)
+    elif kind == "vfat":
+        _run("mkfs.fat", "-S", sector, *(["-n", label] if label else []), file)
+    elif kind == "swap":
+        _run("mkswap", "-q", *named, file)
+    elif kind in ("luks", "luks1"):
+        version = ["--type", "luks1" if kind == "luks1" else "luks2", "--pbkdf-force-iterations", "1000", "--batch-mode"]
+        if kind == "luks":
+            version += ["--pbkdf", "pbkdf2", *SMALL_HEADER] + (["--label", label] if label else [])
+        _run("cryptsetup", "luksFormat", *version, "--key-file", "-", file, input=KEY.encode())
+    elif kind == "squashfs":
+        empty = file.with_suffix(".d")
+        empty.mkdir(exist_ok=True)
+        made = file.with_suffix(".sqfs")
+        _run("mksquashfs", empty, made, "-quiet", "-no-progress", "-noappend")
+        _write(file, 0, made.read_bytes())
+    elif kind == "ntfs":
+        head = bytearray(512)
+        head[0:11], head[11:13], head[13], head[21] = b"\xeb\x52\x90NTFS    ", b"\x00\x02", 8, 0xF8
+        struct.pack_into("<QQQbxxxbxxxQ", head, 40, 20479, 4, 1000, -10, 1, 0x1122334455667788)
+        head[510:512] = b"\x55\xaa"
+        _write(file, 0, bytes(head))
+        record = bytearray(1024)
+        record[0:4] = b"FILE"
+        _write(file, 4 * 8 * 512, bytes(record) * 4)
+    elif kind == "lvm":
+        label_sector = bytearray(512)
+        label_sector[0:8], label_sector[24:32] = b"LABELONE", b"LVM2 001"
+        struct.pack_into("<Q", label_sector, 8, 1)
+        struct.pack_into("<I", label_sector, 20, 32)
+        label_sector[32:64] = b"0123456789abcdefghijklmnopqrstuv"
+        struct.pack_into("<I", label_sector, 16, _crc_lvm(bytes(label_sector[20:])))
+        _write(file, 512, bytes(label_sector))
+    elif kind == "mbr":
+        entry = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0x83, b"\xff\xff\xff", 2048, 4096)
+        _write(file, 446, entry + bytes(48) + b"\x55\xaa")
+    elif kind == "xfs-head":  # the first sector of an xfs over what is there: two signatures
+        other = file.with_suffix(".xfs")
+        with open(other, "wb") as image:
+            image.truncate(file.stat().st_size)
+        _make("xfs", label, other, sector)
+        with open(other, "rb") as image:
+            _write(file, 0, image.read(512))
+        other.unlink()
+    elif kind == "broken":  # what the kernel needs to mount the ext4 that is there
+        _write(file, 4096, os.urandom(8192))
+    elif kind == "data":  # nothing that anybody knows
+        _write(file, 65536, hashlib.sha512(label.encode()).digest() * 512)
+    elif kind == "longer":  # than its area: an ext4 that says so
+        with open(file, "r+b") as image:
+            image.seek(1024)
+            block = bytearray(image.read(1024))
+            struct.pack_into("<I", block, 4, struct.unpack_from("<I", block, 4)[0] * 2)
+            struct.pack_into("<I", block, 1020, ~zlib_crc32c(bytes(block[:1020])) & 0xFFFFFFFF)
+            image.seek(1024)
+            image.write(block)
+    else:
+        raise ValueError(f"nobody knows how to make {kind}")
+
+
+def zlib_crc32c(data: bytes) -> int:
+    """CRC-32C without its last inversion, as ext4 keeps it of its superblock."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def _crc_lvm(data: bytes) -> int:
+    return zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+
+
+def _run(*words, input: "bytes | None" = None, environment: "dict[str, str] | None" = None) -> None:
+    done = subprocess.run([str(word) for word in words], input=input, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stdout.decode(errors='replace')}")
+
+
+def _write(file: Path, position: int, data: bytes) -> None:
+    with open(file, "r+b") as image:
+        image.seek(position)
+        image.write(data)
+
+
+def extents(file: Path) -> "list[tuple[int, bytes]]":
+    """The parts of a sparse file that hold data and are not all zero."""
+    pieces = []
+    for start, end in _data_ranges(file):
+        with open(file, "rb") as image:
+            image.seek(start)
+            data = image.read(end - start)
+        if data.strip(b"\0"):
+            pieces.append((start, data))
+    return pieces
+
+
+def _data_ranges(file: Path) -> "list[tuple[int, int]]":
+    ranges, position = [], 0
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        while True:
+            try:
+                start = os.lseek(descriptor, position, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return ranges
+                raise
+            position = os.lseek(descriptor, start, os.SEEK_HOLE)
+            ranges.append((start, position))
+    finally:
+        os.close(descriptor)
+
+
+def digest(file: Path, start: int = 0, end: "int | None" = None) -> str:
+    """Of a range of a sparse file; zeros count for nothing, holes or not."""
+    end = file.stat().st_size if end is None else end
+    blocks: "set[int]" = set()
+    for first, last in _data_ranges(file):
+        first, last = max(first, start), min(last, end)
+        blocks.update(range((first - start) // 4096, (last - start + 4095) // 4096) if first < last else ())
+    found = hashlib.sha256()
+    with open(file, "rb") as image:
+        for block in sorted(blocks):
+            image.seek(start + block * 4096)
+            data = image.read(min(4096, end - start - block * 4096))
+            if data.strip(b"\0"):
+                found.update(struct.pack("<Q", block) + data)
+    return found.hexdigest()
+
+
+# --- Tables --------------------------------------------------------------------------------------------
+
+
+def write_gpt(file: Path, size: int, sector: int, partitions: "list[dict]", lacks: "list[str]") -> None:
+    """A GPT as libfdisk and sgdisk write it; `lacks` names what is then lost of it: primary, backup, mbr."""
+    total, entries = size // sector, bytearray(128 * 128)
+    for entry in partitions:
+        first, count = sectors_of(entry, sector)
+        label = entry.get("label", "").encode("utf-16-le").ljust(72, b"\0")
+        struct.pack_into("<16s16sQQQ72s", entries, (entry["number"] - 1) * 128,
+                         uuid.UUID(entry.get("type", LINUX)).bytes_le, uuid.UUID(entry["guid"]).bytes_le,
+                         first, first + count - 1, entry.get("attributes", 0), label)
+    length = len(entries) // sector
+
+    def header(own: int, other: int, table: int) -> bytes:
+        fields = [b"EFI PART", 0x10000, 92, 0, 0, own, other, 2 + length, total - length - 2,
+                  uuid.UUID("00000000-1111-4222-8333-444444444444").bytes_le, table, 128, 128, zlib.crc32(entries)]
+        packed = struct.pack("<8sIIIIQQQQ16sQIII", *fields)
+        fields[3] = zlib.crc32(packed)
+        return struct.pack("<8sIIIIQQQQ16sQIII", *fields).ljust(sector, b"\0")
+
+    if "mbr" not in lacks:
+        entry = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff\xff\xff", 1, min(total - 1, 0xFFFFFFFF))
+        _write(file, 446, entry + bytes(48) + b"\x55\xaa")
+    if "primary" not in lacks:
+        _write(file, sector, header(1, total - 1, 2) + entries)
+    if "backup" not in lacks:
+        _write(file, (total - length - 1) * sector, bytes(entries) + header(total - 1, 1, total - length - 1))
+
+
+def write_mbr(file: Path, sector: int, partitions: "list[dict]") -> None:
+    table = bytearray(66)
+    for entry in partitions:
+        first, count = sectors_of(entry, sector)
+        struct.pack_into("<B3sB3sII", table, (entry["number"] - 1) * 16, 0, b"\0\2\0", 0x83, b"\xff\xff\xff", first, count)
+    table[64:66] = b"\x55\xaa"
+    _write(file, 446, bytes(table))
+
+
+def sectors_of(entry: dict, sector: int) -> "tuple[int, int]":
+    first = entry.get("first", entry.get("start", 0) * MIB // sector)
+    return first, entry.get("count", entry.get("size", 0) * MIB // sector)
+
+
+def build(disk: dict, file: Path, sector: int, scratch: Path, made: dict) -> None:
+    """The image of a disk as it is before. `made` keeps contents, which are slow to make."""
+    size = disk["size"] * MIB
+    file.unlink(missing_ok=True)
+    with open(file, "wb") as image:
+        image.truncate(size)
+    areas = [(0, size, disk.get("holds"))]
+    for entry in disk.get("gpt", []) + disk.get("mbr", []):
+        first, count = sectors_of(entry, sector)
+        areas.append((first * sector, count * sector, entry.get("holds")))
+    for start, length, spec in areas:
+        if not spec:
+            continue
+        key = (spec, length, sector)
+        if key not in made:
+            made[key] = content(spec, length, sector, scratch)
+        for position, data in made[key]:
+            _write(file, start + position, data)
+    for index, entry in enumerate(disk.get("gpt", [])):
+        entry.setdefault("guid", f"aaaaaaaa-0000-4000-8000-{index + 1:012}")
+    if "gpt" in disk:
+        write_gpt(file, size, sector, disk["gpt"], disk.get("lacks", []))
+    if "mbr" in disk:
+        write_mbr(file, sector, disk["mbr"])
+
+
+# --- What is there -------------------------------------------------------------------------------------
+
+
+def signatures(file: Path, start: int, length: int) -> str:
+    """In the words of `holds`, by libblkid as the system has it."""
+    words = []
+    said = subprocess.run(["blkid", "-p", "-o", "export", "--offset", str(start), "--size", str(length), file],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if said.returncode == 8:
+        return "several"
+    found = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
+    kind = found.get("TYPE", "")
+    names = {"crypto_LUKS": "luks1" if found.get("VERSION") == "1" else "luks"}
+    if kind:
+        label = found.get("LABEL", "").replace("\\ ", " ")
+        words.append(names.get(kind, kind) + (f":{label}" if label else ""))
+    return " ".join(words)
+
+
+def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -> "list[str]":
+    """In what the image `new`, made from `old`, is not the disk `wanted`."""
+    size = before["size"] * MIB
+    if "gpt" not in wanted:
+        if wanted.get("same"):
+            return [] if digest(old) == digest(new) else ["the disk changed"]
+        held = signatures(new, 0, size)
+        return [] if held == wanted.get("holds", "") else [f"the disk holds {held or 'nothing'}"]
+    try:
+        table = disks.table(new, sector)
+    except ValueError as error:
+        return [str(error)]
+    wrong = []
+    found = {partition.number: partition for partition in table.partitions}
+    expected = {entry["number"]: entry for entry in wanted["gpt"]}
+    if found.keys() != expected.keys():
+        wrong.append(f"it has the partitions {sorted(found)}, wanted {sorted(expected)}")
+    scale = sector // SECTOR_COUNT_UNITS
+    for number in sorted(found.keys() & expected.keys()):
+        entry, partition = expected[number], found[number]
+        first, count = sectors_of(entry, sector)
+        facts = {"first": (partition.first // scale, first), "count": (partition.count // scale, count),
+                 "label": (partition.label, entry.get("label", "")), "type": (partition.type, entry.get("type", LINUX))}
+        earlier = next((other for other in before.get("gpt", []) if other["number"] == number), None)
+        if entry.get("guid") == "new":
+            if earlier and partition.guid == earlier["guid"]:
+                wrong.append(f"partition {number} has its old GUID")
+        elif guid := entry.get("guid") or (earlier or {}).get("guid"):
+            facts["guid"] = (partition.guid, guid.lower())
+        wrong += [f"partition {number}: {name} is {is_}, wanted {want}" for name, (is_, want) in facts.items() if is_ != want]
+        start, length = partition.first * SECTOR_COUNT_UNITS, partition.count * SECTOR_COUNT_UNITS
+        held, holds = signatures(new, start, length), entry.get("holds", "")
+        known = " ".join(word for word in holds.split() if word.split(":")[0] not in ("data", "broken", "longer"))
+        if held != (known if len(known.split()) < 2 else "several"):
+            wrong.append(f"partition {number} holds {held or 'nothing'}, wanted {known or 'nothing'}")
+        stays = [other for other in before.get("gpt", []) + before.get("mbr", [])
+                 if sectors_of(other, sector) == (first, count) and other.get("holds", "") == holds]
+        if stays and entry.get("bytes") != "new" and digest(old, start, start + length) != digest(new, start, start + length):
+            wrong.append(f"the bytes of partition {number} changed")
+        if entry.get("bytes") == "new" and digest(old, start, start + length) == digest(new, start, start + length):
+            wrong.append(f"the bytes of partition {number} are the old ones")
+    return wrong
+
+
+# --- Loop devices ----------------------------------------------------------------------------------------
+
+LOOP_CONFIGURE, LOOP_CTL_GET_FREE, LOOP_CLR_FD = 0x4C0A, 0x4C82, 0x4C01
+LO_FLAGS_PARTSCAN = 8
+
+
+class Loop:
+    """An image as a block device with partitions; losetup(8) without its process."""
+
+    def __init__(self, file: Path, sector: int) -> None:
+        control = os.open("/dev/loop-control", os.O_RDWR)
+        try:
+            number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+        finally:
+            os.close(control)
+        self.path = f"/dev/loop{number}"
+        backing = os.open(file, os.O_RDWR)
+        self.descriptor = os.open(self.path, os.O_RDWR)
+        config = bytearray(304)  # struct loop_config: fd, block_size, struct loop_info64
+        struct.pack_into("<II", config, 0, backing, sector)
+        struct.pack_into("<I", config, 8 + 52, LO_FLAGS_PARTSCAN)
+        try:
+            fcntl.ioctl(self.descriptor, LOOP_CONFIGURE, bytes(config))
+        finally:
+            os.close(backing)
+
+    def flush(self) -> None:
+        os.fsync(self.descriptor)
+
+    def detach(self) -> None:
+        self.flush()
+        fcntl.ioctl(self.descriptor, LOOP_CLR_FD)
+        os.close(self.descriptor)
+
+
+def put_devices(value, loops: "dict[str, Loop]"):
+    """The config with the devices in place of `@a` and `@a1`."""
+    def device(match: "re.Match") -> str:
+        number = match[2]
+        return loops[match[1]].path + (f"p{number}" if number else "")
+
+    return json.loads(re.sub(r"@([a-z])(\d*)", device, json.dumps(value)))
+
+
+def load(folder: Path, names: "list[str]" = ()) -> "dict[str, dict]":
+    files = sorted(folder.glob("*.json"))
+    return {file.stem: json.loads(file.read_text()) for file in files if not names or file.stem in names}
