@@ -76,10 +76,17 @@ let package = Package(
             name: "LiveRoot",
             dependencies: ["LiveImage", "BootArguments", "Fetching", "LinuxSystem", "Reporting", system, logging]),
         .target(
+            name: "Platforms",
+            dependencies: [
+                "BlockDevices", "BootArguments", "CLinux", "Devices", "Fetching", "IgnitionConfig", "JSONText",
+                "LinuxSystem",
+                "Reporting", system,
+            ]),
+        .target(
             name: "Stages",
             dependencies: [
                 "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveRoot", "LinuxSystem",
-                "Networking", "Provisioning", "TargetRoot", system, logging,
+                "Networking", "Platforms", "Provisioning", "TargetRoot", system, logging,
             ]),
 
         // Programs
@@ -103,6 +110,7 @@ let package = Package(
         .target(name: "LoopbackServer", dependencies: ["CLinux", "LinuxSystem", system], path: "Tests/LoopbackServer"),
         .testTarget(name: "FetchingTests", dependencies: ["Fetching", "LoopbackServer"]),
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),
+        .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
     ],

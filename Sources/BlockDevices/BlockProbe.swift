@@ -7,6 +7,12 @@ import LinuxSystem
 import Provisioning
 import SystemPackage
 
+/// The type of the filesystem on a whole device (`iso9660`, `vfat`), or `nil` where there is none, or several.
+public func filesystemType(of device: String) throws(DiskFailure) -> String? {
+    let signatures = try BlockProbe(device).content().signatures
+    return signatures.count == 1 ? signatures.first?.type : nil
+}
+
 /// One open libblkid probe over a range of a device or image file, closed when the value goes away.
 struct BlockProbe: ~Copyable {
     private let path: String

@@ -22,10 +22,16 @@ extension BootArguments {
         .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
 
         .init("ignition.firstboot", "[=BOOL]", "Provision. Without it no config is looked at; `=` is false"),
-        .init("ignition.platform.id", "=NAME", "Platform: `metal`, `qemu`"),
+        .init(
+            "ignition.platform.id", "=NAME", "Platform: \(Platform.supported.map { "`\($0)`" }.joined(separator: ", "))"
+        ),
         .init(
             "ignition.config.url", "=URL",
             "Config: http, https, tftp or data. Goes before a config in the initramfs"),
+        .init(
+            "ignition.config.device", "=LABEL",
+            "Config: a file on the volume of that label, waited for 30 s. A URL goes before it"),
+        .init("ignition.config.path", "=PATH", "The file's path on that volume; the two go together"),
         .init("firstlight.plan", "[=BOOL]", "Print what would be done to the disks, and stop before doing it"),
 
         .init(

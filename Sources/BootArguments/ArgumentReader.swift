@@ -62,14 +62,33 @@ extension BootArguments {
         ignitionFirstboot = line.last("ignition.firstboot")?.value != "" && line.flag("ignition.firstboot")
         platform = line.value("ignition.platform.id")
         configURL = line.value("ignition.config.url")
-        for key in ["ignition.config.device", "ignition.config.path"] where configURL == nil {
-            guard let word = line.last(key) else { continue }
+        readConfigVolume(line)
+        planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
+    }
+
+    private mutating func readConfigVolume(_ line: KernelCommandLine) {
+        let keys = ["ignition.config.device", "ignition.config.path"]
+        let given = keys.filter { line.value($0) != nil }
+        guard let first = given.first else { return }
+        if configURL != nil {
+            warnings.append("\(given.joined(separator: " and ")) not used: ignition.config.url goes before")
+            return
+        }
+        guard let label = line.value(keys[0]), let path = line.value(keys[1]) else {
+            let other = first == keys[0] ? keys[1] : keys[0]
             problems.append(
                 ArgumentProblem(
-                    .provisioning, "\(word)", "a config on a local volume is not supported",
-                    advice: ["Serve the config: ignition.config.url=http://...", "Or put it into the initramfs."]))
+                    .provisioning, "\(first)", "goes together with \(other), which is not given",
+                    advice: ["Give both: ignition.config.device=LABEL ignition.config.path=PATH."]))
+            return
         }
-        planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
+        configVolume = ConfigVolume(label: label, path: path)
+        if configVolume == nil {
+            problems.append(
+                ArgumentProblem(
+                    .provisioning, "\(keys[0])=\(label) \(keys[1])=\(path)", "names no file on a labelled volume",
+                    advice: ["LABEL is one name below /dev/disk/by-label, PATH a file on that volume."]))
+        }
     }
 
     private mutating func readDebugging(_ line: KernelCommandLine) {
@@ -147,8 +166,7 @@ extension BootArguments {
     private mutating func warnOfStrangers(_ line: KernelCommandLine) {
         let documented = Self.documentation.map(\.argument)
         let families: [(prefix: String, others: [String])] = [
-            ("firstlight.", []), ("coreos.live", []),
-            ("ignition.", ["ignition.config.device", "ignition.config.path"]),
+            ("firstlight.", []), ("coreos.live", []), ("ignition.", []),
         ]
         for word in line.words {
             guard let family = families.first(where: { word.key.hasPrefix($0.prefix) }) else { continue }

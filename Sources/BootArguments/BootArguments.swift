@@ -39,6 +39,8 @@ public struct BootArguments: Equatable, Sendable {
     /// `metal`, `qemu`...
     public var platform: String?
     public var configURL: String?
+    /// A config on a volume: `ignition.config.device` and `ignition.config.path`.
+    public var configVolume: ConfigVolume?
     /// Compute and print the plan, then stop before anything is written.
     public var planOnly = false
 
@@ -98,6 +100,12 @@ public struct BootArguments: Equatable, Sendable {
         problems.first { scopes.contains($0.scope) }
     }
 
+    /// Whether the platform is asked for a config, and that over the network, where the initramfs holds none.
+    public var asksPlatformOverNetwork: Bool {
+        ignitionFirstboot && configURL == nil && configVolume == nil
+            && platform.flatMap(Platform.init)?.needsNetwork ?? false
+    }
+
     /// Whether anything needs the network.
     ///
     /// - Parameters:
@@ -107,6 +115,26 @@ public struct BootArguments: Equatable, Sendable {
         let fetchesImage = !rootfsURLs.isEmpty && liveISO == nil && !rootImageIsLocal
         let fetchesConfig = ignitionFirstboot && configURL.map { !$0.hasPrefix("data:") } ?? false
         return network.isNeeded || fetchesImage || fetchesConfig || configNeedsNetwork
+    }
+}
+
+/// A config on a volume of this machine.
+public struct ConfigVolume: Equatable, Sendable {
+    /// The filesystem's label, as `/dev/disk/by-label` has it.
+    public var label: String
+    /// The path in that filesystem, without a leading slash.
+    public var path: String
+
+    /// Cleans the path; `nil` where the label is not one name, or nothing is left of the path.
+    public init?(label: String, path: String) {
+        guard !label.isEmpty, !label.contains("/"), label != ".", label != ".." else { return nil }
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        if parts.isEmpty { return nil }
+        self.label = label
+        self.path = parts.joined(separator: "/")
     }
 }
 

@@ -58,6 +58,10 @@ public struct DeviceAccess: Sendable {
     ///
     /// - Parameters: The path; when to give up, in ``Machine/uptime()``'s seconds (`infinity`: never).
     public var wait: @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void
+    /// Waits for the first of some block devices to be there; with none given, until the deadline.
+    ///
+    /// - Parameters: The paths; when to give up, as for ``wait``.
+    public var firstOf: @Sendable ([FilePath], Double) -> FilePath?
     /// Returns when everything that has happened to devices has taken effect below `/dev`.
     public var settle: @Sendable () -> Void
     /// Loads a module or what an alias stands for; one that is missing shows when it is used.
@@ -65,9 +69,11 @@ public struct DeviceAccess: Sendable {
 
     public init(
         wait: @escaping @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void,
+        firstOf: @escaping @Sendable ([FilePath], Double) -> FilePath?,
         settle: @escaping @Sendable () -> Void, loadModule: @escaping @Sendable (String) -> Void
     ) {
         self.wait = wait
+        self.firstOf = firstOf
         self.settle = settle
         self.loadModule = loadModule
     }
@@ -89,6 +95,10 @@ public struct DeviceAccess: Sendable {
                     manager.wait(until: until) { isBlockDevice(path) }
                 }
             },
+            firstOf: { paths, deadline in
+                manager.wait(until: deadline) { paths.contains(where: isBlockDevice) }
+                    ? paths.first(where: isBlockDevice) : nil
+            },
             settle: { manager.settle() },
             loadModule: { manager.loader.load($0) })
     }
@@ -97,9 +107,14 @@ public struct DeviceAccess: Sendable {
     public static var udev: DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
-                try patiently(path, deadline, { _ in }) { until in appears(path, until: until) }
+                try patiently(path, deadline, { _ in }) { until in appears([path], until: until) != nil }
                 // The link may have appeared while udev still looks at other devices of the same name.
                 udevSettle()
+            },
+            firstOf: { paths, deadline in
+                let found = appears(paths, until: deadline)
+                if found != nil { udevSettle() }
+                return found
             },
             settle: udevSettle,
             loadModule: { _ = try? Command("modprobe", ["-q", $0]).capture() })
@@ -125,17 +140,17 @@ public struct DeviceAccess: Sendable {
         Files.status(path).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
-    /// Waits until somebody else makes the path.
-    private static func appears(_ path: FilePath, until deadline: Double) -> Bool {
-        guard let watch = try? FileWatch() else { return isBlockDevice(path) }
+    /// Waits until somebody else makes one of the paths.
+    private static func appears(_ paths: [FilePath], until deadline: Double) -> FilePath? {
+        guard let watch = try? FileWatch() else { return paths.first(where: isBlockDevice) }
         while true {
             // The folder may be missing too: then the nearest one above it is watched.
-            var folder = path.removingLastComponent()
+            var folder = paths.first?.removingLastComponent() ?? "/dev"
             while !Files.isFolder(folder), !folder.components.isEmpty { folder = folder.removingLastComponent() }
             let number = try? watch.add(folder, .appeared)
-            if isBlockDevice(path) { return true }
+            if let found = paths.first(where: isBlockDevice) { return found }
             let left = deadline - Machine.uptime()
-            guard left > 0 else { return false }
+            guard left > 0 else { return nil }
             // Half a second at most: the folder may have appeared between the look and the watch.
             waitForAny([watch.descriptor], milliseconds: Int32(min(left, 0.5) * 1000) + 1)
             _ = watch.events()

@@ -38,6 +38,18 @@ public struct FetchSettings: Sendable {
     public mutating func trust(_ pem: [UInt8]) { additionalAuthorities += pem + [UInt8(ascii: "\n")] }
 }
 
+/// How HTTP is spoken, where it is not a plain GET.
+public struct HTTPExchange: Sendable {
+    /// Some metadata services hand out a token for a PUT.
+    public var method = TransferRequest.Method.get
+    /// Statuses below 500 after which another attempt is made.
+    public var retriedStatuses: Set<Int> = []
+    /// Whether the request comes from a port below 1024, which only root may use.
+    public var fromReservedPort = false
+
+    public init() {}
+}
+
 /// Why a resource could not be had.
 public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advising {
     public enum Reason: Equatable, Sendable {
@@ -116,7 +128,7 @@ public final class ResourceFetcher {
     /// The regions of buckets.
     private var regions: [String: String] = [:]
     /// Asked while a transfer is under way; `false` ends it.
-    var isWanted: () -> Bool = { true }
+    public var isWanted: () -> Bool = { true }
 
     /// - Parameter pause: Waits this many seconds.
     public init(_ settings: FetchSettings = FetchSettings(), pause: @escaping (Double) -> Void = sleep(seconds:)) {
@@ -152,14 +164,14 @@ public final class ResourceFetcher {
     /// The whole resource in memory; no bytes where it has no source.
     ///
     /// - Parameters:
-    ///   - method: For HTTP; some metadata services hand out a token for a PUT.
+    ///   - exchange: How HTTP is spoken; metadata services have ways of their own.
     ///   - checksEmpty: Whether a resource without a source must still have the wanted hash, as configs
     ///     must and files need not.
     public func bytes(
-        of resource: IgnitionConfig.Resource, method: TransferRequest.Method = .get, checksEmpty: Bool = false
+        of resource: IgnitionConfig.Resource, exchange: HTTPExchange = HTTPExchange(), checksEmpty: Bool = false
     ) throws(ResourceFailure) -> [UInt8] {
         let sink = MemorySink()
-        try fetch(resource, into: sink, method: method, checksEmpty: checksEmpty)
+        try fetch(resource, into: sink, exchange, checksEmpty: checksEmpty)
         return sink.bytes
     }
 
@@ -176,7 +188,7 @@ public final class ResourceFetcher {
     }
 
     private func fetch(
-        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, method: TransferRequest.Method = .get,
+        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, _ exchange: HTTPExchange = HTTPExchange(),
         checksEmpty: Bool
     ) throws(ResourceFailure) {
         let source = resource.source ?? ""
@@ -198,7 +210,7 @@ public final class ResourceFetcher {
                 try decoder.finish()
             } else {
                 try download(
-                    resource, source, scheme, method,
+                    resource, source, scheme, exchange,
                     decoder: { try Decoder(sink, isCompressed: resource.isCompressed, wanted: wanted) })
             }
         } catch {
@@ -217,7 +229,7 @@ public final class ResourceFetcher {
     }
 
     private func download(
-        _ resource: IgnitionConfig.Resource, _ source: String, _ scheme: String, _ method: TransferRequest.Method,
+        _ resource: IgnitionConfig.Resource, _ source: String, _ scheme: String, _ exchange: HTTPExchange,
         decoder: () throws -> Decoder
     ) throws {
         let deadline = Deadline(limit: scheme == "tftp" ? nil : settings.totalTimeout)
@@ -243,10 +255,11 @@ public final class ResourceFetcher {
         default: throw ResourceFailure.Reason.unsupportedScheme(scheme)
         }
         var receiver: ResourceReceiver?
-        try untilDone(deadline, retries: scheme != "tftp") {
+        try untilDone(deadline, retries: scheme != "tftp", retriedStatuses: exchange.retriedStatuses) {
             let made = make()
             var request = request(made.url, adding: made.headers)
-            request.method = method
+            request.method = exchange.method
+            request.fromReservedPort = exchange.fromReservedPort
             // Five tries of five seconds for each packet, as libcurl shares them out.
             if scheme == "tftp" { request.connectTimeout = 25 }
             return request
@@ -257,7 +270,7 @@ public final class ResourceFetcher {
         } isDone: { head in
             switch head.status {
             case 200, 204: return true
-            case 404: throw ResourceFailure.Reason.notFound
+            case 404 where !exchange.retriedStatuses.contains(404): throw ResourceFailure.Reason.notFound
             default: return false
             }
         }
@@ -322,7 +335,7 @@ public final class ResourceFetcher {
     ///   - isDone: Whether an answer is a good one; what it throws is final.
     @discardableResult
     private func untilDone(
-        _ deadline: Deadline, retries: Bool, request make: () -> TransferRequest,
+        _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [], request make: () -> TransferRequest,
         receiver: () throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
     ) throws -> ResponseHead {
         var last: TransferFault?
@@ -348,7 +361,7 @@ public final class ResourceFetcher {
             if case .outOfTime = fault {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            guard retries, fault.isTransientForIgnition else {
+            guard retries, fault.isTransientForIgnition || fault.status.map(retriedStatuses.contains) == true else {
                 throw ResourceFailure.Reason.transfer(fault, attempts: attempt)
             }
             last = fault

@@ -24,6 +24,8 @@ public struct TransferRequest: Sendable {
     public var method = Method.get
     /// Its schemes are `http`, `https` and `tftp`; a user and a password in it are sent to its host alone.
     public var url: String
+    /// Whether the connection starts at a port below 1024, which only root may use.
+    public var fromReservedPort = false
     /// Also `User-Agent`; a field without a value is left out of the request.
     public var headers: [(name: String, value: String?)] = []
     /// Whether a redirected request carries the headers again.
@@ -155,6 +157,12 @@ public final class Transfer {
             (CURLOPT_TIMEOUT_MS, request.totalTimeout.map { max(1, Int($0 * 1000)) } ?? 0),
         ] {
             set(option, value)
+        }
+        if request.fromReservedPort {
+            // At random: the last port used may be waiting for stragglers.
+            let first = Int.random(in: 512..<768)
+            set(CURLOPT_LOCALPORT, first)
+            set(CURLOPT_LOCALPORTRANGE, 256)
         }
         if request.method == .put { set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
         // An empty text also keeps curl from looking at the environment.

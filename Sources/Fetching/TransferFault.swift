@@ -98,6 +98,9 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
             }
     }
 
+    /// The HTTP status, where the fault is one.
+    var status: Int? { if case .status(let status, _) = self { status } else { nil } }
+
     /// Whether the same request may well succeed a little later.
     public var isTransient: Bool {
         switch self {

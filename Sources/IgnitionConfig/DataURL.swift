@@ -139,6 +139,9 @@ public struct DataURL: Equatable, Sendable {
         return bytes
     }
 
+    /// Bytes that are written in base64 with its padding (RFC 4648, 4), or `nil` where it is none.
+    public static func decodedBase64(_ text: [UInt8]) -> [UInt8]? { try? base64(text[...]) }
+
     /// A URL that holds the bytes, in base64.
     public static func text(for bytes: [UInt8]) -> String {
         let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)

@@ -5,7 +5,7 @@ enum ModuleSets {
     /// In every image: filesystems, the layers below them, and what DHCP needs.
     static let base = [
         // Root images, the overlay, installation media.
-        "loop", "squashfs", "erofs", "overlay", "isofs",
+        "loop", "squashfs", "erofs", "overlay", "isofs", "udf",
         // What a config may ask for. Kernels mount vfat with code page 437 and these character sets.
         "ext4", "xfs", "btrfs", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8",
         "dm_mod", "dm_crypt", "md_mod", "linear", "raid0", "raid1", "raid10", "raid456",

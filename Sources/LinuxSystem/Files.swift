@@ -4,10 +4,10 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Reads an open descriptor to its end.
-public func readAll(_ descriptor: Int32) throws(Errno) -> [UInt8] {
+/// Reads an open descriptor to its end, at most `buffer` bytes at a time.
+public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Errno) -> [UInt8] {
     var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    var buffer = [UInt8](repeating: 0, count: size)
     while true {
         let count = read(descriptor, &buffer, buffer.count)
         if count == 0 { return bytes }
@@ -25,6 +25,14 @@ public enum Files {
     public static func read(_ path: FilePath) throws(Errno) -> [UInt8] {
         let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        return try readAll(descriptor)
+    }
+
+    /// Reads a file of the tree below `root`: no link and no `..` of the path leads out of it.
+    public static func read(_ path: String, inside root: FilePath) throws(Errno) -> [UInt8] {
+        let descriptor = firstlight_open_inside(root.string, path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
         defer { close(descriptor) }
         return try readAll(descriptor)
     }

@@ -1,6 +1,7 @@
 // Where the user's config comes from: decided from the command line and from what the initramfs holds.
 
 import BootArguments
+import Platforms
 import Reporting
 import SystemPackage
 
@@ -9,11 +10,10 @@ import SystemPackage
 enum ConfigSource: Equatable, Sendable {
     /// Any URL that can be fetched, `data:` included.
     case url(String)
+    case volume(ConfigVolume)
     /// A file of the initramfs.
     case file(FilePath)
-    /// QEMU's firmware configuration device.
-    case firmware
-    case none
+    case platform(Platform)
 
     /// The config that `firstlight-image initramfs --ignition` embeds, and `coreos-installer pxe customize` appends.
     static let embedded = FilePath("/config.ign")
@@ -21,46 +21,37 @@ enum ConfigSource: Equatable, Sendable {
     /// The original's order: the command line, then what the image brings, then the platform.
     ///
     /// - Parameter hasEmbedded: Whether ``embedded`` is there.
-    init(_ arguments: BootArguments, hasEmbedded: Bool) throws(ConfigSourceFailure) {
+    init(_ arguments: BootArguments, hasEmbedded: Bool) throws(PlatformFailure) {
         if let url = arguments.configURL {
             self = .url(url)
+        } else if let volume = arguments.configVolume {
+            self = .volume(volume)
         } else if hasEmbedded {
             self = .file(Self.embedded)
         } else {
-            switch arguments.platform {
             // A machine of which nothing is said is taken for bare metal, which has no config of its own.
-            case nil, "metal": self = .none
-            case "qemu": self = .firmware
-            case let platform?: throw .unsupportedPlatform(platform)
-            }
+            let name = arguments.platform ?? Platform.metal.rawValue
+            guard let platform = Platform(rawValue: name), platform.isSupported else { throw .unsupported(name) }
+            self = .platform(platform)
         }
     }
 
     /// Whether it lies outside this machine.
     var isRemote: Bool {
-        if case .url(let url) = self { !url.lowercased().hasPrefix("data:") } else { false }
+        switch self {
+        case .url(let url): !url.lowercased().hasPrefix("data:")
+        case .platform(let platform): platform.needsNetwork
+        case .volume, .file: false
+        }
     }
 
     /// As people are told.
     var name: String {
         switch self {
         case .url(let url): "\(RedactedURL(url))"
+        case .volume(let volume): "\(volume.path) on the volume \(volume.label)"
         case .file(let path): "\(path) in the initramfs"
-        case .firmware: "QEMU's firmware configuration (opt/com.coreos/config)"
-        case .none: "none"
+        case .platform(let platform): platform.source
         }
     }
-}
-
-enum ConfigSourceFailure: Error, Equatable, Advising, CustomStringConvertible {
-    case unsupportedPlatform(String)
-
-    var description: String {
-        switch self {
-        case .unsupportedPlatform(let name):
-            "ignition.platform.id=\(name) is not supported yet; supported are metal and qemu"
-        }
-    }
-
-    var advice: [String] { ["Boot with ignition.platform.id=metal and ignition.config.url=URL."] }
 }

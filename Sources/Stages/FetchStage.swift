@@ -4,6 +4,7 @@ import BootArguments
 import Fetching
 import IgnitionConfig
 import LinuxSystem
+import Platforms
 import Reporting
 import SystemPackage
 
@@ -36,13 +37,14 @@ extension Stages {
         let config = state.hasConfig ? try? loadConfig() : nil
         return arguments.needsNetwork(
             rootImageIsLocal: hasAppendedRootImage,
-            configNeedsNetwork: config.map { namesSomethingRemote($0) } ?? false)
+            configNeedsNetwork: config.map { namesSomethingRemote($0) }
+                ?? (!state.hasConfig && arguments.asksPlatformOverNetwork))
     }
 
     private func keepConfig(from source: ConfigSource) throws {
         let bytes = try step("fetching the config from \(source.name)") { try read(source) }
         guard let bytes, !bytes.isEmpty else {
-            console.say("config", source == .none ? "none" : "none: \(source.name) is empty")
+            console.say("config", source == .platform(.metal) ? "none" : "none: \(source.name) gives none")
             return try state.save(config: nil)
         }
         let fetched = FetchedConfig(source: source.name, bytes: bytes)
@@ -98,21 +100,22 @@ extension Stages {
 
     private func read(_ source: ConfigSource) throws -> [UInt8]? {
         switch source {
-        case .none: return nil
         case .file(let path): return try Files.read(path)
-        case .firmware: return try readFirmware()
+        case .volume(let volume): return try platformAccess.config(at: volume.path, onVolume: volume.label)
+        case .platform(let platform): return try platform.userConfig(through: platformAccess)
         case .url(let url):
             return try resourceFetcher().bytes(of: IgnitionConfig.Resource(source: url), checksEmpty: true)
         }
     }
 
-    /// Reads what QEMU was given as `-fw_cfg name=opt/com.coreos/config,file=...`; `nil` where it was not.
-    private func readFirmware() throws -> [UInt8]? {
-        let device = FilePath("/sys/firmware/qemu_fw_cfg")
-        if !Files.exists(device) { devices.loadModule("qemu_fw_cfg") }
-        guard Files.exists(device) else { throw FirmwareFailure.noDevice }
-        let entry = device.appending("by_name/opt/com.coreos/config/raw")
-        return Files.exists(entry) ? try Files.read(entry) : nil
+    /// Metadata services are close by: no proxy leads to them.
+    private var platformAccess: PlatformAccess {
+        var settings = FetchSettings()
+        let log = log
+        settings.log = { log.info("\($0)") }
+        return PlatformAccess.live(fetcher: ResourceFetcher(settings), devices: devices) { [console] text in
+            console.say("waiting", text)
+        }
     }
 
     /// Fetches as the command line and the config say, with the config's certificate authorities trusted.
@@ -147,11 +150,4 @@ private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {
 /// The same of a config that may not even be one; what is wrong with it is another stage's to tell.
 func configNeedsNetwork(_ bytes: [UInt8]) -> Bool {
     IgnitionConfig.parse(bytes, name: "config.ign").config.map { namesSomethingRemote($0) } ?? false
-}
-
-enum FirmwareFailure: Error, Advising, CustomStringConvertible {
-    case noDevice
-
-    var description: String { "this machine has no firmware configuration device (qemu_fw_cfg)" }
-    var advice: [String] { ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."] }
 }

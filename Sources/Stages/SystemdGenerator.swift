@@ -40,9 +40,10 @@ public enum SystemdGenerator {
         do {
             let bytes = try Files.read("/proc/cmdline")
             let embedded = try? Files.read(ConfigSource.embedded)
+            let arguments = BootArguments(bytes: bytes)
             let units = GeneratedUnits(
-                BootArguments(bytes: bytes), hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
-                configNeedsNetwork: embedded.map { configNeedsNetwork($0) } ?? false)
+                arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
+                configNeedsNetwork: embedded.map { configNeedsNetwork($0) } ?? arguments.asksPlatformOverNetwork)
             try write(units, to: folder)
             return 0
         } catch {

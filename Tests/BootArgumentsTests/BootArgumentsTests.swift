@@ -55,6 +55,7 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("ignitionFirstboot", arguments.ignitionFirstboot)
     say("platform", arguments.platform)
     say("configURL", arguments.configURL)
+    say("configVolume", arguments.configVolume.map { "\($0.label) \($0.path)" })
     say("planOnly", arguments.planOnly)
     lines += networkLines(arguments.network)
     say("breakPoints", list: BreakPoint.allCases.filter(arguments.breakPoints.contains).map(\.rawValue))

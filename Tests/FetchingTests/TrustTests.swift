@@ -99,7 +99,9 @@ import Testing
     @Test func aTokenIsAskedForWithPut() throws {
         let server = try LoopbackServer(["token": [7]])
         let resource = IgnitionConfig.Resource(source: server.url("/token"))
-        #expect(try ResourceFetcher().bytes(of: resource, method: .put) == [7])
+        var exchange = HTTPExchange()
+        exchange.method = .put
+        #expect(try ResourceFetcher().bytes(of: resource, exchange: exchange) == [7])
         #expect(server.requests.map(\.method) == ["PUT"])
     }
 }

@@ -1,6 +1,7 @@
 import BootArguments
 import Glibc
 import IgnitionConfig
+import Platforms
 import Testing
 
 @testable import Stages
@@ -10,24 +11,35 @@ struct ConfigSourceTests {
     @Test(arguments: [
         ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", true, ConfigSource.url("http://a/c.ign")),
         ("ignition.platform.id=qemu", true, .file("/config.ign")),
-        ("ignition.platform.id=qemu", false, .firmware),
-        ("ignition.platform.id=metal", false, .none),
-        ("", false, .none),
+        ("ignition.platform.id=qemu", false, .platform(.qemu)),
+        ("ignition.platform.id=hetzner", false, .platform(.hetzner)),
+        ("ignition.platform.id=metal", false, .platform(.metal)),
+        ("", false, .platform(.metal)),
     ])
     func theFirstThatAppliesWins(line: String, hasEmbedded: Bool, source: ConfigSource) throws {
         #expect(try ConfigSource(BootArguments(line), hasEmbedded: hasEmbedded) == source)
     }
 
-    @Test func anUnknownPlatformIsNamed() {
-        #expect(throws: ConfigSourceFailure.unsupportedPlatform("nowhere")) {
-            try ConfigSource(BootArguments("ignition.platform.id=nowhere"), hasEmbedded: false)
+    @Test func aVolumeGoesBeforeWhatTheInitramfsHolds() throws {
+        let line = "ignition.config.device=CFG ignition.config.path=/a/../../b/./c.ign"
+        let volume = try #require(ConfigVolume(label: "CFG", path: "b/c.ign"))
+        #expect(try ConfigSource(BootArguments(line), hasEmbedded: true) == .volume(volume))
+    }
+
+    @Test(arguments: ["nowhere", "hyperv", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
+        let failure = #expect(throws: PlatformFailure.unsupported(name)) {
+            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), hasEmbedded: false)
         }
+        let advice = failure?.advice ?? []
+        #expect(advice.first?.hasPrefix("Supported are akamai, aliyun, aws, ") == true)
+        #expect(advice.allSatisfy { $0.count <= 72 })
     }
 
     @Test func onlyAURLElsewhereIsRemote() {
         #expect(ConfigSource.url("HTTP://a/c.ign").isRemote)
         #expect(!ConfigSource.url("data:,{}").isRemote)
-        #expect(!ConfigSource.firmware.isRemote)
+        #expect(!ConfigSource.platform(.qemu).isRemote)
+        #expect(ConfigSource.platform(.aws).isRemote)
     }
 
     @Test func credentialsAreNotPartOfTheName() {
@@ -52,6 +64,17 @@ struct GeneratedUnitsTests {
             BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
         let stages = ["root", "fetch", "disks", "mount", "files"]
         #expect(with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" })
+    }
+
+    @Test func aPlatformMayNeedTheNetwork() {
+        func needsNetwork(_ line: String) -> Bool { BootArguments(line).asksPlatformOverNetwork }
+        #expect(needsNetwork("ignition.firstboot ignition.platform.id=aws"))
+        #expect(!needsNetwork("ignition.platform.id=aws"))
+        #expect(!needsNetwork("ignition.firstboot ignition.platform.id=proxmoxve"))
+        #expect(!needsNetwork("ignition.firstboot ignition.platform.id=aws ignition.config.url=data:,"))
+        #expect(
+            !needsNetwork("ignition.firstboot ignition.platform.id=aws ignition.config.device=a ignition.config.path=b")
+        )
     }
 
     @Test func aLocalImageNeedsNoNetwork() {

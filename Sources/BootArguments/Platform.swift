@@ -1,0 +1,31 @@
+// The platforms that `ignition.platform.id=` names, as Ignition does.
+
+/// Where a machine runs, which settles where its config is to be had.
+public enum Platform: String, CaseIterable, Sendable, CustomStringConvertible {
+    case akamai, aliyun, applehv, aws, azure, azurestack, brightbox, cloudstack, digitalocean, exoscale, file, gcp
+    case hetzner, hyperv, ibmcloud, kubevirt, metal, nutanix, nvidiabluefield, openstack, oraclecloud, packet
+    case powervs, proxmoxve, qemu, scaleway, upcloud, virtualbox, vmware, vultr, zvm
+
+    /// Whether this program knows how to ask it.
+    public var isSupported: Bool {
+        switch self {
+        case .applehv, .hyperv, .virtualbox, .vmware, .zvm: false
+        default: true
+        }
+    }
+
+    /// Those that can be asked, in alphabetical order.
+    public static var supported: [Platform] { allCases.filter(\.isSupported) }
+
+    /// Whether its answer comes over the network, at least in part.
+    public var needsNetwork: Bool {
+        switch self {
+        case .akamai, .aliyun, .aws, .azure, .brightbox, .cloudstack, .digitalocean, .exoscale, .gcp, .hetzner,
+            .openstack, .oraclecloud, .packet, .scaleway, .upcloud, .vultr:
+            true
+        default: false
+        }
+    }
+
+    public var description: String { rawValue }
+}

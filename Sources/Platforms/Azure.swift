@@ -1,0 +1,33 @@
+// Azure: user data from the metadata service, or custom data on the disc with which a machine is made.
+
+import BootArguments
+import Fetching
+import SystemPackage
+
+extension PlatformAccess {
+    func azureConfig() throws -> [UInt8]? {
+        var question = MetadataRequest(
+            "\(linkLocal)/metadata/instance/compute/userData?api-version=2021-01-01&format=text",
+            headers: [("Metadata", "true")])
+        // While the machine is being made the service does not know it yet.
+        question.exchange.retriedStatuses = [404, 410, 429]
+        let config = try decodedBase64(try request(question), .azure)
+        return config.isEmpty ? try azureDiscConfig(filesystems: ["udf"]) : config
+    }
+
+    /// Waits for the disc, which is known by its `ovf-env.xml`.
+    func azureDiscConfig(filesystems: [String]) throws -> [UInt8]? {
+        let (mark, config) = ("ovf-env.xml", "CustomData.bin")
+        var isToldOf = false
+        while true {
+            for drive in drives() {
+                // An empty drive, another disc, one that is being changed: not this one, or not yet.
+                guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else { continue }
+                return found[config]
+            }
+            if !isToldOf { say("for a disc with \(mark), as long as it takes") }
+            isToldOf = true
+            _ = device([], 1)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// Metadata services that answer a single question, with at most a header or a coding of their own.
+
+import BootArguments
+import Fetching
+
+extension PlatformAccess {
+    /// The answer as it is; status 404 is the answer that there is none.
+    ///
+    /// - Parameter mayBeMissing: Where this is false, 404 is a failure.
+    func plain(
+        _ url: String, headers: [(name: String, value: String)] = [], mayBeMissing: Bool = true
+    ) throws(ResourceFailure) -> [UInt8]? {
+        try answer(to: MetadataRequest(url, headers: headers), mayBeMissing: mayBeMissing)
+    }
+
+    func answer(to question: MetadataRequest, mayBeMissing: Bool = true) throws(ResourceFailure) -> [UInt8]? {
+        do { return try request(question) } catch {
+            guard error.reason == .notFound, mayBeMissing else { throw error }
+            return nil
+        }
+    }
+
+    func gcpConfig() throws(ResourceFailure) -> [UInt8]? {
+        try plain(
+            "\(linkLocal)/computeMetadata/v1/instance/attributes/user-data", headers: [("Metadata-Flavor", "Google")])
+    }
+
+    /// It takes no other `Accept`.
+    func packetConfig() throws(ResourceFailure) -> [UInt8]? {
+        try plain("https://metadata.packet.net/userdata", headers: [("Accept", "*/*")], mayBeMissing: false)
+    }
+
+    func oracleConfig() throws -> [UInt8]? {
+        var question = MetadataRequest(
+            "\(linkLocal)/opc/v2/instance/metadata/user_data", headers: [("Authorization", "Bearer Oracle")])
+        question.exchange.retriedStatuses = [429]
+        return try answer(to: question).map { try decodedBase64($0, .oraclecloud) }
+    }
+
+    /// A low port proves that root asks.
+    func scalewayConfig() throws(ResourceFailure) -> [UInt8]? {
+        var question = MetadataRequest("http://169.254.42.42/user_data/cloud-init")
+        question.exchange.fromReservedPort = true
+        return try answer(to: question)
+    }
+
+    func akamaiConfig() throws -> [UInt8]? {
+        var first = MetadataRequest(
+            "\(linkLocal)/v1/token", headers: [("Accept", "text/plain"), ("Metadata-Token-Expiry-Seconds", "300")])
+        first.exchange.method = .put
+        guard let token = headerValue(try request(first)) else { throw PlatformFailure.noToken(.akamai) }
+        let headers = [(name: "Accept", value: "*/*"), (name: "Metadata-Token", value: token)]
+        let data = try plain("\(linkLocal)/v1/user-data", headers: headers, mayBeMissing: false)
+        return try data.map { try decompressed(try decodedBase64($0, .akamai), .akamai) }
+    }
+}

@@ -1,0 +1,71 @@
+// OpenStack and CloudStack: a config drive or a metadata service, whichever is there first.
+
+import BootArguments
+import Fetching
+import JSONText
+import LinuxSystem
+import SystemPackage
+
+extension PlatformAccess {
+    func openstackConfig() throws -> [UInt8]? {
+        let path = "openstack/latest/user_data"
+        return try firstOf(drivePath: openstackUserData) {
+            // A machine with IPv6 alone reaches the service by a link-local address, on one of its links.
+            ["\(linkLocal)/\(path)"] + interfaces().map { "http://[fe80::a9fe:a9fe%25\($0)]/\(path)" }
+        }
+    }
+
+    func cloudstackConfig() throws -> [UInt8]? {
+        try firstOf(drivePath: "cloudstack/userdata/user_data.txt") {
+            dhcpServers().map { "http://\($0)/latest/user-data" }
+        }
+    }
+
+    /// Looks for the drive and asks the services in turn, until one of them answers.
+    ///
+    /// - Parameters:
+    ///   - drivePath: The config's path on a volume labelled `config-2`.
+    ///   - services: URLs of the same service; others may be known a little later.
+    private func firstOf(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
+        let drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
+        ["sr_mod", "isofs"].forEach(loadModule)
+        /// What failed for good, and is not asked again.
+        var refused: [String: ResourceFailure] = [:]
+        var isToldOf = false
+        for turn in 0... {
+            if let drive = device(drives, turn == 0 ? 0 : 1) { return try files(drive, [], [drivePath])[drivePath] }
+            for url in services() where refused[url] == nil {
+                var question = MetadataRequest(url)
+                question.limit = 5
+                question.isWanted = { device(drives, 0) == nil }
+                do throws(ResourceFailure) {
+                    return try answer(to: question)
+                } catch {
+                    switch error.reason {
+                    case .outOfTime, .givenUp: continue
+                    default:
+                        refused[url] = error
+                        say("no more for \(error)")
+                    }
+                }
+            }
+            if !isToldOf { say("for a volume labelled config-2 or a metadata service, as long as it takes") }
+            isToldOf = true
+        }
+        return nil
+    }
+}
+
+/// The DHCP servers of this machine's leases: as we keep them, and as systemd-networkd does.
+func leasingServers() -> [String] {
+    let own = (try? Files.read("/run/firstlight/network.json")).flatMap { try? JSONNode(parsing: $0) }
+    let links = own?["interfaces"]?.elements ?? []
+    let ours = links.compactMap { $0["lease"]?["server"]?.string }
+    let folder = FilePath("/run/systemd/netif/leases")
+    let theirs = Files.names(in: folder).flatMap { name in
+        (Files.line(folder.appending(name)) ?? "").split(separator: "\n").compactMap { line in
+            line.hasPrefix("SERVER_ADDRESS=") ? String(line.dropFirst("SERVER_ADDRESS=".count)) : nil
+        }
+    }
+    return ours + theirs
+}

@@ -1,0 +1,159 @@
+// The one door from platforms to the world: tests put closures of their own in its place.
+
+import BlockDevices
+import CLinux
+import Devices
+import Fetching
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// One request to a metadata service.
+public struct MetadataRequest {
+    public var url: String
+    public var headers: [(name: String, value: String)] = []
+    public var exchange = HTTPExchange()
+    /// Seconds for all attempts, where the fetcher's own limit is not the one.
+    public var limit: Double?
+    /// Asked while it is under way: whether the answer is still of use.
+    public var isWanted: () -> Bool = { true }
+
+    public init(_ url: String, headers: [(name: String, value: String)] = []) {
+        self.url = url
+        self.headers = headers
+    }
+}
+
+/// What a platform's config is read through.
+public struct PlatformAccess {
+    /// Asks, again and again where the service does not answer or has a fault.
+    public var request: (MetadataRequest) throws(ResourceFailure) -> [UInt8]
+    /// The first of these block devices to be there, or `nil` after so many seconds (`nil`: never).
+    /// Given none it waits, and devices may appear meanwhile.
+    public var device: (_ candidates: [FilePath], _ seconds: Double?) -> FilePath?
+    /// Drives for discs.
+    public var drives: () -> [FilePath] = { [] }
+    /// Reads files of a device's filesystem by their paths in it; what is not there is left out.
+    ///
+    /// `filesystems` are the types that will do; empty: any.
+    public var files: (_ device: FilePath, _ filesystems: [String], _ paths: [String]) throws -> [String: [UInt8]]
+    public var loadModule: (String) -> Void = { _ in }
+    public var environment: (String) -> String? = { _ in nil }
+    /// Who gave this machine its leases.
+    public var dhcpServers: () -> [String] = { [] }
+    /// The names of network interfaces.
+    public var interfaces: () -> [String] = { [] }
+    /// Tells people what is waited for, or what is done without.
+    public var say: (String) -> Void = { _ in }
+    /// The kernel's view of devices: `/sys`.
+    public var sysfs = FilePath("/sys")
+
+    public init(
+        request: @escaping (MetadataRequest) throws(ResourceFailure) -> [UInt8],
+        device: @escaping ([FilePath], Double?) -> FilePath?,
+        files: @escaping (FilePath, [String], [String]) throws -> [String: [UInt8]]
+    ) {
+        self.request = request
+        self.device = device
+        self.files = files
+    }
+
+    /// This machine's own.
+    ///
+    /// - Parameters:
+    ///   - fetcher: With the settings of the first fetch: no proxy, the machine's own certificate authorities.
+    ///   - say: Tells people what is waited for.
+    public static func live(
+        fetcher: ResourceFetcher, devices: DeviceAccess, say: @escaping (String) -> Void
+    ) -> PlatformAccess {
+        var access = PlatformAccess(
+            request: { request throws(ResourceFailure) in try perform(request, with: fetcher, say: say) },
+            device: { candidates, seconds in
+                devices.firstOf(candidates, seconds.map { Machine.uptime() + $0 } ?? .infinity)
+            },
+            files: { device, filesystems, paths in
+                try readFiles(paths, on: device, filesystems: filesystems, loadModule: devices.loadModule)
+            })
+        access.drives = {
+            devices.loadModule("sr_mod")
+            return Files.names(in: "/sys/class/block").filter { $0.hasPrefix("sr") }.map { FilePath("/dev/\($0)") }
+        }
+        access.loadModule = devices.loadModule
+        access.environment = { getenv($0).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
+        access.dhcpServers = leasingServers
+        access.interfaces = { Files.names(in: "/sys/class/net").filter { $0 != "lo" } }
+        access.say = say
+        return access
+    }
+}
+
+/// Seconds after which people are told what is waited for.
+private let patience = 5.0
+
+private func perform(
+    _ request: MetadataRequest, with fetcher: ResourceFetcher, say: (String) -> Void
+) throws(ResourceFailure) -> [UInt8] {
+    var resource = IgnitionConfig.Resource(source: request.url)
+    resource.httpHeaders = request.headers.map { name, value in
+        var header = IgnitionConfig.HTTPHeader()
+        header.name = name
+        header.value = value
+        return header
+    }
+    let settings = fetcher.settings
+    if let limit = request.limit { fetcher.settings.totalTimeout = min(limit, settings.totalTimeout ?? limit) }
+    defer { fetcher.settings = settings }
+    var sayAt = monotonicSeconds() + patience
+    return try withoutActuallyEscaping(say) { (say) throws(ResourceFailure) in
+        fetcher.isWanted = {
+            if request.limit == nil, monotonicSeconds() > sayAt {
+                say("for \(RedactedURL(request.url)) to answer")
+                sayAt = .infinity
+            }
+            return request.isWanted()
+        }
+        defer { fetcher.isWanted = { true } }
+        return try fetcher.bytes(of: resource, exchange: request.exchange)
+    }
+}
+
+/// Reads files of a filesystem that is mounted for this alone, read-only.
+private func readFiles(
+    _ paths: [String], on device: FilePath, filesystems: [String], loadModule: (String) -> Void
+) throws -> [String: [UInt8]] {
+    guard let type = try filesystemType(of: device.string), filesystems.isEmpty || filesystems.contains(type) else {
+        throw PlatformFailure.noFilesystem(device)
+    }
+    modules(for: type).forEach(loadModule)
+    var template = Array("/run/firstlight-volume-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else {
+        throw PlatformFailure.cannotMount(device, type: type, Errno(rawValue: errno))
+    }
+    let folder = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    defer { rmdir(folder.string) }
+    do throws(Errno) {
+        try Mounts.mount(
+            device.string, on: folder, type: type, flags: UInt(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))
+    } catch { throw PlatformFailure.cannotMount(device, type: type, error) }
+    defer { try? Mounts.unmount(folder, lazily: true) }
+    var found: [String: [UInt8]] = [:]
+    for path in paths {
+        do throws(Errno) {
+            found[path] = try Files.read(path, inside: folder)
+        } catch .noSuchFileOrDirectory {
+            continue
+        } catch { throw PlatformFailure.unreadable(device.appending(path), error) }
+    }
+    return found
+}
+
+/// The kernel cannot load what a mount needs: there may be no modprobe.
+private func modules(for type: String) -> [String] {
+    switch type {
+    case "iso9660": ["isofs"]
+    case "vfat": ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"]
+    default: [type]
+    }
+}

@@ -1,0 +1,128 @@
+// Platforms: the config that the machine's platform hands out: from a metadata service, a labelled
+// volume or firmware. One file for each way; which platform goes which way is told here.
+
+import BootArguments
+import IgnitionConfig
+import Reporting
+import SystemPackage
+
+extension Platform {
+    /// The user's config as the platform hands it out, decoded; `nil` or empty where it hands out none.
+    ///
+    /// It waits for a platform that does not answer, and says on the console what for.
+    /// - Throws: ``PlatformFailure``, `ResourceFailure`, or what is wrong with a volume.
+    public func userConfig(through access: PlatformAccess) throws -> [UInt8]? {
+        switch self {
+        case .metal: nil
+        case .qemu: try access.qemuConfig()
+        case .file: try access.fileConfig()
+        case .nvidiabluefield: try access.bootFifoConfig()
+
+        case .aliyun: try access.plain("http://100.100.100.200/latest/user-data")
+        case .digitalocean: try access.plain("\(linkLocal)/metadata/v1/user-data", mayBeMissing: false)
+        case .exoscale: try access.plain("\(linkLocal)/1.0/user-data")
+        case .hetzner: try access.plain("\(linkLocal)/hetzner/v1/userdata")
+        case .upcloud: try access.plain("\(linkLocal)/metadata/v1/user_data")
+        case .vultr: try access.plain("\(linkLocal)/user-data/user-data")
+        case .packet: try access.packetConfig()
+        case .scaleway: try access.scalewayConfig()
+        case .akamai: try access.akamaiConfig()
+        case .aws: try access.awsConfig()
+        case .gcp: try access.gcpConfig()
+        case .oraclecloud: try access.oracleConfig()
+        case .azure: try access.azureConfig()
+
+        case .azurestack: try access.azureDiscConfig(filesystems: ["udf", "iso9660"])
+        case .brightbox, .openstack: try access.openstackConfig()
+        case .cloudstack: try access.cloudstackConfig()
+        case .ibmcloud: try access.ibmConfig()
+        case .kubevirt: try access.kubevirtConfig()
+        case .nutanix, .powervs: try access.configDriveConfig()
+        case .proxmoxve: try access.proxmoxConfig()
+
+        case .applehv, .hyperv, .virtualbox, .vmware, .zvm: throw PlatformFailure.unsupported(rawValue)
+        }
+    }
+
+    /// Where its config comes from, as people are told.
+    public var source: String {
+        switch self {
+        case .metal: "none"
+        case .qemu: "QEMU's firmware configuration (opt/com.coreos/config)"
+        case .file: "IGNITION_CONFIG_FILE"
+        case .nvidiabluefield: "the boot FIFO"
+        case .brightbox, .cloudstack, .openstack: "the config drive or metadata service of \(self)"
+        case .azure: "the metadata service or disc of azure"
+        case .azurestack: "the disc of azurestack"
+        case .ibmcloud, .kubevirt, .nutanix, .powervs, .proxmoxve: "the config drive of \(self)"
+        default: "the metadata service of \(self)"
+        }
+    }
+}
+
+/// Where most metadata services listen.
+let linkLocal = "http://169.254.169.254"
+
+/// Why a platform's config could not be had; the transfers' own reasons are `ResourceFailure`s.
+public enum PlatformFailure: Error, Equatable {
+    /// A platform, or no platform at all, that nobody here can ask.
+    case unsupported(String)
+    case noFirmwareDevice
+    case unreadable(FilePath, Errno)
+    /// It should be so many bytes long, and is not.
+    case wrongLength(FilePath, bytes: Int)
+    case empty(FilePath)
+    case noToken(Platform)
+    case notBase64(Platform)
+    case notGzip(Platform, String)
+    /// No volume of that label appeared within so many seconds.
+    case noVolume(label: String, seconds: Int)
+    case noFile(String, on: FilePath)
+    case noFilesystem(FilePath)
+    case cannotMount(FilePath, type: String, Errno)
+}
+
+extension PlatformFailure: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .unsupported(let name): "ignition.platform.id=\(name) is not supported"
+        case .noFirmwareDevice: "this machine has no firmware configuration device (qemu_fw_cfg)"
+        case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
+        case .wrongLength(let path, let bytes): "\(path) does not hold the \(bytes) bytes that it should"
+        case .empty(let path): "\(path) holds no config"
+        case .noToken(let platform): "the metadata service of \(platform) gave an empty token"
+        case .notBase64(let platform): "the user data of \(platform) is not base64"
+        case .notGzip(let platform, let what): "the user data of \(platform): \(what)"
+        case .noVolume(let label, let seconds): "no volume labelled \(label) appeared within \(seconds) s"
+        case .noFile(let file, let device): "there is no \(file) on \(device)"
+        case .noFilesystem(let device): "\(device) holds no filesystem that a config could be on"
+        case .cannotMount(let device, let type, let reason): "cannot mount the \(type) on \(device): \(reason)"
+        }
+    }
+}
+
+extension PlatformFailure: Advising {
+    public var advice: [String] {
+        switch self {
+        case .unsupported:
+            wrapped("Supported are \(Platform.supported.map(\.rawValue).joined(separator: ", ")).")
+                + ["Elsewhere: ignition.platform.id=metal and ignition.config.url=URL."]
+        case .noFirmwareDevice:
+            ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."]
+        case .noVolume, .noFile: ["Check the label and the path, and that the volume is attached."]
+        case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
+        case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages tell more (dmesg)."]
+        case .unreadable, .wrongLength, .empty: ["Check what the machine was given as its config."]
+        }
+    }
+}
+
+/// Lines of at most 72 columns.
+private func wrapped(_ text: String) -> [String] {
+    var lines = [""]
+    for word in text.split(separator: " ") {
+        if let last = lines.last, !last.isEmpty, last.count + word.count >= 72 { lines.append("") }
+        lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+    }
+    return lines
+}
