@@ -71,7 +71,9 @@ let package = Package(
             ]),
         .target(
             name: "TargetRoot",
-            dependencies: ["CLinux", "IgnitionConfig", "JSONText", "LinuxSystem", "Provisioning", "Reporting", system]),
+            dependencies: [
+                "CLinux", "Fetching", "IgnitionConfig", "JSONText", "LinuxSystem", "Provisioning", "Reporting", system,
+            ]),
         .target(
             name: "LiveRoot",
             dependencies: ["LiveImage", "BootArguments", "Fetching", "LinuxSystem", "Reporting", system, logging]),

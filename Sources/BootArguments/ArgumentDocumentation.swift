@@ -33,6 +33,9 @@ extension BootArguments {
             "Config: a file on the volume of that label, waited for 30 s. A URL goes before it"),
         .init("ignition.config.path", "=PATH", "The file's path on that volume; the two go together"),
         .init("firstlight.plan", "[=BOOL]", "Print what would be done to the disks, and stop before doing it"),
+        .init(
+            "firstlight.strict", "[=BOOL]",
+            "Write files as Ignition does: one that is there is a conflict whatever it holds, appending is repeated"),
 
         .init(
             "ip", "=METHOD",

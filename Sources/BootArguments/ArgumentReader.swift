@@ -64,6 +64,7 @@ extension BootArguments {
         configURL = line.value("ignition.config.url")
         readConfigVolume(line)
         planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
+        isStrict = ours("strict", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
     }
 
     private mutating func readConfigVolume(_ line: KernelCommandLine) {
@@ -202,6 +203,7 @@ extension BootArguments {
     private mutating func warnOfSurprises(_ line: KernelCommandLine) {
         let flags = [
             "coreos.force_persist_ip", "coreos.liveiso.fromram", "coreos.no_persist_ip", "firstlight.plan",
+            "firstlight.strict",
             "ignition.firstboot", "net.ifnames", "rd.bootif", "rd.debug", "rd.neednet", "rd.peerdns", "rd.shell",
         ]
         for key in flags {

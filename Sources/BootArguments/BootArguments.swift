@@ -43,6 +43,8 @@ public struct BootArguments: Equatable, Sendable {
     public var configVolume: ConfigVolume?
     /// Compute and print the plan, then stop before anything is written.
     public var planOnly = false
+    /// Whether what is there already is treated as Ignition treats it, rather than left alone where it is as wanted.
+    public var isStrict = false
 
     // MARK: Network
     public var network = NetworkArguments()

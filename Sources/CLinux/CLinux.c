@@ -249,17 +249,27 @@ int firstlight_memory_file(const char *name) {
     return fd >= 0 ? fd : -errno;
 }
 
+int firstlight_open_below(int folder, const char *path, int flags) {
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    // EAGAIN: something was renamed while `..` was followed; the kernel wants to be asked again.
+    for (int attempt = 0;; attempt++) {
+        int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+        if (fd >= 0) return fd;
+        if ((errno != EAGAIN && errno != EINTR) || attempt == 64) return -errno;
+    }
+}
+
 int firstlight_open_inside(const char *root, const char *path, int flags) {
     int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return -errno;
-    struct open_how how = {.flags = (uint64_t)(unsigned)flags, .resolve = RESOLVE_IN_ROOT};
-    int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
-    int result = fd >= 0 ? fd : -errno;
+    int result = firstlight_open_below(folder, path, flags);
     close(folder);
     return result;
 }
 
 _Static_assert(FIRSTLIGHT_O_PATH == O_PATH, "O_PATH as Swift sees it");
+_Static_assert(FIRSTLIGHT_O_TMPFILE == O_TMPFILE, "O_TMPFILE as Swift sees it");
 
 int64_t firstlight_filesystem_magic(const char *path) {
     struct statfs status;

@@ -137,7 +137,16 @@ public enum Files {
 
     /// The names in a folder, sorted; empty where there is no such folder.
     public static func names(in folder: FilePath) -> [String] {
-        guard let handle = opendir(folder.string) else { return [] }
+        let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        return descriptor < 0 ? [] : names(inOwned: descriptor)
+    }
+
+    /// The names in an open folder, sorted; the descriptor is closed.
+    public static func names(inOwned descriptor: Int32) -> [String] {
+        guard let handle = fdopendir(descriptor) else {
+            close(descriptor)
+            return []
+        }
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {

@@ -21,15 +21,17 @@ public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
 
 extension TargetAccounts {
     /// What makes the group as wanted; `nil` where it is so already.
-    func command(for group: IgnitionConfig.Group) -> AccountCommand? {
+    ///
+    /// - Parameter strict: Everything is asked for, be it so already: what the original does.
+    func command(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountCommand? {
         let present = self.group(named: group.name)
         if group.shouldExist == false {
             return present == nil ? nil : AccountCommand("groupdel", [group.name])
         }
         let hash = (group.passwordHash ?? "").isEmpty ? nil : group.passwordHash
         var options: [String] = []
-        if let gid = group.gid, present?.gid != UInt32(exactly: gid) { options += ["--gid", String(gid)] }
-        if let hash, present == nil || present?.passwordHash != hash { options += ["--password", hash] }
+        if let gid = group.gid, strict || present?.gid != UInt32(exactly: gid) { options += ["--gid", String(gid)] }
+        if let hash, strict || present?.passwordHash != hash { options += ["--password", hash] }
         if present != nil {
             return options.isEmpty ? nil : AccountCommand("groupmod", options + [group.name])
         }
@@ -38,12 +40,12 @@ extension TargetAccounts {
     }
 
     /// What makes the user as wanted; `nil` where it is so already.
-    func command(for user: IgnitionConfig.User) -> AccountCommand? {
+    func command(for user: IgnitionConfig.User, strict: Bool = false) -> AccountCommand? {
         let present = self.user(named: user.name)
         if user.shouldExist == false {
             return present == nil ? nil : AccountCommand("userdel", ["--remove", user.name])
         }
-        return present.map { change($0, to: user) } ?? creation(of: user)
+        return present.map { change($0, to: user, strict: strict) } ?? creation(of: user)
     }
 
     private func creation(of user: IgnitionConfig.User) -> AccountCommand {
@@ -65,21 +67,21 @@ extension TargetAccounts {
     }
 
     /// Only what differs is asked for; `usermod` refuses or repeats work otherwise.
-    private func change(_ present: User, to user: IgnitionConfig.User) -> AccountCommand? {
+    private func change(_ present: User, to user: IgnitionConfig.User, strict: Bool) -> AccountCommand? {
         var options: [String] = []
-        if let home = user.homeDir, home != present.home { options += ["--home", home, "--move-home"] }
-        if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), hash != present.passwordHash {
+        if let home = user.homeDir, strict || home != present.home { options += ["--home", home, "--move-home"] }
+        if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
             options += ["--password", hash]
         }
-        if let uid = user.uid, UInt32(exactly: uid) != present.uid { options += ["--uid", String(uid)] }
-        if let gecos = user.gecos, gecos != present.gecos { options += ["--comment", gecos] }
-        if let wanted = user.primaryGroup, (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid {
+        if let uid = user.uid, strict || UInt32(exactly: uid) != present.uid { options += ["--uid", String(uid)] }
+        if let gecos = user.gecos, strict || gecos != present.gecos { options += ["--comment", gecos] }
+        if let wanted = user.primaryGroup, strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid {
             options += ["--gid", wanted]
         }
-        if !user.groups.isEmpty, Set(user.groups) != supplementaryGroups(of: user.name) {
+        if !user.groups.isEmpty, strict || Set(user.groups) != supplementaryGroups(of: user.name) {
             options += ["--groups", user.groups.joined(separator: ",")]
         }
-        if let shell = user.shell, shell != present.shell { options += ["--shell", shell] }
+        if let shell = user.shell, strict || shell != present.shell { options += ["--shell", shell] }
         return options.isEmpty ? nil : AccountCommand("usermod", options + [user.name])
     }
 }

@@ -6,7 +6,7 @@ import Reporting
 /// One thing that is in the way of the config, or that it names and that is not there.
 public struct FileConflict: Equatable, Sendable {
     public enum Problem: Equatable, Sendable {
-        case otherContent
+        case otherContent(ContentDifference?)
         case inTheWay(TargetPlace.Found, wanted: String)
         case samePlace(as: String, resolved: String)
         case unreachable(TargetPlace.Found)
@@ -32,7 +32,9 @@ extension FileConflict: CustomStringConvertible {
     /// Without the place in the config.
     public var description: String {
         switch problem {
-        case .otherContent: "\(path) is there with other content, and the config does not overwrite it"
+        case .otherContent(let difference):
+            "\(path) is there with other content, and the config does not overwrite it"
+                + (difference.map { ": \($0)" } ?? "")
         case .inTheWay(let found, let wanted):
             "\(path) is \(found.noun); the config wants \(wanted) and does not overwrite"
         case .samePlace(let other, let resolved): "\(path) and \(other) are the same place: \(resolved)"
@@ -52,6 +54,41 @@ extension FileConflict: CustomStringConvertible {
         case .unknownUser(let name): "Name the owner by id, or create \(name) in passwd.users."
         case .unknownGroup(let name): "Name the group by id, or create \(name) in passwd.groups."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
+        }
+    }
+}
+
+/// Where two contents of a file part, in a few words; of secrets the sizes alone.
+public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
+    /// The first line that differs; `nil` where a file ends before it.
+    case line(Int, here: String?, wanted: String?)
+    /// In bytes.
+    case sizes(here: UInt64, wanted: UInt64)
+
+    /// - Returns: `nil` where one of them is no text.
+    public init?(here: [UInt8], wanted: [UInt8]) {
+        func lines(_ bytes: [UInt8]) -> [String]? {
+            guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
+            return text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        }
+        func shown(_ line: String) -> String {
+            let plain = String(
+                String.UnicodeScalarView(line.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : $0 }))
+            return plain.count > 40 ? plain.prefix(37) + "..." : plain
+        }
+        guard let here = lines(here), let wanted = lines(wanted) else { return nil }
+        let first = zip(here, wanted).prefix { $0 == $1 }.count
+        self = .line(
+            first + 1, here: first < here.count ? shown(here[first]) : nil,
+            wanted: first < wanted.count ? shown(wanted[first]) : nil)
+    }
+
+    public var description: String {
+        switch self {
+        case .line(let number, let here, let wanted):
+            "line \(number) is \(here.map { "\"\($0)\"" } ?? "missing"), wanted "
+                + (wanted.map { "\"\($0)\"" } ?? "no such line")
+        case .sizes(let here, let wanted): "\(here) bytes, wanted \(wanted)" + (here == wanted ? " others" : "")
         }
     }
 }

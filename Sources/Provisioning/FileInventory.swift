@@ -9,6 +9,8 @@ public struct TargetInventory: Equatable, Sendable {
     public var accounts: TargetAccounts
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
+    /// Names of preset lines that disable what is enabled now; looked at only for the original's own behaviour.
+    public var unitsToDisable: [String] = []
 
     public init(
         places: [String: TargetPlace] = [:], accounts: TargetAccounts = .init(), presets: String? = nil
@@ -41,6 +43,10 @@ public struct TargetPlace: Equatable, Sendable {
     public var found: Found
     /// Filesystem and inode; equal for two names of one file.
     public var identity: FileIdentity?
+    /// How a file differs from what is wanted, where it was compared.
+    public var difference: ContentDifference?
+    /// The fragments that a file does not have yet, by their index in the config.
+    public var missingFragments: [Int] = []
 
     public init(resolved: String, found: Found, identity: FileIdentity? = nil) {
         self.resolved = resolved

@@ -9,6 +9,32 @@ import IgnitionConfig
 /// - Returns: `nil` where no unit is to be enabled or disabled.
 /// - SeeAlso: systemd.preset(5).
 func presetText(for units: [IgnitionConfig.Unit], existing: String?) -> String? {
+    let ours = presetLines(for: units)
+    if ours.isEmpty { return nil }
+    let names = Set(ours.compactMap { presetName($0[...]) })
+    let kept = (existing ?? "").split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+        presetName(line).map { !names.contains($0) } ?? !line.isEmpty
+    }.map(String.init)
+    return (kept + ours).joined(separator: "\n") + "\n"
+}
+
+/// What the original leaves: its lines behind those that are there, at every run, and of the units to disable
+/// only those that were enabled.
+func appendedPresets(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]) -> String? {
+    let lines = presetLines(for: units).filter { line in
+        guard line.hasPrefix("disable ") else { return true }
+        return disabling.contains(String(line.dropFirst("disable ".count)))
+    }
+    return lines.isEmpty ? nil : (existing ?? "") + lines.map { "\($0)\n" }.joined()
+}
+
+/// What the original asks systemctl about before it disables: the instances of a template are one word to it.
+public func disabledPresets(of units: [IgnitionConfig.Unit]) -> [String] {
+    presetLines(for: units).filter { $0.hasPrefix("disable ") }.map { String($0.dropFirst("disable ".count)) }
+}
+
+/// A line for each unit that is to be enabled or disabled, sorted as the original sorts them.
+private func presetLines(for units: [IgnitionConfig.Unit]) -> [String] {
     var lines: [String: String] = [:]
     for unit in units {
         guard let enabled = unit.enabled else { continue }
@@ -18,13 +44,7 @@ func presetText(for units: [IgnitionConfig.Unit], existing: String?) -> String? 
         let line = lines["\(name)-\(verb)d"] ?? "\(verb) \(name)"
         lines["\(name)-\(verb)d"] = line + (unit.instance.map { " \($0.name)" } ?? "")
     }
-    if lines.isEmpty { return nil }
-    let names = Set(lines.values.compactMap { presetName($0[...]) })
-    let kept = (existing ?? "").split(separator: "\n", omittingEmptySubsequences: false).filter { line in
-        presetName(line).map { !names.contains($0) } ?? !line.isEmpty
-    }.map(String.init)
-    let ours = lines.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)
-    return (kept + ours).joined(separator: "\n") + "\n"
+    return lines.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)
 }
 
 /// The unit that a preset line is about; `nil` for a comment.

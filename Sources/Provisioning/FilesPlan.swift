@@ -62,8 +62,8 @@ public enum FileAction: Equatable, Sendable {
     case makeFolder(String, mode: UInt32, owner: PlannedOwner, replacing: Bool)
     /// Write a file in one step; with `replacing`, what is there goes first where it is a folder.
     case writeFile(String, PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool)
-    /// Add to a file that is there.
-    case append(String, [IgnitionConfig.Resource])
+    /// Add to a file that is there; without `repeats`, in a way that the next run recognises.
+    case append(String, [IgnitionConfig.Resource], repeats: Bool)
     /// Set owner and mode of something that is kept; `nil` leaves the mode.
     case setAttributes(String, mode: UInt32?, owner: PlannedOwner)
     case makeLink(String, target: String, owner: PlannedOwner, replacing: Bool)
@@ -72,6 +72,8 @@ public enum FileAction: Equatable, Sendable {
     case removeLink(String)
     /// Have systemd apply its presets, which name these units.
     case preset(enabled: [String], disabled: [String])
+    /// Have systemd remove the links that enable a unit.
+    case disable(String)
 }
 
 /// What a file is to hold.
@@ -125,13 +127,14 @@ extension FileAction: CustomStringConvertible {
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let path, _, _, _): "making the directory \(path)"
         case .writeFile(let path, _, _, _, _): "writing \(path)"
-        case .append(let path, _): "appending to \(path)"
+        case .append(let path, _, _): "appending to \(path)"
         case .setAttributes(let path, _, _): "setting the owner and mode of \(path)"
         case .makeLink(let path, let target, _, _): "linking \(path) to \(target)"
         case .makeHardLink(let path, let target, _): "linking \(path) to the file \(target)"
         case .removeLink(let path): "removing the link \(path)"
         case .preset(let enabled, let disabled):
             "applying the presets of \((enabled + disabled).joined(separator: ", "))"
+        case .disable(let unit): "disabling \(unit)"
         }
     }
 }
@@ -139,11 +142,15 @@ extension FileAction: CustomStringConvertible {
 extension FilesPlan {
     /// - Parameters:
     ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
+    ///   - strict: What is there already is treated as the original treats it: a file with contents that the
+    ///     config does not overwrite is a conflict whatever it holds, what is appended is appended again, accounts
+    ///     are set even where nothing differs.
     /// - Throws: Every place where the config and the target contradict each other.
     public init(
-        _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = []
+        _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = [],
+        strict: Bool = false
     ) throws(FileConflicts) {
-        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders)
+        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, strict: strict)
         planner.planAccounts()
         planner.planNodes()
         planner.planUnits()

@@ -7,13 +7,15 @@ struct FilesPlanner {
     let config: IgnitionConfig
     let inventory: TargetInventory
     let mountFolders: [String]
+    let strict: Bool
 
     var steps: [FilesPlan.Step] = []
     var kept: [FilesPlan.Kept] = []
     var conflicts: [FileConflict] = []
 
-    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String]) {
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], strict: Bool) {
         self.config = config
+        self.strict = strict
         self.inventory = inventory
         self.mountFolders = mountFolders
     }
@@ -23,10 +25,10 @@ struct FilesPlanner {
     mutating func planAccounts() {
         let accounts = inventory.accounts
         for group in config.passwd.groups {
-            add(accounts.command(for: group), name: "group \(group.name)", group.origin)
+            add(accounts.command(for: group, strict: strict), name: "group \(group.name)", group.origin)
         }
         for user in config.passwd.users {
-            add(accounts.command(for: user), name: "user \(user.name)", user.origin)
+            add(accounts.command(for: user, strict: strict), name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
                 let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? "/home/\(user.name)"
@@ -102,7 +104,7 @@ struct FilesPlanner {
             }
             switch node {
             case .directory(let directory): plan(directory, place.found)
-            case .file(let file): plan(file, place.found)
+            case .file(let file): plan(file, place)
             case .link(let link): if link.hard == true { planHard(link, place) } else { plan(link, place.found) }
             }
         }
@@ -161,11 +163,12 @@ struct FilesPlanner {
         keep(directory.path, .exists, mode, owner, directory.origin)
     }
 
-    private mutating func plan(_ file: IgnitionConfig.File, _ found: TargetPlace.Found) {
+    private mutating func plan(_ file: IgnitionConfig.File, _ place: TargetPlace) {
+        let found = place.found
         let owner = PlannedOwner(file.user, file.group)
         let mode = file.mode.map { UInt32(clamping: $0) }
         let content = file.plannedContent
-        if file.overwrite == true || found.isFree {
+        if found.isFree || file.overwrite == true {
             return add(
                 .writeFile(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree), file.origin
             )
@@ -174,15 +177,16 @@ struct FilesPlanner {
             conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
             return
         }
-        if hasWantedContent || content.parts.isEmpty {
+        if (hasWantedContent && !strict) || content.parts.isEmpty {
             keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
         } else if file.contents.source == nil {
-            add(.append(file.path, file.append), file.origin)
+            let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
+            add(.append(file.path, fragments, repeats: strict), file.origin)
             if mode != nil || owner != .unchanged {
                 add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
             }
         } else {
-            conflicts.append(.init(file.path, .otherContent, file.origin))
+            conflicts.append(.init(file.path, .otherContent(place.difference), file.origin))
         }
     }
 
@@ -197,6 +201,9 @@ struct FilesPlanner {
             return
         }
         let owner = PlannedOwner(link.user, link.group)
+        if case .link(target) = found, !strict {
+            return keep(link.path, .sameTarget, nil, owner, link.origin)
+        }
         add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
     }
 
@@ -288,8 +295,15 @@ struct FilesPlanner {
 
     private mutating func planPresets() {
         let units = config.systemd.units
-        guard let text = presetText(for: units, existing: inventory.presets) else { return }
         let origin = config.systemd.origin
+        if strict {
+            for unit in inventory.unitsToDisable { add(.disable(unit), origin) }
+        }
+        let wanted =
+            strict
+            ? appendedPresets(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
+            : presetText(for: units, existing: inventory.presets)
+        guard let text = wanted else { return }
         if text == inventory.presets {
             kept.append(.init(FilesPlan.presetFile, .sameContent))
         } else {
@@ -298,6 +312,7 @@ struct FilesPlanner {
                     FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
                     replacing: inventory.presets != nil), origin)
         }
+        if strict { return }
         // systemd applies presets by itself in a first boot alone, which it takes none for that has an
         // /etc/machine-id, be it empty; and even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }

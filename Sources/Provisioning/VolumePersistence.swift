@@ -25,9 +25,10 @@ extension IgnitionConfig {
     ///   - crypttab: What the target has there already. Lines of other volumes stay; one of ours is
     ///     written once, however often this runs.
     ///   - key: What opens a volume.
-    public mutating func persist(_ volumes: [CrypttabEntry], crypttab: String?, key: (CrypttabEntry) throws -> [UInt8])
-        rethrows
-    {
+    ///   - strict: The original's way: a line is added whatever is there.
+    public mutating func persist(
+        _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false, key: (CrypttabEntry) throws -> [UInt8]
+    ) rethrows {
         guard !volumes.isEmpty else { return }
         if !storage.directories.contains(where: { $0.path == "/etc/luks" }) {
             var folder = Directory()
@@ -47,6 +48,13 @@ extension IgnitionConfig {
             // The config writes the file itself: ours follow what it says.
             let lines = volumes.map { "\($0.line)\n" }.joined()
             storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
+        } else if strict {
+            var file = File()
+            file.path = path
+            file.mode = 0o600
+            let lines = volumes.map { "\($0.line)\n" }.joined()
+            file.append = [Resource(source: DataURL.text(for: Array(lines.utf8)))]
+            storage.files.append(file)
         } else {
             var file = File()
             file.path = path
@@ -58,15 +66,17 @@ extension IgnitionConfig {
     }
 }
 
-/// The text with one line for each volume; a line that names one of them is replaced where it stands.
+/// The text with one line for each volume. A line that names one of them is replaced where it stands, unless it
+/// says the same of device and key: options that somebody has added stay.
 func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
     var missing = volumes
     var lines = crypttab.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     if lines.last == "" { lines.removeLast() }
     for index in lines.indices {
-        let name = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" }).first
-        guard let place = missing.firstIndex(where: { $0.name == name ?? "" }) else { continue }
-        lines[index] = missing.remove(at: place).line
+        let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" })
+        guard let place = missing.firstIndex(where: { $0.name == fields.first ?? "" }) else { continue }
+        let volume = missing.remove(at: place)
+        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyFile[...]] { lines[index] = volume.line }
     }
     return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
 }

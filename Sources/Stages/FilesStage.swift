@@ -1,7 +1,6 @@
 // Users, files, links and units, written into the real root.
 
 import Fetching
-import Glibc
 import IgnitionConfig
 import LinuxSystem
 import Provisioning
@@ -17,17 +16,16 @@ extension Stages {
         let given = try loadConfig()
         var config = given ?? IgnitionConfig()
         let target = TargetRoot(sysroot)
-        try config.persist(state.volumes, crypttab: target.text("/etc/crypttab")) { try state.key(of: $0) }
+        try config.persist(state.volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict) {
+            try state.key(of: $0)
+        }
         let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(
             config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch,
-            giveUp: pool.giveUp
-        ) { resource, path in
-            let descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-            defer { close(descriptor) }
+            strict: arguments.isStrict, giveUp: pool.giveUp
+        ) { resource, descriptor in
             try pool.write(resource, to: descriptor)
         }
         // The real root has them now; nobody else needs them.

@@ -28,22 +28,17 @@ extension TargetRoot {
         var path = home
         for name in names.dropLast() {
             path += "/\(name)"
-            let place = try follow(path)
-            if case .nothing = component(at: place) { try check("make", place) { mkdir($0, 0o700) } }
+            let folder = try place(try follow(path))
+            if case .nothing = folder.component { try folder.makeFolder(mode: 0o700) }
         }
-        let place = try resolve("\(path)/\(names.last ?? "")")
-        let file = outside(place)
-        if let status = Files.status(file, followingLinks: false), status.st_mode & ~0o177 == S_IFREG,
-            status.st_uid == account.uid, (try? Files.read(file)) == Array(text.utf8)
+        let file = try place(try resolve("\(path)/\(names.last ?? "")"))
+        if let status = file.status, status.st_mode == S_IFREG | 0o600, status.st_uid == account.uid,
+            file.bytes == Array(text.utf8)
         {
             return nil
         }
-        do throws(Errno) {
-            try Files.write(text, to: file, mode: 0o600)
-        } catch {
-            throw TargetFault.cannot("write", path: place, error)
-        }
-        return place
+        try file.replace(Array(text.utf8), mode: 0o600)
+        return file.path
     }
 
     /// The key file below a home. `.ssh/authorized_keys.d/ignition` where the target's sshd looks into that
@@ -58,7 +53,7 @@ extension TargetRoot {
         }
         let folders = ["/etc/ssh", "/usr/etc/ssh"]
         let files = folders.flatMap { folder in
-            let more = (try? resolve("\(folder)/sshd_config.d")).map { Files.names(in: outside($0)) } ?? []
+            let more = names(in: "\(folder)/sshd_config.d")
             return ["\(folder)/sshd_config"] + more.map { "\(folder)/sshd_config.d/\($0)" }
         }
         let isRead = files.contains { path in

@@ -11,21 +11,26 @@ extension TargetRoot {
     ///
     /// - Parameter isLive: The root is new at every boot: what an image or an earlier boot left there is dropped.
     public func writeResult(userConfigProvided: Bool, isLive: Bool = true) throws {
-        let place = try resolve(ProvisioningResult.path)
+        let resolved = try resolve(ProvisioningResult.path)
+        _ = try makeParents(of: resolved)
+        let place = try place(resolved)
         var previous: JSONValue?
-        if !isLive, let bytes = try? Files.read(outside(place)) {
-            guard let node = try? JSONNode(parsing: bytes) else { throw TargetFault.noResult(place) }
+        if !isLive, let bytes = place.bytes {
+            guard let node = try? JSONNode(parsing: bytes) else { throw TargetFault.noResult(resolved) }
             previous = JSONValue(node)
         }
         let result = ProvisioningResult(
             bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "", date: Int64(time(nil)),
             userConfigProvided: userConfigProvided, previous: previous)
-        _ = try makeParents(of: place)
-        do throws(Errno) {
-            try Files.write(result.text, to: outside(place), mode: 0o600)
-        } catch {
-            throw TargetFault.cannot("write", path: place, error)
+        // Once more in the same boot: nothing has changed but the time.
+        if isLive, let node = place.bytes.flatMap({ try? JSONNode(parsing: $0) }), !result.bootID.isEmpty,
+            JSONValue(node)["provisioningBootID"]?.string == result.bootID,
+            JSONValue(node)["userConfigProvided"]?.bool == userConfigProvided,
+            JSONValue(node)["previousReport"] == nil
+        {
+            return
         }
+        try place.replace(Array(result.text.utf8), mode: 0o600)
     }
 
     /// Gives files the labels of the target's SELinux policy, where it has one.
@@ -38,7 +43,10 @@ extension TargetRoot {
         guard let type = setting?.dropFirst("SELINUXTYPE=".count), !type.isEmpty else { return nil }
         let contexts = "/etc/selinux/\(type)/contexts/files/file_contexts"
         guard text(contexts) != nil else { return nil }
-        let present = Set(paths).filter { Files.exists(outside($0)) }.sorted()
+        let present = Set(paths).filter {
+            guard case .nothing = component(at: $0) else { return true }
+            return false
+        }.sorted()
         if present.isEmpty { return nil }
         let list = Array(present.joined(separator: "\0").utf8)
         do {

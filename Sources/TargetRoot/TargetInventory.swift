@@ -13,12 +13,15 @@ extension TargetRoot {
     /// Content is fetched here only where a file is there already and the config does not overwrite it.
     /// - Parameter scratch: Our folder for such content; made where it is missing.
     public func inventory(
-        for config: IgnitionConfig, scratch: FilePath, fetch: FetchContent
+        for config: IgnitionConfig, scratch: FilePath, strict: Bool = false, fetch: FetchContent
     ) throws -> TargetInventory {
         let mounts = Mounts.all().map(\.target)
         var inventory = TargetInventory(accounts: accounts(), presets: text(FilesPlan.presetFile))
-        func look(_ path: String, _ isWanted: (FilePath) throws -> Bool = { _ in false }) throws {
-            inventory.places[path] = try place(of: path, mounts: mounts, isWanted: isWanted)
+        // Nothing changes while we look, and most files share their parents.
+        var seen: [String: PathComponent] = [:]
+        let spare = try scratchPlace(scratch)
+        func look(_ path: String, _ compare: (Int32, inout TargetPlace) throws -> Bool = { _, _ in false }) throws {
+            inventory.places[path] = try placeFound(at: path, mounts: mounts, &seen, compare)
         }
         let storage = config.storage
         for directory in storage.directories { try look(directory.path) }
@@ -27,103 +30,121 @@ extension TargetRoot {
             if link.hard == true { try look(plainPath("/" + (link.target ?? ""))) }
         }
         for file in storage.files {
-            try look(file.path) { place in
-                file.overwrite == true ? false : try holds(file, place, scratch: scratch, fetch: fetch)
+            // What the original would do does not depend on the content.
+            if strict || file.overwrite == true {
+                try look(file.path)
+            } else {
+                try look(file.path) { descriptor, place in
+                    try step("comparing \(file.path) with \(file.origin)") {
+                        try compare(descriptor, with: file, spare: spare, fetch: fetch, &place)
+                    }
+                }
             }
         }
         for unit in config.systemd.units {
             let path = "\(FilesPlan.unitFolder)/\(unit.name)"
-            try look(path) { holds(unit.contents, $0) }
-            for dropin in unit.dropins { try look("\(path).d/\(dropin.name)") { holds(dropin.contents, $0) } }
+            try look(path) { descriptor, _ in holds(unit.contents, descriptor) }
+            for dropin in unit.dropins {
+                try look("\(path).d/\(dropin.name)") { descriptor, _ in holds(dropin.contents, descriptor) }
+            }
+        }
+        if strict {
+            inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
+                (try? run(command("systemctl", ["is-enabled", name]))) != nil
+            }
         }
         return inventory
     }
 
-    private func place(
-        of path: String, mounts: [FilePath], isWanted: (FilePath) throws -> Bool
+    func scratchPlace(_ scratch: FilePath) throws -> Place {
+        try Files.makeFolder(scratch, mode: 0o700)
+        return Place(folder: try RootFolder(scratch).open(), name: "content", path: scratch.string)
+    }
+
+    private func placeFound(
+        at path: String, mounts: [FilePath], _ seen: inout [String: PathComponent],
+        _ compare: (Int32, inout TargetPlace) throws -> Bool
     ) throws -> TargetPlace {
         let resolved: String
         do throws(PathFault) {
-            resolved = try resolve(path)
+            resolved = try resolveParents(of: path) { path in
+                if let known = seen[path] { return known }
+                let component = component(at: path)
+                seen[path] = component
+                return component
+            }
         } catch {
             switch error {
             case .blocked(let other): return TargetPlace(resolved: path, found: .blocked(by: other))
             case .tooManyLinks: return TargetPlace(resolved: path, found: .circular)
             }
         }
-        let place = outside(resolved)
-        guard let status = Files.status(place, followingLinks: false) else {
+        guard let place = try? place(resolved), let status = place.status else {
             return TargetPlace(resolved: resolved, found: .nothing)
         }
-        let found: TargetPlace.Found =
-            switch status.st_mode & S_IFMT {
-            case S_IFREG: .file(hasWantedContent: try isWanted(place))
-            case S_IFDIR: .folder(holdsMounts: mounts.contains { $0.starts(with: place) })
-            case S_IFLNK: .link(target: Files.linkTarget(place) ?? "")
-            default: .other
-            }
-        return TargetPlace(
-            resolved: resolved, found: found,
+        var found = TargetPlace(
+            resolved: resolved, found: .other,
             identity: FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)))
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            let descriptor: Int32
+            do throws(Errno) {
+                descriptor = try place.open(O_RDONLY)
+            } catch {
+                throw TargetFault.cannot("read", path: resolved, error)
+            }
+            defer { close(descriptor) }
+            let isWanted = try compare(descriptor, &found)
+            found.found = .file(hasWantedContent: isWanted)
+        case S_IFDIR:
+            let outside = FilePath(root.string == "/" ? resolved : root.string + resolved)
+            found.found = .folder(holdsMounts: mounts.contains { $0.starts(with: outside) })
+        case S_IFLNK: found.found = .link(target: place.linkTarget ?? "")
+        default: break
+        }
+        return found
     }
 
     /// Whether a file has a text and the mode that goes with units.
-    private func holds(_ text: String?, _ place: FilePath) -> Bool {
-        guard let text, !text.isEmpty || Files.size(place) == 0 else { return false }
-        return Files.size(place) == UInt64(text.utf8.count) && (try? Files.read(place)) == Array(text.utf8)
-            && Files.status(place).map { $0.st_mode & 0o7777 } == 0o644
+    private func holds(_ text: String?, _ descriptor: Int32) -> Bool {
+        var status = stat()
+        guard let text, fstat(descriptor, &status) == 0 else { return false }
+        return Int(status.st_size) == text.utf8.count && status.st_mode & 0o7777 == 0o644
+            && (try? readAll(descriptor)) == Array(text.utf8)
     }
 
-    /// Whether a file holds what the config puts into it: all of it, or at its end where the config only appends.
-    private func holds(
-        _ file: IgnitionConfig.File, _ place: FilePath, scratch: FilePath, fetch: FetchContent
+    /// Whether a file holds what the config puts into it: all of it, or what it is to add where it only appends.
+    private func compare(
+        _ descriptor: Int32, with file: IgnitionConfig.File, spare: Place, fetch: FetchContent,
+        _ place: inout TargetPlace
     ) throws -> Bool {
         let content = file.plannedContent
         if content.parts.isEmpty { return false }
-        return try step("comparing \(file.path) with \(file.origin)") {
-            try Files.makeFolder(scratch, mode: 0o700)
-            let wanted = scratch.appending("content")
-            defer { unlink(wanted.string) }
-            try write(content, to: wanted, part: scratch.appending("part"), fetch: fetch)
-            return try endsAlike(place, wanted, whole: file.contents.source != nil)
+        if file.contents.source == nil {
+            place.missingFragments = try missing(file.append, of: descriptor, spare: spare, fetch: fetch)
+            return place.missingFragments.isEmpty
         }
+        let wanted = try spare.create()
+        try? spare.remove()
+        defer { close(wanted) }
+        try fill(wanted, with: content, spare: spare.beside("part"), fetch: fetch)
+        if try endsAlike(descriptor, wanted, whole: true) { return true }
+        place.difference = try difference(
+            descriptor, wanted, isSecret: file.mode.map { $0 & 0o044 == 0 } ?? false)
+        return false
     }
 
-    /// Compares files by pieces, from their ends on.
-    private func endsAlike(_ place: FilePath, _ wanted: FilePath, whole: Bool) throws -> Bool {
-        guard let size = Files.size(place), let wantedSize = Files.size(wanted),
-            whole ? size == wantedSize : size >= wantedSize
-        else { return false }
-        let one = open(place.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard one >= 0 else { throw Errno(rawValue: errno) }
-        defer { close(one) }
-        let other = open(wanted.string, O_RDONLY | O_CLOEXEC)
-        guard other >= 0 else { throw Errno(rawValue: errno) }
-        defer { close(other) }
-        guard lseek(one, off_t(size - wantedSize), SEEK_SET) >= 0 else { throw Errno(rawValue: errno) }
-        var (ours, theirs) = ([UInt8](repeating: 0, count: 64 << 10), [UInt8](repeating: 0, count: 64 << 10))
-        while true {
-            let count = try fill(&ours, from: other)
-            if count == 0 { return true }
-            guard try fill(&theirs, from: one) >= count, ours[..<count] == theirs[..<count] else { return false }
+    /// What differs, for people. What only its owner may read is told by its size alone.
+    private func difference(_ here: Int32, _ wanted: Int32, isSecret: Bool) throws -> ContentDifference {
+        var (one, other) = (stat(), stat())
+        guard fstat(here, &one) == 0, fstat(wanted, &other) == 0 else { throw Errno(rawValue: errno) }
+        let sizes = ContentDifference.sizes(here: UInt64(one.st_size), wanted: UInt64(other.st_size))
+        let limit = off_t(64 << 10)
+        if isSecret || one.st_mode & 0o044 == 0 || max(one.st_size, other.st_size) > limit { return sizes }
+        func bytes(_ descriptor: Int32) throws(Errno) -> [UInt8] {
+            guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
+            return try readAll(descriptor)
         }
-    }
-
-    /// Reads until the buffer is full or the file ends.
-    private func fill(_ buffer: inout [UInt8], from descriptor: Int32) throws(Errno) -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let count = buffer.withUnsafeMutableBytes { bytes in
-                read(descriptor, bytes.baseAddress?.advanced(by: filled), bytes.count - filled)
-            }
-            if count == 0 { break }
-            if count < 0 {
-                let reason = errno
-                if reason == EINTR { continue }
-                throw Errno(rawValue: reason)
-            }
-            filled += count
-        }
-        return filled
+        return ContentDifference(here: try bytes(here), wanted: try bytes(wanted)) ?? sizes
     }
 }

@@ -10,12 +10,13 @@ import SystemPackage
 
 /// The root of the system that is being provisioned. Paths of its functions are absolute inside it.
 public struct TargetRoot {
-    /// Writes the verified, decompressed bytes of a resource into a file, making or truncating it.
+    /// Writes the verified, decompressed bytes of a resource into an open file, which is empty, from its start.
     /// A resource without a source is never asked for. Up to eight threads call it at once.
-    public typealias FetchContent = (IgnitionConfig.Resource, FilePath) throws -> Void
+    public typealias FetchContent = (IgnitionConfig.Resource, Int32) throws -> Void
 
     /// Where it is mounted.
     public let root: FilePath
+    let folder: RootFolder
     let run: (Command) throws(Command.Failure) -> Command.Output
 
     public init(
@@ -25,6 +26,7 @@ public struct TargetRoot {
         }
     ) {
         self.root = root
+        folder = RootFolder(root)
         self.run = run
     }
 
@@ -43,56 +45,20 @@ public struct TargetRoot {
     ///   - mountFolders: Folders that were made to mount the config's filesystems on, absolute in the target.
     ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
     ///   - scratch: A folder of ours for content that is compared with what is there.
+    ///   - strict: Whether what is there already is treated byte for byte as the original treats it.
     ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        giveUp: () -> Void = {}, fetch: FetchContent
+        strict: Bool = false, giveUp: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
-        let inventory = try inventory(for: config, scratch: scratch, fetch: fetch)
-        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders)
-        var applied = try apply(plan, giveUp: giveUp, fetch: fetch)
-        try writeResult(userConfigProvided: userConfigProvided)
+        let inventory = try inventory(for: config, scratch: scratch, strict: strict, fetch: fetch)
+        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, strict: strict)
+        var applied = try apply(plan, scratch: scratch, giveUp: giveUp, fetch: fetch)
+        try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
         applied.touched.append(ProvisioningResult.path)
         if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
-        return Outcome(summary: plan.summary, kept: plan.kept, warnings: applied.warnings)
-    }
-
-    // MARK: Paths
-
-    /// A path of the target as ours.
-    func outside(_ path: String) -> FilePath { FilePath(root.string == "/" ? path : root.string + path) }
-
-    /// Where a path of the target leads, links in its parents followed; absolute in the target.
-    func resolve(_ path: String) throws(PathFault) -> String {
-        try resolveParents(of: path) { component(at: $0) }
-    }
-
-    /// The same with links at the very end followed too.
-    func follow(_ path: String) throws(PathFault) -> String {
-        var place = try resolve(path)
-        for _ in 0..<40 {
-            guard case .link(let target) = component(at: place) else { return place }
-            let parent = place[..<(place.lastIndex(of: "/") ?? place.startIndex)]
-            place = try resolve(target.hasPrefix("/") ? target : "\(parent)/\(target)")
-        }
-        throw .tooManyLinks(path)
-    }
-
-    func component(at resolved: String) -> PathComponent {
-        let place = outside(resolved)
-        guard let status = Files.status(place, followingLinks: false) else { return .nothing }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR: return .folder
-        case S_IFLNK: return Files.linkTarget(place).map { .link(target: $0) } ?? .other
-        default: return .other
-        }
-    }
-
-    /// A file of the target as text, its own links followed too; `nil` where it cannot be read.
-    public func text(_ path: String) -> String? {
-        guard let place = try? follow(path), let bytes = try? Files.read(outside(place)) else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
+        return Outcome(summary: plan.summary, kept: plan.kept + applied.kept, warnings: applied.warnings)
     }
 
     /// The target's users and groups as its files hold them, those of the image's own database included.
@@ -102,6 +68,9 @@ public struct TargetRoot {
             passwd: both("passwd"), group: both("group"), shadow: text("/etc/shadow") ?? "",
             gshadow: text("/etc/gshadow") ?? "")
     }
+
+    /// What the original asks before it drops an earlier result.
+    private var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
 
     /// A program of the target, seeing the target alone.
     func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {

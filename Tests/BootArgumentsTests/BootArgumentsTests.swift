@@ -57,6 +57,7 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("configURL", arguments.configURL)
     say("configVolume", arguments.configVolume.map { "\($0.label) \($0.path)" })
     say("planOnly", arguments.planOnly)
+    say("isStrict", arguments.isStrict)
     lines += networkLines(arguments.network)
     say("breakPoints", list: BreakPoint.allCases.filter(arguments.breakPoints.contains).map(\.rawValue))
     say("shell forbidden", !arguments.shellAllowed)

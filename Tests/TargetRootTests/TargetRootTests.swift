@@ -10,62 +10,6 @@ import Testing
 
 @testable import TargetRoot
 
-/// A target in a temporary folder, gone with the value. Commands are recorded instead of run.
-private final class Target {
-    let folder: FilePath
-    let ran: Mutex<[Command]> = Mutex([])
-
-    init() throws {
-        folder = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
-        try Files.makeFolder(path("/etc"))
-        try put("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nme:x:\(getuid()):\(getgid())::/home/me:/bin/sh\n")
-        try put("/etc/group", "root:x:0:\nours:x:\(getgid()):\n")
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: folder.string) }
-
-    var root: TargetRoot {
-        TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
-            ran.withLock { $0.append(command) }
-            return Command.Output()
-        }
-    }
-
-    func path(_ path: String) -> FilePath { FilePath(folder.string + "/root" + path) }
-
-    func put(_ path: String, _ text: String, mode: mode_t = 0o644) throws {
-        try Files.makeFolder(self.path(path).removingLastComponent())
-        try Files.write(text, to: self.path(path), mode: mode)
-    }
-
-    func text(_ path: String) -> String? {
-        (try? Files.read(self.path(path))).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    func mode(_ path: String) -> String? {
-        Files.status(self.path(path), followingLinks: false).map { String($0.st_mode & 0o7777, radix: 8) }
-    }
-
-    /// Every path below the root but the two account files and the result.
-    func paths() -> [String] {
-        let all = FileManager.default.enumerator(atPath: folder.string + "/root")?.compactMap { $0 as? String } ?? []
-        return all.filter { !["etc", "etc/passwd", "etc/group", "etc/.ignition-result.json"].contains($0) }.sorted()
-    }
-
-    @discardableResult
-    func provision(_ json: String, fetch: TargetRoot.FetchContent = decode) throws -> TargetRoot.Outcome {
-        let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
-        let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
-        return try root.provision(
-            config, userConfigProvided: true, scratch: folder.appending("scratch"), fetch: fetch)
-    }
-}
-
-/// Writes what a data: URL holds.
-private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePath) throws {
-    try Files.write(DataURL(parsing: resource.source ?? "").bytes, to: destination)
-}
-
 @Suite struct TargetFiles {
     @Test func filesDirectoriesAndLinksAreMade() throws {
         let target = try Target()
@@ -122,7 +66,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
         #expect(target.text("/etc/systemd/system-preset/20-ignition.preset") == "enable a.service\n")
         #expect(
             Set(second.kept.map(\.name)) == [
-                "/f", "/a", "/d", "/l", "/etc/systemd/system/a.service", "/etc/systemd/system/a.service.d/b.conf",
+                "/f", "/a", "/o", "/d", "/l", "/etc/systemd/system/a.service", "/etc/systemd/system/a.service.d/b.conf",
                 "/etc/systemd/system/m.service", "/etc/systemd/system-preset/20-ignition.preset",
             ])
     }
@@ -177,7 +121,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
         let failure = #expect(throws: BootFailure.self) {
             try target.provision(#""storage": {"files": [{"path": "/f", "contents": {"source": "http://h/f"}}]}"#) {
                 _, file in
-                try Files.write("half", to: file)
+                try Files.writeAll("half".utf8, to: file)
                 throw Lost()
             }
         }
@@ -195,7 +139,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
             """#
         let fetch: TargetRoot.FetchContent = { resource, file in
             fetched.withLock { $0.append(resource.source ?? "") }
-            try Files.write("x", to: file)
+            try Files.writeAll("x".utf8, to: file)
         }
         try target.provision(config, fetch: fetch)
         try target.provision(config, fetch: fetch)
@@ -211,7 +155,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
             if source.hasPrefix("data:") { return try decode(resource, to: file) }
             _ = fetched.withLock { $0.insert(source) }
             while !fetched.withLock({ $0.isSuperset(of: ["http://h/0", "http://h/1"]) }) { sched_yield() }
-            try Files.write(Array(source.utf8), to: file)
+            try Files.writeAll(Array(source.utf8), to: file)
         }
         let files =
             (0..<30).map { #"{"path": "/d/f\#($0)", "contents": {"source": "http://h/\#($0)"}}"# }
@@ -243,7 +187,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
                 config, userConfigProvided: true, scratch: target.path("/etc"),
                 giveUp: { hasGivenUp.withLock { $0 = true } }
             ) { resource, file in
-                try Files.write("half", to: file)
+                try Files.writeAll("half".utf8, to: file)
                 if resource.source == "http://h/b" { throw Lost() }
                 // A server that does not answer: waited for until nobody wants it any more.
                 if resource.source == "http://h/c" {
@@ -312,7 +256,7 @@ private func decode(_ resource: IgnitionConfig.Resource, to destination: FilePat
             FilesPlan(
                 steps: [
                     .init(.preset(enabled: ["good.service", "bad.service"], disabled: ["badder.service"]), .init())
-                ], summary: "")
+                ], summary: ""), scratch: target.folder.appending("scratch")
         ) { _, _ in }
         #expect(
             applied.warnings == ["bad.service is not enabled: no bad.service"])

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 /// Starts `path` with descriptors 0, 1 and 2 taken from the arguments (-1: /dev/null).
 /// `root`, where not NULL, is the new process's root directory; its working directory is `/`.
@@ -65,8 +66,10 @@ int firstlight_memory_file(const char *name);
 
 /// Opens `path` as if `root` were `/`: no link and no `..` leads out of it (openat2, RESOLVE_IN_ROOT).
 /// A descriptor or -errno. FIRSTLIGHT_O_PATH among the flags only finds the file.
-enum { FIRSTLIGHT_O_PATH = 010000000 };
+enum { FIRSTLIGHT_O_PATH = 010000000, FIRSTLIGHT_O_TMPFILE = 020200000 };
 int firstlight_open_inside(const char *root, const char *path, int flags);
+/// The same for a root that is open already.
+int firstlight_open_below(int folder, const char *path, int flags);
 
 /// The magic number of the filesystem at `path` (statfs; linux/magic.h), or -errno.
 int64_t firstlight_filesystem_magic(const char *path);

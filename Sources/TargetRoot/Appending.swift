@@ -1,0 +1,185 @@
+// Appending exactly once: a file on storage that persisted keeps a record of what was appended to it.
+//
+// The record is an extended attribute of the file itself, and comes with the content in one step (the new file
+// takes the old one's place): it cannot be there without the content, survives whatever is written behind the
+// content later, and goes with the file. Where there is none, because the filesystem has no attributes or a
+// program has written the file anew, a file that ends with the very lines is taken to have them.
+
+import CLinux
+import Fetching
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+extension TargetRoot {
+    /// `trusted` is root's alone; `user` is what ordinary users, and some containers, may write.
+    private static let recordNames = ["trusted.firstlight.appended", "user.firstlight.appended"]
+
+    /// Adds to a file that is there, the new content taking its place in one step.
+    ///
+    /// - Parameter repeats: Whether this leaves no record, so that it happens again the next time.
+    func append(_ resources: [IgnitionConfig.Resource], to path: String, repeats: Bool, fetch: FetchContent) throws {
+        let place = try place(try resolve(path))
+        let old = try named(place) { () throws(Errno) in try place.open(O_RDWR | O_APPEND) }
+        defer { close(old) }
+        var status = stat()
+        guard fstat(old, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw TargetFault.cannot("append to", path: path, .invalidArgument)
+        }
+        var record = appended(to: old)
+        let file = place.temporary("file")
+        let new = try file.create()
+        defer {
+            close(new)
+            try? file.remove()
+        }
+        // All of it is fetched before the file is touched: a lost connection must not leave half.
+        for resource in resources {
+            let part = try fetched(resource, beside: place.temporary("part"), fetch: fetch)
+            defer { close(part) }
+            try copy(part, into: new, file)
+            record.append(try digest(of: part))
+        }
+        if status.st_nlink > 1 {
+            // A new file would part it from its other names.
+            try copy(new, into: old, place)
+            if !repeats { setRecord(record, of: old) }
+            if fsync(old) != 0 { throw TargetFault.cannot("append to", path: path, Errno(rawValue: errno)) }
+            return
+        }
+        let whole = place.temporary("whole")
+        let successor = try whole.create()
+        do {
+            defer { close(successor) }
+            try copy(old, into: successor, place)
+            try copy(new, into: successor, place)
+            try whole.setOwner(status.st_uid, status.st_gid)
+            try whole.setMode(status.st_mode & 0o7777)
+            try named(place) { () throws(Errno) in try copyAttributes(from: old, to: successor) }
+            if !repeats { setRecord(record, of: successor) }
+            try named(place) { () throws(Errno) in if fsync(successor) != 0 { throw Errno(rawValue: errno) } }
+            try whole.move(to: place)
+        } catch {
+            try? whole.remove()
+            throw error
+        }
+    }
+
+    private func named<Result>(_ place: Place, _ body: () throws(Errno) -> Result) throws(TargetFault) -> Result {
+        do throws(Errno) {
+            return try body()
+        } catch {
+            throw .cannot("append to", path: place.path, error)
+        }
+    }
+
+    /// Which of the fragments a file does not have yet, as indices.
+    func missing(_ fragments: [IgnitionConfig.Resource], of descriptor: Int32, spare: Place, fetch: FetchContent)
+        throws -> [Int]
+    {
+        var record = appended(to: descriptor)
+        let joined = try spare.create()
+        try? spare.remove()
+        defer { close(joined) }
+        var missing: [Int] = []
+        var ends: [off_t] = []
+        for (index, fragment) in fragments.enumerated() {
+            let part = try fetched(fragment, beside: spare, fetch: fetch)
+            defer { close(part) }
+            try copy(part, into: joined, spare)
+            ends.append(lseek(joined, 0, SEEK_END))
+            let hash = try digest(of: part)
+            if let known = record.firstIndex(of: hash) {
+                record.remove(at: known)
+            } else if lseek(part, 0, SEEK_END) > 0 {
+                missing.append(index)
+            }
+        }
+        guard missing.count == fragments.count, appended(to: descriptor).isEmpty else { return missing }
+        for (count, end) in zip(1...max(ends.count, 1), ends).reversed() where ftruncate(joined, end) == 0 {
+            if try endsWithLines(descriptor, joined) { return missing.filter { $0 >= count } }
+        }
+        return missing
+    }
+
+    /// Whether a file ends with the lines of another; with nothing but blanks none does.
+    private func endsWithLines(_ descriptor: Int32, _ lines: Int32) throws -> Bool {
+        guard try endsAlike(descriptor, lines, whole: false) else { return false }
+        var (whole, end) = (stat(), stat())
+        guard fstat(descriptor, &whole) == 0, fstat(lines, &end) == 0, end.st_size > 0 else { return false }
+        var byte: UInt8 = 0
+        let start = whole.st_size - end.st_size
+        if start > 0, takesRecord(descriptor), pread(descriptor, &byte, 1, start - 1) != 1 || byte != UInt8(ascii: "\n")
+        {
+            return false
+        }
+        var first = [UInt8](repeating: 0, count: 4096)
+        let count = pread(lines, &first, first.count, 0)
+        return count > 0 && first[..<count].contains { $0 > UInt8(ascii: " ") }
+    }
+
+    /// The SHA-256 of an open file, in hexadecimal.
+    private func digest(of descriptor: Int32) throws(Errno) -> String {
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
+        var digest = MessageDigest(.sha256)
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = try fill(&buffer, from: descriptor)
+            if count == 0 { break }
+            buffer.withUnsafeBytes { digest.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+        let digits = Array("0123456789abcdef".utf8)
+        return String(
+            decoding: digest.finish().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    // MARK: Attributes
+
+    /// The hashes of what was appended to an open file.
+    private func appended(to descriptor: Int32) -> [String] {
+        for name in Self.recordNames {
+            guard let value = attribute(name, of: descriptor) else { continue }
+            return String(decoding: value, as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+        return []
+    }
+
+    private func takesRecord(_ descriptor: Int32) -> Bool {
+        fgetxattr(descriptor, Self.recordNames[0], nil, 0) >= 0 || errno != EOPNOTSUPP
+    }
+
+    /// Where a filesystem takes no record, what the file ends with has to do.
+    private func setRecord(_ record: [String], of descriptor: Int32) {
+        let value = Array(record.joined(separator: "\n").utf8)
+        for name in Self.recordNames where fsetxattr(descriptor, name, value, value.count, 0) == 0 { return }
+    }
+
+    func attributeNames(of descriptor: Int32) -> [String] {
+        let size = flistxattr(descriptor, nil, 0)
+        guard size > 0 else { return [] }
+        var buffer = [CChar](repeating: 0, count: size)
+        let count = flistxattr(descriptor, &buffer, buffer.count)
+        guard count > 0 else { return [] }
+        return buffer[..<count].split(separator: 0).map {
+            String(decoding: $0.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+    }
+
+    private func attribute(_ name: String, of descriptor: Int32) -> [UInt8]? {
+        let size = fgetxattr(descriptor, name, nil, 0)
+        guard size >= 0 else { return nil }
+        var value = [UInt8](repeating: 0, count: size)
+        let count = fgetxattr(descriptor, name, &value, size)
+        return count < 0 ? nil : Array(value[..<count])
+    }
+
+    /// Access lists, capabilities and what else hangs on a file.
+    private func copyAttributes(from old: Int32, to new: Int32) throws(Errno) {
+        for name in attributeNames(of: old) {
+            guard let value = attribute(name, of: old) else { continue }
+            if fsetxattr(new, name, value, value.count, 0) != 0 { throw Errno(rawValue: errno) }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+// Files: their content comes beside its place and takes it in one step, several of them fetched at a time.
+
+import CLinux
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import SystemPackage
+
+extension TargetRoot {
+    /// A file under way: its content comes beside its place and takes it in one step.
+    private struct FileUnderWay {
+        var place: Place
+        var file: Place
+        /// Of the content, open for reading and writing.
+        var descriptor: Int32
+        /// Whether the content has no name yet: a file is there, which it may turn out to equal. Not even the
+        /// folder is to notice then.
+        var isUnnamed: Bool
+        /// A name for parts of the content.
+        var spare: Place
+    }
+
+    /// Writes files whose content other machines hold: it is fetched several at a time, and the files take their
+    /// places one after the other.
+    func writeFiles(
+        _ steps: [FilesPlan.Step], giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
+    ) throws {
+        var underWay: [FileUnderWay] = []
+        var contents: [PlannedContent] = []
+        defer {
+            for file in underWay { abandon(file) }
+        }
+        for planned in steps where planned.action.isFetched {
+            guard case .writeFile(let path, let content, _, _, let replacing) = planned.action else { continue }
+            underWay.append(
+                try named(planned) {
+                    try begin(path, replacing: replacing, &applied)
+                })
+            contents.append(content)
+        }
+        let progress = Monitor(FetchProgress())
+        let files = underWay
+        try withThread {
+            inParallel(files.count, limit: Self.fetchesAtOnce) { number in
+                if progress.change({ $0.isStopped }) { return }
+                let result = Swift.Result {
+                    let file = files[number]
+                    try fill(file.descriptor, with: contents[number], spare: file.spare, fetch: fetch)
+                }
+                progress.change { $0.results[number] = result }
+            }
+        } meanwhile: {
+            do {
+                var number = 0
+                for planned in steps {
+                    try named(planned) {
+                        guard planned.action.isFetched,
+                            case .writeFile(let path, _, let mode, let owner, _) = planned.action
+                        else { return try perform(planned.action, fetch: fetch, &applied) }
+                        defer { number += 1 }
+                        try progress.wait { $0.results.removeValue(forKey: number) }.get()
+                        try finish(files[number], path: path, mode: mode, owner: owner, &applied)
+                    }
+                }
+            } catch {
+                progress.change { $0.isStopped = true }
+                giveUp()
+                throw error
+            }
+        }
+    }
+
+    /// What fetching threads tell the one that writes.
+    private struct FetchProgress {
+        var results: [Int: Swift.Result<Void, any Error>] = [:]
+        var isStopped = false
+    }
+
+    private static let fetchesAtOnce = 8
+
+    func writeFile(
+        _ path: String, _ content: PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool,
+        fetch: FetchContent, _ applied: inout Applied
+    ) throws {
+        let underWay = try begin(path, replacing: replacing, &applied)
+        defer { abandon(underWay) }
+        try fill(underWay.descriptor, with: content, spare: underWay.spare, fetch: fetch)
+        try finish(underWay, path: path, mode: mode, owner: owner, &applied)
+    }
+
+    private func begin(_ path: String, replacing: Bool, _ applied: inout Applied) throws -> FileUnderWay {
+        // A file gives way to its successor by rename(2), in one step; only a folder has to go before.
+        let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
+        let file = place.temporary("file")
+        if let status = place.status, status.st_mode & S_IFMT == S_IFREG {
+            let descriptor = openat(
+                place.folder.descriptor, ".", Int32(FIRSTLIGHT_O_TMPFILE) | O_RDWR | O_CLOEXEC, 0o600)
+            if descriptor >= 0 {
+                return FileUnderWay(
+                    place: place, file: file, descriptor: descriptor, isUnnamed: true,
+                    spare: applied.scratch.temporary(place.path))
+            }
+            let scratch = try applied.scratch.create()
+            try applied.scratch.remove()
+            return FileUnderWay(
+                place: place, file: file, descriptor: scratch, isUnnamed: true,
+                spare: applied.scratch.temporary(place.path))
+        }
+        return FileUnderWay(
+            place: place, file: file, descriptor: try file.create(), isUnnamed: false, spare: place.temporary("part"))
+    }
+
+    /// Closes a file, and removes it where it has not taken its place.
+    private func abandon(_ underWay: FileUnderWay) {
+        close(underWay.descriptor)
+        if !underWay.isUnnamed { try? underWay.file.remove() }
+    }
+
+    private func finish(
+        _ underWay: FileUnderWay, path: String, mode: UInt32, owner: PlannedOwner, _ applied: inout Applied
+    ) throws {
+        let (file, place) = (underWay.file, underWay.place)
+        let ids = try ids(of: owner, &applied)
+        if try isSame(place, as: underWay.descriptor, mode: mode, user: ids.user ?? 0, group: ids.group ?? 0) {
+            applied.kept.append(.init(path, .sameContent))
+            return
+        }
+        guard underWay.isUnnamed else {
+            return try settle(file, underWay.descriptor, at: place, mode: mode, ids)
+        }
+        let named = try file.create()
+        do {
+            defer { close(named) }
+            try copy(underWay.descriptor, into: named, place)
+            try settle(file, named, at: place, mode: mode, ids)
+        } catch {
+            try? file.remove()
+            throw error
+        }
+    }
+
+    private func settle(
+        _ file: Place, _ descriptor: Int32, at place: Place, mode: UInt32, _ ids: (user: uid_t?, group: gid_t?)
+    ) throws {
+        if ids.user != nil || ids.group != nil { try file.setOwner(ids.user, ids.group) }
+        try file.setMode(mode)
+        // On a real disk a file's name must not outlive its content through a power cut.
+        if fsync(descriptor) != 0 { throw TargetFault.cannot("write", path: place.path, Errno(rawValue: errno)) }
+        try file.move(to: place)
+    }
+
+    /// Whether a file is in everything what its successor would be: then it stays, its times with it.
+    private func isSame(
+        _ place: Place, as successor: Int32, mode: UInt32, user: uid_t, group: gid_t
+    ) throws -> Bool {
+        guard let status = place.status, status.st_mode == S_IFREG | mode, status.st_uid == user,
+            status.st_gid == group, let descriptor = try? place.open(O_RDONLY)
+        else { return false }
+        defer { close(descriptor) }
+        // Access lists and capabilities would be gone from a new file.
+        guard attributeNames(of: descriptor).allSatisfy({ $0 == "security.selinux" }) else { return false }
+        return try endsAlike(descriptor, successor, whole: true)
+    }
+
+    // MARK: Content
+
+    /// Writes content into an empty file; `spare` is a name for one of its parts.
+    func fill(_ descriptor: Int32, with content: PlannedContent, spare: Place, fetch: FetchContent) throws {
+        for (index, piece) in content.parts.enumerated() {
+            switch piece {
+            case .text(let text): try put(Array(text.utf8), into: descriptor, spare)
+            case .resource(let resource) where (resource.source ?? "").isEmpty: break
+            case .resource(let resource) where index == 0: try fetch(resource, descriptor)
+            case .resource(let resource):
+                let part = try fetched(resource, beside: spare, fetch: fetch)
+                defer { close(part) }
+                try copy(part, into: descriptor, spare)
+            }
+        }
+    }
+
+    /// A resource in a file without a name, which is gone when it is closed.
+    func fetched(
+        _ resource: IgnitionConfig.Resource, beside spare: Place, fetch: FetchContent
+    ) throws -> Int32 {
+        let part = try spare.create()
+        try? spare.remove()
+        do {
+            if !(resource.source ?? "").isEmpty { try fetch(resource, part) }
+            return part
+        } catch {
+            close(part)
+            throw error
+        }
+    }
+
+    /// Adds all of a file to the end of another.
+    func copy(_ source: Int32, into descriptor: Int32, _ place: Place) throws {
+        guard lseek(source, 0, SEEK_SET) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
+            throw TargetFault.cannot("read", path: place.path, Errno(rawValue: errno))
+        }
+        var buffer = [UInt8](repeating: 0, count: 256 << 10)
+        while true {
+            let count = read(source, &buffer, buffer.count)
+            if count == 0 { return }
+            if count > 0 {
+                try put(buffer[..<count], into: descriptor, place)
+            } else if errno != EINTR {
+                throw TargetFault.cannot("read", path: place.path, Errno(rawValue: errno))
+            }
+        }
+    }
+
+    private func put(_ bytes: some Collection<UInt8>, into descriptor: Int32, _ place: Place) throws {
+        do throws(Errno) {
+            try Files.writeAll(bytes, to: descriptor)
+        } catch {
+            throw TargetFault.cannot("write", path: place.path, error)
+        }
+    }
+
+    /// Whether one file is the same as another, or ends with it where `whole` is not asked for.
+    func endsAlike(_ one: Int32, _ other: Int32, whole: Bool) throws -> Bool {
+        var (status, wanted) = (stat(), stat())
+        guard fstat(one, &status) == 0, fstat(other, &wanted) == 0 else { throw Errno(rawValue: errno) }
+        guard whole ? status.st_size == wanted.st_size : status.st_size >= wanted.st_size else { return false }
+        guard lseek(one, status.st_size - wanted.st_size, SEEK_SET) >= 0, lseek(other, 0, SEEK_SET) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+        var (ours, theirs) = ([UInt8](repeating: 0, count: 64 << 10), [UInt8](repeating: 0, count: 64 << 10))
+        while true {
+            let count = try fill(&ours, from: other)
+            if count == 0 { return true }
+            guard try fill(&theirs, from: one) >= count, ours[..<count] == theirs[..<count] else { return false }
+        }
+    }
+
+    /// Reads until the buffer is full or the file ends.
+    func fill(_ buffer: inout [UInt8], from descriptor: Int32) throws(Errno) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let count = buffer.withUnsafeMutableBytes { bytes in
+                read(descriptor, bytes.baseAddress?.advanced(by: filled), bytes.count - filled)
+            }
+            if count == 0 { break }
+            if count < 0 {
+                let reason = errno
+                if reason == EINTR { continue }
+                throw Errno(rawValue: reason)
+            }
+            filled += count
+        }
+        return filled
+    }
+}

@@ -1,0 +1,252 @@
+// Places of the target, held by open folders: nothing that is done at one can be led out of the target.
+//
+// The kernel looks every path up as if the target's root were / (openat2, RESOLVE_IN_ROOT), and everything
+// after that names one entry of the folder that it opened. Between looking and acting there is no path
+// that somebody could exchange for a link.
+
+import CLinux
+import Glibc
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+/// An open folder, closed with its last user.
+final class OpenFolder {
+    let descriptor: Int32
+
+    init(owning descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+}
+
+/// The target's root, opened when it is first needed: it may be mounted only after this value was made.
+final class RootFolder {
+    private let path: FilePath
+    private var folder: OpenFolder?
+
+    init(_ path: FilePath) { self.path = path }
+
+    func open() throws(Errno) -> OpenFolder {
+        if let folder { return folder }
+        let descriptor = Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        let opened = OpenFolder(owning: descriptor)
+        folder = opened
+        return opened
+    }
+}
+
+/// One entry of an open folder, be something there or not. A link there is never followed.
+struct Place {
+    let folder: OpenFolder
+    let name: String
+    /// Absolute in the target, for messages.
+    let path: String
+
+    /// Another entry of the same folder.
+    func beside(_ name: String) -> Place {
+        let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+        return Place(folder: folder, name: name, path: "\(parent)/\(name)")
+    }
+
+    /// A name of ours in the same folder, the same at every run: what a run that was killed left there is
+    /// replaced by the next.
+    func temporary(_ purpose: String) -> Place {
+        // FNV-1a: names that share a folder must not share it; their own may be as long as names can be.
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return beside(".firstlight-\(purpose)-\(String(hash, radix: 16))")
+    }
+
+    // MARK: Looking
+
+    /// `nil` where nothing is there.
+    var status: stat? {
+        var status = stat()
+        return fstatat(folder.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status : nil
+    }
+
+    var component: PathComponent {
+        guard let status else { return .nothing }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: return .folder
+        case S_IFLNK: return linkTarget.map { .link(target: $0) } ?? .other
+        default: return .other
+        }
+    }
+
+    var linkTarget: String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlinkat(folder.descriptor, name, &buffer, buffer.count)
+        return count < 0 ? nil : String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Opens what is there; a pipe without a writer does not hold us up.
+    func open(_ flags: Int32, mode: mode_t = 0o600) throws(Errno) -> Int32 {
+        let descriptor = openat(folder.descriptor, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        return descriptor
+    }
+
+    /// The content of a file; `nil` where none is there.
+    var bytes: [UInt8]? {
+        guard let descriptor = try? open(O_RDONLY) else { return nil }
+        defer { close(descriptor) }
+        return try? readAll(descriptor)
+    }
+
+    // MARK: Acting
+
+    private func check(_ act: String, _ result: Int32) throws(TargetFault) {
+        if result != 0 { throw .cannot(act, path: path, Errno(rawValue: errno)) }
+    }
+
+    /// Makes a file of mode 0600 and opens it; what has its name goes.
+    func create() throws(TargetFault) -> Int32 {
+        unlinkat(folder.descriptor, name, 0)
+        do throws(Errno) {
+            return try open(O_RDWR | O_CREAT | O_EXCL)
+        } catch {
+            throw .cannot("write", path: path, error)
+        }
+    }
+
+    func makeFolder(mode: mode_t) throws(TargetFault) { try check("make", mkdirat(folder.descriptor, name, mode)) }
+
+    func makeLink(to target: String) throws(TargetFault) {
+        try check("link", symlinkat(target, folder.descriptor, name))
+    }
+
+    /// Another name for the file at `original`.
+    func makeHardLink(to original: Place) throws(TargetFault) {
+        try check("link", linkat(original.folder.descriptor, original.name, folder.descriptor, name, 0))
+    }
+
+    /// Takes the place of what is at `other`, in one step.
+    func move(to other: Place) throws(TargetFault) {
+        try other.check("write", renameat(folder.descriptor, name, other.folder.descriptor, other.name))
+    }
+
+    func remove() throws(TargetFault) { try check("remove", unlinkat(folder.descriptor, name, 0)) }
+
+    /// lchown(2); `nil` leaves the owner. One who owns it already is not set again: that would clear setuid bits.
+    func setOwner(_ user: uid_t?, _ group: gid_t?) throws(TargetFault) {
+        if let status, user ?? status.st_uid == status.st_uid, group ?? status.st_gid == status.st_gid { return }
+        try check(
+            "set the owner of",
+            fchownat(
+                folder.descriptor, name, user ?? uid_t.max, group ?? gid_t.max, AT_SYMLINK_NOFOLLOW))
+    }
+
+    /// After the owner: a change of owner clears the setuid bit. A link has no mode.
+    func setMode(_ mode: UInt32) throws(TargetFault) {
+        guard let status, status.st_mode & S_IFMT != S_IFLNK, status.st_mode & 0o7777 != mode else { return }
+        try check("set the mode of", fchmodat(folder.descriptor, name, mode, AT_SYMLINK_NOFOLLOW))
+    }
+
+    /// Removes a folder and what is in it, but nothing of another filesystem.
+    func removeTree() throws(TargetFault) {
+        let inner: OpenFolder
+        do throws(Errno) {
+            inner = OpenFolder(owning: try open(O_RDONLY | O_DIRECTORY))
+        } catch {
+            throw .cannot("remove", path: path, error)
+        }
+        var whole = stat()
+        guard fstat(inner.descriptor, &whole) == 0 else { throw .cannot("remove", path: path, Errno(rawValue: errno)) }
+        for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+            let place = Place(folder: inner, name: name, path: "\(path)/\(name)")
+            guard let status = place.status else { continue }
+            if status.st_dev != whole.st_dev { throw .holdsMount(place.path) }
+            if status.st_mode & S_IFMT == S_IFDIR {
+                try place.removeTree()
+            } else {
+                try place.remove()
+            }
+        }
+        try check("remove", unlinkat(folder.descriptor, name, AT_REMOVEDIR))
+    }
+
+    /// Replaces what is there by a file, in one step.
+    func replace(_ bytes: [UInt8], mode: UInt32, user: uid_t? = nil, group: gid_t? = nil) throws(TargetFault) {
+        let file = temporary("file")
+        let descriptor = try file.create()
+        do throws(TargetFault) {
+            defer { close(descriptor) }
+            do throws(Errno) {
+                try Files.writeAll(bytes, to: descriptor)
+            } catch {
+                throw .cannot("write", path: path, error)
+            }
+            if fsync(descriptor) != 0 { throw .cannot("write", path: path, Errno(rawValue: errno)) }
+            try file.setOwner(user, group)
+            try file.setMode(mode)
+            try file.move(to: self)
+        } catch {
+            unlinkat(folder.descriptor, file.name, 0)
+            throw error
+        }
+    }
+}
+
+extension TargetRoot {
+    /// Opens a path of the target, the links in it and at its end followed inside the target.
+    func open(_ path: String, _ flags: Int32) throws(Errno) -> Int32 {
+        // What only finds a place (O_PATH) takes no flag for reading it.
+        let waiting = flags & Int32(FIRSTLIGHT_O_PATH) == 0 ? O_NONBLOCK : 0
+        let descriptor = firstlight_open_below(try folder.open().descriptor, path, flags | waiting | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
+        return descriptor
+    }
+
+    /// The place at a path, the links in its parents followed. The parent must be there.
+    func place(_ path: String) throws(TargetFault) -> Place {
+        let parts = path.split(separator: "/")
+        guard let name = parts.last else {
+            do throws(Errno) {
+                return Place(folder: try folder.open(), name: ".", path: "/")
+            } catch {
+                throw .cannot("open", path: "/", error)
+            }
+        }
+        let parent = "/" + parts.dropLast().joined(separator: "/")
+        do throws(Errno) {
+            let descriptor = try open(parent, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY)
+            return Place(folder: OpenFolder(owning: descriptor), name: String(name), path: path)
+        } catch {
+            throw .cannot("open", path: parent, error)
+        }
+    }
+
+    /// What stands at a path without links in its parents.
+    func component(at resolved: String) -> PathComponent { (try? place(resolved))?.component ?? .nothing }
+
+    /// Where a path of the target leads, links in its parents followed; absolute in the target.
+    func resolve(_ path: String) throws(PathFault) -> String {
+        try resolveParents(of: path) { component(at: $0) }
+    }
+
+    /// The same with links at the very end followed too.
+    func follow(_ path: String) throws(PathFault) -> String {
+        var place = try resolve(path)
+        for _ in 0..<40 {
+            guard case .link(let target) = component(at: place) else { return place }
+            let parent = place[..<(place.lastIndex(of: "/") ?? place.startIndex)]
+            place = try resolve(target.hasPrefix("/") ? target : "\(parent)/\(target)")
+        }
+        throw .tooManyLinks(path)
+    }
+
+    /// A file of the target as text, its own links followed too; `nil` where it cannot be read.
+    public func text(_ path: String) -> String? {
+        guard let descriptor = try? open(path, O_RDONLY) else { return nil }
+        defer { close(descriptor) }
+        return (try? readAll(descriptor)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The names in a folder of the target, sorted; empty where there is none.
+    func names(in path: String) -> [String] {
+        guard let descriptor = try? open(path, O_RDONLY | O_DIRECTORY) else { return [] }
+        return Files.names(inOwned: descriptor)
+    }
+}
