@@ -267,7 +267,7 @@ extension DiskPlan {
         return switch action {
         case .create, .replace: "GPT with \(counted(partitions.count, "partition")) created on \(disk.node)"
         case .erase: "\(disk.node) erased"
-        case .repair: "protective MBR written to \(disk.node)"
+        case .repair: "GPT repaired on \(disk.node)"
         case .edit:
             changed > 0
                 ? "\(counted(changed, "partition")) written on \(disk.node)" : "partitions removed from \(disk.node)"

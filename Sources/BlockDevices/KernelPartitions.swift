@@ -61,6 +61,10 @@ extension DiskPlan {
     /// Whether the kernel has to read the whole table: it knows none of it yet, or another one.
     var isWrittenInFull: Bool {
         if case .gpt(let gpt) = disk.table, gpt.damage.contains(.protectiveMBR) { return true }
+        // The kernel does not look at the second copy; but what it had read before the first was lost it still knows.
+        if case .gpt(let gpt) = disk.table, gpt.damage.contains(.primary) {
+            return gpt.partitions.allSatisfy(\.users.isEmpty)
+        }
         return createsTable || action == .erase
     }
 }

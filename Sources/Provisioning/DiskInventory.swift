@@ -123,6 +123,12 @@ extension FoundTable {
         }
     }
 
+    /// What a GPT has lost, in words: `primary copy and protective MBR`.
+    var damage: String {
+        guard case .gpt(let gpt) = self else { return "" }
+        return gpt.damage.map(\.rawValue).joined(separator: " and ")
+    }
+
     /// In a word: `GPT`, `MBR`, or `nil` where there is none.
     public var name: String? {
         switch self {

@@ -59,6 +59,18 @@ public struct DiskLayout: Equatable, Sendable {
                 conflicts.append(error)
             }
         }
+        repairTablesInUse()
+        for disk in disks { warnings += DiskLayout.warnings(disk) }
+    }
+
+    /// The kernel reads the first copy of a GPT alone: what stands on its partitions cannot be reached without it.
+    private mutating func repairTablesInUse() {
+        let used = Set((volumes.map(\.partition) + placed.map(\.target.partition)).compactMap { $0?.disk })
+        for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
+            if case .gpt(let gpt) = disks[index].disk.table, gpt.damage.contains(.primary) {
+                disks[index].action = .repair
+            }
+        }
     }
 
     private mutating func placeVolumes(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
@@ -110,17 +122,15 @@ public struct DiskLayout: Equatable, Sendable {
             let outcome = PartitionPlanner(config, on: disk).plan()
             disks.append(outcome.plan)
             conflicts += outcome.conflicts
-            warnings += DiskLayout.warnings(outcome.plan)
         }
     }
 
     private static func warnings(_ plan: DiskPlan) -> [String] {
         var warnings: [String] = []
         if case .gpt(let gpt) = plan.disk.table, !gpt.damage.isEmpty, plan.action != .replace, plan.action != .erase {
-            let damage = gpt.damage.map(\.rawValue).joined(separator: " and ")
             warnings.append(
-                "\(plan.disk.node): the GPT has lost its \(damage); "
-                    + (plan.action == .keep ? "left as it is, since nothing else changes" : "repaired with this change")
+                "\(plan.disk.node): the GPT has lost its \(plan.disk.table.damage); "
+                    + (plan.action == .keep ? "left as it is, since nothing needs it" : "repaired")
             )
         }
         for partition in plan.partitions where partition.entry != nil && !partition.label.isEmpty {

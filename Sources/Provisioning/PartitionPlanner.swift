@@ -23,7 +23,7 @@ public struct DiskPlan: Equatable, Sendable {
         case create
         /// Entries of the table change.
         case edit
-        /// The table is whole but for what the kernel needs to see it.
+        /// Of the table something is missing that the kernel needs to see it; it is written as it was.
         case repair
         /// What stood on the disk goes, and a new table is written.
         case replace

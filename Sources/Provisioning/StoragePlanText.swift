@@ -57,7 +57,7 @@ extension StoragePlan {
         var lines = ["\(disk.disk.node)   \(ByteCount(disk.disk.size)), \(table)"]
         switch disk.action {
         case .create, .replace: lines.append(row("     GPT", "create"))
-        case .repair: lines.append(row("     protective MBR", "write"))
+        case .repair: lines.append(row("     GPT", "repair its \(disk.disk.table.damage)"))
         case .erase: lines.append(row("     \(table)", "erase"))
         case .keep, .edit: break
         }
@@ -92,7 +92,7 @@ extension StoragePlan {
         if !created.isEmpty { parts.append("\(created) created") }
         let changed = phrase(false, { $0 != .keep && $0 != .create }, nil)
         if !changed.isEmpty { parts.append("\(changed) changed") }
-        if disk?.action == .repair { parts.append("protective MBR written") }
+        if disk?.action == .repair { parts.append("GPT repaired") }
         let nodes =
             [node] + volumes.map(\.node)
             + (disk?.disk.table.partitions.map { disk?.disk.partitionNode($0.number) ?? "" } ?? [])

@@ -13,8 +13,9 @@ final class Image {
     init(_ size: Int) throws {
         // In memory where that is to be had: sgdisk waits for every disk of the machine (sync).
         let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
-        var name = Array("\(folder)/firstlight-test-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&name)
+        // No digit at the end: after one a partition's name has a `p`.
+        var name = Array("\(folder)/firstlight-test-XXXXXX.img".utf8CString)
+        let descriptor = mkstemps(&name, 4)
         try #require(descriptor >= 0 && ftruncate(descriptor, off_t(size)) == 0)
         close(descriptor)
         path = name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }

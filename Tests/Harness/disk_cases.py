@@ -334,13 +334,13 @@ def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -
 # --- Loop devices ----------------------------------------------------------------------------------------
 
 LOOP_CONFIGURE, LOOP_CTL_GET_FREE, LOOP_CLR_FD = 0x4C0A, 0x4C82, 0x4C01
-LO_FLAGS_PARTSCAN = 8
+LO_FLAGS_PARTSCAN, LO_FLAGS_DIRECT_IO = 8, 16
 
 
 class Loop:
     """An image as a block device with partitions; losetup(8) without its process."""
 
-    def __init__(self, file: Path, sector: int) -> None:
+    def __init__(self, file: Path, sector: int, direct: bool = False) -> None:
         control = os.open("/dev/loop-control", os.O_RDWR)
         try:
             number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
@@ -351,7 +351,7 @@ class Loop:
         self.descriptor = os.open(self.path, os.O_RDWR)
         config = bytearray(304)  # struct loop_config: fd, block_size, struct loop_info64
         struct.pack_into("<II", config, 0, backing, sector)
-        struct.pack_into("<I", config, 8 + 52, LO_FLAGS_PARTSCAN)
+        struct.pack_into("<I", config, 8 + 52, LO_FLAGS_PARTSCAN | (LO_FLAGS_DIRECT_IO if direct else 0))
         try:
             fcntl.ioctl(self.descriptor, LOOP_CONFIGURE, bytes(config))
         finally:
