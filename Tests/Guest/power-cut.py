@@ -64,7 +64,7 @@ CASES = {
                                                                                {"label": "two"}]}],
                    "filesystems": [{"device": "@a1", "format": "ext4", "label": "backup"},
                                    {"device": "@a2", "format": "swap", "label": "two"}]},
-        "after": {"gpt": [ONE, {"number": 2, "first": 21 * 2048, "count": 131039 - 21 * 2048, "label": "two",
+        "after": {"gpt": [{**ONE, "guid": "new"}, {"number": 2, "first": 21 * 2048, "count": 131039 - 21 * 2048, "label": "two",
                                 "holds": "swap:two"}]}},
 }
 
