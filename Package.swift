@@ -87,8 +87,8 @@ let package = Package(
         .target(
             name: "Stages",
             dependencies: [
-                "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveRoot", "LinuxSystem",
-                "Networking", "Platforms", "Provisioning", "TargetRoot", system, logging,
+                "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveImage", "LiveRoot",
+                "LinuxSystem", "Networking", "Platforms", "Provisioning", "TargetRoot", system, logging,
             ]),
 
         // Programs

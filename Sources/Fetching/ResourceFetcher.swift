@@ -19,6 +19,8 @@ public struct FetchSettings: Sendable {
     public var additionalAuthorities: [UInt8] = []
     /// What the machine may show to cloud storage; set by its platform.
     public var credentials = CloudCredentials()
+    /// Nothing but what needs no network.
+    public var isOffline = false
     /// Told of every attempt; may be called on several threads at once.
     public var log: (@Sendable (String) -> Void)?
     /// What tests reach in place of a cloud's URL.
@@ -68,12 +70,19 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case compressedObject
         case anonymousAccessPoint
         case certificate(CertificateFault)
+        /// It lies on another machine, and there is no network yet.
+        case offline
         /// Another resource failed, and this one was waited for no longer.
         case givenUp
     }
 
     public var source: RedactedURL
     public var reason: Reason
+
+    public init(source: RedactedURL, reason: Reason) {
+        self.source = source
+        self.reason = reason
+    }
 
     public var description: String {
         switch reason {
@@ -93,6 +102,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .compressedObject: "\(source): compression does not go together with s3: and arn:"
         case .anonymousAccessPoint: "\(source): an access point is for known machines, and this one has no credentials"
         case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
+        case .offline: "\(source): needs the network"
         case .givenUp: "\(source): no longer wanted"
         }
     }
@@ -208,6 +218,8 @@ public final class ResourceFetcher {
                 let decoder = try Decoder(sink, isCompressed: resource.isCompressed, wanted: wanted)
                 try content.bytes.withUnsafeBytes { try decoder.receive($0) }
                 try decoder.finish()
+            } else if settings.isOffline {
+                throw ResourceFailure.Reason.offline
             } else {
                 try download(
                     resource, source, scheme, exchange,

@@ -19,6 +19,8 @@ final class ConfigRendering {
     private var chain: [String] = []
     /// How many configs were fetched.
     private(set) var count = 0
+    /// The sources of those that were configs.
+    private(set) var followed: [String] = []
 
     /// More than anybody nests; configs that refer to each other in a circle are stopped by it at the latest.
     private static let deepest = 50
@@ -63,6 +65,7 @@ final class ConfigRendering {
                 warn("\(shown) is empty: as with Ignition, there is no config at all then")
                 return nil
             }
+            followed.append(source)
             let name = source.hasPrefix("data:") ? "config in the config" : FetchedConfig.name(of: shown)
             let parsed = IgnitionConfig.parse(bytes, name: name)
             for warning in parsed.report.warnings { warn("\(warning)") }
@@ -70,6 +73,43 @@ final class ConfigRendering {
             try adopt(parent?.merged(with: config) ?? config)
             return try render(config)
         }
+    }
+}
+
+/// A config completed: its references followed, its certificate authorities fetched, the whole checked.
+final class ConfigCompletion {
+    private let fetcher: ResourceFetcher
+    private let proxy: String?
+    private let warn: (String) -> Void
+    /// The sources of the configs that were followed.
+    private(set) var followed: [String] = []
+
+    /// - Parameter proxy: Used where a config names none.
+    init(_ fetcher: ResourceFetcher, proxy: String?, warn: @escaping (String) -> Void) {
+        self.fetcher = fetcher
+        self.proxy = proxy
+        self.warn = warn
+    }
+
+    /// - Returns: The whole, its references still in it; `nil` where there is no config after all.
+    func complete(_ config: IgnitionConfig) throws -> IgnitionConfig? {
+        try adopt(config)
+        let rendering = ConfigRendering(
+            fetch: { [fetcher] in try fetcher.bytes(of: $0, checksEmpty: true) }, adopt: adopt, warn: warn)
+        defer { followed = rendering.followed }
+        guard let whole = try rendering.render(config) else { return nil }
+        try adopt(whole)
+        let report = whole.validate()
+        guard report.errors.isEmpty else { throw InvalidConfig(report) }
+        return whole.inliningAuthorities(try fetcher.trust(whole.ignition.security.tls.certificateAuthorities))
+    }
+
+    private func adopt(_ config: IgnitionConfig) throws {
+        fetcher.settings.adopt(config.ignition.timeouts, config.ignition.proxy)
+        if let proxy, fetcher.settings.proxies == ProxyRules() {
+            fetcher.settings.proxies = ProxyRules(http: proxy, https: proxy)
+        }
+        try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
     }
 }
 

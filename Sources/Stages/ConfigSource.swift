@@ -1,6 +1,7 @@
 // Where the user's config comes from: decided from the command line and from what the initramfs holds.
 
 import BootArguments
+import LinuxSystem
 import Platforms
 import Reporting
 import SystemPackage
@@ -18,16 +19,21 @@ enum ConfigSource: Equatable, Sendable {
     /// The config that `firstlight-image initramfs --ignition` embeds, and `coreos-installer pxe customize` appends.
     static let embedded = FilePath("/config.ign")
 
+    /// The config that this initramfs brings: ``embedded``, or `user.ign` of a system config folder.
+    static func embeddedConfig() -> FilePath? {
+        Files.exists(embedded) ? embedded : SystemConfigFolders(variable).userConfig
+    }
+
     /// The original's order: the command line, then what the image brings, then the platform.
     ///
-    /// - Parameter hasEmbedded: Whether ``embedded`` is there.
-    init(_ arguments: BootArguments, hasEmbedded: Bool) throws(PlatformFailure) {
+    /// - Parameter embedded: See ``embeddedConfig()``.
+    init(_ arguments: BootArguments, embedded: FilePath?) throws(PlatformFailure) {
         if let url = arguments.configURL {
             self = .url(url)
         } else if let volume = arguments.configVolume {
             self = .volume(volume)
-        } else if hasEmbedded {
-            self = .file(Self.embedded)
+        } else if let embedded {
+            self = .file(embedded)
         } else {
             // A machine of which nothing is said is taken for bare metal, which has no config of its own.
             let name = arguments.platform ?? Platform.metal.rawValue

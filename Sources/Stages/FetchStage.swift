@@ -12,22 +12,23 @@ extension Stages {
     /// Settles which config this boot has, as far as that takes no network.
     func findConfig() throws {
         guard !state.hasConfig else { return }
-        let hasEmbedded = Files.exists(ConfigSource.embedded)
+        let embedded = ConfigSource.embeddedConfig()
         guard arguments.ignitionFirstboot else {
-            if hasEmbedded || arguments.configURL != nil {
+            if embedded != nil || arguments.configURL != nil {
                 console.warn("there is a config, but ignition.firstboot is not on the command line: not used")
             }
             return try state.save(config: nil)
         }
         if let problem = arguments.problem(in: .provisioning) { throw problem }
-        let source = try ConfigSource(arguments, hasEmbedded: hasEmbedded)
+        try loadBaseConfig { console.warn($0) }.checkSupport()
+        let source = try ConfigSource(arguments, embedded: embedded)
         if !source.isRemote { try keepConfig(from: source) }
     }
 
     /// Fetches the config, where ``findConfig`` did not find it on this machine, and what it refers to.
     func fetchConfig() throws {
         if !state.hasConfig {
-            try keepConfig(from: try ConfigSource(arguments, hasEmbedded: Files.exists(ConfigSource.embedded)))
+            try keepConfig(from: try ConfigSource(arguments, embedded: ConfigSource.embeddedConfig()))
         }
         if !state.isConfigWhole { try completeConfig() }
     }
@@ -63,31 +64,18 @@ extension Stages {
 
     /// Follows the config's references and keeps the whole in its place.
     private func completeConfig() throws {
-        guard let fetched = try state.loadConfig(), let config = try loadConfig() else { return }
-        let fetcher = try resourceFetcher()
-        let adopt = { [self] (config: IgnitionConfig) in
-            fetcher.settings.adopt(config.ignition.timeouts, config.ignition.proxy)
-            if let proxy = arguments.proxy, fetcher.settings.proxies == ProxyRules() {
-                fetcher.settings.proxies = ProxyRules(http: proxy, https: proxy)
-            }
-            try fetcher.trust(config.ignition.security.tls.certificateAuthorities)
-        }
-        let rendering = ConfigRendering(
-            fetch: { try fetcher.bytes(of: $0, checksEmpty: true) }, adopt: adopt, warn: { console.warn($0) })
+        guard let fetched = try state.loadConfig(), let config = try loadUserConfig() else { return }
+        let completion = ConfigCompletion(try resourceFetcher(), proxy: arguments.proxy) { console.warn($0) }
         try step("completing the config from \(fetched.source)") {
-            try adopt(config)
-            guard var whole = try rendering.render(config) else { return try state.save(config: nil) }
+            guard var whole = try completion.complete(config) else { return try state.save(config: nil) }
             try whole.checkSupport()
-            let report = whole.validate()
-            guard report.errors.isEmpty else { throw InvalidConfig(report) }
-            whole = whole.inliningAuthorities(
-                try fetcher.trust(whole.ignition.security.tls.certificateAuthorities))
             // References are followed; whoever reads the config again is not to follow them once more.
             whole.ignition.config = .init()
             let bytes = Array(whole.json.text(.pretty).utf8)
             try state.save(config: FetchedConfig(source: "\(StageState.folder)/config.ign", bytes: bytes))
             whole.ignition.version = config.ignition.version
-            let others = rendering.count == 0 ? "" : " and \(counted(rendering.count, "config")) it refers to"
+            let count = completion.followed.count
+            let others = count == 0 ? "" : " and \(counted(count, "config")) it refers to"
             tell(whole, from: fetched.source + others)
         }
     }
@@ -139,7 +127,12 @@ func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
         config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
         + config.ignition.security.tls.certificateAuthorities + config.ignition.config.merge
         + [config.ignition.config.replace]
-    return resources.contains(where: isRemote)
+    return resources.contains(where: isRemote) || config.storage.luks.contains { asksServer($0.clevis) }
+}
+
+/// Whether binding or opening a volume takes an answer from another machine.
+private func asksServer(_ clevis: IgnitionConfig.Clevis) -> Bool {
+    clevis.custom.needsNetwork == true || clevis.tang.contains { ($0.advertisement ?? "").isEmpty }
 }
 
 private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {

@@ -14,8 +14,10 @@ extension Stages {
         guard arguments.ignitionFirstboot else { return }
         // Without a config there is still the result to leave: that provisioning ran, and with nothing.
         let given = try loadConfig()
+        let isUsers = try loadUserConfig() != nil
         var config = given ?? IgnitionConfig()
-        let target = TargetRoot(sysroot)
+        var target = TargetRoot(sysroot)
+        target.writesKeyFragment = try IgnitionEnvironment.keyFragment(variable)
         try config.persist(state.volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict) {
             try state.key(of: $0)
         }
@@ -23,7 +25,7 @@ extension Stages {
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(
-            config, mountFolders: state.mountFolders, userConfigProvided: given != nil, scratch: scratch,
+            config, mountFolders: state.mountFolders, userConfigProvided: isUsers, scratch: scratch,
             strict: arguments.isStrict, giveUp: pool.giveUp
         ) { resource, descriptor in
             try pool.write(resource, to: descriptor)

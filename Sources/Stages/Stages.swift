@@ -39,11 +39,31 @@ struct Stages {
         }
     }
 
-    /// The config of this boot, parsed and checked; `nil` where there is none.
-    func loadConfig() throws -> IgnitionConfig? {
+    /// The user's config, parsed and checked; `nil` where there is none.
+    func loadUserConfig() throws -> IgnitionConfig? {
         try state.loadConfig().map { try IgnitionConfig.parse($0.bytes, name: $0.name).checked() }
     }
+
+    /// The image's base configs, merged, with every stage anew: only the user's is kept.
+    func loadBaseConfig(warn: @escaping (String) -> Void = { _ in }) throws -> IgnitionConfig {
+        try step("reading the base configs") {
+            var notes = ConfigNotes(warn: warn)
+            notes.report = { $0.warnings.forEach { warn("\($0)") } }
+            return try SystemConfigFolders(variable).baseConfig(platform: arguments.platform ?? "metal", notes: notes)
+        }
+    }
+
+    /// The config of this boot: the user's over the image's; `nil` where neither says anything.
+    func loadConfig() throws -> IgnitionConfig? {
+        guard arguments.ignitionFirstboot else { return nil }
+        let base = try loadBaseConfig()
+        guard let user = try loadUserConfig() else { return base == IgnitionConfig() ? nil : base }
+        return base == IgnitionConfig() ? user : base.merged(with: user)
+    }
 }
+
+/// A variable of the environment.
+func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
 /// One stage as a process of its own, in an initramfs that systemd runs.
 public enum StageRunner {

@@ -39,11 +39,15 @@ public enum SystemdGenerator {
         guard Files.exists("/etc/initrd-release") else { return 0 }
         do {
             let bytes = try Files.read("/proc/cmdline")
-            let embedded = try? Files.read(ConfigSource.embedded)
             let arguments = BootArguments(bytes: bytes)
+            let embedded = ConfigSource.embeddedConfig().flatMap { try? Files.read($0) }
+            // What is wrong with a config is another stage's to tell.
+            let base = try? SystemConfigFolders().baseConfig(
+                platform: arguments.platform ?? "metal", notes: ConfigNotes())
             let units = GeneratedUnits(
                 arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
-                configNeedsNetwork: embedded.map { configNeedsNetwork($0) } ?? arguments.asksPlatformOverNetwork)
+                configNeedsNetwork: (embedded.map { configNeedsNetwork($0) } ?? arguments.asksPlatformOverNetwork)
+                    || (base.map { namesSomethingRemote($0) } ?? false))
             try write(units, to: folder)
             return 0
         } catch {

@@ -46,11 +46,7 @@ extension TargetRoot {
     private var authorizedKeysName: String {
         let fragment = ".ssh/authorized_keys.d/ignition"
         let whole = ".ssh/authorized_keys"
-        switch getenv("IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT").map({ String(cString: $0) }) {
-        case "true", "1": return fragment
-        case "false", "0": return whole
-        default: break
-        }
+        if let writesKeyFragment { return writesKeyFragment ? fragment : whole }
         let folders = ["/etc/ssh", "/usr/etc/ssh"]
         let files = folders.flatMap { folder in
             let more = names(in: "\(folder)/sshd_config.d")

@@ -16,6 +16,9 @@ public struct TargetRoot {
 
     /// Where it is mounted.
     public let root: FilePath
+    /// Whether SSH keys go to `.ssh/authorized_keys.d/ignition`, rather than to `.ssh/authorized_keys`;
+    /// `nil`: as the target's sshd reads them.
+    public var writesKeyFragment: Bool?
     let folder: RootFolder
     let run: (Command) throws(Command.Failure) -> Command.Output
 
@@ -37,6 +40,14 @@ public struct TargetRoot {
         public var kept: [FilesPlan.Kept]
         /// What did not work and does not stop the boot.
         public var warnings: [String]
+        /// Users whose SSH keys were written, and where.
+        public var keyFiles: [KeyFile]
+    }
+
+    public struct KeyFile: Equatable, Sendable {
+        public var user: String
+        /// Absolute in the target.
+        public var path: String
     }
 
     /// Makes the target what the config wants: looks, plans, writes, leaves the result file, relabels.
@@ -46,19 +57,24 @@ public struct TargetRoot {
     ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
     ///   - scratch: A folder of ours for content that is compared with what is there.
     ///   - strict: Whether what is there already is treated byte for byte as the original treats it.
+    ///   - leavesResult: Whether this is the provisioning of a system, which has a result file and labels.
     ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        strict: Bool = false, giveUp: () -> Void = {}, fetch: FetchContent
+        strict: Bool = false, leavesResult: Bool = true, giveUp: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
         let inventory = try inventory(for: config, scratch: scratch, strict: strict, fetch: fetch)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, strict: strict)
         var applied = try apply(plan, scratch: scratch, giveUp: giveUp, fetch: fetch)
-        try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
-        applied.touched.append(ProvisioningResult.path)
-        if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
-        return Outcome(summary: plan.summary, kept: plan.kept + applied.kept, warnings: applied.warnings)
+        if leavesResult {
+            try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
+            applied.touched.append(ProvisioningResult.path)
+            if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
+        }
+        return Outcome(
+            summary: plan.summary, kept: plan.kept + applied.kept, warnings: applied.warnings,
+            keyFiles: applied.keyFiles)
     }
 
     /// The target's users and groups as its files hold them, those of the image's own database included.
@@ -70,7 +86,7 @@ public struct TargetRoot {
     }
 
     /// What the original asks before it drops an earlier result.
-    private var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
+    public var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
 
     /// A program of the target, seeing the target alone.
     func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {

@@ -13,6 +13,7 @@ extension TargetRoot {
         /// Made or changed paths, absolute in the target; of new folders the topmost.
         public var touched: [String] = []
         public var warnings: [String] = []
+        public var keyFiles: [KeyFile] = []
         /// What an overwriting file found to be as wanted once its content was here.
         public var kept: [FilesPlan.Kept] = []
         /// For content whose file is there already, where the target's filesystem has no unnamed files.
@@ -68,7 +69,9 @@ extension TargetRoot {
                 try place.setMode(0o700)
             }
         case .authorizedKeys(let user, let text):
-            if let path = try writeAuthorizedKeys(text, of: user) { applied.touched.append(path) }
+            guard let path = try writeAuthorizedKeys(text, of: user) else { return }
+            applied.touched.append(path)
+            applied.keyFiles.append(KeyFile(user: user, path: path))
         case .makeFolder(let path, let mode, let owner, let replacing):
             let place = try prepare(path, replacing: replacing, &applied)
             try place.makeFolder(mode: 0o700)

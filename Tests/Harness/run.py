@@ -19,6 +19,7 @@ import bench
 import boot
 import demo
 import differential
+import dropin
 import fetching
 import guest
 import images
@@ -55,6 +56,7 @@ def main() -> int:
     outcomes = []
     if arguments.command == "all":
         outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
+        outcomes += check("ignition", dropin.TESTS)
     names = getattr(arguments, "names", [])
 
     def wanted(kind: str, tests: list) -> list:
@@ -119,7 +121,7 @@ def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
 
 
 def list_tests() -> int:
-    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS}.items():
+    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS}.items():
         for name, _ in tests:
             print(f"{kind} {name}")
     for test in fetching.tests():

@@ -2,33 +2,36 @@ import BootArguments
 import Glibc
 import IgnitionConfig
 import Platforms
+import SystemPackage
 import Testing
 
 @testable import Stages
 
 @Suite("where the config comes from")
 struct ConfigSourceTests {
-    @Test(arguments: [
-        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", true, ConfigSource.url("http://a/c.ign")),
-        ("ignition.platform.id=qemu", true, .file("/config.ign")),
-        ("ignition.platform.id=qemu", false, .platform(.qemu)),
-        ("ignition.platform.id=hetzner", false, .platform(.hetzner)),
-        ("ignition.platform.id=metal", false, .platform(.metal)),
-        ("", false, .platform(.metal)),
-    ])
-    func theFirstThatAppliesWins(line: String, hasEmbedded: Bool, source: ConfigSource) throws {
-        #expect(try ConfigSource(BootArguments(line), hasEmbedded: hasEmbedded) == source)
+    private static let cases: [(String, FilePath?, ConfigSource)] = [
+        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", "/config.ign", .url("http://a/c.ign")),
+        ("ignition.platform.id=qemu", "/config.ign", .file("/config.ign")),
+        ("ignition.platform.id=qemu", nil, .platform(.qemu)),
+        ("ignition.platform.id=hetzner", nil, .platform(.hetzner)),
+        ("ignition.platform.id=metal", nil, .platform(.metal)),
+        ("", nil, .platform(.metal)),
+    ]
+
+    @Test(arguments: cases)
+    func theFirstThatAppliesWins(line: String, embedded: FilePath?, source: ConfigSource) throws {
+        #expect(try ConfigSource(BootArguments(line), embedded: embedded) == source)
     }
 
     @Test func aVolumeGoesBeforeWhatTheInitramfsHolds() throws {
         let line = "ignition.config.device=CFG ignition.config.path=/a/../../b/./c.ign"
         let volume = try #require(ConfigVolume(label: "CFG", path: "b/c.ign"))
-        #expect(try ConfigSource(BootArguments(line), hasEmbedded: true) == .volume(volume))
+        #expect(try ConfigSource(BootArguments(line), embedded: "/config.ign") == .volume(volume))
     }
 
     @Test(arguments: ["nowhere", "hyperv", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
         let failure = #expect(throws: PlatformFailure.unsupported(name)) {
-            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), hasEmbedded: false)
+            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), embedded: nil)
         }
         let advice = failure?.advice ?? []
         #expect(advice.first?.hasPrefix("Supported are akamai, aliyun, aws, ") == true)

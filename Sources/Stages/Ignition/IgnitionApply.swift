@@ -1,0 +1,156 @@
+// `ignition-apply`: a config's files, links and units written into a container's root.
+
+import Fetching
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+import TargetRoot
+
+/// What the command line of `ignition-apply` asks for.
+struct ApplyInvocation: Equatable, Sendable {
+    var root = FilePath("/")
+    var ignoresUnsupported = false
+    var isOffline = false
+    var wantsVersion = false
+    /// `-` is standard input.
+    var file = ""
+
+    static let usage = """
+        Usage: ignition-apply [options] config.ign
+        Options:
+              --ignore-unsupported   ignore unsupported config sections
+              --offline              error out if config references remote resources
+              --root string          root of the filesystem (default "/")
+              --version              print the version of ignition-apply
+        """
+
+    /// - Throws: A flag that is wrong. A missing file is none: ``file`` is empty then.
+    init(_ words: [String]) throws(FlagFault) {
+        let flags = CommandFlags(
+            style: .posix, switches: ["ignore-unsupported", "offline", "version"], options: ["root"])
+        let files = try flags.read(words) { (flag, value) throws(FlagFault) in
+            switch flag {
+            case "root": root = FilePath(value)
+            case "offline": isOffline = try CommandFlags.flag(flag, value)
+            case "version": wantsVersion = try CommandFlags.flag(flag, value)
+            default: ignoresUnsupported = try CommandFlags.flag(flag, value)
+            }
+        }
+        if files.count == 1 { file = files[0] }
+    }
+}
+
+/// The program under the name `ignition-apply`.
+public enum IgnitionApply {
+    /// - Returns: The exit status: 0 done, 1 failed, 2 an unknown flag.
+    public static func main(_ words: [String]) -> Int32 {
+        let invocation: ApplyInvocation
+        do throws(FlagFault) {
+            invocation = try ApplyInvocation(words)
+        } catch {
+            IgnitionProgram.say("\(error)\n\(ApplyInvocation.usage)", to: 2)
+            return 2
+        }
+        if invocation.wantsVersion {
+            IgnitionProgram.say(IgnitionProgram.version, to: 1)
+            return 0
+        }
+        if invocation.file.isEmpty {
+            IgnitionProgram.say(ApplyInvocation.usage, to: 2)
+            return 1
+        }
+        let log = IgnitionLog(toStandardOutput: true)
+        log.info(IgnitionProgram.version)
+        do {
+            try apply(invocation, log)
+            return 0
+        } catch {
+            for line in (error as? any Advising)?.advice ?? [] { log.error(line) }
+            log.critical("couldn't apply the config: \(error)")
+            return 1
+        }
+    }
+
+    private static func apply(_ invocation: ApplyInvocation, _ log: IgnitionLog) throws {
+        let environment = try IgnitionEnvironment(variable)
+        guard environment.isInContainer || ["/run/.containerenv", "/.dockerenv"].contains(where: { Files.exists($0) })
+        else { throw ApplyFault.noContainer }
+        guard let root = Files.resolved(invocation.root), Files.isFolder(root) else {
+            throw ApplyFault.noRoot(invocation.root)
+        }
+        let file = invocation.file
+        let name = file == "-" ? "standard input" : file
+        let bytes = try step("reading \(name)") { file == "-" ? try readAll(0) : try Files.read(FilePath(file)) }
+        log.parsing(bytes)
+        let parsed = IgnitionConfig.parse(bytes, name: name)
+        log.report(parsed.report)
+        var settings = FetchSettings()
+        settings.isOffline = invocation.isOffline
+        settings.log = { log.info($0) }
+        let fetcher = ResourceFetcher(settings)
+        let completion = ConfigCompletion(fetcher, proxy: nil) { log.warning($0) }
+        var config = try completion.complete(try parsed.checked()) ?? IgnitionConfig()
+        let unsupported = config.takeAwayWhatIsNoFile()
+        if !unsupported.isEmpty, !invocation.ignoresUnsupported { throw ApplyFault.unsupported(unsupported) }
+        if invocation.isOffline, namesSomethingRemote(config) { throw ApplyFault.remote }
+
+        var target = TargetRoot(root)
+        target.writesKeyFragment = environment.writesKeyFragment
+        let pool = ResourceFetcherPool(fetcher.settings)
+        let scratch = StageState.folder.appending("scratch")
+        try Files.makeFolder(scratch, mode: 0o700)
+        let outcome = try target.provision(
+            config, userConfigProvided: true, scratch: scratch, strict: true, leavesResult: false, giveUp: pool.giveUp
+        ) { try pool.write($0, to: $1) }
+        for warning in outcome.warnings { log.warning(warning) }
+        log.info(outcome.summary)
+    }
+}
+
+extension IgnitionConfig {
+    /// Leaves what can be done to a container alone.
+    ///
+    /// - Returns: The names of the parts that were taken out and said something.
+    mutating func takeAwayWhatIsNoFile() -> [String] {
+        var taken: [String] = []
+        func take<Part: Equatable>(_ name: String, _ part: inout [Part]) {
+            if !part.isEmpty { taken.append(name) }
+            part = []
+        }
+        take("kernelArguments.shouldExist", &kernelArguments.shouldExist)
+        take("kernelArguments.shouldNotExist", &kernelArguments.shouldNotExist)
+        take("passwd.users", &passwd.users)
+        take("passwd.groups", &passwd.groups)
+        take("storage.disks", &storage.disks)
+        take("storage.raid", &storage.raid)
+        take("storage.luks", &storage.luks)
+        take("storage.filesystems", &storage.filesystems)
+        return taken
+    }
+}
+
+enum ApplyFault: Error, Equatable, Advising, CustomStringConvertible {
+    case noContainer
+    case noRoot(FilePath)
+    case unsupported([String])
+    case remote
+
+    var description: String {
+        switch self {
+        case .noContainer: "this is no container"
+        case .noRoot(let path): "\(path) is no folder"
+        case .unsupported(let parts): "the config asks for what a container has not: \(parts.joined(separator: ", "))"
+        case .remote: "the config names something on another machine, and --offline is given"
+        }
+    }
+
+    var advice: [String] {
+        switch self {
+        case .noContainer: ["Run it while a container image is built; elsewhere it could damage the system."]
+        case .unsupported: ["--ignore-unsupported leaves them out."]
+        case .noRoot, .remote: []
+        }
+    }
+}
