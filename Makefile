@@ -18,11 +18,12 @@ BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file \
     libfdisk-dev libjson-c-dev libmount-dev libpopt-dev libssl-dev uuid-dev zlib1g-dev
 # What `firstlight-image initramfs` puts into an image.
 IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
-    btrfs-progs dosfstools e2fsprogs util-linux xfsprogs
+    btrfs-progs dosfstools e2fsprogs mdadm util-linux xfsprogs
 # Virtual machines, servers, and the peers that tests compare with.
 TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
+    clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa openssl xorriso isolinux syslinux-common \
-    erofs-utils cryptsetup-bin fdisk gdisk iproute2 mdadm mount openssh-client udev systemd \
+    erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client udev systemd \
     dracut-core dracut-live dracut-network ignition
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 

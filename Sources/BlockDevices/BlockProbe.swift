@@ -19,16 +19,20 @@ struct BlockProbe: ~Copyable {
     private let descriptor: Int32
     private let handle: blkid_probe
     private let offset: UInt64
+    /// Bytes of the range.
+    private let length: UInt64
 
     /// - Parameters:
     ///   - bytes: The range to look at; `nil` is the whole device.
     ///   - sectorSize: Bytes of a logical sector, where the file cannot say: an image of a disk.
     ///   - forWriting: Needed by ``wipe()`` alone.
+    ///   - sharing: Whether others may use other ranges of the device meanwhile.
     init(
-        _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, forWriting: Bool = false
+        _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, forWriting: Bool = false,
+        sharing: Bool = false
     ) throws(DiskFailure) {
         // Writing asks for the device alone: a mounted one then fails to open.
-        let access = forWriting ? O_RDWR | O_EXCL : O_RDONLY
+        let access = forWriting ? O_RDWR | (sharing ? 0 : O_EXCL) : O_RDONLY
         let descriptor = open(path, access | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unreadable(path, Errno(rawValue: errno)) }
         // What was read through another node of the same disk may be old here.
@@ -52,6 +56,7 @@ struct BlockProbe: ~Copyable {
         self.descriptor = descriptor
         self.handle = handle
         offset = start
+        self.length = UInt64(clamping: blkid_probe_get_size(handle))
     }
 
     deinit {
@@ -150,9 +155,17 @@ struct BlockProbe: ~Copyable {
         let usage = SuperblockReader.usage(type) { [descriptor, offset] position, count in
             readBytes(descriptor, at: offset + position, count: count)
         }
+        let version = value("VERSION")
+        let member =
+            type != "linux_raid_member"
+            ? nil
+            : ArrayMember.read(version: version ?? "", size: length) { [descriptor, offset] position, count in
+                readBytes(descriptor, at: offset + position, count: count)
+            }
         return Signature(
-            type: type, version: value("VERSION"), label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
-            used: usage?.used, isUnfinished: usage?.isUnfinished ?? false)
+            type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
+            used: usage?.used, isUnfinished: usage?.isUnfinished ?? false,
+            member: member)
     }
 
     private func value(_ name: String) -> String? {

@@ -96,8 +96,24 @@ struct CryptHandle: ~Copyable {
         }
     }
 
-    /// The key of the data; `nil` where `passphrase` opens no slot.
-    func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> SecretBytes? {
+    /// What the header keeps of ways to open it, as JSON, by number.
+    var tokens: [(number: Int32, text: String)] {
+        (0..<crypt_token_max(CRYPT_LUKS2)).compactMap { number in
+            var text: UnsafePointer<CChar>?
+            guard crypt_token_json_get(handle, number, &text) >= 0, let text else { return nil }
+            return (number, String(cString: text))
+        }
+    }
+
+    /// Notes in a token which slot its key is in, where a power cut came before that.
+    func assign(_ token: Int32, to slot: Int32) throws(DiskFailure) {
+        guard crypt_token_is_assigned(handle, token, slot) != 0 else { return }
+        let result = crypt_token_assign_keyslot(handle, token, slot)
+        if result < 0 { throw .unwritable(device, Errno(rawValue: -result)) }
+    }
+
+    /// The key of the data, and the slot that it was in; `nil` where `passphrase` opens no slot.
+    func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> (key: SecretBytes, slot: Int32)? {
         var size = Int(crypt_get_volume_key_size(handle))
         let key = SecretBytes(count: size)
         let result = key.withBytes { key in
@@ -107,7 +123,7 @@ struct CryptHandle: ~Copyable {
                     passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
             }
         }
-        if result >= 0 { return key }
+        if result >= 0 { return (key, result) }
         // EPERM: no slot; ENOENT: none at all.
         guard result == -EPERM || result == -ENOENT else { throw .unreadable(device, Errno(rawValue: -result)) }
         return nil
@@ -122,11 +138,15 @@ struct CryptHandle: ~Copyable {
         if result < 0 { throw .volumeNotOpened(name: name, device, Errno(rawValue: -result)) }
     }
 
-    /// Writes a new LUKS2 header with one key, and returns the key of the data.
+    /// Writes a new LUKS2 header with what opens it, and returns the key of the data.
     ///
-    /// - Parameter memoryLimit: KiB that deriving a key from the passphrase may take, then and ever after.
+    /// - Parameters:
+    ///   - passphrase: One that the config gives, or that was made up and is kept.
+    ///   - binding: One that Clevis keeps, and its token, which is written before the key that it is for.
+    ///   - memoryLimit: KiB that deriving a key from the passphrase may take, then and ever after.
     func format(
-        _ wanted: VolumeOptions, label: String?, uuid: String?, passphrase: SecretBytes, memoryLimit: UInt32
+        _ wanted: VolumeOptions, label: String?, uuid: String?, passphrase: SecretBytes?, binding: VolumeBinding?,
+        memoryLimit: UInt32
     ) throws(DiskFailure) -> SecretBytes {
         var texts: [UnsafeMutablePointer<CChar>?] = []
         defer { texts.forEach { free($0) } }
@@ -168,16 +188,27 @@ struct CryptHandle: ~Copyable {
                 handle, CRYPT_LUKS2, text(wanted.cipher), text(wanted.mode), text(uuid), nil, key.count, &parameters)
         }
         if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
-        result = passphrase.withBytes { passphrase in
-            crypt_keyslot_add_by_volume_key(
-                handle, Int32(wanted.keySlot ?? Int(CRYPT_ANY_SLOT)), nil, 0,
-                passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
+        if let binding {
+            result = crypt_token_json_set(handle, CRYPT_ANY_TOKEN, binding.token)
+            if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
+            let token = result
+            // Behind the config's own key, as the original leaves them; all of it is random, so that one
+            // derivation is as good as many.
+            var quick = crypt_pbkdf_type()
+            (quick.type, quick.hash, quick.iterations) = (text("pbkdf2"), text("sha256"), 1000)
+            quick.flags = firstlight_crypt_no_benchmark
+            result = crypt_set_pbkdf_type(handle, &quick)
+            if result >= 0 { result = add(binding.passphrase, slot: wanted.keySlot == 1 ? 2 : 1) }
+            if result >= 0 { result = crypt_token_assign_keyslot(handle, token, result) }
+            if result >= 0 { result = crypt_set_pbkdf_type(handle, &derivation) }
+            if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
         }
-        if result >= 0 {
+        if let passphrase { result = add(passphrase, slot: Int32(wanted.keySlot ?? Int(CRYPT_ANY_SLOT))) }
+        if result >= 0, let opener = passphrase ?? binding?.passphrase {
             result = key.withBytes { key in
-                passphrase.withBytes { passphrase in
+                opener.withBytes { passphrase in
                     crypt_volume_key_get(
-                        handle, result, key.baseAddress?.assumingMemoryBound(to: CChar.self), &size,
+                        handle, CRYPT_ANY_SLOT, key.baseAddress?.assumingMemoryBound(to: CChar.self), &size,
                         passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
                 }
             }
@@ -187,6 +218,13 @@ struct CryptHandle: ~Copyable {
         }
         if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
         return key
+    }
+
+    private func add(_ passphrase: SecretBytes, slot: Int32) -> Int32 {
+        passphrase.withBytes { passphrase in
+            crypt_keyslot_add_by_volume_key(
+                handle, slot, nil, 0, passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
+        }
     }
 
     /// The device below an opened volume; `nil` where none of that name is open.

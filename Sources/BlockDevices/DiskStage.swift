@@ -59,15 +59,23 @@ public enum DiskStage {
         for device in storage.devicesToWaitFor {
             try step("waiting for \(device)") { try access.waitForDevice(device) }
         }
+        for device in storage.membersToWaitFor {
+            // An array may do without it; if not, the plan says so.
+            try? access.waitForDevice(device)
+        }
         let survey = Survey()
-        let (layout, contents) = try step("looking at the disks") {
+        var (layout, contents) = try step("looking at the disks") {
             let layout = DiskLayout(storage, on: try survey.inventory(storage))
             return (layout, try survey.contents(layout.areas, of: layout))
         }
-        let look = VolumeLook(access)
+        let arrays = ArrayLook(access)
+        defer { arrays.close() }
+        let refused = try arrays.assemble(layout.arrayPlans(contents), &contents)
+        let look = VolumeLook(access, nodes: arrays.nodes)
+        defer { look.close() }
         let volumes = try look.volumes(layout.volumes, contents)
-        defer { withExtendedLifetime(look) {} }
         do throws(DiskRefusal) {
+            guard refused.isEmpty else { throw DiskRefusal(refused) }
             let plan = try layout.plan(contents, volumes: volumes)
             let conflicts = KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
@@ -80,8 +88,15 @@ public enum DiskStage {
     /// Does it: tables first, then filesystems, each looked at once more before it is written.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
         try requirePrograms(of: plan)
+        try bind(plan.volumes, access)
+        for array in plan.arrays {
+            try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }
+        }
         for disk in plan.disks where disk.action != .keep {
             try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
+        }
+        for array in plan.arrays {
+            try step("preparing the RAID array \(array.wanted.node)") { try prepare(array, access) }
         }
         for volume in plan.volumes {
             try step("preparing the LUKS volume \(volume.wanted.name)") { try prepare(volume, access) }
@@ -91,6 +106,13 @@ public enum DiskStage {
 
     /// Before the first write, not half-way: every program that will be needed is here.
     private static func requirePrograms(of plan: StoragePlan) throws(BootFailure) {
+        for array in plan.arrays {
+            let command = Command("mdadm", array.creation)
+            guard command.isInstalled else {
+                throw BootFailure(
+                    steps: ["preparing the RAID array \(array.wanted.node)"], cause: Command.Failure.missing(command))
+            }
+        }
         for filesystem in plan.filesystems where filesystem.action == .create {
             guard let command = maker(filesystem), !command.isInstalled else { continue }
             throw BootFailure(
@@ -192,10 +214,8 @@ public enum DiskStage {
     ) throws {
         let isPartition = area.node != node
         if isPartition { try KernelPartitions.require(node, area) }
-        // Of an opened LUKS volume only the device itself knows the length.
-        let now =
-            isPartition || node.hasPrefix("/dev/mapper/")
-            ? try BlockProbe(node).content() : try Survey.content(of: area)
+        // Only an opened LUKS volume or an assembled array knows its own length.
+        let now = try BlockProbe(node).content()
         guard now.signatures.allSatisfy({ found.includes($0) }), now.table == nil || now.table == found.table
         else { throw DiskFailure.changed(node, holds: now) }
         access.report(.writing(deed))

@@ -21,9 +21,10 @@ public struct Survey {
             guard let node = Files.resolved(FilePath(path))?.string else { continue }
             inventory.disks.append(try disk(path, node: node))
         }
-        let paths = storage.filesystems.map(\.device) + storage.luks.compactMap(\.device)
+        let paths =
+            storage.filesystems.map(\.device) + storage.luks.compactMap(\.device) + storage.raid.flatMap(\.devices)
         for path in paths
-        where storage.volume(named: path) == nil && !inventory.devices.contains(where: { $0.path == path }) {
+        where !storage.isMade(path) && !inventory.devices.contains(where: { $0.path == path }) {
             guard let node = Files.resolved(FilePath(path))?.string else { continue }
             inventory.devices.append(try device(path, node: node))
         }

@@ -13,8 +13,10 @@ import SystemPackage
 public struct OpenVolume: Sendable {
     public var name: String
     public var uuid: String
-    /// What opens it.
-    public var key: SecretBytes
+    /// What opens it; `nil` where only Clevis does.
+    public var key: SecretBytes?
+    /// Whether opening it takes a network.
+    public var opensOverNetwork = false
 }
 
 /// The keys of a config's volumes, from the plan to the moment they are opened.
@@ -23,14 +25,19 @@ public final class VolumeKeys {
     public typealias Fetch = (IgnitionConfig.Resource, Int32) throws -> Void
 
     private let fetch: Fetch
-    private let known: Set<String>
+    private let made: Set<String>
     private var passphrases: [String: SecretBytes]
     fileprivate var volumeKeys: [String: SecretBytes] = [:]
+    /// The token of the config's binding and the slot that its key opens, by the volume's name.
+    fileprivate var tokens: [String: (token: Int32, slot: Int32)] = [:]
+    fileprivate var bindings: [String: VolumeBinding] = [:]
 
-    /// - Parameter known: Passphrases of volumes that an earlier run of the stage made, by name.
-    public init(known: [String: SecretBytes] = [:], fetch: @escaping Fetch) {
+    /// - Parameters:
+    ///   - known: Passphrases of volumes that an earlier run of the stage made, by name.
+    ///   - made: All volumes that it made or opened.
+    public init(known: [String: SecretBytes] = [:], made: Set<String> = [], fetch: @escaping Fetch) {
         passphrases = known
-        self.known = Set(known.keys)
+        self.made = made.union(known.keys)
         self.fetch = fetch
     }
 
@@ -42,7 +49,7 @@ public final class VolumeKeys {
     }
 
     /// Whether an earlier run of the stage made or opened the volume.
-    fileprivate func isKnown(_ name: String) -> Bool { known.contains(name) }
+    fileprivate func isKnown(_ name: String) -> Bool { made.contains(name) }
 
     /// `nil` where the config gives none and none is known.
     fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
@@ -55,6 +62,14 @@ public final class VolumeKeys {
         let passphrase = try SecretBytes(contentsOf: file)
         passphrases[wanted.name] = passphrase
         return passphrase
+    }
+
+    /// Sees that a server answers, and takes no interest in what.
+    func ask(_ url: String) throws {
+        let file = firstlight_memory_file("answer")
+        guard file >= 0 else { throw Errno(rawValue: -file) }
+        defer { close(file) }
+        try fetch(IgnitionConfig.Resource(source: url), file)
     }
 
     /// The config's key, or one made up: 4096 random bytes as 8192 digits, as the original makes them.
@@ -70,12 +85,19 @@ public final class VolumeKeys {
 final class VolumeLook {
     private let access: DiskAccess
     /// Where the insides of volumes can be seen meanwhile, by the nodes they will have.
-    private(set) var nodes: [String: String] = [:]
+    private(set) var nodes: [String: String]
     private var opened: [String] = []
 
-    init(_ access: DiskAccess) { self.access = access }
+    /// - Parameter nodes: Where the insides of arrays can be seen.
+    init(_ access: DiskAccess, nodes: [String: String] = [:]) {
+        self.access = access
+        self.nodes = nodes
+    }
 
-    deinit { opened.forEach(CryptHandle.deactivate) }
+    func close() {
+        opened.forEach(CryptHandle.deactivate)
+        opened = []
+    }
 
     /// What is known of those volumes that are there and are not to be wiped, by entry.
     func volumes(_ placed: [PlacedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume] {
@@ -91,7 +113,7 @@ final class VolumeLook {
     }
 
     private func look(_ volume: PlacedVolume) throws -> FoundVolume? {
-        let area = volume.area
+        let area = seen(volume.area)
         let start = try CryptHandle.copy(area, length: 8 << 20)
         let first = try CryptHandle(start.path, of: volume.node)
         guard first.load(), let header = first.header(), header.version == 2 else { return nil }
@@ -100,17 +122,39 @@ final class VolumeLook {
             allowsDiscards: first.activationFlags & firstlight_crypt_allow_discards != 0,
             keySlots: first.keySlots)
         found.isOfThisBoot = access.keys.isKnown(volume.wanted.name)
-        guard found.keySlots > 0, let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
+        found.bindings = first.tokens.compactMap { FoundBinding(token: $0.text) }
+        guard found.keySlots > 0 else { return found }
+        let opener: SecretBytes
+        if volume.wanted.clevis.isUsed {
+            guard let policy = volume.wanted.clevis.policy,
+                let binding = found.bindings.first(where: { $0.policy == policy })
+            else { return found }
+            do throws(Command.Failure) { opener = try Clevis.decrypt(binding.encryptedKey) } catch {
+                found.isOpenedByKey = false
+                found.bindingFailure = Clevis.reason(error)
+                return found
+            }
+        } else {
+            guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
+            opener = passphrase
+        }
         // The key slots lie behind the headers.
         let whole = try CryptHandle.copy(area, length: min(first.dataOffset, 128 << 20))
         let handle = try CryptHandle(whole.path, of: volume.node)
-        guard handle.load(), let key = try handle.volumeKey(passphrase) else {
+        guard handle.load(), let opened = try handle.volumeKey(opener) else {
             found.isOpenedByKey = false
             return found
         }
         found.isOpenedByKey = true
-        access.keys.volumeKeys[volume.wanted.name] = key
-        let node = try open(volume, key)
+        access.keys.volumeKeys[volume.wanted.name] = opened.key
+        if volume.wanted.clevis.isUsed,
+            let token = first.tokens.first(where: {
+                FoundBinding(token: $0.text)?.policy == volume.wanted.clevis.policy
+            })
+        {
+            access.keys.tokens[volume.wanted.name] = (token.number, opened.slot)
+        }
+        let node = try open(volume, opened.key)
         nodes[volume.wanted.mappedNode] = node
         found.content = try BlockProbe(node).content()
         return found
@@ -125,9 +169,10 @@ final class VolumeLook {
         try? access.loadFilesystem("loop")
         try? access.loadFilesystem("dm_crypt")
         // Read-only from below: whatever libcryptsetup would like to mend stays as it is.
+        let area = seen(volume.area)
         let loop = try LoopDevice(
-            file: FilePath(volume.area.node), offset: volume.area.bytes.lowerBound,
-            size: volume.area.bytes.upperBound - volume.area.bytes.lowerBound, readOnly: true)
+            file: FilePath(area.node), offset: area.bytes.lowerBound,
+            size: area.bytes.upperBound - area.bytes.lowerBound, readOnly: true)
         let handle = try CryptHandle(loop.path.string, of: volume.node)
         guard handle.load() else { throw DiskFailure.volumeNotOpened(name: name, volume.node, .invalidArgument) }
         try handle.activate(
@@ -136,8 +181,12 @@ final class VolumeLook {
         return "/dev/mapper/\(name)"
     }
 
+    private func seen(_ area: DiskArea) -> DiskArea {
+        nodes[area.node].map { DiskArea(node: $0, bytes: area.bytes) } ?? area
+    }
+
     private func requireSame(_ device: String, _ volume: PlacedVolume) throws(DiskFailure) {
-        guard Files.resolved(FilePath(device)) == Files.resolved(FilePath(volume.node)) else {
+        guard Files.resolved(FilePath(device)) == Files.resolved(FilePath(nodes[volume.node] ?? volume.node)) else {
             throw .nameTaken(volume.wanted.name, by: device)
         }
     }
@@ -162,20 +211,23 @@ extension DiskStage {
             return try access.volumeOpened(try openVolume(plan, access))
         }
         let handle = try CryptHandle(plan.node)
-        let passphrase = try access.keys.passphraseForNew(plan.wanted)
+        let isBound = plan.wanted.clevis.isUsed
+        let passphrase =
+            isBound ? try access.keys.passphrase(of: plan.wanted) : try access.keys.passphraseForNew(plan.wanted)
         let key: SecretBytes
         if plan.action == .create {
             // A machine that boots from RAM has its root there too, and at the next boot it must open this again.
             let available = Machine.memory("MemAvailable") ?? 1 << 30
             key = try handle.format(
                 plan.options, label: plan.wanted.label, uuid: plan.wanted.uuid, passphrase: passphrase,
-                memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)))
-            try access.volumeOpened(OpenVolume(name: name, uuid: handle.uuid, key: passphrase))
+                binding: access.keys.bindings[name], memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)))
+            try access.volumeOpened(plan.opened(uuid: handle.uuid, key: passphrase))
         } else {
             guard handle.load(), let known = access.keys.volumeKeys[name] else {
                 throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
             }
             key = known
+            if let token = access.keys.tokens[name] { try handle.assign(token.token, to: token.slot) }
         }
         try handle.activate(name, volumeKey: key)
         if plan.action == .keep { try access.volumeOpened(try openVolume(plan, access)) }
@@ -186,7 +238,25 @@ extension DiskStage {
 
     private static func openVolume(_ plan: VolumePlan, _ access: DiskAccess) throws -> OpenVolume {
         let uuid = try LUKSHeader.read(plan.node)?.uuid ?? ""
+        let isBound = plan.wanted.clevis.isUsed
+        return plan.opened(uuid: uuid, key: isBound ? nil : try access.keys.passphraseForNew(plan.wanted))
+    }
+
+    /// Before the first write: every key that Clevis is to keep is made, given to it, and had back.
+    static func bind(_ volumes: [VolumePlan], _ access: DiskAccess) throws(BootFailure) {
+        for volume in volumes where volume.action == .create && volume.wanted.clevis.isUsed {
+            try step("binding the LUKS volume \(volume.wanted.name)") {
+                access.keys.bindings[volume.wanted.name] = try Clevis.bind(volume.wanted.clevis, access.keys)
+            }
+        }
+    }
+}
+
+extension VolumePlan {
+    fileprivate func opened(uuid: String, key: SecretBytes?) -> OpenVolume {
+        let isBound = wanted.clevis.isUsed
         return OpenVolume(
-            name: plan.wanted.name, uuid: uuid, key: try access.keys.passphraseForNew(plan.wanted))
+            name: wanted.name, uuid: uuid, key: isBound ? nil : key,
+            opensOverNetwork: isBound && wanted.clevis.opensOverNetwork)
     }
 }

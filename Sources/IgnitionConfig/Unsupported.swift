@@ -12,9 +12,7 @@ extension IgnitionConfig {
             checker.error(origin, field, "not built yet")
         }
 
-        for array in config.storage.raid { refuse(array.origin, "") }
         for volume in config.storage.luks {
-            if volume.clevis.isUsed { refuse(volume.origin, "clevis") }
             if volume.cex.enabled == true { refuse(volume.origin, "cex") }
         }
         for filesystem in config.storage.filesystems where filesystem.format == "virtiofs" {

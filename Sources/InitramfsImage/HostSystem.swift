@@ -21,6 +21,9 @@ public struct HostSystem: Sendable {
         HostProgram(name: "mkfs.btrfs", package: "btrfs-progs"),
         HostProgram(name: "mkfs.fat", package: "dosfstools"),
         HostProgram(name: "mkswap", package: "util-linux"),
+        HostProgram(name: "mdadm", package: "mdadm"),
+        // What a refusal may tell an operator to run.
+        HostProgram(name: "wipefs", package: "util-linux"),
     ]
 
     public init() {}

@@ -96,6 +96,28 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         return output
     }
 
+    /// Runs to the end with a secret as its input, and returns what it printed as another: neither is ever
+    /// in memory that is not wiped. Anything but exit status 0 is thrown with what it said.
+    public func run(secret: SecretBytes) throws(Failure) -> SecretBytes {
+        let file = try resolve()
+        let status: Int32
+        let said: String
+        do {
+            let output = try Scratch()
+            let errors = try Scratch()
+            let given = try Scratch()
+            try given.fill(secret)
+            let process = try spawn(
+                file, input: given.descriptor, output: output.descriptor, error: errors.descriptor)
+            status = try waitFor(process)
+            if status == 0 { return try SecretBytes(contentsOf: output.descriptor) }
+            said = String(decoding: try errors.contents(), as: UTF8.self)
+        } catch {
+            throw .unstartable(self, error)
+        }
+        throw .failed(self, status: status, said: said.split(separator: "\n").suffix(4).joined(separator: "; "))
+    }
+
     /// Starts the program on a terminal (an open descriptor) and waits until it ends.
     public func interact(terminal: Int32) throws(Failure) -> Int32 {
         let file = try resolve()
@@ -162,6 +184,18 @@ private struct Scratch: ~Copyable {
 
     func fill(_ bytes: [UInt8]) throws(Errno) {
         try Files.writeAll(bytes, to: descriptor)
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    func fill(_ secret: SecretBytes) throws(Errno) {
+        var (written, failure): (Int, Errno?) = (0, nil)
+        secret.withBytes { bytes in
+            while written < bytes.count, failure == nil {
+                let count = write(descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
+                if count >= 0 { written += count } else if errno != EINTR { failure = Errno(rawValue: errno) }
+            }
+        }
+        if let failure { throw failure }
         guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
     }
 

@@ -18,6 +18,16 @@ public final class SecretBytes: @unchecked Sendable {
 
     public let count: Int
 
+    /// A copy.
+    public convenience init(_ bytes: [UInt8]) {
+        self.init(count: bytes.count)
+        memory.copyBytes(from: bytes)
+    }
+
+    public func hasSameBytes(as other: SecretBytes) -> Bool {
+        count == other.count && memory[..<count].elementsEqual(other.memory[..<count])
+    }
+
     /// What a file holds from its start to its end.
     public convenience init(contentsOf descriptor: Int32) throws(Errno) {
         var status = stat()

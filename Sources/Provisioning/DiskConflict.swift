@@ -33,12 +33,22 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// A smaller partition would cut off what it holds.
         case wouldTruncate(Content)
 
+        // RAID arrays
+        case arrayMetadata(String)
+        case arrayDiffers(PartitionDifference)
+        case arraysMixed(with: String)
+        case arrayIncomplete(level: String, present: Int, needed: Int, [String])
+        case arrayNotAssembled(String)
+
         // LUKS volumes
         case luks1
         case volumeWithoutKey(name: String)
         case wrongKey(name: String)
         case volumeDiffers(PartitionDifference)
         case volumeOption(VolumeOptionFault)
+        case clevisConfig(name: String)
+        case bindingDiffers(found: [String], wanted: String)
+        case bindingNotOpened(String, String)
 
         // Filesystems
         case noSuchDevice
@@ -96,6 +106,16 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content):
             "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+        case .arrayMetadata(let metadata):
+            "\(device): an array with metadata \(metadata) would not be found again at the next boot"
+        case .arrayDiffers(let difference):
+            "\(device) is a member of a RAID array that is not what the config wants: "
+                + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
+        case .arraysMixed(let other): "\(device) is a member of another RAID array than \(other)"
+        case .arrayIncomplete(let level, let present, let needed, let missing):
+            "\(device) has \(present) of the \(needed) devices that its \(level) needs: "
+                + missing.joined(separator: ", ")
+        case .arrayNotAssembled(let reason): "\(device) cannot be assembled: \(reason)"
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
@@ -104,6 +124,13 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds a LUKS2 volume that is not what the config wants: "
                 + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
         case .volumeOption(let fault): "\(device): \(fault)"
+        case .clevisConfig(let name): "the Clevis configuration of \"\(name)\" is not a JSON object"
+        case .bindingDiffers(let found, let wanted):
+            "\(device) holds a LUKS2 volume that Clevis has bound to "
+                + "\(found.isEmpty ? "nothing" : found.joined(separator: " and to ")); the config wants \(wanted)"
+        case .bindingNotOpened(let policy, let reason):
+            "\(device) holds a LUKS2 volume that its Clevis binding to \(policy) does not open"
+                + (reason.isEmpty ? "" : ": \(reason)")
         case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
         case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
         case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
@@ -141,6 +168,15 @@ extension DiskConflict: Advising {
         case .numberBeyondTable: ["Use a smaller \"number\"."]
         case .wouldTruncate:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
+        case .arrayDiffers(let difference):
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", wiping]
+        case .arraysMixed: ["To keep what is there: other devices.", wiping]
+        case .arrayIncomplete, .arrayNotAssembled:
+            [
+                "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
+                "To destroy it:         wipefs -a on its devices, at the shell of this console.",
+            ]
         case .luks1, .wrongKey:
             ["To keep what is there: another device, or its own key.", "To destroy it:         \"wipeVolume\": true"]
         case .volumeWithoutKey:
@@ -148,6 +184,17 @@ extension DiskConflict: Advising {
         case .volumeDiffers(let difference):
             [
                 "To keep what is there: change or leave out \"\(difference.field)\".",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .clevisConfig: ["Check \"custom.config\" and each \"advertisement\"."]
+        case .bindingDiffers:
+            [
+                "To keep what is there: \"clevis\" as it was when the volume was made.",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .bindingNotOpened:
+            [
+                "To keep what is there: start the server, or check the TPM, and try again.",
                 "To destroy it:         \"wipeVolume\": true",
             ]
         case .volumeOption: ["Leave it out, or use the option that this one stands for."]
@@ -160,7 +207,9 @@ extension DiskConflict: Advising {
         case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content)), or another device.",
-                "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+                wanted.hasPrefix("RAID")
+                    ? wiping
+                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
             ]
         case .longerThanPartition:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
@@ -173,6 +222,9 @@ extension DiskConflict: Advising {
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }
     }
+
+    /// The config has no field for it.
+    private var wiping: String { "To destroy it:         wipefs -a \(device), at the shell of this console." }
 
     private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
         let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")

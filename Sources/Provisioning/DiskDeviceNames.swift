@@ -66,9 +66,26 @@ extension IgnitionConfig.Storage {
     /// unless a partition of the config may become it.
     public var devicesToWaitFor: [String] {
         let inner = filesystems.filter { !($0.format ?? "").isEmpty }.map(\.device)
-        let lone = (luks.compactMap(\.device) + inner).filter { !mayBePlanned($0) && volume(named: $0) == nil }
+        let lone = (luks.compactMap(\.device) + inner).filter { !mayBePlanned($0) && !isMade($0) }
         var seen: Set<String> = []
         return (disks.map(\.device) + lone).filter { seen.insert($0).inserted }
+    }
+
+    /// Members of arrays that must be there too, unless their array can do without them.
+    public var membersToWaitFor: [String] {
+        let others = devicesToWaitFor
+        var seen: Set<String> = []
+        return raid.flatMap(\.devices).filter {
+            !mayBePlanned($0) && !others.contains($0) && seen.insert($0).inserted
+        }
+    }
+
+    /// Whether a path is the inside of something else of the config.
+    public func isMade(_ path: String) -> Bool { volume(named: path) != nil || array(named: path) != nil }
+
+    /// The entry of `raid` that a path is the inside of.
+    public func array(named path: String) -> Int? {
+        raid.firstIndex { path == $0.node || path == "/dev/disk/by-id/md-name-any:\($0.arrayName)" }
     }
 
     /// The entry of `luks` that a path is the inside of.

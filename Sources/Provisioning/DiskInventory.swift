@@ -15,10 +15,12 @@ public struct Signature: Equatable, Sendable {
     public var used: UInt64?
     /// Whether its own mark says that it was never finished: `mkfs.xfs` clears one as its last act.
     public var isUnfinished: Bool
+    /// Of a member of a RAID array: what it says of the array.
+    public var member: ArrayMember?
 
     public init(
         type: String, version: String? = nil, label: String? = nil, uuid: String? = nil, size: UInt64? = nil,
-        used: UInt64? = nil, isUnfinished: Bool = false
+        used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil
     ) {
         self.type = type
         self.version = version
@@ -27,6 +29,7 @@ public struct Signature: Equatable, Sendable {
         self.size = size
         self.used = used
         self.isUnfinished = isUnfinished
+        self.member = member
     }
 }
 

@@ -14,6 +14,8 @@ public struct DiskLayout: Equatable, Sendable {
     public private(set) var warnings: [String]
 
     private var placed: [Placed] = []
+    /// Where the members of RAID arrays are, or will be.
+    private var arrays: [PlacedArray] = []
     /// Where LUKS volumes are, or will be.
     public private(set) var volumes: [PlacedVolume] = []
 
@@ -24,6 +26,8 @@ public struct DiskLayout: Equatable, Sendable {
         var target: FilesystemTarget
         /// The entry of `storage.luks` whose inside it stands in.
         var volume: Int?
+        /// The entry of `storage.raid` whose inside it stands in.
+        var array: Int?
     }
 
     /// An entry of the config that takes a device for itself.
@@ -39,6 +43,7 @@ public struct DiskLayout: Equatable, Sendable {
         conflicts = []
         warnings = []
         planDisks(storage.disks, inventory)
+        placeArrays(storage, inventory)
         placeVolumes(storage, inventory)
         for (entry, wanted) in storage.filesystems.enumerated() {
             guard let name = wanted.format, !name.isEmpty else { continue }
@@ -48,6 +53,12 @@ public struct DiskLayout: Equatable, Sendable {
                 }
                 if let volume = storage.volume(named: wanted.device) {
                     try place(wanted, entry, format, in: volume)
+                    continue
+                }
+                if let array = storage.array(named: wanted.device) {
+                    guard let target = inside(array) else { continue }
+                    try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+                    placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, array: array))
                     continue
                 }
                 let claim = Claim(
@@ -78,16 +89,64 @@ public struct DiskLayout: Equatable, Sendable {
             let claim = Claim(
                 device: wanted.device ?? "", wipes: wanted.wipeVolume == true, origin: wanted.origin)
             do throws(DiskConflict) {
-                guard let target = try target(claim, storage, inventory) else { continue }
-                try refuseTwins(claim, target)
+                let array = storage.array(named: claim.device)
+                let place = if let array { inside(array) } else { try target(claim, storage, inventory) }
+                guard let place else { continue }
+                try refuseTwins(claim, place)
                 volumes.append(
                     PlacedVolume(
-                        entry: entry, wanted: wanted, node: target.node, area: target.area,
-                        partition: target.partition, users: target.users))
+                        entry: entry, wanted: wanted, node: place.node, area: place.area,
+                        partition: place.partition, array: array, users: place.users))
             } catch {
                 conflicts.append(error)
             }
         }
+    }
+
+    private mutating func placeArrays(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
+        for (entry, wanted) in storage.raid.enumerated() {
+            var array = PlacedArray(entry: entry, wanted: wanted, members: [])
+            var isWhole = true
+            for device in wanted.devices {
+                let claim = Claim(device: device, wipes: false, origin: wanted.origin)
+                do throws(DiskConflict) {
+                    // What is not there need not stop the boot: the others decide.
+                    guard storage.mayBePlanned(device) || inventory.devices.contains(where: { $0.path == device })
+                    else {
+                        array.members.append(PlacedArray.Member(device: device))
+                        continue
+                    }
+                    guard let target = try target(claim, storage, inventory) else {
+                        isWhole = false
+                        continue
+                    }
+                    try refuseTwins(claim, target)
+                    guard !array.members.contains(where: { $0.target?.area == target.area }) else {
+                        throw DiskConflict(device, .sameDevice(as: wanted.origin.describe()), at: wanted.origin)
+                    }
+                    array.members.append(
+                        PlacedArray.Member(device: device, target: target, isLetGo: letsGo(of: target)))
+                } catch {
+                    isWhole = false
+                    conflicts.append(error)
+                }
+            }
+            // Where a member could not be placed, its own conflict says so.
+            if isWhole { arrays.append(array) }
+        }
+    }
+
+    /// Whether the plan takes away the partition or the table that the content of an area belongs to.
+    private func letsGo(of target: FilesystemTarget) -> Bool {
+        guard let disk = disks.first(where: { $0.disk.node == target.area.node }) else { return false }
+        let old = disk.disk.table.partitions.filter { disk.area($0.sectors).bytes.overlaps(target.area.bytes) }
+        return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
+    }
+
+    /// The inside of an array, where that could be placed.
+    private func inside(_ array: Int) -> FilesystemTarget? {
+        guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
+        return FilesystemTarget(node: outer.wanted.node, area: outer.area)
     }
 
     /// A filesystem inside a LUKS volume of the config. Where that one could not be placed, its own conflict says so.
@@ -104,7 +163,8 @@ public struct DiskLayout: Equatable, Sendable {
 
     private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
         let other =
-            volumes.first { $0.area == target.area }?.wanted.origin
+            arrays.first { $0.members.contains { $0.target?.area == target.area } }?.wanted.origin
+            ?? volumes.first { $0.area == target.area }?.wanted.origin
             ?? placed.first { $0.target.area == target.area }?.wanted.origin
         if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
     }
@@ -214,7 +274,9 @@ public struct DiskLayout: Equatable, Sendable {
 
     /// The areas whose content step two needs to know: where filesystems will be, what goes, what shrinks.
     public var areas: [DiskArea] {
-        var areas = volumes.map(\.area) + placed.filter { $0.volume == nil }.map(\.target.area)
+        var areas = arrays.flatMap(\.members).compactMap(\.target?.area)
+        areas += volumes.filter { $0.array == nil }.map(\.area)
+        areas += placed.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
         for disk in disks {
             areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
             if let whole = clearedDisk(disk) { areas += whole.disk.table.partitions.map { disk.area($0.sectors) } }
@@ -229,8 +291,24 @@ public struct DiskLayout: Equatable, Sendable {
         return takesAll && disk.action != .erase ? disk : nil
     }
 
+    /// What becomes of the arrays, so that those that stay can be looked into.
+    public func arrayPlans(_ contents: [DiskArea: Content]) -> [ArrayPlan] {
+        var conflicts: [DiskConflict] = []
+        var warnings: [String] = []
+        return arrayPlans(contents, &conflicts, &warnings)
+    }
+
+    private func arrayPlans(
+        _ contents: [DiskArea: Content], _ conflicts: inout [DiskConflict], _ warnings: inout [String]
+    ) -> [ArrayPlan] {
+        arrays.compactMap { array in
+            array.plan({ content(of: $0, contents) }, conflicts: &conflicts, warnings: &warnings)
+        }
+    }
+
     /// - Parameters:
-    ///   - contents: What stands in each of ``areas`` now; one that is missing counts as blank.
+    ///   - contents: What stands in each of ``areas`` now, and in the arrays that stay; one that is missing
+    ///     counts as blank.
     ///   - found: What is known of the LUKS2 volumes that are there, by their entry in `storage.luks`.
     public func plan(
         _ contents: [DiskArea: Content], volumes found: [Int: FoundVolume] = [:]
@@ -240,8 +318,11 @@ public struct DiskLayout: Equatable, Sendable {
         var filesystems: [FilesystemPlan] = []
         let truncations = disks.flatMap { disk in disk.shrunk.compactMap { truncation($0, of: disk, contents) } }
         conflicts += truncations
+        let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
+        func isSettled(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
         var volumePlans: [VolumePlan] = []
-        for volume in volumes where !truncations.contains(where: { $0.device == volume.node }) {
+        for volume in volumes
+        where !truncations.contains(where: { $0.device == volume.node }) && isSettled(volume.array) {
             do throws(DiskConflict) {
                 let content = content(of: volume.target, contents)
                 volumePlans.append(try volume.plan(content, found[volume.entry]))
@@ -249,7 +330,8 @@ public struct DiskLayout: Equatable, Sendable {
                 conflicts.append(error)
             }
         }
-        for item in placed where !truncations.contains(where: { $0.device == item.target.node }) {
+        for item in placed
+        where !truncations.contains(where: { $0.device == item.target.node }) && isSettled(item.array) {
             var found = item.volume.map { found[$0]?.content ?? .blank } ?? content(of: item.target, contents)
             if let volume = item.volume {
                 guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }
@@ -271,11 +353,13 @@ public struct DiskLayout: Equatable, Sendable {
             }
         }
         var destroyed = disks.flatMap { destructions($0, contents) }
+        destroyed += arrayPlans.flatMap { destructions($0, contents) }
         destroyed += volumePlans.compactMap(\.destruction)
         destroyed += filesystems.flatMap { destructions($0, contents) }
         guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
         return StoragePlan(
-            disks: disks, volumes: volumePlans, filesystems: filesystems, destroyed: destroyed, warnings: warnings)
+            disks: disks, arrays: arrayPlans, volumes: volumePlans, filesystems: filesystems, destroyed: destroyed,
+            warnings: warnings)
     }
 
     /// What will stand there when the tables are written and before any filesystem is made.
@@ -341,6 +425,18 @@ public struct DiskLayout: Equatable, Sendable {
             }
         }
         return destroyed
+    }
+
+    /// Only what belongs to no partition of the old table: those that go are told already.
+    private func destructions(_ array: ArrayPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
+        array.members.compactMap { member in
+            guard member.isLetGo, let disk = disks.first(where: { $0.disk.node == member.area.node }),
+                !disk.lost.contains(where: { disk.area($0.sectors).bytes.overlaps(member.area.bytes) })
+            else { return nil }
+            return Destruction(
+                device: member.node, label: "", size: member.area.bytes.length, content: member.found,
+                reason: "wipeTable", origin: disk.wanted.origin)
+        }
     }
 
     private func destructions(_ plan: FilesystemPlan, _ contents: [DiskArea: Content]) -> [Destruction] {

@@ -8,6 +8,8 @@ import Reporting
 public struct StoragePlan: Equatable, Sendable {
     public var disks: [DiskPlan]
     /// In the config's order.
+    public var arrays: [ArrayPlan]
+    /// In the config's order.
     public var volumes: [VolumePlan]
     /// In the config's order.
     public var filesystems: [FilesystemPlan]
@@ -16,11 +18,12 @@ public struct StoragePlan: Equatable, Sendable {
     public var warnings: [String]
 
     public init(
-        disks: [DiskPlan] = [], volumes: [VolumePlan] = [], filesystems: [FilesystemPlan] = [],
-        destroyed: [Destruction] = [],
+        disks: [DiskPlan] = [], arrays: [ArrayPlan] = [], volumes: [VolumePlan] = [],
+        filesystems: [FilesystemPlan] = [], destroyed: [Destruction] = [],
         warnings: [String] = []
     ) {
         self.disks = disks
+        self.arrays = arrays
         self.volumes = volumes
         self.filesystems = filesystems
         self.destroyed = destroyed
@@ -29,8 +32,8 @@ public struct StoragePlan: Equatable, Sendable {
 
     /// Whether there is nothing to do.
     public var isEmpty: Bool {
-        disks.allSatisfy { $0.action == .keep } && volumes.allSatisfy { $0.action == .keep }
-            && filesystems.allSatisfy { $0.action == .keep }
+        disks.allSatisfy { $0.action == .keep } && arrays.allSatisfy { $0.action == .keep }
+            && volumes.allSatisfy { $0.action == .keep } && filesystems.allSatisfy { $0.action == .keep }
     }
 }
 
@@ -72,7 +75,7 @@ public struct Destruction: Equatable, Sendable {
 }
 
 extension StoragePlan {
-    /// How many things are kept, created and changed. A table, a partition, a LUKS volume
+    /// How many things are kept, created and changed. A table, a partition, an array, a LUKS volume
     /// and a filesystem count one each; partitions that the config does not name count for nothing.
     public var counts: (kept: Int, created: Int, changed: Int) {
         var counts = (kept: 0, created: 0, changed: 0)
@@ -86,6 +89,9 @@ extension StoragePlan {
                 case .recreate, .resize: counts.changed += 1
                 }
             }
+        }
+        for array in arrays {
+            if array.action == .keep { counts.kept += 1 } else { counts.created += 1 }
         }
         for volume in volumes {
             if volume.action == .keep { counts.kept += 1 } else { counts.created += 1 }
@@ -120,7 +126,8 @@ extension StoragePlan {
         return [
             "kept": JSONValue(counts.kept), "created": JSONValue(counts.created), "changed": JSONValue(counts.changed),
             "destroyed": .array(destroyed.map(\.json)), "disks": .array(disks.map(\.json)),
-            "luks": .array(volumes.map(\.json)), "filesystems": .array(filesystems.map(\.json)),
+            "raid": .array(arrays.map(\.json)), "luks": .array(volumes.map(\.json)),
+            "filesystems": .array(filesystems.map(\.json)),
             "warnings": .array(warnings.map { .string($0) }),
         ]
     }

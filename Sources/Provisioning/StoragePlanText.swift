@@ -7,7 +7,8 @@ extension StoragePlan {
     public var lines: [String] {
         var lines = destroyed.map { "DESTROY  \($0.line)" }
         for disk in disks { lines += tree(of: disk) }
-        for volume in volumes where !disks.contains(where: { holds($0, volume.partition, volume.node) }) {
+        for array in arrays { lines += tree(of: array) }
+        for volume in volumes where isAlone(volume) {
             lines.append("\(volume.node)   \(ByteCount(volume.area.bytes.length))")
             lines += tree(of: volume)
         }
@@ -28,7 +29,8 @@ extension StoragePlan {
                 summary(
                     of: disk.disk.node, disk, inside, filesystems.filter { holds(disk, $0.partition, $0.node) }))
         }
-        for volume in volumes where !disks.contains(where: { holds($0, volume.partition, volume.node) }) {
+        for array in arrays { lines.append(summary(of: array)) }
+        for volume in volumes where isAlone(volume) {
             lines.append(
                 summary(of: volume.node, nil, [volume], filesystems.filter { $0.node == volume.wanted.mappedNode }))
         }
@@ -42,14 +44,47 @@ extension StoragePlan {
         partition?.disk == disk.disk.node || node == disk.disk.node
     }
 
-    /// Whether a filesystem stands neither on a disk nor in a volume of the config.
+    private func isArray(_ node: String) -> Bool { arrays.contains { $0.wanted.node == node } }
+
+    private func isAlone(_ volume: VolumePlan) -> Bool {
+        !isArray(volume.node) && !disks.contains { holds($0, volume.partition, volume.node) }
+    }
+
+    /// Whether a filesystem stands neither on a disk nor in an array or a volume of the config.
     private func isAlone(_ filesystem: FilesystemPlan) -> Bool {
-        !disks.contains { holds($0, filesystem.partition, filesystem.node) }
+        !isArray(filesystem.node) && !disks.contains { holds($0, filesystem.partition, filesystem.node) }
             && !volumes.contains { $0.wanted.mappedNode == filesystem.node }
     }
 
     private func tree(of volume: VolumePlan) -> [String] {
         [volume.line] + filesystems.filter { $0.node == volume.wanted.mappedNode }.map(\.line)
+    }
+
+    private func tree(of array: ArrayPlan) -> [String] {
+        let members = array.members.map(\.node).joined(separator: ", ")
+        var lines = [
+            "\(array.wanted.node)   \(ByteCount(array.area.bytes.length)) on \(members)",
+            row("     \(array.title)", array.action == .keep ? "keep, assemble" : "create"),
+        ]
+        for volume in volumes where volume.node == array.wanted.node { lines += tree(of: volume) }
+        return lines + filesystems.filter { $0.node == array.wanted.node }.map(\.line)
+    }
+
+    /// `/dev/md/data: raid1 "data" and xfs "var" kept, nothing destroyed`.
+    private func summary(of array: ArrayPlan) -> String {
+        let inside = volumes.filter { $0.node == array.wanted.node }
+        let nodes = [array.wanted.node] + inside.map(\.wanted.mappedNode)
+        let inner = filesystems.filter { $0.format != .none && nodes.contains($0.node) }
+        func things(kept: Bool) -> String {
+            listed(
+                ((array.action == .keep) == kept ? [array.title] : [])
+                    + inside.filter { ($0.action == .keep) == kept }.map(\.name)
+                    + inner.filter { ($0.action == .keep) == kept }.map(\.name))
+        }
+        let parts = [(things(kept: true), "kept"), (things(kept: false), "created")].filter { !$0.0.isEmpty }
+        let lost = destroyed.filter { nodes.contains($0.device) || array.members.map(\.node).contains($0.device) }
+        return "\(array.wanted.node): " + parts.map { "\($0.0) \($0.1), " }.joined()
+            + (lost.isEmpty ? "nothing destroyed" : "\(lost.count) destroyed")
     }
 
     private func tree(of disk: DiskPlan) -> [String] {
@@ -66,6 +101,9 @@ extension StoragePlan {
         for partition in disk.partitions {
             lines.append(disk.line(partition))
             let node = disk.disk.partitionNode(partition.number)
+            if let array = arrays.first(where: { $0.members.contains { $0.node == node } }) {
+                lines.append("     member of \(array.title)")
+            }
             for volume in volumes where volume.node == node { lines += tree(of: volume) }
             lines += filesystems.filter { $0.node == node }.map(\.line)
         }

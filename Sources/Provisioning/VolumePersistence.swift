@@ -6,16 +6,28 @@ import IgnitionConfig
 public struct CrypttabEntry: Equatable, Sendable {
     public var name: String
     public var uuid: String
+    public var opener: Opener
 
-    public init(name: String, uuid: String) {
-        self.name = name
-        self.uuid = uuid
+    /// What opens it in the real root.
+    public enum Opener: Equatable, Sendable {
+        case keyFile
+        case clevis(overNetwork: Bool)
     }
 
-    public var keyFile: String { "/etc/luks/\(name)" }
+    public init(name: String, uuid: String, opener: Opener = .keyFile) {
+        self.name = name
+        self.uuid = uuid
+        self.opener = opener
+    }
+
+    /// `nil` where there is none.
+    public var keyFile: String? { opener == .keyFile ? "/etc/luks/\(name)" : nil }
 
     /// x-initrd.attach: what is open before the real root starts is closed after it has stopped.
-    var line: String { "\(name) UUID=\(uuid) \(keyFile) luks,x-initrd.attach" }
+    var line: String {
+        let network = opener == .clevis(overNetwork: true) ? ",_netdev" : ""
+        return "\(name) UUID=\(uuid) \(keyFile ?? "none") luks\(network),x-initrd.attach"
+    }
 }
 
 extension IgnitionConfig {
@@ -30,15 +42,17 @@ extension IgnitionConfig {
         _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false, key: (CrypttabEntry) throws -> [UInt8]
     ) rethrows {
         guard !volumes.isEmpty else { return }
-        if !storage.directories.contains(where: { $0.path == "/etc/luks" }) {
+        let hasKeys = volumes.contains { $0.keyFile != nil }
+        if hasKeys, !storage.directories.contains(where: { $0.path == "/etc/luks" }) {
             var folder = Directory()
             folder.path = "/etc/luks"
             folder.mode = 0o700
             storage.directories.append(folder)
         }
         for volume in volumes {
+            guard let keyFile = volume.keyFile else { continue }
             var file = File()
-            file.path = volume.keyFile
+            file.path = keyFile
             file.mode = 0o600
             file.contents.source = DataURL.text(for: try key(volume))
             storage.files.append(file)

@@ -20,8 +20,12 @@ public struct FoundVolume: Equatable, Sendable {
     public var allowsDiscards: Bool
     /// How many keys can open it.
     public var keySlots: Int
-    /// Whether the config's key opens it; `nil` where the config gives none.
+    /// Whether the config's key, or its binding, opens it; `nil` where the config gives none.
     public var isOpenedByKey: Bool?
+    /// What Clevis has bound it to.
+    public var bindings: [FoundBinding] = []
+    /// Why the config's binding does not open it; `nil` where it does, or was not tried.
+    public var bindingFailure: String?
     /// Whether an earlier run of the stage in this boot made or opened it.
     public var isOfThisBoot = false
     /// What stands inside, where it could be opened.
@@ -49,6 +53,8 @@ public struct PlacedVolume: Equatable, Sendable {
     public var node: String
     public var area: DiskArea
     public var partition: PartitionAddress?
+    /// The entry of `storage.raid` whose inside it stands in.
+    public var array: Int?
     /// What uses the device now.
     public var users: [String]
 
@@ -61,6 +67,7 @@ public struct PlacedVolume: Equatable, Sendable {
         do throws(VolumeOptionFault) { options = try VolumeOptions(wanted) } catch {
             throw conflict(.volumeOption(error))
         }
+        if wanted.clevis.isUsed, wanted.clevis.policy == nil { throw conflict(.clevisConfig(name: wanted.name)) }
         let action = try decide(content, found)
         if action == .create, !users.isEmpty { throw conflict(.deviceInUse(users)) }
         return VolumePlan(
@@ -96,10 +103,28 @@ public struct PlacedVolume: Equatable, Sendable {
                     PartitionDifference(
                         "discard", found: "\(found.allowsDiscards)", wanted: "\(wanted.discard ?? false)")))
         }
+        if wanted.clevis.isUsed {
+            try requireBinding(found)
+            return .keep
+        }
         switch found.isOpenedByKey {
         case nil: throw conflict(.volumeWithoutKey(name: wanted.name))
         case false?: throw conflict(.wrongKey(name: wanted.name))
         case true?: return .keep
+        }
+    }
+}
+
+extension PlacedVolume {
+    private func requireBinding(_ found: FoundVolume) throws(DiskConflict) {
+        guard let policy = wanted.clevis.policy, found.bindings.contains(where: { $0.policy == policy }) else {
+            throw conflict(
+                .bindingDiffers(
+                    found: found.bindings.map { $0.policy.map { "\($0)" } ?? "something unknown" },
+                    wanted: wanted.clevis.policy.map { "\($0)" } ?? ""))
+        }
+        if found.isOpenedByKey != true {
+            throw conflict(.bindingNotOpened("\(policy)", found.bindingFailure ?? ""))
         }
     }
 }

@@ -15,7 +15,9 @@ extension Stages {
         guard let config = try loadConfig(), config.storage.namesDisks else { return }
         var access = diskAccess
         let fetcher = try resourceFetcher(for: config)
-        access.keys = VolumeKeys(known: state.knownKeys) { try fetcher.write($0, to: $1) }
+        access.keys = VolumeKeys(known: state.knownKeys, made: Set(state.volumes.map(\.name))) {
+            try fetcher.write($0, to: $1)
+        }
         access.volumeOpened = { try state.save($0) }
         let plan = try DiskStage.plan(config.storage, access: access)
         try state.save(plan.json, as: "plan.json")
@@ -58,7 +60,7 @@ extension Stages {
 
 extension IgnitionConfig.Storage {
     /// Whether the disks stage has anything to look at.
-    var namesDisks: Bool { !disks.isEmpty || !luks.isEmpty || !filesystems.isEmpty }
+    var namesDisks: Bool { !disks.isEmpty || !raid.isEmpty || !luks.isEmpty || !filesystems.isEmpty }
 }
 
 extension StageState {

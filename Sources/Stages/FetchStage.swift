@@ -127,12 +127,8 @@ func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
         config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
         + config.ignition.security.tls.certificateAuthorities + config.ignition.config.merge
         + [config.ignition.config.replace]
-    return resources.contains(where: isRemote) || config.storage.luks.contains { asksServer($0.clevis) }
-}
-
-/// Whether binding or opening a volume takes an answer from another machine.
-private func asksServer(_ clevis: IgnitionConfig.Clevis) -> Bool {
-    clevis.custom.needsNetwork == true || clevis.tang.contains { ($0.advertisement ?? "").isEmpty }
+    return resources.contains(where: isRemote)
+        || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
 }
 
 private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {

@@ -84,17 +84,30 @@ struct StageState: Sendable {
     var volumes: [CrypttabEntry] {
         (load("volumes.json")?.elements ?? []).compactMap { volume in
             guard let name = volume["name"]?.string, let uuid = volume["uuid"]?.string else { return nil }
-            return CrypttabEntry(name: name, uuid: uuid)
+            let isBound = volume["clevis"]?.bool ?? false
+            return CrypttabEntry(
+                name: name, uuid: uuid,
+                opener: isBound ? .clevis(overNetwork: volume["network"]?.bool ?? false) : .keyFile)
         }
     }
 
     private func keyName(_ volume: String) -> String { "luks-\(volume).key" }
 
     func save(_ volume: OpenVolume) throws {
-        try volume.key.withBytes { key throws in try save(Array(key), as: keyName(volume.name)) }
+        try volume.key?.withBytes { key throws in try save(Array(key), as: keyName(volume.name)) }
         let others = volumes.filter { $0.name != volume.name }
-        let all = others + [CrypttabEntry(name: volume.name, uuid: volume.uuid)]
-        try save(.array(all.map { ["name": .string($0.name), "uuid": .string($0.uuid)] }), as: "volumes.json")
+        let opener: CrypttabEntry.Opener =
+            volume.key == nil ? .clevis(overNetwork: volume.opensOverNetwork) : .keyFile
+        let all = others + [CrypttabEntry(name: volume.name, uuid: volume.uuid, opener: opener)]
+        try save(
+            .array(
+                all.map { volume in
+                    [
+                        "name": .string(volume.name), "uuid": .string(volume.uuid),
+                        "clevis": .bool(volume.keyFile == nil),
+                        "network": .bool(volume.opener == .clevis(overNetwork: true)),
+                    ]
+                }), as: "volumes.json")
     }
 
     func key(of volume: CrypttabEntry) throws -> [UInt8] {

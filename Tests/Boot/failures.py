@@ -142,13 +142,12 @@ def unsupported_field(bench):
     """A config with a field that is not built: its name, and a disk that stays blank."""
     config = bench.config(storage={
         "disks": [{"device": "/dev/vda", "wipeTable": True, "partitions": [{"label": "a"}, {"label": "b"}]}],
-        "raid": [{"name": "data", "level": "raid1", "devices": [
-            "/dev/disk/by-partlabel/a", "/dev/disk/by-partlabel/b"]}]})
+        "luks": [{"name": "data", "device": "/dev/disk/by-partlabel/b", "cex": {"enabled": True}}]})
     disk = bench.disk()
     image = tiny_image()
     machine = bench.boot("ignition.firstboot ignition.platform.id=metal", network=False, disks=[disk],
                          initrd=[images.initramfs(), images.appendix({"config.ign": config.read_bytes()}), image])
-    stopped(machine, r"storage\.raid", r"Nothing was written")
+    stopped(machine, r"storage\.luks\[0\]\.cex", r"Nothing was written")
     assert has_no_data(disk.path), "the disk was written to"
 
 

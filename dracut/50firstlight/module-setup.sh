@@ -18,7 +18,7 @@ depends() {
 installkernel() {
     hostonly='' instmods loop squashfs erofs overlay isofs sr_mod qemu_fw_cfg \
         ext4 xfs btrfs vfat nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 \
-        dm_mod dm_crypt xts cbc essiv sha256 sha512 algif_skcipher =arch/x86/crypto
+        md_mod linear raid0 raid1 raid10 raid456 dm_mod dm_crypt xts cbc essiv sha256 sha512 algif_skcipher =arch/x86/crypto
 }
 
 # called by dracut
@@ -34,7 +34,7 @@ install() {
     done
 
     # What the disks stage calls: a filesystem that a config may ask for must be makeable.
-    inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap udevadm
+    inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap mdadm wipefs udevadm
     inst_simple /etc/mke2fs.conf
 
     # For HTTPS: the host's own certificate authorities.

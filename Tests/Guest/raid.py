@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# disks: 3x1G virtio
+# init: systemd
+# limit: 600
+"""RAID arrays: made once, assembled and filled ever after; a degraded one too; what is not theirs stays."""
+import base64
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+AGENT = os.environ["AGENT"]
+DISKS = VDA, VDB, VDC = [os.environ[f"DISK{number}"] for number in range(3)]
+KEY = "data:;base64," + base64.b64encode(b"correct horse").decode()
+CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations=1000"]
+
+
+def run(*words, check=True, **options):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
+    if check:
+        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
+    return done
+
+
+def written():
+    run("sync")
+    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in DISKS)
+
+
+def configure(raid, filesystems=(), disks=(), luks=()):
+    storage = {"disks": list(disks), "raid": list(raid), "luks": list(luks), "filesystems": list(filesystems)}
+    Path("/config.ign").write_text(json.dumps({"ignition": {"version": "3.4.0"}, "storage": storage}, indent=1))
+
+
+def stage(*parts, **more):
+    """The disks stage; returns what it printed."""
+    run("udevadm", "settle")
+    configure(*parts, **more)
+    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal rd.timeout=3\n")
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    run("mount", "--bind", "cmdline", "/proc/cmdline")
+    try:
+        run(AGENT, "stage", "fetch")
+        return " ".join(run(AGENT, "stage", "disks").stdout.split())
+    finally:
+        run("umount", "/proc/cmdline")
+
+
+def plan(status):
+    """What `plan` says; it writes nothing, and leaves no array behind."""
+    before, arrays = written(), run("cat", "/proc/mdstat").stdout
+    said = run(AGENT, "plan", "--config", "/config.ign", check=False)
+    assert said.returncode == status, f"plan exited with {said.returncode}"
+    assert written() == before, f"plan wrote {written() - before} sectors"
+    assert run("cat", "/proc/mdstat").stdout.count("active") == arrays.count("active")
+    return " ".join(said.stdout.split())
+
+
+def refused(*parts, **more):
+    """What is said of a config that contradicts the disks, the same plan as in a boot; nothing is written."""
+    configure(*parts, **more)
+    return plan(1)
+
+
+def stop(*names):
+    run("udevadm", "settle")
+    for name in names:
+        run("mdadm", "--stop", name)
+    run("udevadm", "settle")
+
+
+def wait(name):
+    run("mdadm", "--wait", name, check=False)
+
+
+def keeping(name, device="/dev/md/data"):
+    run("mount", device, "/mnt")
+    if name:
+        Path("/mnt/data").write_text(name)
+    held = Path("/mnt/data").read_text()
+    run("umount", "/mnt")
+    return held
+
+
+def array(level="raid1", devices=(), name="data", **more):
+    devices = devices or ["/dev/disk/by-partlabel/a", "/dev/disk/by-partlabel/b"]
+    return {"name": name, "level": level, "devices": list(devices), **more}
+
+
+def erase():
+    for disk in DISKS:
+        run("sh", "-c", f"wipefs -q -a {disk}[0-9]; wipefs -q -a {disk}; blkdiscard -f {disk}", check=False)
+        run("blockdev", "--rereadpt", disk, check=False)
+
+
+# Nobody but the agent assembles arrays, as in its own initramfs.
+Path("/run/udev/rules.d").mkdir(parents=True, exist_ok=True)
+Path("/run/udev/rules.d/64-md-raid-assembly.rules").write_text("")
+run("udevadm", "control", "--reload")
+
+halves = [{"device": VDA, "wipeTable": True, "partitions": [{"label": "a"}]},
+          {"device": VDB, "wipeTable": True, "partitions": [{"label": "b"}]}]
+ext4 = {"device": "/dev/md/data", "format": "ext4", "label": "var", "path": "/var"}
+
+# From blank: two tables, an array, a filesystem.
+stage([array()], [ext4], halves)
+detail = run("mdadm", "--detail", "--export", "/dev/md/data").stdout
+assert "MD_LEVEL=raid1" in detail and "MD_DEVICES=2" in detail and "MD_NAME=any:data" in detail, detail
+keeping("kept")
+# Looked at while it runs, then at the next boot: the plan finds the filesystem in it, and nothing is made.
+wait("/dev/md/data")
+plan(0)
+stop("/dev/md/data")
+said = plan(0)
+assert "keep, assemble" in said and 'ext4 "var"' in said, said
+said = stage([array()], [{**ext4, "device": "/dev/disk/by-id/md-name-any:data"}], halves)
+assert '/dev/md/data: raid1 "data" and ext4 "var" kept, nothing destroyed' in said, said
+assert keeping(None) == "kept"
+
+# What the config does not describe stops the boot, whether the array runs or not; nothing is written.
+stop("/dev/md/data")
+for changed, inside, words in [
+    (array("raid0"), ext4, "level is raid1, wanted raid0"),
+    (array(name="other"), {**ext4, "device": "/dev/md/other"}, 'name is "any:data"'),
+    (array(spares=1), ext4, "devices is 2, wanted 1 without spares"),
+    (array(), {**ext4, "format": "xfs"}, 'holds ext4 "var"'),
+    (array(options=["--metadata=0.90"]), ext4, "metadata 0.90"),
+]:
+    said = refused([changed], [inside], halves)
+    assert words in said, said
+
+# A member is lost: the array is assembled without it, the boot goes on and says so; one that has come back
+# out of date is told as well.
+run("mdadm", "--zero-superblock", f"{VDB}1")
+said = stage([array()], [ext4], halves)
+assert "degraded, with 1 of 2 devices: /dev/vdb1 is not part of it" in said, said
+assert keeping("degraded") == "degraded"
+run("mdadm", "--manage", "/dev/md/data", "--add", f"{VDB}1")
+wait("/dev/md/data")
+stop("/dev/md/data")
+run("mdadm", "--assemble", "--run", "/dev/md/data", f"{VDA}1")
+keeping("newer")
+keeping("newest")
+stop("/dev/md/data")
+said = stage([array()], [ext4], halves)
+assert "/dev/vdb1 is out of date" in said, said
+assert keeping(None) == "newest"
+stop("/dev/md/data")
+
+# The same devices under another table: the config that replaces it lets the array go, and only that one.
+both = [{"device": VDA, "wipeTable": True, "partitions": [{"label": "one", "sizeMiB": 500}, {"label": "c"}]},
+        {"device": VDB, "wipeTable": True, "partitions": [{"label": "two", "sizeMiB": 500}, {"label": "d"}]}]
+stripe = array("raid0", ["/dev/disk/by-partlabel/one", "/dev/disk/by-partlabel/two"])
+said = stage([stripe], [{**ext4, "format": "xfs", "label": "s", "options": ["-K"]}], both)
+assert "DESTROYS /dev/vda1 RAID member" in said, said
+stop("/dev/md/data")
+plan(0)
+# A foreign filesystem where a member should be stays.
+run("mkfs.ext4", "-q", "-L", "mine", f"{VDA}2")
+said = refused([stripe, array("1", ["/dev/disk/by-partlabel/c", "/dev/disk/by-partlabel/d"], "new")], [], both)
+assert '/dev/vda2 holds ext4 "mine"' in said and "wipefs -a" in said, said
+# A stripe that has lost a member holds nothing that can be used; it is left to the operator.
+run("mdadm", "--zero-superblock", f"{VDB}1")
+said = refused([stripe], [], both)
+assert "1 of the 2 devices that its raid0 needs: /dev/vdb1 is not part of it" in said, said
+
+# Whole disks, three levels, a spare, encryption on top; half made by a power cut, and finished.
+erase()
+five = array("raid5", DISKS, "five", options=["--chunk=64"])
+volume = {"name": "safe", "device": "/dev/md/five", "keyFile": {"source": KEY}, "options": CHEAP}
+inside = {"device": "/dev/mapper/safe", "format": "ext4", "label": "safe"}
+stage([five], [inside], luks=[volume])
+keeping("encrypted", "/dev/mapper/safe")
+run("udevadm", "settle")
+run("cryptsetup", "close", "safe")
+stop("/dev/md/five")
+said = plan(0)
+assert 'raid5 "five"' in said and 'LUKS2 "safe"' in said and 'ext4 "safe"' in said, said
+stage([five], [inside], luks=[volume])
+assert keeping(None, "/dev/mapper/safe") == "encrypted"
+run("udevadm", "settle")
+run("cryptsetup", "close", "safe")
+stop("/dev/md/five")
+assert "level is raid5, wanted raid6" in refused([array("raid6", DISKS, "five")], luks=[volume])
+
+erase()
+columns = [{"device": disk, "partitions": [{"label": f"{letter}{number}", "sizeMiB": 200} for number in range(4)]}
+           for letter, disk in zip("abc", DISKS)]
+members = [[f"/dev/disk/by-partlabel/{letter}{number}" for letter in "abc"] for number in range(4)]
+arrays = [array("linear", members[0], "lin"), array("10", members[1], "ten", options=["--assume-clean"]),
+          array("mirror", members[2], spares=1), array("stripe", members[3], "/dev/md7")]
+stage(arrays, disks=columns)
+stop("/dev/md/lin", "/dev/md/ten", "/dev/md/data", "/dev/md7")
+said = plan(0)
+for level in ['linear "lin"', 'raid10 "ten"', 'raid1 "data"', 'raid0 "7"']:
+    assert level in said, said
+erase()
+
+# The power went between two superblocks: what was never started holds nothing, and is made again.
+run("mdadm", "--create", "cut", "--run", "--homehost", "any", "--level", "1", "--raid-devices", "2", VDA, VDB)
+stop("/dev/md/cut")
+superblock = bytearray(Path(VDA).open("rb").read(8192)[4096:])
+size = 256 + 2 * int.from_bytes(superblock[220:224], "little")
+superblock[200:208] = bytes(8)
+superblock[216:220] = bytes(4)
+words = [int.from_bytes(superblock[at:at + 4], "little") for at in range(0, size, 4)]
+total = sum(words)
+superblock[216:220] = ((total & 0xffffffff) + (total >> 32) & 0xffffffff).to_bytes(4, "little")
+with open(VDA, "r+b") as disk:
+    disk.seek(4096)
+    disk.write(superblock)
+run("mdadm", "--zero-superblock", VDB)
+said = stage([array("1", [VDA, VDB], "cut")])
+assert 'raid1 "cut" created' in said, said
+stop("/dev/md/cut")
