@@ -25,6 +25,19 @@ public struct HostSystem: Sendable {
         // What a refusal may tell an operator to run.
         HostProgram(name: "wipefs", package: "util-linux"),
     ]
+    /// What opens volumes that are bound to a server or a TPM: scripts, and the programs that these call.
+    public var clevisTools =
+        [
+            "clevis", "clevis-decrypt", "clevis-decrypt-sss", "clevis-decrypt-tang", "clevis-encrypt-sss",
+            "clevis-encrypt-tang",
+        ].map { HostProgram(name: $0, package: "clevis") }
+        + ["clevis-decrypt-tpm2", "clevis-encrypt-tpm2"].map { HostProgram(name: $0, package: "clevis-tpm2") }
+        + ["create", "createpolicy", "createprimary", "flushcontext", "load", "pcrread", "unseal"].map {
+            HostProgram(name: "tpm2_\($0)", package: "tpm2-tools")
+        }
+        + ["bash", "curl", "jose"].map { HostProgram(name: $0, package: $0) }
+    /// What those load once they run, by name: the way to the kernel's TPM.
+    public var clevisLibraries = ["libtss2-tcti-device.so.0"]
 
     public init() {}
 

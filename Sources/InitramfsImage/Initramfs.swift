@@ -26,6 +26,8 @@ public struct Initramfs: Sendable {
     /// The root image that this initramfs is to accept, and no other.
     public var rootfs: FilePath?
     public var inclusions: [Inclusion] = []
+    /// Whether LUKS volumes that Clevis opens can be made and opened.
+    public var hasClevis = false
     public var host = HostSystem()
     /// Every member's modification time, in seconds since 1970.
     public var time: UInt32 = 0
@@ -178,13 +180,23 @@ extension Initramfs {
         // The kernel calls it by this path.
         usr.addLink("sbin/modprobe", to: "/init")
         var programs = [busybox]
-        for tool in host.stageTools {
+        for tool in host.stageTools + (hasClevis ? host.clevisTools : []) {
             let file = try host.find(tool)
             programs.append(file)
             usr.addCopy("sbin/\(tool.name)", of: file, permissions: 0o755)
         }
         usr.addLink("sbin/mkfs.vfat", to: "mkfs.fat")
-        for (place, file) in try SharedLibraries().needed(by: programs) {
+        let libraries = SharedLibraries()
+        if hasClevis, let program = programs.last {
+            // What its scripts call by that path.
+            usr.addLink("bin/bash", to: "../sbin/bash")
+            for name in host.clevisLibraries {
+                let (place, file) = try libraries.named(name, for: program)
+                usr.addCopy(place, of: file, permissions: 0o755)
+                programs.append(file)
+            }
+        }
+        for (place, file) in try libraries.needed(by: programs) {
             usr.addCopy(place, of: file, permissions: 0o755)
         }
         if Files.exists(host.ext4Defaults) { root.addCopy("etc/mke2fs.conf", of: host.ext4Defaults) }

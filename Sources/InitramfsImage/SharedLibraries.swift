@@ -51,6 +51,16 @@ struct SharedLibraries {
         return found
     }
 
+    /// A library that a program opens while it runs, as no header tells.
+    ///
+    /// - Returns: Its place below `/usr` of the image, and its file here.
+    func named(_ name: String, for program: FilePath) throws(Failure) -> (place: String, file: FilePath) {
+        guard let elf = try read(program), let file = find(name, for: elf, of: program) else {
+            throw .missing(name, neededBy: program)
+        }
+        return ("lib/\(elf.machine.multiarch)/\(name)", file)
+    }
+
     /// `nil` for what is no ELF file, a script for example.
     private func read(_ file: FilePath) throws(Failure) -> ELFFile? {
         let bytes: [UInt8]

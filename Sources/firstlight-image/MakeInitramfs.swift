@@ -43,6 +43,9 @@ struct MakeInitramfs: ParsableCommand {
         transform: Inclusion.init(parsing:))
     var include: [Inclusion] = []
 
+    @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
+    var clevis = false
+
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
 
@@ -55,6 +58,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.network = network
         initramfs.rootfs = rootfs
         initramfs.inclusions = include
+        initramfs.hasClevis = clevis
         initramfs.time = sourceDate()
         let outcome = try initramfs.write(to: output)
         outcome.warnings.forEach(say)

@@ -94,6 +94,7 @@ filesystems = [{"device": f"/dev/mapper/{volume['name']}", "format": "ext4", "la
 
 # From blank; clevis itself, which shares no code with the token's writing, reads and opens what was made.
 configure(volumes, filesystems)
+subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
 staged("fetch", "disks")
 assert "sss" in run("clevis", "luks", "list", "-d", VDA).stdout
 dump = run("cryptsetup", "luksDump", VDA).stdout

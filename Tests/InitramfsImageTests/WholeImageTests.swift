@@ -100,6 +100,22 @@ import Testing
         #expect(throws: (any Error).self) { try initramfs.write(to: folder.path.appending("image")) }
     }
 
+    @Test func whatClevisNeedsIsThereOnRequest() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        for name in ["clevis", "bash"] { try folder.file("bin/\(name)", Array("#!/bin/sh\n".utf8), mode: 0o755) }
+        initramfs.host.clevisTools = ["bash", "clevis"].map { HostProgram(name: $0, package: $0) }
+        initramfs.host.clevisLibraries = []
+        let wanted: Set = ["/usr/sbin/clevis", "/usr/sbin/bash", "/usr/bin/bash"]
+        for hasClevis in [false, true] {
+            initramfs.hasClevis = hasClevis
+            try initramfs.write(to: folder.path.appending("image"))
+            let listing = try ImageListing(reading: folder.path.appending("image"))
+            let paths = Set(listing.parts.flatMap(\.files).map(\.path))
+            #expect(hasClevis ? paths.isSuperset(of: wanted) : paths.isDisjoint(with: wanted))
+        }
+    }
+
     @Test func aMissingToolNamesItsPackage() throws {
         let folder = try TemporaryFolder()
         var initramfs = try initramfs(in: folder)
