@@ -23,10 +23,13 @@ public struct CrypttabEntry: Equatable, Sendable {
     /// `nil` where there is none.
     public var keyFile: String? { opener == .keyFile ? "/etc/luks/\(name)" : nil }
 
+    /// The third column of crypttab.
+    var keyColumn: String { keyFile ?? "none" }
+
     /// x-initrd.attach: what is open before the real root starts is closed after it has stopped.
     var line: String {
         let network = opener == .clevis(overNetwork: true) ? ",_netdev" : ""
-        return "\(name) UUID=\(uuid) \(keyFile ?? "none") luks\(network),x-initrd.attach"
+        return "\(name) UUID=\(uuid) \(keyColumn) luks\(network),x-initrd.attach"
     }
 }
 
@@ -90,7 +93,7 @@ func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
         let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" })
         guard let place = missing.firstIndex(where: { $0.name == fields.first ?? "" }) else { continue }
         let volume = missing.remove(at: place)
-        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyFile[...]] { lines[index] = volume.line }
+        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyColumn[...]] { lines[index] = volume.line }
     }
     return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
 }
