@@ -93,7 +93,9 @@ func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
         let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" })
         guard let place = missing.firstIndex(where: { $0.name == fields.first ?? "" }) else { continue }
         let volume = missing.remove(at: place)
-        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyColumn[...]] { lines[index] = volume.line }
+        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyColumn[...]] {
+            lines[index] = volume.line
+        }
     }
     return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
 }
