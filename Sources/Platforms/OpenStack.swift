@@ -27,28 +27,38 @@ extension PlatformAccess {
     ///   - drivePath: The config's path on a volume labelled `config-2`.
     ///   - services: URLs of the same service; others may be known a little later.
     private func firstOf(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
-        let drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
+        var drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
         ["sr_mod", "isofs"].forEach(loadModule)
-        /// What failed for good, and is not asked again.
-        var refused: [String: ResourceFailure] = [:]
+        /// What failed for good, and is not tried again.
+        var refused: Set<String> = []
         var isToldOf = false
         for turn in 0... {
-            if let drive = device(drives, turn == 0 ? 0 : 1) { return try files(drive, [], [drivePath])[drivePath] }
-            for url in services() where refused[url] == nil {
+            var last: (any Error)?
+            if let drive = device(drives, turn == 0 ? 0 : 1) {
+                do { return try files(drive, [], [drivePath])[drivePath] } catch {
+                    say("for nothing more of \(drive): \(error)")
+                    drives = []
+                    last = error
+                }
+            }
+            let services = services()
+            for url in services where !refused.contains(url) {
                 var question = MetadataRequest(url)
                 question.limit = 5
-                question.isWanted = { device(drives, 0) == nil }
+                question.isWanted = { [drives] in drives.isEmpty || device(drives, 0) == nil }
                 do throws(ResourceFailure) {
                     return try answer(to: question)
                 } catch {
                     switch error.reason {
                     case .outOfTime, .givenUp: continue
                     default:
-                        refused[url] = error
-                        say("no more for \(error)")
+                        refused.insert(url)
+                        say("for nothing more of \(error)")
+                        last = error
                     }
                 }
             }
+            if let last, drives.isEmpty, services.allSatisfy(refused.contains) { throw last }
             if !isToldOf { say("for a volume labelled config-2 or a metadata service, as long as it takes") }
             isToldOf = true
         }

@@ -65,7 +65,11 @@ public final class LoopbackServer: Sendable {
     private init(_ files: [String: [UInt8]], program: String, scheme: String, arguments: [String]) throws {
         folder = try TemporaryFolder()
         self.scheme = scheme
-        for (name, bytes) in files { try Files.write(bytes, to: folder.path.appending(name)) }
+        for (name, bytes) in files {
+            let path = folder.path.appending(name)
+            try Files.makeFolder(path.removingLastComponent())
+            try Files.write(bytes, to: path)
+        }
         let script = FilePath(#filePath).removingLastComponent().appending("../../Fixtures/servers/\(program)")
         let words = ["python3", "-I", script.string, folder.path.string, "\(folder.path)/.log"] + arguments
         var ends: [Int32] = [0, 0]
