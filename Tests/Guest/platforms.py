@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+# disks: 1x64M virtio
+# init: systemd
+# limit: 240
+"""The fetch stage on platforms: real volumes that are found by label, real metadata services at their own address."""
+import http.server
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+AGENT = os.environ["AGENT"]
+DISK = os.environ["DISK0"]
+MARK = '{"ignition": {"version": "3.4.0"}, "storage": {"directories": [{"path": "/%s"}]}}'
+
+
+def run(*words, check=True):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
+    if check:
+        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
+    return done
+
+
+def fetch(line, check=True):
+    """The fetch stage with this kernel command line; what it kept as the user's config."""
+    Path("cmdline").write_text(f"ignition.firstboot {line}\n")
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    run("mount", "--bind", "cmdline", "/proc/cmdline")
+    try:
+        done = run(AGENT, "stage", "fetch", check=check)
+    finally:
+        run("umount", "/proc/cmdline")
+    kept = Path("/run/firstlight/config.ign")
+    return done, kept.read_text() if kept.exists() else None
+
+
+def volume(kind, label, path, text):
+    """Puts a filesystem with one file onto the disk."""
+    file = Path("volume") / path
+    subprocess.run(["rm", "-rf", "volume", "volume.iso"], check=True)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    run("wipefs", "-a", DISK)
+    if kind == "iso9660":
+        run("xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", label, "-o", "volume.iso", "volume")
+        run("dd", "if=volume.iso", f"of={DISK}", "conv=fsync", "status=none")
+    else:
+        run("mkfs.vfat", "-n", label, DISK)
+        run("modprobe", "-a", "vfat", "nls_cp437", "nls_ascii")
+        run("mount", DISK, "/mnt")
+        run("cp", "-r", *map(str, Path("volume").iterdir()), "/mnt")
+        run("umount", "/mnt")
+    run("udevadm", "trigger", "--settle", DISK)
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    """All clouds at once; each path is one cloud's, and wants that cloud's headers."""
+
+    def answer(self, status, text=""):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def do_PUT(self):
+        lives = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds")
+        self.answer(200 if self.path == "/latest/api/token" and lives else 404, "token")
+
+    def do_GET(self):
+        wanted = {
+            "/openstack/latest/user_data": ("openstack", {}),
+            "/hetzner/v1/userdata": ("hetzner", {}),
+            "/2019-10-01/user-data": ("aws", {"X-aws-ec2-metadata-token": "token"}),
+            "/computeMetadata/v1/instance/attributes/user-data": ("gcp", {"Metadata-Flavor": "Google"}),
+        }.get(self.path)
+        if wanted is None:
+            return self.answer(404)
+        name, headers = wanted
+        allowed = all(self.headers.get(header) == value for header, value in headers.items())
+        self.answer(200 if allowed else 403, MARK % name)
+
+
+def holds(config, name):
+    assert config is not None and f'"/{name}"' in config, f"not the config of {name}: {config}"
+
+
+for platform, label, path in [
+    ("proxmoxve", "cidata", "user-data"), ("nutanix", "config-2", "openstack/latest/user_data"),
+]:
+    volume("iso9660", label, path, MARK % platform)
+    holds(fetch(f"ignition.platform.id={platform}")[1], platform)
+
+volume("vfat", "CFG", "deep/er/c.ign", MARK % "vfat")
+holds(fetch("ignition.config.device=CFG ignition.config.path=/deep/../deep/er/./c.ign")[1], "vfat")
+done, kept = fetch("ignition.config.device=CFG ignition.config.path=/none.ign", check=False)
+assert done.returncode != 0 and kept is None and "there is no none.ign on" in done.stdout
+assert "firstlight-volume" not in Path("/proc/self/mounts").read_text(), "a volume is still mounted"
+
+run("modprobe", "dummy")
+run("ip", "link", "add", "cloud", "type", "dummy")
+run("ip", "address", "add", "169.254.169.254/32", "dev", "cloud")
+run("ip", "link", "set", "cloud", "up")
+server = http.server.ThreadingHTTPServer(("169.254.169.254", 80), Service)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for platform in ("openstack", "aws", "gcp", "hetzner"):
+    holds(fetch(f"ignition.platform.id={platform}")[1], platform)
+done, kept = fetch("ignition.platform.id=vultr")
+assert kept is None and "gives none" in done.stdout
+done, kept = fetch("ignition.platform.id=hyperv", check=False)
+assert done.returncode != 0 and kept is None and "Supported are akamai, " in done.stdout
