@@ -44,12 +44,6 @@ public final class SecretBytes: @unchecked Sendable {
         }
     }
 
-    /// A copy of bytes that are in memory.
-    public convenience init(_ bytes: [UInt8]) {
-        self.init(count: bytes.count)
-        memory.copyBytes(from: bytes)
-    }
-
     /// That many random bytes, written as hexadecimal digits.
     public static func randomDigits(bytes: Int) -> SecretBytes {
         let random = SecretBytes(count: bytes)

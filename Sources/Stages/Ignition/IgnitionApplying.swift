@@ -33,8 +33,9 @@ extension IgnitionRun {
         let fetcher = try fetcher(for: config)
         access.keys = VolumeKeys(known: try knownKeys()) { try fetcher.write($0, to: $1) }
         access.volumeOpened = { [self] volume in
+            guard let key = volume.key else { return }
             state.keys = (state.keys ?? [:]).merging(
-                [volume.name: volume.key.withBytes { DataURL.text(for: Array($0)) }]) { $1 }
+                [volume.name: key.withBytes { DataURL.text(for: Array($0)) }]) { $1 }
         }
         let plan = try DiskStage.plan(config.storage, access: access)
         for warning in plan.warnings { log.warning(warning) }
@@ -115,7 +116,9 @@ extension IgnitionRun {
         try config.storage.luks.map { volume in
             let device = volume.device ?? ""
             guard let header = try LUKSHeader.read(device) else { throw DiskFailure.missing(device) }
-            return CrypttabEntry(name: volume.name, uuid: header.uuid)
+            let opener: CrypttabEntry.Opener =
+                volume.clevis.isUsed ? .clevis(overNetwork: volume.clevis.opensOverNetwork) : .keyFile
+            return CrypttabEntry(name: volume.name, uuid: header.uuid, opener: opener)
         }
     }
 
