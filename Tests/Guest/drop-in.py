@@ -182,8 +182,7 @@ def one(program):
         "modes": [oct(path.stat().st_mode & 0o7777) for path in (state, state.parent, result, cache)],
         "configs": journal(cursor, "IGNITION_CONFIG_TYPE", "IGNITION_CONFIG_SRC", "IGNITION_CONFIG_REFERENCED",
                            "MESSAGE_ID"),
-        "keys": [[user, path.removeprefix(str(ROOT)), kind] for user, path, kind in
-                 journal(cursor, "IGNITION_USER_NAME", "IGNITION_PATH", "MESSAGE_ID")],
+        "keys": journal(cursor, "IGNITION_USER_NAME", "IGNITION_PATH", "MESSAGE_ID"),
         "worst": min(priority for priority, in journal(cursor, "PRIORITY")),
     }
     end()
