@@ -59,6 +59,23 @@ def persistent_var(bench):
 
 
 @boot_test()
+def raid_array(bench):
+    """A RAID1 of two partitions and its filesystem: made at the first boot, assembled at the second, data included."""
+    attached = [bench.disk(size=512 * MIB), bench.disk(size=512 * MIB)]
+    initrd = embedded(bench, storage={
+        "disks": [{"device": f"/dev/vd{letter}", "wipeTable": True, "partitions": [{"label": f"half-{letter}"}]}
+                  for letter in "ab"],
+        "raid": [{"name": "data", "level": "raid1", "devices": [f"/dev/disk/by-partlabel/half-{letter}" for letter in "ab"]}],
+        "filesystems": [{"device": "/dev/md/data", "format": "ext4", "label": "data", "path": "/srv"}]})
+    script = ("mkdir -p /mnt; mount -t ext4 /dev/md/data /mnt; echo line >>/mnt/lines; wc -l </mnt/lines; umount /mnt")
+    for number in (1, 2):
+        machine = bench.boot(PROVISION, initrd=initrd, disks=attached, network=False, script=script)
+        assert facts(machine)["run"] == [f"{number}"], f"boot {number}"
+    assert re.search(r"plan .*nothing destroyed", machine.console.unwrapped)
+    assert not re.search(r"plan .*created", machine.console.unwrapped), "something was made anew"
+
+
+@boot_test()
 def every_bus_and_format(bench):
     """Disks on virtio, SCSI, SATA and NVMe by every kind of name; ext4, xfs, btrfs, vfat and swap."""
     attached = [bench.disk(bus="virtio", serial="first"), bench.disk(bus="scsi", serial="second"),

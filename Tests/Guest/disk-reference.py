@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
@@ -44,19 +43,8 @@ def judge(case: dict, made: dict) -> "list[str]":
 
 
 def main() -> int:
-    cases = {name: case for name, case in disk_cases.load(FOLDER, sys.argv[1:]).items() if "reference" in case}
-    made, failed = {}, []
-    subprocess.run(["modprobe", "-a", "loop", "dm-crypt", "vfat", "btrfs", "xfs", "ext4"], check=True)
-    for name, case in cases.items():
-        began = time.monotonic()
-        try:
-            wrong = judge(case, made)
-        except Exception as fault:
-            wrong = [f"{type(fault).__name__}: {fault}"]
-        print(f"{'failed' if wrong else 'ok':6} {time.monotonic() - began:5.1f} s  {name}", *wrong, sep="\n      ", flush=True)
-        failed += [name] if wrong else []
-    print(f"{len(cases)} cases, {len(failed)} failed: {' '.join(failed)}" if failed else f"{len(cases)} cases, all as they say")
-    return 1 if failed or not cases else 0
+    cases = disk_cases.load(FOLDER, sys.argv[1:])
+    return disk_cases.run_all({name: case for name, case in cases.items() if "reference" in case}, judge)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 import uuid
 import zlib
 from pathlib import Path
@@ -378,3 +379,19 @@ def put_devices(value, loops: "dict[str, Loop]"):
 def load(folder: Path, names: "list[str]" = ()) -> "dict[str, dict]":
     files = sorted(folder.glob("*.json"))
     return {file.stem: json.loads(file.read_text()) for file in files if not names or file.stem in names}
+
+
+def run_all(cases: "dict[str, dict]", judge) -> int:
+    """Tells of each case how it fares by `judge(case, made)`, which returns what is wrong; the exit status."""
+    made, failed = {}, []
+    subprocess.run(["modprobe", "-a", "loop", "dm-crypt", "vfat", "btrfs", "xfs", "ext4"], check=True)
+    for name, case in cases.items():
+        began = time.monotonic()
+        try:
+            wrong = judge(case, made)
+        except Exception as fault:
+            wrong = [f"{type(fault).__name__}: {fault}"]
+        print(f"{'failed' if wrong else 'ok':6} {time.monotonic() - began:5.1f} s  {name}", *wrong, sep="\n      ", flush=True)
+        failed += [name] if wrong else []
+    print(f"{len(cases)} cases, {len(failed)} failed: {' '.join(failed)}" if failed else f"{len(cases)} cases, all as they say")
+    return 1 if failed or not cases else 0

@@ -95,6 +95,9 @@ one() {
     RESULTS=/guest/$1
     scratch=/tmp/$1
     mkdir -p "$scratch"
+    # What an earlier test left for the agent.
+    rm -rf /config.ign /run/firstlight
+    umount -q /proc/cmdline
     echo "@guest begin $1"
     read -r began _ </proc/uptime
     (cd "$scratch" && exec timeout -k 5 "$2" "$3") >"$RESULTS/output" 2>&1 </dev/null
