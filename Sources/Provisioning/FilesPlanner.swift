@@ -8,6 +8,8 @@ struct FilesPlanner {
     let inventory: TargetInventory
     let mountFolders: [String]
     let strict: Bool
+    /// Directories of the target whose content goes because the config overwrites them; each ends with a slash.
+    let emptied: [String]
 
     var steps: [FilesPlan.Step] = []
     var kept: [FilesPlan.Kept] = []
@@ -18,6 +20,10 @@ struct FilesPlanner {
         self.strict = strict
         self.inventory = inventory
         self.mountFolders = mountFolders
+        emptied = config.storage.directories.filter { $0.overwrite == true }.compactMap { directory in
+            guard let place = inventory.places[directory.path], case .folder = place.found else { return nil }
+            return place.resolved + "/"
+        }
     }
 
     // MARK: Accounts
@@ -129,8 +135,11 @@ struct FilesPlanner {
         var origin: IgnitionConfig.Origin { fields.4 }
     }
 
+    /// What stands at a path when its turn comes: nothing, below a directory that the config makes anew.
     private func place(of path: String) -> TargetPlace {
-        inventory.places[path] ?? TargetPlace(resolved: path, found: .nothing)
+        guard let place = inventory.places[path] else { return TargetPlace(resolved: path, found: .nothing) }
+        let isCleared = emptied.contains { place.resolved.hasPrefix($0) }
+        return isCleared ? TargetPlace(resolved: place.resolved, found: .nothing) : place
     }
 
     private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }

@@ -20,7 +20,9 @@ extension TargetRoot {
     /// Adds to a file that is there, the new content taking its place in one step.
     ///
     /// - Parameter repeats: Whether this leaves no record, so that it happens again the next time.
-    func append(_ resources: [IgnitionConfig.Resource], to path: String, repeats: Bool, fetch: FetchContent) throws {
+    func append(
+        _ resources: [IgnitionConfig.Resource], to path: String, repeats: Bool, scratch: Place, fetch: FetchContent
+    ) throws {
         let place = try place(try resolve(path))
         let old = try named(place) { () throws(Errno) in try place.open(O_RDWR | O_APPEND) }
         defer { close(old) }
@@ -29,17 +31,15 @@ extension TargetRoot {
             throw TargetFault.cannot("append to", path: path, .invalidArgument)
         }
         var record = appended(to: old)
-        let file = place.temporary("file")
-        let new = try file.create()
-        defer {
-            close(new)
-            try? file.remove()
-        }
+        // Not beside the file: a run that is killed once the file is whole must leave nothing there.
+        let new = try scratch.create()
+        try? scratch.remove()
+        defer { close(new) }
         // All of it is fetched before the file is touched: a lost connection must not leave half.
         for resource in resources {
-            let part = try fetched(resource, beside: place.temporary("part"), fetch: fetch)
+            let part = try fetched(resource, beside: scratch, fetch: fetch)
             defer { close(part) }
-            try copy(part, into: new, file)
+            try copy(part, into: new, scratch)
             record.append(try digest(of: part))
         }
         if status.st_nlink > 1 {

@@ -95,18 +95,20 @@ extension TargetRoot {
         let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
         let file = place.temporary("file")
         if let status = place.status, status.st_mode & S_IFMT == S_IFREG {
+            let (folder, path) = (applied.scratch.folder, applied.scratch.path)
+            let spare = Place(folder: folder, name: place.path, path: path).temporary("part")
             let descriptor = openat(
                 place.folder.descriptor, ".", Int32(FIRSTLIGHT_O_TMPFILE) | O_RDWR | O_CLOEXEC, 0o600)
             if descriptor >= 0 {
                 return FileUnderWay(
                     place: place, file: file, descriptor: descriptor, isUnnamed: true,
-                    spare: applied.scratch.temporary(place.path))
+                    spare: spare)
             }
             let scratch = try applied.scratch.create()
             try applied.scratch.remove()
             return FileUnderWay(
                 place: place, file: file, descriptor: scratch, isUnnamed: true,
-                spare: applied.scratch.temporary(place.path))
+                spare: spare)
         }
         return FileUnderWay(
             place: place, file: file, descriptor: try file.create(), isUnnamed: false, spare: place.temporary("part"))

@@ -95,6 +95,12 @@ struct Place {
         return try? readAll(descriptor)
     }
 
+    /// Whether a folder is there with nothing in it.
+    var isEmptyFolder: Bool {
+        guard let descriptor = try? open(O_RDONLY | O_DIRECTORY) else { return false }
+        return Files.names(inOwned: descriptor).isEmpty
+    }
+
     // MARK: Acting
 
     private func check(_ act: String, _ result: Int32) throws(TargetFault) {

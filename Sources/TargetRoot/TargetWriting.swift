@@ -73,14 +73,21 @@ extension TargetRoot {
             applied.touched.append(path)
             applied.keyFiles.append(KeyFile(user: user, path: path))
         case .makeFolder(let path, let mode, let owner, let replacing):
+            let ids = try ids(of: owner, &applied)
+            if replacing, let place = try? place(try resolve(path)), place.isEmptyFolder {
+                // What an earlier boot made for this entry: as good as new.
+                try place.setOwner(ids.user ?? 0, ids.group ?? 0)
+                try place.setMode(mode)
+                return
+            }
             let place = try prepare(path, replacing: replacing, &applied)
             try place.makeFolder(mode: 0o700)
-            try setOwner(of: place, owner, &applied)
+            try place.setOwner(ids.user, ids.group)
             try place.setMode(mode)
         case .writeFile(let path, let content, let mode, let owner, let replacing):
             try writeFile(path, content, mode: mode, owner: owner, replacing: replacing, fetch: fetch, &applied)
         case .append(let path, let resources, let repeats):
-            try append(resources, to: path, repeats: repeats, fetch: fetch)
+            try append(resources, to: path, repeats: repeats, scratch: applied.scratch, fetch: fetch)
             applied.touched.append(path)
         case .setAttributes(let path, let mode, let owner):
             let place = try place(try resolve(path))

@@ -188,6 +188,13 @@ private let accounts = TargetAccounts(
         #expect("\(actions)" == "[making the directory /d, writing /d/f]")
     }
 
+    @Test func whatIsBelowAnOverwrittenDirectoryIsMadeAnew() throws {
+        let actions = try steps(
+            #""storage": {"directories": [{"path": "/d", "overwrite": true}], "files": [{"path": "/d/f", "contents": {"source": "data:,x"}}]}"#,
+            ["/d": .folder(holdsMounts: false), "/d/f": .file(hasWantedContent: true)])
+        #expect(actions.map(\.description) == ["making the directory /d", "writing /d/f"])
+    }
+
     @Test func aLinkThatPointsThereIsKept() throws {
         let wanted = try config(#""storage": {"links": [{"path": "/l", "target": "../a/"}]}"#)
         let plan = try FilesPlan(wanted, on: inventory(["/l": .link(target: "../a")]))
