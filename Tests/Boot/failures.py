@@ -140,7 +140,7 @@ def config_syntax_error(bench):
 @boot_test()
 def unsupported_field(bench):
     """A config with a field that is not built: its name, and a disk that stays blank."""
-    config = bench.config(storage={
+    config = bench.config(version="3.5.0", storage={
         "disks": [{"device": "/dev/vda", "wipeTable": True, "partitions": [{"label": "a"}, {"label": "b"}]}],
         "luks": [{"name": "data", "device": "/dev/disk/by-partlabel/b", "cex": {"enabled": True}}]})
     disk = bench.disk()
