@@ -9,7 +9,7 @@ public enum Platform: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Whether this program knows how to ask it.
     public var isSupported: Bool {
         switch self {
-        case .applehv, .hyperv, .virtualbox, .vmware, .zvm: false
+        case .applehv, .hyperv, .virtualbox, .zvm: false
         default: true
         }
     }

@@ -2,6 +2,9 @@
 
 import IgnitionConfig
 
+/// Whose storage an object lies in.
+public enum CloudStorage: Sendable { case amazon, google }
+
 /// What a platform tells about the machine's own rights and place; whatever is `nil` is done without.
 public struct CloudCredentials: Equatable, Sendable {
     public var aws: AWSCredentials?

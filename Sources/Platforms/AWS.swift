@@ -2,6 +2,7 @@
 
 import BootArguments
 import Fetching
+import JSONText
 
 extension PlatformAccess {
     func awsConfig() throws(ResourceFailure) -> [UInt8]? {
@@ -21,5 +22,24 @@ extension PlatformAccess {
             default: throw error
             }
         }
+    }
+    /// The temporary keys of the instance's role, where it has one, and the instance's region.
+    func awsCredentials() throws -> CloudCredentials {
+        let session = try awsSession()
+        func ask(_ item: String) throws(ResourceFailure) -> [UInt8]? {
+            try plain("\(linkLocal)/latest/meta-data/\(item)", headers: session)
+        }
+        var credentials = CloudCredentials()
+        credentials.awsRegion = try ask("placement/region").flatMap(headerValue)
+        let roles = try ask("iam/security-credentials/") ?? []
+        guard let role = headerValue(Array(roles.prefix { $0 != UInt8(ascii: "\n") })),
+            let answer = try ask("iam/security-credentials/\(role)")
+        else { return credentials }
+        let keys = try JSONNode(parsing: answer)
+        guard let id = keys["AccessKeyId"]?.string, let secret = keys["SecretAccessKey"]?.string else {
+            throw PlatformFailure.noKeys(role: role)
+        }
+        credentials.aws = AWSCredentials(accessKey: id, secretKey: secret, sessionToken: keys["Token"]?.string)
+        return credentials
     }
 }

@@ -2,6 +2,7 @@
 
 import BootArguments
 import Fetching
+import JSONText
 
 extension PlatformAccess {
     /// The answer as it is; status 404 is the answer that there is none.
@@ -23,6 +24,15 @@ extension PlatformAccess {
     func gcpConfig() throws(ResourceFailure) -> [UInt8]? {
         try plain(
             "\(linkLocal)/computeMetadata/v1/instance/attributes/user-data", headers: [("Metadata-Flavor", "Google")])
+    }
+
+    /// A token of the instance's service account that can read storage; none where it has no such account.
+    func gcpCredentials() throws -> CloudCredentials {
+        let scope = "https://www.googleapis.com/auth/devstorage.read_only"
+        let answer = try plain(
+            "\(linkLocal)/computeMetadata/v1/instance/service-accounts/default/token?scopes=\(scope)",
+            headers: [("Metadata-Flavor", "Google")])
+        return CloudCredentials(googleToken: try answer.flatMap { try JSONNode(parsing: $0)["access_token"]?.string })
     }
 
     /// It takes no other `Accept`.

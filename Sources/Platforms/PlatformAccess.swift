@@ -47,6 +47,8 @@ public struct PlatformAccess {
     public var interfaces: () -> [String] = { [] }
     /// Tells people what is waited for, or what is done without.
     public var say: (String) -> Void = { _ in }
+    /// What VMware's hypervisor keeps for its guest.
+    var guestInformation = GuestInformation()
     /// The kernel's view of devices: `/sys`.
     public var sysfs = FilePath("/sys")
 
@@ -58,6 +60,15 @@ public struct PlatformAccess {
         self.request = request
         self.device = device
         self.files = files
+    }
+
+    /// Nothing but the machine's hypervisor.
+    public static var hypervisor: PlatformAccess {
+        PlatformAccess(
+            request: { request throws(ResourceFailure) in
+                throw ResourceFailure(source: RedactedURL(request.url), reason: .offline)
+            },
+            device: { _, _ in nil }, files: { _, _, _ in [:] })
     }
 
     /// This machine's own.
@@ -92,7 +103,7 @@ public struct PlatformAccess {
 /// Seconds after which people are told what is waited for.
 private let patience = 5.0
 
-private func perform(
+func perform(
     _ request: MetadataRequest, with fetcher: ResourceFetcher, say: (String) -> Void
 ) throws(ResourceFailure) -> [UInt8] {
     var resource = IgnitionConfig.Resource(source: request.url)

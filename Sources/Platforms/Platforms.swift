@@ -39,9 +39,18 @@ extension Platform {
         case .kubevirt: try access.kubevirtConfig()
         case .nutanix, .powervs: try access.configDriveConfig()
         case .proxmoxve: try access.proxmoxConfig()
+        case .vmware: try access.vmwareConfig()
 
-        case .applehv, .hyperv, .virtualbox, .vmware, .zvm: throw PlatformFailure.unsupported(rawValue)
+        case .applehv, .hyperv, .virtualbox, .zvm: throw PlatformFailure.unsupported(rawValue)
         }
+    }
+
+    /// Takes the config away from the hypervisor, so that its secrets do not stay there.
+    ///
+    /// - Throws: ``PlatformFailure/keepsConfig(_:)`` where a platform cannot, or whatever stops it.
+    public func removeUserConfig(through access: PlatformAccess) throws {
+        guard self == .vmware else { throw PlatformFailure.keepsConfig(self) }
+        try access.removeVMwareConfig()
     }
 
     /// Where its config comes from, as people are told.
@@ -54,6 +63,7 @@ extension Platform {
         case .brightbox, .cloudstack, .openstack: "the config drive or metadata service of \(self)"
         case .azure: "the metadata service or disc of azure"
         case .azurestack: "the disc of azurestack"
+        case .vmware: "the guestinfo of vmware"
         case .ibmcloud, .kubevirt, .nutanix, .powervs, .proxmoxve: "the config drive of \(self)"
         default: "the metadata service of \(self)"
         }
@@ -73,8 +83,12 @@ public enum PlatformFailure: Error, Equatable {
     case wrongLength(FilePath, bytes: Int)
     case empty(FilePath)
     case noToken(Platform)
+    case noKeys(role: String)
     case notBase64(Platform)
     case notGzip(Platform, String)
+    case unknownEncoding(Platform, String)
+    /// Its config cannot be taken away from here.
+    case keepsConfig(Platform)
     /// No volume of that label appeared within so many seconds.
     case noVolume(label: String, seconds: Int)
     case noFile(String, on: FilePath)
@@ -91,8 +105,11 @@ extension PlatformFailure: CustomStringConvertible {
         case .wrongLength(let path, let bytes): "\(path) does not hold the \(bytes) bytes that it should"
         case .empty(let path): "\(path) holds no config"
         case .noToken(let platform): "the metadata service of \(platform) gave an empty token"
+        case .noKeys(let role): "the metadata service gave no keys for the role \(role)"
         case .notBase64(let platform): "the user data of \(platform) is not base64"
         case .notGzip(let platform, let what): "the user data of \(platform): \(what)"
+        case .unknownEncoding(let platform, let name): "the config of \(platform) is in an unknown encoding: \(name)"
+        case .keepsConfig(let platform): "the config of \(platform) cannot be deleted from here"
         case .noVolume(let label, let seconds): "no volume labelled \(label) appeared within \(seconds) s"
         case .noFile(let file, let device): "there is no \(file) on \(device)"
         case .noFilesystem(let device): "\(device) holds no filesystem that a config could be on"
@@ -111,6 +128,9 @@ extension PlatformFailure: Advising {
             ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."]
         case .noVolume, .noFile: ["Check the label and the path, and that the volume is attached."]
         case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
+        case .unknownEncoding: ["Known are base64, gzip and gzip+base64."]
+        case .keepsConfig: ["Only vmware's can, while this machine runs on it."]
+        case .noKeys: ["Check the role that the instance was given."]
         case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages tell more (dmesg)."]
         case .unreadable, .wrongLength, .empty: ["Check what the machine was given as its config."]
         }

@@ -115,6 +115,12 @@ extension Stages {
         if let proxy = arguments.proxy, settings.proxies == ProxyRules() {
             settings.proxies = ProxyRules(http: proxy, https: proxy)
         }
+        var direct = FetchSettings()
+        direct.log = settings.log
+        let instance = InstanceCredentials(arguments.platform.flatMap(Platform.init), settings: direct) { [console] in
+            console.warn($0)
+        }
+        settings.credentials = { instance.credentials(for: $0) }
         let fetcher = ResourceFetcher(settings)
         try fetcher.trust(config?.ignition.security.tls.certificateAuthorities ?? [])
         return fetcher

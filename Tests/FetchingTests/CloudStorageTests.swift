@@ -129,7 +129,7 @@ import Testing
     private func fetcher(_ server: LoopbackServer, _ credentials: CloudCredentials = .init()) -> ResourceFetcher {
         var settings = FetchSettings()
         let start = server.url("/")
-        settings.credentials = credentials
+        settings.credentials = { _ in credentials }
         settings.standIn = { start + $0.dropFirst("https://".count) }
         return ResourceFetcher(settings, pause: { _ in })
     }

@@ -104,3 +104,11 @@ struct firstlight_file_identity {
 
 /// Takes on a user's rights on files (setfsuid), root's being given up with its own, and returns those before.
 struct firstlight_file_identity firstlight_set_file_identity(uid_t user, gid_t group);
+
+/// What is asked of VMware's hypervisor, and its answer.
+struct firstlight_backdoor_registers {
+    uint32_t eax, ebx, ecx, edx, esi, edi;
+};
+
+/// Asks the hypervisor; the lower half of `edx` is filled in. 0, or -ENODEV where it is not VMware's.
+int firstlight_backdoor(struct firstlight_backdoor_registers *registers);

@@ -127,6 +127,7 @@ extension IgnitionRun {
         var settings = FetchSettings()
         let log = log
         settings.log = { log.info($0) }
+        settings.credentials = instanceCredentials
         settings.adopt(config.ignition.timeouts, config.ignition.proxy)
         let fetcher = ResourceFetcher(settings)
         try fetcher.trust(config.ignition.security.tls.certificateAuthorities)

@@ -28,6 +28,7 @@ extension IgnitionRun {
         settings.totalTimeout = invocation.fetchTimeout == 0 ? nil : Double(invocation.fetchTimeout)
         let log = log
         settings.log = { log.info($0) }
+        settings.credentials = instanceCredentials
         let whole: IgnitionConfig
         do {
             whole = try wholeConfig(ResourceFetcher(settings)) ?? IgnitionConfig()
@@ -44,6 +45,15 @@ extension IgnitionRun {
         tellJournal()
         if isOffline, namesSomethingRemote(base.merged(with: whole)) { try askForNetwork() }
         return true
+    }
+
+    /// What this machine may show to its cloud's storage.
+    var instanceCredentials: @Sendable (CloudStorage) -> CloudCredentials {
+        var direct = FetchSettings()
+        let log = log
+        direct.log = { log.info($0) }
+        let instance = InstanceCredentials(invocation.platform, settings: direct) { log.warning($0) }
+        return { instance.credentials(for: $0) }
     }
 
     private func askForNetwork() throws {

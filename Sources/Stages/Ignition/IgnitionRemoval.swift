@@ -1,6 +1,7 @@
 // `ignition-rmcfg`: the config taken away from the hypervisor, so that secrets do not stay there.
 
 import BootArguments
+import Platforms
 import Reporting
 
 /// What the command line of `ignition-rmcfg` asks for.
@@ -58,8 +59,14 @@ public enum IgnitionRemoval {
         }
         let log = IgnitionLog(toStandardOutput: invocation.logsToStandardOutput)
         log.info(IgnitionProgram.version)
-        log.critical(
-            "couldn't delete config: \(invocation.platform?.rawValue ?? "") has none that can be deleted from here")
-        return 1
+        do {
+            guard let platform = invocation.platform else { return 2 }
+            try platform.removeUserConfig(through: PlatformAccess.hypervisor)
+            log.info("config deleted")
+            return 0
+        } catch {
+            log.critical("couldn't delete config: \(error)")
+            return 1
+        }
     }
 }

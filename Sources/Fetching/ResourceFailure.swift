@@ -1,0 +1,79 @@
+// Why a resource of a config could not be had, and what the operator can do.
+
+import IgnitionConfig
+import Reporting
+import SystemPackage
+
+/// Why a resource could not be had.
+public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advising {
+    public enum Reason: Equatable, Sendable {
+        /// HTTP status 404.
+        case notFound
+        case transfer(TransferFault, attempts: Int)
+        case outOfTime(seconds: Int, last: TransferFault?)
+        case dataURL(DataURL.Fault)
+        case unsupportedScheme(String)
+        case headerWithoutValue(String)
+        case malformedHash
+        case wrongHash(wanted: String, found: String)
+        case compression(Gunzip.Fault)
+        case cannotWrite(Errno)
+        case malformedObject
+        case compressedObject
+        case anonymousAccessPoint
+        case certificate(CertificateFault)
+        /// It lies on another machine, and there is no network yet.
+        case offline
+        /// Another resource failed, and this one was waited for no longer.
+        case givenUp
+    }
+
+    public var source: RedactedURL
+    public var reason: Reason
+
+    public init(source: RedactedURL, reason: Reason) {
+        self.source = source
+        self.reason = reason
+    }
+
+    public var description: String {
+        switch reason {
+        case .notFound: "\(source): HTTP status 404 (not found)"
+        case .transfer(let fault, let attempts):
+            "\(source): \(fault)" + (attempts > 1 ? ", after \(attempts) attempts" : "")
+        case .outOfTime(let seconds, let last):
+            "\(source): not here after \(seconds) s" + (last.map { "; the last fault: \($0)" } ?? "")
+        case .dataURL(let fault): "\(fault)"
+        case .unsupportedScheme(let scheme): "\(source): the scheme \(scheme): is not supported"
+        case .headerWithoutValue(let name): "\(source): the HTTP header \(name) has no value"
+        case .malformedHash: "\(source): the wanted hash is malformed"
+        case .wrongHash(let wanted, let found): "\(source): its hash is \(found), not \(wanted)"
+        case .compression(let fault): "\(source): \(fault)"
+        case .cannotWrite(let reason): "\(source): cannot be stored: \(reason)"
+        case .malformedObject: "\(source): names no object in a bucket"
+        case .compressedObject: "\(source): compression does not go together with s3: and arn:"
+        case .anonymousAccessPoint: "\(source): an access point is for known machines, and this one has no credentials"
+        case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
+        case .offline: "\(source): needs the network"
+        case .givenUp: "\(source): no longer wanted"
+        }
+    }
+
+    public var advice: [String] {
+        switch reason {
+        case .notFound: ["Check the URL: the server has nothing there."]
+        case .transfer(let fault, _): fault.advice
+        case .outOfTime(_, let last): (last?.advice ?? []) + ["ignition.timeouts.httpTotal sets the limit."]
+        case .wrongHash: ["Either the file was changed or the config is out of date: compare both with their source."]
+        case .cannotWrite(.noSpace): ["Make room on the target's filesystem."]
+        case .malformedObject: ["Write s3://BUCKET/KEY, gs://BUCKET/OBJECT or arn:aws:s3:::BUCKET/KEY."]
+        case .compressedObject: ["Leave \"compression\" out, or serve the file over https."]
+        case .anonymousAccessPoint: ["Give the instance a role that may read it, or use s3://BUCKET/KEY."]
+        case .certificate: ["Let the file hold PEM certificates and nothing after the last line of the last one."]
+        case .compression(.notGzip): ["Leave \"compression\" out, or serve the file compressed."]
+        default: []
+        }
+    }
+}
+
+extension ResourceFailure.Reason: Error {}
