@@ -80,6 +80,17 @@ agent: ## Build the static agent: out/firstlight
 	    objcopy --update-section $$section=out/.unwind out/.firstlight
 	done
 	rm out/.unwind
+	# Nor does anything ask for the names of characters, which the standard library has tables of.
+	objcopy --dump-section .rodata=out/.rodata out/.firstlight /dev/null
+	base=$$(readelf -SW out/.firstlight | sed -n 's/.* \.rodata  *PROGBITS  *\([0-9a-f]*\).*/\1/p')
+	nm -S .build-agent/release/firstlight |
+	    awk '$$4 ~ /_swift_stdlib_(names(_scalars|_scalar_sets)?|word_indices)$$/ { print $$1, $$2 }' |
+	    while read -r address length; do
+	        dd if=/dev/zero of=out/.rodata bs=1 seek=$$((0x$$address - 0x$$base)) count=$$((0x$$length)) \
+	            conv=notrunc status=none
+	    done
+	objcopy --update-section .rodata=out/.rodata out/.firstlight
+	rm out/.rodata
 	size=$$(stat -c %s out/.firstlight)
 	packed=$$(zstd -19 -T0 -q -c out/.firstlight | wc -c)
 	echo "agent: $$size bytes of $(MAX_AGENT), with zstd -19 $$packed of $(MAX_AGENT_ZSTD)"

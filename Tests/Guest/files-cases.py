@@ -92,7 +92,7 @@ def same_names(entries: "dict[str, str]") -> "dict[str, str]":
 
 def prepare(config: dict, before: "dict[str, str]") -> None:
     for path in SYSROOT.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
     make(SYSROOT / "etc", "dir 755 0:0")
     make(SYSROOT / "etc/passwd", f"file 644 0:0 {PASSWD}")
     make(SYSROOT / "etc/group", f"file 644 0:0 {GROUP}")
@@ -175,7 +175,8 @@ def killed(times: int) -> None:
 
 
 SYSROOT.mkdir(exist_ok=True)
-subprocess.run(["mount", "-t", "tmpfs", "root", SYSROOT], check=True)
+# As a root is: in a folder that anybody writes to, links of others are not followed.
+subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "root", SYSROOT], check=True)
 Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
 subprocess.run(["mount", "--bind", "cmdline", "/proc/cmdline"], check=True)
 began = time.monotonic()
