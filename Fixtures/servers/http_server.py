@@ -21,8 +21,10 @@ BEHAVIOUR; after the last one it behaves. A behaviour is words separated by blan
     header:NAME=VALUE       one more field in the answer
     wait:S                  answer after so many seconds
 
+A POST is answered with 204 where nothing else is asked for.
+
 Every request becomes a line of LOG: method, path, status, bytes sent, then its header fields, all
-separated by tabs, and the port of the client as client-port.
+separated by tabs, the port of the client as client-port, and what a POST brought as body.
 """
 
 import http.server
@@ -56,6 +58,8 @@ class Server(http.server.ThreadingHTTPServer):
     def note(self, handler, status, sent):
         fields = [f"{name.lower()}: {value}" for name, value in handler.headers.items()]
         fields.append(f"client-port: {handler.client_address[1]}")
+        if handler.command == "POST":
+            fields.append(f"body: {handler.body}")
         with self.lock:
             print(handler.command, handler.path, status, sent, *fields, sep="\t", file=self.log, flush=True)
 
@@ -75,6 +79,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self):
         self.do_GET()
+
+    def do_POST(self):
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        act = self.server.next_behaviour(self.path.split("?")[0])
+        if "redirect" in act:
+            self.send_response(307)
+            self.send_header("Location", act["redirect"])
+            self.send_header("Content-Length", "0")
+            self.server.note(self, 307, 0)
+            return self.end_headers()
+        if "silent" in act:
+            self.server.note(self, 0, 0)
+            time.sleep(60)
+        if "status" in act:
+            return self.refuse(int(act["status"]), act)
+        self.send_response(204)
+        self.server.note(self, 204, 0)
+        self.end_headers()
 
     def do_GET(self):
         path = "/" + self.path.split("/", 3)[3] if self.path.startswith("http://") else self.path

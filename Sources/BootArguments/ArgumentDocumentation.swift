@@ -36,6 +36,10 @@ extension BootArguments {
         .init(
             "firstlight.strict", "[=BOOL]",
             "Write files as Ignition does: one that is there is a conflict whatever it holds, appending is repeated"),
+        .init(
+            "firstlight.report_url", "=URL",
+            "Post the report of provisioning there, as JSON, be it a failure's: http or https, tried for 10 s, "
+                + "never stops the boot. Does not bring the network up: `rd.neednet` does"),
 
         .init(
             "ip", "=METHOD",

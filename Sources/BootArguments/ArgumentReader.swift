@@ -65,6 +65,11 @@ extension BootArguments {
         readConfigVolume(line)
         planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
         isStrict = ours("strict", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
+        reportURL = ours("report_url", line)?.value.flatMap { $0.isEmpty ? nil : $0 }
+        if let url = reportURL, !["http://", "https://"].contains(where: url.lowercased().hasPrefix) {
+            warnings.append("firstlight.report_url=\(RedactedURL(url)): only http and https; no report is posted")
+            reportURL = nil
+        }
     }
 
     private mutating func readConfigVolume(_ line: KernelCommandLine) {

@@ -45,6 +45,8 @@ public struct BootArguments: Equatable, Sendable {
     public var planOnly = false
     /// Whether what is there already is treated as Ignition treats it, rather than left alone where it is as wanted.
     public var isStrict = false
+    /// Where the report of provisioning is posted: http or https. It may hold a password: never print it.
+    public var reportURL: String?
 
     // MARK: Network
     public var network = NetworkArguments()

@@ -158,7 +158,7 @@ public final class ResourceFetcher {
         }
     }
 
-    private func reason(for error: any Error) -> ResourceFailure.Reason {
+    func reason(for error: any Error) -> ResourceFailure.Reason {
         switch error {
         case let reason as ResourceFailure.Reason: reason
         case let fault as Gunzip.Fault: .compression(fault)
@@ -251,7 +251,7 @@ public final class ResourceFetcher {
     }
 
     /// A request with Ignition's own headers, which give way to others of their names; of several the last counts.
-    private func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
+    func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
         var request = TransferRequest(url: settings.standIn?(url) ?? url)
         var headers: [(name: String, value: String?)] = [
             ("User-Agent", "Ignition/\(ignitionVersion)"),
@@ -274,10 +274,12 @@ public final class ResourceFetcher {
     ///
     /// - Parameters:
     ///   - make: The request of one attempt.
+    ///   - isFinal: Whether a fault that passes elsewhere does not pass here.
     ///   - isDone: Whether an answer is a good one; what it throws is final.
     @discardableResult
-    private func untilDone(
-        _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [], request make: () -> TransferRequest,
+    func untilDone(
+        _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
+        isFinal: (TransferFault) -> Bool = { _ in false }, request make: () -> TransferRequest,
         receiver: () throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
     ) throws -> ResponseHead {
         var last: TransferFault?
@@ -303,7 +305,9 @@ public final class ResourceFetcher {
             if case .outOfTime = fault {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            guard retries, fault.isTransientForIgnition || fault.status.map(retriedStatuses.contains) == true else {
+            guard retries, !isFinal(fault),
+                fault.isTransientForIgnition || fault.status.map(retriedStatuses.contains) == true
+            else {
                 throw ResourceFailure.Reason.transfer(fault, attempts: attempt)
             }
             last = fault
@@ -315,7 +319,7 @@ public final class ResourceFetcher {
 }
 
 /// The time limit of all attempts at one resource.
-private struct Deadline {
+struct Deadline {
     /// Seconds.
     var limit: Double?
     private let start = monotonicSeconds()
@@ -355,7 +359,7 @@ private final class ResourceReceiver: TransferReceiver {
 }
 
 /// For answers of which the head says it all.
-private final class NoBody: TransferReceiver {
+final class NoBody: TransferReceiver {
     func begin(_ head: ResponseHead) {}
     func receive(_ bytes: UnsafeRawBufferPointer) {}
 }

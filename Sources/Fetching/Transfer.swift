@@ -18,10 +18,11 @@ public struct TransferRequest: Sendable {
 
     public static let systemAuthorities = FilePath("/etc/ssl/certs/ca-certificates.crt")
 
-    public enum Method: String, Sendable { case get = "GET", head = "HEAD", put = "PUT" }
+    public enum Method: String, Sendable { case get = "GET", head = "HEAD", put = "PUT", post = "POST" }
 
-    /// For HTTP; none sends a body.
+    /// For HTTP; only a POST sends a body.
     public var method = Method.get
+    public var body: [UInt8] = []
     /// Its schemes are `http`, `https` and `tftp`; a user and a password in it are sent to its host alone.
     public var url: String
     /// Whether the connection starts at a port below 1024, which only root may use.
@@ -164,7 +165,19 @@ public final class Transfer {
             set(CURLOPT_LOCALPORT, first)
             set(CURLOPT_LOCALPORTRANGE, 256)
         }
-        if request.method == .put { set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
+        switch request.method {
+        case .get, .head: break
+        case .put: set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
+        case .post:
+            set(CURLOPT_POST, 1)
+            set(CURLOPT_POSTFIELDSIZE, request.body.count)
+            // curl keeps a copy of the bytes.
+            request.body.withUnsafeBytes { bytes in
+                set(CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            }
+            // A name server that is silent is left to itself when the time is over: nothing waits for it.
+            set(CURLOPT_QUICK_EXIT, 1)
+        }
         // An empty text also keeps curl from looking at the environment.
         set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
         set(CURLOPT_NOPROXY, "")

@@ -185,6 +185,26 @@ public enum Files {
     }
 }
 
+// What leaves nothing behind.
+extension Files {
+    /// Overwrites a file with zeros and removes it: in RAM nothing of it is left then. A folder goes with its content.
+    public static func erase(_ path: FilePath) throws(Errno) {
+        guard let status = status(path, followingLinks: false) else { return }
+        if status.st_mode & S_IFMT == S_IFDIR {
+            for name in names(in: path) { try erase(path.appending(name)) }
+            guard rmdir(path.string) == 0 else { throw Errno(rawValue: errno) }
+            return
+        }
+        if status.st_mode & S_IFMT == S_IFREG {
+            let descriptor = open(path.string, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            try writeAll([UInt8](repeating: 0, count: Int(status.st_size)), to: descriptor)
+        }
+        try remove(path)
+    }
+}
+
 // What only a change of root needs.
 extension Files {
     /// Whether `path` names an executable file, looked up as if `root` were `/`.

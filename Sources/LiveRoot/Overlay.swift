@@ -58,7 +58,7 @@ public struct OverlayRoot: Equatable, Sendable {
         do {
             try Mounts.mount(
                 "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                data: "size=\(overlay.mountOption),mode=0755")
+                data: "size=\(overlay.mountOption),mode=0700")
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {

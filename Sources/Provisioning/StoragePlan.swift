@@ -75,43 +75,8 @@ public struct Destruction: Equatable, Sendable {
 }
 
 extension StoragePlan {
-    /// How many things are kept, created and changed. A table, a partition, an array, a LUKS volume
-    /// and a filesystem count one each; partitions that the config does not name count for nothing.
-    public var counts: (kept: Int, created: Int, changed: Int) {
-        var counts = (kept: 0, created: 0, changed: 0)
-        for disk in disks {
-            if disk.createsTable { counts.created += 1 }
-            if disk.action == .repair { counts.changed += 1 }
-            for partition in disk.partitions where partition.entry != nil {
-                switch partition.change {
-                case .keep: counts.kept += 1
-                case .create: counts.created += 1
-                case .recreate, .resize: counts.changed += 1
-                }
-            }
-        }
-        for array in arrays {
-            if array.action == .keep { counts.kept += 1 } else { counts.created += 1 }
-        }
-        for volume in volumes {
-            if volume.action == .keep { counts.kept += 1 } else { counts.created += 1 }
-        }
-        for filesystem in filesystems where filesystem.format != .none {
-            if filesystem.action == .keep { counts.kept += 1 } else { counts.created += 1 }
-        }
-        return counts
-    }
-
     /// `2 kept, 6 created, nothing destroyed.`
-    public var summary: String {
-        let counts = counts
-        var parts: [String] = []
-        if counts.kept > 0 { parts.append("\(counts.kept) kept") }
-        if counts.created > 0 { parts.append("\(counts.created) created") }
-        if counts.changed > 0 { parts.append("\(counts.changed) changed") }
-        parts.append(destroyed.isEmpty ? "nothing destroyed" : "\(destroyed.count) DESTROYED")
-        return parts.joined(separator: ", ") + "."
-    }
+    public var summary: String { deeds.summary + "." }
 }
 
 extension DiskPlan {
@@ -122,9 +87,10 @@ extension DiskPlan {
 
 extension StoragePlan {
     public var json: JSONValue {
-        let counts = counts
+        let deeds = deeds
         return [
-            "kept": JSONValue(counts.kept), "created": JSONValue(counts.created), "changed": JSONValue(counts.changed),
+            "kept": JSONValue(deeds.kept.count), "created": JSONValue(deeds.created.count),
+            "changed": JSONValue(deeds.changed.count),
             "destroyed": .array(destroyed.map(\.json)), "disks": .array(disks.map(\.json)),
             "raid": .array(arrays.map(\.json)), "luks": .array(volumes.map(\.json)),
             "filesystems": .array(filesystems.map(\.json)),

@@ -188,10 +188,6 @@ extension VolumePlan {
 /// What it is, and from one column on what becomes of it.
 private func row(_ what: String, _ does: String) -> String { rightPadded(what, to: 36) + " " + does }
 
-private func rightPadded(_ text: String, to width: Int) -> String {
-    text.count < width ? text + String(repeating: " ", count: width - text.count) : text + " "
-}
-
 /// `a`, `a and b`, `a, b and c`.
 private func listed(_ things: [String]) -> String {
     guard let last = things.last, things.count > 1 else { return things.first ?? "" }

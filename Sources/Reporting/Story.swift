@@ -89,8 +89,11 @@ public func wrapped(_ text: String, width: Int, indent: Int) -> [String] {
     return lines + [line]
 }
 
-func spaces(_ count: Int) -> String { String(repeating: " ", count: max(0, count)) }
-func leftPadded(_ text: String, to width: Int) -> String { spaces(width - text.count) + text }
-func rightPadded(_ text: String, to width: Int) -> String {
+/// So many blanks; none where `count` is negative.
+public func spaces(_ count: Int) -> String { String(repeating: " ", count: max(0, count)) }
+/// `text` at the right of `width` columns.
+public func leftPadded(_ text: String, to width: Int) -> String { spaces(width - text.count) + text }
+/// `text` at the left of `width` columns, with one blank at least behind it.
+public func rightPadded(_ text: String, to width: Int) -> String {
     text.count < width ? text + spaces(width - text.count) : text + " "
 }

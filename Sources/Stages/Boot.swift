@@ -60,7 +60,7 @@ final class Boot {
     func bringUpNetwork() throws {
         guard stages.needsNetwork else {
             log.info("nothing needs the network")
-            return
+            return stages.note(["nothing needs it"], of: "network")
         }
         // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.
         devices.loader.load("af_packet")
@@ -68,6 +68,7 @@ final class Boot {
             arguments: arguments, pump: { [devices] in devices.pump(milliseconds: $0) },
             report: { [console] in console.say("network", $0) }, logger: log)
         console.say("network", state.summary)
+        stages.note([state.summary], of: "network")
     }
 
     /// Leaves the initramfs. Returns only by throwing.

@@ -72,6 +72,15 @@ public final class BootConsole: Sendable {
         if !isQuiet { tell(topic, text) }
     }
 
+    /// Tells something that takes several lines; those after the first are whole lines of the screen.
+    public func page(_ topic: String, _ lines: [String]) {
+        log.info("\(topic): \(lines.joined(separator: "\n"))")
+        if isQuiet { return }
+        tell(topic, lines.first ?? "")
+        let rest = lines.dropFirst()
+        if !rest.isEmpty { show(rest.joined(separator: "\n") + "\n") { _ in true } }
+    }
+
     /// Tells something that somebody ought to look into.
     public func warn(_ text: String) {
         log.warning("\(text)")

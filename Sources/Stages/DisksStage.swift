@@ -21,12 +21,13 @@ extension Stages {
         access.volumeOpened = { try state.save($0) }
         let plan = try DiskStage.plan(config.storage, access: access)
         try state.save(plan.json, as: "plan.json")
-        for warning in plan.warnings { console.warn(warning) }
+        for warning in plan.warnings { warn(warning) }
         if arguments.planOnly { throw PlanOnly(plan) }
         for line in plan.summaryLines { console.say("plan", line) }
         for line in plan.lines { log.info("plan: \(line)") }
         try DiskStage.apply(plan, access: access)
         if !plan.isEmpty { console.say("disks", "done") }
+        note(plan.deeds, of: "disks")
     }
 
     /// Mounts the filesystems that have a path, below the real root.
@@ -36,6 +37,7 @@ extension Stages {
         let made = try FilesystemMounts.mount(config.storage, under: sysroot, nodes: nodes, access: diskAccess)
         // A second run finds the folders made; they stay those of this boot.
         try state.save(mountFolders: state.mountFolders + made)
+        note(Deeds(created: made), of: "mount")
     }
 
     /// Unmounts them: the real root mounts them itself, with its own units.

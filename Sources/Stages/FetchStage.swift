@@ -15,12 +15,12 @@ extension Stages {
         let embedded = ConfigSource.embeddedConfig()
         guard arguments.ignitionFirstboot else {
             if embedded != nil || arguments.configURL != nil {
-                console.warn("there is a config, but ignition.firstboot is not on the command line: not used")
+                warn("there is a config, but ignition.firstboot is not on the command line: not used")
             }
             return try state.save(config: nil)
         }
         if let problem = arguments.problem(in: .provisioning) { throw problem }
-        try loadBaseConfig { console.warn($0) }.checkSupport()
+        try loadBaseConfig { warn($0) }.checkSupport()
         let source = try ConfigSource(arguments, embedded: embedded)
         if !source.isRemote { try keepConfig(from: source) }
     }
@@ -45,12 +45,14 @@ extension Stages {
     private func keepConfig(from source: ConfigSource) throws {
         let bytes = try step("fetching the config from \(source.name)") { try read(source) }
         guard let bytes, !bytes.isEmpty else {
-            console.say("config", source == .platform(.metal) ? "none" : "none: \(source.name) gives none")
+            let none = source == .platform(.metal) ? "none" : "none: \(source.name) gives none"
+            console.say("config", none)
+            note([none], of: "config")
             return try state.save(config: nil)
         }
         let fetched = FetchedConfig(source: source.name, bytes: bytes)
         let parsed = IgnitionConfig.parse(bytes, name: fetched.name)
-        for warning in parsed.report.warnings { console.warn("\(warning)") }
+        for warning in parsed.report.warnings { warn("\(warning)") }
         let config = try step("reading the config from \(source.name)") {
             let config = try parsed.checked()
             try config.checkSupport()
@@ -65,7 +67,7 @@ extension Stages {
     /// Follows the config's references and keeps the whole in its place.
     private func completeConfig() throws {
         guard let fetched = try state.loadConfig(), let config = try loadUserConfig() else { return }
-        let completion = ConfigCompletion(try resourceFetcher(), proxy: arguments.proxy) { console.warn($0) }
+        let completion = ConfigCompletion(try resourceFetcher(), proxy: arguments.proxy) { warn($0) }
         try step("completing the config from \(fetched.source)") {
             guard var whole = try completion.complete(config) else { return try state.save(config: nil) }
             try whole.checkSupport()
@@ -81,9 +83,11 @@ extension Stages {
     }
 
     private func tell(_ config: IgnitionConfig, from source: String) {
-        console.say("config", "\(source), spec \(config.ignition.version)")
+        let origin = "\(source), spec \(config.ignition.version)"
+        console.say("config", origin)
+        note([origin], of: "config")
         let changes = KernelArgumentChanges(config.kernelArguments, on: arguments.commandLine)
-        for warning in changes.warnings { console.warn(warning) }
+        for warning in changes.warnings { warn(warning) }
     }
 
     private func read(_ source: ConfigSource) throws -> [UInt8]? {

@@ -32,8 +32,9 @@ extension Stages {
         }
         // The real root has them now; nobody else needs them.
         try state.forgetKeys()
-        for warning in outcome.warnings { console.warn(warning) }
+        for warning in outcome.warnings { warn(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }
         if given != nil { console.say("files", outcome.summary) }
+        note(outcome.deeds, of: "files")
     }
 }

@@ -19,6 +19,7 @@ enum Chapter: CaseIterable {
     case disks
     case mount
     case files
+    case finish
     case handOver
 
     /// What is told of it when it fails, after "while".
@@ -33,11 +34,40 @@ enum Chapter: CaseIterable {
         case .disks: "preparing the disks"
         case .mount: "mounting the config's filesystems"
         case .files: "writing files, users and units"
+        case .finish: "ending the provisioning"
         case .handOver: "handing over to the real root"
         }
     }
 
+    /// What the report calls it: the story's own word.
+    var topic: String {
+        switch self {
+        case .drivers: "modules"
+        case .findConfig, .fetchConfig: "config"
+        case .network: "network"
+        case .rootImage: "rootfs"
+        case .root: "root"
+        case .disks: "disks"
+        case .mount: "mount"
+        case .files: "files"
+        case .finish: "report"
+        case .handOver: "handover"
+        }
+    }
+
+    /// Whether the report tells of it, and of the time that it took.
+    private var isReported: Bool {
+        switch self {
+        case .drivers, .finish, .handOver: false
+        default: true
+        }
+    }
+
     func run(_ boot: Boot) throws {
+        if isReported { try boot.stages.measured(topic) { try act(boot) } } else { try act(boot) }
+    }
+
+    private func act(_ boot: Boot) throws {
         switch self {
         case .drivers: boot.loadDrivers()
         case .findConfig: try boot.stages.findConfig()
@@ -48,6 +78,7 @@ enum Chapter: CaseIterable {
         case .disks: try boot.stages.prepareDisks()
         case .mount: try boot.stages.mountFilesystems()
         case .files: try boot.stages.writeFiles()
+        case .finish: try boot.stages.finish()
         case .handOver: try boot.handOver()
         }
     }
@@ -79,17 +110,17 @@ public enum LiveBoot {
                 let console = BootConsole.kernel(isQuiet: false, log: .boot())
                 let failure = error as? BootFailure ?? BootFailure(steps: ["starting"], cause: error)
                 console.tell(failure, written: [], then: arguments.failureAction)
+                arguments.failureAction.follow(on: console)
             }
         }
     }
 }
 
 extension BootConsole {
-    /// Reports a failure, and does what is to follow. Returns when the boot is to be tried again.
+    /// Reports a failure, and what is to follow.
     func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
         let next = action.announcement(console: shellScreen?.name ?? "the console")
         report(FailureReport(failure, written: written, next: next).lines)
-        action.follow(on: self)
     }
 }
 
@@ -110,6 +141,8 @@ extension Boot {
                 log.error("\(error)")
                 if arguments.failureAction == .shell { devices.settle() }
                 console.tell(error, written: stages.state.written, then: arguments.failureAction)
+                stages.reportFailure(error, of: chapter.topic)
+                arguments.failureAction.follow(on: console)
             }
         }
     }

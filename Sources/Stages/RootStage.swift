@@ -55,9 +55,10 @@ extension Stages {
             console.say("rootfs", "the ISO is free: it may be ejected or written over")
         }
         if image.voucher == .nothing {
-            console.warn("nothing vouches for the root image: plain HTTP and no hash for it")
+            warn("nothing vouches for the root image: plain HTTP and no hash for it")
         }
         console.say("rootfs", image.story)
+        note([image.story], of: "rootfs")
         try state.save(rootImage: image)
     }
 
@@ -72,7 +73,9 @@ extension Stages {
             // Fedora CoreOS's units ask for this file to know a live system.
             try Files.write("", to: "/run/ostree-live")
         }
-        console.say("root", "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above")
+        let layers = "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
+        console.say("root", layers)
+        note([layers], of: "root")
     }
 
     private func request(_ source: RootImageSource) throws -> RootImageRequest {

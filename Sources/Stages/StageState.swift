@@ -24,21 +24,22 @@ struct FetchedConfig: Equatable, Sendable {
     }
 }
 
-/// The files under `/run/firstlight`. All are 0600 in a folder of mode 0700: a config holds secrets.
+/// The files under `/run/firstlight`. All are 0600 in a folder of mode 0700: a config holds secrets. When no stage
+/// needs those any more, ``forgetSecrets()`` removes them.
 struct StageState: Sendable {
     static let folder = FilePath("/run/firstlight")
 
     private func path(_ name: String) -> FilePath { Self.folder.appending(name) }
 
-    private func save(_ bytes: [UInt8], as name: String) throws {
+    private func save(_ bytes: [UInt8], as name: String, mode: mode_t = 0o600) throws {
         try step("saving \(path(name))") {
             try Files.makeFolder(Self.folder, mode: 0o700)
-            try Files.write(bytes, to: path(name), mode: 0o600)
+            try Files.write(bytes, to: path(name), mode: mode)
         }
     }
 
-    func save(_ value: JSONValue, as name: String) throws {
-        try save(Array(value.text(.pretty).utf8), as: name)
+    func save(_ value: JSONValue, as name: String, mode: mode_t = 0o600) throws {
+        try save(Array(value.text(.pretty).utf8), as: name, mode: mode)
     }
 
     /// The object in that file, or `nil` where there is none.

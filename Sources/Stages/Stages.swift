@@ -11,7 +11,16 @@ import SystemPackage
 
 /// The stages that can be run one by one.
 public enum StageName: String, CaseIterable, Sendable {
-    case fetch, rootfs, root, disks, mount, files, umount
+    case fetch, rootfs, root, disks, mount, files, finish, umount
+
+    /// What the report calls it.
+    var topic: String {
+        switch self {
+        case .fetch: "config"
+        case .finish: "report"
+        default: rawValue
+        }
+    }
 }
 
 /// The stages of a boot. Each is a method in a file of its own, reads what it needs from the command
@@ -28,13 +37,16 @@ struct Stages {
     func run(_ stage: StageName) throws {
         switch stage {
         case .fetch:
-            try findConfig()
-            try fetchConfig()
-        case .rootfs: try getRootImage()
-        case .root: try assembleRoot()
-        case .disks: try prepareDisks()
-        case .mount: try mountFilesystems()
-        case .files: try writeFiles()
+            try measured(stage.topic) {
+                try findConfig()
+                try fetchConfig()
+            }
+        case .rootfs: try measured(stage.topic) { try getRootImage() }
+        case .root: try measured(stage.topic) { try assembleRoot() }
+        case .disks: try measured(stage.topic) { try prepareDisks() }
+        case .mount: try measured(stage.topic) { try mountFilesystems() }
+        case .files: try measured(stage.topic) { try writeFiles() }
+        case .finish: try finish()
         case .umount: try unmountFilesystems()
         }
     }
@@ -72,16 +84,15 @@ public enum StageRunner {
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.standardError(log: log)
-        let state = StageState()
+        let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
         do {
-            try step("running the stage \(stage.rawValue)") {
-                try Stages(arguments: arguments, console: console, log: log, devices: .udev).run(stage)
-            }
+            try step("running the stage \(stage.rawValue)") { try stages.run(stage) }
             return true
         } catch {
             log.error("\(error)")
             let next = "systemctl status and journalctl tell more."
-            console.report(FailureReport(error, written: state.written, next: next).lines)
+            console.report(FailureReport(error, written: stages.state.written, next: next).lines)
+            stages.reportFailure(error, of: stage.topic)
             return false
         }
     }

@@ -17,7 +17,9 @@ struct GeneratedUnits: Equatable, Sendable {
         guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
         requirements.append(("firstlight-root.service", "initrd-root-fs.target"))
         if arguments.ignitionFirstboot {
-            requirements += ["fetch", "disks", "mount", "files"].map { ("firstlight-\($0).service", "initrd.target") }
+            requirements += ["fetch", "disks", "mount", "files", "finish"].map {
+                ("firstlight-\($0).service", "initrd.target")
+            }
         }
         needsNetwork = arguments.needsNetwork(
             rootImageIsLocal: hasRootImage, configNeedsNetwork: configNeedsNetwork)

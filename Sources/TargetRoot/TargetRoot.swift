@@ -38,6 +38,7 @@ public struct TargetRoot {
         /// "3 files, 1 user, 2 units".
         public var summary: String
         public var kept: [FilesPlan.Kept]
+        public var deeds: Deeds
         /// What did not work and does not stop the boot.
         public var warnings: [String]
         /// Users whose SSH keys were written, and where.
@@ -72,8 +73,10 @@ public struct TargetRoot {
             applied.touched.append(ProvisioningResult.path)
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
+        let deeds = plan.deeds(
+            config, on: inventory, alsoKept: applied.kept, keysOf: applied.keyFiles.map(\.user))
         return Outcome(
-            summary: plan.summary, kept: plan.kept + applied.kept, warnings: applied.warnings,
+            summary: plan.summary, kept: plan.kept + applied.kept, deeds: deeds, warnings: applied.warnings,
             keyFiles: applied.keyFiles)
     }
 

@@ -8,11 +8,9 @@ import re
 import disks
 import images
 import processes
-from boot import boot_test, facts, stopped, tiny_image
+from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import GIB, MIB
 from servers import Certificate
-
-PROVISION = "ignition.firstboot ignition.platform.id=metal"
 
 # The guide's persistent /var ("Using persistent state").
 PERSISTENT_VAR = {
@@ -20,13 +18,6 @@ PERSISTENT_VAR = {
     "filesystems": [{"device": "/dev/disk/by-partlabel/var", "label": "var", "format": "xfs",
                      "wipeFilesystem": False, "path": "/var"}],
 }
-
-
-def embedded(bench, modules="virtio", **sections):
-    """Archives that boot the tiny root with a config, appended as `coreos-installer pxe customize` does it."""
-    image = tiny_image()
-    config = bench.config(**sections).read_bytes()
-    return [images.initramfs(modules, rootfs=image), images.appendix({"config.ign": config}), image]
 
 
 def superblock(image, partition=None):

@@ -58,6 +58,7 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("configVolume", arguments.configVolume.map { "\($0.label) \($0.path)" })
     say("planOnly", arguments.planOnly)
     say("isStrict", arguments.isStrict)
+    say("reportURL", arguments.reportURL)
     lines += networkLines(arguments.network)
     say("breakPoints", list: BreakPoint.allCases.filter(arguments.breakPoints.contains).map(\.rawValue))
     say("shell forbidden", !arguments.shellAllowed)

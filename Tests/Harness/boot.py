@@ -31,6 +31,7 @@ BROKEN = r"Kernel panic|" + STOPPED
 # On a serial console, kernel messages only when they are errors; no one is there to use a shell.
 QUIETLY = f"console=ttyS0 loglevel=3 panic=-1 {UNDER_LOAD}"
 UNATTENDED = f"{QUIETLY} rd.shell=0 rd.emergency=poweroff"
+PROVISION = "ignition.firstboot ignition.platform.id=metal"
 
 _registered: "dict[str, BootTest]" = {}
 
@@ -184,6 +185,13 @@ def run_argument(script: str) -> str:
 def tiny_image() -> Path:
     """The tiny root as rootfs.img."""
     return images.root_image(rootfs.tiny())
+
+
+def embedded(bench, modules="virtio", **sections):
+    """Archives that boot the tiny root with a config, appended as `coreos-installer pxe customize` does it."""
+    image = tiny_image()
+    config = bench.config(**sections).read_bytes()
+    return [images.initramfs(modules, rootfs=image), images.appendix({"config.ign": config}), image]
 
 
 def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "dict[str, list[str]]":

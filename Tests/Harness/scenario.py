@@ -20,7 +20,7 @@ from servers import Nginx, free_port
 RECIPE = FIXTURES / "demo"
 USER, PASSWORD = "demo", "firstlight"
 LINE = re.compile(r"^ *(\d+\.\d) s  (\S+) +(.*)$")
-CONTINUED = " " * 18  # a line too long for the console goes on below its text
+CONTINUED = " " * 10  # a line too long for the console goes on below its text, a page below its topic
 BROKEN = r"firstlight stopped: |.*Kernel panic|.*You are in emergency mode"
 
 

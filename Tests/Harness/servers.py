@@ -148,13 +148,14 @@ class Request:
     range: "str | None"
     if_range: "str | None"
     method: str
+    body: bytes = b""
 
 
 class FaultServer:
-    """Serves files and goes wrong on purpose.
+    """Serves files, takes posts, and goes wrong on purpose.
 
     `faults[path]` is what happens to the first, second... request for that path; after the last one
-    the file is served well. `requests` is what was asked, in order.
+    the file is served well, and a post accepted. `requests` is what was asked, in order.
     """
 
     def __init__(self, files: "dict[str, Path]", faults: "dict[str, list] | None" = None,
@@ -178,6 +179,9 @@ class FaultServer:
     def gets(self, path: str) -> "list[Request]":
         return [r for r in self.requests if r.path == path and r.method == "GET"]
 
+    def posts(self, path: str) -> "list[bytes]":
+        return [r.body for r in self.requests if r.path == path and r.method == "POST"]
+
     def stop(self) -> None:
         self._ended.set()
         self._server.shutdown()
@@ -200,6 +204,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(body=True)
+
+    def do_POST(self) -> None:
+        server = self.server_of_faults
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server.requests.append(Request(self.path, None, None, self.command, body))
+        fault = server.next_fault(self.path)
+        if isinstance(fault, Stall):
+            server._ended.wait(300)
+            self.close_connection = True
+            return
+        self.send_response(fault.code if isinstance(fault, Status) else 204)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, body: bool) -> None:
         server = self.server_of_faults

@@ -1,0 +1,40 @@
+// The other way round: something of ours goes to a server.
+
+import IgnitionConfig
+import LiveImage
+import Reporting
+
+extension ResourceFetcher {
+    /// Posts a JSON text. Network faults and server errors are retried as with fetching; where there is no network
+    /// at all, none will come.
+    ///
+    /// - Parameters:
+    ///   - url: http or https.
+    ///   - seconds: For all attempts together.
+    /// - Throws: Where the last answer was no success (2xx), or there was none.
+    public func post(json: String, to url: String, within seconds: Double) throws(ResourceFailure) {
+        do {
+            try untilDone(Deadline(limit: seconds), retries: true, retriedStatuses: [408, 425, 429]) {
+                $0 == .cannotConnect(.networkUnreachable)
+            } request: {
+                var request = request(
+                    url,
+                    adding: [
+                        (name: "User-Agent", value: "Firstlight/\(firstlightVersion)"), (name: "Accept", value: "*/*"),
+                        (name: "Content-Type", value: "application/json"),
+                    ])
+                request.method = .post
+                request.body = Array(json.utf8)
+                // Nothing in them is meant for the first server alone.
+                request.keepsHeadersWhenRedirected = true
+                return request
+            } receiver: {
+                NoBody()
+            } isDone: {
+                $0.isSuccess
+            }
+        } catch {
+            throw ResourceFailure(source: RedactedURL(url), reason: reason(for: error))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// The report as people read it: one page of a console, stages below each other as in the boot's story.
+
+import Reporting
+
+extension ProvisioningReport {
+    /// The first line follows the story's own head, which leaves it 60 columns; the others are whole lines of at
+    /// most 80. Each kind of thing takes two at most: however long the config, the report stays a page.
+    ///
+    ///     provisioned in 1.4 s: 2 kept, 3 created, nothing destroyed
+    ///               disks       0.6 s  kept /dev/vda1 "var", xfs "var" on /dev/vda1
+    ///               files       0.3 s  created /etc/motd, user core
+    public var page: [String] {
+        let verb =
+            switch outcome {
+            case .failed: "stopped after"
+            case .unfinished, .done: "provisioned in"
+            }
+        return ["\(verb) \(tenths(seconds)) s: \(deeds.summary)"] + stages.flatMap(\.lines)
+    }
+}
+
+extension ProvisioningReport.Stage {
+    /// Where the topic stands in the story.
+    private static let margin = 10
+    /// A page has room for so much of each kind.
+    private static let mostLines = 2
+
+    fileprivate var lines: [String] {
+        let time = tenths(seconds)
+        let head = spaces(Self.margin) + rightPadded(name, to: 10) + leftPadded(time, to: 5) + " s  "
+        // What is lost stands first.
+        let kinds = [
+            ("DESTROYED", deeds.destroyed), ("created", deeds.created), ("changed", deeds.changed),
+            ("kept", deeds.kept), ("", notes),
+        ]
+        let texts = kinds.filter { !$0.1.isEmpty }.flatMap { word, names in
+            Self.listed(names, after: word.isEmpty ? "" : word + " ", width: 80 - head.count)
+        }
+        if texts.isEmpty { return [head + "nothing to do"] }
+        return texts.enumerated().map { ($0.offset == 0 ? head : spaces(head.count)) + $0.element }
+    }
+
+    /// `created a, b, c and 12 more`, on at most two lines.
+    private static func listed(_ names: [String], after word: String, width: Int) -> [String] {
+        for count in stride(from: min(names.count, 40), through: 1, by: -1) {
+            let more = names.count == count ? "" : " and \(names.count - count) more"
+            let text = word + names.prefix(count).joined(separator: ", ") + more
+            let lines = wrapped(text, width: width, indent: 0)
+            if lines.count <= mostLines, lines.allSatisfy({ $0.count <= width }) { return lines }
+        }
+        // One long name, cut; the log and report.json have it whole.
+        let more = names.count == 1 ? "" : " and \(names.count - 1) more"
+        return [word + (names.first ?? "").prefix(max(8, width - word.count - more.count - 3)) + "..." + more]
+    }
+}
+
+private func tenths(_ seconds: Double) -> String {
+    let tenths = Int((seconds * 10).rounded())
+    return "\(tenths / 10).\(tenths % 10)"
+}
