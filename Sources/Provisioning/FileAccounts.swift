@@ -1,88 +1,71 @@
-// Users and groups: which of the target's own programs make them what the config wants.
+// Users and groups: what has to be done to make them what the config wants.
 
 import IgnitionConfig
-
-/// A program of the target and its arguments. Its description leaves out the values of secrets.
-public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
-    public var program: String
-    public var arguments: [String]
-
-    public init(_ program: String, _ arguments: [String]) {
-        self.program = program
-        self.arguments = arguments
-    }
-
-    public var description: String {
-        var shown = arguments
-        for index in arguments.indices.dropFirst() where arguments[index - 1] == "--password" { shown[index] = "..." }
-        return ([program] + shown).joined(separator: " ")
-    }
-}
 
 extension TargetAccounts {
     /// What makes the group as wanted; `nil` where it is so already.
     ///
     /// - Parameter strict: Everything is asked for, be it so already: what the original does.
-    func command(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountCommand? {
+    func request(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountRequest? {
         let present = self.group(named: group.name)
-        if group.shouldExist == false {
-            return present == nil ? nil : AccountCommand("groupdel", [group.name])
-        }
+        if group.shouldExist == false { return present == nil ? nil : .removeGroup(group.name) }
         let hash = (group.passwordHash ?? "").isEmpty ? nil : group.passwordHash
-        var options: [String] = []
-        if let gid = group.gid, strict || present?.gid != UInt32(exactly: gid) { options += ["--gid", String(gid)] }
-        if let hash, strict || present?.passwordHash != hash { options += ["--password", hash] }
-        if present != nil {
-            return options.isEmpty ? nil : AccountCommand("groupmod", options + [group.name])
+        guard let present else {
+            return .addGroup(name: group.name, gid: group.gid, hash: hash, isSystem: group.system == true)
         }
-        if group.system == true { options.append("--system") }
-        return AccountCommand("groupadd", options + [group.name])
+        let gid = group.gid.flatMap { strict || present.gid != UInt32(exactly: $0) ? $0 : nil }
+        let newHash = hash.flatMap { strict || present.passwordHash != $0 ? $0 : nil }
+        let isWanted = !strict && gid == nil && newHash == nil
+        return isWanted ? nil : .changeGroup(name: group.name, gid: gid, hash: newHash)
     }
 
     /// What makes the user as wanted; `nil` where it is so already.
-    func command(for user: IgnitionConfig.User, strict: Bool = false) -> AccountCommand? {
+    func request(for user: IgnitionConfig.User, strict: Bool = false) -> AccountRequest? {
         let present = self.user(named: user.name)
-        if user.shouldExist == false {
-            return present == nil ? nil : AccountCommand("userdel", ["--remove", user.name])
-        }
-        return present.map { change($0, to: user, strict: strict) } ?? creation(of: user)
+        if user.shouldExist == false { return present == nil ? nil : .removeUser(user.name) }
+        guard let present else { return .addUser(newUser(user)) }
+        let fields = change(present, to: user, strict: strict)
+        // usermod takes no call without anything to change; the original's says "no changes" and does nothing.
+        return fields == .init() ? nil : .changeUser(user.name, fields)
     }
 
-    private func creation(of user: IgnitionConfig.User) -> AccountCommand {
-        var options: [String] = []
-        if let home = user.homeDir { options += ["--home-dir", home] }
-        options.append(user.noCreateHome == true ? "--no-create-home" : "--create-home")
-        if user.noUserGroup == true { options.append("--no-user-group") }
-        if user.system == true { options.append("--system") }
-        if user.noLogInit == true { options.append("--no-log-init") }
+    private func newUser(_ user: IgnitionConfig.User) -> AccountRequest.NewUser {
+        var new = AccountRequest.NewUser(user.name)
+        new.hasHome = user.noCreateHome != true
+        new.mayHaveGroup = user.noUserGroup != true
+        new.isSystem = user.system == true
+        new.clearsLoginRecords = user.noLogInit != true
         // Without a hash nobody gets in by password: "*" rather than useradd's "!", which sshd may take for locked.
         let hash = user.passwordHash ?? ""
-        options += ["--password", hash.isEmpty ? "*" : hash]
-        if let uid = user.uid { options += ["--uid", String(uid)] }
-        if let gecos = user.gecos { options += ["--comment", gecos] }
-        if let group = user.primaryGroup { options += ["--gid", group] }
-        if !user.groups.isEmpty { options += ["--groups", user.groups.joined(separator: ",")] }
-        if let shell = user.shell { options += ["--shell", shell] }
-        return AccountCommand("useradd", options + [user.name])
+        new.fields.hash = hash.isEmpty ? "*" : hash
+        new.fields.uid = user.uid
+        new.fields.gecos = user.gecos
+        new.fields.primaryGroup = user.primaryGroup
+        new.fields.groups = user.groups.isEmpty ? nil : user.groups
+        new.fields.shell = user.shell
+        new.fields.home = user.homeDir
+        return new
     }
 
     /// Only what differs is asked for; `usermod` refuses or repeats work otherwise.
-    private func change(_ present: User, to user: IgnitionConfig.User, strict: Bool) -> AccountCommand? {
-        var options: [String] = []
-        if let home = user.homeDir, strict || home != present.home { options += ["--home", home, "--move-home"] }
+    private func change(
+        _ present: User, to user: IgnitionConfig.User, strict: Bool
+    ) -> AccountRequest.UserFields {
+        var fields = AccountRequest.UserFields()
+        if let home = user.homeDir, strict || home != present.home { fields.home = home }
         if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
-            options += ["--password", hash]
+            fields.hash = hash
         }
-        if let uid = user.uid, strict || UInt32(exactly: uid) != present.uid { options += ["--uid", String(uid)] }
-        if let gecos = user.gecos, strict || gecos != present.gecos { options += ["--comment", gecos] }
+        if let uid = user.uid, strict || UInt32(exactly: uid) != present.uid { fields.uid = uid }
+        if let gecos = user.gecos, strict || gecos != present.gecos { fields.gecos = gecos }
         if let wanted = user.primaryGroup, strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid {
-            options += ["--gid", wanted]
+            fields.primaryGroup = wanted
         }
         if !user.groups.isEmpty, strict || Set(user.groups) != supplementaryGroups(of: user.name) {
-            options += ["--groups", user.groups.joined(separator: ",")]
+            fields.groups = user.groups
         }
-        if let shell = user.shell, strict || shell != present.shell { options += ["--shell", shell] }
-        return options.isEmpty ? nil : AccountCommand("usermod", options + [user.name])
+        if let shell = user.shell, strict || shell != present.shell { fields.shell = shell }
+        return fields
     }
 }
 

@@ -47,6 +47,21 @@ private func presetLines(for units: [IgnitionConfig.Unit]) -> [String] {
     return lines.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)
 }
 
+/// The first release of systemd whose presets know instances.
+private let firstWithInstances = 240
+
+/// A warning where presets name instances of templates, and the target's systemd would not understand them.
+///
+/// - Parameter said: What asks for the release: the words of `systemctl --version`; `nil` where there is none.
+public func instanceWarning(for units: [IgnitionConfig.Unit], systemctl said: () -> String?) -> String? {
+    guard let unit = units.first(where: { $0.enabled != nil && $0.instance != nil }),
+        let words = said()?.split(whereSeparator: \.isWhitespace), words.count > 1, words[0] == "systemd",
+        let release = Int(words[1].prefix(while: \.isNumber)), release < firstWithInstances
+    else { return nil }
+    return "the target's systemd \(release) does not know instances in presets, such as \(unit.name): "
+        + "\(firstWithInstances) and later do"
+}
+
 /// The unit that a preset line is about; `nil` for a comment.
 private func presetName(_ line: Substring) -> String? {
     let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })

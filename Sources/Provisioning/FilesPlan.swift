@@ -52,8 +52,8 @@ public struct FilesPlan: Equatable, Sendable {
 
 /// One effect on the target root. Paths are absolute in it and as configured.
 public enum FileAction: Equatable, Sendable {
-    /// Run one of the target's own programs.
-    case account(AccountCommand)
+    /// Make, change or remove a user or a group.
+    case account(AccountRequest)
     /// Give folders that were made for mounts to the user whose home they are part of, mode 0700.
     case claim(folders: [String], user: String)
     /// Write a user's SSH keys where the target's sshd reads them.
@@ -122,7 +122,7 @@ extension FileAction: CustomStringConvertible {
     /// For the log and for failures: "writing /etc/motd". Never a secret.
     public var description: String {
         switch self {
-        case .account(let command): "running \(command)"
+        case .account(let request): "running \(request.command)"
         case .claim(let folders, let user): "giving \(folders.joined(separator: ", ")) to \(user)"
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let path, _, _, _): "making the directory \(path)"

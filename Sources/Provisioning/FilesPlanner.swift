@@ -31,15 +31,21 @@ struct FilesPlanner {
     mutating func planAccounts() {
         let accounts = inventory.accounts
         for group in config.passwd.groups {
-            add(accounts.command(for: group, strict: strict), name: "group \(group.name)", group.origin)
+            add(accounts.request(for: group, strict: strict), name: "group \(group.name)", group.origin)
         }
         for user in config.passwd.users {
-            add(accounts.command(for: user, strict: strict), name: "user \(user.name)", user.origin)
+            add(accounts.request(for: user, strict: strict), name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
                 let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? "/home/\(user.name)"
                 let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
+            }
+            // The original sets a given hash twice, and what it leaves as passwd- tells.
+            if strict, let hash = user.passwordHash {
+                var again = AccountRequest.UserFields()
+                again.hash = hash.isEmpty ? "*" : hash
+                add(.changeUser(user.name, again), name: "user \(user.name)", user.origin)
             }
             if let text = user.authorizedKeys {
                 steps.append(.init(.authorizedKeys(user: user.name, text: text), user.origin))
@@ -47,9 +53,9 @@ struct FilesPlanner {
         }
     }
 
-    private mutating func add(_ command: AccountCommand?, name: String, _ origin: IgnitionConfig.Origin) {
-        if let command {
-            steps.append(.init(.account(command), origin))
+    private mutating func add(_ request: AccountRequest?, name: String, _ origin: IgnitionConfig.Origin) {
+        if let request {
+            steps.append(.init(.account(request), origin))
         } else {
             kept.append(.init(name, .sameAccount))
         }

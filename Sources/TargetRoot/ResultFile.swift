@@ -48,9 +48,13 @@ extension TargetRoot {
             return false
         }.sorted()
         if present.isEmpty { return nil }
-        let list = Array(present.joined(separator: "\0").utf8)
+        // The initramfs's takes the root that it is told of off the paths again.
+        func list(_ prefix: String) -> [UInt8] { Array(present.map { prefix + $0 }.joined(separator: "\0").utf8) }
+        let prefix = root.string == "/" ? "" : root.string
         do {
-            _ = try run(command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list))
+            _ = try runOnTarget(
+                command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
+                ours: Command("setfiles", ["-vF0", "-r", prefix, prefix + contexts, "-f", "-"], input: list(prefix)))
             return nil
         } catch .missing {
             return "the target has an SELinux policy but no setfiles: new files have no labels"

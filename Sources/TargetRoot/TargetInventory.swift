@@ -50,7 +50,7 @@ extension TargetRoot {
         }
         if strict {
             inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
-                (try? run(command("systemctl", ["is-enabled", name]))) != nil
+                (try? systemctl(["is-enabled", name])) != nil
             }
         }
         return inventory

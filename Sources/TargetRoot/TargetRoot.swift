@@ -68,6 +68,10 @@ public struct TargetRoot {
         let inventory = try inventory(for: config, scratch: scratch, strict: strict, fetch: fetch)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, strict: strict)
         var applied = try apply(plan, scratch: scratch, giveUp: giveUp, fetch: fetch)
+        let warning = instanceWarning(for: config.systemd.units) {
+            (try? run(command("systemctl", ["--version"])))?.text
+        }
+        if let warning { applied.warnings.append(warning) }
         if leavesResult {
             try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
             applied.touched.append(ProvisioningResult.path)
@@ -91,6 +95,23 @@ public struct TargetRoot {
     /// What the original asks before it drops an earlier result.
     public var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
 
+    /// Runs a program on the target: the initramfs's own, as the original does, where it has it, or the target's.
+    ///
+    /// - Parameters:
+    ///   - theirs: The target's, which sees nothing but the target.
+    ///   - ours: The initramfs's: its arguments tell it where the target is.
+    /// - Throws: ``Command/Failure/missing(_:)`` where neither has it.
+    func runOnTarget(_ theirs: Command, ours: Command) throws(Command.Failure) -> Command.Output {
+        if root.string != "/" {
+            do throws(Command.Failure) {
+                return try run(ours)
+            } catch {
+                guard case .missing = error else { throw error }
+            }
+        }
+        return try run(theirs)
+    }
+
     /// A program of the target, seeing the target alone.
     func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {
         // systemctl then works on files, whatever it finds in the place of /proc and /run.
@@ -109,7 +130,8 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
     case noHome(user: String, path: String)
     case holdsMount(String)
     case noResult(String)
-    case noProgram(String)
+    /// By the process of that number.
+    case locked(String, by: String)
 
     public var description: String {
         switch self {
@@ -119,7 +141,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         case .noHome(let user, let path): "the home directory of \(user), \(path), is not there"
         case .holdsMount(let path): "\(path) is on another filesystem; it is not removed"
         case .noResult(let path): "\(path) is there and is not JSON"
-        case .noProgram(let name): "the target has no \(name)"
+        case .locked(let path, let process): "the accounts are locked: \(path) is held by process \(process)"
         }
     }
 
@@ -128,8 +150,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]
         case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
         case .noHome(let user, _): ["Let \"noCreateHome\" of \(user) be, or make the directory in storage.directories."]
-        case .noProgram(let name):
-            ["Add \(name) to the image: the package is passwd on Debian, shadow-utils on Fedora."]
+        case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: remove \(path)."]
         default: []
         }
     }

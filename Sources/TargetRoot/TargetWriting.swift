@@ -51,14 +51,12 @@ extension TargetRoot {
 
     func perform(_ action: FileAction, fetch: FetchContent, _ applied: inout Applied) throws {
         switch action {
-        case .account(let account):
-            if let warning = try perform(account) { applied.warnings.append(warning) }
+        case .account(let request):
+            if let warning = try perform(request) { applied.warnings.append(warning) }
             applied.accounts = nil
-            applied.touched += ["passwd", "group", "shadow", "gshadow", "subuid", "subgid", ".pwd.lock"].map {
-                "/etc/\($0)"
-            }
-            // Its last argument is the account; a new user's home is new too.
-            if let user = account.arguments.last.flatMap({ accounts().user(named: $0) }) {
+            applied.touched += AccountFileName.allCases.flatMap { ["/etc/\($0)", "/etc/\($0)-"] } + ["/etc/.pwd.lock"]
+            // A new user's home is new too.
+            if let user = accounts().user(named: request.name) {
                 applied.touched.append(user.home)
             }
         case .claim(let folders, let user):
@@ -116,22 +114,8 @@ extension TargetRoot {
             try temporary.move(to: place)
         case .removeLink(let path): try place(try resolve(path)).remove()
         case .preset(let enabled, let disabled): applied.warnings += try preset(enabled, disabled)
-        case .disable(let unit): _ = try run(command("systemctl", ["disable", unit]))
-        }
-    }
-
-    /// - Returns: A warning where the account is as wanted and something else is not.
-    private func perform(_ account: AccountCommand) throws -> String? {
-        do throws(Command.Failure) {
-            _ = try run(command(account.program, account.arguments))
-            return nil
-        } catch {
-            switch error {
-            case .missing: throw TargetFault.noProgram(account.program)
-            // The user is gone, but not a home that others share or that is not there; see userdel(8).
-            case .failed(_, status: 12, let said) where account.program == "userdel": return said
-            default: throw error
-            }
+        case .disable(let unit):
+            _ = try systemctl(["disable", unit])
         }
     }
 
@@ -199,6 +183,12 @@ extension TargetRoot {
     }
 
     // MARK: Units
+
+    /// Lets systemctl look at or change the links of the target's units, as the original does it.
+    func systemctl(_ arguments: [String]) throws(Command.Failure) -> Command.Output {
+        try runOnTarget(
+            command("systemctl", arguments), ours: Command("systemctl", ["--root", root.string] + arguments))
+    }
 
     /// Lets the target's systemctl make and remove the links that enable units.
     ///

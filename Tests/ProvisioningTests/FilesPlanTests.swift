@@ -226,6 +226,23 @@ private let accounts = TargetAccounts(
     }
 }
 
+@Suite struct PresetInstances {
+    @Test(
+        arguments: [
+            ("systemd 239 (239-41)\n+PAM", true, true), ("systemd 252 (252.38-1)\n", true, false),
+            ("systemd 239~rc1", true, true), ("systemd 219\n", false, false), ("no version", true, false),
+            (nil, true, false),
+        ] as [(String?, Bool, Bool)])
+    func oldReleasesAreWarnedOf(_ said: String?, _ isInstance: Bool, _ isWarned: Bool) {
+        var unit = IgnitionConfig.Unit()
+        unit.name = isInstance ? "a@b.service" : "a.service"
+        unit.enabled = true
+        #expect((instanceWarning(for: [unit]) { said } != nil) == isWarned)
+        unit.enabled = nil
+        #expect(instanceWarning(for: [unit]) { said } == nil)
+    }
+}
+
 @Suite struct AccountPlans {
     private func commands(_ passwd: String) throws -> [String] {
         try FilesPlan(config("\"passwd\": \(passwd)"), on: inventory([:], accounts)).steps.map { "\($0.action)" }

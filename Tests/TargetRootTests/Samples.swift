@@ -11,6 +11,8 @@ import SystemPackage
 final class Target {
     let folder: FilePath
     let ran: Mutex<[Command]> = Mutex([])
+    /// Which commands have no program here.
+    var lacks: (Command) -> Bool = { _ in false }
 
     init() throws {
         folder = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
@@ -23,6 +25,7 @@ final class Target {
 
     var root: TargetRoot {
         TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
+            if lacks(command) { throw .missing(command) }
             ran.withLock { $0.append(command) }
             return Command.Output()
         }

@@ -202,17 +202,72 @@ import Testing
 }
 
 @Suite struct TargetAccountsAndUnits {
-    @Test func programsOfTheTargetMakeItsAccounts() throws {
+    private static let accounts =
+        #""passwd": {"users": [{"name": "new", "passwordHash": "x"}, {"name": "me", "gecos": "Me"}]}, "systemd": {"units": [{"name": "a.service", "enabled": true}]}"#
+
+    @Test func programsOfTheInitramfsMakeTheAccounts() throws {
         let target = try Target()
-        try target.provision(
-            #""passwd": {"users": [{"name": "new", "passwordHash": "x"}, {"name": "me", "gecos": "Me"}]}, "systemd": {"units": [{"name": "a.service", "enabled": true}]}"#
-        )
+        try target.provision(Self.accounts)
+        let ran = target.ran.withLock { $0 }
+        let root = target.root.root
+        #expect(
+            ran.map(\.description) == [
+                "useradd --root \(root) --create-home --password x new", "usermod --root \(root) --comment Me me",
+                "systemctl preset a.service",
+            ])
+        #expect(ran.map(\.root) == [nil, nil, root])
+    }
+
+    @Test func programsOfTheTargetMakeThemWhereTheInitramfsHasNone() throws {
+        let target = try Target()
+        target.lacks = { $0.root == nil }
+        try target.provision(Self.accounts)
         let ran = target.ran.withLock { $0 }
         #expect(
             ran.map(\.description) == [
                 "useradd --create-home --password x new", "usermod --comment Me me", "systemctl preset a.service",
             ])
         #expect(ran.allSatisfy { $0.root == target.root.root && $0.environment.contains("SYSTEMD_OFFLINE=1") })
+    }
+
+    // Files are given an owner, which is root's alone to do.
+    @Test(.enabled(if: getuid() == 0)) func withoutAnyProgramTheAgentWritesTheFiles() throws {
+        let target = try Target()
+        target.lacks = { $0.program != "systemctl" }
+        try target.put("/etc/shadow", "me:!:19000::::::\n", mode: 0o600)
+        let config = #"""
+            "passwd": {"groups": [{"name": "crew"}],
+                       "users": [{"name": "me", "gecos": "Me", "groups": ["crew"]},
+                                 {"name": "new", "noCreateHome": true, "primaryGroup": "crew"}]}
+            """#
+        try target.provision(config)
+        #expect(target.text("/etc/group") == "root:x:0:\nours:x:\(getgid()):\ncrew:x:1000:me\n")
+        #expect(
+            target.text("/etc/passwd")?.contains("me:x:\(getuid()):\(getgid()):Me:/home/me:/bin/sh\nnew:x:") == true)
+        #expect(target.text("/etc/shadow")?.hasPrefix("me:!:19000::::::\nnew:*:") == true)
+        #expect(target.mode("/etc/shadow") == "600")
+        #expect(target.text("/etc/shadow-") == "me:!:19000::::::\n")
+        #expect(target.mode("/etc/.pwd.lock") == "600")
+        let names = Files.names(in: target.path("/etc"))
+        #expect(names.filter { $0.hasSuffix(".lock") || $0.contains("firstlight") } == [".pwd.lock"])
+        let ran = target.ran.withLock { $0.count }
+        try target.provision(config)
+        #expect(target.ran.withLock { $0.count } == ran)
+    }
+
+    @Test(.enabled(if: getuid() == 0)) func aLockOfAnotherProcessIsRespected() throws {
+        let target = try Target()
+        target.lacks = { _ in true }
+        let config = #""passwd": {"groups": [{"name": "crew"}]}"#
+        // Our parent is there; a number that no process has is a run that was stopped.
+        try target.put("/etc/group.lock", "\(getppid())\0")
+        let failure = #expect(throws: BootFailure.self) { try target.provision(config) }
+        #expect(failure?.cause as? TargetFault == .locked("/etc/group.lock", by: "\(getppid())"))
+        #expect(target.text("/etc/group")?.contains("crew") == false)
+        try target.put("/etc/group.lock", "2147483646\0")
+        try target.provision(config)
+        #expect(target.text("/etc/group")?.contains("crew") == true)
+        #expect(!Files.exists(target.path("/etc/group.lock")))
     }
 
     @Test func keysAreWrittenWhereSshdReadsThem() throws {
@@ -272,10 +327,20 @@ import Testing
         try target.put("/etc/selinux/targeted/contexts/files/file_contexts", "")
         try target.provision(#""storage": {"files": [{"path": "/other/f"}]}"#)
         let command = try #require(target.ran.withLock { $0.first })
+        let (root, contexts) = (target.root.root.string, "/etc/selinux/targeted/contexts/files/file_contexts")
+        #expect(command.description == "setfiles -vF0 -r \(root) \(root)\(contexts) -f -")
         #expect(
-            command.description == "setfiles -F -0 -f - /etc/selinux/targeted/contexts/files/file_contexts")
+            String(decoding: command.input ?? [], as: UTF8.self)
+                == "\(root)/etc/.ignition-result.json\0\(root)/other")
+
+        // The target's own, where the initramfs has none.
+        target.lacks = { $0.root == nil }
+        try target.provision(#""storage": {"files": [{"path": "/more/f"}]}"#)
+        let theirs = try #require(target.ran.withLock { $0.last })
+        #expect(theirs.description == "setfiles -F -0 -f - \(contexts)")
+        #expect(theirs.root == target.root.root)
         #expect(
-            String(decoding: command.input ?? [], as: UTF8.self) == "/etc/.ignition-result.json\0/other")
+            String(decoding: theirs.input ?? [], as: UTF8.self) == "/etc/.ignition-result.json\0/more")
     }
 
     @Test func anEarlierResultIsKeptWhereTheSystemLivesOn() throws {

@@ -1,0 +1,250 @@
+// Users and groups without any program of the target's: from the account files to what they are to be.
+
+/// All that deciding about accounts takes: plain values that TargetRoot reads.
+public struct AccountDatabase: Equatable, Sendable {
+    /// Those that are there; `passwd` and `group` always are, be they empty.
+    var files: [AccountFileName: AccountFile]
+    /// What other databases of the target hold: the image's own, in `/usr/lib`.
+    let elsewhere: TargetAccounts
+    let settings: AccountSettings
+    /// Days since 1970.
+    let today: Int
+
+    public init(
+        files: [AccountFileName: [UInt8]], elsewhere: TargetAccounts = .init(), settings: AccountSettings = .init(),
+        today: Int
+    ) {
+        self.files = Dictionary(
+            uniqueKeysWithValues: files.map { name, bytes in (name, AccountFile(name, parsing: bytes)) })
+        for name in [AccountFileName.passwd, .group] where self.files[name] == nil {
+            self.files[name] = AccountFile(name, parsing: [])
+        }
+        self.elsewhere = elsewhere
+        self.settings = settings
+        self.today = today
+    }
+}
+
+extension AccountDatabase {
+    /// Whose group a file that is made anew gets, as Debian's shadow does it.
+    public var shadowGroup: UInt32 { AccountEdit(self).group("shadow")?.id ?? 0 }
+}
+
+/// What one request comes to.
+public struct AccountChange: Equatable, Sendable {
+    /// In this order, before the files: a user is there once all that belongs to it is.
+    public var effects: [AccountEffect] = []
+    /// The files that are to be written, each whole.
+    public var files: [AccountFile] = []
+}
+
+/// One effect beside the account files. Paths are absolute in the target.
+public enum AccountEffect: Equatable, Sendable {
+    public struct Owner: Equatable, Sendable {
+        public var user: UInt32
+        public var group: UInt32
+
+        public init(_ user: UInt32, _ group: UInt32) {
+            self.user = user
+            self.group = group
+        }
+    }
+
+    /// Make a home with all that is in the folder `skeleton`; one that is there is left alone.
+    case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
+    /// Make an empty mailbox, unless one is there. Without a group `mail` it is the user's alone.
+    case makeMailbox(String, owner: Owner, mode: UInt32)
+    /// Forget when the id was last used to log in.
+    case clearLoginRecords(of: UInt32)
+    /// Move a home; what in it has the first owner gets the second. One that is not there is none to move.
+    case moveHome(String, to: String, owner: Owner, newOwner: Owner)
+    /// What in the home has the first owner gets the second, where the home is one of theirs.
+    case changeOwner(of: String, from: Owner, to: Owner)
+    case changeMailboxOwner(String, from: UInt32, to: UInt32)
+    case copyLoginRecords(from: UInt32, to: UInt32)
+    /// Remove a home with all that is in it where the user owns it.
+    case removeHome(String, of: UInt32)
+    case removeMailbox(String, of: UInt32)
+}
+
+extension AccountDatabase {
+    /// What makes the request true, or why it cannot be.
+    public func change(for request: AccountRequest) throws(AccountFault) -> AccountChange {
+        var edit = AccountEdit(self)
+        switch request {
+        case .addGroup(let name, let gid, let hash, let isSystem):
+            try edit.addGroup(name, gid: gid, hash: hash, isSystem: isSystem)
+        case .changeGroup(let name, let gid, let hash): try edit.changeGroup(name, gid: gid, hash: hash)
+        case .removeGroup(let name): try edit.removeGroup(name)
+        case .addUser(let user): try edit.add(user)
+        case .changeUser(let name, let fields): try edit.change(name, fields)
+        case .removeUser(let name): try edit.remove(name)
+        }
+        return AccountChange(
+            effects: edit.effects,
+            files: AccountFileName.allCases.compactMap { edit.files[$0] }.filter(\.isChanged))
+    }
+}
+
+/// The files under way to what a request wants.
+struct AccountEdit {
+    typealias Field = AccountFile.Field
+
+    var files: [AccountFileName: AccountFile]
+    var effects: [AccountEffect] = []
+    let elsewhere: TargetAccounts
+    let settings: AccountSettings
+    let today: Int
+
+    init(_ database: AccountDatabase) {
+        files = database.files
+        elsewhere = database.elsewhere
+        settings = database.settings
+        today = database.today
+    }
+
+    // MARK: Looking up
+
+    func entry(_ name: String, in file: AccountFileName) throws(AccountFault) -> (line: Int, fields: [Field])? {
+        try files[file]?.entry(name)
+    }
+
+    /// Names and ids of the users or groups, the file's first.
+    func ids(_ file: AccountFileName) -> [(name: String, id: UInt32)] {
+        let local = (files[file]?.entries ?? []).compactMap { entry in
+            files[file]?.id(entry.fields).map { (String(decoding: entry.fields[0], as: UTF8.self), $0) }
+        }
+        return local
+            + (file == .passwd ? elsewhere.users.map { ($0.name, $0.uid) } : elsewhere.groups.map { ($0.name, $0.gid) })
+    }
+
+    /// A group by its number or its name.
+    func group(_ text: String) -> (name: String, id: UInt32)? {
+        if let id = UInt32(text) { return ids(.group).first { $0.id == id } }
+        return ids(.group).first { $0.name == text }
+    }
+
+    func freeID(_ kind: String, for name: String, wanted: UInt32? = nil, isSystem: Bool) throws(AccountFault) -> UInt32
+    {
+        let file = kind == "UID" ? AccountFileName.passwd : .group
+        let setting = "\(isSystem ? "SYS_" : "")\(kind)_MIN to \(isSystem ? "SYS_" : "")\(kind)_MAX"
+        let taken = Set((files[file]?.entries ?? []).compactMap { files[file]?.id($0.fields) })
+        let others = Set(kind == "UID" ? elsewhere.users.map(\.uid) : elsewhere.groups.map(\.gid))
+        guard let range = settings.range(kind, isSystem: isSystem),
+            let id = range.free(taken, elsewhere: others, wanted: wanted, isSystem: isSystem)
+        else { throw .noFreeID(of: name, setting: setting) }
+        return id
+    }
+
+    // MARK: Checking
+
+    /// As useradd takes names on Debian, but none that would be a path.
+    static func isName(_ name: String) -> Bool {
+        guard let first = name.utf8.first, name.utf8.count <= 32, !"-+~".utf8.contains(first) else { return false }
+        return name != "." && name != ".." && name.utf8.allSatisfy { $0 > 32 && $0 != 127 && !":,/".utf8.contains($0) }
+    }
+
+    func check(_ text: String?, _ field: String, of name: String, isPath: Bool = false) throws(AccountFault) {
+        guard let text else { return }
+        let fits = text.utf8.allSatisfy { $0 >= 32 && $0 != 127 && $0 != UInt8(ascii: ":") }
+        if !fits || (isPath && text.utf8.first != UInt8(ascii: "/")) { throw .badField(field, of: name) }
+    }
+
+    func id(_ number: Int, of name: String) throws(AccountFault) -> UInt32 {
+        guard let id = UInt32(exactly: number), id != .max else { throw .badID(number, of: name) }
+        return id
+    }
+
+    // MARK: Groups
+
+    mutating func addGroup(_ name: String, gid: Int?, hash: String?, isSystem: Bool) throws(AccountFault) {
+        guard Self.isName(name) else { throw .badGroupName(name) }
+        try check(hash, "password hash", of: name)
+        if ids(.group).contains(where: { $0.name == name }) { throw .groupExists(name) }
+        let id: UInt32
+        if let gid {
+            id = try self.id(gid, of: name)
+            try checkUnused(group: id, for: name)
+        } else {
+            id = try freeID("GID", for: name, isSystem: isSystem)
+        }
+        try putGroup(name, id, hash: hash)
+    }
+
+    func checkUnused(group id: UInt32, for name: String) throws(AccountFault) {
+        if let other = ids(.group).first(where: { $0.id == id }) {
+            throw .groupIDInUse(id, by: other.name, wantedBy: name)
+        }
+    }
+
+    private mutating func putGroup(_ name: String, _ id: UInt32, hash: String?) throws(AccountFault) {
+        let isShadowed = files[.gshadow] != nil
+        let shown = isShadowed ? "x" : hash ?? "x"
+        try files[.group]?.put([name, shown, String(id), ""].map { Array($0.utf8) })
+        try files[.gshadow]?.put([name, hash ?? "!", "", ""].map { Array($0.utf8) })
+    }
+
+    /// The group that a new user gets for itself.
+    mutating func putUserGroup(_ name: String, _ id: UInt32) throws(AccountFault) {
+        let shown = files[.gshadow] == nil ? "!" : "x"
+        try files[.group]?.put([name, shown, String(id), ""].map { Array($0.utf8) })
+        try files[.gshadow]?.put([name, "!", "", ""].map { Array($0.utf8) })
+    }
+
+    mutating func changeGroup(_ name: String, gid: Int?, hash: String?) throws(AccountFault) {
+        try check(hash, "password hash", of: name)
+        guard let present = try entry(name, in: .group) else { throw .notInFile(name, .group) }
+        var fields = present.fields
+        let old = files[.group]?.id(fields)
+        let id = try gid.map { gid throws(AccountFault) in try self.id(gid, of: name) }
+        if let id, id != old {
+            try checkUnused(group: id, for: name)
+            fields[2] = Array(String(id).utf8)
+            for user in files[.passwd]?.entries ?? [] where files[.passwd]?.id(user.fields, 3) == old {
+                var changed = user.fields
+                changed[3] = Array(String(id).utf8)
+                files[.passwd]?.set(changed, line: user.line)
+            }
+        }
+        if let hash {
+            let isShadowed = files[.gshadow] != nil && fields[1] == Array("x".utf8)
+            if !isShadowed { fields[1] = Array(hash.utf8) }
+            if var shadow = try entry(name, in: .gshadow) {
+                shadow.fields[1] = Array(hash.utf8)
+                files[.gshadow]?.set(shadow.fields, line: shadow.line)
+            } else if isShadowed {
+                try files[.gshadow]?.put([fields[0], Array(hash.utf8), [], fields[3]])
+            }
+        }
+        files[.group]?.set(fields, line: present.line)
+    }
+
+    mutating func removeGroup(_ name: String) throws(AccountFault) {
+        guard let (line, fields) = try entry(name, in: .group) else { throw .notInFile(name, .group) }
+        let id = files[.group]?.id(fields)
+        if let user = (files[.passwd]?.entries ?? []).first(where: { files[.passwd]?.id($0.fields, 3) == id }) {
+            throw .primaryGroup(name, of: String(decoding: user.fields[0], as: UTF8.self))
+        }
+        if let user = elsewhere.users.first(where: { $0.gid == id }) { throw .primaryGroup(name, of: user.name) }
+        files[.group]?.remove(line: line)
+        if let shadow = try entry(name, in: .gshadow) { files[.gshadow]?.remove(line: shadow.line) }
+    }
+
+    // MARK: Members
+
+    /// Puts the user into the groups it is to be in, and takes it out of all others where `isWhole`.
+    mutating func setGroups(_ names: Set<String>, of user: String, isWhole: Bool) {
+        let name = Array(user.utf8)
+        for file in [AccountFileName.group, .gshadow] {
+            for entry in files[file]?.entries ?? [] {
+                let isWanted = names.contains(String(decoding: entry.fields[0], as: UTF8.self))
+                let members = AccountFile.members(entry.fields)
+                if isWanted, !members.contains(name) {
+                    files[file]?.setMembers(members + [name], line: entry.line)
+                } else if !isWanted, isWhole, members.contains(name) {
+                    files[file]?.setMembers(members.filter { $0 != name }, line: entry.line)
+                }
+            }
+        }
+    }
+}

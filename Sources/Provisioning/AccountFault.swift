@@ -1,0 +1,57 @@
+// Why an account cannot be what the config wants.
+
+import Reporting
+
+/// Nothing was changed.
+public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
+    case badUserName(String)
+    case badGroupName(String)
+    /// A field that would break the lines of the account files.
+    case badField(String, of: String)
+    case badID(Int, of: String)
+    case noGroup(String, wantedBy: String)
+    case groupExists(String)
+    /// One that a new user was to get for itself.
+    case groupIsThere(String)
+    case userIDInUse(UInt32, by: String, wantedBy: String)
+    case groupIDInUse(UInt32, by: String, wantedBy: String)
+    case noFreeID(of: String, setting: String)
+    case primaryGroup(String, of: String)
+    case repeated(String, in: AccountFileName)
+    /// It comes from another database of the target than the file.
+    case notInFile(String, AccountFileName)
+
+    public var description: String {
+        switch self {
+        case .badUserName(let name): "\"\(name)\" is no name for a user"
+        case .badGroupName(let name): "\"\(name)\" is no name for a group"
+        case .badField(let field, let name): "the \(field) of \(name) does not fit into an account file"
+        case .badID(let id, let name): "\(name) cannot have the id \(id)"
+        case .noGroup(let group, let name): "\(name) is to be in the group \(group), but there is no such group"
+        case .groupExists(let name): "a group \(name) is there already"
+        case .groupIsThere(let name): "the user \(name) is to have a group of its own, but a group \(name) is there"
+        case .userIDInUse(let id, let other, let name): "the user id \(id) for \(name) is that of \(other)"
+        case .groupIDInUse(let id, let other, let name): "the group id \(id) for \(name) is that of \(other)"
+        case .noFreeID(let name, let setting): "no id is free for \(name) in the range of \(setting)"
+        case .primaryGroup(let group, let user): "the group \(group) is the primary one of \(user)"
+        case .repeated(let name, let file): "/etc/\(file.rawValue) has several lines for \(name)"
+        case .notInFile(let name, let file): "\(name) is not in /etc/\(file.rawValue)"
+        }
+    }
+
+    public var advice: [String] {
+        switch self {
+        case .badUserName, .badGroupName:
+            ["A name has 1 to 32 bytes, none of them a blank or one of \":,/\", and begins with none of \"-+~\"."]
+        case .badField: ["It can hold neither a colon nor a line's end; a home begins with \"/\", a shell too."]
+        case .badID: ["An id is a number from 0 to 4294967294."]
+        case .noGroup(let group, _): ["Create \(group) in passwd.groups, or name a group that the target has."]
+        case .groupIsThere(let name): ["To put the user into it: \"primaryGroup\": \"\(name)\"."]
+        case .userIDInUse, .groupIDInUse: ["Give it another id, or none: a free one is chosen."]
+        case .noFreeID(_, let setting): ["The range is set in the target's /etc/login.defs: \(setting)."]
+        case .primaryGroup(_, let user): ["Give \(user) another \"primaryGroup\" first, or remove the user."]
+        case .repeated: ["Mend the file in the image; pwck and grpck find such lines."]
+        case .groupExists, .notInFile: []
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// What the target's own settings say of new users and groups.
+
+/// `/etc/login.defs` and `/etc/default/useradd`.
+///
+/// - SeeAlso: login.defs(5), useradd(8). What is not set has the value that Debian's shadow 4.13 is built with.
+public struct AccountSettings: Equatable, Sendable {
+    private var values: [String: String] = [:]
+    /// Of `/etc/default/useradd`.
+    private var defaults: [String: String] = [:]
+
+    /// Lines that are not of their form are passed over; of repeated ones the last counts.
+    public init(loginDefs: String = "", useradd: String = "") {
+        for line in loginDefs.split(whereSeparator: \.isNewline) {
+            let words = line.drop { $0 == " " || $0 == "\t" }
+            guard let end = words.firstIndex(where: { $0 == " " || $0 == "\t" }), words.first != "#" else { continue }
+            let value = words[end...].drop { $0 == " " || $0 == "\t" || $0 == "\"" }.prefix { $0 != "\"" }
+            let trimmed = value.reversed().drop(while: \.isWhitespace).reversed()
+            if !trimmed.isEmpty { values[String(words[..<end])] = String(trimmed) }
+        }
+        for line in useradd.split(whereSeparator: \.isNewline) {
+            guard let sign = line.firstIndex(of: "=") else { continue }
+            defaults[String(line[..<sign])] = String(line[line.index(after: sign)...])
+        }
+    }
+
+    /// A number as strtol reads it: decimal, `0x` hexadecimal, `0` octal.
+    private static func number(_ text: String) -> Int? {
+        let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+        let magnitude =
+            digits.lowercased().hasPrefix("0x")
+            ? Int(digits.dropFirst(2), radix: 16) : Int(digits, radix: digits.hasPrefix("0") ? 8 : 10)
+        return magnitude.map { text.hasPrefix("-") ? -$0 : $0 }
+    }
+
+    /// A setting of login.defs; what is no number counts as not set.
+    func number(_ name: String) -> Int? { values[name].flatMap(Self.number) }
+
+    func isSet(_ name: String) -> Bool { values[name]?.lowercased() == "yes" }
+
+    // MARK: New users
+
+    /// Name or number of the group of those who get none of their own.
+    var group: String? { defaults["GROUP"] }
+    /// Below it stand the homes.
+    var homes: String { defaults["HOME"] ?? "/home" }
+    var shell: String { defaults["SHELL"] ?? "/bin/bash" }
+    /// What a new home holds.
+    var skeleton: String { defaults["SKEL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/etc/skel" }
+    var clearsLoginRecords: Bool { defaults["LOG_INIT"] != "no" }
+    /// The folder for mailboxes; `nil` where new users get none.
+    var newMailboxes: String? { defaults["CREATE_MAIL_SPOOL"]?.lowercased() == "yes" ? mailboxes : nil }
+    var mailboxes: String? { values["MAIL_DIR"] ?? (values["MAIL_FILE"] == nil ? "/var/mail" : nil) }
+    var homeMode: UInt32 {
+        UInt32(truncatingIfNeeded: number("HOME_MODE") ?? 0o777 & ~(number("UMASK") ?? 0o022)) & 0o7777
+    }
+
+    /// Fields 3 to 7 of a new user's line in `shadow` but the day of the last change: ages of the password in days,
+    /// and the day on which the account ends.
+    var ages: [String] {
+        let inactive = defaults["INACTIVE"].flatMap(Self.number) ?? -1
+        let ages = [number("PASS_MIN_DAYS"), number("PASS_MAX_DAYS"), number("PASS_WARN_AGE"), inactive, lastDay]
+        return ages.map { age in age.map { $0 < 0 ? "" : String($0) } ?? "" }
+    }
+
+    /// `EXPIRE`: a day since 1970, or a date.
+    private var lastDay: Int? {
+        guard let text = defaults["EXPIRE"], !text.isEmpty else { return nil }
+        if let day = Int(text) { return day }
+        let parts = text.split(separator: "-").map { Int($0) ?? -1 }
+        guard parts.count == 3, parts[0] >= 1970, (1...12).contains(parts[1]), (1...31).contains(parts[2]) else {
+            return nil
+        }
+        // Years begin in March here: the leap day is the last of its year; see utcTimestamp.
+        let year = parts[1] > 2 ? parts[0] : parts[0] - 1
+        let month = (parts[1] + 9) % 12
+        return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + parts[2] - 1 - 719_468
+    }
+
+    // MARK: Ids
+
+    /// Where new ids are looked for.
+    struct IDRange: Equatable {
+        var lowest: UInt32
+        var highest: UInt32
+        /// From which on an id that is asked for is taken.
+        var lowestWanted: UInt32
+    }
+
+    /// - Parameter kind: `UID` or `GID`.
+    /// - Returns: `nil` where the settings leave no room.
+    func range(_ kind: String, isSystem: Bool) -> IDRange? {
+        func id(_ name: String, _ fallback: Int) -> Int { number(name) ?? fallback }
+        let lowestUser = id("\(kind)_MIN", 1000)
+        let (lowest, highest) =
+            isSystem
+            ? (id("SYS_\(kind)_MIN", 101), id("SYS_\(kind)_MAX", lowestUser - 1))
+            : (lowestUser, id("\(kind)_MAX", 60000))
+        guard let lowest = UInt32(exactly: isSystem ? max(lowest, 1) : lowest), let highest = UInt32(exactly: highest),
+            lowest <= highest, highest < .max
+        else { return nil }
+        return IDRange(lowest: lowest, highest: highest, lowestWanted: isSystem ? 1 : lowest)
+    }
+
+    /// - Parameter kind: `SUB_UID` or `SUB_GID`.
+    func subordinates(_ kind: String) -> (lowest: UInt64, highest: UInt64, count: UInt64) {
+        func value(_ name: String, _ fallback: UInt64) -> UInt64 {
+            number(name).flatMap(UInt64.init(exactly:)) ?? fallback
+        }
+        return (
+            value("\(kind)_MIN", 100_000), value("\(kind)_MAX", 600_100_000), value("\(kind)_COUNT", 65536)
+        )
+    }
+}
+
+extension AccountSettings.IDRange {
+    /// A free id as shadow's programs choose it: `wanted` where that is free, else the one after the highest in use
+    /// (before the lowest, for those of the system), else the first hole from there.
+    ///
+    /// - Parameters:
+    ///   - taken: Ids in the file.
+    ///   - elsewhere: Those that other databases of the target have.
+    func free(_ taken: Set<UInt32>, elsewhere: Set<UInt32>, wanted: UInt32? = nil, isSystem: Bool) -> UInt32? {
+        func isFree(_ id: UInt32) -> Bool { !taken.contains(id) && !elsewhere.contains(id) }
+        if let wanted, wanted >= lowestWanted, wanted <= highest, isFree(wanted) { return wanted }
+        let known = taken.filter { $0 >= lowest && $0 <= highest }
+        if isSystem {
+            let below = (known.min() ?? highest + 1) - 1
+            let start = below < lowest ? highest : below
+            return (lowest...start).last(where: isFree) ?? (lowest...highest).last(where: isFree)
+        }
+        let above = known.max().map { $0 + 1 } ?? lowest
+        let start = above > highest ? lowest : above
+        return (start...highest).first(where: isFree) ?? (lowest...highest).first(where: isFree)
+    }
+}
