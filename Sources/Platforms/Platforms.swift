@@ -84,6 +84,7 @@ public enum PlatformFailure: Error, Equatable {
     case empty(FilePath)
     case noToken(Platform)
     case noKeys(role: String)
+    case noPhoneHome
     case notBase64(Platform)
     case notGzip(Platform, String)
     case unknownEncoding(Platform, String)
@@ -106,6 +107,7 @@ extension PlatformFailure: CustomStringConvertible {
         case .empty(let path): "\(path) holds no config"
         case .noToken(let platform): "the metadata service of \(platform) gave an empty token"
         case .noKeys(let role): "the metadata service gave no keys for the role \(role)"
+        case .noPhoneHome: "the metadata service of packet names no phone_home_url"
         case .notBase64(let platform): "the user data of \(platform) is not base64"
         case .notGzip(let platform, let what): "the user data of \(platform): \(what)"
         case .unknownEncoding(let platform, let name): "the config of \(platform) is in an unknown encoding: \(name)"
@@ -130,6 +132,7 @@ extension PlatformFailure: Advising {
         case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
         case .unknownEncoding: ["Known are base64, gzip and gzip+base64."]
         case .keepsConfig: ["Only vmware's can, while this machine runs on it."]
+        case .noPhoneHome: []
         case .noKeys: ["Check the role that the instance was given."]
         case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages tell more (dmesg)."]
         case .unreadable, .wrongLength, .empty: ["Check what the machine was given as its config."]

@@ -73,6 +73,18 @@ struct Service: CustomTestStringConvertible, Sendable {
 
 @Suite("metadata services")
 struct MetadataTests {
+    @Test(arguments: [nil, "no disk"]) func packetHearsHowAStageEnds(failure: String?) throws {
+        let stage = try Stage(
+            ["metadata.packet.net/metadata": Array(#"{"phone_home_url":"http://10.0.0.1/phone-home"}"#.utf8)])
+        try Platform.packet.report(stage: "disks", failure: failure, with: stage.fetcher)
+        #expect(stage.asked == ["GET /metadata.packet.net/metadata", "POST /10.0.0.1/events"])
+        let told = try #require(stage.server.requests.last?.headers["body"])
+        #expect(told.contains(failure == nil ? #""running""# : #""failed""#) && told.contains("[disks] Ignition"))
+        #expect(told.contains(failure ?? "finished"))
+        try Platform.aws.report(stage: "disks", failure: nil, with: stage.fetcher)
+        #expect(stage.asked.count == 2)
+    }
+
     @Test("gives what the service gives, after a fault as well", arguments: Service.all)
     func simple(_ service: Service) throws {
         let stage = try Stage([service.path: service.answer], scripts: ["/\(service.path)=status:503;reset:3"])

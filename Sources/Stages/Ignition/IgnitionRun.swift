@@ -7,6 +7,7 @@ import Glibc
 import IgnitionConfig
 import LinuxSystem
 import LiveImage
+import Platforms
 import Reporting
 import SystemPackage
 
@@ -50,7 +51,9 @@ public enum IgnitionProgram {
         let run = IgnitionRun(invocation, environment, state, log: log)
         do {
             try run.perform()
+            run.tellPlatform(nil)
         } catch {
+            run.tellPlatform("\(error)")
             // The original prints the whole config here, secrets and all.
             say("\(invocation.stage.rawValue) failed", to: 2)
             let failure = error as? BootFailure ?? BootFailure(cause: error)
@@ -104,6 +107,19 @@ final class IgnitionRun {
             try log.within(invocation.stage.rawValue) { try carryOut(config) }
         }
         log.info("\(invocation.stage.rawValue): \(invocation.stage.rawValue) passed")
+    }
+
+    /// That it cannot be told stops nothing.
+    func tellPlatform(_ failure: String?) {
+        guard invocation.stage != .fetchOffline else { return }
+        var settings = FetchSettings()
+        settings.log = { [log] in log.info($0) }
+        do {
+            try invocation.platform.report(
+                stage: invocation.stage.rawValue, failure: failure, with: ResourceFetcher(settings))
+        } catch {
+            log.error("POST Status error: \(error)")
+        }
     }
 
     private func carryOut(_ config: IgnitionConfig) throws {

@@ -1,0 +1,26 @@
+// Packet shows on a machine's timeline how each stage ended.
+
+import BootArguments
+import Fetching
+import JSONText
+
+extension Platform {
+    /// Tells the platform how a stage ended, where it is one that wants to know.
+    ///
+    /// - Parameter failure: What stopped the stage; `nil`: nothing did.
+    public func report(stage: String, failure: String?, with fetcher: ResourceFetcher) throws {
+        guard self == .packet else { return }
+        let limit = 30.0
+        var metadata = MetadataRequest("https://metadata.packet.net/metadata", headers: [("Accept", "*/*")])
+        metadata.limit = limit
+        let answer = try JSONNode(parsing: try perform(metadata, with: fetcher) { _ in })
+        guard let home = answer["phone_home_url"]?.string else { throw PlatformFailure.noPhoneHome }
+        let end = "/phone-home"
+        let base = home.hasSuffix(end) ? String(home.dropLast(end.count)) : home
+        let message = failure.map { "Ignition error: \($0)" } ?? "Ignition status: finished successfully"
+        let text: JSONValue = [
+            "state": .string(failure == nil ? "running" : "failed"), "message": .string("[\(stage)] \(message)"),
+        ]
+        try fetcher.post(json: text.text(), to: "\(base)/events", within: limit)
+    }
+}
