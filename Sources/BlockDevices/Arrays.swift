@@ -145,7 +145,7 @@ extension DiskStage {
         case .keep:
             guard try assemble(plan) else { return }
         }
-        try access.deviceChanged(node)
+        try access.devicesChanged([node])
         try access.waitForDevice(node)
         access.report(.done("\(plan.title) \(plan.action == .create ? "created" : "assembled") as \(node)"))
     }

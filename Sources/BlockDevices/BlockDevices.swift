@@ -20,6 +20,8 @@ public enum DiskFailure: Error, Equatable, Sendable {
     case missing(String)
     case volumeNotCreated(String, Errno)
     case volumeNotOpened(name: String, String, Errno)
+    /// Opening a volume would take more memory than there is, in bytes: a boot would end with it.
+    case derivationTooLarge(String, needed: UInt64, available: UInt64)
     /// Another device is open under the name of a volume of the config.
     case nameTaken(String, by: String)
 }
@@ -38,6 +40,9 @@ extension DiskFailure: CustomStringConvertible {
         case .volumeNotCreated(let device, let reason): "cannot create a LUKS volume on \(device): \(reason)"
         case .volumeNotOpened(let name, let device, let reason):
             "cannot open the LUKS volume on \(device) as \(name): \(reason)"
+        case .derivationTooLarge(let device, let needed, let available):
+            "\(device): a key of its LUKS volume takes \(ByteCount(needed)) of RAM to derive; "
+                + "\(ByteCount(available)) are free"
         case .nameTaken(let name, let device): "/dev/mapper/\(name) is open already, on \(device)"
         }
     }
@@ -52,6 +57,8 @@ extension DiskFailure: Advising {
             ["Boot again: what is unfinished is finished then.", "If it stays so, the disk may be failing."]
         case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
         case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]
+        case .derivationTooLarge:
+            ["Give the machine more RAM, or the key slot less: cryptsetup luksConvertKey --pbkdf-memory."]
         case .nameTaken: ["Give the volume another \"name\", or close that one first."]
         case .missing: ["Check the spelling, or whether the disk is attached."]
         }

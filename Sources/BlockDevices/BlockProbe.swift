@@ -162,9 +162,15 @@ struct BlockProbe: ~Copyable {
             : ArrayMember.read(version: version ?? "", size: length) { [descriptor, offset] position, count in
                 readBytes(descriptor, at: offset + position, count: count)
             }
+        var isMarked = false
+        if type == "vfat" {
+            isMarked = UnfinishedMark.isThere(length: length) { [descriptor, offset] position, count in
+                readBytes(descriptor, at: offset + position, count: count)
+            }
+        }
         return Signature(
             type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
-            used: usage?.used, isUnfinished: usage?.isUnfinished ?? false,
+            used: usage?.used, isUnfinished: isMarked || usage?.isUnfinished == true,
             member: member)
     }
 

@@ -13,6 +13,8 @@ import SystemPackage
 /// gives it a copy.
 struct HeaderCopy: ~Copyable {
     let descriptor: Int32
+    /// Bytes of the range.
+    let size: UInt64
     var path: String { "/proc/self/fd/\(descriptor)" }
 
     /// - Parameters:
@@ -37,6 +39,7 @@ struct HeaderCopy: ~Copyable {
             throw .unreadable(path, .ioError)
         }
         self.descriptor = descriptor
+        self.size = size
     }
 
     deinit { close(descriptor) }
@@ -96,24 +99,33 @@ struct CryptHandle: ~Copyable {
         }
     }
 
-    /// What the header keeps of ways to open it, as JSON, by number.
-    var tokens: [(number: Int32, text: String)] {
+    /// The memory in bytes that deriving a key may take: the most of all slots.
+    var derivationMemory: UInt64 {
+        let sizes = (0..<crypt_keyslot_max(CRYPT_LUKS2)).compactMap { slot -> UInt64? in
+            var derivation = crypt_pbkdf_type()
+            guard crypt_keyslot_get_pbkdf(handle, slot, &derivation) == 0 else { return nil }
+            return UInt64(derivation.max_memory_kb) * 1024
+        }
+        return sizes.max() ?? 0
+    }
+
+    /// What the header keeps of ways to open it, as JSON.
+    var tokens: [String] {
         (0..<crypt_token_max(CRYPT_LUKS2)).compactMap { number in
             var text: UnsafePointer<CChar>?
             guard crypt_token_json_get(handle, number, &text) >= 0, let text else { return nil }
-            return (number, String(cString: text))
+            return String(cString: text)
         }
     }
 
-    /// Notes in a token which slot its key is in, where a power cut came before that.
-    func assign(_ token: Int32, to slot: Int32) throws(DiskFailure) {
-        guard crypt_token_is_assigned(handle, token, slot) != 0 else { return }
-        let result = crypt_token_assign_keyslot(handle, token, slot)
-        if result < 0 { throw .unwritable(device, Errno(rawValue: -result)) }
+    /// Where the second copy of the header begins.
+    var secondHeader: UInt64 {
+        var (metadata, keySlots): (UInt64, UInt64) = (0, 0)
+        return crypt_get_metadata_size(handle, &metadata, &keySlots) == 0 ? metadata : 0
     }
 
-    /// The key of the data, and the slot that it was in; `nil` where `passphrase` opens no slot.
-    func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> (key: SecretBytes, slot: Int32)? {
+    /// The key of the data; `nil` where `passphrase` opens no slot.
+    func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> SecretBytes? {
         var size = Int(crypt_get_volume_key_size(handle))
         let key = SecretBytes(count: size)
         let result = key.withBytes { key in
@@ -123,7 +135,7 @@ struct CryptHandle: ~Copyable {
                     passphrase.baseAddress?.assumingMemoryBound(to: CChar.self), passphrase.count)
             }
         }
-        if result >= 0 { return (key, result) }
+        if result >= 0 { return key }
         // EPERM: no slot; ENOENT: none at all.
         guard result == -EPERM || result == -ENOENT else { throw .unreadable(device, Errno(rawValue: -result)) }
         return nil
@@ -141,12 +153,13 @@ struct CryptHandle: ~Copyable {
     /// Writes a new LUKS2 header with what opens it, and returns the key of the data.
     ///
     /// - Parameters:
+    ///   - sectorSize: In bytes, and `alignment` in sectors of 512, where the config gives none.
     ///   - passphrase: One that the config gives, or that was made up and is kept.
     ///   - binding: One that Clevis keeps, and its token, which is written before the key that it is for.
     ///   - memoryLimit: KiB that deriving a key from the passphrase may take, then and ever after.
     func format(
         _ wanted: VolumeOptions, label: String?, uuid: String?, passphrase: SecretBytes?, binding: VolumeBinding?,
-        memoryLimit: UInt32
+        memoryLimit: UInt32, sectorSize: UInt32, alignment: Int
     ) throws(DiskFailure) -> SecretBytes {
         var texts: [UnsafeMutablePointer<CChar>?] = []
         defer { texts.forEach { free($0) } }
@@ -176,8 +189,8 @@ struct CryptHandle: ~Copyable {
         var result = withUnsafePointer(to: derivation) { derivation in
             var parameters = crypt_params_luks2()
             parameters.pbkdf = derivation
-            parameters.data_alignment = wanted.alignment ?? 0
-            parameters.sector_size = UInt32(wanted.sectorSize ?? 0)
+            parameters.data_alignment = wanted.alignment ?? alignment
+            parameters.sector_size = wanted.sectorSize.map { UInt32($0) } ?? sectorSize
             parameters.label = text(label)
             parameters.subsystem = text(wanted.subsystem)
             if wanted.metadataSize != nil || wanted.keySlotsSize != nil {

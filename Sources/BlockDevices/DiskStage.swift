@@ -11,9 +11,9 @@ import SystemPackage
 public struct DiskAccess {
     /// Returns when a device of that path is there.
     public var waitForDevice: (String) throws -> Void
-    /// A table or what a device holds has changed: links below `/dev/disk` are to follow.
-    /// No descriptor of ours is open on the device then.
-    public var deviceChanged: (String) throws -> Void
+    /// Tables, or what devices hold, have changed: links below `/dev/disk` are to follow.
+    /// No descriptor of ours is open on the devices then.
+    public var devicesChanged: ([String]) throws -> Void
     /// Makes the kernel know a filesystem, by its type.
     public var loadFilesystem: (String) throws -> Void
     public var report: (DiskEvent) -> Void
@@ -23,21 +23,21 @@ public struct DiskAccess {
     public var keys: VolumeKeys
 
     public init(
-        waitForDevice: @escaping (String) throws -> Void, deviceChanged: @escaping (String) throws -> Void,
+        waitForDevice: @escaping (String) throws -> Void, devicesChanged: @escaping ([String]) throws -> Void,
         loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void,
         volumeOpened: @escaping (OpenVolume) throws -> Void = { _ in }, keys: VolumeKeys = .inline()
     ) {
         self.volumeOpened = volumeOpened
         self.keys = keys
         self.waitForDevice = waitForDevice
-        self.deviceChanged = deviceChanged
+        self.devicesChanged = devicesChanged
         self.loadFilesystem = loadFilesystem
         self.report = report
     }
 
     /// A machine whose devices are all there and whose modules are all loaded, and nobody to tell.
     public static var settled: DiskAccess {
-        DiskAccess(waitForDevice: { _ in }, deviceChanged: { _ in }, loadFilesystem: { _ in }, report: { _ in })
+        DiskAccess(waitForDevice: { _ in }, devicesChanged: { _ in }, loadFilesystem: { _ in }, report: { _ in })
     }
 }
 
@@ -87,13 +87,14 @@ public enum DiskStage {
 
     /// Does it: tables first, then filesystems, each looked at once more before it is written.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
+        let access = access.guarded()
         try requirePrograms(of: plan)
         try bind(plan.volumes, access)
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }
         }
-        for disk in plan.disks where disk.action != .keep {
-            try step("partitioning \(disk.disk.node)") { try partition(disk, access) }
+        try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {
+            try partition($0, access)
         }
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try prepare(array, access) }
@@ -101,7 +102,10 @@ public enum DiskStage {
         for volume in plan.volumes {
             try step("preparing the LUKS volume \(volume.wanted.name)") { try prepare(volume, access) }
         }
-        try make(plan.filesystems.filter { $0.action != .keep }, access)
+        let filesystems = plan.filesystems.filter { $0.action != .keep }
+        try sideBySide(filesystems, "preparing", \.node) { try make($0, access) }
+        let changed = plan.disks.filter { $0.action != .keep }.map(\.disk.node) + filesystems.map(\.node)
+        if !changed.isEmpty { try step("settling devices") { try access.devicesChanged(changed) } }
     }
 
     /// Before the first write, not half-way: every program that will be needed is here.
@@ -143,7 +147,6 @@ public enum DiskStage {
         // An image of a disk has no partitions that the kernel knows.
         if try BlockFile(disk.node).isBlockDevice {
             if plan.isWrittenInFull { try KernelPartitions.reread(disk.node) }
-            try access.deviceChanged(disk.node)
             for partition in plan.partitions where partition.change != .keep || plan.isWrittenInFull {
                 try waitForPartition(partition, of: plan, access)
             }
@@ -175,33 +178,17 @@ public enum DiskStage {
 
     // MARK: Filesystems
 
-    /// Makes filesystems side by side: each program waits for its own disk most of the time. All that are
-    /// begun are finished; the first failure is then told.
-    private static func make(_ plans: [FilesystemPlan], _ access: DiskAccess) throws(BootFailure) {
-        for plan in plans {
-            try step("preparing \(plan.node)") { try clear(plan, access) }
+    private static func make(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
+        try clear(plan, access)
+        if let command = maker(plan) {
+            let isMarked = UnfinishedMark.isNeeded(for: plan.format)
+            if isMarked { try UnfinishedMark.write(true, on: plan.node) }
+            try command.run()
+            try flush(plan.node)
+            if isMarked { try UnfinishedMark.write(false, on: plan.node) }
         }
-        let failures = Monitor<[Int: any Error]>([:])
-        inParallel(plans.count, limit: mostAtOnce) { number in
-            do {
-                guard let command = maker(plans[number]) else { return }
-                try command.run()
-                try flush(plans[number].node)
-            } catch {
-                failures.change { $0[number] = error }
-            }
-        }
-        for (number, plan) in plans.enumerated() {
-            try step("preparing \(plan.node)") {
-                if let failure = failures.change({ $0[number] }) { throw failure }
-                try access.deviceChanged(plan.node)
-                access.report(.done(plan.deed))
-            }
-        }
+        access.report(.done(plan.deed))
     }
-
-    /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
-    private static let mostAtOnce = 4
 
     private static func clear(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
         try access.waitForDevice(plan.node)

@@ -180,6 +180,13 @@ struct BlockFile: ~Copyable {
 
     deinit { close(descriptor) }
 
+    /// In which sizes it reads and writes; an image of a disk, as a disk of 512-byte sectors.
+    var topology: firstlight_topology {
+        var topology = firstlight_topology(logical: 512, physical: 512, minimum: 512, optimal: 0)
+        firstlight_read_topology(descriptor, &topology)
+        return topology
+    }
+
     /// `count` bytes at a position, or `nil` where they are not all there.
     borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
         readBytes(descriptor, at: position, count: count)

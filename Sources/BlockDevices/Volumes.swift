@@ -28,8 +28,6 @@ public final class VolumeKeys {
     private let made: Set<String>
     private var passphrases: [String: SecretBytes]
     fileprivate var volumeKeys: [String: SecretBytes] = [:]
-    /// The token of the config's binding and the slot that its key opens, by the volume's name.
-    fileprivate var tokens: [String: (token: Int32, slot: Int32)] = [:]
     fileprivate var bindings: [String: VolumeBinding] = [:]
 
     /// - Parameters:
@@ -122,7 +120,7 @@ final class VolumeLook {
             allowsDiscards: first.activationFlags & firstlight_crypt_allow_discards != 0,
             keySlots: first.keySlots)
         found.isOfThisBoot = access.keys.isKnown(volume.wanted.name)
-        found.bindings = first.tokens.compactMap { FoundBinding(token: $0.text) }
+        found.bindings = first.tokens.compactMap { FoundBinding(token: $0) }
         guard found.keySlots > 0 else { return found }
         let opener: SecretBytes
         if volume.wanted.clevis.isUsed {
@@ -138,23 +136,20 @@ final class VolumeLook {
             guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
             opener = passphrase
         }
+        let available = Machine.memory("MemAvailable") ?? .max
+        guard first.derivationMemory < available else {
+            throw DiskFailure.derivationTooLarge(volume.node, needed: first.derivationMemory, available: available)
+        }
         // The key slots lie behind the headers.
         let whole = try CryptHandle.copy(area, length: min(first.dataOffset, 128 << 20))
         let handle = try CryptHandle(whole.path, of: volume.node)
-        guard handle.load(), let opened = try handle.volumeKey(opener) else {
+        guard handle.load(), let key = try handle.volumeKey(opener) else {
             found.isOpenedByKey = false
             return found
         }
         found.isOpenedByKey = true
-        access.keys.volumeKeys[volume.wanted.name] = opened.key
-        if volume.wanted.clevis.isUsed,
-            let token = first.tokens.first(where: {
-                FoundBinding(token: $0.text)?.policy == volume.wanted.clevis.policy
-            })
-        {
-            access.keys.tokens[volume.wanted.name] = (token.number, opened.slot)
-        }
-        let node = try open(volume, opened.key)
+        access.keys.volumeKeys[volume.wanted.name] = key
+        let node = try open(volume, key)
         nodes[volume.wanted.mappedNode] = node
         found.content = try BlockProbe(node).content()
         return found
@@ -210,30 +205,36 @@ extension DiskStage {
             // Planning has seen that it is this one.
             return try access.volumeOpened(try openVolume(plan, access))
         }
+        let key = plan.action == .create ? try create(plan, access) : access.keys.volumeKeys[name]
         let handle = try CryptHandle(plan.node)
-        let isBound = plan.wanted.clevis.isUsed
-        let passphrase =
-            isBound ? try access.keys.passphrase(of: plan.wanted) : try access.keys.passphraseForNew(plan.wanted)
-        let key: SecretBytes
-        if plan.action == .create {
-            // A machine that boots from RAM has its root there too, and at the next boot it must open this again.
-            let available = Machine.memory("MemAvailable") ?? 1 << 30
-            key = try handle.format(
-                plan.options, label: plan.wanted.label, uuid: plan.wanted.uuid, passphrase: passphrase,
-                binding: access.keys.bindings[name], memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)))
-            try access.volumeOpened(plan.opened(uuid: handle.uuid, key: passphrase))
-        } else {
-            guard handle.load(), let known = access.keys.volumeKeys[name] else {
-                throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
-            }
-            key = known
-            if let token = access.keys.tokens[name] { try handle.assign(token.token, to: token.slot) }
+        guard let key, handle.load() else {
+            throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
         }
         try handle.activate(name, volumeKey: key)
         if plan.action == .keep { try access.volumeOpened(try openVolume(plan, access)) }
-        try access.deviceChanged(plan.wanted.mappedNode)
+        try access.devicesChanged([plan.wanted.mappedNode])
         access.report(
             .done("LUKS2 \"\(name)\" \(plan.action == .create ? "created" : "opened") on \(plan.node)"))
+    }
+
+    /// - Returns: The key of its data.
+    private static func create(_ plan: VolumePlan, _ access: DiskAccess) throws -> SecretBytes {
+        let keys = access.keys
+        let passphrase =
+            plan.wanted.clevis.isUsed
+            ? try keys.passphrase(of: plan.wanted) : try keys.passphraseForNew(plan.wanted)
+        // A machine that boots from RAM has its root there too, and at the next boot it must open this again.
+        let available = Machine.memory("MemAvailable") ?? 1 << 30
+        let topology = try BlockFile(plan.node).topology
+        let header = try HeaderCopy(plan.node, length: 0)
+        let draft = try CryptHandle(header.path, of: plan.node)
+        let key = try draft.format(
+            plan.options, label: plan.wanted.label, uuid: plan.wanted.uuid, passphrase: passphrase,
+            binding: keys.bindings[plan.wanted.name], memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)),
+            sectorSize: topology.encryptedSector(size: header.size), alignment: topology.alignment)
+        try access.volumeOpened(plan.opened(uuid: draft.uuid, key: passphrase))
+        try header.write(to: plan.node, length: draft.dataOffset, second: draft.secondHeader)
+        return key
     }
 
     private static func openVolume(_ plan: VolumePlan, _ access: DiskAccess) throws -> OpenVolume {

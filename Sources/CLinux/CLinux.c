@@ -139,6 +139,8 @@ int firstlight_try_filesystem(const char *type, const char *device, const char *
     int failure = 0;
     if (fsconfig(context, FSCONFIG_SET_STRING, "source", device, 0) != 0 ||
         fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) != 0 ||
+        // An ext4 can ask for a kernel panic at its first error.
+        (strcmp(type, "ext4") == 0 && fsconfig(context, FSCONFIG_SET_STRING, "errors", "continue", 0) != 0) ||
         (option != NULL &&
          fsconfig(context, value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, option, value, 0) != 0) ||
         fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
@@ -159,6 +161,17 @@ int64_t firstlight_block_size(int fd) {
 int firstlight_sector_size(int fd) {
     int size = 0;
     return ioctl(fd, BLKSSZGET, &size) == 0 ? size : -errno;
+}
+
+int firstlight_read_topology(int fd, struct firstlight_topology *topology) {
+    int logical = 0;
+    unsigned physical = 0, minimum = 0, optimal = 0;
+    if (ioctl(fd, BLKSSZGET, &logical) != 0) return -errno;
+    ioctl(fd, BLKPBSZGET, &physical);
+    ioctl(fd, BLKIOMIN, &minimum);
+    ioctl(fd, BLKIOOPT, &optimal);
+    *topology = (struct firstlight_topology){(uint32_t)logical, physical, minimum, optimal};
+    return 0;
 }
 
 int firstlight_disc_present(int fd) {

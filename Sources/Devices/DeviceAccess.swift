@@ -64,14 +64,18 @@ public struct DeviceAccess: Sendable {
     public var firstOf: @Sendable ([FilePath], Double) -> FilePath?
     /// Returns when everything that has happened to devices has taken effect below `/dev`.
     public var settle: @Sendable () -> Void
+    /// Settles after what some devices hold has changed.
+    public var settleChanged: @Sendable ([FilePath]) -> Void
     /// Loads a module or what an alias stands for; one that is missing shows when it is used.
     public var loadModule: @Sendable (String) -> Void
 
     public init(
         wait: @escaping @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void,
         firstOf: @escaping @Sendable ([FilePath], Double) -> FilePath?,
-        settle: @escaping @Sendable () -> Void, loadModule: @escaping @Sendable (String) -> Void
+        settle: @escaping @Sendable () -> Void, settleChanged: (@Sendable ([FilePath]) -> Void)? = nil,
+        loadModule: @escaping @Sendable (String) -> Void
     ) {
+        self.settleChanged = settleChanged ?? { _ in settle() }
         self.wait = wait
         self.firstOf = firstOf
         self.settle = settle
@@ -107,6 +111,8 @@ public struct DeviceAccess: Sendable {
     public static var udev: DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
+                // A kernel's name needs no links.
+                if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
                 try patiently(path, deadline, { _ in }) { until in appears([path], until: until) != nil }
                 // The link may have appeared while udev still looks at other devices of the same name.
                 udevSettle()
@@ -117,6 +123,14 @@ public struct DeviceAccess: Sendable {
                 return found
             },
             settle: udevSettle,
+            settleChanged: { changed in
+                // udev watches for the end of a write, but not while it looks at the device for another reason.
+                for node in changed.map({ Files.resolved($0) ?? $0 }) {
+                    let name = node.lastComponent?.string ?? ""
+                    try? Files.put("change", into: FilePath("/sys/class/block/\(name)/uevent"))
+                }
+                udevSettle()
+            },
             loadModule: { _ = try? Command("modprobe", ["-q", $0]).capture() })
     }
 

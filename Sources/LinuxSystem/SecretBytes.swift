@@ -9,11 +9,14 @@ public final class SecretBytes: @unchecked Sendable {
 
     /// Zeros.
     public init(count: Int) {
-        memory = .allocate(byteCount: max(1, count), alignment: 16)
+        // Pages of its own: unlocking one secret must not unlock its neighbour.
+        let page = Int(getpagesize())
+        memory = .allocate(byteCount: (max(1, count) + page - 1) / page * page, alignment: page)
         memory.initializeMemory(as: UInt8.self, repeating: 0)
         self.count = count
         // Without the right to lock memory it is still wiped.
         mlock(memory.baseAddress, memory.count)
+        madvise(memory.baseAddress, memory.count, MADV_DONTDUMP)
     }
 
     public let count: Int

@@ -43,6 +43,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         // LUKS volumes
         case luks1
         case volumeWithoutKey(name: String)
+        case volumeWithoutKeySlot
         case wrongKey(name: String)
         case volumeDiffers(PartitionDifference)
         case volumeOption(VolumeOptionFault)
@@ -119,6 +120,7 @@ extension DiskConflict: CustomStringConvertible {
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
+        case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume of which every key slot is empty"
         case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
         case .volumeDiffers(let difference):
             "\(device) holds a LUKS2 volume that is not what the config wants: "
@@ -176,6 +178,11 @@ extension DiskConflict: Advising {
             [
                 "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
                 "To destroy it:         wipefs -a on its devices, at the shell of this console.",
+            ]
+        case .volumeWithoutKeySlot:
+            [
+                "To keep what is there: another device; only a copy of its header or of its key opens it again.",
+                "To destroy it:         \"wipeVolume\": true",
             ]
         case .luks1, .wrongKey:
             ["To keep what is there: another device, or its own key.", "To destroy it:         \"wipeVolume\": true"]

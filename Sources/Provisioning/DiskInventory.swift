@@ -13,7 +13,7 @@ public struct Signature: Equatable, Sendable {
     public var size: UInt64?
     /// Bytes in use, where that is cheaply known.
     public var used: UInt64?
-    /// Whether its own mark says that it was never finished: `mkfs.xfs` clears one as its last act.
+    /// Whether a mark says that it was never finished: `mkfs.xfs` clears one of its own as its last act, vfat has ours.
     public var isUnfinished: Bool
     /// Of a member of a RAID array: what it says of the array.
     public var member: ArrayMember?

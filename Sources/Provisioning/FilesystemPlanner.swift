@@ -57,12 +57,16 @@ struct FilesystemPlanner {
             return found.isBlank ? .keep : .erase
         }
         if found.isBlank { return format == .none ? .keep : .create }
+        // Its maker says that it never finished: no data can be in it, and its label may be yet to come.
+        if found.table == nil, found.signatures.count == 1, let only = found.signatures.first, only.isUnfinished,
+            only.type == format.rawValue
+        {
+            return .create
+        }
         // As the original does, the first of several signatures decides; nothing is erased either way.
         guard let first = found.signatures.first, accepts(first) else {
             throw DiskConflict(target.node, .otherContent(found, wanted: wanted.wish), at: wanted.origin)
         }
-        // Its maker says that it never finished: no data can be in it.
-        if first.isUnfinished { return .create }
         let size = target.area.bytes.length
         if let needed = first.size, needed > size {
             throw DiskConflict(target.node, .longerThanPartition(first, size: size), at: wanted.origin)

@@ -20,7 +20,7 @@ public enum SuperblockReader {
         let usage: Usage? =
             switch type {
             case "ext2", "ext3", "ext4": read(1024, 1024).flatMap { ext(Fields($0)) }
-            case "xfs": read(0, 512).flatMap { xfs(Fields($0)) }
+            case "xfs": read(0, 512).flatMap { xfs(Fields($0), read: read) }
             case "btrfs": read(64 << 10, 4096).flatMap { btrfs(Fields($0)) }
             case "swap": read(1024, 512).flatMap { swap(Fields($0)) }
             case "vfat": read(0, 512).flatMap { fat(Fields($0), read: read) }
@@ -39,13 +39,22 @@ public enum SuperblockReader {
         return usage(blocks: blocks, free: free, blockSize: 1024 << UInt64(shift))
     }
 
-    private static func xfs(_ block: Fields) -> Usage? {
+    private static func xfs(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
         let blockSize = UInt64(block.big32(0x04))
         guard blockSize >= 512, blockSize <= 65536,
             var usage = usage(blocks: block.big64(0x08), free: block.big64(0x90), blockSize: blockSize)
         else { return nil }
-        usage.isUnfinished = block[0x7e] != 0  // sb_inprogress
+        // sb_inprogress; a bit that flipped in somebody's filesystem is no maker's word.
+        usage.isUnfinished = block[0x7e] != 0 && isSealedXFS(block, read: read)
         return usage
+    }
+
+    /// Whether the superblock has a checksum, as it has by default, and the right one.
+    private static func isSealedXFS(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Bool {
+        let (version, sector) = (UInt16(bigEndian: block.little16(0x64)), UInt16(bigEndian: block.little16(0x66)))
+        guard version & 0xf == 5, (512...4096).contains(sector), var whole = read(0, Int(sector)) else { return false }
+        whole.replaceSubrange(0xe0..<0xe4, with: [0, 0, 0, 0])
+        return crc32c(whole) == block.little32(0xe0)
     }
 
     private static func btrfs(_ block: Fields) -> Usage? {

@@ -120,12 +120,22 @@ extension Fields {
 }
 
 /// The checksum of IEEE 802.3, as GPT uses it.
-func crc32(_ bytes: [UInt8]) -> UInt32 {
+func crc32(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, crcOfByte) }
+
+/// The checksum of Castagnoli, as XFS uses it.
+public func crc32c(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, castagnoliOfByte) }
+
+private func checksum(_ bytes: [UInt8], _ ofByte: [UInt32]) -> UInt32 {
     var sum = ~UInt32(0)
-    for byte in bytes { sum = (sum >> 8) ^ crcOfByte[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
+    for byte in bytes { sum = (sum >> 8) ^ ofByte[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
     return ~sum
 }
 
-private let crcOfByte: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { sum, _ in sum & 1 == 0 ? sum >> 1 : (sum >> 1) ^ 0xedb8_8320 }
+private let crcOfByte = checksumsOfBytes(0xedb8_8320)
+private let castagnoliOfByte = checksumsOfBytes(0x82f6_3b78)
+
+private func checksumsOfBytes(_ polynomial: UInt32) -> [UInt32] {
+    (0..<256).map { byte in
+        (0..<8).reduce(UInt32(byte)) { sum, _ in sum & 1 == 0 ? sum >> 1 : (sum >> 1) ^ polynomial }
+    }
 }

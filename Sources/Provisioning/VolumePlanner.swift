@@ -88,8 +88,8 @@ public struct PlacedVolume: Equatable, Sendable {
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
         guard let found else { throw conflict(.otherContent(content, wanted: "LUKS2 \"\(wanted.name)\"")) }
-        // Nothing can ever open it: a power cut came between its header and its first key.
-        if found.keySlots == 0 { return .create }
+        // None of ours is ever on a disk without one; somebody may have its key elsewhere.
+        if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
             throw conflict(
                 .volumeDiffers(PartitionDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\"")))

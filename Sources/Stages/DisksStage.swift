@@ -49,7 +49,7 @@ extension Stages {
     private var diskAccess: DiskAccess {
         DiskAccess(
             waitForDevice: { try devices.wait(FilePath($0), deviceDeadline) },
-            deviceChanged: { _ in devices.settle() },
+            devicesChanged: { devices.settleChanged($0.map { FilePath($0) }) },
             loadFilesystem: { devices.loadModule($0) },
             report: { event in
                 switch event {

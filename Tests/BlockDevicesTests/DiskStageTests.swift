@@ -362,7 +362,13 @@ import Testing
         #expect(try image.digest() == before)
 
         // Half-way through, mkfs.xfs says so itself: that is our own work, to be finished.
-        try image.write([1], at: (1 << 20) + 0x7e)
+        let start = 1 << 20
+        try image.write([1], at: start + 0x7e)
+        // Without the right checksum it is somebody's filesystem with a flipped bit.
+        #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.keep])
+        try image.write([0, 0, 0, 0], at: start + 0xe0)
+        let sum = crc32c(try image.bytes(start..<start + 512))
+        try image.write((0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) }, at: start + 0xe0)
         #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.create])
         // Somebody else's filesystem is not.
         let foreign = try Image(900 << 20)

@@ -10,7 +10,7 @@
 
 A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`. A partition has `number`, `start` and
 `size` in MiB (or `first` and `count` in sectors), `label`, `type`, `guid`, `attributes`, `holds`. After the stage a
-partition's bytes are those of before wherever `holds` and its sectors are; `"bytes": "new"` says otherwise, and
+partition's bytes are those of before wherever `holds` and its sectors are; `"bytes": "new"` (or "any") says otherwise, and
 `"guid": "new"` that it is none of before. A `holds` is a word for each signature, with a label: `ext4:backup`.
 
 The stage runs twice; the second run must change no byte outside the partitions in `"rewritten"`.
@@ -39,6 +39,8 @@ SMALL_HEADER = ["--luks2-metadata-size", "16k", "--luks2-keyslots-size", "256k"]
 # mkfs.xfs refuses filesystems under 300 MB unless it believes that it is being tested.
 SMALL_XFS = {"TEST_DIR": "x", "TEST_DEV": "x", "QA_CHECK_FS": "1"}
 SECTOR_COUNT_UNITS = 512
+# Words of `holds` that are no signature.
+UNSEEN = ("data", "broken", "longer", "erased", "role", "level", "array", "inside")
 
 
 # --- Contents ----------------------------------------------------------------------------------------
@@ -76,6 +78,29 @@ def _make(kind: str, label: str, file: Path, sector: int) -> None:
         if kind == "luks":
             version += ["--pbkdf", "pbkdf2", *SMALL_HEADER] + (["--label", label] if label else [])
         _run("cryptsetup", "luksFormat", *version, "--key-file", "-", file, input=KEY.encode())
+    elif kind == "raid":  # the first of two members of a raid1 that is called so
+        _write(file, 4096, raid_member(file.stat().st_size, label))
+    elif kind in ("role", "level", "array"):  # what is different about the member that is there
+        with open(file, "rb") as image:
+            block = bytearray(image.read(4096 + 512)[4096:])
+        if kind == "role":
+            struct.pack_into("<I", block, 160, int(label))
+            block[168] = int(label)  # a device has a UUID of its own
+        elif kind == "level":
+            struct.pack_into("<i", block, 72, int(label))
+        else:
+            block[16:32] = label.encode().ljust(16)[:16]
+        _write(file, 4096, raid_sealed(block))
+    elif kind == "inside":  # an ext4 where the member's data begins
+        inner = file.with_suffix(".inner")
+        with open(inner, "wb") as image:
+            image.truncate(file.stat().st_size - MIB)
+        _make("ext4", label, inner, sector)
+        for position, data in extents(inner):
+            _write(file, MIB + position, data)
+        inner.unlink()
+    elif kind == "erased":  # every key slot of the LUKS volume that is there
+        _run("cryptsetup", "luksErase", "--batch-mode", file)
     elif kind == "squashfs":
         empty = file.with_suffix(".d")
         empty.mkdir(exist_ok=True)
@@ -124,6 +149,31 @@ def _make(kind: str, label: str, file: Path, sector: int) -> None:
             image.write(block)
     else:
         raise ValueError(f"nobody knows how to make {kind}")
+
+
+def raid_member(size: int, name: str, format: str = "1.2") -> bytes:
+    """struct mdp_superblock_1: clean, the first of two members of a raid1, its data from 1 MiB on."""
+    total = size // SECTOR_COUNT_UNITS
+    block = bytearray(512)
+    struct.pack_into("<IIII16s32s", block, 0, 0xA92B4EFC, 1, 0, 0, b"\x11" * 16, name.encode())
+    data, place = (2048, 8) if format == "1.2" else (0, (total - 16) // 8 * 8)
+    length = (min(total, place if format == "1.0" else total) - data) // 128 * 128
+    struct.pack_into("<QiiQII", block, 64, 1700000000, 1, 0, length, 0, 2)
+    struct.pack_into("<QQQ", block, 128, data, length, place)
+    struct.pack_into("<I16s", block, 160, 0, b"\0" + b"\x22" * 15)
+    struct.pack_into("<QQQ", block, 192, 1700000000, 17, 0xFFFFFFFFFFFFFFFF)
+    struct.pack_into("<I", block, 220, 128)
+    block[256:512] = b"\xff" * 256
+    struct.pack_into("<HH", block, 256, 0, 1)
+    return raid_sealed(block)
+
+
+def raid_sealed(block: bytearray) -> bytes:
+    roles = min(struct.unpack_from("<I", block, 220)[0], 128)
+    block[216:220] = bytes(4)
+    total = sum(struct.unpack_from(f"<{(256 + 2 * roles) // 4}I", block, 0))
+    struct.pack_into("<I", block, 216, (total & 0xFFFFFFFF) + (total >> 32) & 0xFFFFFFFF)
+    return bytes(block)
 
 
 def zlib_crc32c(data: bytes) -> int:
@@ -281,7 +331,7 @@ def signatures(file: Path, start: int, length: int) -> str:
         return "several"
     found = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
     kind = found.get("TYPE", "")
-    names = {"crypto_LUKS": "luks1" if found.get("VERSION") == "1" else "luks"}
+    names = {"crypto_LUKS": "luks1" if found.get("VERSION") == "1" else "luks", "linux_raid_member": "raid"}
     if kind:
         label = found.get("LABEL", "").replace("\\ ", " ")
         words.append(names.get(kind, kind) + (f":{label}" if label else ""))
@@ -295,7 +345,8 @@ def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -
         if wanted.get("same"):
             return [] if digest(old) == digest(new) else ["the disk changed"]
         held = signatures(new, 0, size)
-        return [] if held == wanted.get("holds", "") else [f"the disk holds {held or 'nothing'}"]
+        known = " ".join(word for word in wanted.get("holds", "").split() if word.split(":")[0] not in UNSEEN)
+        return [] if held == known else [f"the disk holds {held or 'nothing'}"]
     try:
         table = disks.table(new, sector)
     except ValueError as error:
@@ -320,12 +371,12 @@ def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -
         wrong += [f"partition {number}: {name} is {is_}, wanted {want}" for name, (is_, want) in facts.items() if is_ != want]
         start, length = partition.first * SECTOR_COUNT_UNITS, partition.count * SECTOR_COUNT_UNITS
         held, holds = signatures(new, start, length), entry.get("holds", "")
-        known = " ".join(word for word in holds.split() if word.split(":")[0] not in ("data", "broken", "longer"))
+        known = " ".join(word for word in holds.split() if word.split(":")[0] not in UNSEEN)
         if held != (known if len(known.split()) < 2 else "several"):
             wrong.append(f"partition {number} holds {held or 'nothing'}, wanted {known or 'nothing'}")
         stays = [other for other in before.get("gpt", []) + before.get("mbr", [])
                  if sectors_of(other, sector) == (first, count) and other.get("holds", "") == holds]
-        if stays and entry.get("bytes") != "new" and digest(old, start, start + length) != digest(new, start, start + length):
+        if stays and entry.get("bytes") not in ("new", "any") and digest(old, start, start + length) != digest(new, start, start + length):
             wrong.append(f"the bytes of partition {number} changed")
         if entry.get("bytes") == "new" and digest(old, start, start + length) == digest(new, start, start + length):
             wrong.append(f"the bytes of partition {number} are the old ones")

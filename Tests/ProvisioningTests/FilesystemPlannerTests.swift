@@ -150,7 +150,13 @@ import Testing
         let ext = block(1024, [(4, [0, 4, 0, 0]), (0xc, [0, 1, 0, 0]), (0x18, [2])])
         #expect(usage("ext4", ext) == .init(size: 1024 * 4096, used: 768 * 4096))
         let xfs = block(512, [(6, [0x10]), (14, [4, 0]), (0x96, [1, 0]), (0x7e, [1])])
-        #expect(usage("xfs", xfs) == .init(size: 1024 * 4096, used: 768 * 4096, isUnfinished: true))
+        #expect(usage("xfs", xfs) == .init(size: 1024 * 4096, used: 768 * 4096, isUnfinished: false))
+        // Only with the right checksum is it mkfs.xfs that says so.
+        var half = block(512, [(6, [0x10]), (14, [4, 0]), (0x64, [0xb4, 0xa5, 2, 0]), (0x7e, [1])])
+        #expect(usage("xfs", half)?.isUnfinished == false)
+        let sum = crc32c(half)
+        half.replaceSubrange(0xe0..<0xe4, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
+        #expect(usage("xfs", half)?.isUnfinished == true)
         let swap = block(512, [(0, [1]), (4, [255])])
         #expect(usage("swap", swap) == .init(size: 256 * 4096, used: nil))
         #expect(usage("ntfs", swap) == nil)
@@ -164,5 +170,8 @@ import Testing
 }
 
 @Suite struct Checksums {
-    @Test("the standard's check value") func known() { #expect(crc32(Array("123456789".utf8)) == 0xcbf4_3926) }
+    @Test("the standards' check values") func known() {
+        #expect(crc32(Array("123456789".utf8)) == 0xcbf4_3926)
+        #expect(crc32c(Array("123456789".utf8)) == 0xe306_9283)
+    }
 }

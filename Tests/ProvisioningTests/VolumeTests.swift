@@ -32,7 +32,7 @@ import Testing
             (key, FoundVolume(uuid: "u", allowsDiscards: true, isOpenedByKey: true), "discard"),
             (key, FoundVolume(uuid: "u", isOpenedByKey: false), "does not open"),
             ("", FoundVolume(uuid: "u"), "no key"),
-            (key, FoundVolume(uuid: "u", keySlots: 0), "create"),
+            (key, FoundVolume(uuid: "u", keySlots: 0), "key slot"),
             (key + #", "wipeVolume": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "create"),
         ])
     func decisions(json: String, found: FoundVolume, outcome: String) throws {

@@ -24,7 +24,8 @@ int firstlight_load_module(int fd, const char *parameters, bool compressed);
 int firstlight_loop_attach(int fd, uint64_t offset, uint64_t size, bool read_only, bool direct, int *number);
 
 /// Opens a filesystem read-only as mount(2) would, without mounting it anywhere, and lets it go again.
-/// `option` (may be NULL) with `value` (NULL: a flag) is the filesystem's own. 0 or -errno.
+/// `option` (may be NULL) with `value` (NULL: a flag) is the filesystem's own; whatever it says itself, an
+/// error in it ends the attempt and not the machine. 0 or -errno.
 int firstlight_try_filesystem(const char *type, const char *device, const char *option, const char *value);
 
 /// Sets a block device's read-ahead, in sectors of 512 bytes. 0 or -errno.
@@ -34,6 +35,11 @@ int firstlight_set_read_ahead(int fd, unsigned long sectors);
 int64_t firstlight_block_size(int fd);
 /// The logical sector size of an open block device in bytes, or -errno.
 int firstlight_sector_size(int fd);
+/// The sizes in which an open block device reads and writes, in bytes; those it does not tell are 0. 0 or -errno.
+struct firstlight_topology {
+    uint32_t logical, physical, minimum, optimal;
+};
+int firstlight_read_topology(int fd, struct firstlight_topology *topology);
 
 /// Whether the drive holds a disc: 1, 0, or -errno where it is no such drive.
 int firstlight_disc_present(int fd);

@@ -60,7 +60,7 @@ extension IgnitionRun {
                 let until = deadline == 0 ? .infinity : Machine.uptime() + Double(deadline ?? 90)
                 try devices.wait(FilePath(path), until)
             },
-            deviceChanged: { [devices] _ in devices.settle() },
+            devicesChanged: { [devices] in devices.settleChanged($0.map { FilePath($0) }) },
             loadFilesystem: { [devices] in devices.loadModule($0) },
             report: { [log] event in
                 switch event {
