@@ -12,12 +12,13 @@ import Logging
 import Provisioning
 import Reporting
 import SystemPackage
+import TargetRoot
 
 public enum Inspection {
-    /// Prints what a config would do to the disks. Writes nothing.
+    /// Prints what a config would do to the disks and, where a root is given, to the system below it. Writes nothing.
     ///
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
-    public static func plan(config file: String, asJSON: Bool) -> Int32 {
+    public static func plan(config file: String, root: String?, asJSON: Bool) -> Int32 {
         do {
             let config = try parse(file).checked()
             try config.checkSupport()
@@ -25,14 +26,47 @@ public enum Inspection {
             let fetcher = ResourceFetcher(FetchSettings())
             access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
             let plan = try DiskStage.plan(config.storage, access: access)
-            print(asJSON ? plan.json.text(.pretty) : plan.lines.joined(separator: "\n"))
-            return !plan.destroyed.isEmpty ? 3 : plan.isEmpty ? 0 : 2
+            let files = try root.map { try preview(config, of: TargetRoot(FilePath($0)), fetcher) }
+            if asJSON {
+                var json = plan.json
+                json["files"] = files?.json
+                print(json.text(.pretty))
+            } else {
+                let lines = (files?.lines ?? []) + (config.storage.namesDisks || files == nil ? plan.lines : [])
+                (isatty(1) == 1 && variable("NO_COLOR") == nil ? lines.map(coloured) : lines).forEach { print($0) }
+            }
+            if !plan.destroyed.isEmpty || files?.destroyed.isEmpty == false { return 3 }
+            return plan.isEmpty && files?.changes.isEmpty != false ? 0 : 2
         } catch {
             let failure = error as? BootFailure ?? BootFailure(cause: error)
             complain("\(failure.cause)")
             failure.advice.forEach { complain("  \($0)") }
             return 1
         }
+    }
+
+    private static func preview(
+        _ config: IgnitionConfig, of target: TargetRoot, _ fetcher: ResourceFetcher
+    ) throws -> FilesPreview {
+        let scratch = FilePath("\(access("/run", W_OK) == 0 ? "/run" : "/tmp")/firstlight-plan-\(getpid())")
+        defer { rmdir(scratch.string) }
+        return try step("looking at \(target.root)") {
+            try target.preview(config, scratch: scratch) { try fetcher.write($0, to: $1) }
+        }
+    }
+
+    /// On a terminal: red what destroys or is destroyed, yellow what changes or warns, green what stays.
+    private static func coloured(_ line: String) -> String {
+        let words = line.split(separator: " ").map(String.init)
+        func says(_ some: Set<String>) -> Bool { words.contains { some.contains($0.filter { $0 != "," }) } }
+        let colour =
+            switch true {
+            case line.hasPrefix("DESTROY") || says(["DESTROYED.", "erase"]): 31
+            case !line.hasPrefix(" "): line.hasPrefix("warning:") ? 33 : 1
+            case says(["keep", "left"]): 32
+            default: 33
+            }
+        return "\u{1B}[\(colour)m\(line)\u{1B}[0m"
     }
 
     /// Prints what devices or image files hold, one JSON object each.

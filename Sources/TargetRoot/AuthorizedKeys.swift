@@ -43,7 +43,7 @@ extension TargetRoot {
 
     /// The key file below a home. `.ssh/authorized_keys.d/ignition` where the target's sshd looks into that
     /// folder, so that keys written by hand stay; else `.ssh/authorized_keys`, the one that every sshd reads.
-    private var authorizedKeysName: String {
+    var authorizedKeysName: String {
         let fragment = ".ssh/authorized_keys.d/ignition"
         let whole = ".ssh/authorized_keys"
         if let writesKeyFragment { return writesKeyFragment ? fragment : whole }

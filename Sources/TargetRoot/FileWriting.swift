@@ -154,7 +154,7 @@ extension TargetRoot {
     }
 
     /// Whether a file is in everything what its successor would be: then it stays, its times with it.
-    private func isSame(
+    func isSame(
         _ place: Place, as successor: Int32, mode: UInt32, user: uid_t, group: gid_t
     ) throws -> Bool {
         guard let status = place.status, status.st_mode == S_IFREG | mode, status.st_uid == user,

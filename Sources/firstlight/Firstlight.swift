@@ -29,13 +29,17 @@ struct Validate: ParsableCommand {
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what a config would do to this machine's disks. Writes nothing.",
-        discussion: "Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.")
+        discussion: """
+            Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. Of files that the config \
+            overwrites the content is no such data.
+            """)
 
-    @Option(help: "The Ignition config.") var config: String
+    @Option(help: "The Ignition config; - is standard input.") var config: String
+    @Option(help: "A system's root: show what its users, files and units would become too.") var root: String?
     @Flag(help: "Print the plan as JSON.") var json = false
 
     func run() throws {
-        throw ExitCode(Inspection.plan(config: config, asJSON: json))
+        throw ExitCode(Inspection.plan(config: config, root: root, asJSON: json))
     }
 }
 

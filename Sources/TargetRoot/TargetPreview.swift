@@ -1,0 +1,105 @@
+// Looking at what provisioning would do, and doing none of it.
+
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import SystemPackage
+
+extension TargetRoot {
+    /// What the files stage would change in the target as it is now. Writes nothing into it.
+    ///
+    /// Folders that other stages mount there are not looked at as such: what counts is what is seen below the root.
+    /// - Parameter scratch: Our folder for content that is compared with what is there.
+    /// - Throws: ``FileConflicts`` where the config and the target contradict each other.
+    public func preview(
+        _ config: IgnitionConfig, scratch: FilePath, fetch: FetchContent
+    ) throws -> FilesPreview {
+        let plan = try FilesPlan(config, on: try inventory(for: config, scratch: scratch, fetch: fetch))
+        var preview = FilesPreview(root: root.string, kept: plan.kept)
+        var looked = Applied(scratch: try scratchPlace(scratch))
+        let writesPresets = plan.steps.contains { step in
+            if case .writeFile(FilesPlan.presetFile, _, _, _, _) = step.action { true } else { false }
+        }
+        for step in plan.steps {
+            // systemd is asked at every boot; where the file is as it was, it has done it before.
+            if case .preset = step.action, !writesPresets { continue }
+            let isSettled = try named(step) { try isDone(step.action, &looked, fetch: fetch) }
+            if isSettled {
+                if let kept = step.action.keptAsItIs { preview.kept.append(kept) }
+                continue
+            }
+            preview.changes.append(step)
+            if let loss = loss(by: step.action) { preview.destroyed.append(.init(loss, step.origin)) }
+        }
+        return preview
+    }
+
+    /// Whether all is so already.
+    private func isDone(_ action: FileAction, _ looked: inout Applied, fetch: FetchContent) throws -> Bool {
+        switch action {
+        case .setAttributes(let path, let mode, let owner):
+            return has(try? place(try resolve(path)), mode: mode, owner, &looked)
+        case .authorizedKeys(let user, let text): return hasAuthorizedKeys(text, of: user)
+        case .writeFile(let path, let content, let mode, let owner, replacing: true):
+            // A user that is yet to be made owns nothing.
+            guard let ids = try? ids(of: owner, &looked), let place = try? place(try resolve(path)) else {
+                return false
+            }
+            let wanted = try looked.scratch.create()
+            try? looked.scratch.remove()
+            defer { close(wanted) }
+            try fill(wanted, with: content, spare: looked.scratch.beside("part"), fetch: fetch)
+            return try isSame(place, as: wanted, mode: mode, user: ids.user ?? 0, group: ids.group ?? 0)
+        case .makeFolder(let path, let mode, let owner, replacing: true):
+            guard let place = try? place(try resolve(path)), place.isEmptyFolder else { return false }
+            return has(place, mode: mode, owner.orRoot, &looked)
+        default: return false
+        }
+    }
+
+    private func has(_ place: Place?, mode: UInt32?, _ owner: PlannedOwner, _ looked: inout Applied) -> Bool {
+        guard let status = place?.status, let ids = try? ids(of: owner, &looked) else { return false }
+        return (mode ?? status.st_mode & 0o7777) == status.st_mode & 0o7777
+            && (ids.user ?? status.st_uid) == status.st_uid && (ids.group ?? status.st_gid) == status.st_gid
+    }
+
+    private func hasAuthorizedKeys(_ text: String, of user: String) -> Bool {
+        guard let account = accounts().user(named: user),
+            let file = try? place(try resolve("\(account.home)/\(authorizedKeysName)")), let status = file.status
+        else { return false }
+        return status.st_mode == S_IFREG | 0o600 && status.st_uid == account.uid && file.bytes == Array(text.utf8)
+    }
+
+    /// What an action takes away for good, beside the content of files that the config overwrites.
+    private func loss(by action: FileAction) -> String? {
+        switch action {
+        case .makeFolder(let path, _, _, replacing: true), .writeFile(let path, _, _, _, replacing: true),
+            .makeLink(let path, _, _, replacing: true), .makeHardLink(let path, _, replacing: true):
+            guard let place = try? place(try resolve(path)), case .folder = place.component, !place.isEmptyFolder else {
+                return nil
+            }
+            return "\(path) and what is in it"
+        case .account(let command) where command.program == "userdel":
+            return command.arguments.last.flatMap { accounts().user(named: $0) }.map { "\($0.home) and what is in it" }
+        default: return nil
+        }
+    }
+}
+
+extension PlannedOwner {
+    /// Where the config leaves it open, something new is root's.
+    fileprivate var orRoot: PlannedOwner { PlannedOwner(user: user ?? .number(0), group: group ?? .number(0)) }
+}
+
+extension FileAction {
+    /// What to say where an action finds everything as wanted.
+    fileprivate var keptAsItIs: FilesPlan.Kept? {
+        switch self {
+        case .writeFile(let path, _, _, _, _): .init(path, .sameContent)
+        case .makeFolder(let path, _, _, _): .init(path, .exists)
+        case .authorizedKeys(let user, _): .init("the SSH keys of \(user)", .sameContent)
+        default: nil
+        }
+    }
+}
