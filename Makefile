@@ -137,6 +137,10 @@ boot-test: setup agent tool ## Run the boot tests, or those of NAME=... (root)
 network-test: setup agent ## Fetch from real servers, or run those of NAME=... (root)
 	@$(HARNESS) network $(NAME)
 
+.PHONY: test-powercut
+test-powercut: setup agent ## Cut the power at 500 moments of a provisioning run, which takes an hour (root)
+	@$(HARNESS) power-cut
+
 .PHONY: list-tests
 list-tests: ## List what network-test, guest-test, boot-test and the checks on the shipped agent cover
 	@$(HARNESS) list
@@ -174,8 +178,8 @@ demo: setup agent tool ## Boot a machine twice and tell the story; INTERACTIVE=1
 	@$(HARNESS) demo $(if $(filter-out 0 no,$(INTERACTIVE)),--interactive)
 
 .PHONY: bench
-bench: setup agent tool ## Compare boots with dracut's and with the least a boot can do
-	@$(HARNESS) bench
+bench: setup agent tool ## Compare with dracut, the least a boot can do and Debian's ignition, or NAME=... of these
+	@$(HARNESS) bench $(NAME)
 
 .PHONY: clean
 clean: ## Remove what was built here; ~/.cache/firstlight stays

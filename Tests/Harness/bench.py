@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bench_disks
 import images
 import peers
 import processes
@@ -53,12 +54,39 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
+PARTS = [*SYSTEMS, "disks"]
 
 
 def main(names: "list[str]") -> int:
-    names = names or SYSTEMS
-    if unknown := set(names) - set(SYSTEMS):
-        raise SystemExit(f"no such system: {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
+    names = names or PARTS
+    if unknown := set(names) - set(PARTS):
+        raise SystemExit(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    status = 0
+    if "disks" in names:
+        status = _disks()
+    systems = [name for name in SYSTEMS if name in names]
+    return (_boots(systems) if systems else 0) or status
+
+
+def _disks() -> int:
+    try:
+        figures = bench_disks.measure()
+    except Unmet as failed:
+        say(f"bench: {failed}")
+        return 1
+    _keep({"disks": figures})
+    say("\n" + "\n".join(bench_disks.table(figures)) + "\n")
+    return 0
+
+
+def _keep(figures: dict) -> None:
+    """Puts figures beside those that other parts of the bench have left."""
+    file = OUT / "bench.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**known, **figures}, indent=2) + "\n")
+
+
+def _boots(names: "list[str]") -> int:
     filesystem = rootfs.debian(announce=say)
     folder = processes.temporary_folder("bench")
     put(filesystem, folder / "root.squashfs")
@@ -79,7 +107,7 @@ def main(names: "list[str]") -> int:
             say(f"  RAM      {system.title:<12} {system.memory} MiB")
         virtio = images.initramfs("virtio").stat().st_size if "firstlight" in names else None
         report = _report(systems, virtio, filesystem)
-        (OUT / "bench.json").write_text(json.dumps(report, indent=2) + "\n")
+        _keep(report)
         say("\n" + "\n".join(table(report)) + "\n\nout/bench.json has the figures.")
         return 0
     except (Unmet, processes.ProgramFailed) as failed:

@@ -127,6 +127,7 @@ class GuestTest:
     disks: "list[tuple[int, str]]" = field(default_factory=list)  # size in bytes, bus
     init: str = "shell"
     limit: int = 120
+    variables: "dict[str, str]" = field(default_factory=dict)
 
     @staticmethod
     def read(file: Path) -> "GuestTest":
@@ -187,8 +188,10 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
             serial = f"t{number:02}d{index:02}"
             disks.append(Disk.blank(folder / serial, size, bus=bus, serial=serial))
             script.append(f"export DISK{index}=$(device {serial})\n")
+        script += [f"export {name}={shlex.quote(value)}\n" for name, value in test.variables.items()]
         script.append(f"one {test.name} {test.limit} {shlex.quote(str(test.file))}\n")
         script.append("".join(f"unset DISK{index}\n" for index in range(len(test.disks))))
+        script += [f"unset {name}\n" for name in test.variables]
     (shared / "run").write_text("".join(script) + RUN_TAIL)
 
     arguments = f"console=ttyS0 panic=-1 quiet {UNDER_LOAD}"

@@ -3,6 +3,7 @@
 
     python3 Tests/Harness/run.py all [--unit-report FILE]
     python3 Tests/Harness/run.py network|guest|boot [NAME...]
+    python3 Tests/Harness/run.py power-cut
     python3 Tests/Harness/run.py list
     python3 Tests/Harness/run.py demo [--interactive]
     python3 Tests/Harness/run.py bench [NAME...]
@@ -22,6 +23,7 @@ import differential
 import dropin
 import fetching
 import guest
+import hostile
 import images
 import processes
 import shipped
@@ -30,6 +32,7 @@ from paths import LOGS
 
 # A machine under emulation keeps about one processor busy.
 AT_ONCE = 2
+POWER_CUTS = 520
 
 
 def main() -> int:
@@ -40,10 +43,11 @@ def main() -> int:
     kinds = {"network": "fetching from real servers", "guest": "tests inside a virtual machine", "boot": "whole boots"}
     for name, text in kinds.items():
         commands.add_parser(name, help=text).add_argument("names", nargs="*", metavar="NAME")
+    commands.add_parser("power-cut", help="the power-cut test at 500 moments")
     commands.add_parser("list", help="every test with what it shows")
     commands.add_parser("demo", help="two boots and their story").add_argument("--interactive", action="store_true")
-    commands.add_parser("bench", help="side by side with dracut and the floor").add_argument(
-        "names", nargs="*", metavar="NAME", help=", ".join(bench.SYSTEMS))
+    commands.add_parser("bench", help="side by side with dracut, the floor and Debian's ignition").add_argument(
+        "names", nargs="*", metavar="NAME", help=", ".join(bench.PARTS))
     arguments = parser.parse_args()
 
     processes.stop_on_signals()
@@ -53,10 +57,13 @@ def main() -> int:
         return demo.main(arguments.interactive)
     if arguments.command == "bench":
         return bench.main(arguments.names)
+    if arguments.command == "power-cut":
+        return tell(power_cuts(), None)
     outcomes = []
     if arguments.command == "all":
         outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
         outcomes += check("ignition", dropin.TESTS)
+        outcomes += check("disks", hostile.TESTS)
     names = getattr(arguments, "names", [])
 
     def wanted(kind: str, tests: list) -> list:
@@ -102,6 +109,20 @@ def run_machines(guests: list, boots: list) -> "list[Outcome]":
         return [outcome for future in running for outcome in future.result()]
 
 
+def power_cuts() -> "list[Outcome]":
+    """The guest test power-cut at many more moments, parted among several machines."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+
+    def part(number: int) -> "list[Outcome]":
+        test = guest.GuestTest.read(guest.FOLDER / "power-cut.py")
+        test.name, test.limit = f"power-cut-{number}", 5400
+        test.variables = {"MOMENTS": str(POWER_CUTS), "PART": f"{number}/{AT_ONCE}"}
+        return guest.run_together([test])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [outcome for outcomes in pool.map(part, range(1, AT_ONCE + 1)) for outcome in outcomes]
+
+
 def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
     """The failures' names once more and the sum, as the last line."""
     passed = sum(outcome.passed for outcome in outcomes)
@@ -121,7 +142,8 @@ def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
 
 
 def list_tests() -> int:
-    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS}.items():
+    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS,
+                        "disks": hostile.TESTS}.items():
         for name, _ in tests:
             print(f"{kind} {name}")
     for test in fetching.tests():
