@@ -1,4 +1,5 @@
-"""Firstlight beside dracut and the floor: same kernel, root filesystem, virtual machine, same run.
+"""Firstlight beside dracut and the floor: same kernel, root filesystem, virtual machine, same run; and its stages
+beside Debian's Ignition, in parts with files of their own.
 
 Every system fetches the same squashfs over HTTP from nginx and hands over to the same program of
 the real root, which prints the kernel's uptime and powers off. Rounds are interleaved, so that
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bench_disks
+import bench_files
+import bench_validate
 import images
 import peers
 import processes
 import rootfs
+from bench_guest import target
 from boot import put
 from console import Unmet
 from machine import Settings, VirtualMachine
@@ -54,28 +58,31 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-PARTS = [*SYSTEMS, "disks"]
+OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate}
+PARTS = [*SYSTEMS, *OTHERS]
 
 
 def main(names: "list[str]") -> int:
     names = names or PARTS
     if unknown := set(names) - set(PARTS):
         raise SystemExit(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    status = 0
-    if "disks" in names:
-        status = _disks()
     systems = [name for name in SYSTEMS if name in names]
-    return (_boots(systems) if systems else 0) or status
+    status = _boots(systems) if systems else 0
+    for name, part in OTHERS.items():
+        if name in names:
+            status = _beside_ignition(name, part) or status
+    say("\nout/bench.json has the figures.")
+    return status
 
 
-def _disks() -> int:
+def _beside_ignition(name: str, part) -> int:
     try:
-        figures = bench_disks.measure()
+        figures = part.measure()
     except Unmet as failed:
         say(f"bench: {failed}")
         return 1
-    _keep({"disks": figures})
-    say("\n" + "\n".join(bench_disks.table(figures)) + "\n")
+    _keep({name: figures})
+    say("\n" + "\n".join(part.table(figures)) + "\n")
     return 0
 
 
@@ -108,7 +115,7 @@ def _boots(names: "list[str]") -> int:
         virtio = images.initramfs("virtio").stat().st_size if "firstlight" in names else None
         report = _report(systems, virtio, filesystem)
         _keep(report)
-        say("\n" + "\n".join(table(report)) + "\n\nout/bench.json has the figures.")
+        say("\n" + "\n".join(table(report)) + "\n")
         return 0
     except (Unmet, processes.ProgramFailed) as failed:
         say(f"bench: {failed}")
@@ -190,17 +197,16 @@ def table(report: dict) -> "list[str]":
     ours = systems["firstlight"]
     lines += ["", "To reach"]
 
-    def target(title: str, value: float, limit: float, text) -> None:
-        verdict = "reached" if value <= limit else "MISSED"
-        lines.append(f"  {title:<34}{text(value):>10}  at most {text(limit):<9} {verdict}")
+    def aim(*figures) -> None:
+        lines.append(target(*figures))
 
     if peer := systems.get("dracut"):
-        target("time, of dracut's", ours["median_seconds"] / peer["median_seconds"], DRACUT_TIME, "{:.2f}".format)
+        aim("time, of dracut's", ours["median_seconds"] / peer["median_seconds"], DRACUT_TIME, "{:.2f}".format)
     if peer := systems.get("floor"):
-        target("time, of the floor's", ours["median_seconds"] / peer["median_seconds"], FLOOR_TIME, "{:.2f}".format)
-    target("smallest RAM", ours["smallest_ram_mib"], MEMORY_TARGET, "{} MiB".format)
+        aim("time, of the floor's", ours["median_seconds"] / peer["median_seconds"], FLOOR_TIME, "{:.2f}".format)
+    aim("smallest RAM", ours["smallest_ram_mib"], MEMORY_TARGET, "{} MiB".format)
     if peer := systems.get("dracut"):
-        target("initramfs, of dracut's", ours["initramfs_bytes"] / peer["initramfs_bytes"], DRACUT_SIZE, "{:.2f}".format)
-    target("initramfs with --modules virtio", report["virtio_initramfs_bytes"], VIRTIO_TARGET,
-           lambda b: f"{b / 1e6:.1f} MB")
+        aim("initramfs, of dracut's", ours["initramfs_bytes"] / peer["initramfs_bytes"], DRACUT_SIZE, "{:.2f}".format)
+    aim("initramfs with --modules virtio", report["virtio_initramfs_bytes"], VIRTIO_TARGET,
+        lambda b: f"{b / 1e6:.1f} MB")
     return lines
