@@ -11,6 +11,7 @@ import SystemPackage
 public enum MountFailure: Error, Equatable, Sendable {
     /// A part of the way is a link or a file; a link could lead out of the real root.
     case notAFolder(FilePath, isLink: Bool)
+    case cannotOpen(FilePath, Errno)
     case cannotMakeFolder(FilePath, Errno)
     case cannotMount(device: String, on: FilePath, Errno)
     case cannotUnmount(FilePath, Errno)
@@ -20,6 +21,7 @@ extension MountFailure: CustomStringConvertible {
     public var description: String {
         switch self {
         case .notAFolder(let path, let isLink): "\(path) is \(isLink ? "a symbolic link" : "not a folder")"
+        case .cannotOpen(let path, let reason): "cannot open \(path): \(reason)"
         case .cannotMakeFolder(let path, let reason): "cannot create \(path): \(reason)"
         case .cannotMount(let device, let path, let reason): "cannot mount \(device) on \(path): \(reason)"
         case .cannotUnmount(let path, let reason): "cannot unmount \(path): \(reason)"
@@ -31,6 +33,7 @@ extension MountFailure: Advising {
     public var advice: [String] {
         switch self {
         case .notAFolder: ["Use a \"path\" without links in it: /var/home rather than /home, for instance."]
+        case .cannotOpen: []
         case .cannotMakeFolder: ["Check that the real root is writable there."]
         case .cannotMount: ["Check the filesystem and \"mountOptions\"; the kernel's messages tell more (dmesg)."]
         case .cannotUnmount: ["See what still uses it."]
@@ -38,79 +41,112 @@ extension MountFailure: Advising {
     }
 }
 
+/// What mounting needs from whoever asks for it. Paths are absolute in the real root.
+public struct MountAccess {
+    public var disks: DiskAccess
+    /// Takes note of a folder that was made.
+    public var folderMade: (String) throws -> Void
+    /// Takes note of a filesystem that is mounted now.
+    public var mounted: (_ path: String, _ node: String) throws -> Void
+    /// Takes note of one that is mounted no more.
+    public var unmounted: (String) throws -> Void
+    /// Gives something new the labels of the target's policy, and what is in it.
+    public var label: (String) throws -> Void
+
+    public init(
+        _ disks: DiskAccess = .settled, folderMade: @escaping (String) throws -> Void = { _ in },
+        mounted: @escaping (String, String) throws -> Void = { _, _ in },
+        unmounted: @escaping (String) throws -> Void = { _ in }, label: @escaping (String) throws -> Void = { _ in }
+    ) {
+        self.disks = disks
+        self.folderMade = folderMade
+        self.mounted = mounted
+        self.unmounted = unmounted
+        self.label = label
+    }
+}
+
 public enum FilesystemMounts {
-    /// Mounts what the config gives a `path`, shallowest first. What is mounted already stays as it is.
+    /// Mounts what the config gives a `path`, shallowest first. What is mounted already stays as it is. Where one
+    /// cannot be mounted, those that this call has mounted are unmounted again.
     ///
     /// - Parameters:
     ///   - root: The real root: `/sysroot`.
     ///   - nodes: Kernel names by the config's device paths, as the disks stage planned them: a label could
     ///     name another device by now. A path that is not there is followed.
-    /// - Returns: The folders that were made, seen from the real root, shallowest first.
     public static func mount(
-        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String] = [:], access: DiskAccess
-    ) throws(BootFailure) -> [String] {
+        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String] = [:], access: MountAccess
+    ) throws(BootFailure) {
+        var done: [String] = []
+        do throws(BootFailure) {
+            for mount in storage.mounts {
+                try step("mounting \(mount.path), \(mount.origin)") {
+                    let device = nodes[mount.device] ?? mount.device
+                    if try self.mount(mount, device, under: root, access) { done.append(mount.path) }
+                }
+            }
+        } catch {
+            // What went wrong first is what is told.
+            try? unmount(done, under: root, access: access)
+            throw error
+        }
+    }
+
+    /// - Returns: Whether it was not mounted before.
+    private static func mount(
+        _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess
+    ) throws -> Bool {
+        try access.disks.waitForDevice(device)
+        let node = Files.resolved(FilePath(device))?.string ?? device
         var made: [String] = []
-        for mount in storage.mounts {
-            try step("mounting \(mount.path), \(mount.origin)") {
-                let device = nodes[mount.device] ?? mount.device
-                try access.waitForDevice(device)
-                let node = Files.resolved(FilePath(device))?.string ?? device
-                let target = try makeFolders(mount.path, under: root, &made)
-                let isMounted = Mounts.all().contains {
-                    $0.target == target && (Files.resolved(FilePath($0.source))?.string ?? $0.source) == node
-                }
-                if isMounted { return }
-                try access.loadFilesystem(mount.type)
-                do throws(Errno) {
-                    try Mounts.mount(node, on: target, type: mount.type, options: mount.options)
-                } catch {
-                    throw MountFailure.cannotMount(device: node, on: target, error)
-                }
-                access.report(.done("\(node) mounted on \(mount.path)"))
-            }
+        let point = try MountPoint(mount.path, under: root) { folder in
+            made.append(folder)
+            try access.folderMade(folder)
         }
-        return made
+        let path = point.path
+        let isMounted = Mounts.all().contains {
+            $0.target == path && (Files.resolved(FilePath($0.source))?.string ?? $0.source) == node
+        }
+        if isMounted { return false }
+        if let topmost = made.first { try access.label(topmost) }
+        try access.disks.loadFilesystem(mount.type)
+        do throws(Errno) {
+            try point.mount(node, type: mount.type, options: mount.options)
+        } catch {
+            throw MountFailure.cannotMount(device: node, on: path, error)
+        }
+        try access.mounted(mount.path, node)
+        // Made at this boot, most likely: the maker of a filesystem knows no labels.
+        if Files.names(in: path).allSatisfy({ $0 == "lost+found" }) { try access.label(mount.path) }
+        access.disks.report(.done("\(node) mounted on \(mount.path)"))
+        return true
     }
 
-    /// Unmounts them again, deepest first.
-    public static func unmount(_ storage: IgnitionConfig.Storage, under root: FilePath) throws(BootFailure) {
-        for mount in storage.mounts.reversed() {
-            let target = path(mount.path, under: root)
-            guard Mounts.all().contains(where: { $0.target == target }) else { continue }
-            try step("unmounting \(mount.path)") {
-                do throws(Errno) {
-                    try Mounts.unmount(target)
-                } catch {
-                    throw MountFailure.cannotUnmount(target, error)
+    /// Unmounts filesystems, the last one first; what is not mounted is passed over. One that cannot be unmounted
+    /// keeps none of the others.
+    ///
+    /// - Parameter paths: Absolute in the real root, in the order of mounting.
+    /// - Throws: The first failure, once all have been tried.
+    public static func unmount(
+        _ paths: [String], under root: FilePath, access: MountAccess = MountAccess()
+    ) throws(BootFailure) {
+        var failure: BootFailure?
+        for path in paths.reversed() {
+            do throws(BootFailure) {
+                try step("unmounting \(path)") {
+                    if Mounts.all().contains(where: { $0.target == root.below(path) }) {
+                        do throws(Errno) {
+                            try MountPoint.unmount(path, under: root)
+                        } catch {
+                            throw MountFailure.cannotUnmount(root.below(path), error)
+                        }
+                    }
+                    try access.unmounted(path)
                 }
+            } catch {
+                failure = failure ?? error
             }
         }
-    }
-
-    private static func path(_ path: String, under root: FilePath) -> FilePath {
-        path.split(separator: "/").reduce(root) { $0.appending(String($1)) }
-    }
-
-    /// Makes what is missing of the way, and refuses a way through anything but folders.
-    static func makeFolders(
-        _ path: String, under root: FilePath, _ made: inout [String]
-    ) throws(MountFailure) -> FilePath {
-        var here = root
-        var seen = ""
-        for component in path.split(separator: "/") {
-            here.append(String(component))
-            seen += "/\(component)"
-            if let status = Files.status(here, followingLinks: false) {
-                guard status.st_mode & S_IFMT == S_IFDIR else {
-                    throw .notAFolder(here, isLink: status.st_mode & S_IFMT == S_IFLNK)
-                }
-                continue
-            }
-            guard mkdir(here.string, 0o755) == 0 else { throw .cannotMakeFolder(here, Errno(rawValue: errno)) }
-            // The mode is what was asked for, whatever the umask.
-            chmod(here.string, 0o755)
-            made.append(seen)
-        }
-        return here
+        if let failure { throw failure }
     }
 }

@@ -21,7 +21,8 @@ public enum Mounts {
         guard Glibc.mount(source, target.string, type, flags, data) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Mounts with options as a user writes them (`noatime,ro,subvol=x`), through libmount.
+    /// Mounts with options as a user writes them (`noatime,ro,subvol=x`), through libmount. Source and target are
+    /// taken as they are: one that names an open descriptor is not replaced by a path.
     public static func mount(
         _ source: String, on target: FilePath, type: String, options: [String]
     ) throws(Errno) {
@@ -30,6 +31,7 @@ public enum Mounts {
         mnt_context_disable_mtab(context, 1)
         // No /sbin/mount.TYPE helpers: an initramfs has none, and behaviour must not depend on one.
         mnt_context_disable_helpers(context, 1)
+        mnt_context_disable_canonicalize(context, 1)
         mnt_context_set_source(context, source)
         mnt_context_set_target(context, target.string)
         mnt_context_set_fstype(context, type)

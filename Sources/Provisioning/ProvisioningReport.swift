@@ -89,7 +89,7 @@ public struct ProvisioningReport: Equatable, Sendable {
             created: stage.deeds.created + deeds.created.filter { !made.contains($0) },
             changed: stage.deeds.changed + deeds.changed.filter { !made.contains($0) },
             destroyed: stage.deeds.destroyed + deeds.destroyed)
-        if !notes.isEmpty { stage.notes = notes }
+        stage.notes += notes.filter { !stage.notes.contains($0) }
         self[name] = stage
     }
 

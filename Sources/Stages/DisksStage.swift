@@ -8,6 +8,7 @@ import LinuxSystem
 import Provisioning
 import Reporting
 import SystemPackage
+import TargetRoot
 
 extension Stages {
     /// Makes the disks what the config says.
@@ -33,17 +34,28 @@ extension Stages {
     /// Mounts the filesystems that have a path, below the real root.
     func mountFilesystems() throws {
         guard let config = try loadConfig(), config.storage.namesDisks else { return }
-        let nodes = state.plannedNodes
-        let made = try FilesystemMounts.mount(config.storage, under: sysroot, nodes: nodes, access: diskAccess)
+        var access = MountAccess(diskAccess)
         // A second run finds the folders made; they stay those of this boot.
-        try state.save(mountFolders: state.mountFolders + made)
-        note(Deeds(created: made), of: "mount")
+        access.folderMade = { folder in
+            try state.changeMounts { $0.folders.append(folder) }
+            note(Deeds(created: [folder]), of: "mount")
+        }
+        access.mounted = { path, node in
+            try state.changeMounts { $0.mounted.append(path) }
+            note(["\(node) on \(path)"], of: "mount")
+        }
+        access.unmounted = { path in try state.changeMounts { $0.mounted.removeAll { $0 == path } } }
+        access.label = { path in
+            if let warning = try TargetRoot(sysroot).relabel([path]) { warn(warning) }
+        }
+        try FilesystemMounts.mount(config.storage, under: sysroot, nodes: state.plannedNodes, access: access)
     }
 
-    /// Unmounts them: the real root mounts them itself, with its own units.
+    /// Unmounts them: the real root mounts them itself, with its own units. LUKS volumes stay open for it.
     func unmountFilesystems() throws {
-        guard let config = try loadConfig() else { return }
-        try FilesystemMounts.unmount(config.storage, under: sysroot)
+        var access = MountAccess(diskAccess)
+        access.unmounted = { path in try state.changeMounts { $0.mounted.removeAll { $0 == path } } }
+        try FilesystemMounts.unmount(state.mounts.mounted, under: sysroot, access: access)
     }
 
     private var diskAccess: DiskAccess {

@@ -25,7 +25,7 @@ extension Stages {
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(
-            config, mountFolders: state.mountFolders, userConfigProvided: isUsers, scratch: scratch,
+            config, mountFolders: state.mounts.folders, userConfigProvided: isUsers, scratch: scratch,
             strict: arguments.isStrict, giveUp: pool.giveUp
         ) { resource, descriptor in
             try pool.write(resource, to: descriptor)

@@ -92,7 +92,12 @@ extension StageState {
             ?? ProvisioningReport(bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "")
     }
 
+    /// Under systemd stages run side by side: one changes it at a time.
     func changeReport(_ change: (inout ProvisioningReport) -> Void) {
+        try? Files.makeFolder(Self.folder, mode: 0o700)
+        let lock = open(Self.folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { if lock >= 0 { close(lock) } }
+        if lock >= 0 { _ = flock(lock, LOCK_EX) }
         var report = report
         change(&report)
         // A report that cannot be kept must not stop what it is about.

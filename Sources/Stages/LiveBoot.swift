@@ -142,6 +142,10 @@ extension Boot {
                 if arguments.failureAction == .shell { devices.settle() }
                 console.tell(error, written: stages.state.written, then: arguments.failureAction)
                 stages.reportFailure(error, of: chapter.topic)
+                if arguments.failureAction != .shell {
+                    // Nobody will look at them any more; the config's filesystems are to end clean.
+                    do { try stages.unmountFilesystems() } catch { log.error("\(error)") }
+                }
                 arguments.failureAction.follow(on: console)
             }
         }

@@ -72,11 +72,25 @@ struct StageState: Sendable {
 
     // MARK: Mounts
 
-    /// The folders that were made to mount the config's filesystems on, absolute in the real root.
-    var mountFolders: [String] { (load("mounts.json")?.elements ?? []).compactMap(\.string) }
+    /// What the mount stage did, for those that come after it; unmounting needs no config. Paths are absolute in
+    /// the real root.
+    struct MountRecord: Equatable, Sendable {
+        /// The folders that were made to mount the config's filesystems on.
+        var folders: [String] = []
+        /// What is mounted now, in the order of mounting.
+        var mounted: [String] = []
+    }
 
-    func save(mountFolders: [String]) throws {
-        try save(.array(mountFolders.map { .string($0) }), as: "mounts.json")
+    var mounts: MountRecord {
+        func paths(_ key: String) -> [String] { (load("mounts.json")?[key]?.elements ?? []).compactMap(\.string) }
+        return MountRecord(folders: paths("folders"), mounted: paths("mounted"))
+    }
+
+    func changeMounts(_ change: (inout MountRecord) -> Void) throws {
+        var record = mounts
+        change(&record)
+        func list(_ paths: [String]) -> JSONValue { .array(paths.map { .string($0) }) }
+        try save(["folders": list(record.folders), "mounted": list(record.mounted)], as: "mounts.json")
     }
 
     // MARK: LUKS volumes

@@ -37,7 +37,7 @@ extension TargetRoot {
     ///
     /// - Parameter paths: Absolute in the target; those that are not there any more are passed over.
     /// - Returns: A warning where there is a policy but no program to apply it.
-    func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
+    public func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
         let setting = (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
             .last { $0.hasPrefix("SELINUXTYPE=") }
         guard let type = setting?.dropFirst("SELINUXTYPE=".count), !type.isEmpty else { return nil }

@@ -410,15 +410,22 @@ import Testing
         try Files.makeFolder(folder.appending("var"))
         symlink("var", folder.appending("home").string)
         var made: [String] = []
-        #expect(
-            try FilesystemMounts.makeFolders("/var/lib/data", under: folder, &made)
-                == folder.appending("var/lib/data"))
+        func open(_ path: String) throws -> (path: FilePath, target: FilePath?) {
+            let point = try MountPoint(path, under: folder) { made.append($0) }
+            let target = Files.resolved(point.target)
+            return (point.path, target)
+        }
+        let data = folder.appending("var/lib/data")
+        let point = try open("/var/lib/data")
+        #expect(point.path == data && point.target == Files.resolved(data))
         #expect(made == ["/var/lib", "/var/lib/data"])
         #expect(Files.status(folder.appending("var/lib"))?.st_mode == S_IFDIR | 0o755)
-        #expect(throws: MountFailure.notAFolder(folder.appending("home"), isLink: true)) {
-            var made: [String] = []
-            _ = try FilesystemMounts.makeFolders("/home/core", under: folder, &made)
+        #expect(throws: MountFailure.notAFolder(folder.appending("home"), isLink: true)) { try open("/home/core") }
+        try Files.write("", to: folder.appending("var/file"))
+        #expect(throws: MountFailure.notAFolder(folder.appending("var/file"), isLink: false)) {
+            try open("/var/file/below")
         }
+        #expect(made == ["/var/lib", "/var/lib/data"])
         #expect(!Files.exists(folder.appending("var/core")))
     }
 }

@@ -1,9 +1,11 @@
 """The report of provisioning: on the console, in /run, at a server; and what must not be there any more."""
 
+import base64
 import json
 import re
 
-from boot import PROVISION, boot_test, embedded, facts, stopped
+import images
+from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import MIB
 from servers import Stall, Status
 
@@ -12,6 +14,10 @@ STORAGE = {
     "files": [{"path": "/srv/deep/a", "contents": {"source": "data:,a"}},
               {"path": "/etc/hosts", "append": [{"source": "data:,10.9.8.7%20other%0A"}]}],
 }
+
+
+def encoded(text):
+    return base64.b64encode(text.encode()).decode()
 
 
 def stages(report):
@@ -82,3 +88,37 @@ def report_of_a_failure(bench):
     assert report["outcome"] == "failed" and failure["stage"] == "files", report
     assert "/etc/hosts" in failure["cause"] and failure["written"] == ['ext4 "srv" on /dev/vda'], failure
     assert any("overwrite" in line for line in failure["advice"]), failure
+
+
+@boot_test()
+def secrets_are_gone(bench):
+    """Nothing of the config, of its keys, of credentials is left in /run, in the log or on the console."""
+    server = bench.nginx({"key": "hush-volume", "file": "hush-fetched"})
+    remote = {"source": f"http://hush:hush@{server.url.removeprefix('http://')}/key?hush=1",
+              "httpHeaders": [{"name": "X-Token", "value": "hush-header"}]}
+    child = json.dumps({"ignition": {"version": "3.4.0"}, "storage": {"files": [
+        {"path": "/etc/child", "mode": 0o600, "contents": {"source": "data:,hush-child"}}]}})
+    config = bench.config(
+        ignition={"version": "3.4.0", "config": {"merge": [{"source": "data:;base64," + encoded(child)}]}},
+        storage={
+            "luks": [{"name": "vault", "device": "/dev/vda", "keyFile": remote, "wipeVolume": True,
+                      "options": ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]}],
+            "filesystems": [{"device": "/dev/mapper/vault", "format": "ext4", "path": "/vault"}],
+            "files": [{"path": "/vault/file", "mode": 0o600, "contents": {"source": f"{server.url}/file"}},
+                      {"path": "/etc/hosts", "append": [{"source": "data:,hush-fragment"}]},
+                      {"path": "/etc/hush", "mode": 0o640, "contents": {"source": "data:,hush"}}]})
+    image = tiny_image()
+    initrd = [images.initramfs("virtio", rootfs=image), image]
+    served = bench.nginx({"config.ign": config})
+    url = f"http://hush:hush@{served.url.removeprefix('http://')}/config.ign?hush=1"
+    script = ("cd /run; find . \\( -path ./firstlight/lower -o -path ./firstlight/overlay \\) -prune -o -type f -print |"
+              "while read -r f; do grep -q 'h[u]sh-' $f && echo told $f; grep -q 'h[u]sh:h[u]sh' $f && echo told $f; done;"
+              "dmesg | grep 'firstlight: .*h[u]sh[-:@=]'; cat /etc/child; echo; ls /run/firstlight; ls -d /dev/mapper/vault")
+    machine = bench.boot(f"{PROVISION} ignition.config.url={url} firstlight.log_level=debug", initrd=initrd,
+                         disks=[bench.disk(size=128 * MIB)], script=script)
+    found = facts(machine)["run"]
+    assert found[0] == "hush-child", found
+    assert {"log", "plan.json", "report.json", "/dev/mapper/vault"} <= set(found), found
+    assert not {"config.ign", "config.json", "volumes.json", "written.json", "scratch", "luks-vault.key"} & set(found), found
+    story = machine.console.text.split("@fact")[0]
+    assert "report " in story and not re.search("hush[-:@=]", story), story

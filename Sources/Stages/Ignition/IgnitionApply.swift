@@ -101,6 +101,10 @@ public enum IgnitionApply {
         let pool = ResourceFetcherPool(fetcher.settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
+        defer {
+            try? Files.erase(scratch)
+            rmdir(StageState.folder.string)
+        }
         let outcome = try target.provision(
             config, userConfigProvided: true, scratch: scratch, strict: true, leavesResult: false, giveUp: pool.giveUp
         ) { try pool.write($0, to: $1) }

@@ -45,12 +45,16 @@ extension IgnitionRun {
 
     func mountFilesystems(_ config: IgnitionConfig) throws {
         guard config.storage.namesDisks else { return }
-        let made = try FilesystemMounts.mount(config.storage, under: invocation.root, access: diskAccess)
-        if !made.isEmpty { state.mountFolders = (state.mountFolders ?? []) + made }
+        var access = MountAccess(diskAccess)
+        access.folderMade = { [self] folder in state.mountFolders = (state.mountFolders ?? []) + [folder] }
+        access.label = { [self] path in
+            if let warning = try TargetRoot(invocation.root).relabel([path]) { log.warning(warning) }
+        }
+        try FilesystemMounts.mount(config.storage, under: invocation.root, access: access)
     }
 
     func unmountFilesystems(_ config: IgnitionConfig) throws {
-        try FilesystemMounts.unmount(config.storage, under: invocation.root)
+        try FilesystemMounts.unmount(config.storage.mounts.map(\.path), under: invocation.root)
     }
 
     private var diskAccess: DiskAccess {
@@ -88,6 +92,11 @@ extension IgnitionRun {
         let pool = ResourceFetcherPool(try fetcher(for: config).settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
+        defer {
+            // Nothing but what the original leaves is to stay.
+            try? Files.erase(scratch)
+            rmdir(StageState.folder.string)
+        }
         if target.text(ProvisioningResult.path) != nil, !target.isLiveImage {
             log.warning("Ignition has run on this system before; that a second run gives the same is not certain")
         }

@@ -1,0 +1,86 @@
+// A folder of the real root to mount on, held open: no path is looked up a second time that somebody could have
+// led elsewhere in between.
+
+import CLinux
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// A folder below the real root, reached through real folders alone.
+struct MountPoint: ~Copyable {
+    private let descriptor: Int32
+    /// As people know it: `/sysroot/var`.
+    let path: FilePath
+
+    /// Opens the way to `path` folder by folder, each below the one before. What is missing is made, with mode 0755
+    /// and root's; a link on the way is refused, as the original does.
+    ///
+    /// - Parameters:
+    ///   - path: Absolute in the real root.
+    ///   - made: Told of each folder that had to be made, absolute in the real root.
+    /// - Throws: ``MountFailure``, or what `made` throws.
+    init(_ path: String, under root: FilePath, made: (String) throws -> Void) throws {
+        var here = open(root.string, Self.flags)
+        guard here >= 0 else { throw MountFailure.cannotOpen(root, Errno(rawValue: errno)) }
+        var seen = ""
+        for component in path.split(separator: "/").map(String.init) {
+            seen += "/\(component)"
+            let above = here
+            defer { close(above) }
+            var next = openat(above, component, Self.flags)
+            if next < 0, errno == ENOENT {
+                guard mkdirat(above, component, 0o755) == 0 else {
+                    throw MountFailure.cannotMakeFolder(root.below(seen), Errno(rawValue: errno))
+                }
+                try made(seen)
+                next = openat(above, component, Self.flags)
+                // The mode is what was asked for, whatever the umask.
+                if next >= 0 { chmod(procPath(next), 0o755) }
+            }
+            guard next >= 0 else {
+                let reason = Errno(rawValue: errno)
+                var status = stat()
+                guard reason == .notDirectory, fstatat(above, component, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+                    throw MountFailure.cannotOpen(root.below(seen), reason)
+                }
+                throw MountFailure.notAFolder(root.below(seen), isLink: status.st_mode & S_IFMT == S_IFLNK)
+            }
+            here = next
+        }
+        descriptor = here
+        self.path = root.below(seen)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Names the open folder itself, whatever stands at its path by now; good for as long as this value is.
+    var target: FilePath { FilePath(procPath(descriptor)) }
+
+    /// Mounts a device on the open folder.
+    func mount(_ device: String, type: String, options: [String]) throws(Errno) {
+        try Mounts.mount(device, on: target, type: type, options: options)
+    }
+
+    private static let flags = Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+
+    /// Unmounts what is on a folder. The folder above it is held open meanwhile, and no link at the end is followed.
+    static func unmount(_ path: String, under root: FilePath) throws(Errno) {
+        let parts = path.split(separator: "/")
+        let parent = firstlight_open_inside(
+            root.string, parts.dropLast().joined(separator: "/") + "/.",
+            Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { throw Errno(rawValue: -parent) }
+        defer { close(parent) }
+        guard umount2("\(procPath(parent))/\(parts.last ?? ".")", Int32(UMOUNT_NOFOLLOW)) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+    }
+}
+
+/// An open file or folder as a path.
+private func procPath(_ descriptor: Int32) -> String { "/proc/self/fd/\(descriptor)" }
+
+extension FilePath {
+    /// A path that is absolute below this one.
+    func below(_ path: String) -> FilePath { path.split(separator: "/").reduce(self) { $0.appending(String($1)) } }
+}
