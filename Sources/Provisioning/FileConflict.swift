@@ -60,8 +60,8 @@ extension FileConflict: CustomStringConvertible {
 
 /// Where two contents of a file part, in a few words; of secrets the sizes alone.
 public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
-    /// The first line that differs; `nil` where a file ends before it.
-    case line(Int, here: String?, wanted: String?)
+    /// The first line that differs, `nil` where a file ends before it, and how many more up to the last that does.
+    case line(Int, here: String?, wanted: String?, more: Int)
     /// In bytes.
     case sizes(here: UInt64, wanted: UInt64)
 
@@ -78,16 +78,19 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
         }
         guard let here = lines(here), let wanted = lines(wanted) else { return nil }
         let first = zip(here, wanted).prefix { $0 == $1 }.count
+        let alike = zip(here[first...].reversed(), wanted[first...].reversed()).prefix { $0 == $1 }.count
         self = .line(
             first + 1, here: first < here.count ? shown(here[first]) : nil,
-            wanted: first < wanted.count ? shown(wanted[first]) : nil)
+            wanted: first < wanted.count ? shown(wanted[first]) : nil,
+            more: max(0, max(here.count, wanted.count) - first - alike - 1))
     }
 
     public var description: String {
         switch self {
-        case .line(let number, let here, let wanted):
+        case .line(let number, let here, let wanted, let more):
             "line \(number) is \(here.map { "\"\($0)\"" } ?? "missing"), wanted "
                 + (wanted.map { "\"\($0)\"" } ?? "no such line")
+                + (more == 0 ? "" : ", and \(counted(more, "more line")) from there on")
         case .sizes(let here, let wanted): "\(here) bytes, wanted \(wanted)" + (here == wanted ? " others" : "")
         }
     }

@@ -130,17 +130,17 @@ extension TargetRoot {
         try fill(wanted, with: content, spare: spare.beside("part"), fetch: fetch)
         if try endsAlike(descriptor, wanted, whole: true) { return true }
         place.difference = try difference(
-            descriptor, wanted, isSecret: file.mode.map { $0 & 0o044 == 0 } ?? false)
+            descriptor, wanted, isSecret: file.mode.map { $0 & 0o004 == 0 } ?? false)
         return false
     }
 
-    /// What differs, for people. What only its owner may read is told by its size alone.
+    /// What differs, for people. What not everybody may read is told by its size alone.
     private func difference(_ here: Int32, _ wanted: Int32, isSecret: Bool) throws -> ContentDifference {
         var (one, other) = (stat(), stat())
         guard fstat(here, &one) == 0, fstat(wanted, &other) == 0 else { throw Errno(rawValue: errno) }
         let sizes = ContentDifference.sizes(here: UInt64(one.st_size), wanted: UInt64(other.st_size))
         let limit = off_t(64 << 10)
-        if isSecret || one.st_mode & 0o044 == 0 || max(one.st_size, other.st_size) > limit { return sizes }
+        if isSecret || one.st_mode & 0o004 == 0 || max(one.st_size, other.st_size) > limit { return sizes }
         func bytes(_ descriptor: Int32) throws(Errno) -> [UInt8] {
             guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Errno(rawValue: errno) }
             return try readAll(descriptor)

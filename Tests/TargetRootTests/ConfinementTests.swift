@@ -237,14 +237,17 @@ private func listing(_ folder: FilePath) -> [String] {
         let target = try Target()
         try target.put("/motd", "first\nhello\n")
         try target.put("/key", "topsecret", mode: 0o600)
+        try target.put("/group", "topsecret", mode: 0o640)
+        try target.put("/public", "public")
         let failure = #expect(throws: FileConflicts.self) {
             try target.provision(
-                #""storage": {"files": [{"path": "/motd", "contents": {"source": "data:,first%0Agoodbye%0A"}}, {"path": "/key", "mode": 384, "contents": {"source": "data:,othersecret"}}]}"#
+                #""storage": {"files": [{"path": "/motd", "contents": {"source": "data:,first%0Agoodbye%0A"}}, {"path": "/key", "mode": 384, "contents": {"source": "data:,othersecret"}}, {"path": "/group", "contents": {"source": "data:,othersecret!"}}, {"path": "/public", "mode": 416, "contents": {"source": "data:,othersecrets!"}}]}"#
             )
         }
         let text = try #require(failure).description
-        #expect(text.contains(#"line 2 is "hello", wanted "goodbye""#))
+        #expect(text.contains(#"line 2 is "hello", wanted "goodbye" ("#))
         #expect(text.contains("9 bytes, wanted 11"))
+        #expect(text.contains("9 bytes, wanted 12") && text.contains("6 bytes, wanted 13"))
         #expect(!text.contains("secret"))
     }
 }
