@@ -86,8 +86,6 @@ extension Stages {
         let origin = "\(source), spec \(config.ignition.version)"
         console.say("config", origin)
         note([origin], of: "config")
-        let changes = KernelArgumentChanges(config.kernelArguments, on: arguments.commandLine)
-        for warning in changes.warnings { warn(warning) }
     }
 
     private func read(_ source: ConfigSource) throws -> [UInt8]? {

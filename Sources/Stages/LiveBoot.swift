@@ -14,6 +14,8 @@ enum Chapter: CaseIterable {
     case network
     /// Before the root image: a config with a mistake stops the boot before anything large is fetched.
     case fetchConfig
+    /// A helper that changes them restarts the machine.
+    case kernelArguments
     case rootImage
     case root
     case disks
@@ -31,6 +33,7 @@ enum Chapter: CaseIterable {
         case .rootImage: "getting the root filesystem"
         case .root: "setting up the root"
         case .fetchConfig: "fetching the config"
+        case .kernelArguments: "seeing to the kernel arguments"
         case .disks: "preparing the disks"
         case .mount: "mounting the config's filesystems"
         case .files: "writing files, users and units"
@@ -44,6 +47,7 @@ enum Chapter: CaseIterable {
         switch self {
         case .drivers: "modules"
         case .findConfig, .fetchConfig: "config"
+        case .kernelArguments: "kargs"
         case .network: "network"
         case .rootImage: "rootfs"
         case .root: "root"
@@ -58,7 +62,7 @@ enum Chapter: CaseIterable {
     /// Whether the report tells of it, and of the time that it took.
     private var isReported: Bool {
         switch self {
-        case .drivers, .finish, .handOver: false
+        case .drivers, .kernelArguments, .finish, .handOver: false
         default: true
         }
     }
@@ -75,6 +79,7 @@ enum Chapter: CaseIterable {
         case .rootImage: try boot.stages.getRootImage()
         case .root: try boot.stages.assembleRoot()
         case .fetchConfig: try boot.stages.fetchConfig()
+        case .kernelArguments: try boot.stages.setKernelArguments()
         case .disks: try boot.stages.prepareDisks()
         case .mount: try boot.stages.mountFilesystems()
         case .files: try boot.stages.writeFiles()

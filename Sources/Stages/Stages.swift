@@ -11,7 +11,7 @@ import SystemPackage
 
 /// The stages that can be run one by one.
 public enum StageName: String, CaseIterable, Sendable {
-    case fetch, rootfs, root, disks, mount, files, finish, umount
+    case fetch, kargs, rootfs, root, disks, mount, files, finish, umount
 
     /// What the report calls it.
     var topic: String {
@@ -41,6 +41,7 @@ struct Stages {
                 try findConfig()
                 try fetchConfig()
             }
+        case .kargs: try setKernelArguments()
         case .rootfs: try measured(stage.topic) { try getRootImage() }
         case .root: try measured(stage.topic) { try assembleRoot() }
         case .disks: try measured(stage.topic) { try prepareDisks() }

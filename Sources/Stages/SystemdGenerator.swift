@@ -17,7 +17,7 @@ struct GeneratedUnits: Equatable, Sendable {
         guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
         requirements.append(("firstlight-root.service", "initrd-root-fs.target"))
         if arguments.ignitionFirstboot {
-            requirements += ["fetch", "disks", "mount", "files", "finish"].map {
+            requirements += ["fetch", "kargs", "disks", "mount", "files", "finish"].map {
                 ("firstlight-\($0).service", "initrd.target")
             }
         }

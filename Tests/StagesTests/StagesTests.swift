@@ -65,7 +65,7 @@ struct GeneratedUnitsTests {
         #expect(without.needsNetwork)
         let with = GeneratedUnits(
             BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
-        let stages = ["root", "fetch", "disks", "mount", "files", "finish"]
+        let stages = ["root", "fetch", "kargs", "disks", "mount", "files", "finish"]
         #expect(with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" })
     }
 

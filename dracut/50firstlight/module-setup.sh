@@ -29,13 +29,15 @@ install() {
     inst_simple "$agent" /usr/bin/firstlight
     ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
 
-    for stage in fetch rootfs root disks mount files finish; do
+    for stage in fetch kargs rootfs root disks mount files finish; do
         inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
     done
 
     # What the disks stage calls: a filesystem that a config may ask for must be makeable.
     inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap mdadm wipefs udevadm
     inst_simple /etc/mke2fs.conf
+    # How a distribution changes its boot loader's entries, where another module brings no such program.
+    inst_multiple -o ignition-kargs-helper
 
     # For HTTPS: the host's own certificate authorities.
     inst_simple /etc/ssl/certs/ca-certificates.crt

@@ -16,12 +16,10 @@ extension IgnitionRun {
 
     /// Has the distribution's own program change the boot loader; it restarts the machine where it did.
     func setKernelArguments(_ wanted: IgnitionConfig.KernelArguments) throws {
-        let words =
-            wanted.shouldExist.flatMap { ["--should-exist", $0] }
-            + wanted.shouldNotExist.flatMap { ["--should-not-exist", $0] }
-        guard !words.isEmpty else { return }
-        log.info("running ignition-kargs-helper")
-        try step("changing kernel arguments") { _ = try Command("ignition-kargs-helper", words).run() }
+        let helper = KernelArgumentsHelper(wanted)
+        guard helper.isNeeded else { return }
+        log.info("running \(KernelArgumentsHelper.program)")
+        try helper.run()
     }
 
     // MARK: disks, mount, umount
