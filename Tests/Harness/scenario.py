@@ -61,6 +61,9 @@ QUESTIONS = {
     "diary": "cat /var/lib/diary",
     "failed": "systemctl --failed --plain --no-legend",
     "units": "systemctl is-active var.mount diary.service",
+    "report": "cat /run/firstlight/report.json",
+    # The journal is there too; the pattern does not match itself.
+    "secrets": "sudo grep -rlsE --exclude-dir=lower --exclude-dir=overlay '[$]6[$]|ssh-ed25519 [A]AAA' /run",
     "free": "free -m | awk '/^Mem/ { print $7 }'",
 }
 
@@ -192,6 +195,8 @@ def check_boot(found: Boot, number: int) -> None:
         "var.mount and diary.service active": found.answers["units"].split() == ["active", "active"],
         "one partition, labelled var": [p.label for p in found.table.partitions] == ["var"],
         'xfs with the label "var"': found.filesystem.label == "var",
+        "a report that it is done": '"outcome": "done"' in found.answers["report"],
+        "nothing of the config in /run": found.answers["secrets"] == "",
     }
     if wrong := [name for name, holds in expectations.items() if not holds]:
         raise Unmet(f"boot {number} lacks: {', '.join(wrong)}; it answered {found.answers}")
