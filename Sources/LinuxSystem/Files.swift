@@ -102,8 +102,9 @@ public enum Files {
         }
     }
 
-    /// Makes the folder and those above it; one that is there already is fine.
+    /// Makes the folder and those above it; one that is there already is fine, as is the working directory: "".
     public static func makeFolder(_ path: FilePath, mode: mode_t = 0o755) throws(Errno) {
+        if path.isEmpty { return }
         if mkdir(path.string, mode) == 0 || errno == EEXIST { return }
         let reason = errno
         guard reason == ENOENT, path.components.count > 1 else { throw Errno(rawValue: reason) }

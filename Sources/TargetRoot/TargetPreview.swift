@@ -80,8 +80,8 @@ extension TargetRoot {
                 return nil
             }
             return "\(path) and what is in it"
-        case .account(let command) where command.program == "userdel":
-            return command.arguments.last.flatMap { accounts().user(named: $0) }.map { "\($0.home) and what is in it" }
+        case .account(.removeUser(let name)):
+            return accounts().user(named: name).map { "\($0.home) and what is in it" }
         default: return nil
         }
     }
