@@ -52,7 +52,9 @@ extension TargetAccounts {
         _ present: User, to user: IgnitionConfig.User, strict: Bool
     ) -> AccountRequest.UserFields {
         var fields = AccountRequest.UserFields()
-        if let home = user.homeDir, strict || home != present.home { fields.home = home }
+        // usermod leaves the last slash out.
+        let home = user.homeDir.map { $0.count > 1 && $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
+        if let home = strict ? user.homeDir : home, strict || home != present.home { fields.home = home }
         if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
             fields.hash = hash
         }
@@ -61,7 +63,10 @@ extension TargetAccounts {
         if let wanted = user.primaryGroup, strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid {
             fields.primaryGroup = wanted
         }
-        if !user.groups.isEmpty, strict || Set(user.groups) != supplementaryGroups(of: user.name) {
+        let wantedGroups = user.groups.map { text in
+            UInt32(text).flatMap { id in groups.first { $0.gid == id } }?.name ?? text
+        }
+        if !user.groups.isEmpty, strict || Set(wantedGroups) != supplementaryGroups(of: user.name) {
             fields.groups = user.groups
         }
         if let shell = user.shell, strict || shell != present.shell { fields.shell = shell }

@@ -7,6 +7,8 @@ public struct TargetInventory: Equatable, Sendable {
     /// By the path as it is configured; a unit's and a drop-in's too.
     public var places: [String: TargetPlace]
     public var accounts: TargetAccounts
+    /// What new accounts take from the target.
+    public var accountSettings = AccountSettings()
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
     /// Names of preset lines that disable what is enabled now; looked at only for the original's own behaviour.
@@ -91,7 +93,7 @@ public struct TargetAccounts: Equatable, Sendable {
         public var gecos: String
         public var home: String
         public var shell: String
-        /// From the shadow file.
+        /// From the shadow file, or from passwd where that refers to none.
         public var passwordHash: String?
 
         public init(
@@ -112,7 +114,7 @@ public struct TargetAccounts: Equatable, Sendable {
         public var name: String
         public var gid: UInt32
         public var members: [String]
-        /// From the shadow file.
+        /// From the shadow file, or from the group file where that refers to none.
         public var passwordHash: String?
 
         public init(name: String, gid: UInt32, members: [String] = [], passwordHash: String? = nil) {
@@ -139,19 +141,23 @@ public struct TargetAccounts: Equatable, Sendable {
         func hashes(_ text: String) -> [String: String] {
             Dictionary(fields(text, atLeast: 2).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
+        // "x" says that the hash is in the shadow file; what else stands there is one.
+        func hash(_ entry: [String], _ shadow: [String: String]) -> String? {
+            shadow[entry[0]] ?? (entry[1] == "x" ? nil : entry[1])
+        }
         let userHashes = hashes(shadow)
         let groupHashes = hashes(gshadow)
         users = fields(passwd, atLeast: 7).compactMap { entry in
             guard let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) else { return nil }
             return User(
                 name: entry[0], uid: uid, gid: gid, gecos: entry[4], home: entry[5], shell: entry[6],
-                passwordHash: userHashes[entry[0]])
+                passwordHash: hash(entry, userHashes))
         }
         groups = fields(group, atLeast: 4).compactMap { entry in
             guard let gid = UInt32(entry[2]) else { return nil }
             return Group(
                 name: entry[0], gid: gid, members: entry[3].split(separator: ",").map(String.init),
-                passwordHash: groupHashes[entry[0]])
+                passwordHash: hash(entry, groupHashes))
         }
     }
 

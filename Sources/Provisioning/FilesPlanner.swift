@@ -37,7 +37,8 @@ struct FilesPlanner {
             add(accounts.request(for: user, strict: strict), name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
-                let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? "/home/\(user.name)"
+                let usual = "\(inventory.accountSettings.homes)/\(user.name)"
+                let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? usual
                 let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
             }

@@ -60,9 +60,12 @@ extension TargetRoot {
         return AccountDatabase(
             files: files,
             elsewhere: TargetAccounts(passwd: text("/usr/lib/passwd") ?? "", group: text("/usr/lib/group") ?? ""),
-            settings: AccountSettings(
-                loginDefs: text("/etc/login.defs") ?? "", useradd: text("/etc/default/useradd") ?? ""),
-            today: Int(time(nil)) / 86400)
+            settings: accountSettings, today: Int(time(nil)) / 86400)
+    }
+
+    /// What the target's own settings say of new accounts.
+    var accountSettings: AccountSettings {
+        AccountSettings(loginDefs: text("/etc/login.defs") ?? "", useradd: text("/etc/default/useradd") ?? "")
     }
 }
 

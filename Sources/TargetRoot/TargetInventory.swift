@@ -17,6 +17,7 @@ extension TargetRoot {
     ) throws -> TargetInventory {
         let mounts = Mounts.all().map(\.target)
         var inventory = TargetInventory(accounts: accounts(), presets: text(FilesPlan.presetFile))
+        inventory.accountSettings = accountSettings
         // Nothing changes while we look, and most files share their parents.
         var seen: [String: PathComponent] = [:]
         let spare = try scratchPlace(scratch)

@@ -50,12 +50,12 @@ struct Place {
     }
 
     /// A name of ours in the same folder, the same at every run: what a run that was killed left there is
-    /// replaced by the next.
+    /// replaced by the next. Messages name the place that it is for.
     func temporary(_ purpose: String) -> Place {
         // FNV-1a: names that share a folder must not share it; their own may be as long as names can be.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return beside(".firstlight-\(purpose)-\(String(hash, radix: 16))")
+        return Place(folder: folder, name: ".firstlight-\(purpose)-\(String(hash, radix: 16))", path: path)
     }
 
     // MARK: Looking

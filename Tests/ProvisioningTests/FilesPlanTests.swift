@@ -285,6 +285,19 @@ private let accounts = TargetAccounts(
             ])
     }
 
+    @Test func whatTheProgramsWriteInOtherWordsIsAsWanted() throws {
+        // Groups by number, a home with a slash at its end, hashes outside of the shadow files.
+        let there = TargetAccounts(
+            passwd: "core:$6$h:1000:1000::/srv/core:/bin/sh\n", group: "core:x:1000:\nadm:$6$g:4:core\nsudo:x:27:core\n"
+        )
+        let wanted = """
+            {"users": [{"name": "core", "homeDir": "/srv/core/", "groups": ["4", "sudo"], "primaryGroup": "1000",
+                        "passwordHash": "$6$h"}],
+             "groups": [{"name": "adm", "passwordHash": "$6$g"}]}
+            """
+        #expect(try FilesPlan(config("\"passwd\": \(wanted)"), on: inventory([:], there)).steps == [])
+    }
+
     @Test func accountsGoWhereTheyShouldNotExist() throws {
         let gone = """
             {"users": [{"name": "core", "shouldExist": false, "sshAuthorizedKeys": ["k"]},
@@ -301,6 +314,12 @@ private let accounts = TargetAccounts(
             mountFolders: ["/home", "/home/new", "/home/new/data", "/home/newer", "/home/core/data"])
         #expect(plan.steps.map(\.action).contains(.claim(folders: ["/home/new", "/home/new/data"], user: "new")))
         #expect(plan.steps.count == 2)
+
+        // Where the target's settings put new homes elsewhere.
+        var elsewhere = inventory([:], accounts)
+        elsewhere.accountSettings = AccountSettings(useradd: "HOME=/srv/people\n")
+        let other = try FilesPlan(wanted, on: elsewhere, mountFolders: ["/home/new", "/srv/people/new"])
+        #expect(other.steps.map(\.action).contains(.claim(folders: ["/srv/people/new"], user: "new")))
     }
 
     @Test func ownersMayBeAccountsThatTheConfigMakes() throws {
