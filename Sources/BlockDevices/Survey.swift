@@ -42,9 +42,11 @@ public struct Survey {
         let reader = PartitionTableReader(size: file.size, sectorSize: sectorSize) { position, count in
             file.read(at: position, count: count)
         }
+        // Whoever uses a partition has claimed its disk with it.
+        let isClaimed = users.isClaimed(node)
         var table = FoundTable.none
         if var gpt = reader?.table(), content.table == nil || content.table == "gpt" || content.table == "PMBR" {
-            for index in gpt.partitions.indices {
+            for index in gpt.partitions.indices where isClaimed {
                 gpt.partitions[index].users = users.of(
                     partitionNodeName(disk: node, number: gpt.partitions[index].number))
             }
@@ -54,7 +56,7 @@ public struct Survey {
         } else if let type = content.table {
             let partitions = try probe.partitions().map { partition in
                 var partition = partition
-                partition.users = users.of(partitionNodeName(disk: node, number: partition.number))
+                if isClaimed { partition.users = users.of(partitionNodeName(disk: node, number: partition.number)) }
                 return partition
             }
             table = .other(type, partitions)
@@ -140,7 +142,7 @@ struct DeviceUsers {
 
     /// Whether the kernel has given the device to somebody alone: the second device of a btrfs, say, which
     /// no list of mounts names. A disk is claimed with any of its partitions.
-    private func isClaimed(_ node: String) -> Bool {
+    func isClaimed(_ node: String) -> Bool {
         // Only of a block device does O_EXCL ask this.
         guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
         let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)

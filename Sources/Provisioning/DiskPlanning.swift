@@ -193,8 +193,9 @@ public struct DiskLayout: Equatable, Sendable {
                     + (plan.action == .keep ? "left as it is, since nothing needs it" : "repaired")
             )
         }
+        let ofLabel = Dictionary(grouping: plan.partitions, by: \.label)
         for partition in plan.partitions where partition.entry != nil && !partition.label.isEmpty {
-            let same = plan.partitions.filter { $0.label == partition.label }
+            let same = ofLabel[partition.label] ?? []
             if same.count > 1, same.first(where: { $0.entry != nil })?.number == partition.number {
                 let numbers = same.map { String($0.number) }.joined(separator: ", ")
                 warnings.append("\(plan.disk.node): partitions \(numbers) share the label \"\(partition.label)\"")

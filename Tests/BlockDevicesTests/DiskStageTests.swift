@@ -335,6 +335,35 @@ import Testing
         #expect(try provision(config(image, #""format": "none", "wipeFilesystem": true"#)) == [.keep])
     }
 
+    @Test("a vfat that bears our mark is made again, whatever it has of a label", .enabled(if: isInstalled("mkfs.fat")))
+    func unfinished() throws {
+        let image = try Image(32 << 20)
+        try run("mkfs.fat", "-n", "HALF", image.path)
+        let wanted = try config(image, #""format": "vfat", "label": "WHOLE""#)
+        #expect(throws: BootFailure.self) { try DiskStage.plan(wanted, access: .settled) }
+        try UnfinishedMark.write(true, on: image.path)
+        #expect(try provision(wanted) == [.create])
+        #expect(try provision(wanted) == [.keep])
+        // In a filesystem of another kind it is content.
+        try run("mkfs.ext4", "-q", "-F", image.path)
+        try UnfinishedMark.write(true, on: image.path)
+        #expect(throws: BootFailure.self) { try DiskStage.plan(wanted, access: .settled) }
+    }
+
+    @Test("of what is done side by side the first failure is told, and the rest is done")
+    func sideBySide() throws {
+        struct Broken: Error {}
+        let done = Monitor<Set<String>>([])
+        let failure = #expect(throws: BootFailure.self) {
+            try DiskStage.sideBySide(["a", "b", "c", "d", "e"], "preparing", \.self) { name in
+                done.change { _ = $0.insert(name) }
+                if name == "b" || name == "d" { throw Broken() }
+            }
+        }
+        #expect(failure?.steps == ["preparing b"])
+        #expect(done.change { $0 } == ["a", "b", "c", "d", "e"])
+    }
+
     @Test(
         "finds a kept filesystem inside a partition, before that partition has a node",
         .enabled(if: isInstalled("mkfs.xfs", "sfdisk")))
