@@ -143,7 +143,7 @@ struct StageState: Sendable {
 
     func forgetKeys() throws {
         for volume in volumes where Files.exists(path(keyName(volume.name))) {
-            try step("removing a key") { try Files.remove(path(keyName(volume.name))) }
+            try step("removing a key") { try Files.erase(path(keyName(volume.name))) }
         }
     }
 
