@@ -14,13 +14,21 @@ enum KeptFilesystems {
     static func conflicts(
         in plan: StoragePlan, nodes: [String: String], access: DiskAccess
     ) -> [DiskConflict] {
-        plan.filesystems.compactMap { filesystem in
-            guard filesystem.action == .keep, filesystem.format.isMountable,
-                let reason = refusal(of: filesystem, nodes, access)
-            else { return nil }
+        let kept = plan.filesystems.filter { $0.action == .keep && $0.format.isMountable }
+        makeKnown(Set(kept.map(\.format)), access)
+        return kept.compactMap { filesystem in
+            guard let reason = refusal(of: filesystem, nodes, access) else { return nil }
             return DiskConflict(
                 filesystem.node, .notMountable(filesystem.found, reason: "\(reason)"), at: filesystem.wanted.origin)
         }
+    }
+
+    /// Each module is asked for once, and not at all where the kernel has it: that may take a program.
+    private static func makeKnown(_ formats: Set<FilesystemFormat>, _ access: DiskAccess) {
+        // A line each, some of them with a word and a tab before the name.
+        let words = (Files.line("/proc/filesystems") ?? "").split(whereSeparator: \.isWhitespace)
+        let known = Set(words.map(String.init))
+        for name in formats.map(\.rawValue).sorted() where !known.contains(name) { try? access.loadFilesystem(name) }
     }
 
     private static func refusal(
@@ -28,12 +36,10 @@ enum KeptFilesystems {
     ) -> Errno? {
         let area = plan.area
         if let inside = nodes[area.node] {
-            try? access.loadFilesystem(plan.format.rawValue)
             return refusal(of: plan, on: inside)
         }
         guard let file = try? BlockFile(area.node), file.isBlockDevice else { return nil }
         if plan.format == .btrfs, spansDevices(file, at: area.bytes.lowerBound) { return nil }
-        try? access.loadFilesystem(plan.format.rawValue)
         if area.node == plan.node || KernelPartitions.matches(plan.node, area) {
             return refusal(of: plan, on: plan.node)
         }

@@ -160,7 +160,7 @@ final class VolumeLook {
             try requireSame(device, volume)
             return volume.wanted.mappedNode
         }
-        let name = "firstlight-look-\(volume.entry)"
+        let name = "firstlight-look-\(getpid())-\(volume.entry)"
         try? access.loadFilesystem("loop")
         try? access.loadFilesystem("dm_crypt")
         // Read-only from below: whatever libcryptsetup would like to mend stays as it is.

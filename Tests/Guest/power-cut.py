@@ -161,7 +161,7 @@ class Worker:
             subprocess.run(["dmsetup", "remove", "--retry", cut], check=True)
             below.detach()
             beside.detach()
-        writes = list(entries(log))
+        writes = [part for entry in entries(log) for part in parted(*entry)]
         log.unlink()
         return writes
 
@@ -216,6 +216,14 @@ def entries(log: Path):
             elif length:
                 position += size
             yield sector * size, flags, data
+
+
+def parted(position: int, flags: int, data: bytes) -> "list[tuple[int, int, bytes]]":
+    """A write in up to eight parts of whole blocks: the power may go in the middle of it, too."""
+    blocks = max(len(data) // 4096, 1)
+    size = -(-blocks // min(blocks, 8)) * 4096
+    starts = range(0, max(len(data), 1), size)
+    return [(position + start, flags if start == 0 else flags & ~FLUSH, data[start:start + size]) for start in starts]
 
 
 def at(moment: int, writes: list, keeps_all: bool, chance: random.Random) -> "list[tuple[int, bytes]]":
