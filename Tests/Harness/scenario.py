@@ -63,7 +63,7 @@ QUESTIONS = {
     "units": "systemctl is-active var.mount diary.service",
     "report": "cat /run/firstlight/report.json",
     # The journal is there too; the pattern does not match itself.
-    "secrets": "sudo grep -rlsE --exclude-dir=lower --exclude-dir=overlay '[$]6[$]|ssh-ed25519 [A]AAA' /run",
+    "secrets": "sudo LC_ALL=C grep -rlsE --exclude-dir=lower --exclude-dir=overlay --exclude-dir=image '[$]6[$]|ssh-ed25519 [A]AAA' /run",
     "free": "free -m | awk '/^Mem/ { print $7 }'",
 }
 
