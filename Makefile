@@ -120,6 +120,7 @@ test: setup lint ## Run everything; ends with `N passed, N failed` (root)
 test-unit: ## Run the unit tests: no root, no guest, seconds
 	@mkdir -p out
 	rm -f out/unit*
+	python3 Tests/Harness/root_images.py out/root-images
 	failed=0
 	swift test --disable-xctest --xunit-output out/unit.xml | { grep --line-buffered -v '^◇' || true; } || failed=1
 	python3 Tests/Harness/unit_report.py out/unit.xml out/unit.json

@@ -30,10 +30,10 @@ func newcArchive(_ members: [(name: String, data: [UInt8])]) -> [UInt8] {
 /// Bytes that differ from place to place.
 func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) } }
 
-/// A file of Fixtures/root-images.
+/// A file that Tests/Harness/root_images.py made, which `make test-unit` runs first.
 func rootImageFixture(_ name: String) throws -> [UInt8] {
     let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let file = try #require(fopen("/\(folder)/Fixtures/root-images/\(name)", "r"), "no fixture \(name)")
+    let file = try #require(fopen("/\(folder)/out/root-images/\(name)", "r"), "no \(name); `make test-unit` makes it")
     defer { fclose(file) }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
