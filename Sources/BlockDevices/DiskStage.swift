@@ -93,8 +93,9 @@ public enum DiskStage {
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }
         }
+        let held = Monitor<[HeldPartition]>([])
         try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {
-            try partition($0, access)
+            if let partition = try partition($0, access) { held.change { $0.append(partition) } }
         }
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try prepare(array, access) }
@@ -104,6 +105,7 @@ public enum DiskStage {
         }
         let filesystems = plan.filesystems.filter { $0.action != .keep }
         try sideBySide(filesystems, "preparing", \.node) { try make($0, access) }
+        held.change { $0 = [] }
         let changed = plan.disks.filter { $0.action != .keep }.map(\.disk.node) + filesystems.map(\.node)
         if !changed.isEmpty { try step("settling devices") { try access.devicesChanged(changed) } }
     }
@@ -127,7 +129,8 @@ public enum DiskStage {
 
     // MARK: Tables
 
-    private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws {
+    /// - Returns: What keeps the new partitions there while they are worked on.
+    private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws -> HeldPartition? {
         let disk = plan.disk
         let now = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
         guard now.table.withoutUsers == disk.table.withoutUsers, now.size == disk.size,
@@ -144,14 +147,16 @@ public enum DiskStage {
                 plan.isMade(by: made)
             else { throw DiskFailure.tableNotAsPlanned(disk.node) }
         }
+        var held: HeldPartition?
         // An image of a disk has no partitions that the kernel knows.
         if try BlockFile(disk.node).isBlockDevice {
             if plan.isWrittenInFull { try KernelPartitions.reread(disk.node) }
-            for partition in plan.partitions where partition.change != .keep || plan.isWrittenInFull {
-                try waitForPartition(partition, of: plan, access)
-            }
+            let changed = plan.partitions.filter { $0.change != .keep || plan.isWrittenInFull }
+            for partition in changed { try access.waitForDevice(disk.partitionNode(partition.number)) }
+            held = try KernelPartitions.hold(changed, of: plan)
         }
         access.report(.done(plan.deed))
+        return held
     }
 
     private static func write(_ plan: DiskPlan) throws {
@@ -161,14 +166,6 @@ public enum DiskStage {
         }
         let writer = try TableWriter(plan.disk)
         try writer.write(plan)
-    }
-
-    private static func waitForPartition(
-        _ partition: PlannedPartition, of plan: DiskPlan, _ access: DiskAccess
-    ) throws {
-        let node = plan.disk.partitionNode(partition.number)
-        try access.waitForDevice(node)
-        try KernelPartitions.require(node, plan.area(partition))
     }
 
     private static func wipe(_ node: String) throws(DiskFailure) {

@@ -41,6 +41,23 @@ enum KernelPartitions {
         throw .tableNotWritten(disk, doing: "tell the kernel of its partitions", .resourceBusy)
     }
 
+    /// Waits until the kernel has all of these partitions just where they were planned, and keeps it that way.
+    ///
+    /// - Returns: What has to live as long as the partitions are worked on; `nil` where there is none.
+    static func hold(_ partitions: [PlannedPartition], of plan: DiskPlan) throws(DiskFailure) -> HeldPartition? {
+        guard let first = partitions.first.map({ plan.disk.partitionNode($0.number) }) else { return nil }
+        var missing = first
+        for _ in 0..<100 {
+            if let held = HeldPartition(first) {
+                let wrong = partitions.first { !matches(plan.disk.partitionNode($0.number), plan.area($0)) }
+                guard let wrong else { return held }
+                missing = plan.disk.partitionNode(wrong.number)
+            }
+            usleep(50_000)
+        }
+        throw .tableNotAsPlanned(missing)
+    }
+
     /// Whether the kernel has a partition of that name just there.
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
         // Both in units of 512 bytes, whatever the sector size.
@@ -55,6 +72,21 @@ enum KernelPartitions {
     private static func folder(_ node: String) -> FilePath {
         FilePath("/sys/class/block/\(FilePath(node).lastComponent?.string ?? "")")
     }
+}
+
+/// A partition held open, closed when the value goes away.
+///
+/// While one of them is open the kernel reads no table of its disk anew, which it would do by removing all
+/// partitions first. udev asks it to whenever somebody has closed the disk after writing.
+final class HeldPartition: Sendable {
+    private let descriptor: Int32
+
+    fileprivate init?(_ node: String) {
+        descriptor = open(node, O_RDONLY | O_CLOEXEC)
+        if descriptor < 0 { return nil }
+    }
+
+    deinit { close(descriptor) }
 }
 
 extension DiskPlan {

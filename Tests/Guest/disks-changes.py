@@ -3,12 +3,16 @@
 # init: systemd
 # limit: 600
 """Disks that hold something already: kept, edited beside a mounted partition, replaced, refused; data survives."""
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 AGENT = os.environ["AGENT"]
+BLKRRPART = 0x125f
 VDA, VDB, NVME = (os.environ[f"DISK{number}"] for number in range(3))
 
 
@@ -174,3 +178,33 @@ new = {"device": "/dev/disk/by-partlabel/new", "format": "xfs", "label": "new"}
 said = stage(filesystems=[new, *left], fails=True)
 assert "cannot be mounted" in said and "e2fsck" in said, said
 stage(filesystems=[new, ext4("/dev/disk/by-partlabel/left", "one", wipeFilesystem=True)])
+
+# udev makes the kernel read a table anew whenever somebody closes the disk after writing; partitions are gone for a
+# moment then. Here that happens many times over, from the moment when the kernel knows the new table.
+for wanted in [[{"label": name, "sizeMiB": 20} for name in names] for names in ("abcdefgh", "abcdefghijkl") * 3]:
+    isBlank = len(wanted) == 8
+    if isBlank:
+        run("wipefs", "-qa", VDB)
+        run("blockdev", "--rereadpt", VDB)
+    last = Path(f"/sys/class/block/{Path(VDB).name}{len(wanted)}")
+    ended = threading.Event()
+
+    def read_tables():
+        with open(VDB) as disk:
+            while not last.exists() and not ended.wait(0.001):
+                pass
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    fcntl.ioctl(disk, BLKRRPART)
+                ended.wait(0.01)
+
+    reader = threading.Thread(target=read_tables)
+    reader.start()
+    try:
+        stage(disks=[{"device": VDB, "partitions": wanted}],
+              filesystems=[{"device": f"{VDB}{number}", "format": "swap", "wipeFilesystem": isBlank or number > 8}
+                           for number in range(1, len(wanted) + 1)])
+    finally:
+        ended.set()
+        reader.join()
+    assert [name for _, _, _, name in partitions(VDB)] == [partition["label"] for partition in wanted]
