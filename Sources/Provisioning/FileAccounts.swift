@@ -9,9 +9,9 @@ extension TargetAccounts {
     func request(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountRequest? {
         let present = self.group(named: group.name)
         if group.shouldExist == false { return present == nil ? nil : .removeGroup(group.name) }
-        let hash = (group.passwordHash ?? "").isEmpty ? nil : group.passwordHash
+        let hash = given(group.passwordHash)
         guard let present else {
-            return .addGroup(name: group.name, gid: group.gid, hash: hash, isSystem: group.system == true)
+            return .addGroup(name: group.name, gid: group.gid, hash: hash ?? "*", isSystem: group.system == true)
         }
         let gid = group.gid.flatMap { strict || present.gid != UInt32(exactly: $0) ? $0 : nil }
         let newHash = hash.flatMap { strict || present.passwordHash != $0 ? $0 : nil }
@@ -36,14 +36,13 @@ extension TargetAccounts {
         new.isSystem = user.system == true
         new.clearsLoginRecords = user.noLogInit != true
         // Without a hash nobody gets in by password: "*" rather than useradd's "!", which sshd may take for locked.
-        let hash = user.passwordHash ?? ""
-        new.fields.hash = hash.isEmpty ? "*" : hash
+        new.fields.hash = given(user.passwordHash) ?? "*"
         new.fields.uid = user.uid
-        new.fields.gecos = user.gecos
-        new.fields.primaryGroup = user.primaryGroup
+        new.fields.gecos = given(user.gecos)
+        new.fields.primaryGroup = given(user.primaryGroup)
         new.fields.groups = user.groups.isEmpty ? nil : user.groups
-        new.fields.shell = user.shell
-        new.fields.home = user.homeDir
+        new.fields.shell = given(user.shell)
+        new.fields.home = given(user.homeDir)
         return new
     }
 
@@ -53,14 +52,15 @@ extension TargetAccounts {
     ) -> AccountRequest.UserFields {
         var fields = AccountRequest.UserFields()
         // usermod leaves the last slash out.
-        let home = user.homeDir.map { $0.count > 1 && $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
-        if let home = strict ? user.homeDir : home, strict || home != present.home { fields.home = home }
+        let home = given(user.homeDir).map { $0.count > 1 && $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
+        if let home = strict ? given(user.homeDir) : home, strict || home != present.home { fields.home = home }
         if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
             fields.hash = hash
         }
         if let uid = user.uid, strict || UInt32(exactly: uid) != present.uid { fields.uid = uid }
-        if let gecos = user.gecos, strict || gecos != present.gecos { fields.gecos = gecos }
-        if let wanted = user.primaryGroup, strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid {
+        if let gecos = given(user.gecos), strict || gecos != present.gecos { fields.gecos = gecos }
+        if let wanted = given(user.primaryGroup), strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid
+        {
             fields.primaryGroup = wanted
         }
         let wantedGroups = user.groups.map { text in
@@ -69,10 +69,13 @@ extension TargetAccounts {
         if !user.groups.isEmpty, strict || Set(wantedGroups) != supplementaryGroups(of: user.name) {
             fields.groups = user.groups
         }
-        if let shell = user.shell, strict || shell != present.shell { fields.shell = shell }
+        if let shell = given(user.shell), strict || shell != present.shell { fields.shell = shell }
         return fields
     }
 }
+
+/// To the original an empty text is as good as none.
+private func given(_ text: String?) -> String? { text == "" ? nil : text }
 
 extension IgnitionConfig.User {
     /// The text of the key file: one key a line; `nil` where there are no keys.

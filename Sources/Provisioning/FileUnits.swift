@@ -21,7 +21,7 @@ func presetText(for units: [IgnitionConfig.Unit], existing: String?) -> String? 
 /// What the original leaves: its lines behind those that are there, at every run, and of the units to disable
 /// only those that were enabled.
 func appendedPresets(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]) -> String? {
-    let lines = presetLines(for: units).filter { line in
+    let lines = presetLines(for: units, strict: true).filter { line in
         guard line.hasPrefix("disable ") else { return true }
         return disabling.contains(String(line.dropFirst("disable ".count)))
     }
@@ -30,19 +30,24 @@ func appendedPresets(for units: [IgnitionConfig.Unit], existing: String?, disabl
 
 /// What the original asks systemctl about before it disables: the instances of a template are one word to it.
 public func disabledPresets(of units: [IgnitionConfig.Unit]) -> [String] {
-    presetLines(for: units).filter { $0.hasPrefix("disable ") }.map { String($0.dropFirst("disable ".count)) }
+    presetLines(for: units, strict: true).filter { $0.hasPrefix("disable ") }.map {
+        String($0.dropFirst("disable ".count))
+    }
 }
 
 /// A line for each unit that is to be enabled or disabled, sorted as the original sorts them.
-private func presetLines(for units: [IgnitionConfig.Unit]) -> [String] {
+///
+/// - Parameter strict: A template itself is its own instance without a name: a blank at the line's end.
+private func presetLines(for units: [IgnitionConfig.Unit], strict: Bool = false) -> [String] {
     var lines: [String: String] = [:]
     for unit in units {
         guard let enabled = unit.enabled else { continue }
         let verb = enabled ? "enable" : "disable"
+        let instance = unit.instance?.name ?? (strict && unit.name.contains("@.") ? "" : nil)
         // The instances of a template share one line.
         let name = unit.instance?.template ?? unit.name
         let line = lines["\(name)-\(verb)d"] ?? "\(verb) \(name)"
-        lines["\(name)-\(verb)d"] = line + (unit.instance.map { " \($0.name)" } ?? "")
+        lines["\(name)-\(verb)d"] = line + (instance.map { " \($0)" } ?? "")
     }
     return lines.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)
 }

@@ -46,6 +46,11 @@ public struct FilesPlan: Equatable, Sendable {
         self.summary = summary
     }
 
+    /// What is told of so many steps where the boot stops; `nil`: nothing was written.
+    public func written(_ done: Int) -> String? {
+        done == 0 ? nil : "\(done) of \(counted(steps.count, "change")) to the real root"
+    }
+
     public static let unitFolder = "/etc/systemd/system"
     public static let presetFile = "/etc/systemd/system-preset/20-ignition.preset"
 }

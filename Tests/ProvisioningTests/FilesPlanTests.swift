@@ -224,6 +224,14 @@ private let accounts = TargetAccounts(
         #expect(try FilesPlan(wanted, on: inventory([:])).summary == "2 files, 2 directories, 1 user, 1 unit")
         #expect(try FilesPlan(config(#""storage": {}"#), on: inventory([:])).summary == "nothing asked for")
     }
+
+    @Test func aPlanSaysHowMuchOfItIsDone() {
+        let plan = FilesPlan(
+            steps: [.init(.removeLink("/a"), .init()), .init(.removeLink("/b"), .init())], summary: "")
+        #expect(plan.written(0) == nil)
+        #expect(plan.written(1) == "1 of 2 changes to the real root")
+        #expect(plan.written(2) == "2 of 2 changes to the real root")
+    }
 }
 
 @Suite struct PresetInstances {
@@ -275,14 +283,26 @@ private let accounts = TargetAccounts(
             """
         #expect(try commands(same) == [])
         let other = """
-            {"users": [{"name": "core", "uid": 1001, "homeDir": "/srv", "gecos": "", "shell": "/bin/sh",
+            {"users": [{"name": "core", "uid": 1001, "homeDir": "/srv", "gecos": "C", "shell": "/bin/sh",
              "primaryGroup": "27", "groups": ["adm"], "passwordHash": ""}]}
             """
         #expect(
             try commands(other) == [
-                "running usermod --home /srv --move-home --password ... --uid 1001 --comment  --gid 27 --groups adm "
+                "running usermod --home /srv --move-home --password ... --uid 1001 --comment C --gid 27 --groups adm "
                     + "--shell /bin/sh core"
             ])
+    }
+
+    @Test(arguments: [false, true]) func emptyTextsAreNone(strict: Bool) throws {
+        let empty = #""gecos": "", "shell": "", "homeDir": "", "primaryGroup": """#
+        let wanted = try config(#""passwd": {"users": [{"name": "core", \#(empty)}, {"name": "new", \#(empty)}]}"#)
+        let plan = try FilesPlan(wanted, on: inventory([:], accounts), strict: strict)
+        #expect(plan.steps.map { "\($0.action)" } == ["running useradd --create-home --password ... new"])
+    }
+
+    @Test func aGroupWithoutAHashIsLockedAsTheOriginalDoesIt() throws {
+        let plan = try FilesPlan(config(#""passwd": {"groups": [{"name": "new"}]}"#), on: inventory([:], accounts))
+        #expect(plan.steps.map(\.action) == [.account(.addGroup(name: "new", hash: "*"))])
     }
 
     @Test func whatTheProgramsWriteInOtherWordsIsAsWanted() throws {
@@ -391,6 +411,14 @@ extension String {
         #expect(
             presetText(for: wanted.systemd.units, existing: existing) == "# by hand\nenable other.service\n" + text)
         #expect(presetText(for: [], existing: existing) == nil)
+    }
+
+    @Test func theOriginalTakesATemplateForItsInstanceWithoutAName() throws {
+        let units = try config(
+            #""systemd": {"units": [{"name": "t@.service", "enabled": true}, {"name": "t@x.service", "enabled": true}]}"#
+        ).systemd.units
+        #expect(presetText(for: units, existing: nil) == "enable t@.service x\n")
+        #expect(appendedPresets(for: units, existing: nil, disabling: []) == "enable t@.service  x\n")
     }
 }
 
