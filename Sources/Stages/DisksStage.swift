@@ -38,6 +38,7 @@ extension Stages {
         // A second run finds the folders made; they stay those of this boot.
         access.folderMade = { folder in
             try state.changeMounts { $0.folders.append(folder) }
+            state.recordWrite("the directory \(folder)")
             note(Deeds(created: [folder]), of: "mount")
         }
         access.mounted = { path, node in

@@ -121,7 +121,7 @@ extension StageState {
 
     /// Content of the config or fetched for it, and what was left half written of such a file.
     static func isSecret(_ name: String) -> Bool {
-        ["config.ign", "config.json", "volumes.json", "written.json", "scratch"].contains(name)
+        ["config.ign", "config.json", "volumes.json", "scratch"].contains(name)
             || (name.hasPrefix("luks-") && name.hasSuffix(".key"))
             || (name.hasPrefix(".") && name.hasSuffix(".firstlight"))
     }

@@ -12,6 +12,7 @@ extension Stages {
         guard helper.isNeeded else { return }
         if helper.isInstalled {
             console.say("kargs", "leaving the config's kernel arguments to \(KernelArgumentsHelper.program)")
+            state.recordWrite("what \(KernelArgumentsHelper.program) has changed")
             return try helper.run()
         }
         for warning in KernelArgumentChanges(wanted, on: arguments.commandLine).warnings { warn(warning) }

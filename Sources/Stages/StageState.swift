@@ -147,12 +147,14 @@ struct StageState: Sendable {
         }
     }
 
-    // MARK: What was written to disks
+    // MARK: What was written
 
-    /// One phrase for each change made to a disk at this boot.
+    /// One phrase for each change made to a disk or to the real root at this boot, for failures up to its very end.
     var written: [String] { (load("written.json")?.elements ?? []).compactMap(\.string) }
 
     func recordWrite(_ phrase: String) {
+        // After a failure everything is tried again.
+        if written.contains(phrase) { return }
         // A report that cannot be kept must not stop what is under way on a disk.
         try? save(.array((written + [phrase]).map { .string($0) }), as: "written.json")
     }

@@ -26,10 +26,14 @@ extension TargetRoot {
             umask(before)
         }
         var path = home
+        var made: [Place] = []
         for name in names.dropLast() {
             path += "/\(name)"
             let folder = try place(try follow(path))
-            if case .nothing = folder.component { try folder.makeFolder(mode: 0o700) }
+            if case .nothing = folder.component {
+                try folder.makeFolder(mode: 0o700)
+                made.append(folder)
+            }
         }
         let file = try place(try resolve("\(path)/\(names.last ?? "")"))
         if let status = file.status, status.st_mode == S_IFREG | 0o600, status.st_uid == account.uid,
@@ -37,7 +41,12 @@ extension TargetRoot {
         {
             return nil
         }
-        try file.replace(Array(text.utf8), mode: 0o600)
+        do {
+            try file.replace(Array(text.utf8), mode: 0o600)
+        } catch {
+            for folder in made.reversed() { try? folder.removeEmptyFolder() }
+            throw error
+        }
         return file.path
     }
 

@@ -20,6 +20,8 @@ extension TargetRoot {
         var isUnnamed: Bool
         /// A name for parts of the content.
         var spare: Place
+        /// Whether it may take the place of a folder.
+        var replacing: Bool
     }
 
     /// Writes files whose content other machines hold: it is fetched several at a time, and the files take their
@@ -63,6 +65,7 @@ extension TargetRoot {
                         try progress.wait { $0.results.removeValue(forKey: number) }.get()
                         try finish(files[number], path: path, mode: mode, owner: owner, &applied)
                     }
+                    applied.done += 1
                 }
             } catch {
                 progress.change { $0.isStopped = true }
@@ -91,8 +94,7 @@ extension TargetRoot {
     }
 
     private func begin(_ path: String, replacing: Bool, _ applied: inout Applied) throws -> FileUnderWay {
-        // A file gives way to its successor by rename(2), in one step; only a folder has to go before.
-        let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
+        let place = try prepare(path, &applied)
         let file = place.temporary("file")
         if let status = place.status, status.st_mode & S_IFMT == S_IFREG {
             let (folder, path) = (applied.scratch.folder, applied.scratch.path)
@@ -101,17 +103,17 @@ extension TargetRoot {
                 place.folder.descriptor, ".", Int32(FIRSTLIGHT_O_TMPFILE) | O_RDWR | O_CLOEXEC, 0o600)
             if descriptor >= 0 {
                 return FileUnderWay(
-                    place: place, file: file, descriptor: descriptor, isUnnamed: true,
-                    spare: spare)
+                    place: place, file: file, descriptor: descriptor, isUnnamed: true, spare: spare,
+                    replacing: replacing)
             }
             let scratch = try applied.scratch.create()
             try applied.scratch.remove()
             return FileUnderWay(
-                place: place, file: file, descriptor: scratch, isUnnamed: true,
-                spare: spare)
+                place: place, file: file, descriptor: scratch, isUnnamed: true, spare: spare, replacing: replacing)
         }
         return FileUnderWay(
-            place: place, file: file, descriptor: try file.create(), isUnnamed: false, spare: place.temporary("part"))
+            place: place, file: file, descriptor: try file.create(), isUnnamed: false, spare: place.temporary("part"),
+            replacing: replacing)
     }
 
     /// Closes a file, and removes it where it has not taken its place.
@@ -130,13 +132,14 @@ extension TargetRoot {
             return
         }
         guard underWay.isUnnamed else {
-            return try settle(file, underWay.descriptor, at: place, mode: mode, ids)
+            return try settle(
+                file, underWay.descriptor, at: place, mode: mode, ids, replacing: underWay.replacing)
         }
         let named = try file.create()
         do {
             defer { close(named) }
             try copy(underWay.descriptor, into: named, place)
-            try settle(file, named, at: place, mode: mode, ids)
+            try settle(file, named, at: place, mode: mode, ids, replacing: underWay.replacing)
         } catch {
             try? file.remove()
             throw error
@@ -144,13 +147,14 @@ extension TargetRoot {
     }
 
     private func settle(
-        _ file: Place, _ descriptor: Int32, at place: Place, mode: UInt32, _ ids: (user: uid_t?, group: gid_t?)
+        _ file: Place, _ descriptor: Int32, at place: Place, mode: UInt32, _ ids: (user: uid_t?, group: gid_t?),
+        replacing: Bool
     ) throws {
         if ids.user != nil || ids.group != nil { try file.setOwner(ids.user, ids.group) }
         try file.setMode(mode)
         // On a real disk a file's name must not outlive its content through a power cut.
         if fsync(descriptor) != 0 { throw TargetFault.cannot("write", path: place.path, Errno(rawValue: errno)) }
-        try file.move(to: place)
+        try move(file, to: place, replacing: replacing)
     }
 
     /// Whether a file is in everything what its successor would be: then it stays, its times with it.

@@ -1,6 +1,7 @@
 // What is left for the system itself: the result file, and SELinux labels.
 
 import Glibc
+import IgnitionConfig
 import JSONText
 import LinuxSystem
 import Provisioning
@@ -32,6 +33,24 @@ extension TargetRoot {
         }
         try place.replace(Array(result.text.utf8), mode: 0o600)
     }
+
+    /// What the original has relabelled beside what it makes: what is kept, and all that accounts have part in.
+    func labelledByOriginal(_ config: IgnitionConfig) -> [String] {
+        let (storage, passwd) = (config.storage, config.passwd)
+        let nodes = storage.directories.map(\.path) + storage.files.map(\.path) + storage.links.map(\.path)
+        var paths = nodes.compactMap { try? resolve($0) }
+        for unit in config.systemd.units where !unit.dropins.isEmpty {
+            paths.append("\(FilesPlan.unitFolder)/\(unit.name).d")
+        }
+        if passwd.users.isEmpty && passwd.groups.isEmpty { return paths }
+        let accounts = accounts()
+        let homes = passwd.users.compactMap { accounts.user(named: $0.name)?.home }.compactMap { try? follow($0) }
+        // Of a user who lives in / everything would be relabelled.
+        return paths + Self.accountFiles + homes.filter { $0.count > 1 }
+    }
+
+    /// What accounts are kept in.
+    static let accountFiles = AccountFileName.allCases.flatMap { ["/etc/\($0)", "/etc/\($0)-"] } + ["/etc/.pwd.lock"]
 
     /// Gives files the labels of the target's SELinux policy, where it has one.
     ///

@@ -150,6 +150,10 @@ struct Place {
         try check("set the mode of", fchmodat(folder.descriptor, name, mode, AT_SYMLINK_NOFOLLOW))
     }
 
+    func removeEmptyFolder() throws(TargetFault) {
+        try check("remove", unlinkat(folder.descriptor, name, AT_REMOVEDIR))
+    }
+
     /// Removes a folder and what is in it, but nothing of another filesystem.
     func removeTree() throws(TargetFault) {
         let inner: OpenFolder
@@ -170,7 +174,7 @@ struct Place {
                 try place.remove()
             }
         }
-        try check("remove", unlinkat(folder.descriptor, name, AT_REMOVEDIR))
+        try removeEmptyFolder()
     }
 
     /// Replaces what is there by a file, in one step.

@@ -59,22 +59,26 @@ public struct TargetRoot {
     ///   - scratch: A folder of ours for content that is compared with what is there.
     ///   - strict: Whether what is there already is treated byte for byte as the original treats it.
     ///   - leavesResult: Whether this is the provisioning of a system, which has a result file and labels.
+    ///   - written: Told what has been changed, in a phrase for ``FailureReport``, also where the rest fails.
     ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        strict: Bool = false, leavesResult: Bool = true, giveUp: () -> Void = {}, fetch: FetchContent
+        strict: Bool = false, leavesResult: Bool = true, written: (String) -> Void = { _ in },
+        giveUp: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
         let inventory = try inventory(for: config, scratch: scratch, strict: strict, fetch: fetch)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, strict: strict)
-        var applied = try apply(plan, scratch: scratch, giveUp: giveUp, fetch: fetch)
+        var applied = try apply(plan, scratch: scratch, written: written, giveUp: giveUp, fetch: fetch)
         let warning = instanceWarning(for: config.systemd.units) {
             (try? run(command("systemctl", ["--version"])))?.text
         }
         if let warning { applied.warnings.append(warning) }
         if leavesResult {
             try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
+            written(ProvisioningResult.path)
             applied.touched.append(ProvisioningResult.path)
+            if strict { applied.touched += labelledByOriginal(config) }
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
         let deeds = plan.deeds(

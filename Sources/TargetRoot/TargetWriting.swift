@@ -20,15 +20,37 @@ extension TargetRoot {
         var scratch: Place
         /// The accounts as they are now, read when first needed.
         var accounts: TargetAccounts?
+        /// How many of the plan's steps are done.
+        var done = 0
+        /// Folders that were made above entries, each after those that it is in.
+        var parents: [String] = []
     }
 
     /// Does what the plan says, in its order; the files that follow each other are fetched several at a time.
     ///
+    /// - Parameter written: Told what is changed when the plan is carried out, or where that fails.
     /// - Throws: ``BootFailure`` naming the step and its place in the config. Steps before it are done.
     public func apply(
-        _ plan: FilesPlan, scratch: FilePath, giveUp: () -> Void = {}, fetch: FetchContent
+        _ plan: FilesPlan, scratch: FilePath, written: (String) -> Void = { _ in }, giveUp: () -> Void = {},
+        fetch: FetchContent
     ) throws -> Applied {
         var applied = Applied(scratch: try scratchPlace(scratch))
+        defer { if let phrase = plan.written(applied.done) { written(phrase) } }
+        do {
+            try carryOut(plan, giveUp: giveUp, fetch: fetch, &applied)
+        } catch {
+            // Those that are in use stay, as they are not empty.
+            for folder in applied.parents.reversed() { try? place(folder).removeEmptyFolder() }
+            // A program that fails may have changed this and that by then.
+            if case .failed? = (error as? BootFailure)?.cause as? Command.Failure { applied.done += 1 }
+            throw error
+        }
+        return applied
+    }
+
+    private func carryOut(
+        _ plan: FilesPlan, giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
+    ) throws {
         var rest = plan.steps[...]
         while let first = rest.first {
             // Each holds two descriptors until it is written.
@@ -38,10 +60,10 @@ extension TargetRoot {
                 rest = rest.dropFirst(files.count)
             } else {
                 try named(first) { try perform(first.action, fetch: fetch, &applied) }
+                applied.done += 1
                 rest.removeFirst()
             }
         }
-        return applied
     }
 
     func named<Result>(_ planned: FilesPlan.Step, _ body: () throws -> Result) throws -> Result {
@@ -54,7 +76,7 @@ extension TargetRoot {
         case .account(let request):
             if let warning = try perform(request) { applied.warnings.append(warning) }
             applied.accounts = nil
-            applied.touched += AccountFileName.allCases.flatMap { ["/etc/\($0)", "/etc/\($0)-"] } + ["/etc/.pwd.lock"]
+            applied.touched += Self.accountFiles
             // A new user's home is new too.
             if let user = accounts().user(named: request.name) {
                 applied.touched.append(user.home)
@@ -78,7 +100,8 @@ extension TargetRoot {
                 try place.setMode(mode)
                 return
             }
-            let place = try prepare(path, replacing: replacing, &applied)
+            let place = try prepare(path, &applied)
+            if replacing { try clear(place) }
             try place.makeFolder(mode: 0o700)
             try place.setOwner(ids.user, ids.group)
             try place.setMode(mode)
@@ -93,12 +116,12 @@ extension TargetRoot {
             if let mode { try place.setMode(mode) }
             applied.touched.append(place.path)
         case .makeLink(let path, let target, let owner, let replacing):
-            let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
+            let place = try prepare(path, &applied)
             let temporary = place.temporary("link")
             try? temporary.remove()
             try temporary.makeLink(to: target)
             try setOwner(of: temporary, owner, &applied)
-            try temporary.move(to: place)
+            try move(temporary, to: place, replacing: replacing)
         case .makeHardLink(let path, let target, let replacing):
             let original = try self.place(try resolve(target))
             // It was to follow a file that then stayed.
@@ -107,11 +130,11 @@ extension TargetRoot {
             {
                 return
             }
-            let place = try prepare(path, replacing: replacing, &applied, onlyFolders: true)
+            let place = try prepare(path, &applied)
             let temporary = place.temporary("link")
             try? temporary.remove()
             try temporary.makeHardLink(to: original)
-            try temporary.move(to: place)
+            try move(temporary, to: place, replacing: replacing)
         case .removeLink(let path): try place(try resolve(path)).remove()
         case .preset(let enabled, let disabled): applied.warnings += try preset(enabled, disabled)
         case .disable(let unit):
@@ -121,33 +144,43 @@ extension TargetRoot {
 
     // MARK: Places
 
-    /// Makes the folders above a path and, with `replacing`, removes what is there.
-    ///
-    /// - Parameter onlyFolders: What rename(2) replaces in one step stays until then.
-    func prepare(
-        _ path: String, replacing: Bool, _ applied: inout Applied, onlyFolders: Bool = false
-    ) throws -> Place {
+    /// Makes the folders above a path.
+    func prepare(_ path: String, _ applied: inout Applied) throws -> Place {
         let resolved = try resolve(path)
-        applied.touched.append(try makeParents(of: resolved) ?? resolved)
-        let place = try place(resolved)
-        if replacing {
-            switch place.component {
-            case .nothing: break
-            case .folder: try place.removeTree()
-            case .link, .other: if !onlyFolders { try place.remove() }
-            }
+        let topmost = try makeParents(of: resolved) { applied.parents.append($0) }
+        applied.touched.append(topmost ?? resolved)
+        return try place(resolved)
+    }
+
+    private func clear(_ place: Place) throws {
+        switch place.component {
+        case .nothing: break
+        case .folder: try place.removeTree()
+        case .link, .other: try place.remove()
         }
-        return place
+    }
+
+    /// Lets something new take its place: whatever could fail has been done by then. Only a folder has to go before,
+    /// where the config says so; all else gives way in one step.
+    func move(_ new: Place, to place: Place, replacing: Bool) throws {
+        do {
+            if replacing, case .folder = place.component { try place.removeTree() }
+            try new.move(to: place)
+        } catch {
+            try? new.remove()
+            throw error
+        }
     }
 
     /// Makes missing folders above a resolved path, mode 0755; returns the topmost new one.
-    func makeParents(of resolved: String) throws -> String? {
+    func makeParents(of resolved: String, made: (String) -> Void = { _ in }) throws -> String? {
         guard let slash = resolved.lastIndex(of: "/"), slash > resolved.startIndex else { return nil }
         let parent = String(resolved[..<slash])
         if case .folder = component(at: parent) { return nil }
-        let topmost = try makeParents(of: parent)
+        let topmost = try makeParents(of: parent, made: made)
         let place = try place(parent)
         try place.makeFolder(mode: 0o755)
+        made(parent)
         try place.setMode(0o755)
         return topmost ?? parent
     }

@@ -13,6 +13,7 @@ final class Target {
     let ran: Mutex<[Command]> = Mutex([])
     /// Which commands have no program here.
     var lacks: (Command) -> Bool = { _ in false }
+    var fails: (Command) -> Bool = { _ in false }
 
     init() throws {
         folder = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
@@ -26,6 +27,7 @@ final class Target {
     var root: TargetRoot {
         TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
             if lacks(command) { throw .missing(command) }
+            if fails(command) { throw .failed(command, status: 1, said: "no") }
             ran.withLock { $0.append(command) }
             return Command.Output()
         }
@@ -53,13 +55,15 @@ final class Target {
     }
 
     @discardableResult
-    func provision(_ json: String, strict: Bool = false, fetch: TargetRoot.FetchContent = decode) throws
-        -> TargetRoot.Outcome
-    {
+    func provision(
+        _ json: String, strict: Bool = false, fetch: TargetRoot.FetchContent = decode,
+        written: (String) -> Void = { _ in }
+    ) throws -> TargetRoot.Outcome {
         let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
         return try root.provision(
-            config, userConfigProvided: true, scratch: folder.appending("scratch"), strict: strict, fetch: fetch)
+            config, userConfigProvided: true, scratch: folder.appending("scratch"), strict: strict, written: written,
+            fetch: fetch)
     }
 }
 

@@ -130,6 +130,64 @@ import Testing
         #expect(target.paths() == [])
     }
 
+    @Test func aFailedFileTakesNothingWithItAndLeavesNoFolders() throws {
+        struct Lost: Error {}
+        let target = try Target()
+        try target.put("/folder/inner", "precious")
+        // What others hold is fetched several at a time; what the config holds is written one by one.
+        for source in ["http://h/f", "data:,f"] {
+            for file in [#""/deep/er/f""#, #""/folder", "overwrite": true"#] {
+                #expect(throws: BootFailure.self) {
+                    try target.provision(
+                        #"""
+                        "storage": {
+                          "directories": [{"path": "/made"}],
+                          "files": [{"path": \#(file), "contents": {"source": "\#(source)"}},
+                                    {"path": "/far/a/way/f", "contents": {"source": "\#(source)"}}]}
+                        """#, fetch: { _, _ in throw Lost() })
+                }
+                #expect(target.paths() == ["folder", "folder/inner", "made"])
+            }
+        }
+    }
+
+    @Test func whatWasChangedIsToldAlsoWhereTheRestFails() throws {
+        struct Lost: Error {}
+        let config = #"""
+            "storage": {"directories": [{"path": "/d"}],
+              "files": [{"path": "/a", "contents": {"source": "http://h/a"}},
+                        {"path": "/b", "contents": {"source": "http://h/b"}},
+                        {"path": "/c", "contents": {"source": "http://h/c"}}],
+              "links": [{"path": "/e", "target": "a"}]}
+            """#
+        func told(failingAt lost: String, in target: Target) -> [String] {
+            var told: [String] = []
+            _ = try? target.provision(
+                config, fetch: { resource, _ in if resource.source == "http://h/\(lost)" { throw Lost() } },
+                written: { told.append($0) })
+            return told
+        }
+        #expect(told(failingAt: "b", in: try Target()) == ["2 of 5 changes to the real root"])
+        #expect(
+            told(failingAt: "no", in: try Target()) == [
+                "5 of 5 changes to the real root", "/etc/.ignition-result.json",
+            ])
+        // What cannot even begin.
+        let target = try Target()
+        try target.put("/d", "in the way")
+        #expect(told(failingAt: "no", in: target) == [])
+    }
+
+    @Test func aProgramThatFailsMayHaveChangedSomething() throws {
+        let target = try Target()
+        target.fails = { $0.program == "useradd" }
+        var told: [String] = []
+        #expect(throws: BootFailure.self) {
+            try target.provision(#""passwd": {"users": [{"name": "new"}]}"#, written: { told.append($0) })
+        }
+        #expect(told == ["1 of 1 change to the real root"])
+    }
+
     @Test func nothingIsFetchedTwice() throws {
         let target = try Target()
         let fetched = Mutex<[String]>([])
@@ -241,7 +299,7 @@ import Testing
                                  {"name": "new", "noCreateHome": true, "primaryGroup": "crew"}]}
             """#
         try target.provision(config)
-        #expect(target.text("/etc/group") == "root:x:0:\nours:x:\(getgid()):\ncrew:x:1000:me\n")
+        #expect(target.text("/etc/group") == "root:x:0:\nours:x:\(getgid()):\ncrew:*:1000:me\n")
         #expect(
             target.text("/etc/passwd")?.contains("me:x:\(getuid()):\(getgid()):Me:/home/me:/bin/sh\nnew:x:") == true)
         #expect(target.text("/etc/shadow")?.hasPrefix("me:!:19000::::::\nnew:*:") == true)
@@ -332,6 +390,22 @@ import Testing
         #expect(
             String(decoding: command.input ?? [], as: UTF8.self)
                 == "\(root)/etc/.ignition-result.json\0\(root)/other")
+
+        // What is kept keeps its labels; the original has them set again, and those of accounts and homes.
+        try target.put("/home/me/x", "")
+        let kept = #""storage": {"files": [{"path": "/other/f"}]}, "passwd": {"users": [{"name": "me"}]}"#
+        func labelled(strict: Bool) throws -> [String] {
+            try target.provision(kept, strict: strict)
+            let input = target.ran.withLock { $0.last { $0.program == "setfiles" }?.input } ?? []
+            return String(decoding: input, as: UTF8.self).split(separator: "\0").map {
+                String($0.dropFirst(root.count))
+            }
+        }
+        #expect(try labelled(strict: false) == ["/etc/.ignition-result.json"])
+        #expect(
+            try labelled(strict: true) == [
+                "/etc/.ignition-result.json", "/etc/group", "/etc/passwd", "/home/me", "/other/f",
+            ])
 
         // The target's own, where the initramfs has none.
         target.lacks = { $0.root == nil }
