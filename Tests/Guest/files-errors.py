@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 1x24M virtio
-# limit: 300
+# limit: 240
 """What goes wrong while the real root is written: a clear error, nothing half-written, what was there is still there;
 and where the cause is gone, the next run does it all. On a real ext4, that is full, has no inodes, is read-only.
 """
@@ -36,6 +36,7 @@ def zeros(mebibytes):
 BIG, TOO_BIG = zeros(4), zeros(30)
 SMALL = {"source": "data:,small"}
 UNREACHABLE = {"source": "http://127.0.0.1:1/x"}
+UNCHANGED = "Nothing was written to any disk."
 
 
 def files(*entries, **more):
@@ -119,6 +120,10 @@ CASES = {
                     ["writing /srv/new", "127.0.0.1", "storage.files[0]"], None),
     "unreachable-overwritten": (files({"path": "/srv/keep", "overwrite": True, "contents": UNREACHABLE}), NONE,
                                 ["writing /srv/keep", "127.0.0.1"], None),
+    "unreachable-over-folder": (files({"path": "/etc/skel", "overwrite": True, "contents": UNREACHABLE}), NONE,
+                                ["writing /etc/skel", "127.0.0.1"], None),
+    "unreachable-below-new-folders": (files({"path": "/srv/a/b/new", "contents": UNREACHABLE}), NONE,
+                                      ["writing /srv/a/b/new", "127.0.0.1"], None),
     "unreachable-append": (files({"path": "/srv/log", "append": [SMALL, UNREACHABLE]}), NONE, ["/srv/log", "127.0.0.1"], None),
     "wrong-hash": (files({"path": "/srv/keep", "overwrite": True, "contents": {
         **SMALL, "verification": {"hash": "sha256-" + "0" * 64}}}), NONE, ["/srv/keep", "sha256"], None),
@@ -142,8 +147,17 @@ def changed(before):
     return file_trees.differing(before, after)
 
 
+def outcome(config):
+    """What the config leaves where nothing goes wrong."""
+    file_trees.make(BEFORE)
+    status, said = stage(config)
+    assert status == 0, said
+    return file_trees.listing()
+
+
 def judge(name):
     config, spoil, words, mend = CASES[name]
+    wanted = outcome(config) if mend else None
     file_trees.make(BEFORE)
     spoil()
     before = file_trees.listing()
@@ -151,13 +165,13 @@ def judge(name):
     print(f"{name}: {said}", flush=True)
     if words is None:
         return said if status else ""
-    if status == 0 or not all(word in said for word in words):
+    if status == 0 or not all(word in said for word in [*words, UNCHANGED]):
         return f"status {status}, wanted {words}: {said}"
     wrong = changed(before)
     if mend:
         mend()
         status, said = stage(config)
-        wrong += [f"after the cause is gone: {said}"] if status else []
+        wrong += [f"after the cause is gone: {said}"] if status else file_trees.differing(wanted, file_trees.listing())
     return "; ".join(wrong)
 
 

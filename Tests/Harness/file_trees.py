@@ -53,44 +53,60 @@ def make_one(path: Path, entry: str) -> None:
     os.utime(path, (LONG_AGO, LONG_AGO), follow_symlinks=False)
 
 
-def listing(whole: bool = False) -> "dict[str, str]":
-    """Type, mode, owner, content, attributes and other names of all that is below the root; days and times of this run
-    aside. `whole` adds what tells one run from the next."""
+def entries() -> "dict[str, str]":
+    """All that is below the root, in the words that make it; of a file with several names the first one has it."""
     found: "dict[str, str]" = {}
     names: "dict[int, str]" = {}
     for folder, folders, files in os.walk(ROOT):
         if Path(folder) == ROOT:
             folders[:] = [name for name in folders if name not in KEPT]
+            files = [name for name in files if name not in KEPT]
         folders.sort()
         for name in sorted(folders + files):
             path = Path(folder) / name
-            if path.parent == ROOT and name in KEPT:
-                continue
             status, inside = path.lstat(), "/" + str(path.relative_to(ROOT))
-            entry = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
-            if stat.S_ISLNK(status.st_mode):
-                entry += f" to {os.readlink(path)}"
-            elif stat.S_ISREG(status.st_mode):
-                entry += f" {content(path)}" + (" old" if status.st_mtime == LONG_AGO else "")
-                if status.st_nlink > 1:
-                    entry += f" same as {names.setdefault(status.st_ino, inside)}"
-            for attribute in os.listxattr(path, follow_symlinks=False):
-                entry += f" {attribute}={os.getxattr(path, attribute, follow_symlinks=False)!r}"
-            found[inside] = entry + (f" inode {status.st_ino} at {status.st_mtime_ns}" if whole else "")
+            owner, mode = f"{status.st_uid}:{status.st_gid}", f"{stat.S_IMODE(status.st_mode):o}"
+            if stat.S_ISDIR(status.st_mode):
+                found[inside] = f"dir {mode} {owner}"
+            elif stat.S_ISLNK(status.st_mode):
+                found[inside] = f"link {owner} {os.readlink(path)}"
+            elif not stat.S_ISREG(status.st_mode):
+                found[inside] = f"fifo {mode} {owner}"
+            elif status.st_nlink > 1 and names.setdefault(status.st_ino, inside) != inside:
+                found[inside] = f"same {names[status.st_ino]}"
+            else:
+                found[inside] = f"file {mode} {owner} {content(path)}"
+    return found
+
+
+def listing(whole: bool = False) -> "dict[str, str]":
+    """The entries with their attributes, and which files are as old as they were made; `whole` adds what tells one run
+    from the next."""
+    found = entries()
+    for inside in found:
+        path = ROOT / inside[1:]
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_mtime == LONG_AGO:
+            found[inside] += " old"
+        for attribute in os.listxattr(path, follow_symlinks=False):
+            found[inside] += f" {attribute}={os.getxattr(path, attribute, follow_symlinks=False)!r}"
+        if whole:
+            found[inside] += f" inode {status.st_ino} at {status.st_mtime_ns}"
     return found
 
 
 def content(path: Path) -> str:
-    text = path.read_bytes()
+    """The text of a file; days and times of this run aside, and long ones by their hash."""
+    data = path.read_bytes()
     if path.name.startswith("shadow"):
-        text = re.sub(rb"(?m)^([^:\n]*:[^:\n]*):%d:" % (time.time() // 86400), rb"\1:today:", text)
+        data = re.sub(rb"(?m)^([^:\n]*:[^:\n]*):%d:" % (time.time() // 86400), rb"\1:today:", data)
     elif path.name == ".ignition-result.json":
-        text = re.sub(rb'"(provisioningDate)": "[^"]*"', rb'"\1": "now"', text)
-    return repr(text) if len(text) < 4000 else f"{len(text)} bytes, {hashlib.sha256(text).hexdigest()}"
+        data = re.sub(rb'"(provisioningDate)": "[^"]*"', rb'"\1": "now"', data)
+    return data.decode(errors="replace") if len(data) < 4000 else f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"
 
 
 def differing(one: "dict[str, str]", other: "dict[str, str]") -> "list[str]":
-    return [f"{path}\n        {one.get(path)}\n        {other.get(path)}"
+    return [f"{path}\n        {one.get(path)!r}\n        {other.get(path)!r}"
             for path in sorted({**one, **other}) if one.get(path) != other.get(path)]
 
 
