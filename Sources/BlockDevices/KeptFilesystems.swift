@@ -16,8 +16,11 @@ enum KeptFilesystems {
     ) -> [DiskConflict] {
         let kept = plan.filesystems.filter { $0.action == .keep && $0.format.isMountable }
         makeKnown(Set(kept.map(\.format)), access)
-        return kept.compactMap { filesystem in
-            guard let reason = refusal(of: filesystem, nodes, access) else { return nil }
+        let access = access.guarded()
+        let refusals = sideBySide(kept) { refusal(of: $0, nodes, access) }
+        return zip(kept, refusals).compactMap { filesystem, refusal in
+            // Alone once more: the kernel mounts no two with the same UUID at a time, as copies of a disk have it.
+            guard refusal != nil, let reason = self.refusal(of: filesystem, nodes, access) else { return nil }
             return DiskConflict(
                 filesystem.node, .notMountable(filesystem.found, reason: "\(reason)"), at: filesystem.wanted.origin)
         }

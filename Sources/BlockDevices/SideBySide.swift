@@ -17,20 +17,33 @@ extension DiskAccess {
     }
 }
 
-extension DiskStage {
-    /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
-    private static let mostAtOnce = 4
+/// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
+private let mostAtOnce = 4
 
-    /// Does the same with each of several devices. All that are begun are finished; the first failure in their
-    /// order is then told, as one of a step: `partitioning /dev/vda`.
+/// Does the same with each of several devices, and returns what that gives in their order. All that are begun are
+/// finished; of their failures the first in that order is thrown.
+func sideBySide<Item, Result, Failure: Error>(
+    _ items: [Item], _ body: (Item) throws(Failure) -> Result
+) throws(Failure) -> [Result] {
+    let results = Monitor<[Int: Swift.Result<Result, Failure>]>([:])
+    inParallel(items.count, limit: mostAtOnce) { number in
+        let result: Swift.Result<Result, Failure>
+        do throws(Failure) { result = .success(try body(items[number])) } catch { result = .failure(error) }
+        results.change { $0[number] = result }
+    }
+    let all = results.change { $0.sorted { $0.key < $1.key }.map(\.value) }
+    var found: [Result] = []
+    for result in all { found.append(try result.get()) }
+    return found
+}
+
+extension DiskStage {
+    /// Does the same with each of several devices; a failure is told as one of a step: `partitioning /dev/vda`.
     static func sideBySide<Item>(
         _ items: [Item], _ doing: String, _ node: KeyPath<Item, String>, _ body: (Item) throws -> Void
     ) throws(BootFailure) {
-        let failures = Monitor<[Int: any Error]>([:])
-        inParallel(items.count, limit: mostAtOnce) { number in
-            do { try body(items[number]) } catch { failures.change { $0[number] = error } }
+        _ = try BlockDevices.sideBySide(items) { item throws(BootFailure) in
+            try step("\(doing) \(item[keyPath: node])") { try body(item) }
         }
-        guard let first = failures.change({ $0.min { $0.key < $1.key } }) else { return }
-        try step("\(doing) \(items[first.key][keyPath: node])") { throw first.value }
     }
 }

@@ -17,18 +17,26 @@ public struct Survey {
     /// What the config names: its disks, and those devices of its filesystems that are there.
     public func inventory(_ storage: IgnitionConfig.Storage) throws(DiskFailure) -> DiskInventory {
         var inventory = DiskInventory(disks: [])
-        for path in storage.disks.map(\.device) where !inventory.disks.contains(where: { $0.path == path }) {
-            guard let node = Files.resolved(FilePath(path))?.string else { continue }
-            inventory.disks.append(try disk(path, node: node))
+        inventory.disks = try present(storage.disks.map(\.device)) { path, node throws(DiskFailure) in
+            try disk(path, node: node)
         }
         let paths =
             storage.filesystems.map(\.device) + storage.luks.compactMap(\.device) + storage.raid.flatMap(\.devices)
-        for path in paths
-        where !storage.isMade(path) && !inventory.devices.contains(where: { $0.path == path }) {
-            guard let node = Files.resolved(FilePath(path))?.string else { continue }
-            inventory.devices.append(try device(path, node: node))
+        inventory.devices = try present(paths.filter { !storage.isMade($0) }) { path, node throws(DiskFailure) in
+            try device(path, node: node)
         }
         return inventory
+    }
+
+    /// What `look` sees of those paths that are there, each once.
+    private func present<Found>(
+        _ paths: [String], _ look: (_ path: String, _ node: String) throws(DiskFailure) -> Found
+    ) throws(DiskFailure) -> [Found] {
+        var seen: Set<String> = []
+        let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
+            Files.resolved(FilePath(path)).map { (path, $0.string) }
+        }
+        return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
 
     /// A disk or an image of one.
@@ -88,12 +96,11 @@ public struct Survey {
 
     /// What stands in the areas of a layout.
     public func contents(_ areas: [DiskArea], of layout: DiskLayout) throws(DiskFailure) -> [DiskArea: Content] {
-        var contents: [DiskArea: Content] = [:]
-        for area in areas {
+        let contents = try sideBySide(areas) { area throws(DiskFailure) in
             let disk = layout.disks.first { $0.disk.node == area.node }
-            contents[area] = try Survey.content(of: disk?.nodeArea(area) ?? area, sectorSize: disk?.disk.sectorSize)
+            return try Survey.content(of: disk?.nodeArea(area) ?? area, sectorSize: disk?.disk.sectorSize)
         }
-        return contents
+        return Dictionary(zip(areas, contents)) { first, _ in first }
     }
 
     static func content(of area: DiskArea, sectorSize: UInt64? = nil) throws(DiskFailure) -> Content {
@@ -106,10 +113,10 @@ extension DiskPlan {
     /// The same area by the partition's own node, where the kernel has one: what was written through it
     /// may not show yet to those who read through the disk.
     fileprivate func nodeArea(_ area: DiskArea) -> DiskArea? {
-        let node = disk.table.partitions.map { disk.partitionNode($0.number) }.first {
-            KernelPartitions.matches($0, area)
-        }
-        return node.map { DiskArea(node: $0, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound)) }
+        let partition = disk.table.partitions.first { geometry.bytes($0.sectors) == area.bytes }
+        guard let node = partition.map({ disk.partitionNode($0.number) }), KernelPartitions.matches(node, area)
+        else { return nil }
+        return DiskArea(node: node, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound))
     }
 }
 

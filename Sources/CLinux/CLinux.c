@@ -262,15 +262,22 @@ int firstlight_memory_file(const char *name) {
     return fd >= 0 ? fd : -errno;
 }
 
-int firstlight_open_below(int folder, const char *path, int flags) {
-    struct open_how how = {
-        .flags = (uint64_t)(unsigned)flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+static int open_resolving(int folder, const char *path, int flags, uint64_t resolve) {
+    struct open_how how = {.flags = (uint64_t)(unsigned)flags, .resolve = resolve};
     // EAGAIN: something was renamed while `..` was followed; the kernel wants to be asked again.
     for (int attempt = 0;; attempt++) {
         int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
         if (fd >= 0) return fd;
         if ((errno != EAGAIN && errno != EINTR) || attempt == 64) return -errno;
     }
+}
+
+int firstlight_open_below(int folder, const char *path, int flags) {
+    return open_resolving(folder, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+int firstlight_open_straight(int folder, const char *path, int flags) {
+    return open_resolving(folder, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
 int firstlight_open_inside(const char *root, const char *path, int flags) {

@@ -6,9 +6,15 @@ import Reporting
 /// Everything that makes the target root what a config wants: accounts, directories, files, links, units.
 public struct FilesPlan: Equatable, Sendable {
     /// One thing to do, and the part of the config that asks for it.
-    public struct Step: Equatable, Sendable {
+    public struct Step: Equatable, Sendable, CustomStringConvertible {
         public var action: FileAction
         public var origin: IgnitionConfig.Origin
+
+        /// As failures name it, with its place in the config.
+        public var description: String {
+            let place = origin.description
+            return "\(action)" + (place.isEmpty ? "" : " (\(place))")
+        }
 
         public init(_ action: FileAction, _ origin: IgnitionConfig.Origin) {
             self.action = action

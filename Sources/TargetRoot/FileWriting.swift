@@ -31,8 +31,10 @@ extension TargetRoot {
     ) throws {
         var underWay: [FileUnderWay] = []
         var contents: [PlannedContent] = []
+        var finished = 0
         defer {
-            for file in underWay { abandon(file) }
+            for file in underWay.prefix(finished) { close(file.descriptor) }
+            for file in underWay.dropFirst(finished) { abandon(file) }
         }
         for planned in steps where planned.action.isFetched {
             guard case .writeFile(let path, let content, _, _, let replacing) = planned.action else { continue }
@@ -55,15 +57,14 @@ extension TargetRoot {
             }
         } meanwhile: {
             do {
-                var number = 0
                 for planned in steps {
                     try named(planned) {
                         guard planned.action.isFetched,
                             case .writeFile(let path, _, let mode, let owner, _) = planned.action
                         else { return try perform(planned.action, fetch: fetch, &applied) }
-                        defer { number += 1 }
-                        try progress.wait { $0.results.removeValue(forKey: number) }.get()
-                        try finish(files[number], path: path, mode: mode, owner: owner, &applied)
+                        try progress.wait { $0.results.removeValue(forKey: finished) }.get()
+                        try finish(files[finished], path: path, mode: mode, owner: owner, &applied)
+                        finished += 1
                     }
                     applied.done += 1
                 }
@@ -88,9 +89,14 @@ extension TargetRoot {
         fetch: FetchContent, _ applied: inout Applied
     ) throws {
         let underWay = try begin(path, replacing: replacing, &applied)
-        defer { abandon(underWay) }
-        try fill(underWay.descriptor, with: content, spare: underWay.spare, fetch: fetch)
-        try finish(underWay, path: path, mode: mode, owner: owner, &applied)
+        do {
+            try fill(underWay.descriptor, with: content, spare: underWay.spare, fetch: fetch)
+            try finish(underWay, path: path, mode: mode, owner: owner, &applied)
+        } catch {
+            abandon(underWay)
+            throw error
+        }
+        close(underWay.descriptor)
     }
 
     private func begin(_ path: String, replacing: Bool, _ applied: inout Applied) throws -> FileUnderWay {
@@ -116,7 +122,7 @@ extension TargetRoot {
             replacing: replacing)
     }
 
-    /// Closes a file, and removes it where it has not taken its place.
+    /// Closes and removes a file that has not taken its place.
     private func abandon(_ underWay: FileUnderWay) {
         close(underWay.descriptor)
         if !underWay.isUnnamed { try? underWay.file.remove() }
@@ -127,7 +133,9 @@ extension TargetRoot {
     ) throws {
         let (file, place) = (underWay.file, underWay.place)
         let ids = try ids(of: owner, &applied)
-        if try isSame(place, as: underWay.descriptor, mode: mode, user: ids.user ?? 0, group: ids.group ?? 0) {
+        if underWay.isUnnamed,
+            try isSame(place, as: underWay.descriptor, mode: mode, user: ids.user ?? 0, group: ids.group ?? 0)
+        {
             applied.kept.append(.init(path, .sameContent))
             return
         }
@@ -151,10 +159,19 @@ extension TargetRoot {
         replacing: Bool
     ) throws {
         if ids.user != nil || ids.group != nil { try file.setOwner(ids.user, ids.group) }
-        try file.setMode(mode)
+        try setMode(mode, of: descriptor, for: place)
         // On a real disk a file's name must not outlive its content through a power cut.
         if fsync(descriptor) != 0 { throw TargetFault.cannot("write", path: place.path, Errno(rawValue: errno)) }
         try move(file, to: place, replacing: replacing)
+    }
+
+    /// After the owner: a change of owner clears the setuid bit.
+    private func setMode(_ mode: UInt32, of descriptor: Int32, for place: Place) throws(TargetFault) {
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & 0o7777 == mode { return }
+        guard fchmod(descriptor, mode) == 0 else {
+            throw .cannot("set the mode of", path: place.path, Errno(rawValue: errno))
+        }
     }
 
     /// Whether a file is in everything what its successor would be: then it stays, its times with it.

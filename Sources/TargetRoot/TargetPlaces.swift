@@ -109,9 +109,14 @@ struct Place {
 
     /// Makes a file of mode 0600 and opens it; what has its name goes.
     func create() throws(TargetFault) -> Int32 {
-        unlinkat(folder.descriptor, name, 0)
+        let flags = O_RDWR | O_CREAT | O_EXCL
         do throws(Errno) {
-            return try open(O_RDWR | O_CREAT | O_EXCL)
+            do throws(Errno) {
+                return try open(flags)
+            } catch .fileExists {
+                unlinkat(folder.descriptor, name, 0)
+                return try open(flags)
+            }
         } catch {
             throw .cannot("write", path: path, error)
         }
@@ -233,7 +238,24 @@ extension TargetRoot {
 
     /// Where a path of the target leads, links in its parents followed; absolute in the target.
     func resolve(_ path: String) throws(PathFault) -> String {
-        try resolveParents(of: path) { component(at: $0) }
+        if straightPlace(path) != nil { return path }
+        return try resolveParents(of: path) { component(at: $0) }
+    }
+
+    /// The place at a path whose parents are all there and no links, as most are: found with one look of the
+    /// kernel's. `nil` where that is not so, or not plain to see.
+    func straightPlace(_ path: String) -> Place? {
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard parts.count > 1, parts[0].isEmpty, let name = parts.last, let folder = try? folder.open(),
+            !parts.dropFirst().contains(where: {
+                $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8)
+            })
+        else { return nil }
+        let parent = "/" + String(decoding: path.utf8[..<name.startIndex], as: UTF8.self)
+        let descriptor = firstlight_open_straight(
+            folder.descriptor, parent, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        return Place(folder: OpenFolder(owning: descriptor), name: String(decoding: name, as: UTF8.self), path: path)
     }
 
     /// The same with links at the very end followed too.

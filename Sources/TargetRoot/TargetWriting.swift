@@ -52,23 +52,24 @@ extension TargetRoot {
         _ plan: FilesPlan, giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
     ) throws {
         var rest = plan.steps[...]
-        while let first = rest.first {
+        while !rest.isEmpty {
             // Each holds two descriptors until it is written.
             let files = rest.prefix(200).prefix(while: \.action.isFile)
-            if files.count(where: \.action.isFetched) > 1 {
-                try writeFiles(Array(files), giveUp: giveUp, fetch: fetch, &applied)
-                rest = rest.dropFirst(files.count)
+            let next = files.isEmpty ? rest.prefix(1) : files
+            if next.count(where: \.action.isFetched) > 1 {
+                try writeFiles(Array(next), giveUp: giveUp, fetch: fetch, &applied)
             } else {
-                try named(first) { try perform(first.action, fetch: fetch, &applied) }
-                applied.done += 1
-                rest.removeFirst()
+                for planned in next {
+                    try named(planned) { try perform(planned.action, fetch: fetch, &applied) }
+                    applied.done += 1
+                }
             }
+            rest = rest.dropFirst(next.count)
         }
     }
 
     func named<Result>(_ planned: FilesPlan.Step, _ body: () throws -> Result) throws -> Result {
-        let place = planned.origin.description
-        return try step("\(planned.action)" + (place.isEmpty ? "" : " (\(place))"), body)
+        try step("\(planned)", body)
     }
 
     func perform(_ action: FileAction, fetch: FetchContent, _ applied: inout Applied) throws {
@@ -146,6 +147,10 @@ extension TargetRoot {
 
     /// Makes the folders above a path.
     func prepare(_ path: String, _ applied: inout Applied) throws -> Place {
+        if let place = straightPlace(path) {
+            applied.touched.append(path)
+            return place
+        }
         let resolved = try resolve(path)
         let topmost = try makeParents(of: resolved) { applied.parents.append($0) }
         applied.touched.append(topmost ?? resolved)
@@ -261,7 +266,7 @@ extension FileAction {
             guard case .resource(let resource) = part, let source = resource.source, !source.isEmpty else {
                 return false
             }
-            return !source.lowercased().hasPrefix("data:")
+            return source.prefix(5).lowercased() != "data:"
         }
     }
 }

@@ -76,6 +76,8 @@ enum { FIRSTLIGHT_O_PATH = 010000000, FIRSTLIGHT_O_TMPFILE = 020200000 };
 int firstlight_open_inside(const char *root, const char *path, int flags);
 /// The same for a root that is open already.
 int firstlight_open_below(int folder, const char *path, int flags);
+/// The same, where the path has no link in it: -ELOOP otherwise.
+int firstlight_open_straight(int folder, const char *path, int flags);
 
 /// The magic number of the filesystem at `path` (statfs; linux/magic.h), or -errno.
 int64_t firstlight_filesystem_magic(const char *path);
