@@ -95,7 +95,13 @@ public struct DataURL: Equatable, Sendable {
         byte > 0x20 && byte < 0x7f && !"()<>@,;:\\\"/[]?=".utf8.contains(byte)
     }
 
+    /// Of each byte, whether it may stand for itself. A table: most of a config's bytes are asked about.
+    private static let isPlain: [Bool] = (0...UInt8.max).map {
+        $0 > 0x20 && $0 < 0x7f && !"\"<>[]{}#|\\^`%".utf8.contains($0)
+    }
+
     private static func percentDecoded(_ body: ArraySlice<UInt8>) throws(Fault) -> [UInt8] {
+        let isPlain = isPlain
         var bytes: [UInt8] = []
         bytes.reserveCapacity(body.count)
         var index = body.startIndex
@@ -107,7 +113,7 @@ public struct DataURL: Equatable, Sendable {
                 else { throw .character(offset: index) }
                 bytes.append(high << 4 | low)
                 index += 3
-            case let byte where byte > 0x20 && byte < 0x7f && !"\"<>[]{}#|\\^`".utf8.contains(byte):
+            case let byte where isPlain[Int(byte)]:
                 bytes.append(byte)
                 index += 1
             default: throw .character(offset: index)
