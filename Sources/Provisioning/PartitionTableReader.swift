@@ -108,16 +108,26 @@ public struct PartitionTableReader {
 extension Fields {
     /// The first three parts of a GUID are little-endian numbers, the other two plain bytes.
     fileprivate func guid(_ index: Int) -> String {
-        let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
-        var text = ""
-        for (position, offset) in order.enumerated() {
-            if [4, 6, 8, 10].contains(position) { text += "-" }
-            let byte = self[index + offset]
-            text += (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        let (order, digits) = (guidOrder, digits)
+        return String(unsafeUninitializedCapacity: 36) { text in
+            var length = 0
+            func append(_ byte: UInt8) {
+                text[length] = byte
+                length += 1
+            }
+            for position in 0..<16 {
+                if position == 4 || position == 6 || position == 8 || position == 10 { append(UInt8(ascii: "-")) }
+                let byte = self[index + order[position]]
+                append(digits[Int(byte >> 4)])
+                append(digits[Int(byte & 15)])
+            }
+            return length
         }
-        return text
     }
 }
+
+private let guidOrder = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
+private let digits = Array("0123456789ABCDEF".utf8)
 
 /// The checksum of IEEE 802.3, as GPT uses it.
 func crc32(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, crcOfByte) }
