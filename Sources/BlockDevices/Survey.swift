@@ -123,6 +123,8 @@ extension DiskPlan {
 /// Who uses which block device now.
 struct DeviceUsers {
     private var phrases: [String: [String]] = [:]
+    /// Whoever asks claims the device for that moment: two at once would each be told that it is claimed.
+    private let asking = Monitor(())
 
     init() {
         for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {
@@ -152,9 +154,11 @@ struct DeviceUsers {
     func isClaimed(_ node: String) -> Bool {
         // Only of a block device does O_EXCL ask this.
         guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
-        let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
-        if descriptor >= 0 { close(descriptor) }
-        return descriptor < 0 && errno == EBUSY
+        return asking.change { _ in
+            let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
+            if descriptor >= 0 { close(descriptor) }
+            return descriptor < 0 && errno == EBUSY
+        }
     }
 }
 
