@@ -92,9 +92,11 @@ public struct ResponseHead: Equatable, Sendable {
 }
 
 private func trimmedOfBlanks(_ text: Substring) -> String {
-    let isBlank = { (character: Character) in character == " " || character == "\t" }
-    let end = text.reversed().drop(while: isBlank)
-    return String(String(end.reversed()).drop(while: isBlank))
+    func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+    var bytes = text.utf8
+    while let first = bytes.first, isBlank(first) { bytes.removeFirst() }
+    while let last = bytes.last, isBlank(last) { bytes.removeLast() }
+    return String(Substring(bytes))
 }
 
 /// A request for the rest of a file of which a part is here.

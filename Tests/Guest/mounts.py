@@ -200,7 +200,7 @@ def what_is_left():
         stage(name)
     assert not user.exists() and (ROOT / "left").exists()
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in [STATE, *STATE.iterdir()]}
-    assert modes == {"firstlight": "0o755", "log": "0o600", "report.json": "0o644"}, modes
+    assert modes == {"firstlight": "0o755", "log": "0o600", "report.json": "0o644", "written.json": "0o600"}, modes
 
 
 ROOT.mkdir(exist_ok=True)
