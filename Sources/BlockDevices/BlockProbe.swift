@@ -64,11 +64,14 @@ struct BlockProbe: ~Copyable {
         close(descriptor)
     }
 
-    /// The signatures and the partition table in the range, with sizes where they are cheaply known.
+    /// The signatures and the kind of partition table in the range.
+    func content() throws(DiskFailure) -> Content { Content(try signatures(), table: try table()) }
+
+    /// The signatures in the range, with sizes where they are cheaply known.
     ///
     /// Where libblkid is certain of one, that one is the answer; where it finds several that exclude
     /// each other, all are returned in its own order.
-    func content() throws(DiskFailure) -> Content {
+    func signatures() throws(DiskFailure) -> [Signature] {
         enable(superblocks: true, partitions: false)
         var signatures: [Signature] = []
         switch blkid_do_safeprobe(handle) {  // 0 found, 1 nothing, -2 several, -1 failed
@@ -82,7 +85,7 @@ struct BlockProbe: ~Copyable {
             }
         default: throw .unreadable(path, .ioError)
         }
-        return Content(signatures, table: try table())
+        return signatures
     }
 
     /// The kind of partition table in the range.

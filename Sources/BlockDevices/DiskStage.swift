@@ -132,7 +132,9 @@ public enum DiskStage {
     /// - Returns: What keeps the new partitions there while they are worked on.
     private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws -> HeldPartition? {
         let disk = plan.disk
-        let now = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
+        let isToBeWiped = plan.wanted.wipeTable == true
+        let now = try Survey().disk(
+            disk.path, node: disk.node, sectorSize: disk.sectorSize, isToBeWiped: isToBeWiped)
         guard now.table.withoutUsers == disk.table.withoutUsers, now.size == disk.size,
             now.content.signatures.allSatisfy({ disk.content.includes($0) })
         else { throw DiskFailure.tableChanged(disk.node) }
@@ -142,9 +144,9 @@ public enum DiskStage {
             try wipe(disk.node)
         } else {
             try write(plan)
-            guard
-                case .gpt(let made) = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize).table,
-                plan.isMade(by: made)
+            let after = try Survey().disk(
+                disk.path, node: disk.node, sectorSize: disk.sectorSize, isToBeWiped: false)
+            guard case .gpt(let made) = after.table, plan.isMade(by: made)
             else { throw DiskFailure.tableNotAsPlanned(disk.node) }
         }
         var held: HeldPartition?

@@ -17,8 +17,9 @@ public struct Survey {
     /// What the config names: its disks, and those devices of its filesystems that are there.
     public func inventory(_ storage: IgnitionConfig.Storage) throws(DiskFailure) -> DiskInventory {
         var inventory = DiskInventory(disks: [])
+        let wiped = Set(storage.disks.filter { $0.wipeTable == true }.map(\.device))
         inventory.disks = try present(storage.disks.map(\.device)) { path, node throws(DiskFailure) in
-            try disk(path, node: node)
+            try disk(path, node: node, isToBeWiped: wiped.contains(path))
         }
         let paths =
             storage.filesystems.map(\.device) + storage.luks.compactMap(\.device) + storage.raid.flatMap(\.devices)
@@ -41,27 +42,32 @@ public struct Survey {
 
     /// A disk or an image of one.
     ///
-    /// - Parameter sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
-    public func disk(_ path: String, node: String, sectorSize given: UInt64? = nil) throws(DiskFailure) -> FoundDisk {
+    /// - Parameters:
+    ///   - sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    ///   - isToBeWiped: Whether its table may go. Only then does it matter what stands beside a GPT, and
+    ///     looking for that takes longer than everything else.
+    public func disk(
+        _ path: String, node: String, sectorSize given: UInt64? = nil, isToBeWiped: Bool = true
+    ) throws(DiskFailure) -> FoundDisk {
         let file = try BlockFile(node)
         let sectorSize = given ?? file.sectorSize
         let probe = try BlockProbe(node, sectorSize: sectorSize)
-        let content = try probe.content()
+        let type = try probe.table()
         let reader = PartitionTableReader(size: file.size, sectorSize: sectorSize) { position, count in
             file.read(at: position, count: count)
         }
         // Whoever uses a partition has claimed its disk with it.
         let isClaimed = users.isClaimed(node)
         var table = FoundTable.none
-        if var gpt = reader?.table(), content.table == nil || content.table == "gpt" || content.table == "PMBR" {
+        if var gpt = reader?.table(), type == nil || type == "gpt" || type == "PMBR" {
             for index in gpt.partitions.indices where isClaimed {
                 gpt.partitions[index].users = users.of(
                     partitionNodeName(disk: node, number: gpt.partitions[index].number))
             }
             table = .gpt(gpt)
-        } else if content.table == "gpt" || content.table == "PMBR" {
+        } else if type == "gpt" || type == "PMBR" {
             table = .unreadableGPT
-        } else if let type = content.table {
+        } else if let type {
             let partitions = try probe.partitions().map { partition in
                 var partition = partition
                 if isClaimed { partition.users = users.of(partitionNodeName(disk: node, number: partition.number)) }
@@ -69,10 +75,12 @@ public struct Survey {
             }
             table = .other(type, partitions)
         }
+        var signatures: [Signature] = []
+        if case .gpt = table, !isToBeWiped {} else { signatures = try probe.signatures() }
         let isShared = table.partitions.contains { !$0.users.isEmpty }
         return FoundDisk(
             path: path, node: node, size: file.size, sectorSize: sectorSize, table: table,
-            content: Content(content.signatures), users: users.of(node).filter { !isShared || $0 != "in use" })
+            content: Content(signatures), users: users.of(node).filter { !isShared || $0 != "in use" })
     }
 
     private func device(_ path: String, node: String) throws(DiskFailure) -> FoundDevice {

@@ -260,6 +260,23 @@ import Testing
         #expect(try Survey().disk(image.path, node: image.path).content.isBlank)
     }
 
+    @Test("a signature beside a GPT stays, and is told of before a wipe", .enabled(if: isInstalled("mkfs.btrfs")))
+    func besideTable() throws {
+        let image = try Image(200 << 20)
+        try run("mkfs.btrfs", "-q", image.path)
+        let superblock = try image.bytes(64 << 10..<68 << 10)
+        try image.partition("1: start=2048, size=10MiB, name=old")
+        try image.write(superblock, at: 64 << 10)
+        let edit = try config(image, #"{"label": "a", "number": 2, "sizeMiB": 10}"#)
+        #expect(try provision(edit) == [.edit])
+        #expect(try image.bytes(64 << 10..<68 << 10) == superblock)
+        let wiping = try config(image, wipe: true, #"{"label": "b"}"#)
+        let destroyed = try DiskStage.plan(wiping, access: .settled).destroyed
+        #expect(destroyed.first?.content.signatures.map(\.type) == ["btrfs"])
+        #expect(try provision(wiping) == [.replace])
+        #expect(try Survey().disk(image.path, node: image.path).content.isBlank)
+    }
+
     @Test("erases a table where none is wanted")
     func erases() throws {
         let image = try Image(64 << 20)

@@ -393,21 +393,34 @@ class Loop:
     """An image as a block device with partitions; losetup(8) without its process."""
 
     def __init__(self, file: Path, sector: int, direct: bool = False) -> None:
-        control = os.open("/dev/loop-control", os.O_RDWR)
-        try:
-            number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
-        finally:
-            os.close(control)
-        self.path = f"/dev/loop{number}"
         backing = os.open(file, os.O_RDWR)
-        self.descriptor = os.open(self.path, os.O_RDWR)
         config = bytearray(304)  # struct loop_config: fd, block_size, struct loop_info64
         struct.pack_into("<II", config, 0, backing, sector)
         struct.pack_into("<I", config, 8 + 52, LO_FLAGS_PARTSCAN | (LO_FLAGS_DIRECT_IO if direct else 0))
         try:
-            fcntl.ioctl(self.descriptor, LOOP_CONFIGURE, bytes(config))
+            # A free one may be taken, or still looked at, by the time it is asked for: losetup(8) tries again, too.
+            for _ in range(100):
+                self.path = f"/dev/loop{self.free()}"
+                self.descriptor = os.open(self.path, os.O_RDWR)
+                try:
+                    fcntl.ioctl(self.descriptor, LOOP_CONFIGURE, bytes(config))
+                    return
+                except OSError as reason:
+                    os.close(self.descriptor)
+                    if reason.errno != errno.EBUSY:
+                        raise
+                time.sleep(0.05)
+            raise TimeoutError(f"no loop device for {file}: all are busy")
         finally:
             os.close(backing)
+
+    @staticmethod
+    def free() -> int:
+        control = os.open("/dev/loop-control", os.O_RDWR)
+        try:
+            return fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+        finally:
+            os.close(control)
 
     def flush(self) -> None:
         os.fsync(self.descriptor)
