@@ -3,9 +3,10 @@
 # limit: 600
 """The files stage beside Debian's Ignition 2.14: the same config on the same root leaves the same tree.
 
-The cases are those of Fixtures/files, of the accounts, and some more. Each is run by Debian's, by the agent under the name `ignition`, which has to leave the same, and by the agent under its own name,
-which is safe to run again. What is meant to differ is in Fixtures/files/differences.txt, with its reason: a difference
-that is not listed fails, and so does a listed one that is none.
+The cases are those of Fixtures/files, of the accounts, and some more. Each is run by Debian's, by the agent under the
+name `ignition`, which has to leave the same, and by the agent under its own name, which is safe to run again. What is
+meant to differ is in Fixtures/files/differences.txt, with its reason: a difference that is not listed fails, and so
+does a listed one that is none.
 
     outcome, tree, marks    under the name `ignition`: whether it refuses; what it leaves; whether all is relabelled
                             that Debian's has relabelled
