@@ -11,6 +11,7 @@ does a listed one that is none.
     outcome, tree, marks    under the name `ignition`: whether it refuses; what it leaves; whether all is relabelled
                             that Debian's has relabelled
     own-outcome, own-tree   under the agent's own name
+    refused-and-changed, own-refused-and-changed    what our refusal has changed
 
 Where both refuse there is nothing to compare: Debian's has written half of it by then. Ours has written nothing.
 """
@@ -108,9 +109,10 @@ def write(path, config, version):
 
 
 def one(words, entries):
-    """Exit status, words, what is left, what was to be relabelled; and what was there before, for the next look."""
+    """Whether it was done, and what was said; then what is left and was to be relabelled, or what a refusal changed."""
     file_trees.make(entries)
-    before = file_trees.listing(whole=True)
+    # Of Debian's it is known, and looking takes its time.
+    before = file_trees.listing(whole=True) if words[1] == AGENT else None
     (MARKS / "list").unlink(missing_ok=True)
     environment = {"PATH": os.environ["PATH"], "IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT": "true",
                    "IGNITION_SYSTEM_CONFIG_DIR": "/none",
@@ -120,14 +122,16 @@ def one(words, entries):
     marks = (MARKS / "list").read_text() if (MARKS / "list").exists() else ""
     names = sorted({os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
                     for path in marks.split("\0") if os.path.lexists(path)})
-    changed = []
-    if done.returncode:
+    changed, tree = [], {}
+    if done.returncode == 0:
+        tree = presets_sorted(file_trees.listing())
+    elif before is not None:
         after = file_trees.listing(whole=True)
         after.pop("/etc/.pwd.lock", None)
         changed = [line for line in file_trees.differing(before, after) if not line.startswith("/etc\n")]
     said = [line for line in done.stdout.splitlines() if re.search("CRITICAL|ERROR|stopped|failed", line)]
     return {"ok": done.returncode == 0, "said": said[-3:] or done.stdout.splitlines()[-3:],
-            "tree": presets_sorted(file_trees.listing()), "marks": names, "changed": changed}
+            "tree": tree, "marks": names, "changed": changed}
 
 
 def presets_sorted(tree):
