@@ -142,7 +142,7 @@ network-test: setup agent ## Fetch from real servers, or run those of NAME=... (
 	@$(HARNESS) network $(NAME)
 
 .PHONY: test-powercut
-test-powercut: setup agent ## Cut the power at 500 moments of a provisioning run, and some more: an hour (root)
+test-powercut: setup agent ## Cut the power at 500 moments of a provisioning run, and some more: 80 minutes (root)
 	@$(HARNESS) power-cut
 
 .PHONY: list-tests

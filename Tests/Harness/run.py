@@ -115,7 +115,7 @@ def power_cuts() -> "list[Outcome]":
 
     def part(number: int) -> "list[Outcome]":
         test = guest.GuestTest.read(guest.FOLDER / "power-cut.py")
-        test.name, test.limit = f"power-cut-{number}", 5400
+        test.name, test.limit = f"power-cut-{number}", 9000
         test.variables = {"MOMENTS": str(POWER_CUTS), "PART": f"{number}/{AT_ONCE}"}
         return guest.run_together([test])
 
