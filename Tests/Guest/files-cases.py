@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# limit: 600
+# limit: 1200
 """Every case of Fixtures/files: the files stage does what the case says, and a second run changes nothing.
 
     {"shows": "...",              what the case is about

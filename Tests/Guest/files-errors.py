@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 1x24M virtio
-# limit: 240
+# limit: 600
 """What goes wrong while the real root is written: a clear error, nothing half-written, what was there is still there;
 and where the cause is gone, the next run does it all. On a real ext4, that is full, has no inodes, is read-only.
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # init: systemd
-# limit: 600
+# limit: 1200
 """The files stage beside Debian's Ignition 2.14: the same config on the same root leaves the same tree.
 
 The cases are those of Fixtures/files, of the accounts, and some more. Each is run by Debian's, by the agent under the

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# limit: 400
+# limit: 900
 """Hostile disks as the kernel sees them: what `plan` tries of them is read-only and ends, whatever their headers say.
 
 Image files are planned for by the thousand on the build machine; here are those parts of planning that need block
