@@ -76,7 +76,9 @@ let package = Package(
             ]),
         .target(
             name: "LiveRoot",
-            dependencies: ["LiveImage", "BootArguments", "Fetching", "LinuxSystem", "Reporting", system, logging]),
+            dependencies: [
+                "CLinux", "LiveImage", "BootArguments", "Fetching", "LinuxSystem", "Reporting", system, logging,
+            ]),
         .target(
             name: "Platforms",
             dependencies: [
@@ -88,11 +90,11 @@ let package = Package(
             name: "Stages",
             dependencies: [
                 "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveImage", "LiveRoot",
-                "LinuxSystem", "Networking", "Platforms", "Provisioning", "TargetRoot", system, logging,
+                "LinuxSystem", "Networking", "Platforms", "Provisioning", "TargetRoot", "CLinux", system, logging,
             ]),
 
         // Programs
-        .executableTarget(name: "firstlight", dependencies: ["Devices", "Networking", "Stages", arguments]),
+        .executableTarget(name: "firstlight", dependencies: ["CLinux", "Devices", "Networking", "Stages", arguments]),
         .target(
             name: "InitramfsImage",
             dependencies: ["LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "Reporting", system]),

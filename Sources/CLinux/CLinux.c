@@ -28,14 +28,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// The static Swift runtime reads /proc/self/exe before main and aborts where it cannot. As PID 1 of
-// an initramfs nothing is mounted yet, so /proc is mounted before the runtime's own constructors.
-__attribute__((constructor(101))) static void mount_proc_early(void) {
-    if (getpid() != 1) return;
-    mkdir("/proc", 0555);
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-}
-
 static void place(int from, int to) {
     if (from < 0) from = open("/dev/null", O_RDWR);
     if (from < 0) {

@@ -1,5 +1,5 @@
-// The last step of the initramfs: everything we hold is freed or moved, and the real root's init
-// takes our place as PID 1.
+// The last step of the initramfs: PID 1 (supervisor.c) frees or moves everything, and the real root's init
+// takes its place.
 
 import CLinux
 import Glibc
@@ -56,48 +56,15 @@ public struct SwitchRoot: Equatable, Sendable {
         self.arguments = arguments
     }
 
-    /// Empties the initramfs, moves the API filesystems, makes `root` the root and runs its init.
+    /// Asks PID 1 to empty the initramfs, to make `root` the root and to run its init, and ends this process for it.
     /// Returns only by throwing.
-    public func perform() throws(Failure) -> Never {
-        guard Files.isInRAM("/"), let initramfs = Files.status("/") else { throw .notAnInitramfs }
-        if Mounts.all().contains(where: { $0.target == "/usr" }) { try? Mounts.unmount("/usr", lazily: true) }
-        for folder in ["dev", "proc", "sys", "run"] {
-            let target = root.appending(folder)
-            try attempt("make \(target)") { () throws(Errno) in try Files.makeFolder(target) }
-            try attempt("move /\(folder) to \(target)") { () throws(Errno) in
-                try Mounts.mount("/\(folder)", on: target, type: nil, flags: UInt(MS_MOVE))
-            }
+    public func request() throws(Failure) -> Never {
+        guard Files.isInRAM("/") else { throw .notAnInitramfs }
+        let words: [UInt8] = ([root.string, program] + arguments).flatMap { $0.utf8 + [0] }
+        let result = words.withUnsafeBytes { bytes in
+            firstlight_request_hand_over(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         }
-        // Its RAM is the real root's from now on; this program's own pages stay until exec.
-        Files.removeContents(of: "/", device: initramfs.st_dev)
-        guard chdir(root.string) == 0 else { throw .refused(step: "enter \(root)", Errno(rawValue: errno)) }
-        try attempt("move \(root) to /") { () throws(Errno) in
-            try Mounts.mount(".", on: "/", type: nil, flags: UInt(MS_MOVE))
-        }
-        guard chroot(".") == 0, chdir("/") == 0 else {
-            throw .refused(step: "change the root", Errno(rawValue: errno))
-        }
-        openConsole()
-        var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
-        var envp: [UnsafeMutablePointer<CChar>?] = Self.environment.map { strdup($0) } + [nil]
-        execve(program, &argv, &envp)
-        throw .refused(step: "run \(program)", Errno(rawValue: errno))
-    }
-
-    /// A clean environment; `TERM` alone comes from the kernel and is what the console is.
-    private static var environment: [String] {
-        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-            + (getenv("TERM").map { ["TERM=\(String(cString: $0))"] } ?? [])
-    }
-
-    private func openConsole() {
-        let console = open("/dev/console", O_RDWR | O_NOCTTY)
-        guard console >= 0 else { return }
-        for descriptor in Int32(0)...2 where descriptor != console { dup2(console, descriptor) }
-        if console > 2 { close(console) }
-    }
-
-    private func attempt(_ step: String, _ body: () throws(Errno) -> Void) throws(Failure) {
-        do { try body() } catch { throw .refused(step: step, error) }
+        guard result == 0 else { throw .refused(step: "ask PID 1 to hand over", Errno(rawValue: -result)) }
+        exit(0)
     }
 }

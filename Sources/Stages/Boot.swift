@@ -71,7 +71,7 @@ final class Boot {
         stages.note([state.summary], of: "network")
     }
 
-    /// Leaves the initramfs. Returns only by throwing.
+    /// Has PID 1 leave the initramfs. Returns only by throwing.
     func handOver() throws {
         devices.finish()
         let next = try SwitchRoot(
@@ -79,6 +79,6 @@ final class Boot {
         try stages.unmountFilesystems()
         try Networking.handOver(to: Self.sysroot, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
-        try next.perform()
+        try next.request()
     }
 }

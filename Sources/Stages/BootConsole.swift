@@ -48,10 +48,25 @@ public final class BootConsole: Sendable {
         let screens = names.compactMap { name -> Screen? in
             // The virtual terminal in front is a screen; anything else (ttyS0, hvc0) may well be a log.
             let isVirtual = name.hasPrefix("tty") && name.dropFirst(3).allSatisfy(\.isNumber)
-            let descriptor = open("/dev/\(name)", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+            let descriptor = openScreen(name)
             return descriptor < 0 ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual)
         }
         return BootConsole(screens: screens, isQuiet: isQuiet, log: log)
+    }
+
+    private static func openScreen(_ name: String) -> Int32 {
+        open("/dev/\(name)", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+    }
+
+    /// Opens the kernel's consoles anew, under the descriptors that they have.
+    func reopen() {
+        for screen in screens where screen.descriptor > 2 {
+            let fresh = Self.openScreen(screen.name)
+            guard fresh >= 0 else { continue }
+            dup2(fresh, screen.descriptor)
+            _ = fcntl(screen.descriptor, F_SETFD, FD_CLOEXEC)
+            close(fresh)
+        }
     }
 
     /// Standard error: the journal when systemd runs the stage, a terminal when a person does.

@@ -48,7 +48,8 @@ enum EmergencyShell {
         // Programs expect a terminal that lets them wait.
         let flags = fcntl(screen.descriptor, F_GETFL)
         _ = fcntl(screen.descriptor, F_SETFL, flags & ~O_NONBLOCK)
-        defer { _ = fcntl(screen.descriptor, F_SETFL, flags) }
+        // The end of the shell's session hangs up its terminal, for everybody who has it open.
+        defer { console.reopen() }
         do {
             _ = try shell.interact(terminal: screen.descriptor)
         } catch {

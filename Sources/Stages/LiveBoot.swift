@@ -59,6 +59,9 @@ enum Chapter: CaseIterable {
         }
     }
 
+    /// The topic of the chapter with that act; `boot` for everything before the first.
+    static func topic(ofAct act: String?) -> String { allCases.first { $0.act == act }?.topic ?? "boot" }
+
     /// Whether the report tells of it, and of the time that it took.
     private var isReported: Bool {
         switch self {
@@ -106,6 +109,7 @@ enum Chapter: CaseIterable {
 public enum LiveBoot {
     /// Nothing may end PID 1: whatever goes wrong is told, then done over or ended as the operator wants.
     public static func main() -> Never {
+        if let death = AgentDeath.previous { tell(death) }
         while true {
             do {
                 let boot = try Boot()
@@ -140,6 +144,7 @@ extension Boot {
         }
         while true {
             do {
+                stages.state.begin(chapter.act)
                 try step(chapter.act) { try chapter.run(self) }
                 return
             } catch {

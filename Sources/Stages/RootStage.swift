@@ -41,6 +41,10 @@ extension Stages {
     /// Gets and verifies the root image.
     func getRootImage() throws {
         if let problem = arguments.problem(in: .rootImage) { throw problem }
+        // After a later stage has ended badly, the image that is here is verified and may be mounted already.
+        if let image = try? state.loadRootImage(), Files.exists(image.file) {
+            return console.say("rootfs", "\(ByteCount(image.size)) are here already, verified")
+        }
         let place = RootImagePlace(arguments, hasAppendedImage: hasAppendedRootImage)
         let source: RootImageSource =
             switch place {

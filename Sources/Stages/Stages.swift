@@ -21,6 +21,9 @@ public enum StageName: String, CaseIterable, Sendable {
         default: rawValue
         }
     }
+
+    /// What is told of it when it fails, after "while".
+    var act: String { "running the stage \(rawValue)" }
 }
 
 /// The stages of a boot. Each is a method in a file of its own, reads what it needs from the command
@@ -87,14 +90,19 @@ public enum StageRunner {
         let console = BootConsole.standardError(log: log)
         let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
         do {
-            try step("running the stage \(stage.rawValue)") { try stages.run(stage) }
+            stages.state.begin(stage.act, stage: stage.rawValue)
+            try step(stage.act) { try stages.run(stage) }
             return true
         } catch {
-            log.error("\(error)")
-            let next = "systemctl status and journalctl tell more."
-            console.report(FailureReport(error, written: stages.state.written, next: next).lines)
-            stages.reportFailure(error, of: stage.topic)
+            tell(error, of: stage, stages)
             return false
         }
+    }
+
+    static func tell(_ failure: BootFailure, of stage: StageName, _ stages: Stages) {
+        stages.log.error("\(failure)")
+        let next = "systemctl status and journalctl tell more."
+        stages.console.report(FailureReport(failure, written: stages.state.written, next: next).lines)
+        stages.reportFailure(failure, of: stage.topic)
     }
 }

@@ -1,6 +1,7 @@
 // The command line. A subcommand only names its inputs; the library does the work.
 
 import ArgumentParser
+import CLinux
 import Reporting
 import Stages
 
@@ -10,7 +11,10 @@ struct Firstlight: ParsableCommand {
         abstract: "Boot a machine from RAM and let it provision itself.",
         discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
         version: "firstlight \(firstlightVersion)",
-        subcommands: [Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Stage.self, Arguments.self])
+        subcommands: [
+            Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Stage.self, Arguments.self,
+            StageEnded.self, SelfTest.self,
+        ])
 }
 
 struct Validate: ParsableCommand {
@@ -97,18 +101,14 @@ struct Fetch: ParsableCommand {
     }
 }
 
+extension StageName: ExpressibleByArgument {}
+
 struct Stage: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one stage of the boot.",
         discussion: "Stages: \(StageName.allCases.map(\.rawValue).joined(separator: ", ")).")
 
-    @Argument(
-        help: "The stage.",
-        transform: { name in
-            guard let stage = StageName(rawValue: name) else { throw ValidationError("There is no stage \(name).") }
-            return stage
-        })
-    var stage: StageName
+    @Argument(help: "The stage.") var stage: StageName
 
     func run() throws {
         guard StageRunner.run(stage) else { throw ExitCode(1) }
@@ -120,4 +120,26 @@ struct Arguments: ParsableCommand {
         abstract: "Print the kernel arguments that firstlight honours, as a Markdown table.")
 
     func run() { print(Inspection.argumentsTable, terminator: "") }
+}
+
+struct StageEnded: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stage-ended",
+        abstract: "Tell how a stage died that could not tell it itself; for ExecStopPost of its unit.",
+        shouldDisplay: false)
+
+    @Argument(help: "The stage.") var stage: StageName
+
+    func run() { StageRunner.tellDeath(of: stage) }
+}
+
+struct SelfTest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "self-test", abstract: "Check what the link of this binary may have lost.", shouldDisplay: false)
+
+    func run() throws {
+        guard firstlight_end_thread_through({ next in next?() }) == 0 else {
+            throw ValidationError("A thread that ended was not unwound.")
+        }
+    }
 }

@@ -1,6 +1,7 @@
-// firstlight: the agent. One binary, known by several names: as PID 1 it boots the machine, to systemd
+// firstlight: the agent. One binary, known by several names: below PID 1 it boots the machine, to systemd
 // it is a generator, to udhcpc a hook, to the kernel modprobe; to a person the command line of Firstlight.swift.
 
+import CLinux
 import Devices
 import Glibc
 import Logging
@@ -10,7 +11,8 @@ import Stages
 let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "firstlight"
 
 switch name {
-case "init" where getpid() == 1: LiveBoot.main()
+// PID 1 itself never comes here: it is in supervisor.c.
+case "init" where firstlight_is_supervised(): LiveBoot.main()
 case "udhcpc-hook": exit(LeaseHook.main())
 case "modprobe": exit(ModuleRequest.main(Array(CommandLine.arguments.dropFirst()), logger: .boot()))
 case "ignition": exit(IgnitionProgram.main(Array(CommandLine.arguments.dropFirst())))

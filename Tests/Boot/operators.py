@@ -23,6 +23,8 @@ def shell_then_again(bench):
     console.expect(r"/mkfs\.xfs$", 20)
     (bench.folder / "www0" / "rootfs.img").write_bytes(image.read_bytes())
     machine.type("exit\n")
+    # The end of the shell has hung up its terminal.
+    console.expect(r"^.* rootfs .* from http", 60)
     facts(machine)
 
 

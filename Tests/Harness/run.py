@@ -27,6 +27,7 @@ import hostile
 import images
 import processes
 import shipped
+import supervision
 from outcome import Outcome
 from paths import LOGS
 
@@ -62,6 +63,7 @@ def main() -> int:
     outcomes = []
     if arguments.command == "all":
         outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
+        outcomes += check("supervision", supervision.TESTS)
         outcomes += check("ignition", dropin.TESTS)
         outcomes += check("disks", hostile.TESTS)
     names = getattr(arguments, "names", [])
@@ -142,7 +144,7 @@ def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
 
 
 def list_tests() -> int:
-    for kind, tests in {"shipped": shipped.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS,
+    for kind, tests in {"shipped": shipped.TESTS, "supervision": supervision.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS,
                         "disks": hostile.TESTS}.items():
         for name, _ in tests:
             print(f"{kind} {name}")

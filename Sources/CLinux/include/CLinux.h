@@ -120,3 +120,27 @@ struct firstlight_backdoor_registers {
 
 /// Asks the hypervisor; the lower half of `edx` is filled in. 0, or -ENODEV where it is not VMware's.
 int firstlight_backdoor(struct firstlight_backdoor_registers *registers);
+
+/// How the agent ended that ran before this one: a signal, or else an exit status that nobody asked for.
+struct firstlight_death {
+    int signal, status;
+    /// The kernel ended it for want of memory.
+    bool out_of_memory;
+};
+
+/// Whether PID 1 of this initramfs, or the watch of the name `ignition`, stands above this process.
+bool firstlight_is_supervised(void);
+
+/// Whether an agent before this one died, and how.
+bool firstlight_previous_death(struct firstlight_death *death);
+
+/// Tells PID 1 that its death has been reported and the boot goes on: another death will be a first one again.
+void firstlight_death_told(void);
+
+/// Asks PID 1 to make a real root the root once this process has ended with status 0. `request`: its path,
+/// its init, and the init's arguments, each ended by a NUL. 0, or -E2BIG, or -ESRCH where PID 1 is not ours.
+int firstlight_request_hand_over(const char *request, size_t length);
+
+/// Ends a thread by pthread_exit below a C frame and `frame`, which is to call `next`. 0 where the thread's
+/// stack was unwound; it aborts where the binary has lost its unwind tables.
+int firstlight_end_thread_through(void (*frame)(void (*next)(void)));

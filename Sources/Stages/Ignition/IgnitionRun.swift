@@ -39,6 +39,13 @@ public enum IgnitionProgram {
         let log = IgnitionLog(toStandardOutput: invocation.logsToStandardOutput)
         log.info(version)
         log.info("Stage: \(invocation.stage.rawValue)")
+        if let death = AgentDeath.previous {
+            let failure = death.failure(during: "running the stage \(invocation.stage.rawValue)")
+            say("\(invocation.stage.rawValue) failed", to: 2)
+            for line in failure.advice { log.error(line) }
+            log.critical("Ignition failed: \(failure)")
+            return 1
+        }
         let environment: IgnitionEnvironment
         let state: IgnitionState
         do {
