@@ -41,7 +41,7 @@ extension DiskFailure: CustomStringConvertible {
         case .volumeNotOpened(let name, let device, let reason):
             "cannot open the LUKS volume on \(device) as \(name): \(reason)"
         case .derivationTooLarge(let device, let needed, let available):
-            "\(device): a key of its LUKS volume takes \(ByteCount(needed)) of RAM to derive; "
+            "a key of the LUKS volume on \(device) takes \(ByteCount(needed)) of RAM to derive, and "
                 + "\(ByteCount(available)) are free"
         case .nameTaken(let name, let device): "/dev/mapper/\(name) is open already, on \(device)"
         }
@@ -58,7 +58,10 @@ extension DiskFailure: Advising {
         case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
         case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]
         case .derivationTooLarge:
-            ["Give the machine more RAM, or the key slot less: cryptsetup luksConvertKey --pbkdf-memory."]
+            [
+                "Give the machine more RAM, or the key slot less: for a volume that is there with",
+                "cryptsetup luksConvertKey --pbkdf-memory, for a new one in its \"options\".",
+            ]
         case .nameTaken: ["Give the volume another \"name\", or close that one first."]
         case .missing: ["Check the spelling, or whether the disk is attached."]
         }

@@ -63,6 +63,7 @@ public enum DiskStage {
             // An array may do without it; if not, the plan says so.
             try? access.waitForDevice(device)
         }
+        VolumeLook.closeLeftovers()
         let survey = Survey()
         var (layout, contents) = try step("looking at the disks") {
             let layout = DiskLayout(storage, on: try survey.inventory(storage))
@@ -89,6 +90,7 @@ public enum DiskStage {
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
         let access = access.guarded()
         try requirePrograms(of: plan)
+        try requireMemory(for: plan.volumes)
         try bind(plan.volumes, access)
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }

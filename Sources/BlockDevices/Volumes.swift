@@ -97,6 +97,16 @@ final class VolumeLook {
         opened = []
     }
 
+    private static let prefix = "firstlight-look-"
+
+    /// Closes what a look has left open that was ended halfway; one that is still at work is left alone.
+    static func closeLeftovers() {
+        for name in Files.names(in: "/dev/mapper") where name.hasPrefix(prefix) {
+            let number = name.dropFirst(prefix.count).split(separator: "-").first.flatMap { pid_t($0) }
+            if let number, kill(number, 0) != 0, errno == ESRCH { CryptHandle.deactivate(name) }
+        }
+    }
+
     /// What is known of those volumes that are there and are not to be wiped, by entry.
     func volumes(_ placed: [PlacedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume] {
         var found: [Int: FoundVolume] = [:]
@@ -136,12 +146,10 @@ final class VolumeLook {
             guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
             opener = passphrase
         }
-        let available = Machine.memory("MemAvailable") ?? .max
-        guard first.derivationMemory < available else {
-            throw DiskFailure.derivationTooLarge(volume.node, needed: first.derivationMemory, available: available)
-        }
         // The key slots lie behind the headers.
-        let whole = try CryptHandle.copy(area, length: min(first.dataOffset, 128 << 20))
+        let copied = min(first.dataOffset, 128 << 20)
+        try DiskFailure.requireMemory(first.derivationMemory + copied, toOpen: volume.node)
+        let whole = try CryptHandle.copy(area, length: copied)
         let handle = try CryptHandle(whole.path, of: volume.node)
         guard handle.load(), let key = try handle.volumeKey(opener) else {
             found.isOpenedByKey = false
@@ -160,7 +168,7 @@ final class VolumeLook {
             try requireSame(device, volume)
             return volume.wanted.mappedNode
         }
-        let name = "firstlight-look-\(getpid())-\(volume.entry)"
+        let name = "\(Self.prefix)\(getpid())-\(volume.entry)"
         try? access.loadFilesystem("loop")
         try? access.loadFilesystem("dm_crypt")
         // Read-only from below: whatever libcryptsetup would like to mend stays as it is.
@@ -184,6 +192,14 @@ final class VolumeLook {
         guard Files.resolved(FilePath(device)) == Files.resolved(FilePath(nodes[volume.node] ?? volume.node)) else {
             throw .nameTaken(volume.wanted.name, by: device)
         }
+    }
+}
+
+extension DiskFailure {
+    /// A boot that runs out of memory while it derives a key ends with it.
+    fileprivate static func requireMemory(_ needed: UInt64, toOpen device: String) throws(DiskFailure) {
+        guard let available = Machine.memory("MemAvailable"), needed > available else { return }
+        throw .derivationTooLarge(device, needed: needed, available: available)
     }
 }
 
@@ -241,6 +257,17 @@ extension DiskStage {
         let uuid = try LUKSHeader.read(plan.node)?.uuid ?? ""
         let isBound = plan.wanted.clevis.isUsed
         return plan.opened(uuid: uuid, key: isBound ? nil : try access.keys.passphraseForNew(plan.wanted))
+    }
+
+    /// Before the first write: no volume takes more memory to make than there is. Where the config says nothing
+    /// of it, a share of what is free is taken.
+    static func requireMemory(for volumes: [VolumePlan]) throws(BootFailure) {
+        for volume in volumes where volume.action == .create {
+            guard let wanted = volume.options.memory else { continue }
+            try step("preparing the LUKS volume \(volume.wanted.name)") {
+                try DiskFailure.requireMemory(UInt64(clamping: wanted) << 10, toOpen: volume.node)
+            }
+        }
     }
 
     /// Before the first write: every key that Clevis is to keep is made, given to it, and had back.

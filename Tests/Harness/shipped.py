@@ -52,6 +52,32 @@ def opens_a_luks2_header() -> None:
         processes.remove_folder(folder)
 
 
+def unwinds_a_thread() -> None:
+    """libargon2 ends its threads with pthread_exit: a binary without unwind tables aborts there."""
+    frames = processes.run(["readelf", "--debug-dump=frames-interp", "--wide", AGENT]).decode(errors="replace")
+    assert frames.count(" FDE ") > 10000, "the binary has no unwind tables"
+    processes.run([AGENT, "self-test"])
+
+
+def derives_a_key_of_a_default_volume() -> None:
+    """A volume made with cryptsetup's defaults: the key is derived on all processors, and a wrong one is told."""
+    folder = processes.temporary_folder("luks")
+    try:
+        image = folder / "disk.img"
+        with open(image, "wb") as file:
+            file.truncate(32 << 20)
+        processes.run(["cryptsetup", "luksFormat", "--batch-mode", "--key-file", "-", image], input=b"open sesame")
+        dump = processes.run(["cryptsetup", "luksDump", image]).decode()
+        assert "argon2id" in dump and "Threads:    1" not in dump, dump
+        config = folder / "config.ign"
+        config.write_text(json.dumps({"ignition": {"version": "3.4.0"}, "storage": {"luks": [
+            {"name": "vault", "device": str(image), "keyFile": {"source": "data:,wrong"}}]}}))
+        done = subprocess.run([AGENT, "plan", "--config", config], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1 and 'the key of "vault" does not open' in " ".join(done.stderr.split()), done
+    finally:
+        processes.remove_folder(folder)
+
+
 def resolves_a_name_from_hosts() -> None:
     fetches_from_a_root_with({"etc/hosts": f"{WEB_ADDRESS} {NAME}\n"})
 
@@ -81,6 +107,8 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     statically_linked,
     asks_for_no_dynamic_loader,
     opens_a_luks2_header,
+    unwinds_a_thread,
+    derives_a_key_of_a_default_volume,
     resolves_a_name_from_hosts,
     resolves_a_name_from_dns,
     starts_as_pid_1_with_nothing_mounted,

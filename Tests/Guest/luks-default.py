@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# disks: 3x256M virtio
+# init: systemd
+# limit: 900
+"""LUKS volumes with no options at all, so with cryptsetup's own key derivation on as many lanes as there are processors:
+made and opened by the units, opened under the name `ignition`; one that `cryptsetup luksFormat` made is kept as well."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+AGENT = os.environ["AGENT"]
+OURS, THEIRS, LARGE = (os.environ[f"DISK{number}"] for number in range(3))
+KEY = "correct horse"
+MOST = 4 << 20  # KiB: what libcryptsetup allows, and more than the guest has
+UNITS = Path("/run/systemd/system")
+
+
+def run(*words, check=True, **options):
+    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          **options)
+    print(f"$ {' '.join(map(str, words))}\n{done.stdout}", flush=True)
+    if check:
+        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
+    return done.stdout
+
+
+def volume(name, device):
+    return {"name": name, "device": device, "keyFile": {"source": "data:," + KEY.replace(" ", "%20")}}
+
+
+def config(*volumes):
+    return {"ignition": {"version": "3.4.0"}, "storage": {
+        "luks": list(volumes),
+        "filesystems": [{"device": f"/dev/mapper/{one['name']}", "format": "ext4", "label": one["name"]}
+                        for one in volumes]}}
+
+
+def units(wanted):
+    """The units of the dracut module, as they are, for one boot's fetch and disks stages."""
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    Path("/config.ign").write_text(json.dumps(wanted))
+    run("udevadm", "settle")
+    for name in ("fetch", "disks"):
+        run("systemctl", "restart", f"firstlight-{name}.service")
+    return Path("/run/firstlight/log").read_text()
+
+
+def ask_memory(device, kibibytes):
+    """Has every key slot of a LUKS2 header say that it takes so much memory."""
+    with open(device, "r+b") as disk:
+        for start in (0, 16384):
+            disk.seek(start)
+            header = bytearray(disk.read(16384))
+            text = header[4096:].rstrip(b"\0").replace(b'"memory":65536', b'"memory":%d' % kibibytes)
+            header[4096:] = text.ljust(12288, b"\0")
+            header[448:512] = bytes(64)
+            header[448:480] = hashlib.sha256(header).digest()
+            disk.seek(start)
+            disk.write(header)
+
+
+def refused(wanted):
+    with open(LARGE, "rb") as disk:
+        before = disk.read(64 << 20)
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    Path("/config.ign").write_text(json.dumps(wanted))
+    run("systemctl", "restart", "firstlight-fetch.service")
+    assert subprocess.run(["systemctl", "restart", "firstlight-disks.service"]).returncode != 0
+    said = " ".join(Path("/run/firstlight/log").read_text().split())
+    assert re.search(r"takes 4(?:\.0)? GiB of RAM to derive, and [\d.]+ [GM]iB are free", said), said
+    with open(LARGE, "rb") as disk:
+        assert disk.read(64 << 20) == before, "the disk was written to"
+
+
+def closed(*names):
+    run("systemctl", "stop", "firstlight-disks.service", "firstlight-fetch.service")
+    run("udevadm", "settle")
+    for name in names:
+        run("cryptsetup", "close", name)
+
+
+def marked(name, text):
+    """Keeps a text in the volume's filesystem, or finds it there."""
+    run("mount", f"/dev/mapper/{name}", "/mnt")
+    file = Path("/mnt/mark")
+    if file.exists():
+        assert file.read_text() == text
+    else:
+        file.write_text(text)
+    run("umount", "/mnt")
+
+
+UNITS.mkdir(parents=True, exist_ok=True)
+for file in Path(os.environ["TREE"], "dracut/50firstlight").glob("*.service"):
+    # What dracut's own units do is done; a failure stays the test's to tell.
+    text = re.sub(r"(?m)^(After|Wants|OnFailure|OnFailureJobMode)=.*\n", "", file.read_text())
+    (UNITS / file.name).write_text(text)
+Path("/usr/bin/firstlight").unlink(missing_ok=True)
+shutil.copy(AGENT, "/usr/bin/firstlight")
+Path("/etc/initrd-release").write_text("ID=test\n")
+run("systemctl", "daemon-reload")
+Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
+run("mount", "--bind", "cmdline", "/proc/cmdline")
+try:
+    # A volume of cryptsetup's own, by its defaults, with a filesystem that somebody uses.
+    run("cryptsetup", "luksFormat", "--batch-mode", "--key-file", "-", THEIRS, input=KEY)
+    run("cryptsetup", "open", "--key-file", "-", THEIRS, "theirs", input=KEY)
+    run("mkfs.ext4", "-q", "-L", "theirs", "/dev/mapper/theirs")
+    marked("theirs", "somebody's")
+    run("cryptsetup", "close", "theirs")
+
+    both = config(volume("ours", OURS), volume("theirs", THEIRS))
+    units(both)
+    dump = run("cryptsetup", "luksDump", OURS)
+    assert re.search(r"PBKDF: +argon2id", dump) and re.search(r"Threads: +[2-9]", dump), dump
+    marked("ours", "made by the units")
+    marked("theirs", "somebody's")
+    closed("ours", "theirs")
+
+    said = units(both)
+    assert "nothing destroyed" in said, said
+    marked("ours", "made by the units")
+    marked("theirs", "somebody's")
+    closed("ours", "theirs")
+
+    # The same volumes under the name `ignition`.
+    ignition = Path("ignition")
+    ignition.symlink_to(AGENT)
+    Path("cache").write_text(json.dumps(both))
+    run(Path.cwd() / "ignition", "--stage=disks",
+        "--platform=metal", "--root=/mnt", "--log-to-stdout", "--config-cache=cache", "--state-file=state")
+    marked("ours", "made by the units")
+    marked("theirs", "somebody's")
+    for name in ("ours", "theirs"):
+        run("cryptsetup", "close", name)
+
+    # More memory than there is, to open one and to make one: told with both figures before anything is derived or written.
+    run("cryptsetup", "luksFormat", "--batch-mode", "--pbkdf-memory", "65536", "--pbkdf-force-iterations", "4",
+        "--key-file", "-", LARGE, input=KEY)
+    ask_memory(LARGE, MOST)
+    refused(config(volume("large", LARGE)))
+    refused(config({**volume("large", LARGE), "wipeVolume": True, "options": ["--pbkdf-memory", str(MOST)]}))
+
+    # A stage that dies tells it as every other failure does, by its unit's ExecStopPost.
+    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
+    Path("/config.ign").write_text(json.dumps(both))
+    run("systemctl", "restart", "firstlight-fetch.service")
+    starting = subprocess.Popen(["systemctl", "restart", "firstlight-disks.service"])
+    # While a key is derived: long enough to be met in it.
+    main = ""
+    while main in ("", "0"):
+        main = run("systemctl", "show", "-P", "ExecMainPID", "firstlight-disks.service").strip()
+        if Path(f"/proc/{main}/comm").exists() and Path(f"/proc/{main}/comm").read_text() != "firstlight\n":
+            main = ""
+    while starting.poll() is None and not list(Path(f"/proc/{main}/task").glob("*"))[1:]:
+        pass
+    os.kill(int(main), signal.SIGSEGV)
+    assert starting.wait() != 0
+    said = " ".join(run("journalctl", "-o", "cat", "-b", "-u", "firstlight-disks.service").split())
+    assert "firstlight stopped: it died of SIGSEGV while running the stage disks" in said, said
+    assert "Nothing was written to any disk." in said, said
+    report = json.loads(Path("/run/firstlight/report.json").read_text())
+    assert report["outcome"] == "failed" and "SIGSEGV" in json.dumps(report), report
+    # The next run ends as one that nobody stopped: what the dead one had open is closed.
+    units(both)
+    assert not [name for name in os.listdir("/dev/mapper") if name.startswith("firstlight")]
+    marked("ours", "made by the units")
+    closed("ours", "theirs")
+finally:
+    run("umount", "/proc/cmdline")
+    for path in ("/etc/initrd-release", "/config.ign", "/usr/bin/firstlight", *UNITS.glob("firstlight-*.service")):
+        subprocess.run(["rm", "-f", str(path)], check=True)
+    run("systemctl", "daemon-reload")
