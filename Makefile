@@ -57,6 +57,8 @@ setup: ## Install every Debian package that building, testing and the demo need 
 	    echo "setup: installing" $$missing
 	    export DEBIAN_FRONTEND=noninteractive
 	    mkdir -p out
+	    while sleep 60; do echo "setup: at it: $$(tail -n 1 out/setup.log)"; done & telling=$$!
+	    trap 'kill $$telling' EXIT
 	    { apt-get -qq update && apt-get -qq install --no-install-recommends $(PACKAGES); } >out/setup.log 2>&1 ||
 	        { tail -n 20 out/setup.log >&2; echo "setup: failed; all of it: out/setup.log" >&2; exit 1; }
 	fi
@@ -69,6 +71,7 @@ agent: ## Build the static agent: out/firstlight
 	@prefix=$$($(STATIC_LIBRARIES))
 	mkdir -p out
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight 2>&1 | $(QUIET)
+	if [ out/firstlight -nt .build-agent/release/firstlight ] && [ out/firstlight -nt Makefile ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight .build-agent/release/firstlight
 	# libargon2 ends its threads with pthread_exit, which takes unwind tables: they are there, and work.
 	frames=$$(readelf --debug-dump=frames-interp --wide out/.firstlight 2>/dev/null | grep -c ' FDE ' || true)
@@ -83,53 +86,58 @@ agent: ## Build the static agent: out/firstlight
 	fi
 	mv out/.firstlight out/firstlight
 
+.PHONY: programs
+programs: ## Build both, side by side
+	@prefix=$$($(STATIC_LIBRARIES))
+	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) 2>&1 | $(QUIET)
+	$(MAKE) --no-print-directory agent tool
+
 .PHONY: tool
 tool: ## Build the image tool: out/firstlight-image
 	@prefix=$$($(STATIC_LIBRARIES))
 	mkdir -p out
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight-image 2>&1 | $(QUIET)
+	if [ out/firstlight-image -nt .build-agent/release/firstlight-image ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight-image .build-agent/release/firstlight-image
 	mv out/.firstlight-image out/firstlight-image
 
 # --- Tests -----------------------------------------------------------------------------------------
 
+# `test-unit` and the tests of these names build what they need; `test` and `test-all` build everything.
+
 .PHONY: test
-test: setup lint ## Run everything; ends with `N passed, N failed` (root)
-	@# The libraries' configure scripts and the link of the tests keep one processor busy each.
-	$(STATIC_LIBRARIES) >/dev/null & libraries=$$!
-	$(MAKE) --no-print-directory test-unit || true # its failures are counted in the last line
-	wait $$libraries
-	$(MAKE) --no-print-directory agent tool
-	$(HARNESS) all --unit-report out/unit.json
+test: setup lint ## What every change has to pass; ends with `N passed, N failed` (root)
+	@$(HARNESS) test
+
+.PHONY: test-all
+test-all: setup lint ## Every test there is but the long power cut; RECORD=1 writes down how long each took (root)
+	@$(HARNESS) all $(if $(filter-out 0 no,$(RECORD)),--record)
 
 .PHONY: test-unit
-test-unit: ## Run the unit tests: no root, no guest, seconds
+test-unit: ## The unit tests: no root, no guest, seconds
 	@mkdir -p out
-	rm -f out/unit*
+	rm -f out/unit.xml
 	python3 Tests/Harness/root_images.py out/root-images
-	failed=0
-	swift test --disable-xctest --xunit-output out/unit.xml | { grep --line-buffered -v '^◇' || true; } || failed=1
-	python3 Tests/Harness/unit_report.py out/unit.xml out/unit.json
-	exit $$failed
+	swift test --disable-xctest --xunit-output out/unit.xml | { grep --line-buffered -v '^◇' || true; }
+
+.PHONY: host-test
+host-test: setup ## The tests on this machine itself, or those of NAME=... (root)
+	@$(HARNESS) host $(NAME)
 
 .PHONY: guest-test
-guest-test: setup agent tool ## Run the guest tests, or those of NAME=... (root)
+guest-test: setup ## The tests inside a virtual machine, or those of NAME=..., of those CASE=... (root)
 	@$(HARNESS) guest $(NAME)
 
 .PHONY: boot-test
-boot-test: setup agent tool ## Run the boot tests, or those of NAME=... (root)
+boot-test: setup ## The boot tests, or those of NAME=... (root)
 	@$(HARNESS) boot $(NAME)
 
-.PHONY: network-test
-network-test: setup agent ## Fetch from real servers, or run those of NAME=... (root)
-	@$(HARNESS) network $(NAME)
-
 .PHONY: test-powercut
-test-powercut: setup agent ## Cut the power at 500 moments of a provisioning run, and some more: 80 minutes (root)
+test-powercut: setup ## Cut the power at 500 moments of a provisioning run, and some more: 80 minutes (root)
 	@$(HARNESS) power-cut
 
 .PHONY: list-tests
-list-tests: ## List what network-test, guest-test, boot-test and the checks on the shipped agent cover
+list-tests: ## List what host-test, guest-test and boot-test cover
 	@$(HARNESS) list
 
 .PHONY: lint

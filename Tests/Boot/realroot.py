@@ -27,7 +27,7 @@ def boot_twice(bench, initrd, arguments=""):
         scenario.clear()
 
 
-@boot_test(limit=1500)
+@boot_test()
 def debian_twice(bench):
     """Debian with systemd, the guide's persistent /var, a user, a file and units: two boots."""
     first, second = boot_twice(
@@ -37,7 +37,7 @@ def debian_twice(bench):
         raise Unmet("the second boot's plan does not say that nothing is destroyed")
 
 
-@boot_test(limit=2400)
+@boot_test()
 def dracut_twice(bench):
     """The same with the agent's stages as units of a dracut initramfs."""
     boot_twice(bench, lambda scenario: [dracut_initramfs(bench, scenario.image)],

@@ -1,7 +1,8 @@
 """Boot tests: a whole boot, and what it must say and leave behind.
 
-A test is a function in Tests/Boot marked `@boot_test`; it is given a `Workbench`: servers, disks,
-machines, all of which go away with the test. Its docstring is what `list` shows.
+A test is a function in Tests/Boot marked `@boot_test()`; it is given a `Workbench`: servers, disks,
+machines, all of which go away with the test. Its docstring is what `list` shows. `@boot_test(tier=ALL)`
+runs it in `make test-all` only: what another boot and a test of the values show as well.
 Most boot the tiny root filesystem, which prints what it finds as `@fact` lines and powers off;
 `facts` waits for them. An expectation that does not come true raises `Unmet`.
 """
@@ -17,11 +18,15 @@ from pathlib import Path
 
 import images
 import processes
+import recorded
 import rootfs
+import tiers
 from console import Unmet
+from hosts import failed_assertion
 from machine import GIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from outcome import Outcome
 from paths import LOGS, TREE
+from schedule import Job
 from servers import FaultServer, Nginx
 
 FOLDER = TREE / "Tests" / "Boot"
@@ -33,64 +38,64 @@ QUIETLY = f"console=ttyS0 loglevel=3 panic=-1 {UNDER_LOAD}"
 UNATTENDED = f"{QUIETLY} rd.shell=0 rd.emergency=poweroff"
 PROVISION = "ignition.firstboot ignition.platform.id=metal"
 
+UNKNOWN = 20  # seconds, of a test whose time was never recorded
+
 _registered: "dict[str, BootTest]" = {}
 
 
 @dataclass
 class BootTest:
     name: str
-    title: str
-    limit: int
+    description: str
+    tier: str
     function: object
+    needs = {"agent", "tool"}
+
+    @property
+    def title(self) -> str:
+        return f"boot {self.name}"
+
+    def job(self, after: "list[Job]") -> Job:
+        return Job(self.title, recorded.seconds(self.title, UNKNOWN), lambda: [run(self)], after)
 
 
-def boot_test(limit: int = 600):
-    """Marks a function as a boot test that may take `limit` seconds."""
+def boot_test(tier: str = tiers.EVERY_CHANGE):
+    """Marks a function as a boot test of that tier."""
 
     def mark(function):
-        title = (function.__doc__ or "").strip().splitlines()[0]
+        description = (function.__doc__ or "").strip().splitlines()[0].rstrip(".")
         name = function.__name__.replace("_", "-")
-        _registered[name] = BootTest(name, title.rstrip("."), limit, function)
+        _registered[name] = BootTest(name, description, tiers.known(tier), function)
         return function
 
     return mark
 
 
 def boot_tests() -> "list[BootTest]":
-    """Every boot test of Tests/Boot, the long ones first so that none is left running alone at the end."""
+    """Every boot test of Tests/Boot."""
     if not _registered:
         for file in sorted(FOLDER.glob("*.py")):
             specification = importlib.util.spec_from_file_location(f"boot_{file.stem}", file)
             specification.loader.exec_module(importlib.util.module_from_spec(specification))
-    return sorted(_registered.values(), key=lambda test: -test.limit)
+    return sorted(_registered.values(), key=lambda test: test.name)
 
 
-def run(test: BootTest, again: bool = True) -> Outcome:
-    """Runs a test; once more where the machine never said a word, not even its firmware's or kernel's.
-
-    Seen once in some hundred boots on a busy machine, its cause not known. It is told each time.
-    """
+def run(test: BootTest) -> Outcome:
     began = time.monotonic()
     bench = Workbench(test)
-    reason = ""
+    reason, lines = "", []
     try:
         test.function(bench)
     except (Unmet, processes.ProgramFailed) as unmet:
         reason = str(unmet)
     except AssertionError as failed:
-        place = traceback.extract_tb(failed.__traceback__)[-1]
-        reason = f"{Path(place.filename).name}:{place.lineno}: {failed or place.line}"
+        reason = failed_assertion(failed)
     except Exception:
         reason = traceback.format_exc()
     finally:
         lines = bench.last_lines() if reason else []
-        silent = bool(reason) and bench.is_silent()
         bench.clear()
-    if silent and again:
-        print(f"again   boot {test.name}: its machine never said a word", flush=True)
-        return run(test, again=False)
-    outcome = Outcome(f"boot {test.name}", not reason, time.monotonic() - began, reason,
-                      LOGS / f"boot.{test.name}", lines)
+    outcome = Outcome(test.title, not reason, time.monotonic() - began, reason, LOGS / f"boot.{test.name}", lines)
     outcome.announce()
     return outcome
 
@@ -100,17 +105,11 @@ class Workbench:
 
     def __init__(self, test: BootTest) -> None:
         self.name = test.name
-        self.limit = test.limit
         self.folder = processes.temporary_folder(test.name)
         self.folder.chmod(0o755)
         self._machines: "list[VirtualMachine]" = []
         self._servers: "list[Nginx | FaultServer]" = []
         self._disks = 0
-
-    def is_silent(self) -> bool:
-        """Whether the last machine was started and its console stayed empty."""
-        console = getattr(self._machines[-1], "console", None) if self._machines else None
-        return console is not None and not console.text
 
     def nginx(self, files: "dict[str, Path | str | bytes]", **options) -> Nginx:
         """A real web server with these files."""
@@ -146,7 +145,7 @@ class Workbench:
         if script:
             words += " " + run_argument(script)
         if len(words) > 2040:
-            raise Unmet(f"the kernel command line is {len(words)} bytes long, more than a kernel takes")
+            raise Unmet("a kernel command line of at most 2040 bytes", f"{len(words)} bytes")
         number = len(self._machines) + 1
         log_name = f"boot.{self.name}" + (f".{number}" if number > 1 else "")
         machine = VirtualMachine(Settings(arguments=words, **settings), log_name)
@@ -197,7 +196,7 @@ def embedded(bench, modules="virtio", **sections):
 def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "dict[str, list[str]]":
     """What the tiny root found, by name, and `run`: the lines its script printed."""
     console = machine.console
-    console.expect(r"^@fact end$", timeout, never=BROKEN)
+    console.expect(r"^@fact end$", timeout, never=BROKEN, what="the tiny root to start and list all it finds")
     if exit:
         machine.wait_exit(30)
     found: "dict[str, list[str]]" = {"run": []}
@@ -210,7 +209,7 @@ def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "
         elif match := re.match(r"@run end (\d+)", line):
             inside = False
             if match[1] != "0":
-                raise Unmet(f"the script in the real root exited with {match[1]}")
+                raise Unmet("the script in the real root to exit with 0", match[1])
         elif inside:
             found["run"].append(line)
     return found
@@ -218,13 +217,13 @@ def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "
 
 def stopped(machine: VirtualMachine, *patterns: str, timeout: float = 240) -> str:
     """Waits for the failure's report, in which each pattern must stand, and for the power to go off."""
-    machine.console.expect(STOPPED, timeout, never=r"^@fact|Kernel panic")
+    machine.console.expect(STOPPED, timeout, never=r"^@fact|Kernel panic", what="the report of a boot that stops")
     reason = machine.wait_exit(60)
     text = machine.console.text
     report = " ".join(text[re.search(STOPPED, text, re.MULTILINE).start():].split())
     for pattern in patterns:
         if not re.search(pattern, report, re.IGNORECASE):
-            raise Unmet(f"the report does not show {pattern!r}")
+            raise Unmet(f"{pattern!r} in the report", report)
     if reason != "guest-shutdown":
-        raise Unmet(f"rd.emergency=poweroff ended in {reason or 'nothing'}")
+        raise Unmet("rd.emergency=poweroff to end in guest-shutdown", reason or "nothing")
     return report

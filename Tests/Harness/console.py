@@ -6,12 +6,18 @@ import threading
 import time
 from pathlib import Path
 
+import speed
+
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cM]|\][^\x07]*\x07)")
 UNFINISHED = re.compile(r"(?:\x1b[^A-Za-z]{0,16}|\r)$")
+SILENT = "the machine never said a word"
 
 
 class Unmet(Exception):
-    """An expectation of a test did not come true."""
+    """An expectation of a test did not come true: what was expected, and what was there instead."""
+
+    def __init__(self, expected: str, found: str = "") -> None:
+        super().__init__(f"expected: {expected}\nfound:    {found}" if found else expected)
 
 
 class Console:
@@ -29,32 +35,38 @@ class Console:
         """Reads `stream` to its end, in a thread of its own."""
         threading.Thread(target=self._follow, args=(stream,), daemon=True).start()
 
-    def expect(self, pattern: str, timeout: float = 120, never: "str | None" = None) -> re.Match:
-        """Waits for `pattern` after the last match; `never` standing before it fails at once."""
+    def expect(self, pattern: str, timeout: float = 120, never: "str | None" = None, what: str = "") -> re.Match:
+        """Waits for `pattern` after the last match; `never` standing before it fails at once.
+
+        `what` says in words what is waited for, where the pattern does not; `timeout` is in seconds of the machine
+        that speed.py measures by.
+        """
         wanted = re.compile(pattern, re.MULTILINE)
         unwanted = re.compile(never, re.MULTILINE) if never else None
-        deadline = time.monotonic() + timeout
+        expected = what or f"the console to show {pattern!r}"
+        deadline = time.monotonic() + speed.limit(timeout)
         with self._changed:
             while True:
                 match = wanted.search(self.text, self._position)
                 end = match.start() if match else len(self.text)
                 bad = unwanted.search(self.text, self._position, end) if unwanted else None
                 if bad:
-                    raise Unmet(f"the console shows {bad[0]!r} while waiting for {pattern!r}")
+                    raise Unmet(expected, f"{bad[0]!r}")
                 if match:
                     self._position = match.end()
                     return match
                 if self._closed:
-                    raise Unmet(f"the machine ended without showing {pattern!r}")
+                    raise Unmet(expected, "the machine ended without it" if self.text else SILENT)
                 rest = deadline - time.monotonic()
                 if rest <= 0:
-                    raise Unmet(f"the console did not show {pattern!r} within {timeout:g} s")
+                    waited = f"not within {speed.told(timeout)}"
+                    raise Unmet(expected, waited if self.text else f"{waited}; {SILENT}")
                 self._changed.wait(rest)
 
     def wait_closed(self, timeout: float) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._closed, timeout):
-                raise Unmet(f"the machine still ran after {timeout:g} s")
+            if not self._changed.wait_for(lambda: self._closed, speed.limit(timeout)):
+                raise Unmet("the machine to power off", f"it still ran after {speed.told(timeout)}")
 
     def wait_quiet(self, timeout: float) -> None:
         """Waits until nothing more comes, or for `timeout` seconds."""
@@ -63,11 +75,16 @@ class Console:
             while not self._closed and self._changed.wait(min(1, max(0, deadline - time.monotonic()))):
                 pass
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the machine is off."""
+        return self._closed
+
     def refuse(self, pattern: str) -> None:
         """Fails where `pattern` stands anywhere on the console so far."""
         match = re.search(pattern, self.text, re.MULTILINE)
         if match:
-            raise Unmet(f"the console shows {match[0]!r}, which must not be there")
+            raise Unmet(f"no {pattern!r} on the console", f"{match[0]!r}")
 
     @property
     def unwrapped(self) -> str:

@@ -6,9 +6,11 @@ import time
 
 import images
 import processes
+import speed
 from console import Unmet
+from outcome import say, shown, working
 from scenario import PASSWORD, USER, Boot, Scenario, StoryLine, check_boot, check_reuse
-from paths import LOGS, TREE
+from paths import LOGS
 
 COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
@@ -17,13 +19,14 @@ def main(interactive: bool = False) -> int:
     began = time.monotonic()
     scenario = machine = None
     try:
-        scenario = Scenario(announce=print)
+        scenario = Scenario(announce=say)
         initrd = [images.initramfs("generic", rootfs=scenario.image)]
         introduce(scenario, initrd[0])
 
         heading("First boot: the disk is blank")
         machine = scenario.machine(initrd, "demo.first")
-        first = scenario.boot(machine, tell=tell)
+        with working("first boot"):
+            first = scenario.boot(machine, tell=tell)
         check_boot(first, 1)
         close(first)
         machine.stop()
@@ -32,23 +35,27 @@ def main(interactive: bool = False) -> int:
         machine = scenario.machine(initrd, "demo.second")
         if interactive:
             return hand_to_the_reader(scenario, machine, first)
-        second = scenario.boot(machine, tell=tell)
+        with working("second boot"):
+            second = scenario.boot(machine, tell=tell)
         check_boot(second, 2)
         check_reuse(first, second)
         close(second)
 
         heading("Side by side")
         for line in comparison(scenario, first, second):
-            print(line)
-        print(f"\nNothing was wiped, and the data is there. {time.monotonic() - began:.0f} s in all.")
-        print(f"Console logs: {shown(LOGS)}/demo.first.console and demo.second.console")
+            say(line)
+        say(f"\nNothing was wiped, and the data is there. {time.monotonic() - began:.0f} s in all.")
+        say(f"Console logs: {shown(LOGS)}/demo.first.console and demo.second.console")
         return 0
     except (Unmet, processes.ProgramFailed) as failed:
-        print(f"\nThe demo failed: {failed}")
+        say("\nThe demo failed.")
+        for line in str(failed).splitlines():
+            say(f"  {line}")
         if machine:
+            say("The console's last lines:")
             for line in machine.last_lines():
-                print(f"  | {line}")
-            print(f"The whole console: {shown(machine.console.log)}")
+                say(f"  | {line}")
+            say(f"The whole console: {shown(machine.console.log)}")
         return 1
     finally:
         if machine:
@@ -59,46 +66,48 @@ def main(interactive: bool = False) -> int:
 
 def introduce(scenario: Scenario, initramfs) -> None:
     heading("Firstlight demo")
-    print("A virtual machine with 1 GiB of RAM and a blank disk of 4 GiB. nginx serves it")
-    print(f"  rootfs.img   {mib(scenario.image)}  Debian 12 with systemd and SSH, as squashfs")
-    print(f"  config.ign   {scenario.config.stat().st_size / 1024:5.1f} KiB  /var on the disk, a user, a file, a unit")
-    print(f"and the boot loader gives it Debian's kernel and an initramfs of {mib(initramfs).strip()} with")
-    print("drivers for real hardware. The kernel command line, for both boots:")
+    say("A virtual machine with 1 GiB of RAM and a blank disk of 4 GiB. nginx serves it")
+    say(f"  rootfs.img   {mib(scenario.image)}  Debian 12 with systemd and SSH, as squashfs")
+    say(f"  config.ign   {scenario.config.stat().st_size / 1024:5.1f} KiB  /var on the disk, a user, a file, a unit")
+    say(f"and the boot loader gives it Debian's kernel and an initramfs of {mib(initramfs).strip()} with")
+    say("drivers for real hardware. The kernel command line, for both boots:")
     for word in scenario.arguments.split():
-        print(f"  {word}")
+        say(f"  {word}")
+    if speed.factor() > 1.2:
+        say(f"This machine is slow or busy: time limits are {speed.factor():.1f} times the usual.")
 
 
 def hand_to_the_reader(scenario: Scenario, machine, first: Boot) -> int:
     """The second boot on the reader's own terminal."""
-    print(f"It is yours. Log in as {bold(USER)} with the password {bold(PASSWORD)}; `cat /var/lib/diary` shows both boots.")
-    print(f"Leave with {bold('sudo poweroff')}, or at once with {bold('Ctrl-A X')}.\n", flush=True)
+    say(f"It is yours. Log in as {bold(USER)} with the password {bold(PASSWORD)}; `cat /var/lib/diary` shows both boots.")
+    say(f"Leave with {bold('sudo poweroff')}, or at once with {bold('Ctrl-A X')}.\n")
     machine.start(interactive=True)
     status = machine.wait_interactive()
-    print()
+    say("")
     after = Boot()
     scenario.look_at_disk(after)
     if (after.table, after.filesystem) != (first.table, first.filesystem):
-        print("The disk no longer holds the table and the filesystem of the first boot.")
+        say("The disk no longer holds the table and the filesystem of the first boot.")
     else:
-        print("The disk holds the table and the filesystem of the first boot.")
-    print(f"Console log: {shown(machine.console.log)}")
+        say("The disk holds the table and the filesystem of the first boot.")
+    say(f"Console log: {shown(machine.console.log)}")
     return status
 
 
 def tell(text: str, line: StoryLine) -> None:
     """One line of the agent's story as it comes; a transfer's progress stays on one line of a terminal."""
     if not line.is_progress:
-        print(("\r\x1b[K" if COLOURS else "") + text, flush=True)
+        say(("\r\x1b[K" if COLOURS else "") + text)
     elif COLOURS:
-        print(f"\r\x1b[K{text}", end="", flush=True)
+        say(f"\r\x1b[K{text}", end="")
 
 
 def close(found: Boot) -> None:
     """What the real root did, after the agent's story."""
-    print(f"{found.diary_at:6.1f} s  {bold('Debian is up')}: its unit has written to /var, SSH lets {USER} in with the key")
-    print("          /var/lib/diary:")
+    say(f"{found.diary_at:6.1f} s  {bold('Debian is up')}: its unit has written to /var, SSH lets {USER} in with the key")
+    say("          /var/lib/diary:")
     for line in found.diary:
-        print(f"            {line}")
+        say(f"            {line}")
 
 
 def comparison(scenario: Scenario, first: Boot, second: Boot) -> "list[str]":
@@ -135,7 +144,7 @@ def comparison(scenario: Scenario, first: Boot, second: Boot) -> "list[str]":
 
 
 def heading(text: str) -> None:
-    print(f"\n{bold(text)}\n" + ("" if COLOURS else "-" * len(text) + "\n"), end="", flush=True)
+    say(f"\n{bold(text)}\n" + ("" if COLOURS else "-" * len(text) + "\n"), end="")
 
 
 def bold(text: str) -> str:
@@ -144,7 +153,3 @@ def bold(text: str) -> str:
 
 def mib(path) -> str:
     return f"{path.stat().st_size / (1 << 20):5.1f} MiB"
-
-
-def shown(path) -> str:
-    return str(path.relative_to(TREE))

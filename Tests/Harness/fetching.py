@@ -5,6 +5,7 @@ namespace has a loopback with one address more, 192.0.2.1, since 127.0.0.1 is ne
 """
 
 import atexit
+import functools
 import gzip
 import hashlib
 import json
@@ -22,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import processes
+import speed
 from paths import AGENT
 from servers import FaultServer, Reset, Stall, free_port
 
@@ -162,8 +164,8 @@ class Run:
 
 
 def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    deadline = speed.Deadline(10)
+    while deadline.rest() > 0:
         try:
             return socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
@@ -513,7 +515,7 @@ def an_authority_that_is_missing_ends_the_fetch() -> None:
     assert done.returncode == 1 and "8080/ca.pem: HTTP status 404" in done.stderr, done.stderr
 
 
-TESTS = {test.__name__.replace("_", "-"): test for test in (
+INSIDE = {test.__name__.replace("_", "-"): test for test in (
     private_authority, authority_that_is_none, expired_certificate, certificate_of_another_host,
     client_certificate_only, redirects_drop_headers, redirects_in_circles, refusals_are_final, throttled,
     unavailable_then_there, truncated, stalled, silent, server_that_comes_late, verified, compressed,
@@ -523,24 +525,18 @@ TESTS = {test.__name__.replace("_", "-"): test for test in (
 )}
 
 
-class Test:
-    """One of the above, run in namespaces that end with it, servers included."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def run(self) -> None:
-        folder = processes.temporary_folder(self.name)
-        try:
-            processes.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                           sys.executable, __file__, self.name], timeout=180,
-                          env={**os.environ, "TMPDIR": str(folder)})
-        finally:
-            processes.remove_folder(folder)
+def apart(name: str) -> None:
+    """Runs one of the above in namespaces that end with it, servers included."""
+    folder = processes.temporary_folder(name)
+    try:
+        processes.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+                       sys.executable, __file__, name], timeout=180,
+                      env={**os.environ, "TMPDIR": str(folder)})
+    finally:
+        processes.remove_folder(folder)
 
 
-def tests() -> "list[Test]":
-    return [Test(name) for name in TESTS]
+TESTS = [(name, functools.partial(apart, name)) for name in INSIDE]
 
 
 def inside(name: str) -> int:
@@ -550,7 +546,7 @@ def inside(name: str) -> int:
     for words in (["link", "set", "lo", "up"], ["addr", "add", f"{OUTSIDE}/32", "dev", "lo"]):
         processes.run(["ip", *words])
     try:
-        TESTS[name]()
+        INSIDE[name]()
     except AssertionError as failed:
         print(failed, file=sys.stderr)
         return 1

@@ -6,12 +6,17 @@ in Tests/Guest; its exit status is the result. Comment lines at its head say wha
 
     # disks: 2x4G virtio, 1x1G nvme    blank disks, as $DISK0, $DISK1... (default none)
     # init: systemd                    PID 1 is systemd with udev; or shell, the default
-    # limit: 60                        seconds until it is ended (default 120)
+    # limit: 60                        seconds until it is ended, on a machine as speed.py knows it (default 120)
+    # tier: all                        not with every change, but in `make test-all`
+    # needs: agent, tool               programs that are built for it (default agent)
 
-$TREE is the tree, $AGENT the agent, $RESULTS a folder whose files are kept in out/logs. Tests
-with the same init share one boot, each with disks of its own.
+$TREE is the tree, $AGENT the agent, $RESULTS a folder whose files are kept in out/logs. $CASE is the one case
+that is asked for, of a test that knows cases; $TIER is "test" or "all", for a test that does more where there is
+time; $TIME_FACTOR is what to multiply time limits by. Tests with the same init share machines, each with disks
+of its own: as many as fit into MACHINE_SECONDS, for a machine's boot takes as long as a test.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -20,16 +25,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import processes
+import recorded
+import speed
+import tiers
 from console import Unmet
 from cpio import Archive
 from machine import GIB, MIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from modules import add_modules
-from outcome import Outcome
+from outcome import Outcome, working
 from paths import AGENT, LOGS, TREE, kernel_version
 from rootfs import BUSYBOX
+from schedule import Job
 
 FOLDER = TREE / "Tests" / "Guest"
-DISKS_PER_BOOT = 16
+DISKS_PER_MACHINE = 16
+MACHINE_SECONDS = 240  # of tests that one machine runs, so that the last ones end together
+UNKNOWN = 60  # seconds, of a test whose time was never recorded
+BOOT_SECONDS = {"systemd": 25, "shell": 12}
 BUS_MODULES = {
     "virtio": ["virtio_blk"], "nvme": ["nvme"],
     "scsi": ["virtio_scsi", "sd_mod"], "sata": ["ahci", "sd_mod"],
@@ -71,7 +83,7 @@ ExecStart=/bin/sh /guest/run
 
 # Runs every test in turn, its output and status going to the shared folder.
 RUN_HEAD = """PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
-export PATH HOME LC_ALL TREE AGENT RESULTS
+export PATH HOME LC_ALL RESULTS
 exec >/dev/console 2>&1
 [ -e /dev/pts/ptmx ] || { mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; }
 mountpoint -q /run || mount -t tmpfs run /run
@@ -127,7 +139,17 @@ class GuestTest:
     disks: "list[tuple[int, str]]" = field(default_factory=list)  # size in bytes, bus
     init: str = "shell"
     limit: int = 120
+    tier: str = tiers.EVERY_CHANGE
+    needs: "set[str]" = field(default_factory=lambda: {"agent"})
     variables: "dict[str, str]" = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"guest {self.name}"
+
+    @property
+    def seconds(self) -> float:
+        return recorded.seconds(self.title, UNKNOWN)
 
     @staticmethod
     def read(file: Path) -> "GuestTest":
@@ -135,7 +157,7 @@ class GuestTest:
         for line in file.read_text().splitlines():
             if not line.startswith("#") and line:
                 break
-            match = re.fullmatch(r"# (disks|init|limit): (.*)", line)
+            match = re.fullmatch(r"# (disks|init|limit|tier|needs): (.*)", line)
             if not match:
                 continue
             key, value = match.groups()
@@ -146,32 +168,56 @@ class GuestTest:
                     test.disks += [(int(number) * (GIB if unit == "G" else MIB), bus)] * int(count)
             elif key == "init":
                 test.init = value.strip()
+            elif key == "tier":
+                test.tier = tiers.known(value.strip())
+            elif key == "needs":
+                test.needs = set(re.findall(r"agent|tool", value))
             else:
                 test.limit = int(value)
         return test
 
 
 def guest_tests() -> "list[GuestTest]":
-    files = sorted(FOLDER.glob("*.py")) + sorted(FOLDER.glob("*.sh"))
-    return [GuestTest.read(file) for file in sorted(files)]
+    """Every test of Tests/Guest; what cannot be executed is a module that they share."""
+    files = sorted([*FOLDER.glob("*.py"), *FOLDER.glob("*.sh")])
+    return [GuestTest.read(file) for file in files if os.access(file, os.X_OK)]
 
 
-def boots(tests: "list[GuestTest]") -> "list[list[GuestTest]]":
-    """The tests parted into those that share one boot."""
+def jobs(tests: "list[GuestTest]", after: "list[Job]", tier: str) -> "list[Job]":
+    """One for each machine."""
+    return [
+        Job(f"guest with {', '.join(test.name for test in part)}",
+            _boot_seconds(part[0].init) + sum(test.seconds for test in part),
+            lambda part=part: run_together(part, tier), after, tests=[test.title for test in part])
+        for part in machines(tests)]
+
+
+def machines(tests: "list[GuestTest]") -> "list[list[GuestTest]]":
+    """The tests parted into those that share a machine: the longest first, each into the first that has room."""
     parts: "list[list[GuestTest]]" = []
-    for init in ("systemd", "shell"):
-        part: "list[GuestTest]" = []
-        for test in (t for t in tests if t.init == init):
-            if part and sum(len(t.disks) for t in part + [test]) > DISKS_PER_BOOT:
-                parts.append(part)
-                part = []
-            part.append(test)
-        if part:
-            parts.append(part)
+    for test in sorted(tests, key=lambda test: (-test.seconds, test.name)):
+        part = next((part for part in parts if _has_room(part, test)), None)
+        if part is None:
+            parts.append(part := [])
+        part.append(test)
     return parts
 
 
-def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
+def _has_room(part: "list[GuestTest]", test: GuestTest) -> bool:
+    together = part + [test]
+    return (part[0].init == test.init and sum(len(each.disks) for each in together) <= DISKS_PER_MACHINE
+            and sum(each.seconds for each in together) <= MACHINE_SECONDS)
+
+
+def _boot_name(init: str) -> str:
+    return f"guest boot, {init}"
+
+
+def _boot_seconds(init: str) -> float:
+    return recorded.seconds(_boot_name(init), BOOT_SECONDS[init])
+
+
+def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "list[Outcome]":
     """Runs tests in one boot of the guest and announces each as it becomes known."""
     init = tests[0].init
     began = time.monotonic()
@@ -179,7 +225,9 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
     shared = folder / "shared"
     shared.mkdir()
     log_name = f"guest.{init}.{tests[0].name}"
-    script = [f"TREE={shlex.quote(str(TREE))} AGENT={shlex.quote(str(AGENT))}\n", RUN_HEAD]
+    common = {"TREE": str(TREE), "AGENT": str(AGENT), "TIER": tier, "CASE": os.environ.get("CASE", ""),
+              speed.VARIABLE: f"{speed.factor():.2f}"}
+    script = [f"export {name}={shlex.quote(value)}\n" for name, value in common.items()] + [RUN_HEAD]
     disks = []
     for number, test in enumerate(tests):
         (shared / test.name).mkdir()
@@ -189,7 +237,7 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
             disks.append(Disk.blank(folder / serial, size, bus=bus, serial=serial))
             script.append(f"export DISK{index}=$(device {serial})\n")
         script += [f"export {name}={shlex.quote(value)}\n" for name, value in test.variables.items()]
-        script.append(f"one {test.name} {test.limit} {shlex.quote(str(test.file))}\n")
+        script.append(f"one {test.name} {speed.limit(test.limit):.0f} {shlex.quote(str(test.file))}\n")
         script.append("".join(f"unset DISK{index}\n" for index in range(len(test.disks))))
         script += [f"unset {name}\n" for name in test.variables]
     (shared / "run").write_text("".join(script) + RUN_TAIL)
@@ -209,17 +257,21 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
         try:
             machine.start()
             for test in tests:
-                machine.console.expect(f"^@guest begin {re.escape(test.name)}$", 180)
-                machine.console.expect(f"^@guest end {re.escape(test.name)} ", test.limit + 30)
-                outcomes.append(_outcome(test, shared, log_name))
+                machine.console.expect(f"^@guest begin {re.escape(test.name)}$", 180, what=f"guest test {test.name} to begin")
+                if test is tests[0]:
+                    outcomes.append(Outcome(_boot_name(init), True, time.monotonic() - began, is_test=False))
+                with working(test.title):
+                    machine.console.expect(f"^@guest end {re.escape(test.name)} ", test.limit + 30,
+                                           what=f"guest test {test.name} to end")
+                outcomes.append(_outcome(test, shared))
                 outcomes[-1].announce()
             machine.wait_exit(60)
         except Unmet as unmet:
             trouble = str(unmet)
-        for test in tests[len(outcomes):]:
+        told = {outcome.name for outcome in outcomes}
+        for test in (test for test in tests if test.title not in told):
             seconds = time.monotonic() - began
-            lines = machine.last_lines()
-            outcomes.append(Outcome(f"guest {test.name}", False, seconds, trouble, LOGS / log_name, lines))
+            outcomes.append(Outcome(test.title, False, seconds, trouble, LOGS / log_name, machine.last_lines()))
             outcomes[-1].announce()
     for test in tests:
         shutil.copytree(shared / test.name, LOGS / f"guest.{test.name}", dirs_exist_ok=True)
@@ -227,14 +279,28 @@ def run_together(tests: "list[GuestTest]") -> "list[Outcome]":
     return outcomes
 
 
-def _outcome(test: GuestTest, shared: Path, log_name: str) -> Outcome:
+def _outcome(test: GuestTest, shared: Path) -> Outcome:
     status, began, ended = (shared / test.name / "status").read_text().split()
     output = (shared / test.name / "output").read_text(errors="replace").splitlines()
-    reason = {"0": "", "124": f"not done after {test.limit} s", "137": f"not done after {test.limit} s"}
-    return Outcome(
-        f"guest {test.name}", status == "0", float(ended) - float(began),
-        reason.get(status, f"exit status {status}"), LOGS / f"guest.{test.name}", output[-15:],
-    )
+    late = f"not done within {speed.told(test.limit)}"
+    reason = {"0": "", "124": late, "137": late}.get(status, f"exit status {status}")
+    if status == "1":
+        reason, output = explained(output) or (reason, output)
+    return Outcome(test.title, status == "0", float(ended) - float(began), reason, LOGS / f"guest.{test.name}", output[-15:])
+
+
+def explained(output: "list[str]") -> "tuple[str, list[str]] | None":
+    """What a Python program's last traceback says, and what was printed before it; `None` where there is none."""
+    starts = [number for number, line in enumerate(output) if line.startswith("Traceback (most recent call last)")]
+    frames = [number for number, line in enumerate(output) if re.match(r'  File ".*", line \d+', line)]
+    if not starts or not frames:
+        return None
+    file, line = re.match(r'  File "(.*)", line (\d+)', output[frames[-1]]).groups()
+    source = output[frames[-1] + 1].strip().removeprefix("assert ")
+    rest = [text for text in output[frames[-1] + 2:] if not re.fullmatch(r"[ ~^]+", text)]
+    found = "\n".join(rest).removeprefix("AssertionError").removeprefix(": ").strip()
+    reason = [f"expected: {source}", f"in:       {Path(file).name}:{line}"] + ([f"found:    {found}"] if found else [])
+    return "\n".join(reason), output[:starts[-1]]
 
 
 def _initramfs(init: str, buses: "set[str]") -> bytes:

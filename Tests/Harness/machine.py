@@ -110,7 +110,7 @@ class VirtualMachine:
         self._process.wait(10)
         self._events.join(2)
         if self._process.returncode != 0:
-            raise Unmet(f"qemu ended with {self._process.returncode}: {self.complaints.read_text()[-500:]}")
+            raise Unmet("qemu to exit with 0", f"{self._process.returncode}: {self.complaints.read_text()[-500:]}")
         return self.shutdown_reason
 
     def wait_interactive(self) -> int:

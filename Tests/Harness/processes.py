@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+import speed
+
 PREFIX = "firstlight-harness-"
 
 _running: "set[subprocess.Popen]" = set()
@@ -52,7 +54,11 @@ def stop(process: subprocess.Popen, grace: float = 3) -> None:
 
 
 def run(arguments, *, timeout: float = 600, input: "bytes | None" = None, **options) -> bytes:
-    """Runs a program to its end and returns what it wrote to standard output."""
+    """Runs a program to its end and returns what it wrote to standard output.
+
+    `timeout` is in seconds of the machine that speed.py measures by, as all limits are.
+    """
+    words = f"`{' '.join(map(str, arguments))}`"
     process = start(
         arguments,
         stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
@@ -61,15 +67,14 @@ def run(arguments, *, timeout: float = 600, input: "bytes | None" = None, **opti
         **options,
     )
     try:
-        output, complaint = process.communicate(input, timeout)
+        output, complaint = process.communicate(input, speed.limit(timeout))
     except subprocess.TimeoutExpired:
-        raise ProgramFailed(f"{arguments[0]} did not end within {timeout:g} s") from None
+        raise ProgramFailed(f"expected: {words} to end\nfound:    it still ran after {speed.told(timeout)}") from None
     finally:
         stop(process, grace=0)
     if process.returncode != 0:
         text = complaint.decode(errors="replace").strip()
-        words = " ".join(map(str, arguments))
-        raise ProgramFailed(f"`{words}` exited with {process.returncode}: {text[-2000:]}")
+        raise ProgramFailed(f"expected: {words} to exit with 0\nfound:    {process.returncode}: {text[-2000:]}")
     return output
 
 

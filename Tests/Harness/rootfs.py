@@ -37,7 +37,15 @@ def debian(announce=print) -> Path:
         (folder / "setup").unlink()
         squashfs(folder, image)
 
-    return _cached("debian", recipe_key(recipe, "debootstrap minbase bookworm 1"), build)
+    return _cached("debian", _debian_key(), build)
+
+
+def debian_is_cached() -> bool:
+    return _place("debian", _debian_key()).exists()
+
+
+def _debian_key() -> str:
+    return recipe_key(RECIPES / "debian", "debootstrap minbase bookworm 1")
 
 
 def tiny(format: str = "squashfs") -> Path:
@@ -69,9 +77,13 @@ def erofs(folder: Path, image: Path) -> None:
     processes.run(["mkfs.erofs", "-zlz4hc", image, folder])
 
 
+def _place(name: str, key: str) -> Path:
+    return cache_folder() / "rootfs" / f"{name}-{key}.img"
+
+
 def _cached(name: str, key: str, build) -> Path:
     """The image of this name and key from the cache, built first where it is missing."""
-    image = cache_folder() / "rootfs" / f"{name}-{key}.img"
+    image = _place(name, key)
     with _building[name]:
         if image.exists():
             return image

@@ -1,47 +1,47 @@
 #!/usr/bin/python3
-"""Runs the tests that need more than a process: on the shipped programs, with real servers, in a guest, by booting.
+"""Runs the tests: on the built programs, with real servers, in a guest, by booting; and what is to be looked at.
 
-    python3 Tests/Harness/run.py all [--unit-report FILE]
-    python3 Tests/Harness/run.py network|guest|boot [NAME...]
+    python3 Tests/Harness/run.py test|all [--record]     every change, or everything; unit tests too
+    python3 Tests/Harness/run.py host|guest|boot [NAME...]
     python3 Tests/Harness/run.py power-cut
     python3 Tests/Harness/run.py list
     python3 Tests/Harness/run.py demo [--interactive]
     python3 Tests/Harness/run.py bench [NAME...]
+
+What a test needs built is built first, and nothing else. Tests/Harness/tiers.py tells `test` from `all`.
 """
 
 import argparse
-import json
+import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import bench
 import boot
+import builds
 import demo
-import differential
-import dropin
-import fetching
 import guest
-import hostile
+import hosts
 import images
 import processes
-import shipped
-import supervision
-from outcome import Outcome
+import recorded
+import speed
+import tiers
+from outcome import Outcome, say, shown, watch_silence
 from paths import LOGS
+from schedule import AT_ONCE, NOT_RUN, Job, carry_out
 
-# A machine under emulation keeps about one processor busy.
-AT_ONCE = 2
 POWER_CUTS = 670  # 509 of them of the run that keeps and creates
+SLOWEST = 10
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tests, demo and bench of Firstlight.")
     commands = parser.add_subparsers(dest="command", required=True)
-    everything = commands.add_parser("all", help="shipped programs, network, guest and boot tests")
-    everything.add_argument("--unit-report", type=Path, help='{"passed": n, "failed": n} to add to the sum')
-    kinds = {"network": "fetching from real servers", "guest": "tests inside a virtual machine", "boot": "whole boots"}
+    for name, text in {"test": "what every change has to pass", "all": "every test"}.items():
+        commands.add_parser(name, help=text).add_argument(
+            "--record", action="store_true", help="write down how long each test took")
+    kinds = {"host": "tests on this machine", "guest": "tests inside a virtual machine", "boot": "whole boots"}
     for name, text in kinds.items():
         commands.add_parser(name, help=text).add_argument("names", nargs="*", metavar="NAME")
     commands.add_parser("power-cut", help="the power-cut test at more than 500 moments")
@@ -51,109 +51,118 @@ def main() -> int:
         "names", nargs="*", metavar="NAME", help=", ".join(bench.PARTS))
     arguments = parser.parse_args()
 
-    processes.stop_on_signals()
     if arguments.command == "list":
         return list_tests()
+    processes.stop_on_signals()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    images.forget_old_images()
+    speed.factor()  # before anything else keeps the processors busy
+    if not getattr(arguments, "interactive", False):
+        watch_silence()
     if arguments.command == "demo":
         return demo.main(arguments.interactive)
     if arguments.command == "bench":
         return bench.main(arguments.names)
     if arguments.command == "power-cut":
-        return tell(power_cuts(), None)
-    outcomes = []
-    if arguments.command == "all":
-        outcomes += check("shipped", shipped.TESTS) + check("config", differential.TESTS)
-        outcomes += check("supervision", supervision.TESTS)
-        outcomes += check("ignition", dropin.TESTS)
-        outcomes += check("disks", hostile.TESTS)
-    names = getattr(arguments, "names", [])
+        return power_cuts()
+    if arguments.command in kinds:
+        return named(arguments.command, arguments.names)
+    return everything(tiers.ALL if arguments.command == "all" else tiers.EVERY_CHANGE, arguments.record)
 
-    def wanted(kind: str, tests: list) -> list:
-        return chosen(tests, names) if arguments.command in ("all", kind) else []
 
-    outcomes += check("network", [(test.name, test.run) for test in wanted("network", fetching.tests())])
-    guests, boots = wanted("guest", guest.guest_tests()), wanted("boot", boot.boot_tests())
-    if guests or boots:
-        outcomes += run_machines(guests, boots)
-    return tell(outcomes, getattr(arguments, "unit_report", None))
+def everything(tier: str, record: bool) -> int:
+    """All tests of a tier. The programs and the unit tests are built side by side; then machines and checks run
+    beside what is left of the unit tests."""
+    began = time.monotonic()
+    say(f"time limits: {speed.factor():.1f} times those of the machine on which they were set")
+
+    def of_tier(tests: list) -> list:
+        return [test for test in tests if tier == tiers.ALL or test.tier == tiers.EVERY_CHANGE]
+
+    programs = builds.programs()
+    jobs = [programs, builds.unit_tests()]
+    jobs += guest.jobs(of_tier(guest.guest_tests()), [programs], tier)
+    jobs += [test.job([programs]) for test in of_tier(hosts.host_tests()) + of_tier(boot.boot_tests())]
+    if root := builds.debian_root():
+        jobs.append(root)
+    outcomes = carry_out(jobs)
+    if record:
+        recorded.record(outcomes)
+    tell_times(outcomes, time.monotonic() - began)
+    return tell(outcomes)
+
+
+def named(command: str, names: "list[str]") -> int:
+    """The tests of one command and of these names, after what they need is built."""
+    tests = chosen({"host": hosts.host_tests, "guest": guest.guest_tests, "boot": boot.boot_tests}[command](), names)
+    if needed := {program for test in tests for program in test.needs}:
+        builds.make(*sorted(needed))
+    if command == "guest":
+        return tell(carry_out(guest.jobs(tests, [], tiers.ALL)))
+    return tell(carry_out([test.job([]) for test in tests]))
 
 
 def chosen(tests: list, names: "list[str]") -> list:
-    """The tests of those names, or all of them."""
-    known = {test.name: test for test in tests}
-    wanted = [name.replace("_", "-") for name in names]
-    if unknown := [name for name in wanted if name not in known]:
-        raise SystemExit(f"no such test: {', '.join(unknown)}; `list` shows them all")
-    return [known[name] for name in wanted] if names else tests
+    """The tests of those names, or all of them; of host tests a kind is a name too."""
+    found = []
+    for name in (name.replace("_", "-") for name in names):
+        these = [test for test in tests if name in (test.name, getattr(test, "kind", None), test.title)]
+        if not these:
+            raise SystemExit(f"no such test: {name}; `make list-tests` shows them all")
+        found += these
+    return found if names else tests
 
 
-def check(kind: str, tests: list) -> "list[Outcome]":
-    """Checks on the built programs that need no guest, one after the other."""
-    outcomes = []
-    for name, test in tests:
-        began, reason = time.monotonic(), ""
-        try:
-            test()
-        except Exception as failed:
-            reason = f"{type(failed).__name__}: {failed}"
-        outcomes.append(Outcome(f"{kind} {name}", not reason, time.monotonic() - began, reason))
-        outcomes[-1].announce()
-    return outcomes
-
-
-def run_machines(guests: list, boots: list) -> "list[Outcome]":
-    """Guest and boot tests, two machines at a time."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    images.forget_old_images()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(guest.run_together, part) for part in guest.boots(guests)]
-        running += [pool.submit(lambda test=test: [boot.run(test)]) for test in boots]
-        return [outcome for future in running for outcome in future.result()]
-
-
-def power_cuts() -> "list[Outcome]":
+def power_cuts() -> int:
     """The guest test power-cut at many more moments, parted among several machines."""
-    LOGS.mkdir(parents=True, exist_ok=True)
+    builds.make("agent")
 
     def part(number: int) -> "list[Outcome]":
         test = guest.GuestTest.read(guest.FOLDER / "power-cut.py")
         test.name, test.limit = f"power-cut-{number}", 9000
         test.variables = {"MOMENTS": str(POWER_CUTS), "PART": f"{number}/{AT_ONCE}"}
-        return guest.run_together([test])
+        return guest.run_together([test], tiers.ALL)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [outcome for outcomes in pool.map(part, range(1, AT_ONCE + 1)) for outcome in outcomes]
+    numbers = range(1, AT_ONCE + 1)
+    return tell(carry_out([Job(f"power cuts, part {number}", 4800, lambda number=number: part(number)) for number in numbers]))
 
 
-def tell(outcomes: "list[Outcome]", unit_report: "Path | None") -> int:
-    """The failures' names once more and the sum, as the last line."""
-    passed = sum(outcome.passed for outcome in outcomes)
-    failed = len(outcomes) - passed
+def tell_times(outcomes: "list[Outcome]", seconds: float) -> None:
+    """What the time went to: by kind, in processor lanes' minutes, and the tests that took longest."""
+    kinds: "dict[str, list[float]]" = {}
     for outcome in outcomes:
-        if not outcome.passed:
-            print(f"failed: {outcome.name}" + (f", logs: {outcome.logs}*" if outcome.logs else ""))
-    if unit_report:
-        try:
-            counts = json.loads(unit_report.read_text())
-            passed, failed = passed + counts["passed"], failed + counts["failed"]
-        except (OSError, ValueError, KeyError) as reason:
-            print(f"failed: unit tests; no report in {unit_report}: {reason}")
-            failed += 1
-    print(f"{passed} passed, {failed} failed", flush=True)
+        if outcome.seconds:
+            kind = outcome.name if not outcome.is_test else outcome.name.split()[0]
+            kinds.setdefault(kind, []).append(outcome.seconds)
+    say(f"\nin all {minutes(seconds)}; {AT_ONCE} at a time:")
+    for kind, each in sorted(kinds.items(), key=lambda item: -sum(item[1])):
+        say(f"  {minutes(sum(each))}  {kind}" + (f", {len(each)} times" if len(each) > 1 else ""))
+    tests = sorted((outcome for outcome in outcomes if outcome.is_test), key=lambda outcome: -outcome.seconds)
+    say(f"\nthe {SLOWEST} slowest tests:")
+    for outcome in tests[:SLOWEST]:
+        say(f"  {outcome.seconds:6.1f} s  {outcome.name}")
+
+
+def minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60:3}:{int(seconds) % 60:02} min"
+
+
+def tell(outcomes: "list[Outcome]") -> int:
+    """The failures' names once more and the sum, as the last line."""
+    counted = [outcome for outcome in outcomes if outcome.counts]
+    passed = sum(outcome.passed for outcome in counted)
+    failed = len(counted) - passed
+    for outcome in counted:
+        if not outcome.passed and not outcome.reason.startswith(NOT_RUN):
+            say(f"failed: {outcome.name}" + (f", logs: {shown(outcome.logs)}*" if outcome.logs else ""))
+    say(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 def list_tests() -> int:
-    for kind, tests in {"shipped": shipped.TESTS, "supervision": supervision.TESTS, "config": differential.TESTS, "ignition": dropin.TESTS,
-                        "disks": hostile.TESTS}.items():
-        for name, _ in tests:
-            print(f"{kind} {name}")
-    for test in fetching.tests():
-        print(f"network {test.name}")
-    for test in guest.guest_tests():
-        print(f"guest {test.name}")
-    for test in sorted(boot.boot_tests(), key=lambda test: test.name):
-        print(f"boot {test.name}  {test.title}")
+    for test in hosts.host_tests() + guest.guest_tests() + boot.boot_tests():
+        only = "  (make test-all)" if test.tier == tiers.ALL else ""
+        print(f"{test.title}{only}  {getattr(test, 'description', '')}".rstrip())
     return 0
 
 

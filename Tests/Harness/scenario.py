@@ -10,6 +10,7 @@ import disks
 import images
 import processes
 import rootfs
+import speed
 from boot import put
 from console import Unmet
 from machine import GIB, Disk, Settings, VirtualMachine
@@ -98,17 +99,23 @@ class Scenario:
             Settings(initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(), memory=memory,
                      disks=[self.disk], forward={self.port: 22}), log_name)
 
-    def boot(self, machine: VirtualMachine, limit: float = 180, tell=lambda text, line: None) -> Boot:
+    def boot(self, machine: VirtualMachine, limit: float = 240, tell=lambda text, line: None) -> Boot:
         """Boots to the login prompt, logs in by SSH, asks, and shuts down as an operator would.
 
-        `tell` is given each line of the agent's story as it stands on the console, and what it is part of.
+        `tell` is given each line of the agent's story as it stands on the console, and what it is part of. `limit` is
+        in seconds of the machine that speed.py measures by, from the start to the answers.
         """
         found = Boot()
-        deadline = time.monotonic() + limit
+        deadline = speed.Deadline(limit)
         console = machine.console
         machine.start()
         while not found.diary_at:
-            text = console.expect(r"(.*)\n", deadline - time.monotonic())[1].rstrip()
+            try:
+                text = console.expect(r"(.*)\n", deadline.rest())[1].rstrip()
+            except Unmet:
+                console.wait_quiet(1)
+                ended = "the machine ended" if console.is_closed else f"it did not come within {speed.told(limit)}"
+                raise Unmet(awaited(found), ended) from None
             if line := LINE.match(text):
                 found.story.append(StoryLine(float(line[1]), line[2], line[3]))
                 tell(text, found.story[-1])
@@ -122,8 +129,8 @@ class Scenario:
             elif re.match(BROKEN, text):
                 # The rest of the report belongs to the log.
                 console.wait_quiet(5)
-                raise Unmet(text)
-        found.answers = self._ask(deadline)
+                raise Unmet(awaited(found), text)
+        found.answers = self._ask(deadline, limit)
         self._power_off(machine)
         self.look_at_disk(found)
         return found
@@ -132,7 +139,7 @@ class Scenario:
         """Reads table and filesystem from the disk's image."""
         found.table = disks.table(self.disk.path)
         if not found.table.partitions:
-            raise Unmet("the disk's table has no partition")
+            raise Unmet("a partition in the disk's table", "none")
         found.filesystem = disks.xfs(self.disk.path, found.table.partitions[0])
 
     def clear(self) -> None:
@@ -149,7 +156,7 @@ class Scenario:
         try:
             machine.wait_exit(300)
         except Unmet as unmet:
-            raise Unmet(f"{unmet}; {complaint}" if complaint else str(unmet)) from None
+            raise Unmet("`sudo systemctl poweroff` over SSH to end the machine", f"{unmet}\n{complaint}".strip()) from None
 
     def _config(self) -> str:
         hashed = processes.run(["openssl", "passwd", "-6", PASSWORD]).decode().strip()
@@ -158,15 +165,16 @@ class Scenario:
                 .replace("@PASSWORD_HASH@", hashed)
                 .replace("@SSH_KEY@", self.key.with_suffix(".pub").read_text().strip()))
 
-    def _ask(self, deadline: float) -> "dict[str, str]":
+    def _ask(self, deadline: speed.Deadline, limit: float) -> "dict[str, str]":
         script = "; ".join(f"echo @{name}; {command}" for name, command in QUESTIONS.items())
         while True:
             try:
                 output = self._ssh(script + "; true")
                 break
             except processes.ProgramFailed as failed:
-                if time.monotonic() > deadline:
-                    raise Unmet(f"no SSH login as {USER}: {failed}") from None
+                if not deadline.rest():
+                    raise Unmet(f"an SSH login as {USER} once Debian is up, within {speed.told(limit)} of the machine's start",
+                                str(failed)) from None
                 time.sleep(2)
         answers: "dict[str, str]" = {}
         for line in output.splitlines():
@@ -184,6 +192,17 @@ class Scenario:
             f"{USER}@127.0.0.1", command], timeout=180).decode()
 
 
+def awaited(found: Boot) -> str:
+    """What a boot waits for that has come so far, in words."""
+    if found.diary:
+        return "Debian's unit diary.service to end, which has written to /var"
+    if found.story:
+        last = found.story[-1]
+        return (f"the boot to go on to Debian's unit diary.service, which writes to /var; the agent's last line is of "
+                f"{last.seconds} s: {last.topic} {last.text}")
+    return "the first line of the agent on the console"
+
+
 def check_boot(found: Boot, number: int) -> None:
     """What must hold after the boot of that number, the first being 1."""
     expectations = {
@@ -199,16 +218,16 @@ def check_boot(found: Boot, number: int) -> None:
         "nothing of the config in /run": found.answers["secrets"] == "",
     }
     if wrong := [name for name, holds in expectations.items() if not holds]:
-        raise Unmet(f"boot {number} lacks: {', '.join(wrong)}; it answered {found.answers}")
+        raise Unmet(f"after boot {number}: {', '.join(wrong)}", f"it answered {found.answers}")
     if found.answers["failed"]:
-        raise Unmet(f"units failed in the real root: {found.answers['failed']}")
+        raise Unmet("no failed unit in the real root", found.answers["failed"])
 
 
 def check_reuse(first: Boot, second: Boot) -> None:
     """The second boot found everything as the first had left it."""
     if second.table != first.table:
-        raise Unmet("the second boot wrote another partition table")
+        raise Unmet(f"the table of the first boot, {first.table}", str(second.table))
     if second.filesystem != first.filesystem:
-        raise Unmet("the second boot made the filesystem anew")
+        raise Unmet(f"the filesystem of the first boot, {first.filesystem}", str(second.filesystem))
     if second.diary[:-1] != first.diary:
-        raise Unmet("what the first boot wrote to /var is not there any more")
+        raise Unmet(f"what the first boot wrote to /var, {first.diary}", str(second.diary))

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import itertools
+import random
 import socket
 import struct
 import threading
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import processes
+import speed
 from console import Unmet
 
 HOST = "10.0.2.2"  # the host's loopback as a machine with user-mode networking sees it
@@ -39,10 +42,21 @@ http {{
 """
 
 
+# Below those that the kernel gives to whoever connects: one of these stays free until its server binds it.
+# Harnesses that run beside each other begin at different ones.
+_ports = itertools.count(random.randrange(10000))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on the loopback that nobody listens on, and that this harness gives to nobody else."""
+    while True:
+        port = 20000 + next(_ports) % 10000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Nginx:
@@ -73,14 +87,14 @@ class Nginx:
         processes.remove_folder(self._folder)
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._process.poll() is None:
+        deadline = speed.Deadline(10)
+        while deadline.rest() > 0 and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise Unmet(f"nginx did not start: {(self._folder / 'error.log').read_text()}")
+        raise Unmet("nginx to start", (self._folder / "error.log").read_text())
 
 
 @dataclass
