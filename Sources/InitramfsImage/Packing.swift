@@ -11,10 +11,15 @@ struct Packing {
     var time: UInt32
     /// Paths in the squashfs to store in front and in this order.
     var first: [String]
+    /// Whether to be done in seconds, and not as small as can be.
+    var isFast = false
 
     /// 1 MiB blocks and the highest level: a generic set is 2 MB smaller than with 128 KiB blocks.
     /// xz would save 2 MB more, but takes five times as long to decompress.
-    static let compression = ["-comp", "zstd", "-Xcompression-level", "22", "-b", "1M"]
+    private var squashfsCompression: [String] {
+        ["-comp", "zstd", "-Xcompression-level", isFast ? "3" : "22", "-b", "1M"]
+    }
+    private var archiveCompression: String { isFast ? "-3" : "-19" }
 
     func write(root: FileTree, usr: FileTree, to output: FilePath, isPrivate: Bool) throws {
         let folder = try TemporaryFolder()
@@ -23,7 +28,8 @@ struct Packing {
         var file = try PendingFile(output)
         // One thread: what more of them compress depends on their number.
         try file.write(
-            HostProgram.zstd.run(["-19", "-T1", "--quiet", "--stdout"], input: archive(root)).standardOutput)
+            HostProgram.zstd.run([archiveCompression, "-T1", "--quiet", "--stdout"], input: archive(root))
+                .standardOutput)
         // An archive that is not compressed starts at a multiple of 4.
         try file.write(NewcWriter.padding(after: file.length))
         var writer = NewcWriter(modificationTime: time)
@@ -64,7 +70,7 @@ struct Packing {
         try HostProgram.makeSquashfs.run(
             [staging.string, image.string, "-noappend", "-no-progress", "-quiet", "-sort", order.string]
                 + ["-mkfs-time", "\(time)", "-all-time", "\(time)", "-force-uid", "0", "-force-gid", "0"]
-                + ["-no-exports", "-no-xattrs"] + Packing.compression)
+                + ["-no-exports", "-no-xattrs"] + squashfsCompression)
     }
 
     private func lay(_ member: Member, below folder: FilePath) throws {

@@ -8,9 +8,10 @@ from disks import has_no_data
 from machine import MIB
 from paths import AGENT
 from servers import Certificate, Status, Truncate
+from tiers import ALL
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def no_network_card(bench):
     """A machine without a network card."""
     machine = bench.boot("coreos.live.rootfs_url=http://10.0.2.2:1/rootfs.img rd.net.timeout.iflink=5",
@@ -49,7 +50,7 @@ def wrong_hash(bench):
     stopped(machine, r"sha-?256|hash", r"rootfs\.img")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def wrong_sha256(bench):
     """firstlight.rootfs_sha256= of another image."""
     server = bench.nginx({"root.squashfs": rootfs.tiny()})
@@ -59,7 +60,7 @@ def wrong_sha256(bench):
     stopped(machine, r"sha-?256|hash")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def version_mismatch(bench):
     """An initramfs of another build than its root image."""
     image = tiny_image()
@@ -68,7 +69,7 @@ def version_mismatch(bench):
     stopped(machine, r"9\.other", images.VERSION.replace(".", r"\."))
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def version_mismatch_by_url(bench):
     """The same where the root image comes from a server."""
     image = tiny_image()
@@ -79,7 +80,7 @@ def version_mismatch_by_url(bench):
     stopped(machine, r"9\.other", images.VERSION.replace(".", r"\."))
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def disk_never_appears(bench):
     """A config for a disk that is not there."""
     config = bench.config(storage={"disks": [{"device": "/dev/disk/by-id/virtio-absent", "wipeTable": True,
@@ -107,7 +108,7 @@ def too_little_memory(bench):
     assert sum(sent) < 16 * MIB, f"{sum(sent)} bytes were sent before it stopped"
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def truncated_archive(bench):
     """An archive that ends early, with no hash to tell."""
     image = tiny_image()
@@ -116,7 +117,7 @@ def truncated_archive(bench):
     stopped(machine, r"rootfs\.img", r"end|trunc|short")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def not_an_image(bench):
     """A server's error page in place of an image."""
     server = bench.nginx({"rootfs.img": "<html>Please sign in</html>\n" * 100})
@@ -124,7 +125,7 @@ def not_an_image(bench):
     stopped(machine, r"squashfs|erofs|image", r"rootfs\.img")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def config_syntax_error(bench):
     """A config with a syntax error: line and column, before the root image is asked for."""
     config = bench.folder / "config.ign"
@@ -137,7 +138,7 @@ def config_syntax_error(bench):
     stopped(machine, r"config\.ign line 3, column 27", r"Nothing was written")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def unsupported_field(bench):
     """A config with a field that is not built: its name, and a disk that stays blank."""
     config = bench.config(version="3.5.0", storage={
@@ -151,7 +152,7 @@ def unsupported_field(bench):
     assert has_no_data(disk.path), "the disk was written to"
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def https_without_hash(bench):
     """Where no hash is known, a certificate that does not verify stops the boot."""
     server = bench.nginx({"root.squashfs": rootfs.tiny()}, certificate=Certificate.make(bench.folder))

@@ -6,6 +6,7 @@ import images
 import processes
 from boot import boot_test, facts, tiny_image
 from servers import HOST, Redirect, Reset, Stall, Status, free_port
+from tiers import ALL
 
 
 @boot_test()
@@ -26,7 +27,7 @@ def resume_after_reset(bench):
     assert re.search(r"rootfs .*again", machine.console.unwrapped), "the console does not tell of it"
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def restart_without_validator(bench):
     """A server that sends no validator: after a reset the transfer starts over and is right."""
     image = tiny_image()
@@ -39,7 +40,7 @@ def restart_without_validator(bench):
     assert len(gets) == 2 and gets[1].range is None, gets
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def server_errors_pass(bench):
     """503 and 429 are tried again."""
     image = tiny_image()
@@ -50,7 +51,7 @@ def server_errors_pass(bench):
     assert len(server.gets("/rootfs.img")) == 4
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def stall_resumes(bench):
     """A server that falls silent for 30 seconds is given up, and the transfer resumed."""
     image = tiny_image()
@@ -75,7 +76,7 @@ def mirrors(bench):
     assert first.gets("/rootfs.img") and second.gets("/other/rootfs.img")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def mirror_not_there(bench):
     """A first mirror where nothing listens is passed over."""
     image = tiny_image()
@@ -98,7 +99,7 @@ def server_comes_late(bench):
     facts(machine)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def redirects(bench):
     """Redirects are followed."""
     image = tiny_image()
@@ -109,7 +110,7 @@ def redirects(bench):
     assert any("GET /rootfs.img" in line for line in target.requests())
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def proxy(bench):
     """firstlight.proxy= is used for the root image."""
     image = tiny_image()

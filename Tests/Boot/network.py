@@ -2,6 +2,7 @@
 
 import images
 from boot import boot_test, facts, stopped, tiny_image
+from tiers import ALL
 
 # The first card hangs on a wire with nobody else; the second has a DHCP server and a router.
 TWO_CARDS = {
@@ -73,14 +74,14 @@ def ipv6_autoconfiguration(bench):
     machine.console.refuse(r"10\.0\.2\.15")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def no_such_interface(bench):
     """An interface that is not there: the report names those that are."""
     machine = bench.boot("rd.neednet=1 ip=ens9:dhcp rd.net.timeout.iflink=2", initrd=[images.initramfs()], **TWO_CARDS)
     stopped(machine, r"no network interface ens9", r"ens16 \(eth0\),\s+ens17 \(eth1\)", r"Nothing was written")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def bond_not_supported(bench):
     """bond= is refused by name where the network is needed."""
     machine = bench.boot("rd.neednet=1 bond=bond0:ens16,ens17 ip=bond0:dhcp", initrd=[images.initramfs()], **TWO_CARDS)

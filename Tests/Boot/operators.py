@@ -4,6 +4,7 @@ import re
 
 import images
 from boot import QUIETLY, boot_test, facts, tiny_image
+from tiers import ALL
 
 PROMPT = r"[#$] $"
 
@@ -41,7 +42,7 @@ def breakpoint(bench):
     facts(machine)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def mistyped_argument(bench):
     """An unknown firstlight.* argument warns and names the nearest known one."""
     image = tiny_image()

@@ -11,6 +11,7 @@ import processes
 from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import GIB, MIB
 from servers import Certificate
+from tiers import ALL
 
 # The guide's persistent /var ("Using persistent state").
 PERSISTENT_VAR = {
@@ -126,7 +127,7 @@ def foreign_filesystem(bench):
     assert hashlib.sha256(disk.path.read_bytes()).hexdigest() == before
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def conflict_before_any_write(bench):
     """A conflict on the second disk is found before the first is touched."""
     blank, used = bench.disk(), bench.disk(size=512 * MIB)
@@ -139,7 +140,7 @@ def conflict_before_any_write(bench):
     assert disks.has_no_data(blank.path), "the blank disk was written to"
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def wipe_says_what_it_destroys(bench):
     """wipeFilesystem destroys, and the console says so first."""
     disk = bench.disk(size=512 * MIB)
@@ -164,7 +165,7 @@ def late_disk(bench):
     assert [p.label for p in disks.table(disk.path).partitions] == ["var"]
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def files_and_links(bench):
     """Files, folders and links, with contents inline and by HTTP, the wanted modes and owners."""
     body = "fetched\n" * 100
@@ -192,7 +193,7 @@ def files_and_links(bench):
         assert line in found, (line, found)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def contents_with_wrong_hash(bench):
     """Contents that are not what their hash says stop the boot."""
     server = bench.nginx({"body": "something else"})
@@ -202,7 +203,7 @@ def contents_with_wrong_hash(bench):
     stopped(machine, r"sha256|hash", r"/body")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def config_in_the_image(bench):
     """A config that `firstlight-image initramfs --ignition` put into the initramfs."""
     config = bench.config(storage={"files": [{"path": "/etc/from", "contents": {"source": "data:,image"}}]})
@@ -261,7 +262,7 @@ def config_from_firmware(bench):
     assert facts(machine)["run"] == ["firmware"]
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def url_beats_embedded_config(bench):
     """ignition.config.url= goes before a config in the initramfs."""
     def made(text):
@@ -294,7 +295,7 @@ def plan_only(bench):
     assert disks.has_no_data(disk.path), "the disk was written to"
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def sectors_of_4096_bytes(bench):
     """A disk with 4096-byte sectors."""
     disk = bench.disk(size=8 * GIB, sector=4096)

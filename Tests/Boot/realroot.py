@@ -31,7 +31,7 @@ def boot_twice(bench, initrd, arguments=""):
 def debian_twice(bench):
     """Debian with systemd, the guide's persistent /var, a user, a file and units: two boots."""
     first, second = boot_twice(
-        bench, lambda scenario: [images.initramfs("virtio", rootfs=scenario.image)],
+        bench, lambda scenario: [images.initramfs("virtio", rootfs=scenario.image, fast=False)],
         UNATTENDED)
     if not second.first("plan", "nothing destroyed"):
         raise Unmet("the second boot's plan does not say that nothing is destroyed")

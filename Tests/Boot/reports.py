@@ -8,6 +8,7 @@ import images
 from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import MIB
 from servers import Stall, Status
+from tiers import ALL
 
 STORAGE = {
     "filesystems": [{"device": "/dev/vda", "format": "ext4", "label": "srv", "path": "/srv/deep"}],
@@ -58,7 +59,7 @@ def report_is_posted(bench):
     assert second["files"]["kept"] == ["/srv/deep/a"] and second["files"]["changed"] == ["/etc/hosts"], second["files"]
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def report_that_nobody_takes(bench):
     """A server that accepts the connection and never answers, and a network that is not up, hold no boot up."""
     server = bench.faulty({}, {"/boots": [Stall(0)] * 50})

@@ -8,6 +8,7 @@ import rootfs
 from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
 from paths import kernel_image
 from servers import Certificate
+from tiers import ALL
 
 
 def mount_of(found, folder):
@@ -54,7 +55,7 @@ def appended(bench):
     found_machine.console.refuse(r"DHCP|10\.0\.2\.15")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def appended_beats_url(bench):
     """With a root image appended, its URL is not asked."""
     image = tiny_image()
@@ -101,7 +102,7 @@ def iso_from_ram(bench):
     assert any("No medium" in line for line in found["run"]), found["run"]
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def url_tftp(bench):
     """rootfs.img by TFTP."""
     image = tiny_image()
@@ -113,7 +114,7 @@ def url_tftp(bench):
     facts(machine)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def bare_squashfs(bench):
     """A bare squashfs, verified against firstlight.rootfs_sha256=."""
     bare(bench, "squashfs")
@@ -137,7 +138,7 @@ def bare(bench, format):
     assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def erofs_root_image(bench):
     """rootfs.img around an erofs image."""
     image = images.root_image(rootfs.tiny("erofs"))
@@ -145,7 +146,7 @@ def erofs_root_image(bench):
     facts(machine)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def unverified_http(bench):
     """With no hash known, plain HTTP boots and the console says that nothing vouches for the image."""
     server = bench.nginx({"root.squashfs": rootfs.tiny()})
@@ -154,7 +155,7 @@ def unverified_http(bench):
     assert re.search(r"nothing vouches|not verified|unverified", machine.console.unwrapped, re.IGNORECASE)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def https_with_hash(bench):
     """Where a hash is known, a certificate need not verify."""
     image = tiny_image()

@@ -112,7 +112,7 @@ def _boots(names: "list[str]") -> int:
         for system in systems:
             system.memory = _smallest_memory(system)
             say(f"  RAM      {system.title:<12} {system.memory} MiB")
-        virtio = images.initramfs("virtio").stat().st_size if "firstlight" in names else None
+        virtio = images.initramfs("virtio", fast=False).stat().st_size if "firstlight" in names else None
         report = _report(systems, virtio, filesystem)
         _keep(report)
         say("\n" + "\n".join(table(report)) + "\n")
@@ -130,7 +130,7 @@ def _system(name: str, server: Nginx, filesystem: Path, folder: Path) -> System:
         # What somebody would serve: the root image, verified against the stamp in the initramfs.
         image = images.root_image(filesystem)
         put(image, folder / "rootfs.img")
-        return System(name, "Firstlight", images.initramfs("generic", rootfs=image),
+        return System(name, "Firstlight", images.initramfs("generic", rootfs=image, fast=False),
                       f"coreos.live.rootfs_url={server.url}/rootfs.img rd.shell=0 rd.emergency=poweroff",
                       128, 512, 60)
     url = f"{server.url}/root.squashfs"

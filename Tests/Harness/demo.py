@@ -20,7 +20,7 @@ def main(interactive: bool = False) -> int:
     scenario = machine = None
     try:
         scenario = Scenario(announce=say)
-        initrd = [images.initramfs("generic", rootfs=scenario.image)]
+        initrd = [images.initramfs("generic", rootfs=scenario.image, fast=False)]
         introduce(scenario, initrd[0])
 
         heading("First boot: the disk is blank")

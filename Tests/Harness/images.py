@@ -26,12 +26,13 @@ def root_image(filesystem: Path, version: str = VERSION) -> Path:
     return _kept(f"{filesystem.stem}.rootfs", [_program(TOOL), version, filesystem.name], make)
 
 
-def initramfs(modules: str = "virtio", rootfs: "Path | None" = None, **options) -> Path:
+def initramfs(modules: str = "virtio", rootfs: "Path | None" = None, fast: bool = True, **options) -> Path:
     """An initramfs with the agent, accepting only `rootfs` where one is given.
 
+    Packed fast, since making it would take longer than booting it; `fast=False` packs it as users get it by default.
     Further options are those of `firstlight-image initramfs`: `ca=FILE`, `ignition=FILE`...
     """
-    words = ["--modules", modules]
+    words = ["--modules", modules] + ["--fast"] * fast
     if rootfs:
         words += ["--rootfs", rootfs]
     for name, value in options.items():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import processes
+import whereabouts
 from console import Console, Unmet
 from paths import LOGS, kernel_image
 
@@ -119,7 +120,10 @@ class VirtualMachine:
     def last_lines(self) -> "list[str]":
         """What explains an unexpected end: the console's last lines and what qemu complained about."""
         complaints = self.complaints.read_text().splitlines() if self.complaints.exists() else []
-        return self.console.last_lines() + complaints[-5:]
+        lines = self.console.last_lines()
+        if not lines and self._process and self._process.poll() is None:
+            lines = whereabouts.of(self)
+        return lines + complaints[-5:]
 
     def stop(self) -> None:
         if self._process:

@@ -85,6 +85,25 @@ import Testing
         #expect(Files.linkTarget(early) == "/early/loop.ko")
     }
 
+    @Test func aFastImageHoldsTheSame() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        // Text that a higher level makes smaller.
+        let numbers = (0..<40_000).map { "\($0 &* 2_654_435_761 % 9973) " }.joined()
+        initramfs.inclusions = [
+            try Inclusion(parsing: "\(folder.file("numbers", Array(numbers.utf8))):/etc/numbers")
+        ]
+        let images = try [false, true].map { isFast in
+            let image = folder.path.appending("image-\(isFast)")
+            initramfs.isFast = isFast
+            try initramfs.write(to: image)
+            return (parts: try ImageListing(reading: image).parts, size: Files.size(image) ?? 0)
+        }
+        #expect(images[0].parts.map(\.files) == images[1].parts.map(\.files))
+        #expect(images[0].parts.map(\.compression) == images[1].parts.map(\.compression))
+        #expect(images[0].size < images[1].size)
+    }
+
     @Test func aConfigWithMistakesIsNotEmbedded() throws {
         let folder = try TemporaryFolder()
         var initramfs = try initramfs(in: folder)
