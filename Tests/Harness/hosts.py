@@ -21,6 +21,7 @@ from schedule import Job
 
 # What NAME=... calls them, and the module that holds them. A new module is one line here.
 MODULES = {
+    "harness": "harness_tests",
     "shipped": "shipped",
     "supervision": "supervision",
     "config": "differential",

@@ -31,9 +31,13 @@ class Outcome:
     def counts(self) -> bool:
         return self.is_test or not self.passed
 
-    def announce(self) -> None:
+    @property
+    def text(self) -> str:
         """One line, and for a failure ten: what was expected, what was there, where its log is."""
-        say("\n".join([f"{'ok    ' if self.passed else 'FAILED'} {self.seconds:6.1f} s  {self.name}"] + self.told()))
+        return "\n".join([f"{'ok    ' if self.passed else 'FAILED'} {self.seconds:6.1f} s  {self.name}"] + self.told())
+
+    def announce(self) -> None:
+        say(self.text)
 
     def told(self) -> "list[str]":
         """What is known about a failure, cut to what is read at one look."""

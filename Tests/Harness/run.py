@@ -13,6 +13,7 @@ What a test needs built is built first, and nothing else. Tests/Harness/tiers.py
 
 import argparse
 import os
+import resource
 import sys
 import time
 
@@ -128,13 +129,16 @@ def power_cuts() -> int:
 
 
 def tell_times(outcomes: "list[Outcome]", seconds: float) -> None:
-    """What the time went to: by kind, in processor lanes' minutes, and the tests that took longest."""
+    """What the time went to: how busy the processors were, which kinds of work, the tests that took longest."""
     kinds: "dict[str, list[float]]" = {}
     for outcome in outcomes:
         if outcome.seconds:
             kind = outcome.name if not outcome.is_test else outcome.name.split()[0]
             kinds.setdefault(kind, []).append(outcome.seconds)
-    say(f"\nin all {minutes(seconds)}; {AT_ONCE} at a time:")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = used.ru_utime + used.ru_stime
+    say(f"\nin all {minutes(seconds).strip()}; processors worked {minutes(worked).strip()}, "
+        f"{worked / seconds:.1f} of {os.cpu_count()} at a time; of that, each for itself:")
     for kind, each in sorted(kinds.items(), key=lambda item: -sum(item[1])):
         say(f"  {minutes(sum(each))}  {kind}" + (f", {len(each)} times" if len(each) > 1 else ""))
     tests = sorted((outcome for outcome in outcomes if outcome.is_test), key=lambda outcome: -outcome.seconds)

@@ -24,7 +24,7 @@ class Job:
     tests: "list[str]" = field(default_factory=list)  # what fails where `after` does; else its own name
     failed: bool = False
 
-    def outcomes(self) -> "list[Outcome]":
+    def outcomes(self, tell) -> "list[Outcome]":
         """Runs it; where something goes wrong with the harness itself, that is a failure too."""
         if any(job.failed for job in self.after):
             self.failed = True
@@ -36,13 +36,16 @@ class Job:
                 found = self.run()
         except Exception:
             found = [Outcome(self.name, False, time.monotonic() - began, traceback.format_exc())]
-            found[0].announce()
+            tell(found[0].text)
         self.failed = any(not outcome.passed for outcome in found)
         return found
 
 
-def carry_out(jobs: "list[Job]") -> "list[Outcome]":
-    """Runs all jobs, those first that the most work still depends on or that take longest themselves."""
+def carry_out(jobs: "list[Job]", tell=say) -> "list[Outcome]":
+    """Runs all jobs, those first that the most work still depends on or that take longest themselves.
+
+    Jobs announce their own outcomes; `tell` is given what went wrong with the work itself.
+    """
     pending = sorted(jobs, key=_urgency(jobs), reverse=True)
     done: "set[int]" = set()
     outcomes: "list[Outcome]" = []
@@ -60,7 +63,7 @@ def carry_out(jobs: "list[Job]") -> "list[Outcome]":
 
     def lane(waits: bool) -> None:
         while job := take(waits):
-            found = job.outcomes()
+            found = job.outcomes(tell)
             with changed:
                 outcomes.extend(found)
                 done.add(id(job))
@@ -72,7 +75,7 @@ def carry_out(jobs: "list[Job]") -> "list[Outcome]":
     for thread in lanes:
         thread.join()
     if skipped := [outcome for outcome in outcomes if outcome.reason.startswith(NOT_RUN)]:
-        say(f"FAILED           {len(skipped)} tests: {skipped[0].reason}")
+        tell(f"FAILED           {len(skipped)} tests: {skipped[0].reason}")
     return outcomes
 
 
