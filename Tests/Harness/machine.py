@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import processes
+import speed
 import whereabouts
 from console import Console, Unmet
 from paths import LOGS, kernel_image
@@ -17,9 +18,10 @@ from paths import LOGS, kernel_image
 MIB = 1 << 20
 GIB = 1 << 30
 
-# At its start the kernel counts timer interrupts against a delay loop. Where a busy host let the
-# guest wait it panics, before there is a console to say so.
-UNDER_LOAD = "no_timer_check"
+# At its start the kernel counts timer interrupts against a delay loop; where a busy host let the guest wait it
+# would panic. What it panics of before it has found its console, it says by earlycon. A machine that
+# hangs there is looked into by whereabouts.py.
+UNDER_LOAD = "no_timer_check earlycon=uart8250,io,0x3f8,115200"
 
 
 @dataclass
@@ -108,8 +110,8 @@ class VirtualMachine:
     def wait_exit(self, timeout: float = 60) -> str:
         """Waits until the machine is off; "guest-shutdown", "guest-reset" or "guest-panic"."""
         self.console.wait_closed(timeout)
-        self._process.wait(10)
-        self._events.join(2)
+        self._process.wait(speed.limit(10))
+        self._events.join(speed.limit(2))
         if self._process.returncode != 0:
             raise Unmet("qemu to exit with 0", f"{self._process.returncode}: {self.complaints.read_text()[-500:]}")
         return self.shutdown_reason
@@ -137,11 +139,11 @@ class VirtualMachine:
     def control(self, command: str, **arguments) -> dict:
         """Sends one command of the QEMU Machine Protocol and returns its answer."""
         with self._answered:
-            if not self._answered.wait_for(lambda: self._control is not None, 10):
+            if not self._answered.wait_for(lambda: self._control is not None, speed.limit(30)):
                 raise Unmet("qemu does not answer on its control socket")
             self._answers.clear()
             self._control.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
-            if not self._answered.wait_for(lambda: self._answers, 10):
+            if not self._answered.wait_for(lambda: self._answers, speed.limit(30)):
                 raise Unmet(f"qemu does not answer {command}")
             answer = self._answers.pop()
         if "error" in answer:
