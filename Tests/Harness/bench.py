@@ -25,7 +25,7 @@ from boot import put
 from console import Unmet
 from machine import Settings, VirtualMachine
 from outcome import say
-from paths import OUT, kernel_version
+from paths import OUT, kernel_image, kernel_version
 from servers import Nginx
 
 ROUNDS = 3
@@ -142,7 +142,8 @@ def _system(name: str, server: Nginx, filesystem: Path, folder: Path) -> System:
 
 def _boot(system: System, memory: int, what: str, timeout: float) -> "float | None":
     """Seconds from kernel start to the real root's PID 1, or `None` where it did not get there."""
-    settings = Settings(initrd=[system.initramfs], arguments=f"{ARGUMENTS} {system.arguments}", memory=memory)
+    settings = Settings(kernel=kernel_image(), initrd=[system.initramfs],
+                        arguments=f"{ARGUMENTS} {system.arguments}", memory=memory)
     with VirtualMachine(settings, f"bench.{system.name}.{what}") as machine:
         machine.start()
         try:

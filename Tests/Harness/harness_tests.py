@@ -7,6 +7,7 @@ from pathlib import Path
 
 import guest
 import hosts
+import images
 import outcome
 import processes
 import scenario
@@ -151,6 +152,12 @@ def a_silent_machines_log_is_found_in_its_memory() -> None:
     assert whereabouts.log_in(b"\0" * 500) == ["the kernel has not begun its log"]
 
 
+def the_kernel_is_unpacked_where_qemu_can_start_it() -> None:
+    kernel = images.unpacked_kernel().read_bytes()
+    assert kernel[:4] == b"\x7fELF" and images.PVH_NOTE.search(kernel), kernel[:64]
+    assert images._payload(bytes(4096)) is None
+
+
 def every_test_is_of_a_tier_and_named_once() -> None:
     import boot
     tests = hosts.host_tests() + guest.guest_tests() + boot.boot_tests()
@@ -178,6 +185,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     the_longest_come_first_and_nothing_before_what_it_needs,
     guest_tests_share_machines_by_time_and_disks,
     a_silent_machines_log_is_found_in_its_memory,
+    the_kernel_is_unpacked_where_qemu_can_start_it,
     every_test_is_of_a_tier_and_named_once,
     limits_follow_the_machine,
 )]

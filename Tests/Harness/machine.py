@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import images
 import processes
 import speed
 import whereabouts
 from console import Console, Unmet
-from paths import LOGS, kernel_image
+from paths import LOGS
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -47,7 +48,7 @@ class Settings:
 
     initrd: "list[Path | bytes]" = field(default_factory=list)  # concatenated, each 4-byte aligned
     arguments: str = ""  # the kernel command line
-    kernel: "Path | None" = None
+    kernel: "Path | None" = None  # Debian's, unpacked, where there is none
     memory: int = 1024  # MiB
     processors: int = 2
     disks: "list[Disk]" = field(default_factory=list)
@@ -177,7 +178,7 @@ class VirtualMachine:
             words += ["-chardev", "stdio,id=con,signal=off"]
         words += ["-serial", "chardev:con"]
         if it.boot == "kernel":
-            words += ["-kernel", str(it.kernel or kernel_image()), "-append", it.arguments]
+            words += ["-kernel", str(it.kernel or images.unpacked_kernel()), "-append", it.arguments]
             if it.initrd:
                 words += ["-initrd", str(self._initrd())]
         else:

@@ -15,7 +15,7 @@ from boot import put
 from console import Unmet
 from machine import GIB, Disk, Settings, VirtualMachine
 from outcome import say
-from paths import FIXTURES
+from paths import FIXTURES, kernel_image
 from servers import Nginx, free_port
 
 RECIPE = FIXTURES / "demo"
@@ -96,8 +96,8 @@ class Scenario:
 
     def machine(self, initrd: list, log_name: str, arguments: str = "", memory: int = 1024) -> VirtualMachine:
         return VirtualMachine(
-            Settings(initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(), memory=memory,
-                     disks=[self.disk], forward={self.port: 22}), log_name)
+            Settings(kernel=kernel_image(), initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(),
+                     memory=memory, disks=[self.disk], forward={self.port: 22}), log_name)
 
     def boot(self, machine: VirtualMachine, limit: float = 240, tell=lambda text, line: None) -> Boot:
         """Boots to the login prompt, logs in by SSH, asks, and shuts down as an operator would.
