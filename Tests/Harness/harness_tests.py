@@ -98,7 +98,6 @@ def the_longest_come_first_and_nothing_before_what_it_needs() -> None:
 
     def does(name: str, passed: bool = True):
         def run() -> "list[Outcome]":
-            time.sleep(0.02)
             with lock:
                 order.append(name)
             return [Outcome(name, passed, 0.02)]
@@ -110,9 +109,9 @@ def the_longest_come_first_and_nothing_before_what_it_needs() -> None:
             Job("hopeless", 7, does("hopeless"), [broken], tests=["one", "two"]),
             Job("waits", 3, does("waits"), [build], waits=True)]
     told: "list[str]" = []
-    found = {each.name: each for each in schedule.carry_out(jobs, tell=told.append)}
-    assert order.index("build") < order.index("long") < order.index("short"), order
-    assert order.index("build") < order.index("waits") and "hopeless" not in order, order
+    found = {each.name: each for each in schedule.carry_out(jobs, told.append, at_once=1)}
+    assert [name for name in order if name != "waits"] == ["broken", "build", "long", "short"], order
+    assert order.index("build") < order.index("waits"), order
     assert found["one"].reason == found["two"].reason == "not run, for broken failed", found
     assert not found["two"].passed and found["short"].passed
     assert len(told) == 1 and "2 tests: not run" in told[0], told
@@ -155,7 +154,7 @@ def a_silent_machines_log_is_found_in_its_memory() -> None:
 def the_kernel_is_unpacked_where_qemu_can_start_it() -> None:
     kernel = images.unpacked_kernel().read_bytes()
     assert kernel[:4] == b"\x7fELF" and images.PVH_NOTE.search(kernel), kernel[:64]
-    assert images._payload(bytes(4096)) is None
+    assert not images._payload(bytes(4096)) and not images._payload(b"\1" * 4096)
 
 
 def every_test_is_of_a_tier_and_named_once() -> None:

@@ -41,7 +41,7 @@ class Job:
         return found
 
 
-def carry_out(jobs: "list[Job]", tell=say) -> "list[Outcome]":
+def carry_out(jobs: "list[Job]", tell=say, at_once: int = AT_ONCE) -> "list[Outcome]":
     """Runs all jobs, those first that the most work still depends on or that take longest themselves.
 
     Jobs announce their own outcomes; `tell` is given what went wrong with the work itself.
@@ -69,7 +69,7 @@ def carry_out(jobs: "list[Job]", tell=say) -> "list[Outcome]":
                 done.add(id(job))
                 changed.notify_all()
 
-    lanes = [threading.Thread(target=lane, args=(waits,), daemon=True) for waits in [False] * AT_ONCE + [True]]
+    lanes = [threading.Thread(target=lane, args=(waits,), daemon=True) for waits in [False] * at_once + [True]]
     for thread in lanes:
         thread.start()
     for thread in lanes:
