@@ -57,7 +57,7 @@ setup: ## Install every Debian package that building, testing and the demo need 
 	    echo "setup: installing" $$missing
 	    export DEBIAN_FRONTEND=noninteractive
 	    mkdir -p out
-	    while sleep 60; do echo "setup: at it: $$(tail -n 1 out/setup.log)"; done & telling=$$!
+	    while sleep 60 >/dev/null 2>&1; do echo "setup: at it: $$(tail -n 1 out/setup.log)"; done & telling=$$!
 	    trap 'kill $$telling' EXIT
 	    { apt-get -qq update && apt-get -qq install --no-install-recommends $(PACKAGES); } >out/setup.log 2>&1 ||
 	        { tail -n 20 out/setup.log >&2; echo "setup: failed; all of it: out/setup.log" >&2; exit 1; }
@@ -87,7 +87,7 @@ agent: ## Build the static agent: out/firstlight
 	mv out/.firstlight out/firstlight
 
 .PHONY: programs
-programs: ## Build both, side by side
+programs: ## Build the agent and the tool at once
 	@prefix=$$($(STATIC_LIBRARIES))
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) 2>&1 | $(QUIET)
 	$(MAKE) --no-print-directory agent tool
