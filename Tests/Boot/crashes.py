@@ -90,7 +90,7 @@ STORAGE = {
 HALFWAY = f"[ -e /dev/disk/by-partlabel/vault ] && grep -q 'preparing the disks' {STEP}"
 
 
-@boot_test(limit=900)
+@boot_test()
 def killed_while_preparing_disks(bench):
     """The agent dies of each signal while it makes the disks: reported with what was written; `exit` ends what was begun."""
     disk = bench.disk(size=600 * MIB)
@@ -110,7 +110,7 @@ def killed_while_preparing_disks(bench):
     assert facts(machine, timeout=400)["run"][-1] == "whole"
 
 
-@boot_test(limit=900)
+@boot_test()
 def killed_and_powered_off(bench):
     """rd.emergency=poweroff after the agent's death; the next boot ends what was begun, and the one after writes nothing."""
     disk = bench.disk(size=600 * MIB)
