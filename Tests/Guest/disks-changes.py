@@ -11,46 +11,14 @@ import subprocess
 import threading
 from pathlib import Path
 
-AGENT = os.environ["AGENT"]
+from guestlib import DISKS, disks_stage, held, mounted, put, run, settle, written
+
 BLKRRPART = 0x125f
-VDA, VDB, NVME = (os.environ[f"DISK{number}"] for number in range(3))
-
-
-def run(*words, check=True):
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
-    if check:
-        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done
-
-
-def written():
-    """Sectors written to all disks so far."""
-    run("sync")
-    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in (VDA, VDB, NVME))
+VDA, VDB, NVME = DISKS
 
 
 def stage(*, disks=(), filesystems=(), fails=False):
-    """The disks stage with these entries; returns what it printed. One that fails writes nothing."""
-    run("udevadm", "settle")
-    config = {"ignition": {"version": "3.4.0"}, "storage": {"disks": list(disks), "filesystems": list(filesystems)}}
-    Path("/config.ign").write_text(json.dumps(config, indent=1))
-    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
-    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    before = written()
-    try:
-        run(AGENT, "stage", "fetch")
-        done = run(AGENT, "stage", "disks", check=False)
-    finally:
-        run("umount", "/proc/cmdline")
-    assert (done.returncode != 0) == fails, f"the disks stage exited with {done.returncode}"
-    if fails:
-        assert written() == before, "a refused config was partly carried out"
-        log = Path("/run/firstlight/log")
-        return done.stdout + (log.read_text() if log.exists() else "")
-    run("udevadm", "settle")
-    return done.stdout
+    return disks_stage({"disks": list(disks), "filesystems": list(filesystems)}, fails=fails)
 
 
 def partitions(disk):
@@ -58,16 +26,8 @@ def partitions(disk):
     return [(row["node"], row["start"], row["size"], row.get("name", "")) for row in rows]
 
 
-def put(node, text):
-    run("mount", node, "/mnt")
-    Path("/mnt/data").write_text(text)
-    run("umount", "/mnt")
-
-
 def holds(node, text):
-    run("mount", node, "/mnt")
-    found = Path("/mnt/data").read_text()
-    run("umount", "/mnt")
+    found = held(node)
     assert found == text, f"{node} holds {found!r}"
 
 
@@ -87,8 +47,7 @@ put(f"{NVME}p2", "kept too")
 
 # Beside a mounted partition: one more is added, the last one grows, an entry is written anew in place.
 # (Mounted read-only: ext4 would go on writing its inode tables, and what a refusal writes is counted.)
-run("mount", "-o", "ro", f"{NVME}p1", "/mnt")
-try:
+with mounted(f"{NVME}p1", "-o", "ro"):
     stage(disks=[{"device": NVME, "partitions": [one, {"number": 2, "label": "two", "sizeMiB": 500, "resize": True},
                                                  {"number": 4, "label": "four", "sizeMiB": 100}]}],
           filesystems=filesystems)
@@ -103,15 +62,13 @@ try:
     said = stage(disks=[{"device": NVME, "partitions": [{"number": 1, "shouldExist": False, "wipePartitionEntry": True}]}],
                  fails=True)
     assert "mounted on /mnt" in said, said
-finally:
-    run("umount", "/mnt")
 holds(f"{NVME}p1", "kept")
 holds(f"{NVME}p2", "kept too")
 
 # An MBR whose first partition holds what the config wants, under a table that it does not.
 subprocess.run(["sfdisk", "-q", VDA], input="label: dos\nstart=2048, size=614400\nstart=616448, size=204800\n",
                text=True, check=True)
-run("udevadm", "settle")
+settle()
 run("mkfs.ext4", "-q", "-L", "one", f"{VDA}1")
 put(f"{VDA}1", "older than the GPT")
 mine = [ext4(f"{VDA}1", "one")]
@@ -149,21 +106,17 @@ holds(f"{VDA}1", "older than the GPT")
 
 # The second device of a mounted btrfs stands in no list of mounts.
 run("mkfs.btrfs", "-q", "-f", VDB, f"{NVME}p2")
-run("mount", "-o", "ro", VDB, "/mnt")
-try:
+with mounted(VDB, "-o", "ro"):
     said = stage(filesystems=[{"device": f"{NVME}p2", "format": "ext4", "wipeFilesystem": True}], fails=True)
     assert "in use" in said, said
-finally:
-    run("umount", "/mnt")
 
 # A filesystem as a power cut leaves it, its journal not replayed: kept, and not a byte of it changes.
 stage(disks=[{"device": VDB, "wipeTable": True, "partitions": [{"label": "left", "sizeMiB": 300}, {"label": "new"}]}])
 left = [ext4("/dev/disk/by-partlabel/left", "one")]
-run("mount", f"{VDA}1", "/mnt")
-Path("/mnt/data").write_text("in the journal")
-run("sync", "-f", "/mnt/data")
-run("dd", f"if={VDA}1", f"of={VDB}1", "bs=1M", "iflag=direct", "conv=fsync", "status=none")
-run("umount", "/mnt")
+with mounted(f"{VDA}1") as folder:
+    (folder / "data").write_text("in the journal")
+    run("sync", "-f", folder / "data")
+    run("dd", f"if={VDA}1", f"of={VDB}1", "bs=1M", "iflag=direct", "conv=fsync", "status=none")
 assert "needs_recovery" in run("dumpe2fs", "-h", f"{VDB}1").stdout
 before = written()
 stage(filesystems=left)

@@ -2,28 +2,26 @@
 # limit: 60
 """Kernel arguments on a live system: left to the distribution's helper where there is one, told where there is none."""
 import json
-import os
-import subprocess
 from pathlib import Path
 
-AGENT = os.environ["AGENT"]
+from guestlib import FIRST_BOOT, STATE, configure, folded, forget, stages
+
 HELPER = Path("/usr/sbin/ignition-kargs-helper")
 WANTED = {"shouldExist": ["mitigations=auto,nosmt", "a b", "quiet"], "shouldNotExist": ["debug", "absent"]}
 
 
-def stage(name, **sections):
-    config = {"ignition": {"version": "3.4.0"}, **sections}
-    Path("/config.ign").write_text(json.dumps(config))
-    done = subprocess.run([AGENT, "stage", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"$ stage {name}\n{done.stdout}", flush=True)
-    return done.returncode, " ".join(done.stdout.split())
-
-
 def fresh(**sections):
-    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
-    status, said = stage("fetch", **sections)
-    assert status == 0 and "PXE" not in said, said
-    return stage("kargs", **sections)
+    """A new boot with this config; how the stage kargs ends, and what it says."""
+    configure(**sections)
+    forget()
+    said = stage("fetch").stdout
+    assert "PXE" not in said, said
+    done = stage("kargs", check=False)
+    return done.returncode, folded(done.stdout)
+
+
+def stage(name, check=True):
+    return stages(name, line=f"quiet debug {FIRST_BOOT}", check=check)
 
 
 def helper(line):
@@ -31,8 +29,6 @@ def helper(line):
     HELPER.chmod(0o755)
 
 
-Path("cmdline").write_text("quiet debug ignition.firstboot ignition.platform.id=metal\n")
-subprocess.run(["mount", "--bind", "cmdline", "/proc/cmdline"], check=True)
 HELPER.unlink(missing_ok=True)
 
 # Nobody to do it: what to do is told, in the report too, and the boot goes on.
@@ -40,7 +36,7 @@ status, said = fresh(kernelArguments=WANTED)
 assert status == 0
 assert "add to the PXE command line: mitigations=auto,nosmt a b" in said, said
 assert "take off the PXE command line: debug" in said, said
-warnings = json.loads(Path("/run/firstlight/report.json").read_text())["warnings"]
+warnings = json.loads((STATE / "report.json").read_text())["warnings"]
 assert len(warnings) == 2 and all("PXE" in warning for warning in warnings), warnings
 
 # One call, in the original's order, whatever the command line has already.

@@ -4,62 +4,22 @@
 # limit: 900
 """LUKS volumes with a key file: made, opened and filled once, opened again after that; what is not theirs stays."""
 import base64
-import json
-import os
-import subprocess
 from pathlib import Path
 
-AGENT = os.environ["AGENT"]
-VDA, VDB = os.environ["DISK0"], os.environ["DISK1"]
+from guestlib import CHEAP_KEY, DISKS, close, disks_stage, folded, held, log, plan, put, run, stages, written
+
+VDA, VDB = DISKS
 KEY = "correct horse battery staple\n"
-CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations=1000"]
 
 
-def run(*words, check=True, **options):
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
-    if check:
-        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done
-
-
-def written():
-    run("sync")
-    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in (VDA, VDB))
-
-
-def stage(luks, filesystems=(), disks=(), fails=False, again=False):
-    """The disks stage; returns what it printed. One that fails writes nothing. `again`: in the same boot."""
-    run("udevadm", "settle")
-    config = {"ignition": {"version": "3.4.0"},
-              "storage": {"disks": list(disks), "luks": list(luks), "filesystems": list(filesystems)}}
-    Path("/config.ign").write_text(json.dumps(config, indent=1))
-    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
-    if not again:
-        subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    before = written()
-    try:
-        run(AGENT, "stage", "fetch")
-        done = run(AGENT, "stage", "disks", check=False)
-    finally:
-        run("umount", "/proc/cmdline")
-    assert (done.returncode != 0) == fails, f"the disks stage exited with {done.returncode}"
-    assert "battery" not in done.stdout + Path("/run/firstlight/log").read_text(), "the key is in the log"
-    if fails:
-        assert written() == before, "a refused config was partly carried out"
-        return done.stdout + Path("/run/firstlight/log").read_text()
-    return done.stdout
-
-
-def close(*names):
-    run("udevadm", "settle")
-    for name in names:
-        run("cryptsetup", "close", name)
+def stage(luks, filesystems=(), disks=(), **more):
+    said = disks_stage({"disks": list(disks), "luks": list(luks), "filesystems": list(filesystems)}, **more)
+    assert "battery" not in said + log(), "the key is in the log"
+    return said
 
 
 def volume(name, device, key=KEY, **more):
-    entry = {"name": name, "device": device, "options": CHEAP, **more}
+    entry = {"name": name, "device": device, "options": CHEAP_KEY, **more}
     if key:
         entry["keyFile"] = {"source": "data:;base64," + base64.b64encode(key.encode()).decode()}
     return entry
@@ -81,9 +41,7 @@ assert "Label:         \tcache" in dump and "allow-discards no-read-workqueue" i
 assert "pbkdf2" in dump and "Iterations: 1000" in dump, dump
 run("cryptsetup", "open", "--test-passphrase", "--key-file", "-", f"{VDA}1", input=KEY)
 assert run("blkid", "-p", "-o", "value", "-s", "LABEL", "/dev/mapper/cache").stdout.strip() == "data"
-run("mount", "/dev/mapper/cache", "/mnt")
-Path("/mnt/data").write_text("kept")
-run("umount", "/mnt")
+put("/dev/mapper/cache", "kept")
 uuid = run("cryptsetup", "luksUUID", f"{VDA}1").stdout.strip()
 
 # Once more in the same boot, the volume being open; and at the next, opened again: nothing is written.
@@ -91,14 +49,12 @@ before = written()
 said = stage([cache], [inside], table, again=True)
 assert "destroyed" not in said or "nothing destroyed" in said, said
 close("cache")
-assert run(AGENT, "plan", "--config", "/config.ign").returncode == 0
+plan(0)
 assert not Path("/dev/mapper/cache").exists(), "looking has left the volume open"
 said = stage([cache], [inside], table)
 assert 'LUKS2 "cache"' in said and "kept" in said, said
 assert written() == before, f"{written() - before} sectors were written where all was there"
-run("mount", "-o", "ro", "/dev/mapper/cache", "/mnt")
-assert Path("/mnt/data").read_text() == "kept"
-run("umount", "/mnt")
+assert held("/dev/mapper/cache") == "kept"
 assert "no_read_workqueue" in run("dmsetup", "table", "cache").stdout
 
 # The files stage tells the real root: once, whatever was there before, and the key is gone from /run.
@@ -107,11 +63,7 @@ root = Path("/sysroot")
 (root / "etc/crypttab").write_text("other UUID=0 none luks\n")
 for _ in range(2):
     assert run("sh", "-c", "cat /run/firstlight/luks-cache.key").stdout == KEY
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    try:
-        run(AGENT, "stage", "files")
-    finally:
-        run("umount", "/proc/cmdline")
+    stages("files")
     lines = (root / "etc/crypttab").read_text().splitlines()
     assert lines == ["other UUID=0 none luks", f"cache UUID={uuid} /etc/luks/cache luks,x-initrd.attach"], lines
     assert (root / "etc/luks/cache").read_text() == KEY
@@ -133,7 +85,7 @@ for change, words in [
     changed = {**volume("cache", cache["device"], **({"key": change.pop("key")} if "key" in change else {})),
                "label": "cache", "discard": True, **change}
     said = stage([changed], [inside], table, fails=True)
-    assert words in " ".join(said.split()), said
+    assert words in folded(said), said
     assert not Path("/dev/mapper/cache").exists()
 run("mkfs.ext4", "-q", "-L", "plain", f"{VDA}2")
 said = stage([volume("plain", f"{VDA}2")], [], table, fails=True)

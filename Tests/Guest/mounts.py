@@ -6,39 +6,31 @@
 real root; unmounted in reverse order, also after a failure; LUKS volumes stay open."""
 import ctypes
 import json
-import os
 import shutil
-import subprocess
 import threading
 from pathlib import Path
 
-AGENT, ONE, TWO, THREE = (os.environ[name] for name in ("AGENT", "DISK0", "DISK1", "DISK2"))
-ROOT, STATE, OUTSIDE = Path("/sysroot"), Path("/run/firstlight"), Path("/outside")
-CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+from guestlib import (
+    AGENT, CHEAP_KEY, CONFIG, DISKS, STATE, close, command_line, configure, folded, forget, run, settle)
+
+ONE, TWO, THREE = DISKS
+ROOT, OUTSIDE = Path("/sysroot"), Path("/outside")
 KEPT = {"wipeFilesystem": False}
 LIBC, AT_FDCWD, RENAME_EXCHANGE = ctypes.CDLL(None), -100, 2
-
-
-def run(*words, check=True):
-    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"$ {' '.join(map(str, words))}\n{done.stdout}", flush=True)
-    assert not check or done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done
 
 
 def stage(name, fails=None):
     """Runs a stage with a umask that must not matter; one that fails says so in these words."""
     done = run("sh", "-c", f"umask 077; exec {AGENT} stage {name}", check=fails is None)
-    said = " ".join(done.stdout.split())
+    said = folded(done.stdout)
     assert fails is None or (done.returncode != 0 and fails in said), said
 
 
 def config(filesystems, **more):
     """A new boot with this config, up to its disks."""
-    run("udevadm", "settle")
-    shutil.rmtree(STATE, ignore_errors=True)
-    storage = {"filesystems": filesystems, **more}
-    Path("/config.ign").write_text(json.dumps({"ignition": {"version": "3.4.0"}, "storage": storage}))
+    settle()
+    forget()
+    configure(storage={"filesystems": filesystems, **more})
     stage("fetch")
     stage("disks")
 
@@ -180,19 +172,19 @@ def volumes_stay_open():
     """A filesystem in a LUKS volume: unmounted, with the volume open for the real root."""
     run("wipefs", "-aq", THREE)
     config([{"device": "/dev/mapper/vault", "format": "ext4", "label": "v", "path": "/vault"}],
-           luks=[{"name": "vault", "device": THREE, "options": CHEAP, "wipeVolume": False}])
+           luks=[{"name": "vault", "device": THREE, "options": CHEAP_KEY, "wipeVolume": False}])
     stage("mount")
     assert points() == ["/vault"]
     stage("files")
     stage("umount")
     assert points() == [] and Path("/dev/mapper/vault").exists()
-    run("cryptsetup", "close", "vault")
+    close("vault")
 
 
 def what_is_left():
     """A config that somebody put into /run goes too; the report may be read by anybody, the log by root."""
-    Path("/config.ign").unlink()
-    shutil.rmtree(STATE)
+    CONFIG.unlink()
+    forget()
     user = Path("/run/ignition/user.ign")
     user.parent.mkdir(exist_ok=True)
     user.write_text('{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/left"}]}}')
@@ -206,16 +198,14 @@ def what_is_left():
 ROOT.mkdir(exist_ok=True)
 run("mount", "-t", "tmpfs", "-o", "mode=755", "root", ROOT)
 (ROOT / "etc").mkdir()
-Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal\n")
-run("mount", "--bind", "cmdline", "/proc/cmdline")
 try:
-    depth_options_and_points()
-    labels()
-    after_failures()
-    links_lead_nowhere()
-    volumes_stay_open()
-    what_is_left()
+    with command_line():
+        depth_options_and_points()
+        labels()
+        after_failures()
+        links_lead_nowhere()
+        volumes_stay_open()
+        what_is_left()
 finally:
-    run("umount", "/proc/cmdline")
     run("umount", "-R", ROOT, check=False)
     shutil.rmtree(OUTSIDE, ignore_errors=True)

@@ -4,41 +4,29 @@
 # limit: 240
 """The fetch stage on platforms: real volumes that are found by label, real metadata services at their own address."""
 import http.server
-import os
-import subprocess
+import shutil
 import threading
 from pathlib import Path
 
-AGENT = os.environ["AGENT"]
-DISK = os.environ["DISK0"]
+from guestlib import DISKS, STATE, forget, mounted, run, stages
+
+DISK, = DISKS
 MARK = '{"ignition": {"version": "3.4.0"}, "storage": {"directories": [{"path": "/%s"}]}}'
-
-
-def run(*words, check=True):
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
-    if check:
-        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done
 
 
 def fetch(line, check=True):
     """The fetch stage with this kernel command line; what it kept as the user's config."""
-    Path("cmdline").write_text(f"ignition.firstboot {line}\n")
-    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    try:
-        done = run(AGENT, "stage", "fetch", check=check)
-    finally:
-        run("umount", "/proc/cmdline")
-    kept = Path("/run/firstlight/config.ign")
+    forget()
+    done = stages("fetch", line=f"ignition.firstboot {line}", check=check)
+    kept = STATE / "config.ign"
     return done, kept.read_text() if kept.exists() else None
 
 
 def volume(kind, label, path, text):
     """Puts a filesystem with one file onto the disk."""
     file = Path("volume") / path
-    subprocess.run(["rm", "-rf", "volume", "volume.iso"], check=True)
+    shutil.rmtree("volume", ignore_errors=True)
+    Path("volume.iso").unlink(missing_ok=True)
     file.parent.mkdir(parents=True)
     file.write_text(text)
     run("wipefs", "-a", DISK)
@@ -48,9 +36,8 @@ def volume(kind, label, path, text):
     else:
         run("mkfs.vfat", "-n", label, DISK)
         run("modprobe", "-a", "vfat", "nls_cp437", "nls_ascii")
-        run("mount", DISK, "/mnt")
-        run("cp", "-r", *map(str, Path("volume").iterdir()), "/mnt")
-        run("umount", "/mnt")
+        with mounted(DISK) as folder:
+            shutil.copytree("volume", folder, dirs_exist_ok=True)
     run("udevadm", "trigger", "--settle", DISK)
 
 

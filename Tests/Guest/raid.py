@@ -4,84 +4,46 @@
 # limit: 600
 """RAID arrays: made once, assembled and filled ever after; a degraded one too; what is not theirs stays."""
 import base64
-import json
-import os
-import subprocess
-import time
 from pathlib import Path
 
-AGENT = os.environ["AGENT"]
-DISKS = VDA, VDB, VDC = [os.environ[f"DISK{number}"] for number in range(3)]
+import guestlib
+from guestlib import CHEAP_KEY, DISKS, FIRST_BOOT, close, configure, disks_stage, folded, held, put, run, settle
+
+VDA, VDB, VDC = DISKS
 KEY = "data:;base64," + base64.b64encode(b"correct horse").decode()
-CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations=1000"]
 
 
-def run(*words, check=True, **options):
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    print(f"$ {' '.join(words)}\n{done.stdout}", flush=True)
-    if check:
-        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done
-
-
-def written():
-    run("sync")
-    return sum(int(Path(f"/sys/block/{Path(disk).name}/stat").read_text().split()[6]) for disk in DISKS)
-
-
-def configure(raid, filesystems=(), disks=(), luks=()):
-    storage = {"disks": list(disks), "raid": list(raid), "luks": list(luks), "filesystems": list(filesystems)}
-    Path("/config.ign").write_text(json.dumps({"ignition": {"version": "3.4.0"}, "storage": storage}, indent=1))
+def storage(raid, filesystems=(), disks=(), luks=()):
+    return {"disks": list(disks), "raid": list(raid), "luks": list(luks), "filesystems": list(filesystems)}
 
 
 def stage(*parts, **more):
-    """The disks stage; returns what it printed."""
-    run("udevadm", "settle")
-    configure(*parts, **more)
-    Path("cmdline").write_text("ignition.firstboot ignition.platform.id=metal rd.timeout=3\n")
-    subprocess.run(["rm", "-rf", "/run/firstlight"], check=True)
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    try:
-        run(AGENT, "stage", "fetch")
-        return " ".join(run(AGENT, "stage", "disks").stdout.split())
-    finally:
-        run("umount", "/proc/cmdline")
+    return folded(disks_stage(storage(*parts, **more), line=f"{FIRST_BOOT} rd.timeout=3"))
 
 
 def plan(status):
-    """What `plan` says; it writes nothing, and leaves no array behind."""
-    before, arrays = written(), run("cat", "/proc/mdstat").stdout
-    said = run(AGENT, "plan", "--config", "/config.ign", check=False)
-    assert said.returncode == status, f"plan exited with {said.returncode}"
-    assert written() == before, f"plan wrote {written() - before} sectors"
+    """What `plan` says; it leaves no array behind."""
+    arrays = run("cat", "/proc/mdstat").stdout
+    said = guestlib.plan(status)
     assert run("cat", "/proc/mdstat").stdout.count("active") == arrays.count("active")
-    return " ".join(said.stdout.split())
+    return said
 
 
 def refused(*parts, **more):
     """What is said of a config that contradicts the disks, the same plan as in a boot; nothing is written."""
-    configure(*parts, **more)
+    configure(storage=storage(*parts, **more))
     return plan(1)
 
 
 def stop(*names):
-    run("udevadm", "settle")
+    settle()
     for name in names:
         run("mdadm", "--stop", name)
-    run("udevadm", "settle")
+    settle()
 
 
 def wait(name):
     run("mdadm", "--wait", name, check=False)
-
-
-def keeping(name, device="/dev/md/data"):
-    run("mount", device, "/mnt")
-    if name:
-        Path("/mnt/data").write_text(name)
-    held = Path("/mnt/data").read_text()
-    run("umount", "/mnt")
-    return held
 
 
 def array(level="raid1", devices=(), name="data", **more):
@@ -108,7 +70,7 @@ ext4 = {"device": "/dev/md/data", "format": "ext4", "label": "var", "path": "/va
 stage([array()], [ext4], halves)
 detail = run("mdadm", "--detail", "--export", "/dev/md/data").stdout
 assert "MD_LEVEL=raid1" in detail and "MD_DEVICES=2" in detail and "MD_NAME=any:data" in detail, detail
-keeping("kept")
+put("/dev/md/data", "kept")
 # Looked at while it runs, then at the next boot: the plan finds the filesystem in it, and nothing is made.
 wait("/dev/md/data")
 plan(0)
@@ -117,7 +79,7 @@ said = plan(0)
 assert "keep, assemble" in said and 'ext4 "var"' in said, said
 said = stage([array()], [{**ext4, "device": "/dev/disk/by-id/md-name-any:data"}], halves)
 assert '/dev/md/data: raid1 "data" and ext4 "var" kept, nothing destroyed' in said, said
-assert keeping(None) == "kept"
+assert held("/dev/md/data") == "kept"
 
 # What the config does not describe stops the boot, whether the array runs or not; nothing is written.
 stop("/dev/md/data")
@@ -136,17 +98,18 @@ for changed, inside, words in [
 run("mdadm", "--zero-superblock", f"{VDB}1")
 said = stage([array()], [ext4], halves)
 assert f"degraded, with 1 of 2 devices: {VDB}1 is not part of it" in said, said
-assert keeping("degraded") == "degraded"
+put("/dev/md/data", "degraded")
+assert held("/dev/md/data") == "degraded"
 run("mdadm", "--manage", "/dev/md/data", "--add", f"{VDB}1")
 wait("/dev/md/data")
 stop("/dev/md/data")
 run("mdadm", "--assemble", "--run", "/dev/md/data", f"{VDA}1")
-keeping("newer")
-keeping("newest")
+put("/dev/md/data", "newer")
+put("/dev/md/data", "newest")
 stop("/dev/md/data")
 said = stage([array()], [ext4], halves)
 assert f"{VDB}1 is out of date" in said, said
-assert keeping(None) == "newest"
+assert held("/dev/md/data") == "newest"
 stop("/dev/md/data")
 
 # The same devices under another table: the config that replaces it lets the array go, and only that one.
@@ -169,19 +132,17 @@ assert f"1 of the 2 devices that its raid0 needs: {VDB}1 is not part of it" in s
 # Whole disks, three levels, a spare, encryption on top; half made by a power cut, and finished.
 erase()
 five = array("raid5", DISKS, "five", options=["--chunk=64"])
-volume = {"name": "safe", "device": "/dev/md/five", "keyFile": {"source": KEY}, "options": CHEAP}
+volume = {"name": "safe", "device": "/dev/md/five", "keyFile": {"source": KEY}, "options": CHEAP_KEY}
 inside = {"device": "/dev/mapper/safe", "format": "ext4", "label": "safe"}
 stage([five], [inside], luks=[volume])
-keeping("encrypted", "/dev/mapper/safe")
-run("udevadm", "settle")
-run("cryptsetup", "close", "safe")
+put("/dev/mapper/safe", "encrypted")
+close("safe")
 stop("/dev/md/five")
 said = plan(0)
 assert 'raid5 "five"' in said and 'LUKS2 "safe"' in said and 'ext4 "safe"' in said, said
 stage([five], [inside], luks=[volume])
-assert keeping(None, "/dev/mapper/safe") == "encrypted"
-run("udevadm", "settle")
-run("cryptsetup", "close", "safe")
+assert held("/dev/mapper/safe") == "encrypted"
+close("safe")
 stop("/dev/md/five")
 assert "level is raid5, wanted raid6" in refused([array("raid6", DISKS, "five")], luks=[volume])
 
