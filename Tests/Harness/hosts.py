@@ -26,7 +26,7 @@ MODULES = {
     "supervision": "supervision",
     "config": "differential",
     "ignition": "dropin",
-    "disks": "hostile",
+    "disks": "host_disks",
     "network": "fetching",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
