@@ -1,5 +1,3 @@
-#!/usr/bin/python3
-# limit: 150
 """`plan`: exit status and text tell what would be done to disks and to a system below --root; nothing is written."""
 import hashlib
 import json
@@ -10,17 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
-import disk_cases  # noqa: E402
+import disk_cases
+import disk_runs
 
-SCRATCH = Path.cwd()
+SCRATCH = disk_runs.enter("host", sys.argv[1])
+os.chdir(SCRATCH)
 ROOT = SCRATCH / "root"
 IMAGE = SCRATCH / "image"
 ignition = SCRATCH / "ignition"
-ignition.symlink_to(os.environ["AGENT"])
+ignition.symlink_to(disk_runs.AGENT)
 
 
-def agent(*words, program=os.environ["AGENT"]) -> "tuple[int, str]":
+def agent(*words, program=disk_runs.AGENT) -> "tuple[int, str]":
     done = subprocess.run([program, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
@@ -58,7 +57,6 @@ def carry_out() -> None:
         assert status == 0, said
 
 
-subprocess.run(["modprobe", "-a", "loop", "ext4"], check=True)
 for folder in ("etc/systemd/system", "srv"):
     (ROOT / folder).mkdir(parents=True)
 (ROOT / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000::/home/core:/bin/sh\n")
@@ -68,6 +66,7 @@ for folder in ("etc/systemd/system", "srv"):
 disk_cases.build({"size": 64, "gpt": [{"number": 1, "start": 1, "size": 20, "label": "one", "holds": "ext4:backup"}]},
                  IMAGE, 512, SCRATCH, {})
 loop = disk_cases.Loop(IMAGE, 512)
+scan = disk_runs.PartitionScan(loop, IMAGE)
 new = f"{loop.path}p2"
 config = {
     "ignition": {"version": "3.4.0"},
@@ -115,7 +114,8 @@ def read(descriptor: int) -> bytes:
     return data
 
 
-pty.spawn([os.environ["AGENT"], "plan", "--config", "config"], read, lambda descriptor: b"")
+pty.spawn([disk_runs.AGENT, "plan", "--config", "config"], read, lambda descriptor: b"")
 assert b"\x1b[32m" in screen, bytes(screen)
 assert "\x1b" not in plan(0), "colours without a terminal"
+scan.end()
 loop.detach()
