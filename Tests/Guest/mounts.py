@@ -15,7 +15,6 @@ from guestlib import (
 
 ONE, TWO, THREE = DISKS
 ROOT, OUTSIDE = Path("/sysroot"), Path("/outside")
-KEPT = {"wipeFilesystem": False}
 LIBC, AT_FDCWD, RENAME_EXCHANGE = ctypes.CDLL(None), -100, 2
 
 
@@ -47,7 +46,7 @@ def points():
 
 
 def filesystem(device, path, **more):
-    return {"device": device, "format": "ext4", "path": path, **KEPT, **more}
+    return {"device": device, "format": "ext4", "path": path, **more}
 
 
 def depth_options_and_points():
@@ -172,7 +171,7 @@ def volumes_stay_open():
     """A filesystem in a LUKS volume: unmounted, with the volume open for the real root."""
     run("wipefs", "-aq", THREE)
     config([{"device": "/dev/mapper/vault", "format": "ext4", "label": "v", "path": "/vault"}],
-           luks=[{"name": "vault", "device": THREE, "options": CHEAP_KEY, "wipeVolume": False}])
+           luks=[{"name": "vault", "device": THREE, "options": CHEAP_KEY}])
     stage("mount")
     assert points() == ["/vault"]
     stage("files")

@@ -57,11 +57,6 @@ def erase():
         run("blockdev", "--rereadpt", disk, check=False)
 
 
-# Nobody but the agent assembles arrays, as in its own initramfs.
-Path("/run/udev/rules.d").mkdir(parents=True, exist_ok=True)
-Path("/run/udev/rules.d/64-md-raid-assembly.rules").write_text("")
-run("udevadm", "control", "--reload")
-
 halves = [{"device": VDA, "wipeTable": True, "partitions": [{"label": "a"}]},
           {"device": VDB, "wipeTable": True, "partitions": [{"label": "b"}]}]
 ext4 = {"device": "/dev/md/data", "format": "ext4", "label": "var", "path": "/var"}
@@ -71,6 +66,20 @@ stage([array()], [ext4], halves)
 detail = run("mdadm", "--detail", "--export", "/dev/md/data").stdout
 assert "MD_LEVEL=raid1" in detail and "MD_DEVICES=2" in detail and "MD_NAME=any:data" in detail, detail
 put("/dev/md/data", "kept")
+# With udev's own rules, somebody assembles what is there before the agent looks: it is found running and kept.
+wait("/dev/md/data")
+stop("/dev/md/data")
+run("udevadm", "trigger", "--settle", "--action=add", "--subsystem-match=block")
+assert run("mdadm", "--detail", "/dev/md/data").stdout.count("active sync") == 2
+plan(0)
+said = stage([array()], [ext4], halves)
+assert '/dev/md/data: raid1 "data" and ext4 "var" kept, nothing destroyed' in said, said
+assert held("/dev/md/data") == "kept"
+
+# From here on nobody but the agent assembles arrays, as in its own initramfs.
+Path("/run/udev/rules.d").mkdir(parents=True, exist_ok=True)
+Path("/run/udev/rules.d/64-md-raid-assembly.rules").write_text("")
+run("udevadm", "control", "--reload")
 # Looked at while it runs, then at the next boot: the plan finds the filesystem in it, and nothing is made.
 wait("/dev/md/data")
 plan(0)
@@ -150,13 +159,24 @@ erase()
 columns = [{"device": disk, "partitions": [{"label": f"{letter}{number}", "sizeMiB": 200} for number in range(4)]}
            for letter, disk in zip("abc", DISKS)]
 members = [[f"/dev/disk/by-partlabel/{letter}{number}" for letter in "abc"] for number in range(4)]
-arrays = [array("linear", members[0], "lin"), array("10", members[1], "ten", options=["--assume-clean"]),
-          array("mirror", members[2], spares=1), array("stripe", members[3], "/dev/md7")]
+arrays = [array("linear", members[0], "lin"), array("10", members[1], "ten"),
+          array("mirror", members[2], spares=1, options=["--assume-clean"]), array("stripe", members[3], "/dev/md7")]
 stage(arrays, disks=columns)
 stop("/dev/md/lin", "/dev/md/ten", "/dev/md/data", "/dev/md7")
 said = plan(0)
 for level in ['linear "lin"', 'raid10 "ten"', 'raid1 "data"', 'raid0 "7"']:
     assert level in said, said
+erase()
+
+# An operator's array, as mdadm makes it when it is told no more than it must be.
+run("mdadm", "--create", "/dev/md/ops", "--level", "1", "--raid-devices", "2", VDA, VDB, input="y\n")
+run("mkfs.ext4", "/dev/md/ops")
+put("/dev/md/ops", "somebody's")
+stop("/dev/md/ops")
+said = stage([array("raid1", [VDA, VDB], "ops")], [{"device": "/dev/md/ops", "format": "ext4"}])
+assert 'raid1 "ops" and ext4 kept, nothing destroyed' in said, said
+assert held("/dev/md/ops") == "somebody's"
+stop("/dev/md/ops")
 erase()
 
 # The power went between two superblocks: what was never started holds nothing, and is made again.

@@ -38,6 +38,8 @@ CHEAP_KEY = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
 SMALL_HEADER = ["--luks2-metadata-size", "16k", "--luks2-keyslots-size", "256k"]
 # mkfs.xfs refuses filesystems under 300 MB unless it believes that it is being tested.
 SMALL_XFS = {"TEST_DIR": "x", "TEST_DEV": "x", "QA_CHECK_FS": "1"}
+# Bytes from which on mkfs needs no help: ext4 has blocks of 4 KiB, xfs and btrfs have room for what they keep.
+SMALL = {"ext4": 512 << 20, "xfs": 300 << 20, "btrfs": 256 << 20}
 SECTOR_COUNT_UNITS = 512
 # Words of `holds` that are no signature.
 UNSEEN = ("data", "broken", "longer", "erased", "role", "level", "array", "inside")
@@ -63,12 +65,16 @@ def content(spec: str, size: int, sector: int, scratch: Path) -> "list[tuple[int
 
 def _make(kind: str, label: str, file: Path, sector: int) -> None:
     named = ["-L", label] if label else []
+    # Where there is room, filesystems are as their makers make them.
+    size = file.stat().st_size
     if kind == "ext4":
-        _run("mkfs.ext4", "-q", "-F", "-b", "4096", *named, file)
+        _run("mkfs.ext4", "-F", *(["-b", "4096"] if size < SMALL["ext4"] else []), *named, file)
     elif kind == "xfs":
-        _run("mkfs.xfs", "-q", "-f", "-s", f"size={sector}", *named, file, environment=SMALL_XFS)
+        small = size < SMALL["xfs"] or sector != 512
+        _run("mkfs.xfs", "-f", *(["-s", f"size={sector}"] if small else []), *named, file,
+             environment=SMALL_XFS if small else None)
     elif kind == "btrfs":
-        _run("mkfs.btrfs", "-q", "-f", "--mixed", *named, file)
+        _run("mkfs.btrfs", "-f", *(["--mixed"] if size < SMALL["btrfs"] else []), *named, file)
     elif kind == "vfat":
         _run("mkfs.fat", "-S", sector, *(["-n", label] if label else []), file)
     elif kind == "swap":
