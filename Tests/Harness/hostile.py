@@ -10,6 +10,7 @@ import random
 import struct
 import subprocess
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,10 +88,9 @@ def _write(file: Path, position: int, data: bytes) -> None:
 # --- What is done to them -------------------------------------------------------------------------------
 
 
-def images(count: int, scratch: Path, seed: int = 1) -> "list[Image]":
+def images(count: int, scratch: Path, seed: int = 1, names: "Sequence[str]" = tuple(BASES)) -> "list[Image]":
     originals = bases(scratch)
     chance = random.Random(seed)
-    names = list(BASES)
     return [_spoiled(originals[names[index % len(names)]], chance) for index in range(count)]
 
 
