@@ -6,8 +6,10 @@ dm-log-writes keeps every write of the stage in order. A moment is what was writ
 cache loses it, what was written before the last flush and some of the writes after. What is to be kept must have its
 old bytes after it, and everything new must pass its checker.
 
-$MOMENTS is how many there are over all cases, 25 where it is not set; $PART says which of them: 2/4 is the second
-quarter. `make test-powercut` runs 500 of the first case, the one that keeps and creates, and some of the others.
+$MOMENTS is how many there are over all cases, 10 where it is not set, or 25 where $TIER is `all`; $PART says which of
+them: 2/4 is the second quarter. So few are just before and just after flushes, where most is at stake; with a hundred
+or more they are spread over all writes. `make test-powercut` has 500 of the first case, the one that keeps and creates,
+and some of the others.
 """
 import json
 import os
@@ -26,6 +28,7 @@ import disk_cases  # noqa: E402
 SCRATCH = Path.cwd()
 SECTOR = 512
 WORKERS = 2
+MANY = 100  # moments of a case, from which on they are spread over all writes
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 
 KEY = {"source": "data:,correct%20horse"}
@@ -39,7 +42,7 @@ SAFE = {"number": 3, "start": 25, "size": 20, "label": "safe", "holds": "luks:sa
 CASES = {
     "kept beside new": {
         "share": 0.76,
-        "before": {"size": 512, "gpt": [
+        "before": {"size": 616, "gpt": [
             ONE, RAW, SAFE, {"number": 4, "start": 45, "size": 8, "label": "old", "holds": "swap:old"}]},
         "inside": [3],
         "config": {
@@ -48,7 +51,7 @@ CASES = {
                 {"number": 4, "shouldExist": False, "wipePartitionEntry": True},
                 {"number": 5, "label": "e", "startMiB": 45, "sizeMiB": 16}, {"number": 6, "label": "v", "sizeMiB": 20},
                 {"number": 7, "label": "s", "sizeMiB": 8}, {"number": 8, "label": "l", "sizeMiB": 24},
-                {"number": 9, "label": "b", "sizeMiB": 24}, {"number": 10, "label": "x", "sizeMiB": 320}]}],
+                {"number": 9, "label": "b", "sizeMiB": 128}, {"number": 10, "label": "x", "sizeMiB": 320}]}],
             "luks": [{"name": "safe", "device": "@a3", "label": "safe", "keyFile": KEY},
                      {"name": "vault", "device": "@a8", "label": "vault", "keyFile": KEY, "options": LUKS_OPTIONS}],
             "filesystems": [
@@ -56,32 +59,32 @@ CASES = {
                 {"device": "@a5", "format": "ext4", "label": "e", "wipeFilesystem": True},
                 {"device": "@a6", "format": "vfat", "label": "V"}, {"device": "@a7", "format": "swap", "label": "s"},
                 {"device": "/dev/mapper/vault", "format": "ext4"},
-                {"device": "@a9", "format": "btrfs", "label": "b", "options": ["--mixed"]},
+                {"device": "@a9", "format": "btrfs", "label": "b"},
                 {"device": "@a10", "format": "xfs", "label": "x"}]},
         "after": {"gpt": [
             ONE, RAW, SAFE, {"number": 5, "start": 45, "size": 16, "label": "e", "holds": "ext4:e"},
             {"number": 6, "start": 61, "size": 20, "label": "v", "holds": "vfat:V"},
             {"number": 7, "start": 81, "size": 8, "label": "s", "holds": "swap:s"},
             {"number": 8, "start": 89, "size": 24, "label": "l", "holds": "luks:vault"},
-            {"number": 9, "start": 113, "size": 24, "label": "b", "holds": "btrfs:b"},
-            {"number": 10, "start": 137, "size": 320, "label": "x", "holds": "xfs:x"}]}},
+            {"number": 9, "start": 113, "size": 128, "label": "b", "holds": "btrfs:b"},
+            {"number": 10, "start": 241, "size": 320, "label": "x", "holds": "xfs:x"}]}},
     "a blank disk": {
         "share": 0.12,
-        "before": {"size": 448},
+        "before": {"size": 552},
         "config": {
             "disks": [{"device": "@a", "wipeTable": True, "partitions": [
-                {"label": "e", "sizeMiB": 16}, {"label": "l", "sizeMiB": 24}, {"label": "b", "sizeMiB": 24},
+                {"label": "e", "sizeMiB": 16}, {"label": "l", "sizeMiB": 24}, {"label": "b", "sizeMiB": 128},
                 {"label": "x", "sizeMiB": 320}]}],
             "luks": [{"name": "vault", "device": "@a2", "label": "vault", "keyFile": KEY, "options": LUKS_OPTIONS}],
             "filesystems": [
                 {"device": "@a1", "format": "ext4", "label": "e"}, {"device": "/dev/mapper/vault", "format": "ext4"},
-                {"device": "@a3", "format": "btrfs", "label": "b", "options": ["--mixed"]},
+                {"device": "@a3", "format": "btrfs", "label": "b"},
                 {"device": "@a4", "format": "xfs", "label": "x"}]},
         "after": {"gpt": [
             {"number": 1, "start": 1, "size": 16, "label": "e", "holds": "ext4:e"},
             {"number": 2, "start": 17, "size": 24, "label": "l", "holds": "luks:vault"},
-            {"number": 3, "start": 41, "size": 24, "label": "b", "holds": "btrfs:b"},
-            {"number": 4, "start": 65, "size": 320, "label": "x", "holds": "xfs:x"}]}},
+            {"number": 3, "start": 41, "size": 128, "label": "b", "holds": "btrfs:b"},
+            {"number": 4, "start": 169, "size": 320, "label": "x", "holds": "xfs:x"}]}},
     "a table in another's place": {
         "share": 0.06,
         "before": {"size": 64, "mbr": [{"number": 1, "start": 1, "size": 20, "holds": "ext4:backup"}]},
@@ -233,6 +236,7 @@ def parted(position: int, flags: int, data: bytes) -> "list[tuple[int, int, byte
 
 def at(moment: int, writes: list, keeps_all: bool, chance: random.Random) -> "list[tuple[int, bytes]]":
     """What has reached the disk when the power goes after that many writes."""
+    # A flush is for what came before it; its own data may still be lost.
     flushed = max((index for index in range(moment) if writes[index][1] & FLUSH), default=0)
     return [(position, data) for index, (position, flags, data) in enumerate(writes[:moment])
             if data and (keeps_all or index < flushed or flags & FUA or chance.random() < 0.5)]
@@ -256,14 +260,37 @@ def fill(image: Path, number: int) -> None:
         loop.detach()
 
 
-def chosen(count: int, writes: int, part: int, parts: int) -> "list[int]":
-    """Moments spread over all writes; those of one of several parts."""
-    count = min(count, writes - 1)
-    return sorted({1 + index * (writes - 1) // count for index in range(count) if index % parts == part})
+def shares(total: int) -> "dict[str, int]":
+    """How many moments each case has; one at least, and the first case what the others leave."""
+    counts = {name: max(int(total * case["share"]), 1) for name, case in CASES.items()}
+    first = next(iter(counts))
+    counts[first] += total - sum(counts.values())
+    return counts
 
 
-def judge(name: str, case: dict, workers: "list[Worker]") -> "tuple[int, list[str]]":
-    total = int(os.environ.get("MOMENTS", 25))
+def spread(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, bool]]":
+    """Moments over all writes, and whether all that was written before has arrived; every other one loses some."""
+    count = min(count, len(writes) - 1)
+    moments = [1 + index * (len(writes) - 1) // count for index in range(part - 1, count, parts)]
+    return [(moment, index % 2 == 0) for index, moment in enumerate(moments)]
+
+
+def at_flushes(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, bool]]":
+    """The same just before flushes, some of what they are for lost, and just after them, in turn.
+
+    Flushes are parted into runs of the same length, and of each run the one counts that has the most writes since
+    the flush before it.
+    """
+    flushes = [index for index, (_, flags, _) in enumerate(writes) if flags & FLUSH and index]
+    at_stake = {flush: flush - before for before, flush in zip([0, *flushes], flushes)}
+    count = min(count, len(flushes))
+    runs = [flushes[index * len(flushes) // count:(index + 1) * len(flushes) // count] for index in range(count)]
+    chosen = [max(run, key=at_stake.get) for run in runs]
+    moments = [(flush + 1, True) if index % 2 else (flush, False) for index, flush in enumerate(chosen)]
+    return moments[part - 1::parts]
+
+
+def judge(name: str, case: dict, count: int, workers: "list[Worker]") -> "tuple[int, list[str]]":
     part, parts = (int(word) for word in os.environ.get("PART", "1/1").split("/"))
     old, made = SCRATCH / "old", SCRATCH / "made"
     disk_cases.build(case["before"], old, SECTOR, SCRATCH, {})
@@ -274,10 +301,10 @@ def judge(name: str, case: dict, workers: "list[Worker]") -> "tuple[int, list[st
     wrong = disk_cases.differences(case["after"], case["before"], old, made, SECTOR)
     assert not wrong, wrong
     chance, failures = random.Random(part), []
-    moments = chosen(round(total * case["share"]), len(writes), part - 1, parts)
-    print(f"{name}: {len(writes)} writes, {len(moments)} moments", flush=True)
-    # Every other one loses some of the last writes.
-    jobs = [(moment, index % 2 == 0, at(moment, writes, index % 2 == 0, chance)) for index, moment in enumerate(moments)]
+    moments = (spread if count >= MANY else at_flushes)(count, writes, part, parts)
+    flushes = sum(bool(flags & FLUSH) for _, flags, _ in writes)
+    print(f"{name}: {len(writes)} writes, {flushes} flushes, {len(moments)} moments", flush=True)
+    jobs = [(moment, keeps_all, at(moment, writes, keeps_all, chance)) for moment, keeps_all in moments]
     idle = list(workers)
 
     def one(job: tuple) -> "list[str]":
@@ -303,8 +330,9 @@ def main() -> int:
     subprocess.run(["modprobe", "-a", "loop", "dm-log-writes", "dm-crypt", "vfat", "btrfs", "xfs", "ext4"], check=True)
     workers = [Worker(f"w{number}") for number in range(WORKERS)]
     moments, failures = 0, []
-    for name, case in CASES.items():
-        count, found = judge(name, case, workers)
+    total = int(os.environ.get("MOMENTS") or (25 if os.environ.get("TIER") == "all" else 10))
+    for (name, case), share in zip(CASES.items(), shares(total).values()):
+        count, found = judge(name, case, share, workers)
         moments, failures = moments + count, failures + found
     print("\n".join(["failed:", *failures]) if failures else f"{moments} moments, each ended as it should")
     return 1 if failures else 0
