@@ -32,9 +32,10 @@ let package = Package(
         library("CMount", pkgConfig: "mount", apt: "libmount-dev"),
         library("CCryptsetup", pkgConfig: "libcryptsetup", apt: "libcryptsetup-dev"),
         library("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
-        library("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        library("CCrypto", pkgConfig: "openssl", apt: "libssl-dev"),
         library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         .target(name: "CLinux"),
+        .target(name: "CBuild"),
 
         // Descriptions: values and grammars, no I/O
         .target(name: "Reporting"),
@@ -48,7 +49,7 @@ let package = Package(
         .target(name: "Provisioning", dependencies: ["IgnitionConfig", "JSONText", "Reporting"]),
 
         // Effects
-        .target(name: "LinuxSystem", dependencies: ["CLinux", "CMount", "Reporting", system, logging]),
+        .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Reporting", system, logging]),
         .target(
             name: "Fetching",
             dependencies: [

@@ -19,6 +19,7 @@ BEHAVIOUR; after the last one it behaves. A behaviour is words separated by blan
     flip:N                  with byte N changed
     redirect:URL            302
     header:NAME=VALUE       one more field in the answer
+    date:SECONDS            another Date in the answer, in seconds since 1970
     wait:S                  answer after so many seconds
 
 A POST is answered with 204 where nothing else is asked for.
@@ -71,6 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(self.told if timestamp is None else timestamp)
+
+    told = None
+
     def do_CONNECT(self):
         self.refuse(int(self.server.next_behaviour("CONNECT").get("status", 403)), {})
 
@@ -102,6 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = "/" + self.path.split("/", 3)[3] if self.path.startswith("http://") else self.path
         path = path.split("?")[0]
         act = self.server.next_behaviour(path)
+        self.told = float(act["date"]) if "date" in act else None
         time.sleep(float(act.get("wait", 0)))
         if "silent" in act:
             self.server.note(self, 0, 0)

@@ -27,6 +27,9 @@ static inline CURLcode firstlight_curl_set_progress(CURL *handle, firstlight_cur
 static inline CURLcode firstlight_curl_set_connected(CURL *handle, curl_prereq_callback value) {
     return curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, value);
 }
+static inline CURLcode firstlight_curl_set_tls(CURL *handle, curl_ssl_ctx_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, value);
+}
 /// curl keeps a copy of the bytes.
 static inline CURLcode firstlight_curl_set_blob(CURL *handle, CURLoption option, const void *bytes, size_t count) {
     struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};

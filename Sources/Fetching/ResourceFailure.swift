@@ -22,6 +22,8 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case compressedObject
         case anonymousAccessPoint
         case certificate(CertificateFault)
+        /// A signature was refused, and the clocks differ.
+        case clockSkew(ClockSkew)
         /// It lies on another machine, and there is no network yet.
         case offline
         /// Another resource failed, and this one was waited for no longer.
@@ -54,6 +56,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .compressedObject: "\(source): compression does not go together with s3: and arn:"
         case .anonymousAccessPoint: "\(source): an access point is for known machines, and this one has no credentials"
         case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
+        case .clockSkew(let skew): "\(source): HTTP status 403 (forbidden): \(skew)"
         case .offline: "\(source): needs the network"
         case .givenUp: "\(source): no longer wanted"
         }
@@ -70,6 +73,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .compressedObject: ["Leave \"compression\" out, or serve the file over https."]
         case .anonymousAccessPoint: ["Give the instance a role that may read it, or use s3://BUCKET/KEY."]
         case .certificate: ["Let the file hold PEM certificates and nothing after the last line of the last one."]
+        case .clockSkew: ["Set the clock of this machine, in its firmware's setup."]
         case .compression(.notGzip): ["Leave \"compression\" out, or serve the file compressed."]
         default: []
         }

@@ -1,5 +1,7 @@
 // What a server says about a body before it sends it.
 
+import CCurl
+
 /// Names one version of a file, for `If-Range`.
 public enum Validator: Equatable, Sendable, CustomStringConvertible {
     /// A strong entity tag with its quotes.
@@ -86,6 +88,13 @@ public struct ResponseHead: Equatable, Sendable {
 
     /// Seconds; the form with a date is passed over, since the clock may be wrong.
     public var retryAfter: Int? { fields["retry-after"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
+
+    /// When the server says that it answered, in seconds since 1970.
+    public var date: Int? {
+        guard let text = fields["date"] else { return nil }
+        let seconds = curl_getdate(text, nil)
+        return seconds > 0 ? seconds : nil
+    }
 
     /// The fault that a status without success is.
     public var fault: TransferFault { .status(status, retryAfter: retryAfter) }

@@ -1,5 +1,6 @@
 // One libcurl handle: a request goes out, a head and a body come back.
 
+import CCrypto
 import CCurl
 import Glibc
 import IgnitionConfig
@@ -10,10 +11,19 @@ import SystemPackage
 public struct TransferRequest: Sendable {
     /// Whom to believe that a server is the one asked for.
     public enum Trust: Equatable, Sendable {
-        /// Anybody: the bytes are verified by other means.
-        case anybody
+        /// Anybody: the bytes are verified by other means. Where the URL carries credentials, though, its server
+        /// sees them only after these authorities vouched for it.
+        case anybody(withCredentials: FilePath = systemAuthorities)
         /// The certificate authorities of a PEM file, and `additional` ones as PEM text.
         case authorities(FilePath, additional: [UInt8] = [])
+
+        /// The authorities that must vouch for the server of this URL; `nil` where nobody has to.
+        func authorities(for url: SourceURL) -> (file: FilePath, additional: [UInt8])? {
+            switch self {
+            case .authorities(let file, let additional): (file, additional)
+            case .anybody(let file): url.carriesCredentials ? (file, []) : nil
+            }
+        }
     }
 
     public static let systemAuthorities = FilePath("/etc/ssl/certs/ca-certificates.crt")
@@ -31,6 +41,8 @@ public struct TransferRequest: Sendable {
     public var headers: [(name: String, value: String?)] = []
     /// Whether a redirected request carries the headers again.
     public var keepsHeadersWhenRedirected = true
+    /// Whether a redirect from https to http is followed, which takes away what https promised.
+    public var followsToPlainHTTP = true
     public var proxies = ProxyRules()
     public var trust = Trust.authorities(systemAuthorities)
     /// Seconds for the name, the connection and TLS together.
@@ -91,7 +103,7 @@ public final class Transfer {
                 throw TransferFault.unsupportedScheme(url.scheme)
             }
             guard !url.host.isEmpty else { throw TransferFault.badURL }
-            isAuthenticated = isAuthenticated && url.scheme == "https" && request.trust != .anybody
+            isAuthenticated = isAuthenticated && url.scheme == "https" && request.trust.authorities(for: url) != nil
             if let total = request.totalTimeout {
                 hop.totalTimeout = total - (monotonicSeconds() - start)
                 guard hop.totalTimeout ?? 0 > 0 else { throw TransferFault.outOfTime(seconds: Int(total)) }
@@ -103,6 +115,9 @@ public final class Transfer {
             }
             let scheme = (try? SourceURL(parsing: next))?.scheme ?? ""
             guard ["http", "https"].contains(scheme) else { throw TransferFault.redirectedTo(scheme: scheme) }
+            if url.scheme == "https", scheme == "http", !request.followsToPlainHTTP {
+                throw TransferFault.redirectedToPlainHTTP
+            }
             hop.url = next
             if !request.keepsHeadersWhenRedirected { hop.headers = [] }
         }
@@ -132,7 +147,9 @@ public final class Transfer {
             Exchange.from(context)?.sentAt = monotonicSeconds()
             return CURL_PREREQFUNC_OK
         }
-        for option in [CURLOPT_WRITEDATA, CURLOPT_HEADERDATA, CURLOPT_XFERINFODATA, CURLOPT_PREREQDATA] {
+        for option in [
+            CURLOPT_WRITEDATA, CURLOPT_HEADERDATA, CURLOPT_XFERINFODATA, CURLOPT_PREREQDATA, CURLOPT_SSL_CTX_DATA,
+        ] {
             set(option, context)
         }
         let result = withExtendedLifetime(exchange) { curl_easy_perform(handle) }
@@ -182,19 +199,22 @@ public final class Transfer {
         set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
         set(CURLOPT_NOPROXY, "")
         guard url.scheme == "https" else { return }
-        switch request.trust {
-        case .anybody:
+        guard let (file, additional) = request.trust.authorities(for: url) else {
             set(CURLOPT_SSL_VERIFYPEER, 0)
             set(CURLOPT_SSL_VERIFYHOST, 0)
-        case .authorities(let file, let additional):
-            firstlight_curl_set_string(handle, CURLOPT_CAPATH, nil)
-            set(CURLOPT_CAINFO, file.string)
-            if !additional.isEmpty {
-                let bundle = ((try? Files.read(file)) ?? []) + [UInt8(ascii: "\n")] + additional
-                _ = bundle.withUnsafeBytes {
-                    firstlight_curl_set_blob(handle, CURLOPT_CAINFO_BLOB, $0.baseAddress, $0.count)
-                }
+            return
+        }
+        firstlight_curl_set_string(handle, CURLOPT_CAPATH, nil)
+        set(CURLOPT_CAINFO, file.string)
+        if !additional.isEmpty {
+            let bundle = ((try? Files.read(file)) ?? []) + [UInt8(ascii: "\n")] + additional
+            _ = bundle.withUnsafeBytes {
+                firstlight_curl_set_blob(handle, CURLOPT_CAINFO_BLOB, $0.baseAddress, $0.count)
             }
+        }
+        firstlight_curl_set_tls(handle) { _, context, exchange in
+            Exchange.watchCertificates(of: OpaquePointer(context), for: exchange)
+            return CURLE_OK
         }
     }
 
@@ -205,6 +225,9 @@ public final class Transfer {
             exchange.sentAt != nil || total <= request.connectTimeout
         {
             return .outOfTime(seconds: Int(total.rounded(.up)))
+        }
+        if result == CURLE_PEER_FAILED_VERIFICATION, let validity = exchange.validity {
+            return .certificateNotInForce(validity, now: time(nil))
         }
         var reason = 0
         var proxyStatus = 0
@@ -246,6 +269,8 @@ private final class Exchange {
     /// An answer without success was cut off: nothing in its body matters.
     private(set) var isDone = false
     private(set) var failure: (any Error)?
+    /// Of the certificate that was refused for its time.
+    private(set) var validity: CertificateValidity?
 
     init(
         _ request: TransferRequest, isAuthenticated: Bool, receiver: any TransferReceiver,
@@ -317,6 +342,32 @@ private final class Exchange {
         }
         hasHead = true
         if head.isSuccess { try receiver.begin(head) }
+    }
+
+    /// Remembers until when a certificate counts that is refused for its time: libcurl tells but the refusal.
+    static func watchCertificates(of context: OpaquePointer?, for exchange: UnsafeMutableRawPointer?) {
+        // The slot that OpenSSL leaves to applications.
+        SSL_CTX_set_ex_data(context, 0, exchange)
+        SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context)) { isRight, store in
+            if isRight == 0 { Exchange.note(refusedBy: store) }
+            return isRight
+        }
+    }
+
+    private static func note(refusedBy store: OpaquePointer?) {
+        let reasons = [X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED]
+        guard reasons.contains(X509_STORE_CTX_get_error(store)),
+            let connection = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+            let exchange = from(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(OpaquePointer(connection)), 0)),
+            let certificate = X509_STORE_CTX_get_current_cert(store),
+            let start = seconds(X509_get0_notBefore(certificate)), let end = seconds(X509_get0_notAfter(certificate))
+        else { return }
+        exchange.validity = CertificateValidity(start: start, end: end)
+    }
+
+    private static func seconds(_ text: UnsafePointer<ASN1_TIME>?) -> Int? {
+        var parts = tm()
+        return ASN1_TIME_to_tm(text, &parts) == 1 ? timegm(&parts) : nil
     }
 
     private func attempt(_ act: () throws -> Void) -> Bool {

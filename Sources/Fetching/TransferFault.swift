@@ -2,7 +2,19 @@
 
 import CCurl
 import Glibc
+import LinuxSystem
 import SystemPackage
+
+/// From when until when a certificate counts, in seconds since 1970.
+public struct CertificateValidity: Equatable, Sendable {
+    public var start: Int
+    public var end: Int
+
+    public init(start: Int, end: Int) {
+        self.start = start
+        self.end = end
+    }
+}
 
 /// Why a transfer did not end well.
 public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
@@ -18,6 +30,8 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     case connectionLost(Errno?)
     case handshake(String)
     case certificate(String)
+    /// It is not yet or no longer valid, by this machine's clock; seconds since 1970.
+    case certificateNotInForce(CertificateValidity, now: Int)
     /// An HTTP status that is no success; `retryAfter`: seconds that the server asks to wait.
     case status(Int, retryAfter: Int? = nil)
     case proxyRefused(status: Int)
@@ -25,6 +39,8 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     case badURL
     case unsupportedScheme(String)
     case redirectedTo(scheme: String)
+    /// From https, where that is not allowed.
+    case redirectedToPlainHTTP
     case tooManyRedirects
     /// The server speaks something else than it should.
     case protocolError(String)
@@ -41,12 +57,18 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .connectionLost(let reason): "connection lost" + Self.because(reason)
         case .handshake(let reason): "TLS handshake failed (\(reason))"
         case .certificate(let reason): "the server's certificate is not to be trusted (\(reason))"
+        case .certificateNotInForce(let validity, let now):
+            (now < validity.start
+                ? "the server's certificate is valid only from \(utcText(validity.start))"
+                : "the server's certificate was valid until \(utcText(validity.end))")
+                + ", and this machine's clock says \(utcText(now))"
         case .status(let status, _): "HTTP status \(status)" + (Self.reasons[status].map { " (\($0))" } ?? "")
         case .proxyRefused(let status): "the proxy refuses (HTTP status \(status))"
         case .tftpRefused(let reason): "the TFTP server refuses (\(reason))"
         case .badURL: "the URL is malformed"
         case .unsupportedScheme(let scheme): "\(scheme): is not supported; http:, https: and tftp: are"
         case .redirectedTo(let scheme): "the server redirects to \(scheme):, which is not followed"
+        case .redirectedToPlainHTTP: "the server redirects from https: to http:, which is not followed here"
         case .tooManyRedirects: "the server redirects in circles"
         case .protocolError(let reason): "the server does not speak the protocol (\(reason))"
         case .noMemory: "there is no memory for the transfer"
@@ -60,6 +82,11 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         408: "request timeout", 410: "gone", 416: "range not satisfiable", 429: "too many requests",
         500: "internal server error", 502: "bad gateway", 503: "service unavailable", 504: "gateway timeout",
     ]
+
+    /// Whether a clock that is set forward may help.
+    var isCertificateOfTheFuture: Bool {
+        if case .certificateNotInForce(let validity, let now) = self { now < validity.start } else { false }
+    }
 
     /// What libcurl's result means.
     ///
@@ -106,8 +133,8 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .nameNotFound, .cannotConnect, .connectTimeout, .noAnswer, .stalled, .connectionLost, .handshake: true
         case .status(let status, _): status >= 500 || [408, 425, 429].contains(status)
-        case .outOfTime, .certificate, .proxyRefused, .tftpRefused, .badURL, .unsupportedScheme, .redirectedTo,
-            .tooManyRedirects, .protocolError, .noMemory:
+        case .outOfTime, .certificate, .certificateNotInForce, .proxyRefused, .tftpRefused, .badURL,
+            .unsupportedScheme, .redirectedTo, .redirectedToPlainHTTP, .tooManyRedirects, .protocolError, .noMemory:
             false
         }
     }
@@ -120,6 +147,12 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
             ["Check that the server runs, and the network of this machine (ip=)."]
         case .certificate:
             ["Check the clock of this machine, and that the initramfs or ignition.security.tls has the server's CA."]
+        case .certificateNotInForce(let validity, let now):
+            now < validity.start
+                ? ["Set the clock of this machine, in its firmware's setup, if its time is wrong."]
+                : ["Set the clock of this machine, if its time is wrong; else the server needs a new certificate."]
+        case .redirectedToPlainHTTP:
+            ["Let the server redirect to https:, or name the http: URL itself if that is what you want."]
         case .status(404, _), .status(410, _): ["Check the URL: the server has nothing there."]
         case .status(401, _), .status(403, _): ["Check that the server lets this machine read the file."]
         case .proxyRefused:

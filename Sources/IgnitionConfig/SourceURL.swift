@@ -87,6 +87,9 @@ public struct SourceURL: Equatable, Sendable {
         return rest.first == ":" ? String(rest.dropFirst()) : nil
     }
 
+    /// Whether it holds what may be secret: a user, a password, or a query, which often is a token.
+    public var carriesCredentials: Bool { authority?.contains("@") ?? false || !(query ?? "").isEmpty }
+
     /// The URL for a message or a log: no user, password, query or data.
     public var redacted: String {
         if scheme == "data" { return "data: URL" }

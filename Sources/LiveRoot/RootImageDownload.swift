@@ -98,7 +98,8 @@ final class RootImageDownload: TransferReceiver {
             [("User-Agent", "Firstlight/\(firstlightVersion)"), ("Accept-Encoding", "identity")]
             + point.headers.map { ($0.name, $0.value) }
         next.proxies = ProxyRules(request.proxy)
-        next.trust = request.hasHash ? .anybody : .authorities(request.authorities)
+        next.trust =
+            request.hasHash ? .anybody(withCredentials: request.authorities) : .authorities(request.authorities)
         next.stallTimeout = request.stallTimeout
         return next
     }

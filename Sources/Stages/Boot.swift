@@ -33,6 +33,7 @@ final class Boot {
         self.log = log
         self.console = console
         console.headline(Boot.headline)
+        if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
         try EarlyMounts.mountUsr()
         devices = try DeviceManager(arguments: arguments, logger: log)

@@ -95,7 +95,7 @@ final class ConfigCompletion {
     func complete(_ config: IgnitionConfig) throws -> IgnitionConfig? {
         try adopt(config)
         let rendering = ConfigRendering(
-            fetch: { [fetcher] in try fetcher.bytes(of: $0, checksEmpty: true) }, adopt: adopt, warn: warn)
+            fetch: { [fetcher] in try fetcher.bytes(of: $0, purpose: .config) }, adopt: adopt, warn: warn)
         defer { followed = rendering.followed }
         guard let whole = try rendering.render(config) else { return nil }
         try adopt(whole)

@@ -17,7 +17,7 @@ extension Stages {
         var access = diskAccess
         let fetcher = try resourceFetcher(for: config)
         access.keys = VolumeKeys(known: state.knownKeys, made: Set(state.volumes.map(\.name))) {
-            try fetcher.write($0, to: $1)
+            try fetcher.write($0, to: $1, purpose: .trust)
         }
         access.volumeOpened = { try state.save($0) }
         let plan = try DiskStage.plan(config.storage, access: access)

@@ -94,7 +94,7 @@ extension Stages {
         case .volume(let volume): return try platformAccess.config(at: volume.path, onVolume: volume.label)
         case .platform(let platform): return try platform.userConfig(through: platformAccess)
         case .url(let url):
-            return try resourceFetcher().bytes(of: IgnitionConfig.Resource(source: url), checksEmpty: true)
+            return try resourceFetcher().bytes(of: IgnitionConfig.Resource(source: url), purpose: .config)
         }
     }
 
@@ -123,6 +123,8 @@ extension Stages {
             console.warn($0)
         }
         settings.credentials = { instance.credentials(for: $0) }
+        settings.clock = .system
+        settings.clockWasSet = { [console] in console.say("clock", "\($0)") }
         let fetcher = ResourceFetcher(settings)
         try fetcher.trust(config?.ignition.security.tls.certificateAuthorities ?? [])
         return fetcher

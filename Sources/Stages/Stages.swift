@@ -88,6 +88,7 @@ public enum StageRunner {
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.standardError(log: log)
+        if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
         do {
             stages.state.begin(stage.act, stage: stage.rawValue)

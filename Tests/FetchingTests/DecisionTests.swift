@@ -15,6 +15,7 @@ import Testing
         .status(204), .status(304), .status(400), .status(401), .status(403), .status(404), .status(410), .status(416),
         .certificate("expired"), .badURL, .unsupportedScheme("ftp"), .redirectedTo(scheme: "file"), .tooManyRedirects,
         .proxyRefused(status: 407), .tftpRefused("not found"), .protocolError("x"), .noMemory, .outOfTime(seconds: 3),
+        .certificateNotInForce(CertificateValidity(start: 1, end: 2), now: 3), .redirectedToPlainHTTP,
     ]
 
     @Test("may pass by itself", arguments: transient) func passes(fault: TransferFault) {

@@ -47,8 +47,25 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         let wrong = resource("", compression: "gzip", hash: sha256([1]))
         #expect(try fetcher().bytes(of: resource(nil)).isEmpty)
         #expect(try fetcher().bytes(of: wrong).isEmpty)
-        #expect(reason { _ = try fetcher().bytes(of: wrong, checksEmpty: true) } != nil)
-        #expect(try fetcher().bytes(of: resource("", hash: sha256([])), checksEmpty: true).isEmpty)
+        #expect(reason { _ = try fetcher().bytes(of: wrong, purpose: .config) } != nil)
+        #expect(try fetcher().bytes(of: resource("", hash: sha256([])), purpose: .config).isEmpty)
+    }
+
+    @Test func configsAndKeysAreNotSentOnToPlainHTTP() throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path)
+        let plain = try LoopbackServer(["f": content])
+        let away = "redirect:\(plain.url("/f"))"
+        let secure = try LoopbackServer([:], scripts: ["/f=\(away);\(away);\(away);\(away)"], tls: pem)
+        var settings = FetchSettings()
+        settings.authorities = FilePath("\(pem).crt")
+        let source = resource(secure.url("/f"))
+        let wanted = ResourceFailure.Reason.transfer(.redirectedToPlainHTTP, attempts: 1)
+        #expect(reason { _ = try fetcher(settings).bytes(of: source, purpose: .config) } == wanted)
+        #expect(reason { _ = try fetcher(settings).bytes(of: source, purpose: .trust) } == wanted)
+        #expect(reason { _ = try fetcher(settings).trust([source]) } == wanted)
+        #expect(plain.requests.isEmpty)
+        #expect(try fetcher(settings).bytes(of: source) == content)
     }
 
     @Test func dataURLsAreDecodedHere() throws {

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 import LoopbackServer
 import SystemPackage
@@ -167,7 +168,7 @@ private func faultOf(_ body: () throws -> Void) -> TransferFault? {
             Issue.record("trusted without authorities")
             return
         }
-        request.trust = .anybody
+        request.trust = .anybody()
         #expect(try Transfer().perform(request, to: Collector()).isAuthenticated == false)
         request.trust = .authorities("/no/such/file", additional: try Files.read(FilePath("\(pem).crt")))
         #expect(try Transfer().perform(request, to: Collector()).isAuthenticated)
@@ -175,6 +176,70 @@ private func faultOf(_ body: () throws -> Void) -> TransferFault? {
         let collector = Collector()
         #expect(try Transfer().perform(request, to: collector).isAuthenticated)
         #expect(collector.bytes == content)
+    }
+
+    @Test("shows credentials to nobody who may be another", arguments: ["me:pw@", "me@", "?token=t"])
+    func credentials(secret: String) throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path)
+        let server = try LoopbackServer(["f": content], tls: pem)
+        let url = secret.hasPrefix("?") ? server.url("/f") + secret : "https://\(secret)127.0.0.1:\(server.port)/f"
+        var request = TransferRequest(url: url)
+        request.trust = .anybody()
+        guard case .certificate? = faultOf({ _ = try Transfer().perform(request, to: Collector()) }) else {
+            Issue.record("a server that nobody knows has seen the credentials")
+            return
+        }
+        #expect(server.requests.isEmpty)
+        request.trust = .anybody(withCredentials: FilePath("\(pem).crt"))
+        #expect(try Transfer().perform(request, to: Collector()).isAuthenticated)
+        // Also where a redirect leads there.
+        let first = try LoopbackServer([:], scripts: ["/f=redirect:\(url)"])
+        request = TransferRequest(url: first.url("/f"))
+        request.trust = .anybody()
+        guard case .certificate? = faultOf({ _ = try Transfer().perform(request, to: Collector()) }) else {
+            Issue.record("a redirect has shown the credentials to a server that nobody knows")
+            return
+        }
+    }
+
+    @Test func whatHttpsPromisesIsNotRedirectedAway() throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path)
+        let plain = try LoopbackServer(["f": content])
+        let away = "redirect:\(plain.url("/f"))"
+        let secure = try LoopbackServer([:], scripts: ["/f=\(away);\(away)"], tls: pem)
+        let start = try LoopbackServer([:], scripts: ["/f=redirect:\(secure.url("/f"))"])
+        var request = TransferRequest(url: secure.url("/f"))
+        request.trust = .authorities(FilePath("\(pem).crt"))
+        request.followsToPlainHTTP = false
+        for url in [secure.url("/f"), start.url("/f")] {
+            request.url = url
+            #expect(faultOf { _ = try Transfer().perform(request, to: Collector()) } == .redirectedToPlainHTTP)
+        }
+        #expect(plain.requests.isEmpty)
+        // From http to http nothing is lost.
+        let other = try LoopbackServer([:], scripts: ["/f=redirect:\(plain.url("/f"))"])
+        request.url = other.url("/f")
+        #expect(try Transfer().perform(request, to: Collector()).isSuccess)
+    }
+
+    @Test(
+        "a certificate that is not in force tells both times",
+        arguments: [
+            ("20990101000000Z", "21000101000000Z", "valid only from 2099-01-01 00:00 UTC"),
+            ("20100101000000Z", "20110203040500Z", "was valid until 2011-02-03 04:05 UTC"),
+        ])
+    func certificateTimes(start: String, end: String, told: String) throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path, from: start, to: end)
+        let server = try LoopbackServer(["f": content], tls: pem)
+        var request = TransferRequest(url: server.url("/f"))
+        request.trust = .authorities(FilePath("\(pem).crt"))
+        let fault = try #require(faultOf { _ = try Transfer().perform(request, to: Collector()) })
+        #expect(fault.description.contains(told))
+        #expect(fault.description.hasSuffix("and this machine's clock says \(utcText(time(nil)))"))
+        #expect(fault.advice.first?.contains("clock") == true)
     }
 
     @Test func tftpBringsAFile() throws {

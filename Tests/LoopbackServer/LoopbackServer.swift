@@ -115,6 +115,44 @@ public final class LoopbackServer: Sendable {
         }
     }
 
+    /// The same, valid in a time of one's own: `20990101000000Z`.
+    public static func makeCertificate(in folder: FilePath, from start: String, to end: String) throws -> FilePath {
+        let pem = folder.appending("server.pem")
+        func file(_ name: String) -> String { folder.appending(name).string }
+        try Files.write(
+            """
+            [ca]
+            default_ca = tests
+            [tests]
+            database = \(file("index.txt"))
+            rand_serial = yes
+            new_certs_dir = \(folder)
+            default_md = sha256
+            policy = any
+            copy_extensions = copy
+            [any]
+            commonName = supplied
+
+            """, to: folder.appending("ca.cnf"))
+        try Files.write("", to: folder.appending("index.txt"))
+        try Command(
+            "openssl",
+            [
+                "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+                "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", pem.string, "-out", file("csr"),
+            ]
+        ).run()
+        try Command(
+            "openssl",
+            [
+                "ca", "-batch", "-config", file("ca.cnf"), "-notext", "-selfsign", "-keyfile", pem.string,
+                "-startdate", start, "-enddate", end, "-in", file("csr"), "-out", "\(pem).crt",
+            ]
+        ).run()
+        try Files.write(try Files.read(pem) + Files.read(FilePath("\(pem).crt")), to: pem)
+        return pem
+    }
+
     /// Makes a key and a certificate of its own for 127.0.0.1; returns a PEM file with both.
     public static func makeCertificate(in folder: FilePath) throws -> FilePath {
         let pem = folder.appending("server.pem")

@@ -29,7 +29,7 @@ extension IgnitionRun {
         guard config.storage.namesDisks else { return }
         var access = diskAccess
         let fetcher = try fetcher(for: config)
-        access.keys = VolumeKeys(known: try knownKeys()) { try fetcher.write($0, to: $1) }
+        access.keys = VolumeKeys(known: try knownKeys()) { try fetcher.write($0, to: $1, purpose: .trust) }
         access.volumeOpened = { [self] volume in
             guard let key = volume.key else { return }
             state.keys = (state.keys ?? [:]).merging(

@@ -95,7 +95,7 @@ extension IgnitionRun {
     private func find(_ fetcher: ResourceFetcher) throws -> Found {
         if let url = configURL {
             let shown = "\(RedactedURL(url))"
-            let bytes = try fetcher.bytes(of: IgnitionConfig.Resource(source: url), checksEmpty: true)
+            let bytes = try fetcher.bytes(of: IgnitionConfig.Resource(source: url), purpose: .config)
             return Found(bytes: bytes, name: shown, source: "cmdline")
         }
         if let problem = arguments.problem(in: .provisioning) { throw problem }
