@@ -18,6 +18,10 @@ extension BootArguments {
         .init(
             "firstlight.rootfs_sha256", "=HEX",
             "SHA-256 of the root image file; nothing else is mounted. Malformed: the boot stops"),
+        .init(
+            "firstlight.check_medium", "=BOOL",
+            "`0`: do not read an ISO that stays mounted from start to end to check it. "
+                + "`firstlight.rootfs_sha256` is checked all the same"),
         .init("firstlight.proxy", "=URL", "Proxy for every HTTP and HTTPS request"),
         .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
 

@@ -44,6 +44,7 @@ extension BootArguments {
                         advice: ["Print it with: sha256sum rootfs.img"]))
             }
         }
+        checksMedium = ours("check_medium", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? true
         proxy = ours("proxy", line)?.value.flatMap { $0.isEmpty ? nil : $0 }
         if let text = ours("overlay_size", line)?.value {
             overlaySize = OverlaySize(text)

@@ -30,6 +30,8 @@ public struct BootArguments: Equatable, Sendable {
     public var fromRAM = false
     /// SHA-256 of the root image file, 64 lower-case hexadecimal digits.
     public var rootfsSHA256: String?
+    /// Whether an ISO that stays mounted is checked before it is used.
+    public var checksMedium = true
     /// The proxy of every HTTP request. It may hold a password: never print it.
     public var proxy: String?
     public var overlaySize: OverlaySize?

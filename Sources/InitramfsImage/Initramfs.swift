@@ -97,7 +97,7 @@ public struct Initramfs: Sendable {
         try step("adding tools") { try addTools(to: &root, and: &usr) }
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
         let warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
-        try step("adding the root image's hash") { try addRootImageHash(to: &root) }
+        try step("adding the root image's hashes") { try addRootImageHashes(to: &root) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
         let packing = Packing(time: time, first: common(in: index, below: kernel), isFast: isFast)
         try step("writing \(output)") {
@@ -228,10 +228,11 @@ extension Initramfs {
         return report.warnings.map(\.description)
     }
 
-    private func addRootImageHash(to root: inout FileTree) throws {
+    private func addRootImageHashes(to root: inout FileTree) throws {
         guard let rootfs else { return }
         let facts = try RootImageFacts(reading: rootfs)
         root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
+        root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
         if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
     }
 

@@ -6,7 +6,10 @@ import SystemPackage
 
 /// What an initramfs holds about the root image that it accepts.
 struct RootImageFacts {
+    /// Of the file as it is.
     var hash: StreamHash
+    /// Of the squashfs or erofs in it, as the live boot keeps it.
+    var imageHash: StreamHash
     /// What its version stamp says; `nil` where it is a bare filesystem image.
     var version: String?
 
@@ -26,6 +29,7 @@ struct RootImageFacts {
         let input = try FileReader(file)
         var image = RootImageReader()
         var digests: [[UInt8]] = []
+        var imageChunks = ChunkDigests()
         var isArchive = false
         var version: String?
         do {
@@ -37,7 +41,11 @@ struct RootImageFacts {
                 try chunk.withUnsafeBytes { bytes in
                     var slice = bytes
                     while let event = try image.next(&slice) {
-                        if case .version(let text) = event { version = text }
+                        switch event {
+                        case .version(let text): version = text
+                        case .imageData(let data): imageChunks.add(data)
+                        case .image, .installImage, .installImageData: break
+                        }
                     }
                 }
             }
@@ -48,6 +56,33 @@ struct RootImageFacts {
         guard version != nil || !isArchive else { throw Failure.unversioned(file) }
         self.version = version
         hash = try StreamHash(digests: digests)
+        imageHash = try StreamHash(digests: imageChunks.finish())
+    }
+}
+
+/// The digests of a stream's chunks, taken from slices of any length.
+private struct ChunkDigests {
+    private var digests: [[UInt8]] = []
+    private var chunk: [UInt8] = []
+
+    mutating func add(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(StreamHash.usualChunkSize - chunk.count)
+            chunk.append(contentsOf: part)
+            rest = rest.dropFirst(part.count)
+            if chunk.count == StreamHash.usualChunkSize { endChunk() }
+        }
+    }
+
+    mutating func finish() -> [[UInt8]] {
+        if !chunk.isEmpty { endChunk() }
+        return digests
+    }
+
+    private mutating func endChunk() {
+        digests.append(sha256(chunk))
+        chunk.removeAll(keepingCapacity: true)
     }
 }
 
@@ -104,6 +139,16 @@ public struct RootImage: Sendable {
         try file.finish(permissions: 0o644)
     }
 
-    /// The text of `/etc/coreos-live-want-rootfs` for a root image.
-    public static func streamHash(of file: FilePath) throws -> String { try RootImageFacts(reading: file).hash.text }
+    /// What an initramfs is told of the root image that it is to accept.
+    public struct Stamps: Equatable, Sendable {
+        /// The text of `/etc/coreos-live-want-rootfs`.
+        public var streamHash: String
+        /// The text of `/etc/firstlight-want-image`.
+        public var imageHash: String
+    }
+
+    public static func stamps(of file: FilePath) throws -> Stamps {
+        let facts = try RootImageFacts(reading: file)
+        return Stamps(streamHash: facts.hash.text, imageHash: facts.imageHash.text)
+    }
 }

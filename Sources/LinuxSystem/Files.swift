@@ -181,6 +181,11 @@ public enum Files {
         return fstatat(AT_FDCWD, path.string, &status, flags) == 0 ? status : nil
     }
 
+    /// Takes the place of what is at `other`, in one step; both on one filesystem.
+    public static func move(_ path: FilePath, to other: FilePath) throws(Errno) {
+        guard rename(path.string, other.string) == 0 else { throw Errno(rawValue: errno) }
+    }
+
     public static func remove(_ path: FilePath) throws(Errno) {
         guard unlink(path.string) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
     }

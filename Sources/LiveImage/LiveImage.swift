@@ -11,6 +11,9 @@ public enum LiveImageName {
     public static let initramfsVersion = "etc/coreos-live-initramfs"
     /// In the initramfs: the stream hash of the matching `rootfs.img`.
     public static let wantedStreamHash = "etc/coreos-live-want-rootfs"
+    /// In the initramfs: the stream hash of the squashfs or erofs inside the matching `rootfs.img`. It is what
+    /// can still be checked where the kernel has unpacked the archive. Ours; the original has none.
+    public static let wantedImageHash = "etc/firstlight-want-image"
     /// The root image archive on the ISO.
     public static let rootfsOnISO = "images/pxeboot/rootfs.img"
     /// Packed install images, which only an installer reads.

@@ -12,7 +12,7 @@ public enum RootImageSource: Equatable, Sendable {
     /// One image at one or more URLs, tried in turn.
     case url([String])
     /// The initramfs holds it already: `rootfs.img` was loaded as a second initrd. The stream hash
-    /// describes that archive, which is gone by now, so only the version markers can be compared.
+    /// describes that archive, which is gone by now; the image's own hash can still be checked.
     case initramfs(root: FilePath = "/")
     /// An ISO, mounted on a folder: used in place, or copied into RAM so that the medium is free.
     case iso(mountedOn: FilePath, copyToRAM: Bool)
@@ -23,8 +23,12 @@ public struct RootImageRequest: Sendable {
     public var source: RootImageSource
     /// What `/etc/coreos-live-want-rootfs` says.
     public var streamHash: StreamHash?
+    /// What `/etc/firstlight-want-image` says: the chunks of the squashfs or erofs itself.
+    public var imageHash: StreamHash?
     /// The SHA-256 of the whole stream, 32 bytes (`firstlight.rootfs_sha256=`).
     public var sha256: [UInt8]?
+    /// Whether an ISO that stays mounted is read once from start to end to check it (`firstlight.check_medium=`).
+    public var checksMedium = true
     /// What `/etc/coreos-live-initramfs` says; `nil`: any version is right.
     public var version: String?
     public var proxy: String?
@@ -40,7 +44,35 @@ public struct RootImageRequest: Sendable {
 
     public init(_ source: RootImageSource) { self.source = source }
 
-    var hasHash: Bool { streamHash != nil || sha256 != nil }
+    var hasHash: Bool { streamHash != nil || imageHash != nil || sha256 != nil }
+
+    /// What vouches for an image that was checked against every hash of this request.
+    func voucher(otherwise: RootImage.Voucher) -> RootImage.Voucher {
+        streamHash != nil || imageHash != nil ? .streamHash : sha256 != nil ? .sha256 : otherwise
+    }
+
+    /// Takes over what an initramfs says of the root image that belongs to it.
+    ///
+    /// - Parameter root: The initramfs. A stamp that is not there says nothing; one that cannot be read or
+    ///   understood is an error, since nothing can be checked against it.
+    public mutating func readStamps(in root: FilePath) throws(RootImageError) {
+        func bytes(_ name: String) throws(RootImageError) -> [UInt8]? {
+            do throws(Errno) {
+                return try Files.read(root.appending(name))
+            } catch .noSuchFileOrDirectory {
+                return nil
+            } catch {
+                throw .unreadableStamp(root.appending(name), error)
+            }
+        }
+        func hash(_ name: String) throws(RootImageError) -> StreamHash? {
+            guard let text = try bytes(name) else { return nil }
+            do { return try StreamHash(parsing: text) } catch { throw .malformedStamp(root.appending(name), error) }
+        }
+        streamHash = try hash(LiveImageName.wantedStreamHash)
+        imageHash = try hash(LiveImageName.wantedImageHash)
+        version = try bytes(LiveImageName.initramfsVersion).map { trimmed($0) }
+    }
 }
 
 /// A root image that is here and verified as far as it can be.
@@ -48,6 +80,8 @@ public struct RootImage: Equatable, Sendable {
     /// What says that the image is the right one.
     public enum Voucher: String, Sendable {
         case streamHash, sha256
+        /// Nothing, as `firstlight.check_medium=0` asks, though a hash is known.
+        case leftOut
         /// The certificates of every server on the way.
         case tls
         /// It came with the initramfs itself, or on the same ISO.
@@ -70,6 +104,8 @@ public struct RootImage: Equatable, Sendable {
     public var source: String
     /// Packed install images that were dropped.
     public var droppedInstallImages: [String] = []
+    /// Whether the system reads it again from a medium that may by then say something else.
+    public var staysOnMedium = false
 
     /// `94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right`.
     public var story: String {
@@ -77,11 +113,19 @@ public struct RootImage: Equatable, Sendable {
             switch voucher {
             case .streamHash: "every chunk's sha256 right"
             case .sha256: "sha256 right"
+            case .leftOut: "not checked, as firstlight.check_medium=0 asks"
             case .tls: "vouched for by the server's certificate"
             case .bootMedium: "unverified beyond its version"
             case .nothing: "nothing vouches for it"
             }
         return "\(ByteCount(bytesFetched > 0 ? bytesFetched : size)) from \(source), \(what)"
+    }
+
+    /// What the check of an image that stays on its medium does not promise; `nil` where there is nothing to say.
+    public var caution: String? {
+        guard staysOnMedium else { return nil }
+        let isChecked = voucher == .streamHash || voucher == .sha256
+        return "the medium stays mounted: " + (isChecked ? "checked once and read again later" : "read again later")
     }
 }
 
@@ -97,6 +141,7 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     case startedOver(reason: String)
     /// One of several mirrors is out of the question.
     case mirrorRefused(RootImageError)
+    case clockSet(MachineClock.Change)
 
     public var description: String {
         switch self {
@@ -107,6 +152,7 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
         case .retrying(let retry): "\(retry)"
         case .startedOver(let reason): "starting over: \(reason)"
         case .mirrorRefused(let error): "\(error)"
+        case .clockSet(let change): "\(change)"
         }
     }
 }
@@ -138,16 +184,19 @@ public struct RootImageMachine {
     public var pause: (_ seconds: Double) -> Void
     /// A random number from 0 to 1.
     public var chance: () -> Double
+    /// What the server's date may set forward; `nil`: nothing.
+    public var clock: MachineClock?
 
     public init(
         availableMemory: @escaping () -> UInt64?,
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(Errno) -> Void,
-        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double
+        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil
     ) {
         self.availableMemory = availableMemory
         self.makeStore = makeStore
         self.pause = pause
         self.chance = chance
+        self.clock = clock
     }
 
     public static var live: RootImageMachine {
@@ -161,7 +210,7 @@ public struct RootImageMachine {
                     "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
                     data: "size=\(size),mode=0700,nr_inodes=16")
             },
-            pause: sleep(seconds:), chance: { Double.random(in: 0...1) })
+            pause: sleep(seconds:), chance: { Double.random(in: 0...1) }, clock: .system)
     }
 }
 
@@ -178,7 +227,7 @@ extension RootImageRequest {
             var image: RootImage
             switch source {
             case .url(let urls): image = try RootImageDownload(self, urls: urls, on: machine, telling: tell).run()
-            case .initramfs(let root): image = try findInInitramfs(root)
+            case .initramfs(let root): image = try findInInitramfs(root, telling: tell)
             case .iso(let folder, let copy):
                 image = try getFromISO(folder, copyToRAM: copy, on: machine, telling: tell)
             }

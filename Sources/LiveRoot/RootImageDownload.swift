@@ -27,12 +27,17 @@ final class RootImageDownload: TransferReceiver {
     private var bytesFetched: UInt64 = 0
     private var bytesBefore: UInt64 = 0
     private var isAuthenticated = true
+    /// The server's clock, and when it told us by the clock that never goes back.
+    private var date: (seconds: Int, toldAt: Double)?
 
     init(
         _ request: RootImageRequest, urls: [String], on machine: RootImageMachine,
         telling tell: @escaping (RootImageEvent) -> Void
     ) throws(RootImageError) {
         guard let first = urls.first else { throw .noURL }
+        var request = request
+        // The stream's chunks cover the image's.
+        if request.streamHash != nil { request.imageHash = nil }
         self.request = request
         self.urls = urls
         self.machine = machine
@@ -83,13 +88,19 @@ final class RootImageDownload: TransferReceiver {
         guard let found = unpacker.found, let file = found.file else {
             throw .unusable(source: unpacker.source, .noImage)
         }
-        let voucher: RootImage.Voucher =
-            request.streamHash != nil
-            ? .streamHash : request.sha256 != nil ? .sha256 : isAuthenticated ? .tls : .nothing
+        let voucher = request.voucher(otherwise: isAuthenticated ? .tls : .nothing)
+        if request.hasHash { setClock() }
         return RootImage(
             file: file, offset: 0, size: found.length, format: found.format.filesystem, version: unpacker.version,
             bytesFetched: bytesFetched, voucher: voucher, source: unpacker.source,
             droppedInstallImages: unpacker.droppedInstallImages)
+    }
+
+    /// A server that has sent what the hash describes is believed its date, where ours is doubtful.
+    private func setClock() {
+        guard let date else { return }
+        let now = date.seconds + Int(monotonicSeconds() - date.toldAt)
+        if let change = machine.clock?.setForward(to: now, of: unpacker.source) { tell(.clockSet(change)) }
     }
 
     private func nextRequest() -> TransferRequest {
@@ -115,6 +126,7 @@ final class RootImageDownload: TransferReceiver {
         }
         isAuthenticated = isAuthenticated && head.isAuthenticated
         total = head.total ?? total
+        date = head.date.map { ($0, monotonicSeconds()) }
         origin = (mirrors.current, head.validator)
         if let total { try unpacker.check(total: total) }
         tell(.started(source: unpacker.source, total: total))

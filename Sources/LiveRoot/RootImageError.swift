@@ -20,6 +20,12 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     /// The kernel could not unpack all of it: the initramfs was full.
     case truncatedInInitramfs(FilePath, RootImageFormat, bytes: UInt64)
     case missing([FilePath])
+    /// The kernel has unpacked the archive that the only known hash is the hash of.
+    case archiveIsGone(FilePath)
+    /// The same of `firstlight.rootfs_sha256=`, which is not the hash of the image either.
+    case notOfTheImage(FilePath, wanted: [UInt8], found: [UInt8])
+    case unreadableStamp(FilePath, Errno)
+    case malformedStamp(FilePath, StreamHash.Malformed)
     case cannotRead(FilePath, Errno)
     case cannotStore(FilePath, Errno)
     case everyMirror([RootImageError])
@@ -44,6 +50,15 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .truncatedInInitramfs(let file, let format, let bytes):
             "\(file) is cut short: \(bytes) of the \(format.length) bytes of its \(format) are here"
         case .missing(let files): "there is no root image: neither \(files.map(\.string).joined(separator: " nor "))"
+        case .archiveIsGone(let file):
+            "\(file) cannot be checked: the initramfs has the hash of rootfs.img, which the kernel has unpacked,"
+                + " and not that of the image in it"
+        case .notOfTheImage(let file, let wanted, let found):
+            "\(file) has another SHA-256 than wanted: \(hex(found)), not \(hex(wanted))"
+        case .unreadableStamp(let file, let reason):
+            "cannot read \(file), which tells the right root image from others: \(reason)"
+        case .malformedStamp(let file, let reason):
+            "\(file), which tells the right root image from others, cannot be understood: \(reason)"
         case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
         case .everyMirror(let errors):
@@ -74,6 +89,19 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
                 "or let it fetch the image itself: coreos.live.rootfs_url=URL.",
             ]
         case .missing: ["Load rootfs.img as a second initrd, or give coreos.live.rootfs_url=URL."]
+        case .archiveIsGone:
+            [
+                "Make the initramfs anew with firstlight-image initramfs --rootfs rootfs.img, or with the stamp"
+                    + " that firstlight-image rootfs --image-hash writes.",
+                "Or let this machine fetch rootfs.img: coreos.live.rootfs_url=URL, and no second initrd.",
+            ]
+        case .notOfTheImage:
+            [
+                "A second initrd is unpacked by the kernel: give firstlight.rootfs_sha256= of the squashfs or erofs"
+                    + " inside, not of rootfs.img.",
+                "Or leave it out: an initramfs made with --rootfs knows its image.",
+            ]
+        case .unreadableStamp, .malformedStamp: ["The initramfs is damaged or was made wrong: make it anew."]
         case .cannotRead: ["Check the boot medium."]
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []
@@ -84,7 +112,9 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     var isOfItsSource: Bool {
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
-        case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .cannotRead, .cannotStore, .everyMirror: false
+        case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .archiveIsGone, .notOfTheImage,
+            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror:
+            false
         }
     }
 }

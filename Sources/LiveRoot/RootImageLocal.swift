@@ -11,21 +11,48 @@ extension RootImageRequest {
     /// The image that the kernel unpacked from a second initrd.
     ///
     /// Where it ran out of room it left a short file and said so in its log alone; the superblock tells.
-    func findInInitramfs(_ root: FilePath) throws(RootImageError) -> RootImage {
+    func findInInitramfs(_ root: FilePath, telling tell: (RootImageEvent) -> Void) throws -> RootImage {
         let candidates = LiveImageName.rootImages.map { root.appending($0) }
-        guard let file = candidates.first(where: { Files.exists($0) }) else { throw .missing(candidates) }
+        guard let file = candidates.first(where: { Files.exists($0) }) else {
+            throw RootImageError.missing(candidates)
+        }
         let found = try LocalImage(file)
         let marker = root.appending(LiveImageName.rootfsVersion)
-        let version = (try? Files.read(marker)).map { trimmed($0) }
+        let version: String?
+        do throws(Errno) {
+            version = trimmed(try Files.read(marker))
+        } catch .noSuchFileOrDirectory {
+            version = nil
+        } catch {
+            throw RootImageError.cannotRead(marker, error)
+        }
         if let wanted = self.version, let version, wanted != version {
-            throw .wrongVersion(source: "\(marker)", found: version, initramfs: wanted)
+            throw RootImageError.wrongVersion(source: "\(marker)", found: version, initramfs: wanted)
         }
         let bytes = Files.size(file) ?? 0
-        guard bytes >= found.format.length else { throw .truncatedInInitramfs(file, found.format, bytes: bytes) }
+        guard bytes >= found.format.length else {
+            throw RootImageError.truncatedInInitramfs(file, found.format, bytes: bytes)
+        }
+        let voucher = try checkUnpacked(file, length: bytes, telling: tell)
         let dropped = try moveInstallImages(from: root)
         return RootImage(
-            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, voucher: .bootMedium,
+            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, voucher: voucher,
             source: "\(file)", droppedInstallImages: dropped)
+    }
+
+    /// Checks the image itself, which is all that is left of an archive that the kernel has unpacked.
+    private func checkUnpacked(
+        _ file: FilePath, length: UInt64, telling tell: (RootImageEvent) -> Void
+    ) throws -> RootImage.Voucher {
+        guard hasHash else { return .bootMedium }
+        if imageHash == nil, sha256 == nil { throw RootImageError.archiveIsGone(file) }
+        let check = ImageCheck(self, source: "\(file)")
+        tell(.started(source: "\(file)", total: length))
+        try stream(file, total: length, chunkSize: imageHash?.chunkSize, into: check.consume, telling: tell)
+        if let sha256, check.found != sha256 {
+            throw RootImageError.notOfTheImage(file, wanted: sha256, found: check.found)
+        }
+        return imageHash != nil ? .streamHash : .sha256
     }
 
     /// Packed install images in the initramfs: to where an installer looks for them, or away.
@@ -47,17 +74,32 @@ extension RootImageRequest {
         return dropped
     }
 
-    /// The image of an ISO: used where it is, or copied into RAM; verified where a hash is known.
+    /// The image of an ISO: used where it is, or copied into RAM; verified where a hash is known, and for this
+    /// read once from start to end.
     func getFromISO(
         _ folder: FilePath, copyToRAM: Bool, on machine: RootImageMachine, telling tell: (RootImageEvent) -> Void
     ) throws -> RootImage {
         let file = folder.appending(LiveImageName.rootfsOnISO)
         guard let total = Files.size(file) else { throw RootImageError.missing([file]) }
-        guard copyToRAM || hasHash else { return try lookAt(file) }
-        let unpacker = RootImageUnpacker(self, source: "\(file)", keeps: copyToRAM, on: machine)
+        var request = self
+        if !checksMedium, !copyToRAM {
+            // A hash on the command line is the operator's own word, and says that nothing else is mounted.
+            request.streamHash = nil
+            request.imageHash = nil
+        }
+        guard copyToRAM || request.hasHash else {
+            var image = try lookAt(file)
+            image.staysOnMedium = true
+            if hasHash { image.voucher = .leftOut }
+            return image
+        }
+        let unpacker = RootImageUnpacker(request, source: "\(file)", keeps: copyToRAM, on: machine)
         try unpacker.check(total: total)
         tell(.started(source: "\(file)", total: total))
-        do { try stream(file, total: total, into: unpacker, telling: tell) } catch {
+        do {
+            let chunkSize = request.streamHash?.chunkSize
+            try stream(file, total: total, chunkSize: chunkSize, into: unpacker.consume, telling: tell)
+        } catch {
             unpacker.restart()
             throw error
         }
@@ -65,21 +107,22 @@ extension RootImageRequest {
         return RootImage(
             file: found.file ?? file, offset: copyToRAM ? 0 : found.offset, size: found.length,
             format: found.format.filesystem, version: unpacker.version, bytesFetched: total,
-            voucher: streamHash != nil ? .streamHash : sha256 != nil ? .sha256 : .bootMedium, source: "\(file)",
-            droppedInstallImages: unpacker.droppedInstallImages)
+            voucher: request.voucher(otherwise: .bootMedium), source: "\(file)",
+            droppedInstallImages: unpacker.droppedInstallImages, staysOnMedium: !copyToRAM)
     }
 
     private func stream(
-        _ file: FilePath, total: UInt64, into unpacker: RootImageUnpacker, telling tell: (RootImageEvent) -> Void
+        _ file: FilePath, total: UInt64, chunkSize: Int?, into consume: (UnsafeRawBufferPointer, Bool) throws -> Void,
+        telling tell: (RootImageEvent) -> Void
     ) throws {
         let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw RootImageError.cannotRead(file, Errno(rawValue: errno)) }
         defer { close(descriptor) }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
-        let pipe = BlockPipe(chunkSize: streamHash?.chunkSize ?? StreamHash.usualChunkSize)
+        let pipe = BlockPipe(chunkSize: chunkSize ?? StreamHash.usualChunkSize)
         var meter = RateMeter()
         var bytes: UInt64 = 0
-        try pipe.run(consume: unpacker.consume) {
+        try pipe.run(consume: consume) {
             while true {
                 let count: Int
                 do { count = try pipe.read(from: descriptor) } catch let reason as Errno {
@@ -107,7 +150,7 @@ extension RootImageRequest {
         }
         var image: RootImage?
         var version: String?
-        var dropped: [String] = []
+        var installImages: [NewcHeader] = []
         while let header = try walk.next() {
             let name = normalizedMemberName(header.name)
             if LiveImageName.rootImages.contains(name), image == nil {
@@ -124,14 +167,7 @@ extension RootImageRequest {
             } else if name == LiveImageName.rootfsVersion {
                 version = trimmed(try walk.bytes(at: header.dataOffset, count: Int(min(header.size, 4096))))
             } else if name.hasSuffix(LiveImageName.installImageSuffix), !name.contains("/") {
-                if let installImages {
-                    do {
-                        try copy(
-                            file, offset: header.dataOffset, length: UInt64(header.size), to: installImages, as: name)
-                    } catch { throw .cannotStore(installImages, error) }
-                } else {
-                    dropped.append(name)
-                }
+                installImages.append(header)
             }
         }
         guard var image else { throw .unusable(source: "\(file)", .noImage) }
@@ -139,7 +175,16 @@ extension RootImageRequest {
             throw .wrongVersion(source: "\(file)", found: version, initramfs: wanted)
         }
         image.version = version
-        image.droppedInstallImages = dropped
+        for header in installImages {
+            let name = normalizedMemberName(header.name)
+            guard let folder = self.installImages else {
+                image.droppedInstallImages.append(name)
+                continue
+            }
+            do {
+                try copy(file, offset: header.dataOffset, length: UInt64(header.size), to: folder, as: name)
+            } catch { throw .cannotStore(folder, error) }
+        }
         return image
     }
 
@@ -161,6 +206,33 @@ extension RootImageRequest {
             guard count > 0 else { throw count == 0 ? .ioError : Errno(rawValue: errno) }
             left -= UInt64(count)
         }
+    }
+}
+
+/// Hashes a filesystem image block by block.
+private final class ImageCheck {
+    private let hasDigest: Bool
+    private var verifier: ChunkVerifier?
+    private var digest = MessageDigest(.sha256)
+    private let source: String
+    /// The SHA-256 of all of it, where that is wanted.
+    private(set) var found: [UInt8] = []
+
+    init(_ request: RootImageRequest, source: String) {
+        hasDigest = request.sha256 != nil
+        verifier = request.imageHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
+        self.source = source
+    }
+
+    func consume(_ block: UnsafeRawBufferPointer, isLast: Bool) throws {
+        if hasDigest { digest.update(block) }
+        var rest = block
+        do throws(StreamHashMismatch) {
+            while try verifier?.next(&rest, last: isLast) != nil {}
+        } catch {
+            throw RootImageError.wrongChunk(source: source, error)
+        }
+        if isLast, hasDigest { found = digest.finish() }
     }
 }
 

@@ -9,8 +9,8 @@ import SystemPackage
 
 /// Takes the stream in order, block by block.
 ///
-/// With a stream hash no byte is looked at before its chunk was verified; with a hash of the whole
-/// nothing is handed out before the last byte was.
+/// With a stream hash no byte is looked at before its chunk was verified; with one of the image none is kept
+/// before; with a hash of the whole nothing is handed out before the last byte was.
 final class RootImageUnpacker {
     /// What is known about the image so far.
     struct Found {
@@ -25,10 +25,13 @@ final class RootImageUnpacker {
     /// Whether the image is kept, or only looked at where it is.
     private let keeps: Bool
     private var verifier: ChunkVerifier?
+    private var imageVerifier: ChunkVerifier?
     private var digest: MessageDigest?
     private var reader = RootImageReader()
     private var image: OutputFile?
     private var installImage: OutputFile?
+    /// Install images that wait in ``staging`` until everything was verified.
+    private var stagedInstallImages: [String] = []
 
     /// Whose bytes these are, for messages.
     var source: String
@@ -49,7 +52,9 @@ final class RootImageUnpacker {
     /// Forgets everything and frees its RAM: the stream starts again.
     func restart() {
         if let file = found?.file { try? Files.remove(file) }
+        discardInstallImages()
         verifier = request.streamHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
+        imageVerifier = request.imageHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
         digest = request.sha256 == nil ? nil : MessageDigest(.sha256)
         reader = RootImageReader()
         image = nil
@@ -69,14 +74,16 @@ final class RootImageUnpacker {
     }
 
     func consume(_ block: UnsafeRawBufferPointer, isLast: Bool) throws(RootImageError) {
-        digest?.update(block)
         do {
             var rest = block
             if verifier == nil {
+                digest?.update(rest)
                 try unpack(rest)
                 position += UInt64(rest.count)
             } else {
                 while let chunk = try verifier?.next(&rest, last: isLast) {
+                    // Not before: a chunk that was wrong comes once more, from the next mirror.
+                    digest?.update(chunk)
                     try unpack(chunk)
                     position += UInt64(chunk.count)
                 }
@@ -99,9 +106,18 @@ final class RootImageUnpacker {
         }
         try reader.finish()
         guard let found else { throw RootImageFault.noImage }
+        try keep(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
         // The last block of the filesystem counts in full, and loop devices only know whole sectors.
         try image?.setLength((found.length + 4095) / 4096 * 4096)
         image = nil
+        try publishInstallImages()
+    }
+
+    /// Takes the image's next bytes, verified first where its own hash is known.
+    private func keep(_ bytes: UnsafeRawBufferPointer, isLast: Bool = false) throws {
+        guard imageVerifier != nil else { return try image?.write(bytes) ?? () }
+        var rest = bytes
+        while let chunk = try imageVerifier?.next(&rest, last: isLast) { try image?.write(chunk) }
     }
 
     private func unpack(_ bytes: UnsafeRawBufferPointer) throws {
@@ -109,7 +125,7 @@ final class RootImageUnpacker {
         while let event = try reader.next(&rest) {
             switch event {
             case .image(let format, let offset, let length): try begin(format, offset: offset, length: length)
-            case .imageData(let data): try image?.write(data)
+            case .imageData(let data): try keep(data)
             case .version(let text):
                 version = text
                 if let wanted = request.version, wanted != text {
@@ -117,9 +133,10 @@ final class RootImageUnpacker {
                 }
             case .installImage(let name, _):
                 installImage = nil
-                if let folder = request.installImages {
-                    try Files.makeFolder(folder)
-                    installImage = try OutputFile(folder.appending(name))
+                if let staging {
+                    try Files.makeFolder(staging, mode: 0o700)
+                    stagedInstallImages.append(name)
+                    installImage = try OutputFile(staging.appending(name))
                 } else {
                     droppedInstallImages.append(name)
                 }
@@ -127,6 +144,30 @@ final class RootImageUnpacker {
             }
         }
     }
+
+    // MARK: Install images
+
+    /// Beside the folder that an installer looks into, which holds nothing before it was verified.
+    private var staging: FilePath? { request.installImages.map { FilePath("\($0).unverified") } }
+
+    private func publishInstallImages() throws {
+        installImage = nil
+        guard let folder = request.installImages, let staging, !stagedInstallImages.isEmpty else { return }
+        try Files.makeFolder(folder)
+        for name in stagedInstallImages { try Files.move(staging.appending(name), to: folder.appending(name)) }
+        stagedInstallImages = []
+        rmdir(staging.string)
+    }
+
+    private func discardInstallImages() {
+        installImage = nil
+        guard let staging, !stagedInstallImages.isEmpty else { return }
+        for name in stagedInstallImages { try? Files.remove(staging.appending(name)) }
+        stagedInstallImages = []
+        rmdir(staging.string)
+    }
+
+    // MARK: The image
 
     private func begin(_ format: RootImageFormat, offset: UInt64, length: UInt64) throws {
         found = Found(format: format, offset: offset, length: length)

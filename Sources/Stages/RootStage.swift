@@ -62,7 +62,8 @@ extension Stages {
             warn("nothing vouches for the root image: plain HTTP and no hash for it")
         }
         console.say("rootfs", image.story)
-        note([image.story], of: "rootfs")
+        if let caution = image.caution { console.say("rootfs", caution) }
+        note([image.story] + (image.caution.map { [$0] } ?? []), of: "rootfs")
         try state.save(rootImage: image)
     }
 
@@ -84,14 +85,9 @@ extension Stages {
 
     private func request(_ source: RootImageSource) throws -> RootImageRequest {
         var request = RootImageRequest(source)
-        let root = FilePath("/")
-        if let text = Files.line(root.appending(LiveImageName.wantedStreamHash)) {
-            request.streamHash = try step("reading /\(LiveImageName.wantedStreamHash)") {
-                try StreamHash(parsing: text.utf8)
-            }
-        }
+        try request.readStamps(in: "/")
         request.sha256 = try arguments.rootfsSHA256.map { try Digest(parsing: "sha256-\($0)").bytes }
-        request.version = Files.line(root.appending(LiveImageName.initramfsVersion))
+        request.checksMedium = arguments.checksMedium
         request.proxy = arguments.proxy
         if arguments.commandLine.last("coreos.inst.install_dev") != nil {
             request.installImages = "/run/coreos-installer/osmet"
@@ -118,6 +114,7 @@ extension Stages {
             console.progress("rootfs", "\(progress)", fraction: progress.percent.map { Double($0) / 100 })
         case .lost(_, _, isNews: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
         case .retrying(let retry) where retry.isNews: console.say("rootfs", "\(event)")
+        case .clockSet: console.say("clock", "\(event)")
         case .started, .lost, .retrying: log.info("rootfs: \(event)")
         }
     }

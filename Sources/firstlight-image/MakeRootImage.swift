@@ -22,10 +22,17 @@ struct MakeRootImage: ParsableCommand {
     @Option(help: "Write the root image's stream hash here.", completion: .file(), transform: path)
     var streamHash: FilePath?
 
+    @Option(
+        help: "Write the stream hash of the filesystem image itself here.", completion: .file(), transform: path)
+    var imageHash: FilePath?
+
     func run() throws {
         var root = RootImage(image: image, version: version)
         root.time = sourceDate()
         try root.write(to: output)
-        if let streamHash { try Files.write(RootImage.streamHash(of: output), to: streamHash) }
+        guard streamHash != nil || imageHash != nil else { return }
+        let stamps = try RootImage.stamps(of: output)
+        if let streamHash { try Files.write(stamps.streamHash, to: streamHash) }
+        if let imageHash { try Files.write(stamps.imageHash, to: imageHash) }
     }
 }

@@ -50,6 +50,16 @@ def wrong_hash(bench):
     stopped(machine, r"sha-?256|hash", r"rootfs\.img")
 
 
+@boot_test()
+def wrong_appended_image(bench):
+    """An appended root image of the right version that is another one than the initramfs knows."""
+    image = tiny_image()
+    data = bytearray(image.read_bytes())
+    data[len(data) // 2] ^= 1
+    machine = bench.boot(initrd=[images.initramfs(rootfs=image), bytes(data)], network=False)
+    stopped(machine, r"sha-?256|hash", r"root\.squashfs")
+
+
 @boot_test(tier=ALL)
 def wrong_sha256(bench):
     """firstlight.rootfs_sha256= of another image."""

@@ -1,12 +1,15 @@
 """Where the root filesystem comes from, and in which format."""
 
+import datetime
 import hashlib
+import json
 import re
+import time
 
 import images
 import rootfs
 from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
-from paths import kernel_image
+from paths import AGENT, kernel_image
 from servers import Certificate
 from tiers import ALL
 
@@ -53,6 +56,7 @@ def appended(bench):
     found = facts(found_machine)
     assert mount_of(found, "/")[0] == "overlay"
     found_machine.console.refuse(r"DHCP|10\.0\.2\.15")
+    assert re.search(r"rootfs .*sha256 right", found_machine.console.unwrapped), "the image was not checked"
 
 
 @boot_test(tier=ALL)
@@ -85,6 +89,7 @@ def iso_by_label(bench):
     found = facts(machine, timeout=150)
     assert mount_of(found, "/")[0] == "overlay"
     assert "rootfs.img" in found["run"], found["run"]
+    assert "checked once and read again later" in machine.console.unwrapped
 
 
 @boot_test()
@@ -173,3 +178,26 @@ def https_with_ca(bench):
     machine = bench.boot(f"coreos.live.rootfs_url={server.url}/root.squashfs",
                          initrd=[images.initramfs(ca=certificate.chain)])
     facts(machine)
+
+
+@boot_test()
+def stopped_clock(bench):
+    """A clock of long ago: set to the program's date at once, and by the image's server once its hash is right."""
+    image = tiny_image()
+    server = bench.nginx({"rootfs.img": image})
+    machine = bench.boot(
+        f"coreos.live.rootfs_url={server.url}/rootfs.img", initrd=[images.initramfs(rootfs=image)],
+        extra=["-rtc", "base=2001-02-03T04:05:06"], script="date -u +%s")
+    found = facts(machine)
+    text = machine.console.unwrapped
+    assert re.search(r"clock .*set from 2001-02-03 04:0\d UTC to 20\d\d-\d\d-\d\d \d\d:\d\d UTC, the date of this program",
+                     text), "the console does not tell that the clock was set"
+    assert abs(int(found["run"][0]) - time.time()) < 1200, found["run"]
+    if time.time() - build_date() > 60:
+        assert re.search(r"clock .*the date that http://\S+/rootfs\.img tells", text)
+
+
+def build_date():
+    """When the agent's sources were last changed, as its bill of materials has it."""
+    text = json.loads(AGENT.with_name("firstlight.spdx.json").read_text())["creationInfo"]["created"]
+    return datetime.datetime.fromisoformat(text).timestamp()

@@ -50,6 +50,7 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("liveISO", arguments.liveISO)
     say("fromRAM", arguments.fromRAM)
     say("rootfsSHA256", arguments.rootfsSHA256)
+    say("medium is not checked", !arguments.checksMedium)
     say("proxy", arguments.proxy)
     say("overlaySize", arguments.overlaySize?.description)
     say("ignitionFirstboot", arguments.ignitionFirstboot)

@@ -156,6 +156,8 @@ import Testing
         #expect(facts.version == "2026.11.1")
         let sum = try Command("sha256sum", [rootfs.string]).run().text.prefix(64)
         #expect(facts.hash.text == "stream-hash sha256 2097152\n\(sum)\n")
+        let own = try Command("sha256sum", [image.string]).run().text.prefix(64)
+        #expect(facts.imageHash.text == "stream-hash sha256 2097152\n\(own)\n")
 
         var initramfs = try initramfs(in: folder)
         initramfs.rootfs = rootfs
@@ -163,6 +165,7 @@ import Testing
         let files = try ImageListing(reading: folder.path.appending("image")).parts[0].files
         #expect(files.contains { $0.path == "/etc/coreos-live-initramfs" && $0.size == 10 })
         #expect(files.contains { $0.path == "/etc/coreos-live-want-rootfs" && $0.size == 92 })
+        #expect(files.contains { $0.path == "/etc/firstlight-want-image" && $0.size == 92 })
     }
 
     @Test func aRootImageIsMadeOfAWholeFilesystemAndAVersion() throws {
@@ -182,5 +185,10 @@ import Testing
         let facts = try RootImageFacts(reading: folder.file("root", squashfs(3 << 20)))
         #expect(facts.version == nil)
         #expect(facts.hash.digests.count == 2)
+        // The same bytes, chunk by chunk, whether or not an archive is around them.
+        #expect(facts.imageHash == facts.hash)
+        let wrapped = folder.path.appending("rootfs.img")
+        try RootImage(image: folder.path.appending("root"), version: "1").write(to: wrapped)
+        #expect(try RootImageFacts(reading: wrapped).imageHash == facts.imageHash)
     }
 }

@@ -247,6 +247,100 @@ import Testing
                 ]))
     }
 
+    @Test func bothHashesAreCheckedAcrossMirrors() throws {
+        let first = try server("flip:3000000")
+        let second = try server()
+        let machine = try TestMachine()
+        let root = try machine.get(first.url("/rootfs.img"), second.url("/rootfs.img")) {
+            $0.streamHash = try sample.streamHash
+            $0.sha256 = sample.sha256
+        }
+        try expectWhole(root)
+        #expect(machine.startedOver == 0)
+        #expect(second.requests.count == 1)
+        guard
+            case .wrongHash? = machine.refusal(
+                second.url("/rootfs.img"),
+                change: {
+                    $0.streamHash = try sample.streamHash
+                    $0.sha256 = Sample(seed: 3).sha256
+                })
+        else {
+            Issue.record("one right hash made another one moot")
+            return
+        }
+    }
+
+    @Test func theImagesOwnHashIsEnough() throws {
+        let first = try server("flip:3000000")
+        let second = try server()
+        let machine = try TestMachine()
+        let root = try machine.get(first.url("/rootfs.img"), second.url("/rootfs.img")) {
+            $0.imageHash = try sample.imageHash
+        }
+        try expectWhole(root)
+        #expect(root.voucher == .streamHash)
+        #expect(root.source == second.url("/rootfs.img"))
+    }
+
+    @Test("a refused mirror's install images are gone", arguments: [true, false])
+    func unverifiedInstallImages(wholeHash: Bool) throws {
+        // Only what follows the install image is wrong: the header of the archive's end.
+        let flip = "flip:\(sample.archive.count - 100)"
+        let first = try server("\(flip);\(flip)")
+        let second = try LoopbackServer(["rootfs.img": sample.archive])
+        let machine = try TestMachine()
+        let folder = machine.folder.path.appending("osmet")
+        let change: (inout RootImageRequest) throws -> Void = {
+            if wholeHash { $0.sha256 = sample.sha256 }
+            $0.installImages = folder
+        }
+        #expect(machine.refusal(first.url("/rootfs.img"), change: change) != nil)
+        #expect(Files.names(in: machine.folder.path).filter { $0.hasPrefix("osmet") }.isEmpty)
+        _ = try machine.get(first.url("/rootfs.img"), second.url("/rootfs.img"), change: change)
+        #expect(try Files.read(folder.appending("metal.x86_64.osmet")) == Array("packed".utf8))
+        #expect(Files.names(in: machine.folder.path).filter { $0.hasPrefix("osmet") } == ["osmet"])
+    }
+
+    @Test func theDateOfAVerifiedImagesServerSetsADoubtfulClock() throws {
+        let build = 1_793_491_200
+        let time = Monitor(build)
+        let clock = MachineClock(
+            buildDate: build, now: { time.change { $0 } },
+            set: { wanted in
+                time.change { $0 = wanted }
+                return true
+            })
+        let told = "date:\(build + 9_000_000)"
+        let server = try server("\(told);\(told)")
+        let machine = try TestMachine()
+        machine.clock = clock
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(time.change { $0 } == build)
+        _ = try machine.get(server.url("/rootfs.img")) { $0.sha256 = sample.sha256 }
+        #expect(time.change { $0 } - build - 9_000_000 < 60)
+        #expect(time.change { $0 } >= build + 9_000_000)
+        let changes = machine.events.compactMap { if case .clockSet(let change) = $0 { change } else { nil } }
+        #expect(changes.map(\.source) == ["the date that \(server.url("/rootfs.img")) tells"])
+    }
+
+    @Test func credentialsGoOnlyToAServerThatProvesWhoItIs() throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path)
+        let server = try LoopbackServer(["rootfs.img": sample.archive], tls: pem)
+        let url = "https://me:pw@127.0.0.1:\(server.port)/rootfs.img"
+        guard case .transfer(_, .certificate)? = try TestMachine().refusal(url, change: { $0.sha256 = sample.sha256 })
+        else {
+            Issue.record("a server that nobody knows has seen the password")
+            return
+        }
+        let root = try getWhole(url) {
+            $0.sha256 = sample.sha256
+            $0.authorities = FilePath("\(pem).crt")
+        }
+        #expect(root.voucher == .sha256)
+    }
+
     // MARK: Refusals
 
     @Test func aMissingFileIsFinal() throws {

@@ -1,3 +1,4 @@
+import Fetching
 import LinuxSystem
 import LiveImage
 import LoopbackServer
@@ -62,6 +63,108 @@ import Testing
             error
                 == .wrongChunk(
                     source: "\(other.path)/images/pxeboot/rootfs.img", .chunk(index: 3, offset: 786_432)))
+    }
+
+    @Test("is checked against the image's own hash", arguments: [false, true])
+    func ownHash(copy: Bool) throws {
+        let folder = try medium(sample.archive)
+        let root = try get(folder, copy: copy, on: TestMachine()) { $0.imageHash = try sample.imageHash }
+        #expect(root.voucher == .streamHash)
+        #expect(root.size == 3_000_000)
+        let machine = try TestMachine()
+        let other = Sample(bytes: 3_000_000, seed: 5)
+        let error = refusal {
+            try get(folder, copy: copy, on: machine) {
+                $0.streamHash = try sample.streamHash
+                $0.imageHash = try other.imageHash
+            }
+        }
+        let file = folder.path.appending("images/pxeboot/rootfs.img")
+        #expect(error == .wrongChunk(source: "\(file)", .chunk(index: 0, offset: 0)))
+        #expect(Files.names(in: machine.folder.path.appending("image")).isEmpty)
+        // The image's hash alone does not let a longer image through.
+        let longer = Sample(bytes: 3_000_001)
+        guard
+            case .wrongChunk? = refusal({
+                try get(folder, copy: copy, on: TestMachine()) { $0.imageHash = try longer.imageHash }
+            })
+        else {
+            Issue.record("another image passed")
+            return
+        }
+    }
+
+    @Test func aMediumThatStaysIsCheckedOnceAndReadAgainLater() throws {
+        let folder = try medium(sample.archive)
+        let checked = try get(folder, copy: false, on: TestMachine()) { $0.streamHash = try sample.streamHash }
+        #expect(checked.caution == "the medium stays mounted: checked once and read again later")
+        #expect(try get(folder, copy: false, on: TestMachine()).caution == "the medium stays mounted: read again later")
+        #expect(try get(folder, copy: true, on: TestMachine()).caution == nil)
+    }
+
+    @Test func theCheckTellsItsProgress() throws {
+        let folder = try medium(sample.archive)
+        var request = RootImageRequest(.iso(mountedOn: folder.path, copyToRAM: false))
+        request.streamHash = try sample.streamHash
+        var bytes: [UInt64] = []
+        _ = try request.get { event in
+            if case .progress(let progress) = event {
+                #expect(progress.total == UInt64(sample.archive.count))
+                bytes.append(progress.bytes)
+            }
+        }
+        // Every byte once.
+        #expect(bytes.last == UInt64(sample.archive.count))
+        #expect(bytes == bytes.sorted())
+    }
+
+    @Test func theCheckCanBeLeftOut() throws {
+        var damaged = sample.archive
+        damaged[1_000_000] ^= 1
+        let folder = try medium(damaged)
+        let root = try get(folder, copy: false, on: TestMachine()) {
+            $0.streamHash = try sample.streamHash
+            $0.imageHash = try sample.imageHash
+            $0.checksMedium = false
+        }
+        #expect(root.voucher == .leftOut)
+        #expect(root.story.hasSuffix("not checked, as firstlight.check_medium=0 asks"))
+        // What is copied is read anyway, and a hash on the command line says that nothing else is mounted.
+        guard
+            case .wrongChunk? = refusal({
+                try get(folder, copy: true, on: TestMachine()) {
+                    $0.streamHash = try sample.streamHash
+                    $0.checksMedium = false
+                }
+            }),
+            case .wrongHash? = refusal({
+                try get(folder, copy: false, on: TestMachine()) {
+                    $0.sha256 = sample.sha256
+                    $0.checksMedium = false
+                }
+            })
+        else {
+            Issue.record("a damaged image passed")
+            return
+        }
+    }
+
+    @Test("install images wait for the check", arguments: [false, true])
+    func waitingInstallImages(copy: Bool) throws {
+        var damaged = sample.archive
+        // In the trailer: everything was unpacked by then.
+        damaged[damaged.count - 1] ^= 1
+        let folder = try medium(damaged)
+        let machine = try TestMachine()
+        let target = machine.folder.path.appending("osmet")
+        let error = refusal {
+            try get(folder, copy: copy, on: machine) {
+                $0.sha256 = sample.sha256
+                $0.installImages = target
+            }
+        }
+        #expect(error != nil)
+        #expect(Files.names(in: machine.folder.path).filter { $0.hasPrefix("osmet") }.isEmpty)
     }
 
     @Test func aCopyIsTheImageAlone() throws {
@@ -147,11 +250,99 @@ import Testing
         return folder
     }
 
-    private func get(_ folder: TemporaryFolder, installImages: FilePath? = nil) throws(RootImageError) -> RootImage {
+    private func get(
+        _ folder: TemporaryFolder, installImages: FilePath? = nil, change: (inout RootImageRequest) -> Void = { _ in }
+    ) throws(RootImageError) -> RootImage {
         var request = RootImageRequest(.initramfs(root: folder.path))
         request.version = Sample.version
         request.installImages = installImages
+        change(&request)
         return try request.get { _ in }
+    }
+
+    @Test func itIsCheckedAgainstItsOwnHash() throws {
+        let folder = try initramfs()
+        let hash = try sample.imageHash
+        #expect(try get(folder) { $0.imageHash = hash }.voucher == .streamHash)
+        let sha256 = sample.image.withUnsafeBytes(MessageDigest.sha256)
+        #expect(try get(folder) { $0.sha256 = sha256 }.voucher == .sha256)
+
+        var damaged = sample.image
+        damaged[300_000] ^= 1
+        let other = try initramfs(image: damaged)
+        let file = other.path.appending("root.squashfs")
+        #expect(throws: RootImageError.wrongChunk(source: "\(file)", .chunk(index: 1, offset: 262_144))) {
+            try get(other, installImages: other.path.appending("osmet")) { $0.imageHash = hash }
+        }
+        #expect(!Files.exists(other.path.appending("osmet")))
+        #expect(
+            throws: RootImageError.notOfTheImage(
+                file, wanted: sha256, found: damaged.withUnsafeBytes(MessageDigest.sha256))
+        ) { try get(other) { $0.sha256 = sha256 } }
+    }
+
+    @Test func aHashThatCannotBeCheckedStopsTheBoot() throws {
+        let folder = try initramfs()
+        let file = folder.path.appending("root.squashfs")
+        let streamHash = try sample.streamHash
+        #expect(throws: RootImageError.archiveIsGone(file)) { try get(folder) { $0.streamHash = streamHash } }
+        #expect(RootImageError.archiveIsGone(file).advice.count == 2)
+        // The archive's hash, given on the command line, cannot be checked either.
+        let hash = try sample.imageHash
+        guard
+            case .notOfTheImage? = #expect(
+                throws: RootImageError.self,
+                performing: {
+                    try get(folder) {
+                        $0.imageHash = hash
+                        $0.sha256 = sample.sha256
+                    }
+                })
+        else {
+            Issue.record("a hash that was not checked was passed over")
+            return
+        }
+    }
+
+    @Test func stampsAreReadOrStopTheBoot() throws {
+        let folder = try TemporaryFolder()
+        let etc = folder.path.appending("etc")
+        try Files.makeFolder(etc)
+        var request = RootImageRequest(.initramfs())
+        try request.readStamps(in: folder.path)
+        #expect(request.streamHash == nil && request.imageHash == nil && request.version == nil)
+
+        try Files.write(try sample.streamHash.text, to: etc.appending("coreos-live-want-rootfs"))
+        try Files.write(try sample.imageHash.text, to: etc.appending("firstlight-want-image"))
+        try Files.write("41.1\n", to: etc.appending("coreos-live-initramfs"))
+        try request.readStamps(in: folder.path)
+        #expect(request.streamHash == (try sample.streamHash))
+        #expect(request.imageHash == (try sample.imageHash))
+        #expect(request.version == "41.1")
+
+        for name in ["coreos-live-want-rootfs", "firstlight-want-image"] {
+            for text in ["", "sha256 abc\n"] {
+                let other = try TemporaryFolder()
+                try Files.makeFolder(other.path.appending("etc"))
+                try Files.write(text, to: other.path.appending("etc/\(name)"))
+                guard
+                    case .malformedStamp? = #expect(
+                        throws: RootImageError.self, performing: { try request.readStamps(in: other.path) })
+                else {
+                    Issue.record("\(name) with \"\(text)\" was taken for no hash")
+                    continue
+                }
+            }
+        }
+        // A folder stands for whatever cannot be read.
+        for name in ["coreos-live-want-rootfs", "firstlight-want-image", "coreos-live-initramfs"] {
+            let other = try TemporaryFolder()
+            let stamp = other.path.appending("etc/\(name)")
+            try Files.makeFolder(stamp)
+            #expect(throws: RootImageError.unreadableStamp(stamp, .isDirectory)) {
+                try request.readStamps(in: other.path)
+            }
+        }
     }
 
     @Test func itIsFoundAndTheRestIsDropped() throws {

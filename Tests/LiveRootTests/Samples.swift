@@ -36,14 +36,17 @@ struct Sample {
             + Sample.member("metal.x86_64.osmet", Array("packed".utf8)) + Sample.member("TRAILER!!!", [], mode: 0)
     }
 
-    var streamHash: StreamHash {
-        get throws {
-            try StreamHash(
-                chunkSize: Sample.chunkSize,
-                digests: stride(from: 0, to: archive.count, by: Sample.chunkSize).map { start in
-                    archive[start..<min(start + Sample.chunkSize, archive.count)].withUnsafeBytes(MessageDigest.sha256)
-                })
-        }
+    /// Of the archive.
+    var streamHash: StreamHash { get throws { try Sample.streamHash(of: archive) } }
+    /// Of the image in it.
+    var imageHash: StreamHash { get throws { try Sample.streamHash(of: image) } }
+
+    private static func streamHash(of bytes: [UInt8]) throws -> StreamHash {
+        try StreamHash(
+            chunkSize: chunkSize,
+            digests: stride(from: 0, to: bytes.count, by: chunkSize).map { start in
+                bytes[start..<min(start + chunkSize, bytes.count)].withUnsafeBytes(MessageDigest.sha256)
+            })
     }
 
     var sha256: [UInt8] { archive.withUnsafeBytes(MessageDigest.sha256) }
@@ -72,6 +75,7 @@ final class TestMachine {
     private(set) var stores: [UInt64] = []
     private(set) var pauses: [Double] = []
     private(set) var events: [RootImageEvent] = []
+    var clock: MachineClock?
 
     init() throws { folder = try TemporaryFolder() }
 
@@ -82,7 +86,7 @@ final class TestMachine {
                 self.stores.append(size)
                 try Files.makeFolder(folder)
             },
-            pause: { self.pauses.append($0) }, chance: { 0 })
+            pause: { self.pauses.append($0) }, chance: { 0 }, clock: clock)
     }
 
     func get(_ request: RootImageRequest) throws -> RootImage {

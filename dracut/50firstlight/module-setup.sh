@@ -44,7 +44,7 @@ install() {
 
     # How the image is to be verified, and a config, where the builder of this image left them.
     local stamp
-    for stamp in etc/coreos-live-initramfs etc/coreos-live-want-rootfs config.ign; do
+    for stamp in etc/coreos-live-initramfs etc/coreos-live-want-rootfs etc/firstlight-want-image config.ign; do
         [[ -n $FIRSTLIGHT_STAMPS && -e $FIRSTLIGHT_STAMPS/$stamp ]] \
             && inst_simple "$FIRSTLIGHT_STAMPS/$stamp" "/$stamp"
     done
