@@ -134,8 +134,11 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
 
     func resolve() throws(Failure) -> String {
         let candidates = program.contains("/") ? [program] : Command.searchPath.map { "\($0)/\(program)" }
-        let prefix = root?.string ?? ""
-        guard let found = candidates.first(where: { access(prefix + $0, X_OK) == 0 }) else {
+        // A link of that root leads to another place there, not here.
+        let isThere = { (path: String) in
+            root.map { Files.isExecutable(path, inside: $0) } ?? (access(path, X_OK) == 0)
+        }
+        guard let found = candidates.first(where: isThere) else {
             throw .missing(self)
         }
         return found

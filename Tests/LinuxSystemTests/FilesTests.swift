@@ -20,3 +20,30 @@ import Testing
     /// Where `FilePath("cache").removingLastComponent()` lies.
     @Test func theWorkingDirectoryIsThere() throws { try Files.makeFolder("") }
 }
+
+@Suite struct ProgramsOfARoot {
+    @Test func areFoundThroughIt() throws {
+        var template = Array("/tmp/firstlight-root-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let root = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        defer { Files.removeContents(of: root, device: Files.status(root)?.st_dev ?? 0) }
+        try Files.makeFolder(root.appending("usr/bin"))
+        try Files.makeFolder(root.appending("opt/real"))
+        func command(_ program: String) -> Command { Command(program, [], root: root) }
+        // As update-alternatives leaves them: absolute, and meant for the root that they are in.
+        try Files.makeLink(root.appending("usr/bin/tool"), to: "/opt/real/tool")
+        #expect(!command("tool").isInstalled)
+        try Files.write("#!/bin/sh\n", to: root.appending("opt/real/tool"), mode: 0o755)
+        #expect(try command("tool").resolve() == "/usr/bin/tool")
+        // There here, not there.
+        try Files.makeLink(root.appending("usr/bin/other"), to: "/bin/sh")
+        #expect(Command("/bin/sh", []).isInstalled)
+        #expect(!command("other").isInstalled)
+        #expect(!command("/bin/sh").isInstalled)
+        // What is no program is none.
+        try Files.makeFolder(root.appending("usr/bin/folder"))
+        try Files.write("", to: root.appending("usr/bin/text"))
+        #expect(!command("folder").isInstalled)
+        #expect(!command("text").isInstalled)
+    }
+}
