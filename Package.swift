@@ -57,7 +57,9 @@ let package = Package(
             ]),
         .target(
             name: "Networking",
-            dependencies: ["BootArguments", "Hardware", "JSONText", "LinuxSystem", "Reporting", system, logging]),
+            dependencies: [
+                "BootArguments", "Hardware", "JSONText", "LinuxSystem", "Reporting", "TargetRoot", system, logging,
+            ]),
         .target(
             name: "Devices",
             dependencies: [
@@ -115,6 +117,7 @@ let package = Package(
         .target(name: "LoopbackServer", dependencies: ["CLinux", "LinuxSystem", system], path: "Tests/LoopbackServer"),
         .testTarget(name: "FetchingTests", dependencies: ["Fetching", "LoopbackServer"]),
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),
+        .testTarget(name: "NetworkingTests", dependencies: ["Networking", "LoopbackServer"]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),

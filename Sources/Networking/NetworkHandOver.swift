@@ -8,6 +8,7 @@ import LinuxSystem
 import Logging
 import Reporting
 import SystemPackage
+import TargetRoot
 
 extension Networking {
     /// Leaves in the real root what was learned here, where it has nothing of its own. Links stay up.
@@ -21,57 +22,68 @@ extension Networking {
         to root: FilePath, arguments: BootArguments, logger: Logger
     ) throws(NetworkFailure) {
         let network = arguments.network
-        if network.persistence != .never { try handOverConnections(to: root, network, logger) }
+        let target = TargetRoot(root)
+        if network.persistence != .never { try handOverConnections(to: target, network, logger) }
         if !network.names.isEmpty { try nameInterfaces(network.names) }
         guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
             let state = NetworkState(JSONValue(node))
         else { return }
-        try handOverResolver(to: root, state, logger)
-        if let name = state.hostname { try handOverHostname(to: root, name) }
+        try handOverResolver(to: target, state, logger)
+        if let name = state.hostname { try handOverHostname(to: target, name) }
     }
 
-    private static func handOverResolver(
-        to root: FilePath, _ state: NetworkState, _ logger: Logger
+    /// - Parameter run: `/run`, which moves into the real root; the root has none of its own yet.
+    static func handOverResolver(
+        to root: TargetRoot, run: TargetRoot = TargetRoot("/run"), _ state: NetworkState, _ logger: Logger
     ) throws(NetworkFailure) {
         guard !state.nameservers.isEmpty else { return }
-        let file = root.appending("etc/resolv.conf")
-        var target = file
-        if let link = Files.linkTarget(file) {
-            // A link into /run is a resolver's, which is not running yet. What we leave there serves until
-            // it starts, and replaces it. /run moves into the real root; the root has none of its own yet.
-            let path = link.hasPrefix("/") ? FilePath(link) : FilePath("/etc").appending(link).lexicallyNormalized()
-            target = path.starts(with: "/run") ? path : FilePath(root.string + path.string)
-            if !path.starts(with: "/run"), !Files.exists(target) { target = file }
+        var place = (root: root, path: "/etc/resolv.conf")
+        if let link = root.link(at: place.path) {
+            let end = link.hasPrefix("/") ? FilePath(link) : FilePath("/etc").appending(link)
+            let path = end.lexicallyNormalized()
+            if path.starts(with: "/run") {
+                // Such a link is a resolver's, which is not running yet. What we leave there serves until it
+                // starts, and replaces it.
+                place = (run, "/" + path.components.dropFirst().map(\.string).joined(separator: "/"))
+            } else if let other = root.destination(of: place.path) {
+                place.path = other
+            }
         }
-        if let text = Files.line(target), NetworkState.namesServers(text) { return }
-        try act("writing \(target)") { () throws(Errno) in
-            try Files.makeFolder(target.removingLastComponent())
-            try Files.write(state.resolverConfiguration, to: target)
-        }
-        logger.info("name servers left in \(target)")
+        if let text = place.root.text(place.path), NetworkState.namesServers(text) { return }
+        let text = Array(state.resolverConfiguration.utf8)
+        try write(place.path, in: place.root, text)
+        logger.info("name servers left in \(place.root.root.appending(place.path))")
     }
 
-    private static func handOverHostname(to root: FilePath, _ name: String) throws(NetworkFailure) {
-        let file = root.appending("etc/hostname")
-        let own = (Files.line(file) ?? "").split(separator: "\n").first { !$0.hasPrefix("#") }
+    static func handOverHostname(to root: TargetRoot, _ name: String) throws(NetworkFailure) {
+        let file = "/etc/hostname"
+        let own = (root.text(file) ?? "").split(separator: "\n").first { !$0.hasPrefix("#") }
         guard own == nil || own == "localhost" else { return }
-        try act("writing \(file)") { () throws(Errno) in try Files.write("\(name)\n", to: file) }
+        try write(file, in: root, Array("\(name)\n".utf8))
     }
 
-    private static func handOverConnections(
-        to root: FilePath, _ network: NetworkArguments, _ logger: Logger
+    static func handOverConnections(
+        to root: TargetRoot, _ network: NetworkArguments, _ logger: Logger
     ) throws(NetworkFailure) {
-        let target = root.appending("etc/NetworkManager/system-connections")
-        let program = root.appending("usr/sbin/NetworkManager")
-        guard Files.exists(program) || Files.isFolder(root.appending("etc/NetworkManager")) else { return }
-        guard network.persistence == .always || Files.names(in: target).isEmpty else { return }
+        let folder = "/etc/NetworkManager/system-connections"
+        guard root.has("/usr/sbin/NetworkManager") || root.has("/etc/NetworkManager/.") else { return }
+        guard network.persistence == .always || root.names(in: folder).isEmpty else { return }
         let connections = try wantedConnections(network)
-        if connections.isEmpty { return }
-        try act("writing \(target)") { () throws(Errno) in
-            try Files.makeFolder(target, mode: 0o700)
-            for (name, bytes) in connections { try Files.write(bytes, to: target.appending(name), mode: 0o600) }
+        for (name, bytes) in connections {
+            try write("\(folder)/\(name)", in: root, bytes, mode: 0o600, folderMode: 0o700)
         }
+        if connections.isEmpty { return }
         logger.info("network connections left for NetworkManager: \(connections.map(\.name))")
+    }
+
+    private static func write(
+        _ path: String, in root: TargetRoot, _ bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
+    ) throws(NetworkFailure) {
+        do throws(TargetFault) {
+            try root.replaceFile(path, with: bytes, mode: mode, folderMode: folderMode)
+        } catch {
+            throw .handOver(error)
+        }
     }
 
     /// The embedded keyfiles, or else what `ip=` asks for; nothing where that is only the default.

@@ -9,6 +9,7 @@ import LinuxSystem
 import Logging
 import Reporting
 import SystemPackage
+import TargetRoot
 
 /// Why there is no network.
 public enum NetworkFailure: Error, CustomStringConvertible, Advising {
@@ -22,6 +23,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     /// A call to the kernel, or a file, failed. `act`: "adding 192.0.2.1/24 to ens3".
     case refused(act: String, Errno)
     case client(Command.Failure)
+    /// Something could not be left in the real root.
+    case handOver(TargetFault)
 
     public var description: String {
         switch self {
@@ -36,6 +39,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .argument(let problem): "\(problem)"
         case .refused(let act, let reason): "\(act) failed: \(reason)"
         case .client(let failure): "\(failure)"
+        case .handOver(let fault): "\(fault)"
         }
     }
 
@@ -58,6 +62,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
             }
         case .keyfile(let failure): failure.advice
         case .argument(let problem): problem.advice
+        case .handOver(let fault): fault.advice
         case .refused, .client: []
         }
     }

@@ -277,7 +277,7 @@ extension TargetRoot {
     }
 
     /// The names in a folder of the target, sorted; empty where there is none.
-    func names(in path: String) -> [String] {
+    public func names(in path: String) -> [String] {
         guard let descriptor = try? open(path, O_RDONLY | O_DIRECTORY) else { return [] }
         return Files.names(inOwned: descriptor)
     }
