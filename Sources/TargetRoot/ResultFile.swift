@@ -1,5 +1,6 @@
 // What is left for the system itself: the result file, and SELinux labels.
 
+import CLinux
 import Glibc
 import IgnitionConfig
 import JSONText
@@ -54,7 +55,8 @@ extension TargetRoot {
 
     /// Gives files the labels of the target's SELinux policy, where it has one.
     ///
-    /// - Parameter paths: Absolute in the target; those that are not there any more are passed over.
+    /// - Parameter paths: Absolute in the target; those that are not there any more are passed over, and those on a
+    ///   filesystem that keeps no labels, as a vfat.
     /// - Returns: A warning where there is a policy but no program to apply it.
     public func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
         let setting = (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
@@ -62,13 +64,11 @@ extension TargetRoot {
         guard let type = setting?.dropFirst("SELINUXTYPE=".count), !type.isEmpty else { return nil }
         let contexts = "/etc/selinux/\(type)/contexts/files/file_contexts"
         guard text(contexts) != nil else { return nil }
-        let present = Set(paths).filter {
-            guard case .nothing = component(at: $0) else { return true }
-            return false
-        }.sorted()
+        let present = Set(paths).filter { canBeLabelled($0) }.sorted()
         if present.isEmpty { return nil }
-        // The initramfs's takes the root that it is told of off the paths again.
-        func list(_ prefix: String) -> [UInt8] { Array(present.map { prefix + $0 }.joined(separator: "\0").utf8) }
+        // The initramfs's takes the root that it is told of off the paths again. Of a last path without its end
+        // setfiles cuts a letter off.
+        func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
         do {
             _ = try runOnTarget(
@@ -77,6 +77,15 @@ extension TargetRoot {
             return nil
         } catch .missing {
             return "the target has an SELinux policy but no setfiles: new files have no labels"
+        }
+    }
+
+    /// setfiles takes what it cannot label for a failure.
+    private func canBeLabelled(_ path: String) -> Bool {
+        guard let place = try? place(path), place.status != nil else { return false }
+        return withExtendedLifetime(place.folder) { folder in
+            let name = "/proc/self/fd/\(folder.descriptor)/\(place.name)"
+            return lgetxattr(name, "security.selinux", nil, 0) >= 0 || errno != EOPNOTSUPP
         }
     }
 }

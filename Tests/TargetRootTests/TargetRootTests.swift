@@ -389,7 +389,7 @@ import Testing
         #expect(command.description == "setfiles -vF0 -r \(root) \(root)\(contexts) -f -")
         #expect(
             String(decoding: command.input ?? [], as: UTF8.self)
-                == "\(root)/etc/.ignition-result.json\0\(root)/other")
+                == "\(root)/etc/.ignition-result.json\0\(root)/other\0")
 
         // What is kept keeps its labels; the original has them set again, and those of accounts and homes.
         try target.put("/home/me/x", "")
@@ -414,7 +414,7 @@ import Testing
         #expect(theirs.description == "setfiles -F -0 -f - \(contexts)")
         #expect(theirs.root == target.root.root)
         #expect(
-            String(decoding: theirs.input ?? [], as: UTF8.self) == "/etc/.ignition-result.json\0/more")
+            String(decoding: theirs.input ?? [], as: UTF8.self) == "/etc/.ignition-result.json\0/more\0")
     }
 
     @Test func anEarlierResultIsKeptWhereTheSystemLivesOn() throws {
