@@ -65,9 +65,11 @@ public struct OverlayRoot: Equatable, Sendable {
             throw Failure.noWritableLayer(error)
         }
         do {
+            // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when
+            // it is written to; else two names of one file would look like two files.
             try Mounts.mount(
                 "firstlight", on: sysroot, type: "overlay",
-                data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work")
+                data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work,xino=on")
         } catch {
             throw Failure.noOverlay(error)
         }

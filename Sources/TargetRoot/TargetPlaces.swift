@@ -172,8 +172,9 @@ struct Place {
         for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
             let place = Place(folder: inner, name: name, path: "\(path)/\(name)")
             guard let status = place.status else { continue }
-            if status.st_dev != whole.st_dev { throw .holdsMount(place.path) }
             if status.st_mode & S_IFMT == S_IFDIR {
+                // Only of folders the device tells: of a file in an overlay it may be that of the image below.
+                if status.st_dev != whole.st_dev { throw .holdsMount(place.path) }
                 try place.removeTree()
             } else {
                 try place.remove()
