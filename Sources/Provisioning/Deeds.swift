@@ -103,7 +103,7 @@ extension FilesPlan {
             case .makeFolder(let path, _, _, let replacing), .writeFile(let path, _, _, _, let replacing),
                 .makeLink(let path, _, _, let replacing), .makeHardLink(let path, _, let replacing):
                 add(path, wasThere: replacing)
-            case .append(let path, _, _), .removeLink(let path): add(path, wasThere: true)
+            case .append(let path, _, _, _), .removeLink(let path): add(path, wasThere: true)
             case .disable(let unit): add(unit, wasThere: true)
             // Part of the account's, the entry's or the unit's own line.
             default: break

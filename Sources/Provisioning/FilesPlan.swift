@@ -73,8 +73,8 @@ public enum FileAction: Equatable, Sendable {
     case makeFolder(String, mode: UInt32, owner: PlannedOwner, replacing: Bool)
     /// Write a file in one step; with `replacing`, what is there goes first where it is a folder.
     case writeFile(String, PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool)
-    /// Add to a file that is there; without `repeats`, in a way that the next run recognises.
-    case append(String, [IgnitionConfig.Resource], repeats: Bool)
+    /// Add to a file that is there and has what stands `after`; without `repeats`, in a way that the next run recognises.
+    case append(String, [IgnitionConfig.Resource], after: [IgnitionConfig.Resource], repeats: Bool)
     /// Set owner and mode of something that is kept; `nil` leaves the mode.
     case setAttributes(String, mode: UInt32?, owner: PlannedOwner)
     case makeLink(String, target: String, owner: PlannedOwner, replacing: Bool)
@@ -138,7 +138,7 @@ extension FileAction: CustomStringConvertible {
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let path, _, _, _): "making the directory \(path)"
         case .writeFile(let path, _, _, _, _): "writing \(path)"
-        case .append(let path, _, _): "appending to \(path)"
+        case .append(let path, _, _, _): "appending to \(path)"
         case .setAttributes(let path, _, _): "setting the owner and mode of \(path)"
         case .makeLink(let path, let target, _, _): "linking \(path) to \(target)"
         case .makeHardLink(let path, let target, _): "linking \(path) to the file \(target)"

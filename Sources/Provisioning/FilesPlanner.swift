@@ -197,7 +197,9 @@ struct FilesPlanner {
             keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
         } else if file.contents.source == nil {
             let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
-            add(.append(file.path, fragments, repeats: strict), file.origin)
+            let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
+            add(
+                .append(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict), file.origin)
             if mode != nil || owner != .unchanged {
                 add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
             }

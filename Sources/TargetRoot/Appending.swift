@@ -19,9 +19,12 @@ extension TargetRoot {
 
     /// Adds to a file that is there, the new content taking its place in one step.
     ///
-    /// - Parameter repeats: Whether this leaves no record, so that it happens again the next time.
+    /// - Parameters:
+    ///   - present: What it has already, by its record or, where it has none, by its end, which is about to be another.
+    ///   - repeats: Whether this leaves no record, so that it happens again the next time.
     func append(
-        _ resources: [IgnitionConfig.Resource], to path: String, repeats: Bool, scratch: Place, fetch: FetchContent
+        _ resources: [IgnitionConfig.Resource], to path: String, after present: [IgnitionConfig.Resource],
+        repeats: Bool, scratch: Place, fetch: FetchContent
     ) throws {
         let place = try place(try resolve(path))
         let old = try named(place) { () throws(Errno) in try place.open(O_RDWR | O_APPEND) }
@@ -31,6 +34,13 @@ extension TargetRoot {
             throw TargetFault.cannot("append to", path: path, .invalidArgument)
         }
         var record = appended(to: old)
+        if record.isEmpty {
+            for resource in present {
+                let part = try fetched(resource, beside: scratch, fetch: fetch)
+                defer { close(part) }
+                record.append(try digest(of: part))
+            }
+        }
         // Not beside the file: a run that is killed once the file is whole must leave nothing there.
         let new = try scratch.create()
         try? scratch.remove()

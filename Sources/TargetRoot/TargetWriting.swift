@@ -108,8 +108,9 @@ extension TargetRoot {
             try place.setMode(mode)
         case .writeFile(let path, let content, let mode, let owner, let replacing):
             try writeFile(path, content, mode: mode, owner: owner, replacing: replacing, fetch: fetch, &applied)
-        case .append(let path, let resources, let repeats):
-            try append(resources, to: path, repeats: repeats, scratch: applied.scratch, fetch: fetch)
+        case .append(let path, let resources, let present, let repeats):
+            try append(
+                resources, to: path, after: present, repeats: repeats, scratch: applied.scratch, fetch: fetch)
             applied.touched.append(path)
         case .setAttributes(let path, let mode, let owner):
             let place = try place(try resolve(path))
