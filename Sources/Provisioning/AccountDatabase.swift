@@ -80,9 +80,14 @@ extension AccountDatabase {
         case .changeUser(let name, let fields): try edit.change(name, fields)
         case .removeUser(let name): try edit.remove(name)
         }
+        var order = AccountFileName.allCases
+        if case .changeGroup = request {
+            // A group has its new number once `group` says so; users that had the old one have the new one by then.
+            order.removeAll { $0 == .group }
+            order.append(.group)
+        }
         return AccountChange(
-            effects: edit.effects,
-            files: AccountFileName.allCases.compactMap { edit.files[$0] }.filter(\.isChanged))
+            effects: edit.effects, files: order.compactMap { edit.files[$0] }.filter(\.isChanged))
     }
 }
 

@@ -1,9 +1,9 @@
 // The account files as text: what is understood of them can be changed, all other lines stay byte for byte.
 
 /// The files below `/etc` that hold users and groups, in the order in which changed ones take their places: a user
-/// is there once `passwd` names it.
+/// is there once `passwd` names it, and one that `shadow` alone has was begun by a run that was stopped.
 public enum AccountFileName: String, CaseIterable, Sendable {
-    case subuid, subgid, gshadow, shadow, group, passwd
+    case shadow, subuid, subgid, gshadow, group, passwd
 
     /// Its permissions where it is made anew.
     public var newMode: UInt32 { self == .shadow || self == .gshadow ? 0o440 : 0o644 }

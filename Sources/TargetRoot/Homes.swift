@@ -70,8 +70,9 @@ extension TargetRoot {
     ) throws {
         let source = try place(try resolve(path))
         guard case .folder = source.component else {
-            // Moved by a run that was stopped then; or it never was there.
-            return
+            // It never was there; or it was moved by a run that was stopped before all of it had the new owner.
+            guard let goal = try? place(try resolve(newPath)), goal.status?.st_uid == old.user else { return }
+            return try goal.changeTree(from: old, to: new)
         }
         let goal = try place(try resolve(newPath))
         guard case .nothing = goal.component else {

@@ -179,8 +179,9 @@ extension AccountChange {
                 .clearLoginRecords(of: 1001),
                 .makeHome("/home/new", owner: .init(1001, 1001), mode: 0o700, skeleton: "/etc/skel"),
             ])
-        // The last of the files makes the user.
+        // The last of the files makes the user; by the first a run that was stopped is known.
         #expect(change.files.last?.name == .passwd)
+        #expect(change.files.first?.name == .shadow)
     }
 
     @Test func aSystemUserAgesNotAndHasNeitherRangesNorMail() throws {
@@ -319,6 +320,8 @@ extension AccountChange {
         let moved = try database().change(for: .changeGroup(name: "core", gid: 2000))
         #expect(moved.new(.group, since: group) == ["core:x:2000:"])
         #expect(moved.new(.passwd, since: passwd) == ["core:x:1000:2000:Core:/home/core:/bin/bash"])
+        // What makes the change true comes last: a run that is stopped before is begun again.
+        #expect(moved.files.last?.name == .group)
         let locked = try database().change(for: .changeGroup(name: "mail", hash: "$6$g"))
         #expect(locked.new(.gshadow, since: gshadow) == ["mail:$6$g::"])
 
