@@ -23,7 +23,7 @@ IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
 TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa openssl xorriso isolinux syslinux-common \
-    erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client udev systemd \
+    erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
     dracut-core dracut-live dracut-network ignition
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 

@@ -88,7 +88,9 @@ def depth_options_and_points():
 
 
 def labels():
-    """With a policy in the real root, a new point is labelled at once, and a filesystem with nothing in it."""
+    """With a policy in the real root, a new point is labelled at once, and a filesystem with nothing in it. By a
+    program that tells what it was given; what the real one does, Tests/Harness/files_labels.py tells."""
+    Path("/usr/sbin/setfiles").unlink(missing_ok=True)
     (ROOT / "etc/selinux/test/contexts/files").mkdir(parents=True)
     (ROOT / "etc/selinux/test/contexts/files/file_contexts").write_text("/.* system_u:object_r:root_t:s0\n")
     (ROOT / "etc/selinux/config").write_text("SELINUXTYPE=test\n")

@@ -5,6 +5,7 @@ name of that file; None is nothing.
 """
 
 import ctypes
+import errno
 import hashlib
 import os
 import pickle
@@ -88,11 +89,21 @@ def listing(whole: bool = False) -> "dict[str, str]":
         status = path.lstat()
         if stat.S_ISREG(status.st_mode) and status.st_mtime == LONG_AGO:
             found[inside] += " old"
-        for attribute in os.listxattr(path, follow_symlinks=False):
+        for attribute in attributes(path):
             found[inside] += f" {attribute}={os.getxattr(path, attribute, follow_symlinks=False)!r}"
         if whole:
             found[inside] += f" inode {status.st_ino} at {status.st_mtime_ns}"
     return found
+
+
+def attributes(path: Path) -> "list[str]":
+    """None where the kernel's squashfs has none."""
+    try:
+        return os.listxattr(path, follow_symlinks=False)
+    except OSError as reason:
+        if reason.errno != errno.EOPNOTSUPP:
+            raise
+        return []
 
 
 def content(path: Path) -> str:

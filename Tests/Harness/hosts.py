@@ -27,6 +27,7 @@ MODULES = {
     "config": "differential",
     "ignition": "dropin",
     "disks": "host_disks",
+    "files": "files_stage",
     "network": "fetching",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
