@@ -70,6 +70,7 @@ http {{
     }}
     server {{ listen 127.0.0.1:8444 ssl; ssl_certificate {folder}/expired.pem; root {folder}/www; }}
     server {{ listen 127.0.0.1:8445 ssl; ssl_certificate {folder}/stranger.pem; root {folder}/www; }}
+    server {{ listen 127.0.0.1:8447 ssl; ssl_certificate {folder}/early.pem; root {folder}/www; }}
     server {{
         listen 127.0.0.1:8446 ssl;
         ssl_certificate {folder}/good.pem;
@@ -131,11 +132,13 @@ class Site:
         (self.folder / "ca.cnf").write_text(AUTHORITY.format(folder=self.folder))
         openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem")
         here = f"IP:127.0.0.1,IP:{OUTSIDE}"
-        for name, names, end in [("good", here, "20991231000000Z"), ("expired", here, "20210101000000Z"),
-                                 ("stranger", "DNS:elsewhere.example", "20991231000000Z")]:
+        always, past, future = "20200101000000Z", "20210101000000Z", "20900101000000Z"
+        for name, names, start, end in [("good", here, always, "20991231000000Z"), ("expired", here, always, past),
+                                        ("early", here, future, "20991231000000Z"),
+                                        ("stranger", "DNS:elsewhere.example", always, "20991231000000Z")]:
             openssl("req", "-new", "-key", "key.pem", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
                     "-out", f"{name}.csr")
-            openssl("ca", "-batch", "-config", "ca.cnf", "-notext", "-startdate", "20200101000000Z", "-enddate", end,
+            openssl("ca", "-batch", "-config", "ca.cnf", "-notext", "-startdate", start, "-enddate", end,
                     "-in", f"{name}.csr", "-out", f"{name}.pem")
 
 
@@ -189,7 +192,13 @@ def authority_that_is_none() -> None:
 
 
 def expired_certificate() -> None:
-    Run("--ca", Site().ca, "https://127.0.0.1:8444/file").refused("certificate has expired")
+    Run("--ca", Site().ca, "https://127.0.0.1:8444/file").refused(
+        r"certificate was valid until 2021-01-01 00:00 UTC, and this machine's clock says 20\d\d-\d\d-\d\d \d\d:\d\d UTC")
+
+
+def certificate_of_the_future() -> None:
+    Run("--ca", Site().ca, "https://127.0.0.1:8447/file").refused(
+        r"certificate is valid only from 2090-01-01 00:00 UTC, and this machine's clock says 20\d\d-")
 
 
 def certificate_of_another_host() -> None:
@@ -516,8 +525,8 @@ def an_authority_that_is_missing_ends_the_fetch() -> None:
 
 
 INSIDE = {test.__name__.replace("_", "-"): test for test in (
-    private_authority, authority_that_is_none, expired_certificate, certificate_of_another_host,
-    client_certificate_only, redirects_drop_headers, redirects_in_circles, refusals_are_final, throttled,
+    private_authority, authority_that_is_none, expired_certificate, certificate_of_the_future,
+    certificate_of_another_host, client_certificate_only, redirects_drop_headers, redirects_in_circles, refusals_are_final, throttled,
     unavailable_then_there, truncated, stalled, silent, server_that_comes_late, verified, compressed,
     a_gigabyte_in_little_memory, through_a_proxy, past_a_proxy, environment_names_no_proxy,
     tftp_with_large_blocks, tftp_with_lost_packets, tftp_refusals_are_final,
