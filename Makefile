@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 # Debian packages to build, to test and to run the demo. Swift itself is not among them; the second
 # line is what its toolchain loads.
-BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file \
+BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file python3 \
     libncurses6 libsqlite3-0 libxml2 tzdata \
     autoconf automake autopoint bison flex gettext libtool perl xz-utils zstd \
     libargon2-dev libblkid-dev libcryptsetup-dev libcurl4-openssl-dev libdevmapper-dev \
@@ -20,7 +20,7 @@ BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file \
 IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
     btrfs-progs dosfstools e2fsprogs mdadm util-linux xfsprogs
 # Virtual machines, servers, and the peers that tests compare with.
-TEST_PACKAGES := python3 qemu-system-x86 ipxe-qemu seabios debootstrap \
+TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa openssl xorriso isolinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
@@ -33,7 +33,9 @@ PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 # -Osize:             3 % smaller than -O and quicker to compile; what is slow here is the network,
 #                     the disk and the kernel.
 # --gc-sections comes with SwiftPM's release build; folding identical code (lld, gold) gained under 1 %.
-RELEASE := -c release --scratch-path .build-agent -Xswiftc -static-executable -Xswiftc -Osize
+# out/build:          what the programs know of their build (Sources/CBuild).
+RELEASE := -c release --scratch-path .build-agent -Xswiftc -static-executable -Xswiftc -Osize \
+    -Xcc -I$(CURDIR)/out/build
 # glibc warns that getaddrinfo and friends need its shared libraries: `files` and `dns` are built in
 # since 2.34, and tests on the shipped binary resolve names in an empty root.
 QUIET := { grep --line-buffered -vE 'statically linked applications requires|mktemp|^$$' || true; }
@@ -43,6 +45,7 @@ MAX_AGENT := 24000000
 MAX_AGENT_ZSTD := 8000000
 
 STATIC_LIBRARIES := Sources/StaticLibraries/build
+BILL := python3 Sources/StaticLibraries/bill_of_materials.py
 HARNESS := python3 Tests/Harness/run.py
 
 .PHONY: help
@@ -67,11 +70,12 @@ setup: ## Install every Debian package that building, testing and the demo need 
 # --- Programs ------------------------------------------------------------------------------------
 
 .PHONY: agent
-agent: ## Build the static agent: out/firstlight
+agent: ## Build the static agent: out/firstlight, and beside it what it is made of (SPDX)
 	@prefix=$$($(STATIC_LIBRARIES))
-	mkdir -p out
+	$(BILL) header $$prefix out/build/firstlight-build.h
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight 2>&1 | $(QUIET)
-	if [ out/firstlight -nt .build-agent/release/firstlight ] && [ out/firstlight -nt Makefile ]; then exit 0; fi
+	if [ out/firstlight -nt .build-agent/release/firstlight ] && [ out/firstlight -nt Makefile ] &&
+	    [ -e out/firstlight.spdx.json ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight .build-agent/release/firstlight
 	# libargon2 ends its threads with pthread_exit, which takes unwind tables: they are there, and work.
 	frames=$$(readelf --debug-dump=frames-interp --wide out/.firstlight 2>/dev/null | grep -c ' FDE ' || true)
@@ -84,18 +88,20 @@ agent: ## Build the static agent: out/firstlight
 	    echo "agent: over its budget; \`git log -p Package.swift\` may tell what grew" >&2
 	    exit 1
 	fi
+	$(BILL) spdx $$prefix out/.firstlight out/firstlight.spdx.json
 	mv out/.firstlight out/firstlight
 
 .PHONY: programs
 programs: ## Build the agent and the tool at once
 	@prefix=$$($(STATIC_LIBRARIES))
+	$(BILL) header $$prefix out/build/firstlight-build.h
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) 2>&1 | $(QUIET)
 	$(MAKE) --no-print-directory agent tool
 
 .PHONY: tool
 tool: ## Build the image tool: out/firstlight-image
 	@prefix=$$($(STATIC_LIBRARIES))
-	mkdir -p out
+	$(BILL) header $$prefix out/build/firstlight-build.h
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight-image 2>&1 | $(QUIET)
 	if [ out/firstlight-image -nt .build-agent/release/firstlight-image ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight-image .build-agent/release/firstlight-image
