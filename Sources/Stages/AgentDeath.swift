@@ -96,6 +96,11 @@ extension StageState {
         try? Files.write("\(act)\n", to: Self.folder.appending(Self.stepFile(stage)), mode: 0o600)
     }
 
+    /// A stage that is a process of its own has ended by itself, and has told how.
+    func end(stage: String) {
+        try? Files.remove(Self.folder.appending(Self.stepFile(stage)))
+    }
+
     func actUnderWay(stage: String? = nil) -> String? {
         Files.line(Self.folder.appending(Self.stepFile(stage))).flatMap { $0.isEmpty ? nil : $0 }
     }

@@ -92,6 +92,7 @@ public enum StageRunner {
         let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
         do {
             stages.state.begin(stage.act, stage: stage.rawValue)
+            defer { stages.state.end(stage: stage.rawValue) }
             try step(stage.act) { try stages.run(stage) }
             return true
         } catch {
