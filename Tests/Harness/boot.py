@@ -12,7 +12,6 @@ import importlib.util
 import json
 import re
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ import recorded
 import rootfs
 import tiers
 from console import Unmet
-from hosts import failed_assertion
+from hosts import failure_of
 from machine import GIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from outcome import Outcome
 from paths import LOGS, TREE
@@ -83,17 +82,10 @@ def boot_tests() -> "list[BootTest]":
 def run(test: BootTest) -> Outcome:
     began = time.monotonic()
     bench = Workbench(test)
-    reason, lines = "", []
     try:
-        test.function(bench)
-    except (Unmet, processes.ProgramFailed) as unmet:
-        reason = str(unmet)
-    except AssertionError as failed:
-        reason = failed_assertion(failed)
-    except Exception:
-        reason = traceback.format_exc()
-    finally:
+        reason = failure_of(lambda: test.function(bench))
         lines = bench.last_lines() if reason else []
+    finally:
         bench.clear()
     outcome = Outcome(test.title, not reason, time.monotonic() - began, reason, LOGS / f"boot.{test.name}", lines)
     outcome.announce()

@@ -62,8 +62,12 @@ mkdir /root/guest
 share guest /root/guest rw
 : >/root/etc/fstab
 rm -f /root/.dockerenv  # in a container systemd would not read the kernel command line
-mkdir -p /root/etc/systemd/system
+mkdir -p /root/etc/systemd/system /root/etc/systemd/system-generators
 cp /guest-tests.* /root/etc/systemd/system
+for unit in MASKED; do ln -sf /dev/null /root/etc/systemd/system/$unit; done
+for file in /root/usr/lib/systemd/system-generators/*; do
+    ln -sf /dev/null /root/etc/systemd/system-generators/${file##*/}
+done
 mount --move /proc /root/proc
 mount --move /sys /root/sys
 mount --move /dev /root/dev
@@ -127,9 +131,17 @@ echo o >/proc/sysrq-trigger
 while :; do :; done
 """
 
-# Units of this machine that have no business in the guest; the first walks /tmp over 9p for minutes.
-MASKED = ["systemd-tmpfiles-setup.service", "systemd-random-seed.service", "systemd-timesyncd.service",
-          "systemd-update-utmp.service", "apparmor.service"]
+# What this machine's systemd would do at its start and a guest needs nothing of: each program comes over 9p, which
+# takes a second or more. The first walks /tmp over 9p for minutes.
+MASKED = [
+    "systemd-tmpfiles-setup.service", "systemd-random-seed.service", "systemd-timesyncd.service",
+    "systemd-update-utmp.service", "apparmor.service", "systemd-journal-flush.service", "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount", "systemd-sysusers.service", "systemd-sysctl.service",
+    "systemd-remount-fs.service", "systemd-modules-load.service", "systemd-repart.service", "systemd-pstore.service",
+    "sys-kernel-config.mount", "sys-fs-fuse-connections.mount", "mdadm-shutdown.service", "dracut-shutdown.service",
+]
+# Modules that systemd's own units would have loaded.
+SYSTEMD_MODULES = ["loop", "dm_mod"]
 
 
 @dataclass
@@ -245,7 +257,6 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
     arguments = f"console=ttyS0 panic=-1 quiet {UNDER_LOAD}"
     if init == "systemd":
         arguments += " systemd.unit=guest-tests.service systemd.show_status=0 net.ifnames=0"
-        arguments += "".join(f" systemd.mask={unit}" for unit in MASKED)
     settings = Settings(
         initrd=[_initramfs(init, {disk.bus for disk in disks})], arguments=arguments, memory=3072,
         disks=disks, network=False,
@@ -314,9 +325,11 @@ def _initramfs(init: str, buses: "set[str]") -> bytes:
     needed = ["virtio_pci", "9p", "9pnet_virtio", "overlay"]
     for bus in sorted(buses):
         needed += BUS_MODULES[bus]
+    if init == "systemd":
+        needed += SYSTEMD_MODULES
     order = add_modules(archive, needed, kernel_version())
     start = "/lib/systemd/systemd" if init == "systemd" else "/bin/sh /guest/run"
-    text = INIT.replace("MODULES", " ".join(order)).replace("START", start)
+    text = INIT.replace("MODULES", " ".join(order)).replace("MASKED", " ".join(MASKED)).replace("START", start)
     archive.file("init", text, 0o755)
     archive.file("guest-tests.service", SERVICE)
     return archive.finished()
