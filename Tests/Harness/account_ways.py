@@ -26,6 +26,7 @@ def copy_programs(names: "list[str]") -> None:
     """The programs with their libraries, as a target's /usr."""
     for name in names:
         program = shutil.which(name)
+        assert program, f"{name} is not installed: make setup"
         said = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
         for file in [program, *re.findall(r"(/\S+) \(0x", said)]:
             place = PROGRAMS / (file if file.startswith("/usr") else "/usr" + file).removeprefix("/usr/")
@@ -34,7 +35,7 @@ def copy_programs(names: "list[str]") -> None:
 
 
 def mount_proc() -> None:
-    """Without it C libraries before 2.39 cannot set the mode of a folder of the skeleton, and useradd copies no more."""
+    """Without it C libraries before 2.39 cannot set the mode of a folder of the skeleton: useradd copies no more."""
     for name in ("proc", "dev"):
         (file_trees.ROOT / name).mkdir()
     subprocess.run(["mount", "-t", "proc", "proc", file_trees.ROOT / "proc"], check=True)

@@ -54,8 +54,8 @@ class OverImage:
     IMAGE = Path("/run/image")
     is_fetched = True
 
-    def __init__(self, trees: "dict[str, dict[str, str | None]]", limits: str = "size=50%") -> None:
-        self.limits = limits
+    def __init__(self, trees: "dict[str, dict[str, str | None]]", limits: str = "size=50%", xino: str = "on") -> None:
+        self.limits, self.xino = limits, xino
         real, build = file_trees.ROOT, Path("build")
         for name, entries in trees.items():
             file_trees.ROOT = build / name
@@ -83,7 +83,7 @@ class OverImage:
         for folder in ("upper", "work"):
             (self.layer / folder).mkdir()
         # As OverlayRoot.assemble mounts it.
-        layers = f"lowerdir={self.IMAGE}/{name},upperdir={self.layer}/upper,workdir={self.layer}/work,xino=on"
+        layers = f"lowerdir={self.IMAGE}/{name},upperdir={self.layer}/upper,workdir={self.layer}/work,xino={self.xino}"
         private_root.mount("firstlight", file_trees.ROOT, "overlay", layers)
 
 
