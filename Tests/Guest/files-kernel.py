@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-# disks: 1x64M virtio, 1x512M virtio, 1x64M virtio
+# disks: 2x64M virtio
 # init: systemd
 # limit: 90
-"""The files stage on the kernel that machines boot: an overlay over a squashfs, with the config's ext4, xfs and vfat
-mounted below it, over four boots. What is appended to stays so where the filesystem keeps a record and where it
+"""The files stage on the kernel that machines boot: an overlay over a squashfs, with the config's ext4 and vfat
+mounted below it, over three boots. What is appended to stays so where the filesystem keeps a record and where it
 cannot; what hangs on a file is still on it; a folder of the image gives way. All other cases are in
 Tests/Harness/files_stage.py."""
 import os
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from guestlib import AGENT, CONFIG, DISKS, STATE, command_line, configure, forget, run
 
-EXT4, XFS, VFAT = DISKS
+EXT4, VFAT = DISKS
 ROOT = Path("/sysroot")
 RECORD = "trusted.firstlight.appended"
-PLACES = {"/var": "ext4", "/srv": "xfs", "/boot": "vfat"}
+PLACES = {"/var": "ext4", "/boot": "vfat"}
 # capabilities(7): CAP_NET_RAW permitted; acl(5): u::rw,u:5:r,g::r,m::r,o::-
 ATTRIBUTES = {
     "security.capability": bytes.fromhex("0000000200200000000000000000000000000000"),
@@ -49,7 +49,7 @@ def boot(append):
     run("mount", "-t", "overlay", "-o", layers, "firstlight", ROOT)
     configure(storage={
         "filesystems": [{"device": device, "format": PLACES[path], "path": path}
-                        for device, path in ((EXT4, "/var"), (XFS, "/srv"), (VFAT, "/boot"))],
+                        for device, path in ((EXT4, "/var"), (VFAT, "/boot"))],
         "directories": [{"path": "/usr/share/doc", "overwrite": True}],
         "links": [{"path": "/etc/issue", "target": "/etc/motd", "hard": True}],
         "files": [{"path": f"{place}/{name}", **more} for place in PLACES for name, more in {
@@ -57,13 +57,9 @@ def boot(append):
             "whole": {"contents": {"source": "data:,whole"}}}.items()]})
     for name in ("fetch", "disks", "mount", "files"):
         run(AGENT, "stage", name)
-    # Once more in the same boot there is nothing to do.
-    seen = listing()
-    run(AGENT, "stage", "files")
-    assert listing() == seen, (seen, listing())
     assert not any((ROOT / "usr/share/doc").iterdir())
     assert os.path.samefile(ROOT / "etc/issue", ROOT / "etc/motd")
-    return seen
+    return listing()
 
 
 def listing():
@@ -80,8 +76,7 @@ def listing():
 
 
 def leave():
-    for name in ("finish", "umount"):
-        run(AGENT, "stage", name)
+    run(AGENT, "stage", "umount")
     run("umount", ROOT, STATE / "overlay", STATE / "lower")
 
 
@@ -90,25 +85,29 @@ def main():
     ROOT.mkdir(exist_ok=True)
     first = boot(["one", "two"])
     assert all(first[f"{place}/log"][0] == "one\ntwo\n" for place in PLACES), first
+    run(AGENT, "stage", "files")
+    assert listing() == first, "once more in the same boot, it changed what it had made"
     for name, value in ATTRIBUTES.items():
         os.setxattr(ROOT / "var/log", name, value)
-    hung = listing()
+    before = listing()
     leave()
-    # A vfat's files have the numbers that the kernel gives them at that time.
-    second = boot(["one", "two"])
-    for path, entry in second.items():
-        assert entry[:4] == hung[path][:4] and entry[5] == hung[path][5], (path, entry, hung[path])
+
+    second = boot(["one", "two", "three"])
+    for place in PLACES:
+        text, user, mode, _, _, attributes = second[f"{place}/log"]
+        assert text == "one\ntwo\nthree\n", (place, text)
+        assert (user, mode) == before[f"{place}/log"][1:3], (place, oct(mode))
+        assert second[f"{place}/whole"][:4] == before[f"{place}/whole"][:4], f"{place}/whole was written again"
+    found = dict(second["/var/log"][5])
+    assert found.pop(RECORD).count(b"\n") == 2, found
+    assert found == ATTRIBUTES, found
     leave()
-    for _ in range(2):
-        later = boot(["one", "two", "three"])
-        for place in PLACES:
-            text, user, mode, _, _, attributes = later[f"{place}/log"]
-            assert text == "one\ntwo\nthree\n", (place, text)
-            assert (user, mode) == hung[f"{place}/log"][1:3], (place, oct(mode))
-            assert place == "/boot" or attributes[RECORD].count(b"\n") == 2, (place, attributes)
-        found = later["/var/log"][5]
-        assert {name: found.get(name) for name in ATTRIBUTES} == ATTRIBUTES, found
-        leave()
+
+    third = boot(["one", "two", "three"])
+    for path, entry in third.items():
+        # A vfat's files have the numbers that the kernel gives them at that time.
+        assert entry[:4] == second[path][:4] and entry[5] == second[path][5], (path, entry, second[path])
+    leave()
 
 
 try:

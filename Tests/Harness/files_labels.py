@@ -32,7 +32,7 @@ CONFIG = {
                   {"path": "/plain/file", "contents": {"source": "data:,b"}}],
         "links": [{"path": "/etc/link", "target": "/srv"}]},
     "systemd": {"units": [{"name": "a.service", "contents": "[Unit]\n"}]},
-    "passwd": {"users": [{"name": "new"}]},
+    "passwd": {"groups": [{"name": "crew"}], "users": [{"name": "new"}]},
 }
 TYPES = {
     "/etc/passwd": "etc_t", "/etc/group": "etc_t", "/etc/passwd-": "etc_t", "/etc/group-": "etc_t",
