@@ -7,6 +7,7 @@ from console import Unmet
 from machine import UNDER_LOAD
 from paths import AGENT, TREE, kernel_version, modules_folder
 from scenario import Scenario, check_boot, check_reuse
+from tiers import ALL
 
 UNATTENDED = f"{UNDER_LOAD} rd.shell=0 rd.emergency=poweroff"
 
@@ -37,7 +38,7 @@ def debian_twice(bench):
         raise Unmet("the second boot's plan does not say that nothing is destroyed")
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def dracut_twice(bench):
     """The same with the agent's stages as units of a dracut initramfs."""
     boot_twice(bench, lambda scenario: [dracut_initramfs(bench, scenario.image)],
