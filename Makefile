@@ -138,6 +138,10 @@ guest-test: setup ## The tests inside a virtual machine, or those of NAME=..., o
 boot-test: setup ## The boot tests, or those of NAME=... (root)
 	@$(HARNESS) boot $(NAME)
 
+.PHONY: test-oracles
+test-oracles: setup ## Compare Fixtures/oracles with what Debian's Ignition leaves; RECORD=1 records it; NAME=... (root)
+	@python3 Tests/Harness/oracle_runs.py $(if $(filter-out 0 no,$(RECORD)),--record) $(NAME)
+
 .PHONY: test-powercut
 test-powercut: setup ## Cut the power at 500 moments of a provisioning run, and some more: 80 minutes (root)
 	@$(HARNESS) power-cut

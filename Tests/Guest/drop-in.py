@@ -3,30 +3,37 @@
 # init: systemd
 # limit: 900
 """The agent as `ignition`: the units of Debian's dracut module run it stage by stage, and it leaves what Debian's own
-Ignition leaves: on the disk, in the root, in the state. What is meant to differ is told where it is compared."""
-import hashlib
+Ignition leaves: on the disk, in the root, in the state. What is meant to differ is told where it is compared.
+
+With $ORACLE it is Debian's Ignition that runs, once, and what it leaves is recorded.
+"""
 import json
 import os
 import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
-AGENT, DISK = os.environ["AGENT"], os.environ["DISK0"]
+import guestlib
+from guestlib import AGENT
+
+sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
+import account_cases  # noqa: E402
+import file_trees  # noqa: E402
+import oracles  # noqa: E402
+
+DISK = guestlib.DISKS[0]
+ORACLE = "drop-in"
 MODULE = Path("/usr/lib/dracut/modules.d/30ignition")
-PROGRAM, ROOT, UPPER = Path("/usr/bin/ignition"), Path("/sysroot"), Path("/run/upper")
+PROGRAM, ROOT, LOWER, UPPER = Path("/usr/bin/ignition"), Path("/sysroot"), Path("/run/lower"), Path("/run/upper")
 FOLDERS = [Path("/run/ignition"), Path("/etc/ignition"), Path("/usr/lib/ignition")]
 STAGES = ["fetch-offline", "fetch", "kargs", "disks", "mount", "files"]
-CHEAP = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
 
 
-def run(*words, check=True):
-    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"$ {' '.join(map(str, words))}\n{done.stdout}", flush=True)
-    if check:
-        assert done.returncode == 0, f"{words[0]} exited with {done.returncode}"
-    return done.stdout
+def run(*words):
+    return guestlib.run(*words).stdout
 
 
 def config(**storage):
@@ -37,7 +44,7 @@ USER = config(
     storage={
         "disks": [{"device": DISK, "wipeTable": True, "partitions": [
             {"label": "data", "number": 1, "sizeMiB": 300}, {"label": "vault", "number": 2, "sizeMiB": 100}]}],
-        "luks": [{"name": "vault", "device": "/dev/disk/by-partlabel/vault", "options": CHEAP, "wipeVolume": True}],
+        "luks": [{"name": "vault", "device": "/dev/disk/by-partlabel/vault", "options": guestlib.CHEAP_KEY, "wipeVolume": True}],
         "filesystems": [
             {"device": "/dev/disk/by-partlabel/data", "format": "ext4", "label": "data", "path": "/srv/data/deep"},
             {"device": "/dev/mapper/vault", "format": "ext4", "label": "vault", "path": "/home/core"}],
@@ -57,6 +64,21 @@ USER = config(
 BASE = config(storage={"files": [{"path": "/etc/drop-in", "mode": 0o600, "contents": {"source": "data:,base"}},
                                  {"path": "/etc/base-alone", "contents": {"source": "data:,base"}}]})
 
+# The root before, with a policy: Debian's build takes a target without one for a fault.
+TARGET = {
+    "/etc": "dir 755 0:0", "/etc/hostname": "file 644 0:0 host\n", "/etc/issue": "file 644 0:0 Debian\n",
+    "/etc/passwd": "file 644 0:0 root:x:0:0:root:/root:/bin/bash\n", "/etc/shadow": "file 640 0:42 root:*:19000:0:99999:7:::\n",
+    "/etc/group": "file 644 0:0 root:x:0:\nshadow:x:42:\n", "/etc/gshadow": "file 640 0:42 root:*::\nshadow:*::\n",
+    "/etc/subuid": "file 644 0:0 ", "/etc/subgid": "file 644 0:0 ", "/etc/login.defs": f"file 644 0:0 {account_cases.LOGIN_DEFS}",
+    "/etc/skel": "dir 755 0:0", "/etc/skel/.profile": "file 644 0:0 profile\n",
+    "/etc/systemd": "dir 755 0:0", "/etc/systemd/system": "dir 755 0:0",
+    "/etc/selinux": "dir 755 0:0", "/etc/selinux/config": "file 644 0:0 SELINUXTYPE=test\n",
+    "/etc/selinux/test": "dir 755 0:0", "/etc/selinux/test/contexts": "dir 755 0:0",
+    "/etc/selinux/test/contexts/files": "dir 755 0:0",
+    "/etc/selinux/test/contexts/files/file_contexts": "file 644 0:0 /.* system_u:object_r:root_t:s0\n",
+    "/home": "dir 755 0:0", "/opt": "dir 755 0:0", "/srv": "dir 755 0:0", "/var": "dir 755 0:0", "/var/log": "dir 755 0:0",
+}
+
 
 def install():
     """The module's units as they are, but that a failure stays the test's to tell."""
@@ -67,11 +89,6 @@ def install():
     shutil.copy(MODULE / "99-xx-ignition-systemd-cryptsetup.rules", "/etc/udev/rules.d")
     run("udevadm", "control", "--reload")
     run("systemctl", "daemon-reload")
-    # Debian's build takes a target without SELinux for a fault.
-    contexts = Path("/etc/selinux/test/contexts/files/file_contexts")
-    contexts.parent.mkdir(parents=True)
-    contexts.write_text("/.* system_u:object_r:root_t:s0\n")
-    Path("/etc/selinux/config").write_text("SELINUXTYPE=test\n")
     program("/usr/sbin/setfiles", "cat >/dev/null")
     program("/usr/sbin/ignition-kargs-helper", 'printf "%s\\n" "$@" >/run/kernel-arguments')
     # Now that systemd and its generators have started as in a real root.
@@ -98,23 +115,24 @@ def here():
 
 
 def fresh(program):
-    run("udevadm", "settle")
+    guestlib.settle()
     for path in [Path("/run/ignition.json"), *FOLDERS[:2]]:
         subprocess.run(["rm", "-rf", str(path)], check=True)
-    subprocess.run(["rm", "-rf", str(UPPER)], check=True)
-    for name in ("upper", "work"):
-        (UPPER / name).mkdir(parents=True)
+    for path in (LOWER, UPPER):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    for path in (LOWER, UPPER / "upper", UPPER / "work"):
+        path.mkdir(parents=True)
+    file_trees.ROOT = LOWER
+    file_trees.make(TARGET)
     ROOT.mkdir(exist_ok=True)
-    run("mount", "-t", "overlay", "-o", f"lowerdir=/,upperdir={UPPER}/upper,workdir={UPPER}/work", "root", ROOT)
+    run("mount", "-t", "overlay", "-o", f"lowerdir={LOWER},upperdir={UPPER}/upper,workdir={UPPER}/work", "root", ROOT)
     run("wipefs", "-aq", DISK)
     PROGRAM.unlink(missing_ok=True)
     shutil.copy(program, PROGRAM)
     (FOLDERS[2] / "base.d").mkdir(parents=True, exist_ok=True)
     (FOLDERS[2] / "base.d/10-base").write_text(json.dumps(BASE))
-    Path("cmdline").write_text("console=ttyS0 ignition.firstboot ignition.platform.id=metal\n")
-    run("mount", "--bind", "cmdline", "/proc/cmdline")
-    run(MODULE / "ignition-generator", "units")
-    run("umount", "/proc/cmdline")
+    with guestlib.command_line(f"console=ttyS0 {guestlib.FIRST_BOOT}"):
+        run(MODULE / "ignition-generator", "units")
     assert Path("/run/ignition.env").read_text() == "PLATFORM_ID=metal\n"
 
 
@@ -143,8 +161,8 @@ def tree():
         status, name = path.lstat(), "/" + str(path.relative_to(UPPER / "upper"))
         kind = stat.S_IFMT(status.st_mode)
         content = (os.readlink(path) if kind == stat.S_IFLNK
-                   else hashlib.sha256(path.read_bytes()).hexdigest()[:12] if kind == stat.S_IFREG else "")
-        if path.name in ("vault", "crypttab", "gshadow", "gshadow-", ".ignition-result.json"):
+                   else file_trees.content(path) if kind == stat.S_IFREG else "")
+        if path.name in ("vault", "crypttab", ".ignition-result.json"):
             content = "made up, or looked at elsewhere"
         found[name] = f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {content}"
     return found
@@ -164,6 +182,7 @@ def one(program):
     fresh(program)
     cursor = here()
     stages(USER)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     cache, state = Path("/run/ignition.json"), Path("/run/ignition/state")
     result = ROOT / "etc/.ignition-result.json"
     key = (ROOT / "etc/luks/vault").read_bytes()
@@ -178,7 +197,7 @@ def one(program):
         "kernel arguments": Path("/run/kernel-arguments").read_text(),
         "crypttab": re.sub("UUID=[^ ]*", "", crypttab),
         "disk": disk(), "tree": tree(), "state": json.loads(state.read_text()),
-        "result": {**json.loads(result.read_text()), "provisioningDate": ""},
+        "result": {**json.loads(result.read_text().replace(boot, "this boot")), "provisioningDate": ""},
         "modes": [oct(path.stat().st_mode & 0o7777) for path in (state, state.parent, result, cache)],
         "configs": journal(cursor, "IGNITION_CONFIG_TYPE", "IGNITION_CONFIG_SRC", "IGNITION_CONFIG_REFERENCED",
                            "MESSAGE_ID"),
@@ -188,13 +207,17 @@ def one(program):
     end()
     run("cryptsetup", "close", "vault")
     run("umount", ROOT)
-    # The same partitions are made again: what is in them now would be kept.
-    run("wipefs", "-aq", f"{DISK}1", f"{DISK}2")
-    return seen
+    # As in a record: in JSON's words, and whatever the disk is called here.
+    return json.loads(json.dumps(seen).replace(DISK, "@a"))
+
+
+def as_case():
+    return json.loads(json.dumps({"user": USER, "base": BASE, "target": TARGET, "stages": STAGES}).replace(DISK, "@a"))
 
 
 def side_by_side():
-    ours, theirs = one(AGENT), one(MODULE / "ignition")
+    theirs = oracles.load(ORACLE, oracles.ENGINE, {"first-boot": as_case()})["first-boot"]
+    ours = one(AGENT)
     # A newer release than Debian's has volumes closed after the real root has stopped, and more members in its state.
     assert ours.pop("crypttab") == "vault  /etc/luks/vault luks,x-initrd.attach\n"
     theirs.pop("crypttab")
@@ -238,14 +261,17 @@ def clear():
         subprocess.run(["systemctl", "stop", f"ignition-{stage}.service"])
     subprocess.run(["cryptsetup", "close", "vault"], stderr=subprocess.DEVNULL)
     subprocess.run(["umount", "-R", str(ROOT)], stderr=subprocess.DEVNULL)
-    for path in ("/etc/selinux", "/usr/sbin/setfiles", "/usr/sbin/ignition-kargs-helper", "/etc/initrd-release",
+    for path in ("/usr/sbin/setfiles", "/usr/sbin/ignition-kargs-helper", "/etc/initrd-release",
                  "/run/ignition.json", "/run/ignition.env", PROGRAM, *FOLDERS):
         subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
 try:
     install()
-    side_by_side()
-    network_and_failure()
+    if "ORACLE" in os.environ:
+        oracles.leave(ORACLE, oracles.ENGINE, {"first-boot": as_case()}, {"first-boot": one(oracles.ENGINE)})
+    else:
+        side_by_side()
+        network_and_failure()
 finally:
     clear()

@@ -2,21 +2,29 @@
 
 What needs no root of its own runs here: command lines, and the two fetch stages with all they read (system
 config folders, the platform `file`, references) and leave (cache, state, the file that asks for the network).
-The other stages are compared in a guest, by Tests/Guest/drop-in.py. Where ours differs on purpose,
-Fixtures/ignition/differences.txt says why.
+What Debian's leaves is recorded (oracles.py). The other stages are compared in a guest, by Tests/Guest/drop-in.py.
+Where ours differs on purpose, Fixtures/ignition/differences.txt says why.
 """
 
 import json
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import oracles
 from paths import AGENT, FIXTURES
 
-DEBIANS = Path("/usr/lib/dracut/modules.d/30ignition/ignition")
 DIFFERENCES = FIXTURES / "ignition" / "differences.txt"
+ORACLE = "command-lines"
+# With the folder of a run for "{0}".
+OPTIONS = ["-log-to-stdout", "-root", "{0}", "-config-cache", "{0}/cache/ignition.json", "-neednet", "{0}/flags/neednet",
+           "-state-file", "{0}/state/state"]
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "IGNITION_SYSTEM_CONFIG_DIR": "{0}/system",
+               "IGNITION_SYSTEM_LOCAL_CONFIG_DIR": "{0}/none", "IGNITION_SYSTEM_RUNTIME_CONFIG_DIR": "{0}/none",
+               "container": "test"}
 OFFLINE = "-platform file -stage fetch-offline"
 
 
@@ -173,11 +181,8 @@ def left(program: Path, case: Case) -> dict:
         before = {path for path in folder.rglob("*")}
         words = [case.program]
         if "-stage" in case.line and "boot" not in case.line:
-            words += ["-log-to-stdout", "-root", name, "-config-cache", f"{name}/cache/ignition.json", "-neednet",
-                      f"{name}/flags/neednet", "-state-file", f"{name}/state/state"]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "IGNITION_SYSTEM_CONFIG_DIR": f"{name}/system",
-                       "IGNITION_SYSTEM_LOCAL_CONFIG_DIR": f"{name}/none",
-                       "IGNITION_SYSTEM_RUNTIME_CONFIG_DIR": f"{name}/none", "container": "test"}
+            words += [option.format(name) for option in OPTIONS]
+        environment = {variable: value.format(name) for variable, value in ENVIRONMENT.items()}
         (folder / "cache").mkdir()
         done = subprocess.run(words + case.line.split(), executable=program, cwd=folder, env=environment,
                               capture_output=True, text=True, timeout=60)
@@ -219,19 +224,33 @@ def tidy(value: object) -> object:
 
 
 def leaves_what_debians_ignition_leaves() -> None:
+    theirs, ours = oracles.load(ORACLE, oracles.ENGINE, as_cases()), all_left(AGENT)
     reasons = differences()
     wrong, used = [], set()
-    for name, case in cases().items():
-        ours, theirs = left(AGENT, case), left(DEBIANS, case)
-        for key in sorted(ours.keys() | theirs.keys()):
-            if ours.get(key) == theirs.get(key):
+    for name, mine in ours.items():
+        for key in sorted(mine.keys() | theirs[name].keys()):
+            if mine.get(key) == theirs[name].get(key):
                 continue
             if (name, key) in reasons:
                 used.add((name, key))
             else:
-                wrong.append(f"{name}: {key} is {ours.get(key)}, Debian's {theirs.get(key)}")
+                wrong.append(f"{name}: {key} is {mine.get(key)}, Debian's {theirs[name].get(key)}")
     wrong += [f"{name} {key}: listed as different and is not" for name, key in reasons - used]
-    assert not wrong, "\n".join([f"{len(cases())} cases, {len(wrong)} wrong"] + wrong)
+    oracles.agree(wrong, len(ours))
+
+
+def fresh() -> dict:
+    """The records, made anew."""
+    return oracles.document(oracles.ENGINE, as_cases(), all_left(oracles.ENGINE))
+
+
+def as_cases() -> "dict[str, object]":
+    return {name: {**asdict(case), "options": OPTIONS, "environment": ENVIRONMENT} for name, case in cases().items()}
+
+
+def all_left(program: Path) -> "dict[str, dict]":
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(cases(), pool.map(lambda case: left(program, case), cases().values())))
 
 
 def differences() -> "set[tuple[str, str]]":

@@ -31,6 +31,8 @@ MODULES = {
     "supervision": "supervision",
     "config": "differential",
     "ignition": "dropin",
+    "oracles": "oracles",
+    "files-reference": "files_reference",
     "disks": "host_disks",
     "files": "files_stage",
     "network": "fetching",

@@ -24,6 +24,7 @@ import demo
 import guest
 import hosts
 import images
+import oracle_runs
 import processes
 import recorded
 import speed
@@ -84,6 +85,7 @@ def everything(tier: str, record: bool) -> int:
     jobs = [programs, builds.unit_tests()]
     jobs += guest.jobs(of_tier(guest.guest_tests()), [programs], tier)
     jobs += [test.job([programs]) for test in of_tier(hosts.host_tests()) + of_tier(boot.boot_tests())]
+    jobs += oracle_runs.jobs(oracle_runs.names()) if tier == tiers.ALL else []
     if root := builds.debian_root():
         jobs.append(root)
     outcomes = carry_out(jobs)
@@ -167,6 +169,8 @@ def list_tests() -> int:
     for test in hosts.host_tests() + guest.guest_tests() + boot.boot_tests():
         only = "  (make test-all)" if test.tier == tiers.ALL else ""
         print(f"{test.title}{only}  {getattr(test, 'description', '')}".rstrip())
+    for name in oracle_runs.names():
+        print(f"{oracle_runs.title(name)}  (make test-all, make test-oracles)")
     return 0
 
 
