@@ -159,6 +159,12 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: nothing that the agent links may import Foundation or Dispatch" >&2
 	    exit 1
 	fi
+	# There is one answer to what stands on a disk: Look.swift gives it, and names of links are no answer.
+	if grep -rnE '^ *(@[A-Za-z]+ +)*import +CBlkid|BlockProbe\(|PartitionTableReader\(|blkid_[a-z_]+\(' --include=*.swift Sources |
+	    grep -vE '^Sources/(BlockDevices/(Look|BlockProbe|Eraser)|Devices/DeviceProbe)\.swift:' >&2; then
+	    echo "lint: ask Look what stands on a disk, not libblkid" >&2
+	    exit 1
+	fi
 	for script in $$(git ls-files -co --exclude-standard | xargs grep -lE '^#! ?/(usr/)?bin/(env )?(ba)?sh' --); do
 	    bash -n "$$script"
 	done

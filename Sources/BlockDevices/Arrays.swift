@@ -45,7 +45,7 @@ final class ArrayLook {
                 do {
                     let node = try visible(plan)
                     nodes[plan.wanted.node] = node
-                    contents[plan.area] = try BlockProbe(node).content()
+                    contents[plan.area] = try Look(node).whole
                 } catch Command.Failure.failed(_, _, let said) {
                     conflicts.append(
                         DiskConflict(plan.wanted.node, .arrayNotAssembled(said), at: plan.wanted.origin))
@@ -125,8 +125,7 @@ extension DiskStage {
 
     private static func erase(_ area: DiskArea) throws(DiskFailure) {
         guard !area.bytes.isEmpty else { return }
-        let probe = try BlockProbe(area.node, bytes: area.bytes, forWriting: true, sharing: true)
-        _ = try probe.wipe()
+        try Eraser.erase(area.node, bytes: area.bytes, sharing: true)
     }
 
     /// Makes an array or assembles the one that is there.

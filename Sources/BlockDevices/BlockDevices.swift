@@ -15,6 +15,8 @@ public enum DiskFailure: Error, Equatable, Sendable {
     case tableChanged(String)
     /// libfdisk, or the kernel, did not do as it was told.
     case tableNotWritten(String, doing: String, Errno)
+    /// What was erased is still to be seen.
+    case notErased(String, holds: Content)
     /// The table was written, but reads back as something else.
     case tableNotAsPlanned(String)
     case missing(String)
@@ -35,6 +37,7 @@ extension DiskFailure: CustomStringConvertible {
             "\(device) holds \(content) now, which it did not when the plan was made; it was left alone"
         case .tableChanged(let device): "the partition table of \(device) changed after the plan was made"
         case .tableNotWritten(let device, let doing, let reason): "\(device): cannot \(doing): \(reason)"
+        case .notErased(let device, let content): "\(device) was erased and still holds \(content)"
         case .tableNotAsPlanned(let device): "the partition table of \(device) does not read back as it was written"
         case .missing(let device): "\(device) is not there"
         case .volumeNotCreated(let device, let reason): "cannot create a LUKS volume on \(device): \(reason)"
@@ -53,7 +56,7 @@ extension DiskFailure: Advising {
         switch self {
         case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages tell more."]
         case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
-        case .tableNotWritten, .tableNotAsPlanned:
+        case .tableNotWritten, .tableNotAsPlanned, .notErased:
             ["Boot again: what is unfinished is finished then.", "If it stays so, the disk may be failing."]
         case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
         case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]

@@ -1,4 +1,4 @@
-// What a device or a range of one holds, by the signatures that libblkid knows.
+// libblkid: the signatures and tables that it knows. `Look` alone asks it, and `Eraser` alone lets it write.
 
 import CBlkid
 import CLinux
@@ -6,12 +6,6 @@ import Glibc
 import LinuxSystem
 import Provisioning
 import SystemPackage
-
-/// The type of the filesystem on a whole device (`iso9660`, `vfat`), or `nil` where there is none, or several.
-public func filesystemType(of device: String) throws(DiskFailure) -> String? {
-    let signatures = try BlockProbe(device).content().signatures
-    return signatures.count == 1 ? signatures.first?.type : nil
-}
 
 /// One open libblkid probe over a range of a device or image file, closed when the value goes away.
 struct BlockProbe: ~Copyable {
@@ -25,7 +19,7 @@ struct BlockProbe: ~Copyable {
     /// - Parameters:
     ///   - bytes: The range to look at; `nil` is the whole device.
     ///   - sectorSize: Bytes of a logical sector, where the file cannot say: an image of a disk.
-    ///   - forWriting: Needed by ``wipe()`` alone.
+    ///   - forWriting: Needed by what erases alone.
     ///   - sharing: Whether others may use other ranges of the device meanwhile.
     init(
         _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, forWriting: Bool = false,
@@ -64,28 +58,19 @@ struct BlockProbe: ~Copyable {
         close(descriptor)
     }
 
-    /// The signatures and the kind of partition table in the range.
-    func content() throws(DiskFailure) -> Content { Content(try signatures(), table: try table()) }
-
-    /// The signatures in the range, with sizes where they are cheaply known.
+    /// Every signature in the range, in libblkid's order (RAID first), with sizes where they are cheaply known.
     ///
-    /// Where libblkid is certain of one, that one is the answer; where it finds several that exclude
-    /// each other, all are returned in its own order.
+    /// libblkid's own answer ends at the first RAID or LUKS signature; what stands beside it matters here too.
     func signatures() throws(DiskFailure) -> [Signature] {
         enable(superblocks: true, partitions: false)
         var signatures: [Signature] = []
-        switch blkid_do_safeprobe(handle) {  // 0 found, 1 nothing, -2 several, -1 failed
-        case 0: if let one = signature() { signatures.append(one) }
-        case 1: break
-        case -2:
-            blkid_reset_probe(handle)
-            enable(superblocks: true, partitions: false)
-            while blkid_do_probe(handle) == 0 {
-                if let one = signature(), !signatures.contains(one) { signatures.append(one) }
+        while true {
+            switch blkid_do_probe(handle) {  // 0 found, 1 nothing more, else failed
+            case 0: if let one = signature(), !signatures.contains(one) { signatures.append(one) }
+            case 1: return signatures
+            default: throw .unreadable(path, .ioError)
             }
-        default: throw .unreadable(path, .ioError)
         }
-        return signatures
     }
 
     /// The kind of partition table in the range.
@@ -123,25 +108,33 @@ struct BlockProbe: ~Copyable {
 
     /// Erases every signature in the range, tables included, backup copies too.
     ///
-    /// - Returns: What was erased, by libblkid's names.
-    func wipe() throws(DiskFailure) -> [String] {
-        enable(superblocks: true, partitions: true)
-        var erased: [String] = []
+    /// - Parameter kept: Ranges, by their distance from the start, in which nothing is erased.
+    func wipe(except kept: [Range<UInt64>]) throws(DiskFailure) {
+        enable(superblocks: true, partitions: true, evenWithoutMBR: true)
+        var erased = 0
         while true {
             let found = blkid_do_probe(handle)
             if found == 1 { break }
             guard found == 0 else { throw .unwritable(path, .ioError) }
-            if let name = value("TYPE") ?? value("PTTYPE") { erased.append(name) }
+            let mark = number("SBMAGIC_OFFSET") ?? number("PTMAGIC_OFFSET")
+            if let mark, kept.contains(where: { $0.contains(mark) }) { continue }
             // Steps back, so that the same prober then finds a second copy of its mark.
             guard blkid_do_wipe(handle, 0) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
+            erased += 1
             // A mark that cannot be erased would be found for ever.
-            guard erased.count < 1000 else { throw .unwritable(path, .ioError) }
+            guard erased < 1000 else { throw .unwritable(path, .ioError) }
         }
         guard fsync(descriptor) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
-        return erased
     }
 
-    private func enable(superblocks: Bool, partitions: Bool) {
+    /// Writes zeros over bytes of the range.
+    func zero(at position: UInt64, count: Int) throws(DiskFailure) {
+        let zeros = [UInt8](repeating: 0, count: count)
+        guard pwrite(descriptor, zeros, count, off_t(clamping: offset + position)) == count, fsync(descriptor) == 0
+        else { throw .unwritable(path, Errno(rawValue: errno)) }
+    }
+
+    private func enable(superblocks: Bool, partitions: Bool, evenWithoutMBR: Bool = false) {
         blkid_reset_probe(handle)
         blkid_probe_enable_superblocks(handle, superblocks ? 1 : 0)
         blkid_probe_set_superblocks_flags(
@@ -149,7 +142,7 @@ struct BlockProbe: ~Copyable {
             BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_VERSION
                 | BLKID_SUBLKS_MAGIC)
         blkid_probe_enable_partitions(handle, partitions ? 1 : 0)
-        blkid_probe_set_partitions_flags(handle, BLKID_PARTS_MAGIC)
+        blkid_probe_set_partitions_flags(handle, BLKID_PARTS_MAGIC | (evenWithoutMBR ? BLKID_PARTS_FORCE_GPT : 0))
     }
 
     /// The signature that the probe has just found.
@@ -167,15 +160,19 @@ struct BlockProbe: ~Copyable {
             }
         var isMarked = false
         if type == "vfat" {
-            isMarked = UnfinishedMark.isThere(length: length) { [descriptor, offset] position, count in
+            let read = { [descriptor, offset] (position: UInt64, count: Int) in
                 readBytes(descriptor, at: offset + position, count: count)
             }
+            // The mark may have come along with a copy, or have outlived its day.
+            isMarked = UnfinishedMark.isThere(length: length, read: read) && SuperblockReader.isEmptyFAT(read: read)
         }
         return Signature(
             type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
             used: usage?.used, isUnfinished: isMarked || usage?.isUnfinished == true,
-            member: member)
+            member: member, offset: number("SBMAGIC_OFFSET"))
     }
+
+    private func number(_ name: String) -> UInt64? { value(name).flatMap { UInt64($0) } }
 
     private func value(_ name: String) -> String? {
         var text: UnsafePointer<CChar>?

@@ -61,7 +61,8 @@ public struct DeviceDescription: Equatable, Sendable {
 
     /// A few lines for people.
     public var lines: [String] {
-        var lines = ["\(path)   \(ByteCount(size)), \(table.name.map { "\($0), " } ?? "")\(content)"]
+        let parts = ["\(ByteCount(size))", table.name, content.isKnown || table == .none ? "\(content)" : nil]
+        var lines = ["\(path)   \(parts.compactMap(\.self).joined(separator: ", "))"]
         if let luks { lines.append("     LUKS\(luks.version), UUID \(luks.uuid)") }
         let geometry = SectorGeometry(sectorSize: sectorSize)
         lines += table.partitions.map { "  \($0.number)  \"\($0.label)\"  \(ByteCount(geometry.size($0.sectors)))" }

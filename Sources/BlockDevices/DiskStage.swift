@@ -134,20 +134,23 @@ public enum DiskStage {
     /// - Returns: What keeps the new partitions there while they are worked on.
     private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws -> HeldPartition? {
         let disk = plan.disk
-        let isToBeWiped = plan.wanted.wipeTable == true
-        let now = try Survey().disk(
-            disk.path, node: disk.node, sectorSize: disk.sectorSize, isToBeWiped: isToBeWiped)
+        let now = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
         guard now.table.withoutUsers == disk.table.withoutUsers, now.size == disk.size,
-            now.content.signatures.allSatisfy({ disk.content.includes($0) })
+            now.content.table == disk.content.table, now.content.signatures.allSatisfy({ disk.content.includes($0) })
         else { throw DiskFailure.tableChanged(disk.node) }
+        let heads = plan.partitions.filter { plan.zeroed.contains($0.number) }
+        for partition in heads {
+            let content = try Survey.content(of: plan.area(partition), sectorSize: disk.sectorSize)
+            guard !content.isKnown else { throw DiskFailure.changed(disk.node, holds: content) }
+        }
 
         access.report(.writing("the partition table of \(disk.node)"))
         if plan.action == .erase {
-            try wipe(disk.node)
+            try Eraser.erase(disk.node, sectorSize: disk.sectorSize)
         } else {
+            for partition in heads { try Eraser.zero(plan.head(partition)) }
             try write(plan)
-            let after = try Survey().disk(
-                disk.path, node: disk.node, sectorSize: disk.sectorSize, isToBeWiped: false)
+            let after = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
             guard case .gpt(let made) = after.table, plan.isMade(by: made)
             else { throw DiskFailure.tableNotAsPlanned(disk.node) }
         }
@@ -164,17 +167,18 @@ public enum DiskStage {
     }
 
     private static func write(_ plan: DiskPlan) throws {
-        if plan.action == .replace, !plan.isGPTAlone { try wipe(plan.disk.node) }
+        if plan.action == .replace, !plan.isGPTAlone {
+            // What a partition of the new table goes on holding is not erased with the old one. Beside an owner of the
+            // whole disk, whose marks can be anywhere, none holds anything: the plan has seen to it.
+            let hasOwner = plan.disk.table != .none && plan.disk.content.isKnown
+            let kept = plan.partitions.filter { $0.change != .create && !hasOwner }.map { plan.area($0).bytes }
+            try Eraser.erase(plan.disk.node, sectorSize: plan.disk.sectorSize, except: kept)
+        }
         if case .gpt(let gpt) = plan.disk.table, gpt.damage.contains(.protectiveMBR), !plan.createsTable {
             try writeProtectiveMBR(plan.disk)
         }
         let writer = try TableWriter(plan.disk)
         try writer.write(plan)
-    }
-
-    private static func wipe(_ node: String) throws(DiskFailure) {
-        let probe = try BlockProbe(node, forWriting: true)
-        _ = try probe.wipe()
     }
 
     // MARK: Filesystems
@@ -183,7 +187,12 @@ public enum DiskStage {
         try clear(plan, access)
         if let command = maker(plan) {
             let isMarked = UnfinishedMark.isNeeded(for: plan.format)
-            if isMarked { try UnfinishedMark.write(true, on: plan.node) }
+            if isMarked {
+                try UnfinishedMark.write(true, on: plan.node)
+                // An old table behind a new first sector would look as if there were files.
+                let size = try BlockFile(plan.node).size
+                if size > 1 << 16 { try Eraser.zero(DiskArea(node: plan.node, bytes: 0..<min(1 << 20, size - 512))) }
+            }
             try command.run()
             try flush(plan.node)
             if isMarked { try UnfinishedMark.write(false, on: plan.node) }
@@ -203,11 +212,11 @@ public enum DiskStage {
         let isPartition = area.node != node
         if isPartition { try KernelPartitions.require(node, area) }
         // Only an opened LUKS volume or an assembled array knows its own length.
-        let now = try BlockProbe(node).content()
+        let now = try Look(node).whole
         guard now.signatures.allSatisfy({ found.includes($0) }), now.table == nil || now.table == found.table
         else { throw DiskFailure.changed(node, holds: now) }
         access.report(.writing(deed))
-        if !now.isBlank { try wipe(node) }
+        if now.isKnown { try Eraser.erase(node) }
     }
 
     private static func maker(_ plan: FilesystemPlan) -> Command? {
@@ -257,7 +266,7 @@ extension Content {
 extension DiskPlan {
     /// Whether nothing but a GPT stands on the disk: a new one then takes its place in full.
     fileprivate var isGPTAlone: Bool {
-        if case .gpt = disk.table { return disk.content.signatures.isEmpty }
+        if case .gpt = disk.table { return !disk.content.isKnown }
         return false
     }
 

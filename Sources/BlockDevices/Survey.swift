@@ -1,6 +1,5 @@
 // Reads what stands on the disks of a config: tables, signatures, users. Writes nothing.
 
-import CBlkid
 import CLinux
 import Glibc
 import IgnitionConfig
@@ -17,9 +16,8 @@ public struct Survey {
     /// What the config names: its disks, and those devices of its filesystems that are there.
     public func inventory(_ storage: IgnitionConfig.Storage) throws(DiskFailure) -> DiskInventory {
         var inventory = DiskInventory(disks: [])
-        let wiped = Set(storage.disks.filter { $0.wipeTable == true }.map(\.device))
         inventory.disks = try present(storage.disks.map(\.device)) { path, node throws(DiskFailure) in
-            try disk(path, node: node, isToBeWiped: wiped.contains(path))
+            try disk(path, node: node)
         }
         let paths =
             storage.filesystems.map(\.device) + storage.luks.compactMap(\.device) + storage.raid.flatMap(\.devices)
@@ -42,45 +40,35 @@ public struct Survey {
 
     /// A disk or an image of one.
     ///
-    /// - Parameters:
-    ///   - sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
-    ///   - isToBeWiped: Whether its table may go. Only then does it matter what stands beside a GPT, and
-    ///     looking for that takes longer than everything else.
+    /// - Parameter sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
     public func disk(
-        _ path: String, node: String, sectorSize given: UInt64? = nil, isToBeWiped: Bool = true
+        _ path: String, node: String, sectorSize given: UInt64? = nil
     ) throws(DiskFailure) -> FoundDisk {
         let file = try BlockFile(node)
         let sectorSize = given ?? file.sectorSize
-        let probe = try BlockProbe(node, sectorSize: sectorSize)
-        let type = try probe.table()
-        let reader = PartitionTableReader(size: file.size, sectorSize: sectorSize) { position, count in
-            file.read(at: position, count: count)
-        }
-        // Whoever uses a partition has claimed its disk with it.
-        let isClaimed = users.isClaimed(node)
-        var table = FoundTable.none
-        if var gpt = reader?.table(), type == nil || type == "gpt" || type == "PMBR" {
-            for index in gpt.partitions.indices where isClaimed {
-                gpt.partitions[index].users = users.of(
-                    partitionNodeName(disk: node, number: gpt.partitions[index].number))
-            }
-            table = .gpt(gpt)
-        } else if type == "gpt" || type == "PMBR" {
-            table = .unreadableGPT
-        } else if let type {
-            let partitions = try probe.partitions().map { partition in
-                var partition = partition
-                if isClaimed { partition.users = users.of(partitionNodeName(disk: node, number: partition.number)) }
-                return partition
-            }
-            table = .other(type, partitions)
-        }
-        var signatures: [Signature] = []
-        if case .gpt = table, !isToBeWiped {} else { signatures = try probe.signatures() }
+        let look = try Look(node, sectorSize: sectorSize)
+        let table = withUsers(look.table, of: node)
         let isShared = table.partitions.contains { !$0.users.isEmpty }
         return FoundDisk(
-            path: path, node: node, size: file.size, sectorSize: sectorSize, table: table,
-            content: Content(signatures), users: users.of(node).filter { !isShared || $0 != "in use" })
+            path: path, node: node, size: file.size, sectorSize: sectorSize, table: table, content: look.content,
+            users: users.of(node).filter { !isShared || $0 != "in use" })
+    }
+
+    /// Whoever uses a partition has claimed its disk with it.
+    private func withUsers(_ table: FoundTable, of node: String) -> FoundTable {
+        guard users.isClaimed(node) else { return table }
+        let partitions = table.partitions.map { partition in
+            var partition = partition
+            partition.users = users.of(partitionNodeName(disk: node, number: partition.number))
+            return partition
+        }
+        switch table {
+        case .gpt(var gpt):
+            gpt.partitions = partitions
+            return .gpt(gpt)
+        case .other(let type, _): return .other(type, partitions)
+        case .none, .unreadableGPT: return table
+        }
     }
 
     private func device(_ path: String, node: String) throws(DiskFailure) -> FoundDevice {
@@ -99,7 +87,10 @@ public struct Survey {
                 users += self.users.of("/dev/\(child)").map { "the disk of \(child), which is \($0)" }
             }
         }
-        return FoundDevice(path: path, node: node, size: file.size, partition: partition, users: users)
+        let inner = partition == nil ? try Look(node).table.partitions : []
+        return FoundDevice(
+            path: path, node: node, size: file.size, partition: partition, users: users, partitions: inner,
+            sectorSize: file.sectorSize)
     }
 
     /// What stands in the areas of a layout.
@@ -113,7 +104,7 @@ public struct Survey {
 
     static func content(of area: DiskArea, sectorSize: UInt64? = nil) throws(DiskFailure) -> Content {
         guard !area.bytes.isEmpty else { return .blank }
-        return try BlockProbe(area.node, bytes: area.bytes, sectorSize: sectorSize).content()
+        return try Look(area.node, bytes: area.bytes, sectorSize: sectorSize).whole
     }
 }
 

@@ -159,7 +159,7 @@ final class VolumeLook {
         access.keys.volumeKeys[volume.wanted.name] = key
         let node = try open(volume, key)
         nodes[volume.wanted.mappedNode] = node
-        found.content = try BlockProbe(node).content()
+        found.content = try Look(node).whole
         return found
     }
 

@@ -20,6 +20,8 @@ public struct ArrayMember: Equatable, Sendable {
     public var dataSize: UInt64
     /// Whether the member is still being filled.
     public var isRebuilding: Bool
+    /// What the range of its data looks like, where that was looked at.
+    public var data: Content.Rest
 
     public enum Role: Equatable, Sendable {
         case active(Int)
@@ -30,7 +32,7 @@ public struct ArrayMember: Equatable, Sendable {
 
     public init(
         uuid: String, name: String, level: Int, devices: Int, role: Role, events: UInt64 = 1,
-        dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false
+        dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false, data: Content.Rest = .notLooked
     ) {
         self.uuid = uuid
         self.name = name
@@ -41,6 +43,7 @@ public struct ArrayMember: Equatable, Sendable {
         self.dataOffset = dataOffset
         self.dataSize = dataSize
         self.isRebuilding = isRebuilding
+        self.data = data
     }
 
     /// Whether the array is called so, on whichever host.
@@ -61,15 +64,8 @@ extension ArrayMember {
     /// - Returns: `nil` where there is none, or it contradicts itself.
     /// - SeeAlso: The kernel's `include/uapi/linux/raid/md_p.h`, `struct mdp_superblock_1`.
     public static func read(version: String, size: UInt64, read: (UInt64, Int) -> [UInt8]?) -> ArrayMember? {
-        let place: UInt64
-        switch version {
-        // In units of 4 KiB, at least 8 KiB from the end.
-        case "1.0": place = size >= 8192 ? (size / 512 - 16) / 8 * 8 * 512 : 0
-        case "1.1": place = 0
-        case "1.2": place = 4096
-        default: return nil
-        }
-        guard let head = read(place, 256).map({ Fields($0) }), head.little32(0) == 0xa92b_4efc, head.little32(4) == 1
+        guard let place = place(version: version, size: size), let head = read(place, 256).map({ Fields($0) }),
+            head.little32(0) == 0xa92b_4efc, head.little32(4) == 1
         else { return nil }
         let roles = Int(head.little32(220))
         guard roles <= 4096, let whole = read(place, 256 + 2 * roles).map({ Fields($0) }),
@@ -92,6 +88,17 @@ extension ArrayMember {
             events: head.little64(200), dataOffset: offset, dataSize: length,
             // MD_FEATURE_RECOVERY_OFFSET
             isRebuilding: head.little32(8) & 2 != 0)
+    }
+
+    /// Bytes from the start of a member to its superblock; `nil` where there can be none, or the format is not known here.
+    static func place(version: String, size: UInt64) -> UInt64? {
+        switch version {
+        // In units of 4 KiB, at least 8 KiB from the end.
+        case "1.0": size >= 8192 ? (size / 512 - 16) / 8 * 8 * 512 : nil
+        case "1.1": 0
+        case "1.2": 4096
+        default: nil
+        }
     }
 
     /// The sum of its words, the checksum itself left out.

@@ -127,9 +127,14 @@ struct PlacedArray: Equatable, Sendable {
             planned.append(
                 ArrayPlan.Member(
                     node: target.node, area: target.area, partition: target.partition, found: holds,
-                    isLetGo: member.isLetGo && !holds.isBlank))
-            if !member.isLetGo, !holds.isBlank, holds.arrayMember == nil {
-                conflicts.append(conflict(target.node, .otherContent(holds, wanted: wish)))
+                    isLetGo: member.isLetGo && holds.isKnown))
+            switch holds.kind {
+            case .notLooked: conflicts.append(conflict(target.node, .notLooked))
+            case .noise where target.wasThere && !member.isLetGo:
+                conflicts.append(conflict(target.node, .looksEncrypted(wanted: wish)))
+            case .known where !member.isLetGo && holds.arrayMember == nil:
+                conflicts.append(conflict(target.node, problem(holds)))
+            case .blank, .unknown, .noise, .known: break
             }
         }
         guard conflicts.count == before else { return nil }
@@ -144,6 +149,12 @@ struct PlacedArray: Equatable, Sendable {
         DiskConflict(device, problem, at: wanted.origin)
     }
 
+    /// What is wrong with a device that holds something else, or its member and something else.
+    private func problem(_ holds: Content) -> DiskConflict.Problem {
+        let own = holds.signatures.first { $0.member?.isNamed(wanted.arrayName) == true }
+        return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wish)
+    }
+
     private func decide(
         _ old: [ArrayPlan.Member], _ all: [ArrayPlan.Member], _ conflicts: inout [DiskConflict],
         _ warnings: inout [String]
@@ -155,7 +166,8 @@ struct PlacedArray: Equatable, Sendable {
         }
         if let difference = difference(found) { conflicts.append(conflict(first.node, .arrayDiffers(difference))) }
         guard conflicts.count == before else { return nil }
-        let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 }
+        // Somebody can lay an array around what is there, and never start it.
+        let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
         if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.
             return create(&conflicts)
@@ -304,8 +316,18 @@ public struct ArrayPlan: Equatable, Sendable {
 }
 
 extension Content {
-    /// The superblock, where a member of an array is all that stands there.
+    /// The superblock, where a member of one array stands there. RAID goes before everything else: what an array
+    /// with its superblock at the end holds shows on its members too, and mdadm leaves what it finds before its data.
     var arrayMember: ArrayMember? {
-        table == nil && signatures.count == 1 ? signatures.first?.member : nil
+        guard let first = signatures.first, let member = first.member else { return nil }
+        let isInside = first.mayShowItsInside
+        let others = signatures.dropFirst()
+        guard others.allSatisfy({ !$0.isAtTheEnd && (isInside || ($0.offset ?? 0) < member.dataOffset) }),
+            table == nil || isInside
+        else { return nil }
+        return member
     }
+
+    /// Whether it is somebody's, so that it is told before it goes.
+    var isSomebodys: Bool { isKnown || kind == .noise }
 }

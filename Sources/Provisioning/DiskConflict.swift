@@ -21,6 +21,14 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case sameDisk(as: String)
         case tableNotGPT(FoundTable)
         case contentWithoutTable(Content)
+        /// Something else says that the whole disk is its own.
+        case ownerBesideTable(Content, table: FoundTable)
+        /// The same, and partitions that the config keeps hold something, in these words.
+        case ownerBesideKept(Content, kept: [String])
+        /// Of a table that lost a copy nothing is the config's: writing it anew may revive what was long gone.
+        case damagedTable(FoundTable)
+        /// Nobody looked, so nothing is known to be free.
+        case notLooked
         case diskInUse([String])
 
         // Partitions
@@ -32,6 +40,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case numberBeyondTable(Int, capacity: Int)
         /// A smaller partition would cut off what it holds.
         case wouldTruncate(Content)
+        /// What it holds keeps its metadata at the end, and would not find it at another.
+        case metadataAtEnd(Content)
 
         // RAID arrays
         case arrayMetadata(String)
@@ -39,6 +49,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case arraysMixed(with: String)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
         case arrayNotAssembled(String)
+        /// A member is made by the config itself.
+        case memberIsMade(String, by: String)
 
         // LUKS volumes
         case luks1
@@ -58,6 +70,9 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case sameDevice(as: String)
         case diskIsPartitioned
         case otherContent(Content, wanted: String)
+        /// It holds what the config wants, and something that excludes it.
+        case severalSignatures(Content, wanted: Signature)
+        case looksEncrypted(wanted: String)
         /// The filesystem that would be kept is longer than its partition.
         case longerThanPartition(Signature, size: UInt64)
         /// It is what the config wants, but the kernel cannot mount it, even without replaying its journal.
@@ -92,6 +107,16 @@ extension DiskConflict: CustomStringConvertible {
         case .tableNotGPT: "\(device) holds no GPT"
         case .contentWithoutTable(let content):
             "\(device) holds \(content) without a partition table; the config wants partitions there"
+        case .ownerBesideTable(let content, let table):
+            content.isImage
+                ? "\(device) holds an image (\(content)) beside \(tableName(table)), and is no disk to edit"
+                : "\(device) holds \(content) beside \(tableName(table)); one of them is out of date"
+        case .ownerBesideKept(let content, let kept):
+            "\(device) holds \(content), and partitions that the config keeps hold something: "
+                + kept.joined(separator: ", ")
+        case .damagedTable(let table):
+            "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
+        case .notLooked: "\(device) was not looked at"
         case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
         case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
         case .partitionDiffers(let label, let differences, _):
@@ -99,7 +124,8 @@ extension DiskConflict: CustomStringConvertible {
                 + differences.map { "\($0.field) is \($0.found), wanted \($0.wanted)" }.joined(separator: "; ")
         case .partitionUnwanted(let label): "\(device)\(quoted(label)) is there; the config wants it gone"
         case .ambiguousLabel(let label, let numbers):
-            "\(device) has \(numbers.count) partitions labelled \"\(label)\" (\(listed(numbers))); "
+            "\(device) has \(numbers.count) partitions \(label.isEmpty ? "without a label" : "labelled \"\(label)\"") "
+                + "(\(listed(numbers))); "
                 + "the config does not say which one it means"
         case .noRoom(let wanted, let largest):
             "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
@@ -107,6 +133,8 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content):
             "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+        case .metadataAtEnd(let content):
+            "\(device) holds \(content), of which the end is a part; the config wants another size"
         case .arrayMetadata(let metadata):
             "\(device): an array with metadata \(metadata) would not be found again at the next boot"
         case .arrayDiffers(let difference):
@@ -117,6 +145,8 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has \(present) of the \(needed) devices that its \(level) needs: "
                 + missing.joined(separator: ", ")
         case .arrayNotAssembled(let reason): "\(device) cannot be assembled: \(reason)"
+        case .memberIsMade(let member, let maker):
+            "\(device) has the member \(member), which is \(maker) of the config; that is not supported"
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
@@ -139,6 +169,10 @@ extension DiskConflict: CustomStringConvertible {
         case .sameDevice(let other): "\(device) is also the device of \(other)"
         case .diskIsPartitioned: "\(device) holds partitions; the config wants a filesystem in their place"
         case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
+        case .severalSignatures(let content, _): "\(device) holds \(content), which exclude each other"
+        case .looksEncrypted(let wanted):
+            "\(device) reads like noise from start to end, looks encrypted or compressed and has no header; "
+                + "the config wants \(wanted)"
         case .longerThanPartition(let signature, let size):
             "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
         case .notMountable(let content, let reason):
@@ -154,12 +188,39 @@ extension DiskConflict: CustomStringConvertible {
 }
 
 extension DiskConflict: Advising {
+    /// Where a field that destroys is named, a last line says to take it out again.
     public var advice: [String] {
+        let lines = advisable
+        return lines.contains { $0.contains("\"wipe") } ? lines + [DiskConflict.once] : lines
+    }
+
+    static let once = "Then take the \"wipe...\" out again: a config runs on every boot."
+
+    private var advisable: [String] {
         switch problem {
         case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
         case .tableNotGPT, .contentWithoutTable:
             ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
-        case .diskInUse, .partitionInUse, .deviceInUse: ["Name another device, or free this one first."]
+        case .ownerBesideTable(let content, _) where content.isImage:
+            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+        case .ownerBesideTable(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+                "To destroy both:        \"wipeTable\": true",
+            ]
+        case .ownerBesideKept(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+            ]
+        case .damagedTable:
+            [
+                "To keep its partitions: repair the table with gdisk, once.",
+                "To destroy them:        \"wipeTable\": true",
+            ]
+        case .notLooked: ["This is a mistake of Firstlight's: nothing was written."]
+        case .diskInUse(let users), .partitionInUse(let users), .deviceInUse(let users): freeing(users)
         case .partitionDiffers(_, let differences, let canBeRecreated):
             differs(differences, canBeRecreated: canBeRecreated)
         case .partitionUnwanted:
@@ -170,6 +231,9 @@ extension DiskConflict: Advising {
         case .numberBeyondTable: ["Use a smaller \"number\"."]
         case .wouldTruncate:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .metadataAtEnd:
+            ["To keep what is there: leave its size as it is.", "To destroy it:         \"wipeFilesystem\": true"]
+        case .memberIsMade: ["Name disks or partitions as \"devices\"."]
         case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
         case .arrayDiffers(let difference):
             ["To keep what is there: change \"\(difference.field)\", or other devices.", wiping]
@@ -177,7 +241,7 @@ extension DiskConflict: Advising {
         case .arrayIncomplete, .arrayNotAssembled:
             [
                 "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
-                "To destroy it:         wipefs -a on its devices, at the shell of this console.",
+                "To destroy it:         wipefs -a on its devices, once, at this console.",
             ]
         case .volumeWithoutKeySlot:
             [
@@ -213,9 +277,21 @@ extension DiskConflict: Advising {
             ["To keep the partitions: one of them as the device.", "To destroy them:        \"wipeFilesystem\": true"]
         case .otherContent(let content, let wanted):
             [
-                "To keep what is there: \(keeping(content)), or another device.",
+                "To keep what is there: \(keeping(content, wanted)).",
                 wanted.hasPrefix("RAID")
                     ? wiping
+                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+            ]
+        case .severalSignatures(let content, let wanted):
+            [
+                "To keep \(wanted): \(content.erasing(allBut: wanted, on: device)), once.",
+                "To keep another: leave out the entry, or name another device.",
+            ]
+        case .looksEncrypted(let wanted):
+            [
+                "To keep what is there: leave out the entry, or another device.",
+                wanted.hasPrefix("RAID")
+                    ? "To destroy it:         blkdiscard -f -z \(device), once, at this console."
                     : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
             ]
         case .longerThanPartition:
@@ -230,8 +306,15 @@ extension DiskConflict: Advising {
         }
     }
 
+    private func freeing(_ users: [String]) -> [String] {
+        let arrays = users.filter { $0.hasPrefix("held by md") }.map { "/dev/\($0.dropFirst("held by ".count))" }
+        guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
+        // Of an array that udev or somebody started and that nobody uses.
+        return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
+    }
+
     /// The config has no field for it.
-    private var wiping: String { "To destroy it:         wipefs -a \(device), at the shell of this console." }
+    private var wiping: String { "To destroy it:         wipefs -a \(device), once, at this console." }
 
     private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
         let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
@@ -245,12 +328,14 @@ extension DiskConflict: Advising {
     }
 
     /// What to write in the config so that it accepts `content`.
-    private func keeping(_ content: Content) -> String {
+    private func keeping(_ content: Content, _ wanted: String) -> String {
         let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
-        guard let only = content.signatures.first, content.signatures.count == 1, formats.contains(only.type) else {
-            return "leave out the entry"
-        }
+        // Only a filesystem's entry has these fields.
+        guard let only = content.signatures.first, content.signatures.count == 1, content.table == nil,
+            formats.contains(only.type), !wanted.hasPrefix("RAID"), !wanted.hasPrefix("LUKS2")
+        else { return "leave out the entry, or another device" }
         return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
+            + ", or another device"
     }
 }
 
@@ -271,7 +356,11 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
     /// The advice of each conflict; with several, under the name of its device.
     public var advice: [String] {
         if conflicts.count == 1, let only = conflicts.first { return only.advice }
-        return conflicts.flatMap { conflict in ["\(conflict.device):"] + conflict.advice.map { "  \($0)" } }
+        let all = conflicts.map { ($0.device, $0.advice) }
+        let lines = all.flatMap { device, advice in
+            ["\(device):"] + advice.filter { $0 != DiskConflict.once }.map { "  \($0)" }
+        }
+        return all.contains { $0.1.contains(DiskConflict.once) } ? lines + [DiskConflict.once] : lines
     }
 
     /// The refusal as it ends a boot: a single conflict's place in the config is the step under way.

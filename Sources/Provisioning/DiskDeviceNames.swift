@@ -83,6 +83,12 @@ extension IgnitionConfig.Storage {
     /// Whether a path is the inside of something else of the config.
     public func isMade(_ path: String) -> Bool { volume(named: path) != nil || array(named: path) != nil }
 
+    /// What of the config makes a path, in words.
+    func maker(of path: String) -> String? {
+        array(named: path).map { "the array \"\(raid[$0].arrayName)\"" }
+            ?? volume(named: path).map { "the LUKS volume \"\(luks[$0].name)\"" }
+    }
+
     /// The entry of `raid` that a path is the inside of.
     public func array(named path: String) -> Int? {
         raid.firstIndex { path == $0.node || path == "/dev/disk/by-id/md-name-any:\($0.arrayName)" }

@@ -17,10 +17,12 @@ public struct Signature: Equatable, Sendable {
     public var isUnfinished: Bool
     /// Of a member of a RAID array: what it says of the array.
     public var member: ArrayMember?
+    /// Bytes from the start of what was looked at to the mark itself, where that is known.
+    public var offset: UInt64?
 
     public init(
         type: String, version: String? = nil, label: String? = nil, uuid: String? = nil, size: UInt64? = nil,
-        used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil
+        used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil, offset: UInt64? = nil
     ) {
         self.type = type
         self.version = version
@@ -30,6 +32,7 @@ public struct Signature: Equatable, Sendable {
         self.used = used
         self.isUnfinished = isUnfinished
         self.member = member
+        self.offset = offset
     }
 }
 
@@ -48,28 +51,69 @@ extension Signature: CustomStringConvertible {
     }
 }
 
-/// Everything that is known of what a device, or a range of one, holds.
+/// What stands in a device, or in a range of one. That nobody looked, that it is blank and that nobody knows what
+/// it holds are three different answers, and ``kind`` tells them apart.
 public struct Content: Equatable, Sendable {
-    /// In libblkid's order: where there are several, the first is the one that the original accepts.
+    /// In libblkid's order, RAID first; those that it does not know last.
     public var signatures: [Signature]
     /// The partition table that stands in it: `gpt`, `dos`, `PMBR` (a protective MBR alone).
     public var table: String?
+    /// What its bytes look like where no mark was found.
+    public var rest: Rest
 
-    public init(_ signatures: [Signature] = [], table: String? = nil) {
+    /// Bytes that nothing is known of.
+    public enum Rest: Equatable, Sendable {
+        case notLooked
+        /// All bytes that were read are the same, 0 or 0xff.
+        case blank
+        /// Something was written there once.
+        case unknown
+        /// Start, middle and end read like noise: encrypted or compressed, and without a header.
+        case noise
+    }
+
+    public enum Kind: Equatable, Sendable {
+        case notLooked, blank, unknown, noise
+        /// A signature or a table says what it is.
+        case known
+    }
+
+    public init(_ signatures: [Signature] = [], table: String? = nil, rest: Rest = .blank) {
         self.signatures = signatures
         self.table = table
+        self.rest = rest
     }
 
     public static let blank = Content()
-    public var isBlank: Bool { signatures.isEmpty && table == nil }
+    public static let notLooked = Content(rest: .notLooked)
+    public static let unknown = Content(rest: .unknown)
+    public static let noise = Content(rest: .noise)
+
+    public var kind: Kind {
+        guard signatures.isEmpty, table == nil else { return .known }
+        return switch rest {
+        case .notLooked: .notLooked
+        case .blank: .blank
+        case .unknown: .unknown
+        case .noise: .noise
+        }
+    }
+
+    public var isKnown: Bool { kind == .known }
 }
 
 extension Content: CustomStringConvertible {
-    /// `ext4 "backup"`, `xfs "a" and swap`, `an MBR partition table`, `nothing known`.
+    /// `ext4 "backup"`, `xfs "a" and swap`, `an MBR partition table`, `nothing`.
     public var description: String {
         var parts = signatures.map(\.description)
         if let table { parts.append(tableName(table)) }
-        return parts.isEmpty ? "nothing known" : parts.joined(separator: " and ")
+        if !parts.isEmpty { return parts.joined(separator: " and ") }
+        return switch rest {
+        case .notLooked: "something that nobody looked at"
+        case .blank: "nothing"
+        case .unknown: "bytes that nobody knows"
+        case .noise: "what looks encrypted or compressed and has no header"
+        }
     }
 }
 
@@ -79,6 +123,8 @@ func tableName(_ type: String) -> String {
     case "gpt": "a GPT partition table"
     case "dos": "an MBR partition table"
     case "PMBR": "a protective MBR without a readable GPT"
+    case "broken gpt": "a GPT of which neither copy can be read"
+    case "gpt 512", "gpt 4096": "a GPT partition table of a disk with sectors of \(type.dropFirst(4)) bytes"
     default: "a partition table (\(type))"
     }
 }
@@ -220,15 +266,28 @@ public struct FoundDevice: Equatable, Sendable {
     /// The disk and number where it is a partition.
     public var partition: PartitionAddress?
     public var users: [String]
+    /// The partitions of the table that stands in it.
+    public var partitions: [FoundPartition]
+    /// Bytes of a logical sector.
+    public var sectorSize: UInt64
 
     public init(
-        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [String] = []
+        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [String] = [],
+        partitions: [FoundPartition] = [], sectorSize: UInt64 = 512
     ) {
         self.path = path
         self.node = node
         self.size = size
         self.partition = partition
         self.users = users
+        self.partitions = partitions
+        self.sectorSize = sectorSize
+    }
+}
+
+extension FoundDevice {
+    func area(_ partition: FoundPartition) -> DiskArea {
+        DiskArea(node: node, bytes: SectorGeometry(sectorSize: sectorSize).bytes(partition.sectors))
     }
 }
 

@@ -12,6 +12,10 @@ public struct DiskLayout: Equatable, Sendable {
     public var disks: [DiskPlan]
     public private(set) var conflicts: [DiskConflict]
     public private(set) var warnings: [String]
+    /// Nodes of disks whose partitions could not be planned.
+    private var refused: Set<String> = []
+    /// Devices outside `storage.disks` that hold partitions.
+    private var partitioned: [FoundDevice] = []
 
     private var placed: [Placed] = []
     /// Where the members of RAID arrays are, or will be.
@@ -42,6 +46,7 @@ public struct DiskLayout: Equatable, Sendable {
         disks = []
         conflicts = []
         warnings = []
+        partitioned = inventory.devices.filter { !$0.partitions.isEmpty }
         planDisks(storage.disks, inventory)
         placeArrays(storage, inventory)
         placeVolumes(storage, inventory)
@@ -74,13 +79,13 @@ public struct DiskLayout: Equatable, Sendable {
         for disk in disks { warnings += DiskLayout.warnings(disk) }
     }
 
-    /// The kernel reads the first copy of a GPT alone: what stands on its partitions cannot be reached without it.
+    /// The kernel reads the first copy of a GPT alone, and only behind a protective MBR: what stands on its partitions
+    /// cannot be reached without them.
     private mutating func repairTablesInUse() {
         let used = Set((volumes.map(\.partition) + placed.map(\.target.partition)).compactMap { $0?.disk })
         for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
-            if case .gpt(let gpt) = disks[index].disk.table, gpt.damage.contains(.primary) {
-                disks[index].action = .repair
-            }
+            guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil else { continue }
+            if gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR) { disks[index].action = .repair }
         }
     }
 
@@ -96,7 +101,7 @@ public struct DiskLayout: Equatable, Sendable {
                 volumes.append(
                     PlacedVolume(
                         entry: entry, wanted: wanted, node: place.node, area: place.area,
-                        partition: place.partition, array: array, users: place.users))
+                        partition: place.partition, array: array, users: place.users, wasThere: place.wasThere))
             } catch {
                 conflicts.append(error)
             }
@@ -110,6 +115,9 @@ public struct DiskLayout: Equatable, Sendable {
             for device in wanted.devices {
                 let claim = Claim(device: device, wipes: false, origin: wanted.origin)
                 do throws(DiskConflict) {
+                    if let maker = storage.maker(of: device) {
+                        throw DiskConflict(wanted.node, .memberIsMade(device, by: maker), at: wanted.origin)
+                    }
                     // What is not there need not stop the boot: the others decide.
                     guard storage.mayBePlanned(device) || inventory.devices.contains(where: { $0.path == device })
                     else {
@@ -181,6 +189,7 @@ public struct DiskLayout: Equatable, Sendable {
             }
             let outcome = PartitionPlanner(config, on: disk).plan()
             disks.append(outcome.plan)
+            if !outcome.conflicts.isEmpty { refused.insert(disk.node) }
             conflicts += outcome.conflicts
         }
     }
@@ -232,7 +241,11 @@ public struct DiskLayout: Equatable, Sendable {
         if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {
             guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
                 let partition = disk.survivor(of: old)
-            else { throw DiskConflict(claim.device, .deviceRemoved, at: claim.origin) }
+            else {
+                // Nothing is removed by a plan that was refused; its own conflicts say enough.
+                if refused.contains(address.disk) { return nil }
+                throw DiskConflict(claim.device, .deviceRemoved, at: claim.origin)
+            }
             return try target(partition, of: disk, claim)
         }
         if let disk = disks.first(where: { $0.disk.node == existing.node }) {
@@ -240,7 +253,7 @@ public struct DiskLayout: Equatable, Sendable {
         }
         return FilesystemTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
-            partition: existing.partition, users: existing.users)
+            partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
     }
 
     private func target(
@@ -256,7 +269,8 @@ public struct DiskLayout: Equatable, Sendable {
         let old = disk.disk.table.partitions.filter { $0.sectors.overlaps(partition.sectors) }
         return FilesystemTarget(
             node: node, area: disk.area(partition),
-            partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users))
+            partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users),
+            wasThere: partition.change != .create)
     }
 
     private func wholeDisk(
@@ -280,8 +294,11 @@ public struct DiskLayout: Equatable, Sendable {
         areas += placed.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
         for disk in disks {
             areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
+            areas += disk.heads.map { disk.area($0) }
+            if disk.owner != nil { areas += disk.named.map { disk.area($0.sectors) } }
             if let whole = clearedDisk(disk) { areas += whole.disk.table.partitions.map { disk.area($0.sectors) } }
         }
+        areas += cleared.flatMap { device in device.partitions.map { device.area($0) } }
         var seen: Set<DiskArea> = []
         return areas.filter { !$0.bytes.isEmpty && seen.insert($0).inserted }
     }
@@ -290,6 +307,15 @@ public struct DiskLayout: Equatable, Sendable {
     private func clearedDisk(_ disk: DiskPlan) -> DiskPlan? {
         let takesAll = (placed.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
         return takesAll && disk.action != .erase ? disk : nil
+    }
+
+    /// Devices outside `storage.disks` whose partitions something of the config takes the place of.
+    private var cleared: [FoundDevice] {
+        let taken = placed.map(\.target.area) + volumes.map(\.area)
+        return partitioned.filter { device in
+            taken.contains(DiskArea(node: device.node, bytes: 0..<device.size))
+                && !disks.contains { $0.disk.node == device.node }
+        }
     }
 
     /// What becomes of the arrays, so that those that stay can be looked into.
@@ -309,7 +335,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     /// - Parameters:
     ///   - contents: What stands in each of ``areas`` now, and in the arrays that stay; one that is missing
-    ///     counts as blank.
+    ///     was not looked at, and nothing is written there.
     ///   - found: What is known of the LUKS2 volumes that are there, by their entry in `storage.luks`.
     public func plan(
         _ contents: [DiskArea: Content], volumes found: [Int: FoundVolume] = [:]
@@ -317,15 +343,16 @@ public struct DiskLayout: Equatable, Sendable {
         var conflicts = conflicts
         var warnings = warnings
         var filesystems: [FilesystemPlan] = []
-        let truncations = disks.flatMap { disk in disk.shrunk.compactMap { truncation($0, of: disk, contents) } }
-        conflicts += truncations
+        let truncations = disks.flatMap { disk in disk.moved.compactMap { truncation($0, of: disk, contents) } }
+        conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
         func isSettled(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
         var volumePlans: [VolumePlan] = []
         for volume in volumes
         where !truncations.contains(where: { $0.device == volume.node }) && isSettled(volume.array) {
             do throws(DiskConflict) {
-                let content = content(of: volume.target, contents)
+                let isNew = arrayPlans.contains { $0.entry == volume.array && $0.action == .create }
+                let content = isNew ? .blank : content(of: volume.target, contents)
                 volumePlans.append(try volume.plan(content, found[volume.entry]))
             } catch {
                 conflicts.append(error)
@@ -333,11 +360,12 @@ public struct DiskLayout: Equatable, Sendable {
         }
         for item in placed
         where !truncations.contains(where: { $0.device == item.target.node }) && isSettled(item.array) {
-            var found = item.volume.map { found[$0]?.content ?? .blank } ?? content(of: item.target, contents)
+            var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? content(of: item.target, contents)
             if let volume = item.volume {
                 guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }
                 if outer.action == .create { found = .blank }
             }
+            if arrayPlans.contains(where: { $0.entry == item.array && $0.action == .create }) { found = .blank }
             do throws(DiskConflict) {
                 let planner = FilesystemPlanner(
                     wanted: item.wanted, format: item.format, target: item.target, found: found)
@@ -346,27 +374,25 @@ public struct DiskLayout: Equatable, Sendable {
                     FilesystemPlan(
                         entry: item.entry, wanted: item.wanted, format: item.format, node: item.target.node,
                         area: item.target.area, partition: item.target.partition, found: found, action: action))
-                if found.signatures.count > 1, action == .keep {
-                    warnings.append("\(item.target.node) carries several signatures: \(found); the first one counts")
-                }
             } catch {
                 conflicts.append(error)
             }
         }
         var destroyed = disks.flatMap { destructions($0, contents) }
         destroyed += arrayPlans.flatMap { destructions($0, contents) }
+        destroyed += cleared.flatMap { destructions($0, filesystems, volumePlans, contents) }
         destroyed += volumePlans.compactMap(\.destruction)
         destroyed += filesystems.flatMap { destructions($0, contents) }
         guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
         return StoragePlan(
-            disks: disks, arrays: arrayPlans, volumes: volumePlans, filesystems: filesystems, destroyed: destroyed,
-            warnings: warnings)
+            disks: disks.map { zeroing($0, contents) }, arrays: arrayPlans, volumes: volumePlans,
+            filesystems: filesystems, destroyed: destroyed, warnings: warnings)
     }
 
     /// What will stand there when the tables are written and before any filesystem is made.
     private func content(of target: FilesystemTarget, _ contents: [DiskArea: Content]) -> Content {
         if let disk = disks.first(where: { $0.wholeArea == target.area }), disk.action == .erase { return .blank }
-        var content = contents[target.area] ?? .blank
+        var content = contents[target.area] ?? .notLooked
         // Some signatures stand at the end: where the partition's end moves, the new area hides them.
         for disk in disks where disk.disk.node == target.partition?.disk {
             guard let now = disk.partitions.first(where: { $0.number == target.partition?.number }),
@@ -379,20 +405,56 @@ public struct DiskLayout: Equatable, Sendable {
         return content
     }
 
+    /// What would be cut off, or would not find its metadata, where the end of a partition moves.
     private func truncation(
-        _ shrunk: DiskPlan.Shrunk, of disk: DiskPlan, _ contents: [DiskArea: Content]
+        _ moved: DiskPlan.Moved, of disk: DiskPlan, _ contents: [DiskArea: Content]
     ) -> DiskConflict? {
-        let content = contents[disk.area(shrunk.old.sectors)] ?? .blank
-        let size = disk.geometry.size(shrunk.now.sectors)
+        let content = contents[disk.area(moved.old.sectors)] ?? .notLooked
+        guard !isWiped(disk.area(moved.now)) else { return nil }
+        func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
+            DiskConflict(
+                disk.disk.partitionNode(moved.old.number), problem, at: disk.origin(ofNumber: moved.now.number))
+        }
+        if content.kind == .notLooked { return conflict(.notLooked) }
+        if content.table == "gpt" || content.signatures.contains(where: \.isAtTheEnd) {
+            return conflict(.metadataAtEnd(content))
+        }
+        let size = disk.geometry.size(moved.now.sectors)
+        let isShrunk = moved.now.sectors.upperBound < moved.old.sectors.upperBound
         let fits = content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
-        let area = disk.area(shrunk.now)
-        let isWiped =
-            placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
+        return moved.isResized && isShrunk && !fits ? conflict(.wouldTruncate(content)) : nil
+    }
+
+    /// Whether the config lets go what the area holds.
+    private func isWiped(_ area: DiskArea) -> Bool {
+        placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
             || volumes.contains { $0.area == area && $0.wanted.wipeVolume == true }
-        guard !fits, !isWiped else { return nil }
-        return DiskConflict(
-            disk.disk.partitionNode(shrunk.old.number), .wouldTruncate(content),
-            at: disk.origin(ofNumber: shrunk.now.number))
+    }
+
+    /// A table may be wiped with what stands beside it, but never partitions that the config keeps.
+    private func keptBesideOwner(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskConflict? {
+        guard let owner = disk.owner, disk.action == .replace || disk.action == .erase else { return nil }
+        let kept = disk.named.compactMap { old -> String? in
+            guard let now = disk.survivor(of: old), !isWiped(disk.area(now)) else { return nil }
+            let content = contents[disk.area(old.sectors)] ?? .notLooked
+            guard content.isKnown || content.kind == .notLooked else { return nil }
+            return "\(disk.disk.partitionNode(old.number)) \(content)"
+        }
+        guard !kept.isEmpty else { return nil }
+        return DiskConflict(disk.disk.node, .ownerBesideKept(owner, kept: kept), at: disk.wanted.origin)
+    }
+
+    /// Never where something known begins, nor over what an old entry holds: that stays until it is told.
+    private func zeroing(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskPlan {
+        var disk = disk
+        disk.zeroed = Set(
+            disk.heads.filter { partition in
+                switch contents[disk.area(partition)]?.kind {
+                case .blank, .unknown, .noise: true
+                case .notLooked, .known, nil: false
+                }
+            }.map(\.number))
+        return disk
     }
 
     // MARK: What is destroyed
@@ -400,17 +462,19 @@ public struct DiskLayout: Equatable, Sendable {
     private func destructions(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
         var destroyed: [Destruction] = []
         let wipesTable = disk.action == .replace || disk.action == .erase
-        if wipesTable, !disk.disk.content.signatures.isEmpty {
+        var whole = disk.disk.content
+        whole.table = whole.table ?? disk.unlistedTable
+        if wipesTable, whole.isKnown {
             destroyed.append(
                 Destruction(
-                    device: disk.disk.node, label: "", size: disk.disk.size,
-                    content: Content(disk.disk.content.signatures), reason: "wipeTable", origin: disk.wanted.origin))
+                    device: disk.disk.node, label: "", size: disk.disk.size, content: whole, reason: "wipeTable",
+                    origin: disk.wanted.origin))
         }
         for old in disk.lost {
             destroyed.append(
                 Destruction(
                     device: disk.disk.partitionNode(old.number), label: old.label,
-                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .blank,
+                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .notLooked,
                     reason: wipesTable ? "wipeTable" : "wipePartitionEntry",
                     origin: wipesTable ? disk.wanted.origin : disk.origin(ofNumber: old.number)))
         }
@@ -420,12 +484,28 @@ public struct DiskLayout: Equatable, Sendable {
             destroyed += whole.disk.table.partitions.map { old in
                 Destruction(
                     device: disk.disk.partitionNode(old.number), label: old.label,
-                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .blank,
+                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .notLooked,
                     reason: filesystem == nil ? "wipeVolume" : "wipeFilesystem",
                     origin: filesystem ?? volume ?? disk.wanted.origin)
             }
         }
         return destroyed
+    }
+
+    /// The partitions of a device that is not among the config's disks.
+    private func destructions(
+        _ device: FoundDevice, _ filesystems: [FilesystemPlan], _ volumes: [VolumePlan],
+        _ contents: [DiskArea: Content]
+    ) -> [Destruction] {
+        let filesystem = filesystems.first { $0.node == device.node && $0.action != .keep }
+        let volume = volumes.first { $0.node == device.node && $0.action != .keep }
+        guard let origin = filesystem?.wanted.origin ?? volume?.wanted.origin else { return [] }
+        return device.partitions.map { old in
+            Destruction(
+                device: partitionNodeName(disk: device.node, number: old.number), label: old.label,
+                size: device.area(old).bytes.length, content: contents[device.area(old)] ?? .notLooked,
+                reason: filesystem == nil ? "wipeVolume" : "wipeFilesystem", origin: origin)
+        }
     }
 
     /// Only what belongs to no partition of the old table: those that go are told already.
@@ -441,7 +521,7 @@ public struct DiskLayout: Equatable, Sendable {
     }
 
     private func destructions(_ plan: FilesystemPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
-        guard plan.action != .keep, !plan.found.isBlank, plan.wanted.wipeFilesystem == true else { return [] }
+        guard plan.action != .keep, plan.found.isSomebodys, plan.wanted.wipeFilesystem == true else { return [] }
         return [
             Destruction(
                 device: plan.node, label: "", size: plan.area.bytes.length, content: plan.found,
@@ -460,18 +540,49 @@ extension DiskPlan {
         }
     }
 
-    struct Shrunk: Equatable {
+    struct Moved: Equatable {
         var old: FoundPartition
         var now: PlannedPartition
+        var isResized: Bool
     }
 
-    /// Partitions that are resized and end before they did.
-    var shrunk: [Shrunk] {
+    /// Partitions that begin where they did, hold what they held, and end elsewhere.
+    var moved: [Moved] {
         partitions.compactMap { now in
-            guard case .resize(let from) = now.change, now.sectors.upperBound < from.upperBound,
-                let old = disk.table.partitions.first(where: { $0.number == now.number })
+            var isResized = false
+            let from: Range<UInt64>
+            switch now.change {
+            case .keep, .create: return nil
+            case .recreate(let old): from = old
+            case .resize(let old): (from, isResized) = (old, true)
+            }
+            guard from != now.sectors, from.lowerBound == now.sectors.lowerBound,
+                let old = disk.table.partitions.first(where: { $0.sectors == from }), !lost.contains(old)
             else { return nil }
-            return Shrunk(old: old, now: now)
+            return Moved(old: old, now: now, isResized: isResized)
+        }
+    }
+
+    /// New partitions that overlap no old one, of whose bytes nobody has said anything yet.
+    var heads: [PlannedPartition] {
+        // Where old entries cannot be read, nobody knows what they would overlap.
+        if disk.table == .unreadableGPT { return [] }
+        return partitions.filter { new in
+            new.change == .create && !disk.table.partitions.contains { $0.sectors.overlaps(new.sectors) }
+        }
+    }
+
+    /// Old partitions that stay, of those that the config names.
+    var named: [FoundPartition] {
+        disk.table.partitions.filter { survivor(of: $0)?.entry != nil }
+    }
+
+    /// A table of which no partition is told when it goes.
+    var unlistedTable: String? {
+        switch disk.table {
+        case .unreadableGPT: "broken gpt"
+        case .other(let type, []): type
+        case .other, .gpt, .none: nil
         }
     }
 

@@ -35,6 +35,8 @@ struct FilesystemTarget: Equatable {
     var partition: PartitionAddress?
     /// What uses it now.
     var users: [String] = []
+    /// Whether it is a partition that was there before: what it holds may be somebody's.
+    var wasThere = false
 }
 
 struct FilesystemPlanner {
@@ -52,25 +54,36 @@ struct FilesystemPlanner {
     }
 
     private func decide() throws(DiskConflict) -> FilesystemPlan.Action {
-        if wanted.wipeFilesystem == true {
-            if format != .none { return .create }
-            return found.isBlank ? .keep : .erase
+        let isWiped = wanted.wipeFilesystem == true
+        switch found.kind {
+        case .notLooked: throw conflict(.notLooked)
+        case .noise where !isWiped && target.wasThere && format != .none:
+            throw conflict(.looksEncrypted(wanted: wanted.wish))
+        case .blank, .unknown, .noise: return format == .none ? .keep : .create
+        case .known: return isWiped ? (format == .none ? .erase : .create) : try reuse()
         }
-        if found.isBlank { return format == .none ? .keep : .create }
+    }
+
+    private func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
+        DiskConflict(target.node, problem, at: wanted.origin)
+    }
+
+    private func reuse() throws(DiskConflict) -> FilesystemPlan.Action {
         // Its maker says that it never finished: no data can be in it, and its label may be yet to come.
         if found.table == nil, found.signatures.count == 1, let only = found.signatures.first, only.isUnfinished,
             only.type == format.rawValue
         {
             return .create
         }
-        // As the original does, the first of several signatures decides; nothing is erased either way.
-        guard let first = found.signatures.first, accepts(first) else {
-            throw DiskConflict(target.node, .otherContent(found, wanted: wanted.wish), at: wanted.origin)
+        guard let wish = found.signatures.first(where: accepts) else {
+            throw conflict(.otherContent(found, wanted: wanted.wish))
+        }
+        // Whichever of two is the right one, mounting the other would write into it.
+        guard found.signatures.count == 1, found.table == nil else {
+            throw conflict(.severalSignatures(found, wanted: wish))
         }
         let size = target.area.bytes.length
-        if let needed = first.size, needed > size {
-            throw DiskConflict(target.node, .longerThanPartition(first, size: size), at: wanted.origin)
-        }
+        if let needed = wish.size, needed > size { throw conflict(.longerThanPartition(wish, size: size)) }
         return .keep
     }
 

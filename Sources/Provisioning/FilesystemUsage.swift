@@ -88,6 +88,50 @@ public enum SuperblockReader {
         return Usage(size: size, used: free <= size ? size - free : nil)
     }
 
+    /// Whether a FAT filesystem certainly holds nothing: its table was never written, or both the table and the root
+    /// directory are empty but for the label.
+    ///
+    /// - SeeAlso: Microsoft's FAT specification 1.03.
+    public static func isEmptyFAT(read: (UInt64, Int) -> [UInt8]?) -> Bool {
+        guard let block = read(0, 512).map({ Fields($0) }) else { return false }
+        let sectorSize = UInt64(block.little16(0x0b))
+        let (perCluster, tables) = (UInt64(block[0x0d]), UInt64(block[0x10]))
+        let entries = UInt64(block.little16(0x11))
+        let is32 = block.little16(0x16) == 0
+        let perTable = is32 ? UInt64(block.little32(0x24)) : UInt64(block.little16(0x16))
+        let small = UInt64(block.little16(0x13))
+        let sectors = small != 0 ? small : UInt64(block.little32(0x20))
+        guard [512, 1024, 2048, 4096].contains(sectorSize), perCluster > 0, tables > 0, perTable > 0 else {
+            return false
+        }
+        let table = UInt64(block.little16(0x0e)) * sectorSize
+        var root = table + tables * perTable * sectorSize
+        let data = root + (entries * 32 + sectorSize - 1) / sectorSize * sectorSize
+        guard let head = read(table, Int(min(perTable * sectorSize, 64 << 10))) else { return false }
+        let media = block[0x15]
+        // The entries of the first two clusters are no files'; of FAT32 the third is the root directory's.
+        let used: ArraySlice<UInt8>
+        if is32 {
+            guard head[0] == media, head[1] == 0xff, head[2] == 0xff else { return true }
+            used = head.dropFirst(12)
+            guard block.little32(0x2c) >= 2 else { return false }
+            root = data + UInt64(block.little32(0x2c) - 2) * perCluster * sectorSize
+        } else {
+            guard head[0] == media, head[1] == 0xff else { return true }
+            let clusters = sectors > data / sectorSize ? (sectors - data / sectorSize) / perCluster : 0
+            used = head.dropFirst(clusters < 4085 ? 3 : 4)
+        }
+        let length = is32 ? perCluster * sectorSize : entries * 32
+        guard used.allSatisfy({ $0 == 0 }), length >= 32, let folder = read(root, Int(min(length, 64 << 10))) else {
+            return false
+        }
+        for start in stride(from: 0, to: folder.count - 31, by: 32) {
+            if folder[start] == 0 { return true }
+            if folder[start + 11] & 0x3f != 0x08 { return false }
+        }
+        return true
+    }
+
     private static func usage(blocks: UInt64, free: UInt64, blockSize: UInt64) -> Usage? {
         let (size, overflow) = blocks.multipliedReportingOverflow(by: blockSize)
         guard !overflow, free <= blocks else { return nil }

@@ -15,6 +15,9 @@ public struct DiskPlan: Equatable, Sendable {
     public var partitions: [PlannedPartition]
     /// Partitions whose content is out of reach afterwards.
     public var lost: [FoundPartition]
+    /// New partitions, by number, over bytes that nobody knows: their first MiB is zeroed before the table is written,
+    /// so that nothing of what was there is taken for content at the next boot.
+    public var zeroed: Set<Int> = []
 
     public enum TableAction: Equatable, Sendable {
         /// Nothing is written.
@@ -36,6 +39,15 @@ public struct DiskPlan: Equatable, Sendable {
     public func area(_ partition: PlannedPartition) -> DiskArea { area(partition.sectors) }
     func area(_ sectors: Range<UInt64>) -> DiskArea { DiskArea(node: disk.node, bytes: geometry.bytes(sectors)) }
     var wholeArea: DiskArea { DiskArea(node: disk.node, bytes: 0..<disk.size) }
+
+    /// What says beside the table that the whole disk is its own.
+    var owner: Content? { disk.table != .none && disk.content.isKnown ? disk.content : nil }
+
+    /// What is zeroed of a new partition.
+    public func head(_ partition: PlannedPartition) -> DiskArea {
+        let bytes = area(partition).bytes
+        return DiskArea(node: disk.node, bytes: bytes.lowerBound..<min(bytes.upperBound, bytes.lowerBound + 1 << 20))
+    }
 
     /// The partition in which the content of an old one is still whole.
     func survivor(of old: FoundPartition) -> PlannedPartition? {
@@ -109,18 +121,52 @@ struct PartitionPlanner {
         switch disk.table {
         case .none where !wantsPartitions:
             return Outcome(plan: unchanged([]))
-        case .none where disk.content.isBlank:
+        case .none where disk.content.kind == .notLooked:
+            return refused(.notLooked)
+        case .none where !disk.content.isKnown:
             return anew(.create)
         case .none:
             return config.wipeTable == true ? anew(.replace) : refused(.contentWithoutTable(disk.content))
         case .gpt(let gpt):
             let edited = edit(gpt)
-            guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else { return edited }
+            if disk.content.isKnown { return besideOwner(edited, wantsPartitions) }
+            guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else { return mended(edited, gpt) }
             return anew(wantsPartitions ? .replace : .erase)
         case .other, .unreadableGPT:
-            guard config.wipeTable == true else { return refused(.tableNotGPT(disk.table)) }
+            guard config.wipeTable == true else {
+                let isOwned = !disk.content.signatures.isEmpty || disk.content.table == "gpt"
+                return refused(
+                    isOwned ? .ownerBesideTable(disk.content, table: disk.table) : .tableNotGPT(disk.table))
+            }
             return anew(wantsPartitions ? .replace : .erase)
         }
+    }
+
+    /// A GPT beside something that says the whole disk is its own: either of them may be long gone, and writing to
+    /// the disk as if one were would overwrite the other.
+    private func besideOwner(_ edited: Outcome, _ wantsPartitions: Bool) -> Outcome {
+        let mayStay = config.wipeTable != true || isWhatTheConfigMakes(edited)
+        // Both have their place in an image for discs and sticks.
+        if disk.content.isImage, mayStay, edited.conflicts.isEmpty, [.keep, .repair].contains(edited.plan.action) {
+            return Outcome(plan: unchanged(edited.plan.partitions))
+        }
+        guard config.wipeTable == true else { return refused(.ownerBesideTable(disk.content, table: disk.table)) }
+        return anew(wantsPartitions ? .replace : .erase)
+    }
+
+    /// A GPT that lost its protective MBR or its first copy is nothing to anybody else. It is mended only where
+    /// something of the config stands on it: else it may have been left behind by somebody who then used the disk.
+    private func mended(_ edited: Outcome, _ gpt: FoundGPT) -> Outcome {
+        guard gpt.damage.contains(.protectiveMBR) || gpt.damage.contains(.primary),
+            !edited.plan.partitions.contains(where: { $0.entry != nil && $0.change != .create })
+        else { return edited }
+        var outcome = edited
+        switch edited.plan.action {
+        case .repair: outcome.plan.action = .keep
+        case .edit: return refused(.damagedTable(disk.table))
+        case .keep, .create, .replace, .erase: break
+        }
+        return outcome
     }
 
     /// Whether wiping the table and creating it again would lead to the same partitions: each of them
@@ -262,9 +308,14 @@ struct PartitionPlanner {
             // An empty label names nothing: half of all partitions carry it.
             let label = wanted.label.flatMap { $0.isEmpty ? nil : $0 }
             let same = gpt.partitions.filter { found in
-                found.label == label && !targets.contains { $0.isWanted && $0.number == found.number }
+                // Of those without a label, what the config gives besides has to be so.
+                let isMeant =
+                    label == nil
+                    ? wanted.label != nil && found.label.isEmpty && differences(wanted, found, sectors: nil).isEmpty
+                    : found.label == label
+                return isMeant && !targets.contains { $0.isWanted && $0.number == found.number }
             }
-            if same.count > 1, let label {
+            if same.count > 1, let label = wanted.label {
                 let problem = DiskConflict.Problem.ambiguousLabel(label, numbers: same.map(\.number))
                 conflicts.append(conflict(problem, at: wanted.origin))
             } else if let existing = same.first {
@@ -365,8 +416,8 @@ struct PartitionPlanner {
             if start != 0 || sectors != nil, sector != found.sectors.lowerBound {
                 differences.append(
                     PartitionDifference(
-                        "startMiB", found: position(found.sectors.lowerBound),
-                        wanted: sector.map { position($0) } ?? "\(start) MiB"))
+                        "startMiB", found: position(found.sectors.lowerBound, like: sector),
+                        wanted: sector.map { position($0, like: found.sectors.lowerBound) } ?? "\(start) MiB"))
             }
         }
         if let size = wanted.sizeMiB {
@@ -374,8 +425,8 @@ struct PartitionPlanner {
             if size != 0 || sectors != nil, count != found.sectors.length {
                 differences.append(
                     PartitionDifference(
-                        "sizeMiB", found: amount(found.sectors.length),
-                        wanted: count.map { amount($0) } ?? "\(size) MiB"))
+                        "sizeMiB", found: amount(found.sectors.length, like: count),
+                        wanted: count.map { amount($0, like: found.sectors.length) } ?? "\(size) MiB"))
             }
         }
         return differences
@@ -405,15 +456,18 @@ struct PartitionPlanner {
             change: change, entry: entry)
     }
 
-    /// Exact where a difference hides behind the decimal: `4 GiB` and `4 GiB` would puzzle the reader.
-    private func amount(_ sectors: UInt64) -> String {
-        let perMiB = geometry.sectorsPerMiB
-        return sectors.isMultiple(of: perMiB) ? "\(sectors / perMiB) MiB" : "\(sectors) sectors"
+    /// Exact where a difference hides behind the decimal: `4 GiB` and `4 GiB` would puzzle the reader. Two that are
+    /// compared are in one unit.
+    private func amount(_ sectors: UInt64, like other: UInt64?) -> String {
+        areMiB(sectors, other) ? "\(sectors / geometry.sectorsPerMiB) MiB" : "\(sectors) sectors"
     }
 
-    private func position(_ sector: UInt64) -> String {
-        let perMiB = geometry.sectorsPerMiB
-        return sector.isMultiple(of: perMiB) ? "\(sector / perMiB) MiB" : "sector \(sector)"
+    private func position(_ sector: UInt64, like other: UInt64?) -> String {
+        areMiB(sector, other) ? "\(sector / geometry.sectorsPerMiB) MiB" : "sector \(sector)"
+    }
+
+    private func areMiB(_ one: UInt64, _ other: UInt64?) -> Bool {
+        [one, other ?? one].allSatisfy { $0.isMultiple(of: geometry.sectorsPerMiB) }
     }
 
     private func describe(_ wanted: IgnitionConfig.Partition, number: Int) -> String {

@@ -66,7 +66,10 @@ public struct Destruction: Equatable, Sendable {
         if let table = content.table {
             what += (what.isEmpty ? "" : " and ") + tableName(table)
         }
-        if content.isBlank { what = (label.isEmpty ? "" : "\"\(label)\", ") + "nothing known in it" }
+        if !content.isKnown {
+            let nothing = content.kind == .noise ? "\(content)" : "nothing known in it"
+            what = (label.isEmpty ? "" : "\"\(label)\", ") + nothing
+        }
         let used = content.signatures.compactMap(\.used).first.map { "\(ByteCount($0)) used" }
         let amount = used ?? "\(ByteCount(size))"
         let place = origin.place(of: reason).map { ", \(origin.source):\($0.line)" } ?? ""
@@ -109,7 +112,9 @@ extension Destruction {
 }
 
 extension Content {
-    public var json: JSONValue { ["signatures": .array(signatures.map(\.json)), "table": JSONValue(table)] }
+    public var json: JSONValue {
+        ["kind": .string("\(kind)"), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
+    }
 }
 
 extension Signature {
@@ -117,6 +122,7 @@ extension Signature {
         [
             "type": .string(type), "version": JSONValue(version), "label": JSONValue(label), "uuid": JSONValue(uuid),
             "size": size.map { JSONValue($0) } ?? .null, "used": used.map { JSONValue($0) } ?? .null,
+            "offset": offset.map { JSONValue($0) } ?? .null,
         ]
     }
 }
@@ -134,7 +140,7 @@ extension DiskPlan {
                         "label": .string(partition.label), "guid": JSONValue(partition.guid),
                         "type": .string(partition.type), "start": JSONValue(partition.sectors.lowerBound),
                         "sectors": JSONValue(partition.sectors.length), "action": .string(partition.change.word),
-                        "named": .bool(partition.entry != nil),
+                        "named": .bool(partition.entry != nil), "zeroed": .bool(zeroed.contains(partition.number)),
                     ]
                 }),
         ]

@@ -62,9 +62,10 @@ extension StoragePlan {
 
     private func tree(of array: ArrayPlan) -> [String] {
         let members = array.members.map(\.node).joined(separator: ", ")
+        let over = array.members.map(\.found.overwritten).first { !$0.isEmpty } ?? ""
         var lines = [
             "\(array.wanted.node)   \(ByteCount(array.area.bytes.length)) on \(members)",
-            row("     \(array.title)", array.action == .keep ? "keep, assemble" : "create"),
+            row("     \(array.title)", array.action == .keep ? "keep, assemble" : "create" + over),
         ]
         for volume in volumes where volume.node == array.wanted.node { lines += tree(of: volume) }
         return lines + filesystems.filter { $0.node == array.wanted.node }.map(\.line)
@@ -88,10 +89,12 @@ extension StoragePlan {
     }
 
     private func tree(of disk: DiskPlan) -> [String] {
-        let table = disk.disk.table.name ?? disk.disk.content.signatures.first?.description ?? "blank"
+        let whole = disk.disk.content
+        let table = disk.disk.table.name ?? (whole.kind == .blank ? "blank" : "\(whole)")
         var lines = ["\(disk.disk.node)   \(ByteCount(disk.disk.size)), \(table)"]
         switch disk.action {
-        case .create, .replace: lines.append(row("     GPT", "create"))
+        case .create, .replace:
+            lines.append(row("     GPT", "create" + (disk.disk.table == .none ? whole.overwritten : "")))
         case .repair: lines.append(row("     GPT", "repair its \(disk.disk.table.damage)"))
         case .erase: lines.append(row("     \(table)", "erase"))
         case .keep, .edit: break
@@ -148,7 +151,7 @@ extension DiskPlan {
         let action =
             switch partition.change {
             case .keep: partition.entry == nil ? "left alone" : "keep"
-            case .create: "create"
+            case .create: zeroed.contains(partition.number) ? "create, first MiB zeroed" : "create"
             case .recreate(let from) where from.lowerBound == partition.sectors.lowerBound && !isLost(partition):
                 "create anew, content stays"
             case .recreate: "create anew"
@@ -172,7 +175,7 @@ extension FilesystemPlan {
     fileprivate var line: String {
         var what = format == .none ? "no filesystem" : name
         if action == .keep, let used = found.signatures.first?.used { what += ", \(ByteCount(used)) used" }
-        var does = action == .keep ? "keep" : action == .erase ? "erase \(found)" : "create"
+        var does = action == .keep ? "keep" : action == .erase ? "erase \(found)" : "create" + found.overwritten
         if let path = wanted.path, !path.isEmpty, format.isMountable { does += ", mount at \(path)" }
         return row("     \(what)", does)
     }
@@ -182,7 +185,14 @@ extension VolumePlan {
     /// `LUKS2 "cache"`, by the name it is opened under.
     var name: String { "LUKS2 \"\(wanted.name)\"" }
 
-    fileprivate var line: String { row("     \(name)", action == .keep ? "keep, open" : "create, open") }
+    fileprivate var line: String {
+        row("     \(name)", action == .keep ? "keep, open" : "create\(found.overwritten), open")
+    }
+}
+
+extension Content {
+    /// Words for remains that go without having been anything that anybody knows.
+    fileprivate var overwritten: String { kind == .unknown || kind == .noise ? " over \(self)" : "" }
 }
 
 /// What it is, and from one column on what becomes of it.

@@ -57,9 +57,11 @@ public struct PlacedVolume: Equatable, Sendable {
     public var array: Int?
     /// What uses the device now.
     public var users: [String]
+    /// Whether it is a partition that was there before.
+    var wasThere = false
 
     var target: FilesystemTarget {
-        FilesystemTarget(node: node, area: area, partition: partition, users: users)
+        FilesystemTarget(node: node, area: area, partition: partition, users: users, wasThere: wasThere)
     }
 
     func plan(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan {
@@ -81,13 +83,19 @@ public struct PlacedVolume: Equatable, Sendable {
 
     private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {
         // What this boot has wiped and made anew is not wiped again when the stage is tried once more.
+        let wish = "LUKS2 \"\(wanted.name)\""
+        if content.kind == .notLooked { throw conflict(.notLooked) }
         if wanted.wipeVolume == true, found?.isOfThisBoot != true || found?.isOpenedByKey != true { return .create }
-        if content.isBlank { return .create }
-        guard content.table == nil, content.signatures.count == 1, content.signatures[0].type == "crypto_LUKS" else {
-            throw conflict(.otherContent(content, wanted: "LUKS2 \"\(wanted.name)\""))
+        if content.kind == .noise, wasThere { throw conflict(.looksEncrypted(wanted: wish)) }
+        guard content.isKnown else { return .create }
+        guard let luks = content.signatures.first(where: { $0.type == "crypto_LUKS" }) else {
+            throw conflict(.otherContent(content, wanted: wish))
+        }
+        guard content.table == nil, content.signatures.count == 1 else {
+            throw conflict(.severalSignatures(content, wanted: luks))
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
-        guard let found else { throw conflict(.otherContent(content, wanted: "LUKS2 \"\(wanted.name)\"")) }
+        guard let found else { throw conflict(.otherContent(content, wanted: wish)) }
         // None of ours is ever on a disk without one; somebody may have its key elsewhere.
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
@@ -149,7 +157,7 @@ public struct VolumePlan: Equatable, Sendable {
     }
 
     var destruction: Destruction? {
-        guard action == .create, !found.isBlank, wanted.wipeVolume == true else { return nil }
+        guard action == .create, found.isSomebodys, wanted.wipeVolume == true else { return nil }
         return Destruction(
             device: node, label: "", size: area.bytes.length, content: found, reason: "wipeVolume",
             origin: wanted.origin)

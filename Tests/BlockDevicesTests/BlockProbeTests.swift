@@ -20,7 +20,7 @@ import Testing
             let image = try Image(size)
             let maker = try #require(FilesystemFormat(rawValue: format)?.maker(options: [], label: "DATA", uuid: uuid))
             try run(maker.program, maker.arguments + [image.path])
-            let content = try BlockProbe(image.path).content()
+            let content = try Look(image.path).whole
             let signature = try #require(content.signatures.first)
             #expect(content.signatures.count == 1 && content.table == nil)
             #expect(signature.type == format && signature.label == "DATA")
@@ -44,9 +44,10 @@ import Testing
         let image = try Image(64 << 20)
         try image.copy(inner, at: 8 << 20)
         let area: Range<UInt64> = 8 << 20..<24 << 20
-        #expect(try BlockProbe(image.path, bytes: area).content().description == "ext4 \"inner\"")
-        #expect(try BlockProbe(image.path, bytes: 0..<8 << 20).content().isBlank)
-        #expect(try BlockProbe(image.path).content().isBlank)
+        #expect(try Look(image.path, bytes: area).whole.description == "ext4 \"inner\"")
+        #expect(try Look(image.path, bytes: 0..<8 << 20).whole.kind == .blank)
+        // Neither its start nor its end nor its middle has been written.
+        #expect(try Look(image.path).whole.kind == .blank)
     }
 
     @Test(
@@ -58,7 +59,7 @@ import Testing
         try run("mkfs.ext4", ["-q", "-F", "-L", "e", other.path])
         // An ext4 superblock beside the one of btrfs.
         try image.write(other.bytes(1024..<2048), at: 1024)
-        let content = try BlockProbe(image.path).content()
+        let content = try Look(image.path).whole
         #expect(Set(content.signatures.map(\.type)) == ["btrfs", "ext4"])
     }
 
@@ -67,13 +68,13 @@ import Testing
         let image = try Image(size)
         try run("mkfs.btrfs", ["-q", image.path])
         try image.write(Array("payload".utf8), at: 100 << 20)
-        #expect(try BlockProbe(image.path, forWriting: true).wipe().contains("btrfs"))
-        #expect(try BlockProbe(image.path).content().isBlank)
+        try Eraser.erase(image.path)
+        #expect(try !Look(image.path).whole.isKnown)
         #expect(try image.bytes(100 << 20..<(100 << 20) + 7) == Array("payload".utf8))
         try image.partition("1: start=2048")
-        #expect(try BlockProbe(image.path).content().table == "gpt")
-        #expect(try BlockProbe(image.path, forWriting: true).wipe().contains("gpt"))
-        #expect(try BlockProbe(image.path).content().isBlank)
+        #expect(try Look(image.path).whole.table == "gpt")
+        try Eraser.erase(image.path)
+        #expect(try !Look(image.path).whole.isKnown)
         #expect(try Survey().disk(image.path, node: image.path).table == .none)
     }
 
@@ -133,6 +134,6 @@ import Testing
         #expect(partition?["number"]?.integer == 3)
         #expect(partition?["label"]?.string == "var")
         #expect(partition?["sectors"]?.integer == 16384)
-        #expect(description.lines == ["\(image.path)   64 MiB, GPT, nothing known", "  3  \"var\"  8 MiB"])
+        #expect(description.lines == ["\(image.path)   64 MiB, GPT", "  3  \"var\"  8 MiB"])
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Provisioning
 import Testing
 
 @testable import BlockDevices
@@ -87,4 +88,11 @@ func isInstalled(_ programs: String...) -> Bool { programs.allSatisfy { Command(
 func storage(_ json: String) throws -> IgnitionConfig.Storage {
     let text = "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": \(json)}"
     return try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
+}
+
+extension DiskLayout {
+    /// The plan where nothing stands anywhere.
+    func planBlank() throws(DiskRefusal) -> StoragePlan {
+        try plan(Dictionary(uniqueKeysWithValues: areas.map { ($0, Content.blank) }))
+    }
 }

@@ -38,22 +38,24 @@ import Testing
 
     private func member(
         _ role: ArrayMember.Role, name: String = "any:data", level: Int = 1, devices: Int = 2, events: UInt64 = 7,
-        uuid: String = "u", isRebuilding: Bool = false
+        uuid: String = "u", isRebuilding: Bool = false, data: Content.Rest = .blank
     ) -> Content {
         let member = ArrayMember(
             uuid: uuid, name: name, level: level, devices: devices, role: role, events: events,
-            isRebuilding: isRebuilding)
+            isRebuilding: isRebuilding, data: data)
         return Content([Signature(type: "linux_raid_member", version: "1.2", label: name, member: member)])
     }
 
     private func contents(_ layout: DiskLayout, _ first: Content, _ second: Content) -> [DiskArea: Content] {
-        Dictionary(uniqueKeysWithValues: zip(layout.areas, [first, second]))
+        var contents = Dictionary(uniqueKeysWithValues: zip(layout.areas, [first, second]))
+        for array in layout.arrayPlans(contents) where array.action == .keep { contents[array.area] = .blank }
+        return contents
     }
 
     @Test("is created on blank members, and what stands in it with it")
     func blank() throws {
         let layout = layout(try storage(), labels: [nil, nil])
-        let plan = try layout.plan([:])
+        let plan = try layout.planBlank()
         #expect(plan.arrays.map(\.action) == [.create] && plan.filesystems.map(\.action) == [.create])
         #expect(
             plan.arrays[0].creation == [
@@ -69,7 +71,7 @@ import Testing
     @Test("spares and options reach mdadm before the devices")
     func spares() throws {
         let storage = try storage(#""spares": 1, "options": ["--bitmap=internal"]"#)
-        let plan = try layout(storage, labels: [nil, nil]).plan([:])
+        let plan = try layout(storage, labels: [nil, nil]).planBlank()
         #expect(
             plan.arrays[0].creation.suffix(7) == [
                 "--raid-devices", "1", "--spare-devices", "1", "--bitmap=internal", "/dev/vda1", "/dev/vdb1",
@@ -112,10 +114,11 @@ import Testing
     func missing() throws {
         let storage = try storage(members: #""/dev/disk/by-partlabel/a", "/dev/vdc""#)
         let layout = layout(storage)
-        let plan = try layout.plan([layout.areas[0]: member(.active(0))])
+        let array = try #require(layout.arrayPlans([layout.areas[0]: member(.active(0))]).first)
+        let plan = try layout.plan([layout.areas[0]: member(.active(0)), array.area: .blank])
         #expect(plan.warnings == ["/dev/md/data is degraded, with 1 of 2 devices: /dev/vdc is not there"])
         // To create one, all must be there.
-        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan([:]) }
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.planBlank() }
         #expect(refusal?.conflicts.map(\.problem) == [.noSuchDevice])
         #expect(storage.membersToWaitFor == ["/dev/vdc"])
     }
@@ -132,7 +135,7 @@ import Testing
         let found = member(.active(0), name: name, level: level, devices: devices)
         let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, found, found)) }
         #expect(refusal?.description.contains(words) == true)
-        #expect(refusal?.advice.last?.hasPrefix("To destroy it:") == true)
+        #expect(refusal?.advice.last == "To destroy it:         wipefs -a /dev/vda1, once, at this console.")
     }
 
     @Test("members of two arrays, or something else in the place of a member, stop the boot")
@@ -158,11 +161,56 @@ import Testing
         let never = member(.active(0), events: 0)
         #expect(try layout.plan(contents(layout, never, .blank)).arrays[0].action == .create)
         #expect(try layout.plan(contents(layout, never, member(.active(1), events: 0))).arrays[0].action == .keep)
+        // Somebody can lay an array around what is there.
+        let around = member(.active(0), events: 0, data: .unknown)
+        #expect(try layout.plan(contents(layout, around, .blank)).arrays[0].action == .keep)
         // raid0 counts no events: with a member gone, what it held may still be mended by hand.
         let striped = self.layout(try storage(#""level": "raid0""#))
         let half = member(.active(0), level: 0, events: 0)
         let refusal = #expect(throws: DiskRefusal.self) { try striped.plan(contents(striped, half, .blank)) }
         #expect(refusal?.description.contains("1 of the 2 devices that its raid0 needs") == true)
+    }
+
+    @Test("a member reads like noise: an array is not made over it")
+    func noise() throws {
+        let layout = layout(try storage())
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, .noise, .blank)) }
+        #expect(refusal?.description.contains("/dev/vda1 reads like noise") == true)
+        #expect(throws: DiskRefusal.self) { try layout.plan([layout.areas[0]: .blank]) }
+        #expect(try layout.plan(contents(layout, .unknown, .blank)).arrays[0].action == .create)
+    }
+
+    @Test("RAID goes first: what shows beside a superblock is the array's, or was there before it")
+    func beside() throws {
+        let layout = layout(try storage())
+        func plan(_ version: String, _ other: Content) throws -> ArrayPlan.Action? {
+            var first = member(.active(0))
+            first.signatures[0].version = version
+            first.signatures += other.signatures
+            first.table = other.table
+            return try layout.plan(contents(layout, first, member(.active(1)))).arrays.first?.action
+        }
+        #expect(try plan("1.0", Content([Signature(type: "ext4")], table: "gpt")) == .keep)
+        #expect(try plan("1.2", Content([Signature(type: "ext4", offset: 1080)])) == .keep)
+        for other in [
+            Content([Signature(type: "zfs_member", offset: 16384)]), Content(table: "PMBR"),
+            Content([Signature(type: "xfs", offset: 2 << 20)]),
+            Content([Signature(type: "linux_raid_member", version: "1.0")]),
+        ] {
+            let refusal = #expect(throws: DiskRefusal.self) { try plan("1.2", other) }
+            #expect(refusal?.description.contains("which exclude each other") == true)
+            #expect(refusal?.advice.contains { $0.contains("wipefs -a /dev/vda1") } == false)
+        }
+    }
+
+    @Test("an array of arrays, or of volumes of the config, is refused by name")
+    func nested() throws {
+        var storage = try storage()
+        storage.raid.append(storage.raid[0])
+        storage.raid[1].name = "outer"
+        storage.raid[1].devices = ["/dev/md/data", "/dev/vdc"]
+        let refusal = #expect(throws: DiskRefusal.self) { try layout(storage, labels: [nil, nil]).planBlank() }
+        #expect(refusal?.conflicts.map(\.problem) == [.memberIsMade("/dev/md/data", by: "the array \"data\"")])
     }
 
     @Test("what belongs to a table that the config replaces goes with it")
@@ -178,9 +226,10 @@ import Testing
     func metadata() throws {
         for option in [#""--metadata=0.90""#, #""-e", "ddf""#, #""-e0""#] {
             let layout = layout(try storage("\"options\": [\(option)]"), labels: [nil, nil])
-            #expect(throws: DiskRefusal.self) { try layout.plan([:]) }
+            #expect(throws: DiskRefusal.self) { try layout.planBlank() }
         }
-        #expect(try layout(storage(#""options": ["--metadata=1.0"]"#), labels: [nil, nil]).plan([:]).arrays.count == 1)
+        #expect(
+            try layout(storage(#""options": ["--metadata=1.0"]"#), labels: [nil, nil]).planBlank().arrays.count == 1)
     }
 
     @Test(

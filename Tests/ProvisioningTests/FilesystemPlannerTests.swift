@@ -6,7 +6,7 @@ import Testing
 @Suite struct FilesystemReuse {
     private func decide(
         _ format: FilesystemFormat, label: String? = nil, uuid: String? = nil, wipe: Bool? = nil, on found: Content,
-        size: UInt64 = 1 << 30, users: [String] = []
+        size: UInt64 = 1 << 30, users: [String] = [], wasThere: Bool = false
     ) -> String {
         var wanted = IgnitionConfig.Filesystem()
         wanted.device = "/dev/vdb"
@@ -15,7 +15,7 @@ import Testing
         wanted.uuid = uuid
         wanted.wipeFilesystem = wipe
         let target = FilesystemTarget(
-            node: "/dev/vdb", area: DiskArea(node: "/dev/vdb", bytes: 0..<size), users: users)
+            node: "/dev/vdb", area: DiskArea(node: "/dev/vdb", bytes: 0..<size), users: users, wasThere: wasThere)
         do throws(DiskConflict) {
             return "\(try FilesystemPlanner(wanted: wanted, format: format, target: target, found: found).action())"
         } catch {
@@ -68,13 +68,49 @@ import Testing
         #expect(decide(.ext4, uuid: "1234abcd", on: holds("ext4", uuid: "1234-abcd")) != "keep")
     }
 
-    @Test("several signatures: the first decides, none is erased unless told to")
+    @Test("two that exclude each other: neither is mounted, none is erased unless told to")
     func several() {
         let two = Content([Signature(type: "xfs", label: "a"), Signature(type: "swap")])
-        #expect(decide(.xfs, on: two) == "keep")
-        #expect(decide(.swap, on: two) == "/dev/vdb holds xfs \"a\" and swap; the config wants swap")
+        #expect(decide(.xfs, on: two) == "/dev/vdb holds xfs \"a\" and swap, which exclude each other")
+        #expect(decide(.swap, on: two) == "/dev/vdb holds xfs \"a\" and swap, which exclude each other")
+        #expect(decide(.ext4, on: two) == "/dev/vdb holds xfs \"a\" and swap; the config wants ext4")
         #expect(decide(.none, on: two) == "/dev/vdb holds xfs \"a\" and swap; the config wants no filesystem")
         #expect(decide(.swap, wipe: true, on: two) == "create")
+        let backup = Content([Signature(type: "ext4")], table: "gpt")
+        #expect(decide(.ext4, on: backup).hasSuffix("which exclude each other"))
+    }
+
+    @Test("blank, unknown, not looked and what reads like noise are four things")
+    func remains() {
+        for format in FilesystemFormat.allCases where format != .none {
+            #expect(decide(format, on: .unknown, wasThere: true) == "create")
+            #expect(decide(format, on: .noise) == "create")
+            #expect(
+                decide(format, on: .noise, wasThere: true)
+                    == "/dev/vdb reads like noise from start to end, looks encrypted or compressed and has no header; "
+                    + "the config wants \(format.rawValue)")
+            #expect(decide(format, wipe: true, on: .noise, wasThere: true) == "create")
+            #expect(decide(format, on: .notLooked) == "/dev/vdb was not looked at")
+            #expect(decide(format, wipe: true, on: .notLooked) == "/dev/vdb was not looked at")
+        }
+        #expect(decide(.none, wipe: true, on: .noise, wasThere: true) == "keep")
+    }
+
+    @Test("one command erases what is in the way, and nothing that the config wants")
+    func erasing() {
+        let ext4 = Signature(type: "ext4", offset: 0x438)
+        func command(_ others: [Signature], table: String? = nil) -> String {
+            Content([ext4] + others, table: table).erasing(allBut: ext4, on: "/dev/vdb")
+        }
+        let raid = Signature(type: "linux_raid_member", version: "1.0", offset: 0x1000)
+        #expect(command([raid]) == "wipefs -o 0x1000 /dev/vdb")
+        #expect(command([raid, Signature(type: "swap", offset: 4086)]) == "wipefs -o 0x1000 -o 0xff6 /dev/vdb")
+        #expect(command([Signature(type: "zfs_member", offset: 0x20000)]) == "wipefs -a -t zfs_member /dev/vdb")
+        #expect(command([], table: "PMBR") == "wipefs -o 0x1fe /dev/vdb")
+        #expect(command([], table: "gpt") == "wipefs -a -t gpt,PMBR /dev/vdb")
+        #expect(
+            command([Signature(type: "bcachefs", offset: 4120)])
+                == "dd if=/dev/zero of=/dev/vdb bs=1 seek=4120 count=16 conv=notrunc")
     }
 
     @Test("a bare partition table is not blank")

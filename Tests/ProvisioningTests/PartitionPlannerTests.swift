@@ -139,10 +139,24 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
                 "conflict: /dev/vda has no room for partition 2 of 950 MiB; the largest free block has 900 MiB"),
             // 0 is the largest block or its rest, absent is whatever it is
             Row("start 0", want(start: 0, size: 100), "keep", "2 keep 100+100"),
-            Row("size 0", want(size: 0), differs + "sizeMiB is 100 MiB, wanted 1843167 sectors"),
+            Row("size 0", want(size: 0), differs + "sizeMiB is 204800 sectors, wanted 1843167 sectors"),
         ])
     func table(_ row: Row) {
         #expect(story(disk([row.wanted]), on: machine(present)) == row.story)
+    }
+
+    @Test("takes an entry without a number and without a label for the one such partition that is as it says")
+    func unlabelled() {
+        let wanted = disk([want(0, label: "", size: 100)])
+        let root = found(1, 1..<100, label: "root")
+        #expect(story(wanted, on: machine([root])) == ["edit", "2 create 100+100"])
+        #expect(story(wanted, on: machine([root, found(2, 200..<300)])) == ["keep", "2 keep 200+100"])
+        // Somebody's, of another size.
+        #expect(story(wanted, on: machine([root, found(2, 200..<250)])) == ["edit", "3 create 250+100"])
+        #expect(
+            story(wanted, on: machine([root, found(2, 200..<300), found(3, 300..<400)])) == [
+                "conflict: /dev/vda has 2 partitions without a label (2, 3); the config does not say which one it means"
+            ])
     }
 
     @Test("takes an entry without a number for the one that carries its label")
@@ -378,7 +392,7 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
         }
         // What neither stays whole nor is named as lost would be lost in silence.
         for old in present where outcome.plan.survivor(of: old) == nil {
-            let shrunk = outcome.plan.shrunk.contains { $0.old == old }
+            let shrunk = outcome.plan.moved.contains { $0.old == old }
             #expect(shrunk || outcome.plan.lost.contains(old))
         }
         // The table that is made is the table that is wanted: nothing is left to do.

@@ -43,6 +43,13 @@ struct DescribedDisks {
     var inventory = DiskInventory(disks: [])
     var contents: [DiskArea: Content] = [:]
 
+    /// What nothing is said of is blank.
+    func contents(of layout: DiskLayout) -> [DiskArea: Content] {
+        var contents = contents
+        for area in layout.areas where contents[area] == nil { contents[area] = .blank }
+        return contents
+    }
+
     init(_ json: [UInt8]) throws {
         let root = try JSONNode(parsing: json)
         for disk in root["disks"]?.elements ?? [] { try add(disk: disk) }
@@ -80,12 +87,13 @@ struct DescribedDisks {
             case "broken": .unreadableGPT
             case let other?: .other(other, partitions)
             }
-        let content = Content(DescribedDisks.content(disk).signatures, table: disk["table"]?.string)
+        var content = DescribedDisks.content(disk)
+        content.table = disk["table"]?.string
         contents[DiskArea(node: node, bytes: 0..<size)] = content
         inventory.disks.append(
             FoundDisk(
                 path: path, node: node, size: size, sectorSize: sectorSize, table: table,
-                content: Content(content.signatures), users: DescribedDisks.users(disk)))
+                content: Content(content.signatures, rest: content.rest), users: DescribedDisks.users(disk)))
     }
 
     private mutating func add(device: JSONNode) throws {
@@ -108,9 +116,16 @@ struct DescribedDisks {
             Signature(
                 type: mark["type"]?.string ?? "", version: mark["version"]?.string, label: mark["label"]?.string,
                 uuid: mark["uuid"]?.string, size: mark["size"]?.integer.map { UInt64($0) },
-                used: mark["used"]?.integer.map { UInt64($0) }, isUnfinished: mark["unfinished"]?.bool ?? false)
+                used: mark["used"]?.integer.map { UInt64($0) }, isUnfinished: mark["unfinished"]?.bool ?? false,
+                offset: mark["offset"]?.integer.map { UInt64($0) })
         }
-        return Content(signatures, table: node["nested"]?.string)
+        let rest: Content.Rest =
+            switch node["rest"]?.string {
+            case "unknown": .unknown
+            case "noise": .noise
+            default: .blank
+            }
+        return Content(signatures, table: node["nested"]?.string, rest: rest)
     }
 
     private static func users(_ node: JSONNode) -> [String] {
@@ -128,7 +143,7 @@ struct DescribedDisks {
         let disks = try DescribedDisks(fixture.bytes("disks.json"))
         let layout = DiskLayout(try fixture.storage(), on: disks.inventory)
         do {
-            let plan = try layout.plan(disks.contents)
+            let plan = try layout.plan(disks.contents(of: layout))
             return (plan.lines + [""] + plan.summaryLines).joined(separator: "\n") + "\n"
         } catch let refusal {
             let failure = refusal.failure
@@ -146,7 +161,8 @@ struct DescribedDisks {
     func json() throws {
         let fixture = try #require(PlanFixture.all.first { $0.testDescription == "guide-second-boot" })
         let disks = try DescribedDisks(fixture.bytes("disks.json"))
-        let json = try DiskLayout(try fixture.storage(), on: disks.inventory).plan(disks.contents).json
+        let layout = DiskLayout(try fixture.storage(), on: disks.inventory)
+        let json = try layout.plan(disks.contents(of: layout)).json
         #expect(json["kept"] == 2 && json["created"] == 0 && json["destroyed"]?.elements == [])
         let filesystem = try #require(json["filesystems"]?.elements?.first)
         #expect(filesystem["device"] == "/dev/disk/by-partlabel/var" && filesystem["node"] == "/dev/vda1")
@@ -156,4 +172,11 @@ struct DescribedDisks {
     }
 
     @Test func thereAreFixtures() { #expect(PlanFixture.all.count > 20) }
+}
+
+extension DiskLayout {
+    /// The plan where nothing stands anywhere.
+    func planBlank() throws(DiskRefusal) -> StoragePlan {
+        try plan(Dictionary(uniqueKeysWithValues: areas.map { ($0, Content.blank) }))
+    }
 }

@@ -56,6 +56,12 @@ import Testing
         #expect(throws: DiskConflict.self) { try placed(Self.key).plan(content, nil) }
         #expect(try placed(#""wipeVolume": true"#).plan(content, nil).action == .create)
         #expect(try placed("").plan(.blank, nil).action == .create)
+        #expect(try placed("").plan(.unknown, nil).action == .create)
+        #expect(throws: DiskConflict.self) { try placed("").plan(.notLooked, nil) }
+        var partition = try placed("")
+        #expect(try partition.plan(.noise, nil).action == .create)
+        partition.wasThere = true
+        #expect(throws: DiskConflict.self) { try partition.plan(.noise, nil) }
     }
 
     @Test("reads cryptsetup's options as cryptsetup does")
@@ -113,7 +119,7 @@ import Testing
         #expect(storage.devicesToWaitFor == ["/dev/vda"])
         let disk = FoundDisk(path: "/dev/vda", node: "/dev/vda", size: 1 << 30, table: .none)
         let layout = DiskLayout(storage, on: DiskInventory(disks: [disk]))
-        let first = try layout.plan([:])
+        let first = try layout.planBlank()
         #expect(first.summary == "4 created, nothing destroyed.")
         #expect(
             first.summaryLines == [

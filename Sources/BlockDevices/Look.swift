@@ -1,0 +1,182 @@
+// What stands in a range of bytes. There is one answer, and this is where it is found: every plan, every check
+// before a write and every stage asks here, and nobody else asks libblkid.
+
+import Glibc
+import Provisioning
+import SystemPackage
+
+/// The type of the filesystem on a whole device (`iso9660`, `vfat`), or `nil` where there is none, or several. Of those
+/// that stand on one disc by design it is libblkid's first.
+public func filesystemType(of device: String) throws(DiskFailure) -> String? {
+    let content = try Look(device).content
+    return content.signatures.count == 1 || content.isImage ? content.signatures.first?.type : nil
+}
+
+/// A look at a device, an image file, or a range of one. Nothing is written.
+///
+/// libblkid is asked with all its signatures, whichever it would hide behind the first, and with its tables; GPTs are
+/// read by our own reader, which sees those that lost a copy or their protective MBR; and marks are looked for that
+/// libblkid does not know. Where none of them finds anything, the bytes themselves tell blank from unknown.
+struct Look {
+    var table: FoundTable
+    /// What holds the range as a whole; what stands in one of the table's partitions is that one's.
+    var content: Content
+
+    /// - Parameters:
+    ///   - bytes: The range to look at; `nil` is the whole device.
+    ///   - sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    init(_ path: String, bytes: Range<UInt64>? = nil, sectorSize given: UInt64? = nil) throws(DiskFailure) {
+        let file = try BlockFile(path)
+        // A table can name sectors that its disk does not have.
+        let range = (bytes ?? 0..<file.size).clamped(to: 0..<file.size)
+        let size = range.upperBound - range.lowerBound
+        let sectorSize = given ?? file.sectorSize
+        func read(_ position: UInt64, _ count: Int) -> [UInt8]? {
+            guard count > 0, position <= size, UInt64(count) <= size - position else { return nil }
+            return file.read(at: range.lowerBound + position, count: count)
+        }
+        table = .none
+        content = .blank
+        guard size > 0 else { return }
+        let probe = try BlockProbe(path, bytes: range, sectorSize: sectorSize)
+        try readTable(probe, size, sectorSize, read)
+        var signatures = try probe.signatures()
+        // Nothing stands at the end of a disc, and a drive tries for seconds to read what was never burnt there.
+        if table != .none || !Content(signatures).isImage {
+            signatures += UnlistedSignatures.find(size: size, sectorSize: sectorSize, beside: signatures, read: read)
+        }
+        let geometry = SectorGeometry(sectorSize: sectorSize)
+        let inner = table.partitions.map { geometry.bytes($0.sectors) }.filter { range in
+            // An entry that covers the table itself makes nothing its own.
+            range.lowerBound >= 2 * sectorSize && !range.isEmpty
+        }
+        content.signatures = signatures.filter { mark in !inner.contains { mark.isInside($0) } }
+        for index in content.signatures.indices {
+            guard let member = content.signatures[index].member, member.events == 0 else { continue }
+            let data = member.dataOffset..<member.dataOffset + member.dataSize
+            content.signatures[index].member?.data = try Samples(data, read).rest(path)
+        }
+        if !content.isKnown, table == .none { content.rest = try Samples(0..<size, read).rest(path) }
+    }
+
+    private mutating func readTable(
+        _ probe: borrowing BlockProbe, _ size: UInt64, _ sectorSize: UInt64,
+        _ read: @escaping (UInt64, Int) -> [UInt8]?
+    ) throws(DiskFailure) {
+        let type = try probe.table()
+        func gpt(_ sectorSize: UInt64) -> FoundGPT? {
+            PartitionTableReader(size: size, sectorSize: sectorSize, read: read)?.table()
+        }
+        let own = gpt(sectorSize)
+        let isPlain = type == nil || type == "gpt" || type == "PMBR"
+        if let own, isPlain {
+            table = .gpt(own)
+            return
+        }
+        if !isPlain, let type {
+            table = .other(type, try probe.partitions())
+            // Two tables, each of which may be the one that counts.
+            if own != nil { content.table = "gpt" }
+            return
+        }
+        let other: UInt64 = sectorSize == 512 ? 4096 : 512
+        if gpt(other) != nil {
+            table = .unreadableGPT
+            content.table = "gpt \(other)"
+        } else if type != nil
+            || GPTMark.places(size: size, sectorSize: sectorSize).contains(where: {
+                read($0, GPTMark.bytes.count) == GPTMark.bytes
+            })
+        {
+            table = .unreadableGPT
+        }
+    }
+
+    /// The same with the table as a part of it: of an area in which a table is somebody's content.
+    var whole: Content {
+        var whole = content
+        switch table {
+        case .none: break
+        case .gpt: whole.table = "gpt"
+        // The boot code in a filesystem's first sector ends as a table without entries does.
+        case .other("dos", []) where content.isKnown: break
+        case .other(let type, _): whole.table = type
+        case .unreadableGPT: whole.table = content.table ?? "broken gpt"
+        }
+        return whole
+    }
+}
+
+/// The mark by which a GPT's header is known.
+enum GPTMark {
+    static let bytes = Array("EFI PART".utf8)
+
+    /// Where a header can stand at either end, for this sector size.
+    static func places(size: UInt64, sectorSize: UInt64) -> [UInt64] {
+        guard size / sectorSize >= 6 else { return [] }
+        return [sectorSize, (size / sectorSize - 1) * sectorSize]
+    }
+}
+
+extension Signature {
+    /// Whether the mark belongs to a partition in that range and not to the disk around it.
+    fileprivate func isInside(_ partition: Range<UInt64>) -> Bool {
+        guard let offset, partition.contains(offset) else { return false }
+        guard type == "linux_raid_member" else { return true }
+        // The superblocks of format 1 say where they stand; of the older one only its place tells.
+        if ["1.0", "1.1", "1.2"].contains(version) { return false }
+        let reserved: UInt64 = 64 << 10
+        let size = partition.upperBound - partition.lowerBound
+        return size >= reserved && partition.lowerBound + size / reserved * reserved - reserved == offset
+    }
+}
+
+/// Bytes of a range by which blank, noise and anything else are told apart: 64 KiB at the start, in the middle and at
+/// the end.
+private struct Samples {
+    private let places: [UInt64]
+    private let count: Int
+    private let read: (UInt64, Int) -> [UInt8]?
+
+    static let size: UInt64 = 64 << 10
+    /// Bits a byte. Random bytes of that number have 7.997, and compressed ones little less.
+    private static let noise = 7.99
+
+    init(_ range: Range<UInt64>, _ read: @escaping (UInt64, Int) -> [UInt8]?) {
+        let length = range.upperBound - range.lowerBound
+        let size = min(Samples.size, length)
+        let middle = (range.lowerBound + (length - size) / 2) / 4096 * 4096
+        places = [range.lowerBound, max(middle, range.lowerBound), range.upperBound - size]
+        count = Int(size)
+        self.read = read
+    }
+
+    func rest(_ path: String) throws(DiskFailure) -> Content.Rest {
+        guard count > 0 else { return .blank }
+        var kinds: [Content.Rest] = []
+        for place in places {
+            guard let bytes = read(place, count) else { throw .unreadable(path, .ioError) }
+            kinds.append(Samples.kind(bytes))
+            // Two that differ already say all there is to say.
+            if kinds.last == .unknown || kinds.last != kinds.first { return .unknown }
+        }
+        return kinds.first ?? .blank
+    }
+
+    private static func kind(_ bytes: [UInt8]) -> Content.Rest {
+        let first = bytes[0]
+        if first == 0 || first == 0xff, bytes.allSatisfy({ $0 == first }) { return .blank }
+        return bytes.count == size && entropy(bytes) > noise ? .noise : .unknown
+    }
+
+    /// Bits a byte.
+    private static func entropy(_ bytes: [UInt8]) -> Double {
+        var counts = [Int](repeating: 0, count: 256)
+        for byte in bytes { counts[Int(byte)] += 1 }
+        return counts.reduce(0) { sum, count in
+            guard count > 0 else { return sum }
+            let share = Double(count) / Double(bytes.count)
+            return sum - share * log2(share)
+        }
+    }
+}

@@ -1,0 +1,329 @@
+import IgnitionConfig
+import LinuxSystem
+import Provisioning
+import Reporting
+import Testing
+
+@testable import BlockDevices
+
+private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
+    do throws(BootFailure) {
+        _ = try DiskStage.plan(storage, access: .settled)
+        return nil
+    } catch {
+        return error.cause as? DiskRefusal
+    }
+}
+
+/// A disk that is two things at once: which of them is out of date nobody here can know.
+@Suite(.serialized, .enabled(if: isInstalled("sfdisk"))) struct TwoOwners {
+    private func disk(_ owner: Owner, _ remnant: Remnant) throws -> Image {
+        let image = try Image(128 << 20)
+        try image.partition("1: start=2048, name=var")
+        try remnant.spoil(image)
+        try image.put(owner)
+        return image
+    }
+
+    private func disks(_ image: Image, wipe: Bool = false, _ partitions: String) throws -> IgnitionConfig.Storage {
+        try storage(
+            "{\"disks\": [{\"device\": \"\(image.path)\", \"wipeTable\": \(wipe), \"partitions\": [\(partitions)]}]}")
+    }
+
+    @Test("are both seen, and neither is written to", arguments: Owner.allCases, Remnant.allCases)
+    func refused(_ owner: Owner, _ remnant: Remnant) throws {
+        let image = try disk(owner, remnant)
+        let found = try Survey().disk(image.path, node: image.path)
+        #expect(found.content.signatures.contains { $0.type == owner.type }, "\(found.content)")
+        let before = try image.digest()
+        let device = image.path
+        for config in [
+            try disks(image, #"{"number": 1, "label": "var"}"#), try disks(image, #"{"label": "new"}"#),
+            try storage("{\"filesystems\": [{\"device\": \"\(device)\", \"format\": \"ext4\"}]}"),
+            try storage("{\"luks\": [{\"name\": \"v\", \"device\": \"\(device)\"}]}"),
+            try storage("{\"raid\": [{\"name\": \"other\", \"level\": \"raid1\", \"devices\": [\"\(device)\"]}]}"),
+        ] {
+            let refusal = refusal(config)
+            #expect(refusal?.conflicts.isEmpty == false)
+            // A member of an array is refused for what its superblock says.
+            if config.raid.isEmpty || owner.type != "linux_raid_member" {
+                #expect(refusal?.description.contains(owner.name) == true, "\(String(describing: refusal))")
+                if config.disks.isEmpty || found.table != .none {
+                    #expect(
+                        refusal?.description.contains("GPT") == (found.table != .none), "\(String(describing: refusal))"
+                    )
+                }
+            }
+        }
+        // No partition is asked for: still it is no GPT to mend.
+        let nothing = try disks(image, "")
+        if found.table == .none {
+            #expect(try DiskStage.plan(nothing, access: .settled).isEmpty)
+        } else {
+            #expect(refusal(nothing) != nil)
+        }
+        #expect(try image.digest() == before)
+    }
+
+    @Test("go only with an order to wipe the table, and by name", arguments: Owner.allCases, Remnant.allCases)
+    func wiped(_ owner: Owner, _ remnant: Remnant) throws {
+        for partitions in [#"{"number": 1, "label": "var"}"#, ""] {
+            let image = try disk(owner, remnant)
+            let found = try Survey().disk(image.path, node: image.path)
+            let wanted = try disks(image, wipe: true, partitions)
+            // A disk without a table is left alone where none is wanted.
+            if partitions.isEmpty, found.table == .none { continue }
+            let plan = try DiskStage.plan(wanted, access: .settled)
+            #expect(
+                plan.destroyed.contains { $0.line.contains(owner.name) && $0.reason == "wipeTable" }, "\(plan.lines)")
+            try DiskStage.apply(plan, access: .settled)
+            let after = try Survey().disk(image.path, node: image.path)
+            #expect(!after.content.isKnown)
+            #expect(after.table.partitions.map(\.label) == (partitions.isEmpty ? [] : ["var"]))
+            if partitions.isEmpty {
+                #expect(after.table == .none)
+                // Not by our own reader alone.
+                #expect(try !image.bytes(0..<34 * 512).windows(of: GPTMark.bytes))
+                #expect(try !image.bytes(image.size - 34 * 512..<image.size).windows(of: GPTMark.bytes))
+                #expect(try run("wipefs", "--noheadings", image.path) == "")
+            }
+            #expect(try DiskStage.plan(wanted, access: .settled).isEmpty)
+        }
+    }
+
+    @Test(
+        "are left to the operator where the config keeps what a partition holds",
+        .enabled(if: isInstalled("mkfs.ext4")),
+        arguments: [Owner.lvmFirstSector, .ceph, .luks1, .btrfs])
+    func kept(_ owner: Owner) throws {
+        let image = try Image(128 << 20)
+        try image.partition("1: start=2048, size=64MiB, name=var")
+        let inner = try Image(64 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "mine", inner.path)
+        try image.copy(inner, at: 1 << 20)
+        try image.put(owner)
+        let before = try image.digest()
+        let wanted = try disks(image, wipe: true, #"{"number": 1, "label": "var"}, {"number": 2, "label": "more"}"#)
+        let stop = try #require(refusal(wanted))
+        #expect(stop.description.contains("ext4 \"mine\"") && stop.description.contains(owner.name))
+        let command = try #require(stop.advice.first { $0.contains("wipefs") })
+        // What it advises settles it, and takes nothing of what is kept.
+        let words = command.drop { $0 != ":" }.dropFirst(2).prefix { $0 != "," }.split(separator: " ").map(String.init)
+        try Command(words[0], Array(words.dropFirst())).run()
+        #expect(try image.digest() != before)
+        let plan = try DiskStage.plan(disks(image, #"{"number": 1, "label": "var"}"#), access: .settled)
+        #expect(plan.isEmpty && plan.destroyed.isEmpty)
+        let area = DiskArea(node: image.path, bytes: 1 << 20..<65 << 20)
+        #expect(try Survey.content(of: area).description == "ext4 \"mine\"")
+    }
+
+    @Test("an image for discs and sticks has both by design, and is no disk to edit")
+    func image() throws {
+        let image = try Image(64 << 20)
+        try image.partition("1: start=2048, size=8MiB, name=efi")
+        var volume = [UInt8](repeating: 0, count: 2048)
+        volume.replaceSubrange(0..<7, with: [1] + Array("CD001".utf8) + [1])
+        try image.write(volume, at: 32 << 10)
+        let before = try image.digest()
+        #expect(try DiskStage.plan(disks(image, #"{"number": 1, "label": "efi"}"#), access: .settled).isEmpty)
+        #expect(refusal(try disks(image, #"{"label": "new"}"#))?.description.contains("no disk to edit") == true)
+        let wiping = try DiskStage.plan(disks(image, wipe: true, #"{"label": "new"}"#), access: .settled)
+        #expect(wiping.destroyed.contains { $0.line.contains("iso9660") })
+        #expect(try image.digest() == before)
+    }
+
+    @Test("a table whose copies both are there but for the protective MBR is still somebody's")
+    func withoutMBR() throws {
+        let image = try Image(64 << 20)
+        try image.partition("1: start=2048, size=20MiB, name=one", "2: start=43008, size=10MiB, name=two")
+        try image.zero(0..<512)
+        let before = try image.digest()
+        let config = #"{"filesystems": [{"device": "DEVICE", "format": "ext4", "wipeFilesystem": WIPE}]}"#
+        func filesystem(wipe: Bool) throws -> IgnitionConfig.Storage {
+            try storage(config.replacing("DEVICE", with: image.path).replacing("WIPE", with: "\(wipe)"))
+        }
+        #expect(refusal(try filesystem(wipe: false))?.description.contains("a GPT partition table") == true)
+        let plan = try DiskStage.plan(filesystem(wipe: true), access: .settled)
+        #expect(plan.destroyed.map(\.label) == ["one", "two", ""])
+        // Nothing of the config stands on it: it is not mended for its own sake.
+        #expect(try DiskStage.plan(disks(image, ""), access: .settled).isEmpty)
+        #expect(
+            refusal(try disks(image, #"{"label": "three"}"#))?.description.contains("nothing of the config") == true)
+        #expect(try image.digest() == before)
+        #expect(try DiskStage.plan(disks(image, #"{"label": "one"}"#), access: .settled).disks[0].action == .repair)
+    }
+
+    @Test("a table that nobody can read is told before it goes", .enabled(if: isInstalled("sfdisk")))
+    func otherSectors() throws {
+        let image = try Image(64 << 20)
+        let large = try Survey().disk(image.path, node: image.path, sectorSize: 4096)
+        var wanted = try disks(image, #"{"label": "a"}"#)
+        let layout = DiskLayout(wanted, on: DiskInventory(disks: [large]))
+        try DiskStage.apply(try layout.planBlank(), access: .settled)
+        wanted = try disks(image, wipe: true, #"{"label": "b"}"#)
+        let plan = try DiskStage.plan(wanted, access: .settled)
+        #expect(plan.destroyed.map(\.line).first?.contains("sectors of 4096 bytes") == true)
+        try DiskStage.apply(plan, access: .settled)
+        #expect(try Survey().disk(image.path, node: image.path, sectorSize: 4096).table.partitions.isEmpty)
+        #expect(try Survey().disk(image.path, node: image.path).table.partitions.map(\.label) == ["b"])
+    }
+}
+
+/// Bytes that say nothing.
+@Suite(.serialized, .enabled(if: isInstalled("sfdisk"))) struct Remains {
+    private func noise(_ count: Int, _ seed: UInt64 = 1) -> [UInt8] {
+        var state = seed
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 33)
+        }
+    }
+
+    @Test("blank, unknown and noise are told apart by their start, middle and end")
+    func kinds() throws {
+        let image = try Image(16 << 20)
+        func kind() throws -> Content.Kind { try Look(image.path).whole.kind }
+        #expect(try kind() == .blank)
+        let erased = [UInt8](repeating: 0xff, count: 16 << 20)
+        try image.write(erased, at: 0)
+        #expect(try kind() == .blank)
+        try image.write(noise(16 << 20), at: 0)
+        #expect(try kind() == .noise)
+        try image.zero(0..<64 << 10)
+        #expect(try kind() == .unknown)
+        for place in [0, 8 << 20, (16 << 20) - 1] {
+            try image.zero(0..<16 << 20)
+            try image.write([1], at: place)
+            #expect(try kind() == .unknown, "at \(place)")
+        }
+        // An archive has no signature, and is no noise.
+        try image.zero(0..<16 << 20)
+        try image.write(Array("name".utf8) + [UInt8](repeating: 0, count: 253) + Array("ustar".utf8), at: 0)
+        #expect(try kind() == .unknown)
+    }
+
+    private func config(_ image: Image, _ more: String = "", wipe: Bool = false) throws -> IgnitionConfig.Storage {
+        try storage(
+            """
+            {"disks": [{"device": "\(image.path)", "wipeTable": \(wipe), "partitions": [{"label": "a", "sizeMiB": 8}]}],
+             "filesystems": [{"device": "/dev/disk/by-partlabel/a", "format": "ext4"\(more)}]}
+            """)
+    }
+
+    @Test("a partition that reads like noise is somebody's; a shredded disk is not")
+    func noise() throws {
+        let image = try Image(16 << 20)
+        try image.write(noise(16 << 20), at: 0)
+        // The whole disk: overwritten, and told so.
+        let first = try DiskStage.plan(config(image), access: .settled)
+        #expect(first.destroyed.isEmpty && first.disks[0].zeroed == [1])
+        #expect(first.lines.contains { $0.contains("create, first MiB zeroed") })
+        // The power goes after the table is written, before there is a filesystem.
+        var tables = first
+        tables.filesystems = []
+        try DiskStage.apply(tables, access: .settled)
+        #expect(try image.bytes(1 << 20..<2 << 20).allSatisfy { $0 == 0 })
+        #expect(try image.bytes(2 << 20..<3 << 20) != [UInt8](repeating: 0, count: 1 << 20))
+        let second = try DiskStage.plan(config(image), access: .settled)
+        #expect(second.filesystems.map(\.action) == [.create] && second.disks.map(\.action) == [.keep])
+        #expect(second.lines.contains { $0.contains("create over bytes that nobody knows") })
+        // Somebody put a volume without a header there.
+        try image.write(noise(8 << 20, 2), at: 1 << 20)
+        let before = try image.digest()
+        #expect(refusal(try config(image))?.description.contains("looks encrypted") == true)
+        let wiping = try DiskStage.plan(config(image, #", "wipeFilesystem": true"#), access: .settled)
+        #expect(wiping.destroyed.first?.line.contains("looks encrypted") == true)
+        #expect(try image.digest() == before)
+    }
+
+    @Test("nothing that is known is zeroed, nor what an old entry holds", .enabled(if: isInstalled("mkfs.ext4")))
+    func zeroing() throws {
+        let inner = try Image(8 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "mine", inner.path)
+        // The table is gone, and what stood in its partition begins where the new one will.
+        let image = try Image(64 << 20)
+        try image.copy(inner, at: 1 << 20)
+        let found = try DiskStage.plan(config(image), access: .settled)
+        #expect(found.disks[0].zeroed == [] && found.filesystems.map(\.action) == [.keep])
+        // An entry made anew over an old one: content stays.
+        for wanted in [
+            #"{"number": 1, "label": "b", "wipePartitionEntry": true}"#,
+            #"{"number": 1, "label": "b", "sizeMiB": 20, "wipePartitionEntry": true}"#,
+        ] {
+            let old = try Image(64 << 20)
+            try old.write(noise(9 << 20), at: 1 << 20)
+            try old.partition("1: start=2048, size=8MiB, name=a")
+            let plan = try DiskStage.plan(
+                storage("{\"disks\": [{\"device\": \"\(old.path)\", \"partitions\": [\(wanted)]}]}"), access: .settled)
+            #expect(plan.disks[0].zeroed == [])
+            let content = try old.bytes(1 << 20..<9 << 20)
+            try DiskStage.apply(plan, access: .settled)
+            #expect(try old.bytes(1 << 20..<9 << 20) == content)
+        }
+        let grown = try Image(64 << 20)
+        try grown.write(noise(9 << 20), at: 1 << 20)
+        try grown.partition("1: start=2048, size=4MiB, name=old")
+        let content = try grown.bytes(1 << 20..<5 << 20)
+        let wanted =
+            "{\"disks\": [{\"device\": \"\(grown.path)\", \"wipeTable\": true, \"partitions\": [{\"label\": \"a\"}]}]}"
+        let plan = try DiskStage.plan(storage(wanted), access: .settled)
+        #expect(plan.disks[0].zeroed == [])
+        try DiskStage.apply(plan, access: .settled)
+        #expect(try grown.bytes(1 << 20..<5 << 20) == content)
+    }
+
+    @Test(
+        "a partition whose content keeps its metadata at the end keeps its size",
+        arguments: [Owner.raid090, .raid10, .drbd, .zfs, .zfsEnd, .geom], [4, 16])
+    func ends(_ owner: Owner, size: Int) throws {
+        let inner = try Image(8 << 20)
+        try inner.put(owner)
+        let image = try Image(64 << 20)
+        try image.copy(inner, at: 1 << 20)
+        try image.partition("1: start=2048, size=8MiB, name=a")
+        for wanted in ["\"resize\": true", "\"wipePartitionEntry\": true"] {
+            let before = try image.digest()
+            let config = try storage(
+                """
+                {"disks": [{"device": "\(image.path)", "partitions":
+                    [{"number": 1, "label": "a", "startMiB": 1, "sizeMiB": \(size), \(wanted)}]}]}
+                """)
+            // What is cut off by an order to make the entry anew is told as lost.
+            if size < 8, wanted != "\"resize\": true" { continue }
+            #expect(refusal(config)?.description.contains("of which the end is a part") == true)
+            #expect(try image.digest() == before)
+        }
+    }
+
+    @Test("a vfat with files in it is finished, whatever mark it bears", .enabled(if: isInstalled("mkfs.fat")))
+    func vfat() throws {
+        for (bits, inRoot) in [("12", false), ("16", false), ("32", false), ("12", true), ("16", true), ("32", true)] {
+            let image = try Image(64 << 20)
+            try run("mkfs.fat", "-F", bits, "-s", ["12": "64", "16": "4"][bits] ?? "1", "-n", "HALF", image.path)
+            try UnfinishedMark.write(true, on: image.path)
+            let wanted = try storage(
+                "{\"filesystems\": [{\"device\": \"\(image.path)\", \"format\": \"vfat\", \"label\": \"WHOLE\"}]}")
+            #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.create])
+            let head = try image.bytes(0..<512)
+            func number(_ at: Int, _ count: Int) -> Int {
+                (0..<count).reduce(0) { $0 | Int(head[at + $1]) << (8 * $1) }
+            }
+            let table = number(0x0e, 2) * 512
+            let root = table + number(0x10, 1) * (bits == "32" ? number(0x24, 4) : number(0x16, 2)) * 512
+            if inRoot {
+                // Behind the label: an empty file takes no cluster.
+                try image.write(Array("FILE       ".utf8) + [0x20], at: root + 32)
+            } else {
+                try image.write([0xff, 0xff, 0xff, 0x0f], at: table + 40)
+            }
+            #expect(refusal(wanted)?.description.contains("vfat \"HALF\"") == true)
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Whether the bytes stand in it anywhere.
+    fileprivate func windows(of bytes: [UInt8]) -> Bool {
+        indices.contains { index in self[index...].starts(with: bytes) }
+    }
+}
