@@ -8,10 +8,11 @@
      "says": ["..."],                      patterns that the console must show
      "after": {"a": DISK, ...}}            or "refused": ["pattern", ...]: a stop with not one byte changed
 
-A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`. A partition has `number`, `start` and
-`size` in MiB (or `first` and `count` in sectors), `label`, `type`, `guid`, `attributes`, `holds`. After the stage a
-partition's bytes are those of before wherever `holds` and its sectors are; `"bytes": "new"` (or "any") says otherwise, and
-`"guid": "new"` that it is none of before. A `holds` is a word for each signature, with a label: `ext4:backup`.
+A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`; what is `over` it is written last, past
+all that. A partition has `number`, `start` and `size` in MiB (or `first` and `count` in sectors), `label`, `type`,
+`guid`, `attributes`, `holds`. After the stage a partition's bytes are those of before wherever `holds` and its sectors
+are; `"bytes": "new"` (or "any") says otherwise, and `"guid": "new"` that it is none of before. A `holds` is a word for
+each signature, with a label: `ext4:backup`.
 
 The stage runs twice; the second run must change no byte outside the partitions in `"rewritten"`.
 """
@@ -21,6 +22,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import re
 import struct
 import subprocess
@@ -42,7 +44,8 @@ SMALL_XFS = {"TEST_DIR": "x", "TEST_DEV": "x", "QA_CHECK_FS": "1"}
 SMALL = {"ext4": 512 << 20, "xfs": 300 << 20, "btrfs": 256 << 20}
 SECTOR_COUNT_UNITS = 512
 # Words of `holds` that are no signature.
-UNSEEN = ("data", "broken", "longer", "erased", "role", "level", "array", "inside")
+UNSEEN = ("noise", "tar", "unfinished", "file", "data", "broken", "longer", "erased", "role", "level", "array",
+          "inside")
 
 
 # --- Contents ----------------------------------------------------------------------------------------
@@ -153,8 +156,55 @@ def _make(kind: str, label: str, file: Path, sector: int) -> None:
             struct.pack_into("<I", block, 1020, ~zlib_crc32c(bytes(block[:1020])) & 0xFFFFFFFF)
             image.seek(1024)
             image.write(block)
+    elif kind in OWNERS:  # what says that a whole disk is somebody's
+        for position, data in OWNERS[kind](file.stat().st_size):
+            _write(file, position, data)
+    elif kind == "noise":  # as a volume without a header reads
+        _write(file, 0, random.Random(label).randbytes(file.stat().st_size))
+    elif kind == "tar":
+        _write(file, 0, b"name".ljust(257, b"\0") + b"ustar\0")
+    elif kind == "unfinished":  # the mark that a vfat bears until it is whole
+        _write(file, file.stat().st_size - 512, b"firstlight: a filesystem is being made here\n".ljust(512, b"\0"))
+    elif kind == "file":  # an entry in the root directory of the vfat that is there, and its cluster
+        with open(file, "rb") as image:
+            head = image.read(512)
+        step, reserved, tables, per_table = (*struct.unpack_from("<H", head, 11), *struct.unpack_from("<HB", head, 14),
+                                             struct.unpack_from("<H", head, 22)[0] or struct.unpack_from("<I", head, 36)[0])
+        _write(file, reserved * step + 6, b"\xff\xff\xff\x0f")
+        _write(file, (reserved + tables * per_table) * step + 32, b"FILE       ".ljust(32, b" "))
+    elif kind == "gpt4096":  # a table of a disk with other sectors
+        write_gpt(file, file.stat().st_size, 4096, [{"number": 1, "start": 1, "size": 4, "guid": LINUX}], [])
     else:
         raise ValueError(f"nobody knows how to make {kind}")
+
+
+def _zfs(label: int) -> "list[tuple[int, bytes]]":
+    """The first name of a label's list, and five uberblocks."""
+    names = struct.pack(">BBHIIIII7sx", 1, 1, 0, 0, 1, 36, 32, 7, b"version")
+    return [(label + (16 << 10), names)] + [(label + (128 << 10) + block * 1024, struct.pack("<QQ", 0xBAB10C, 28))
+                                           for block in range(4, 9)]
+
+
+def _zfs_labels(size: int) -> "list[int]":
+    end = size >> 18 << 18
+    return [0, 256 << 10, end - (512 << 10), end - (256 << 10)]
+
+
+# By name: what stands where on a disk of that size, as its maker leaves it.
+OWNERS = {
+    "raid090": lambda size: [((size >> 16 << 16) - 65536,
+                              struct.pack("<10I", 0xA92B4EFC, 0, 90, 0, 0, 7, 0, 1, ((size >> 16 << 16) - 65536) >> 10, 2))],
+    "raid10": lambda size: [((size // 512 - 16) // 8 * 8 * 512, raid_member(size, "any:data", "1.0"))],
+    "isw": lambda size: [((size // 512 - 2) * 512, b"Intel Raid ISM Cfg Sig. 1.1.00")],
+    "drbd": lambda size: [(size - 4096 + 56, bytes.fromhex("100000018374026b"))],
+    "ceph": lambda size: [(0, b"bluestore block device\n")],
+    "zfs": lambda size: [piece for label in _zfs_labels(size) for piece in _zfs(label)],
+    "zfs-end": lambda size: _zfs(_zfs_labels(size)[3]),
+    "bcachefs": lambda size: [(4096 + 24, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef"))],
+    "luks-mark": lambda size: [(0, b"LUKS\xba\xbe\0\1" + b"a" * 160)],
+    "btrfs-mark": lambda size: [(65536 + 64, b"_BHRfS_M")],
+    "geom": lambda size: [(size - 512, b"GEOM::MIRROR")],
+}
 
 
 def raid_member(size: int, name: str, format: str = "1.2") -> bytes:
@@ -326,6 +376,9 @@ def build(disk: dict, file: Path, sector: int, scratch: Path, made: dict) -> Non
         write_gpt(file, size, sector, disk["gpt"], disk.get("lacks", []))
     if "mbr" in disk:
         write_mbr(file, sector, disk["mbr"])
+    if "over" in disk:
+        for position, data in content(disk["over"], size, sector, scratch):
+            _write(file, position, data)
 
 
 # --- What is there -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hostile
 import processes
+import two_owners
 from console import Unmet
 from paths import AGENT, LOGS, TREE
 
@@ -76,4 +77,4 @@ def _child(name: str, program: Path, *words: str) -> None:
         raise Unmet("\n".join([f"exit status {status}", *last, f"log: {log.relative_to(TREE)}"]))
 
 
-TESTS = [*hostile.TESTS, ("cases", cases), ("plan", plan), ("probe", probe)]
+TESTS = [*hostile.TESTS, *two_owners.TESTS, ("cases", cases), ("plan", plan), ("probe", probe)]
