@@ -33,7 +33,8 @@ extension TargetRoot {
         guard fstat(old, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw TargetFault.cannot("append to", path: path, .invalidArgument)
         }
-        var record = appended(to: old)
+        let recorded = appended(to: old)
+        var record = recorded
         if record.isEmpty {
             for resource in present {
                 let part = try fetched(resource, beside: scratch, fetch: fetch)
@@ -52,11 +53,24 @@ extension TargetRoot {
             try copy(part, into: new, scratch)
             record.append(try digest(of: part))
         }
+        if let length = try lengthBefore(old, new) {
+            try named(place) { () throws(Errno) in if ftruncate(old, length) != 0 { throw Errno(rawValue: errno) } }
+        }
         if status.st_nlink > 1 {
-            // A new file would part it from its other names.
+            // A new file would part it from its other names, so this one cannot come in one step: whoever finds it
+            // half done knows by its record where that began.
+            func flush() throws(TargetFault) {
+                if fsync(old) != 0 { throw .cannot("append to", path: path, Errno(rawValue: errno)) }
+            }
+            guard fstat(old, &status) == 0 else {
+                throw TargetFault.cannot("append to", path: path, Errno(rawValue: errno))
+            }
+            setRecord(recorded + [Self.beginWord + String(status.st_size)], of: old)
+            try flush()
             try copy(new, into: old, place)
-            if !repeats { setRecord(record, of: old) }
-            if fsync(old) != 0 { throw TargetFault.cannot("append to", path: path, Errno(rawValue: errno)) }
+            try flush()
+            setRecord(repeats ? recorded : record, of: old)
+            try flush()
             return
         }
         let whole = place.temporary("whole")
@@ -68,7 +82,7 @@ extension TargetRoot {
             try whole.setOwner(status.st_uid, status.st_gid)
             try whole.setMode(status.st_mode & 0o7777)
             try named(place) { () throws(Errno) in try copyAttributes(from: old, to: successor) }
-            if !repeats { setRecord(record, of: successor) }
+            setRecord(repeats ? recorded : record, of: successor)
             try named(place) { () throws(Errno) in if fsync(successor) != 0 { throw Errno(rawValue: errno) } }
             try whole.move(to: place)
         } catch {
@@ -107,7 +121,8 @@ extension TargetRoot {
                 missing.append(index)
             }
         }
-        guard missing.count == fragments.count, appended(to: descriptor).isEmpty else { return missing }
+        // What an earlier run left half done is no sign of having the lines.
+        guard missing.count == fragments.count, self.record(of: descriptor).isEmpty else { return missing }
         for (count, end) in zip(1...max(ends.count, 1), ends).reversed() where ftruncate(joined, end) == 0 {
             if try endsWithLines(descriptor, joined) { return missing.filter { $0 >= count } }
         }
@@ -145,10 +160,39 @@ extension TargetRoot {
             decoding: digest.finish().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
+    /// How long a file with several names was before an earlier run added to it that was stopped halfway.
+    ///
+    /// - Parameter lines: What is to be added now.
+    /// - Returns: `nil` where there was no such run, or where what stands behind that place is not the beginning of
+    ///   these lines: somebody has written to the file since, or something else is wanted now.
+    private func lengthBefore(_ descriptor: Int32, _ lines: Int32) throws(Errno) -> off_t? {
+        guard let word = record(of: descriptor).first(where: { $0.hasPrefix(Self.beginWord) }),
+            let length = off_t(word.dropFirst(Self.beginWord.count)), length >= 0
+        else { return nil }
+        guard lseek(descriptor, length, SEEK_SET) >= 0, lseek(lines, 0, SEEK_SET) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+        var (there, wanted) = ([UInt8](repeating: 0, count: 64 << 10), [UInt8](repeating: 0, count: 64 << 10))
+        var isLonger = false
+        while true {
+            let count = try fill(&there, from: descriptor)
+            if count == 0 { return isLonger ? length : nil }
+            isLonger = true
+            guard try fill(&wanted, from: lines) >= count, there[..<count] == wanted[..<count] else { return nil }
+        }
+    }
+
     // MARK: Attributes
+
+    /// Comes before the length of a file that is being added to.
+    private static let beginWord = "from "
 
     /// The hashes of what was appended to an open file.
     private func appended(to descriptor: Int32) -> [String] {
+        record(of: descriptor).filter { !$0.hasPrefix(Self.beginWord) }
+    }
+
+    private func record(of descriptor: Int32) -> [String] {
         for name in Self.recordNames {
             guard let value = attribute(name, of: descriptor) else { continue }
             return String(decoding: value, as: UTF8.self).split(separator: "\n").map(String.init)
@@ -162,6 +206,10 @@ extension TargetRoot {
 
     /// Where a filesystem takes no record, what the file ends with has to do.
     private func setRecord(_ record: [String], of descriptor: Int32) {
+        if record.isEmpty {
+            for name in Self.recordNames { fremovexattr(descriptor, name) }
+            return
+        }
         let value = Array(record.joined(separator: "\n").utf8)
         for name in Self.recordNames where fsetxattr(descriptor, name, value, value.count, 0) == 0 { return }
     }

@@ -22,7 +22,7 @@ BASE = {
     "/etc/passwd": "file 644 0:0 root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000:Core:/home/core:/bin/bash\n",
     "/etc/group": "file 644 0:0 root:x:0:\ncore:x:1000:\nwheel:x:10:core\n",
     "/home": "dir 755 0:0", "/home/core": "dir 700 1000:1000",
-    **{f"/log{n}": "file 600 0:0 begin" for n in range(3)},
+    **{f"/log{n}": "file 600 0:0 begin" for n in range(3)}, "/log0-too": "same /log0",
     **{f"/over{n}": "file 644 0:0 old" for n in range(4)},
 }
 FILES = {
