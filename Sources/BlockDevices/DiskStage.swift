@@ -56,10 +56,14 @@ public enum DiskStage {
     public static func plan(
         _ storage: IgnitionConfig.Storage, access: DiskAccess
     ) throws(BootFailure) -> StoragePlan {
-        for device in storage.devicesToWaitFor {
-            try step("waiting for \(device)") { try access.waitForDevice(device) }
+        func wait(for devices: [String]) throws(BootFailure) {
+            for device in devices { try step("waiting for \(device)") { try access.waitForDevice(device) } }
         }
-        for device in storage.membersToWaitFor {
+        try wait(for: storage.disks.map(\.device))
+        // Which paths are partitions of these disks, under whatever name, shows once the disks are there.
+        let nodes = Survey.nodes(storage)
+        try wait(for: storage.devicesToWaitFor(nodes))
+        for device in storage.membersToWaitFor(nodes) {
             // An array may do without it; if not, the plan says so.
             try? access.waitForDevice(device)
         }

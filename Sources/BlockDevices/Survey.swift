@@ -24,7 +24,32 @@ public struct Survey {
         inventory.devices = try present(paths.filter { !storage.isMade($0) }) { path, node throws(DiskFailure) in
             try device(path, node: node)
         }
+        inventory.nodes = Survey.nodes(storage)
+        for path in paths { inventory.twins[path] = Survey.twins(path) }
         return inventory
+    }
+
+    /// Kernel names of the disks that the config's paths spell, as far as they are there.
+    static func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
+        let pairs = storage.disksSpelled.compactMap { path in
+            Files.resolved(FilePath(path)).map { (path, $0.string) }
+        }
+        return Dictionary(pairs) { first, _ in first }
+    }
+
+    /// All partitions with the label that a link is made of; `nil` for other links. The kernel tells it in ASCII alone.
+    private static func twins(_ path: String) -> [String]? {
+        let folder: FilePath = "/sys/class/block"
+        let name = DeviceName(path)
+        guard path.hasPrefix("/dev/disk/by-partlabel/") else { return nil }
+        return Files.names(in: folder).filter { child in
+            let label = (Files.line(folder.appending("\(child)/uevent")) ?? "").split(separator: "\n")
+                .first { $0.hasPrefix("PARTNAME=") }
+            guard let label, name.isLink(ofLabel: String(label.dropFirst("PARTNAME=".count))) else { return false }
+            // What holds a whole disk (a multipath map, an array) has partitions of its own.
+            let disk = Files.resolved(folder.appending(child))?.removingLastComponent()
+            return disk.map { Files.names(in: $0.appending("holders")).isEmpty } ?? true
+        }.sorted().map { "/dev/\($0)" }
     }
 
     /// What `look` sees of those paths that are there, each once.

@@ -66,6 +66,12 @@ public struct DiskConflict: Error, Equatable, Sendable {
         // Filesystems
         case noSuchDevice
         case ambiguousDevice([String])
+        /// A link that several devices claim, and no partition of the config to tell which is meant.
+        case ambiguousLink([String])
+        /// A link leads to something that is there, and the config would make another thing of that name.
+        case namedElsewhere(existing: String, own: String)
+        /// The real root itself stands there.
+        case pathIsRoot
         case deviceRemoved
         case sameDevice(as: String)
         case diskIsPartitioned
@@ -165,6 +171,11 @@ extension DiskConflict: CustomStringConvertible {
                 + (reason.isEmpty ? "" : ": \(reason)")
         case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
         case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
+        case .ambiguousLink(let nodes):
+            "\(device) is the name of \(nodes.joined(separator: " and ")); the config does not say which one it means"
+        case .namedElsewhere(let existing, let own):
+            "\(device) is the name of \(existing); the config would make \(own) of the same name"
+        case .pathIsRoot: "\(device) is to be mounted at /, where the real root is"
         case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
         case .sameDevice(let other): "\(device) is also the device of \(other)"
         case .diskIsPartitioned: "\(device) holds partitions; the config wants a filesystem in their place"
@@ -271,6 +282,14 @@ extension DiskConflict: Advising {
         case .volumeOption: ["Leave it out, or use the option that this one stands for."]
         case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
         case .ambiguousDevice: ["Give each partition a label of its own."]
+        case .ambiguousLink:
+            ["Name the one that is meant by its disk (/dev/disk/by-id/...-part1),", "or detach the other."]
+        case .namedElsewhere:
+            [
+                "To use the one that is there: leave its partition out of \"disks\".",
+                "To make another:              give it a \"label\" of its own, or detach the other disk.",
+            ]
+        case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
         case .deviceRemoved: ["Name a device that stays."]
         case .sameDevice: ["Keep one of the two entries."]
         case .diskIsPartitioned:

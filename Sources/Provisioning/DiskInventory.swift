@@ -306,10 +306,18 @@ public struct PartitionAddress: Hashable, Sendable {
 public struct DiskInventory: Equatable, Sendable {
     public var disks: [FoundDisk]
     public var devices: [FoundDevice]
+    /// Kernel names of disks, by the links that lead to them.
+    public var nodes: [String: String]
+    /// Of links by a label or a UUID: the partitions that bear it, where there are several.
+    public var twins: [String: [String]]
 
-    public init(disks: [FoundDisk], devices: [FoundDevice] = []) {
+    public init(
+        disks: [FoundDisk], devices: [FoundDevice] = [], nodes: [String: String] = [:], twins: [String: [String]] = [:]
+    ) {
         self.disks = disks
         self.devices = devices
+        self.nodes = nodes
+        self.twins = twins
     }
 }
 

@@ -56,6 +56,9 @@ public struct DiskLayout: Equatable, Sendable {
                 guard let format = FilesystemFormat(rawValue: name) else {
                     throw DiskConflict(wanted.device, .unknownFormat(name), at: wanted.origin)
                 }
+                if let path = wanted.path, format.isMountable, path.hasPrefix("/"), path.allSatisfy({ $0 == "/" }) {
+                    throw DiskConflict(wanted.device, .pathIsRoot, at: wanted.origin)
+                }
                 if let volume = storage.volume(named: wanted.device) {
                     try place(wanted, entry, format, in: volume)
                     continue
@@ -119,7 +122,9 @@ public struct DiskLayout: Equatable, Sendable {
                         throw DiskConflict(wanted.node, .memberIsMade(device, by: maker), at: wanted.origin)
                     }
                     // What is not there need not stop the boot: the others decide.
-                    guard storage.mayBePlanned(device) || inventory.devices.contains(where: { $0.path == device })
+                    guard
+                        storage.mayBePlanned(device, inventory.nodes)
+                            || inventory.devices.contains(where: { $0.path == device })
                     else {
                         array.members.append(PlacedArray.Member(device: device))
                         continue
@@ -222,7 +227,7 @@ public struct DiskLayout: Equatable, Sendable {
         let names = DeviceName(claim.device)
         let existing = inventory.devices.first { $0.path == claim.device }
         let planned = disks.flatMap { disk in
-            disk.partitions.filter { names.names($0, of: disk.disk) }.map { (disk, $0) }
+            disk.partitions.filter { names.names($0, of: disk.disk, inventory.nodes) }.map { (disk, $0) }
         }
         if planned.count > 1 {
             let nodes = planned.map { $0.0.disk.partitionNode($0.1.number) }
@@ -231,13 +236,21 @@ public struct DiskLayout: Equatable, Sendable {
         if let (disk, partition) = planned.first {
             let target = try target(partition, of: disk, claim)
             if let existing, existing.node != target.node, existing.partition?.disk != disk.disk.node {
+                // At the next boot the name could lead to either.
+                if isNewName(names, partition, of: disk), stays(existing) {
+                    throw DiskConflict(
+                        claim.device, .namedElsewhere(existing: existing.node, own: target.node), at: claim.origin)
+                }
                 warnings.append(
                     "\(claim.device) also names \(existing.node); the config's own \(target.node) is meant")
             }
             return target
         }
-        if !conflicts.isEmpty, storage.mayBePlanned(claim.device) { return nil }
+        if !conflicts.isEmpty, storage.mayBePlanned(claim.device, inventory.nodes) { return nil }
         guard let existing else { throw DiskConflict(claim.device, .noSuchDevice, at: claim.origin) }
+        if let twins = inventory.twins[claim.device], twins.count > 1 {
+            throw DiskConflict(claim.device, .ambiguousLink(twins), at: claim.origin)
+        }
         if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {
             guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
                 let partition = disk.survivor(of: old)
@@ -254,6 +267,20 @@ public struct DiskLayout: Equatable, Sendable {
         return FilesystemTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
             partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
+    }
+
+    /// Whether a partition has not been called so before.
+    private func isNewName(_ name: DeviceName, _ partition: PlannedPartition, of disk: DiskPlan) -> Bool {
+        if case .create = partition.change { return true }
+        return !disk.disk.table.partitions.contains { $0.number == partition.number && name.named($0) }
+    }
+
+    /// Whether the plan leaves a device where it is.
+    private func stays(_ device: FoundDevice) -> Bool {
+        guard let address = device.partition, let disk = disks.first(where: { $0.disk.node == address.disk }),
+            let old = disk.disk.table.partitions.first(where: { $0.number == address.number })
+        else { return true }
+        return disk.survivor(of: old) != nil
     }
 
     private func target(

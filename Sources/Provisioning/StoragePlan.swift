@@ -82,6 +82,14 @@ extension StoragePlan {
     public var summary: String { deeds.summary + "." }
 }
 
+extension StoragePlan {
+    /// Kernel names of the devices that filesystems and LUKS volumes are on, by the config's paths.
+    public var nodes: [String: String] {
+        let pairs = filesystems.map { ($0.wanted.device, $0.node) } + volumes.map { ($0.wanted.device ?? "", $0.node) }
+        return Dictionary(pairs) { first, _ in first }
+    }
+}
+
 extension DiskPlan {
     public var createsTable: Bool { action == .create || action == .replace }
 }

@@ -120,7 +120,7 @@ import Testing
         // To create one, all must be there.
         let refusal = #expect(throws: DiskRefusal.self) { try layout.planBlank() }
         #expect(refusal?.conflicts.map(\.problem) == [.noSuchDevice])
-        #expect(storage.membersToWaitFor == ["/dev/vdc"])
+        #expect(storage.membersToWaitFor() == ["/dev/vdc"])
     }
 
     @Test(

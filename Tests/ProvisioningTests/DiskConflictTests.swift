@@ -38,6 +38,30 @@ import Testing
         #expect(refusal?.description.contains("sizeMiB is 8064 sectors, wanted 204800 sectors") == true)
     }
 
+    @Test(
+        "nobody waits for partitions that the config makes, whatever their disk is called",
+        arguments: [
+            "/dev/vda1", "/dev/disk/by-path/a-part1", "/dev/disk/by-id/x-part1", "/dev/mapper/mpatha1",
+        ])
+    func spelled(path: String) throws {
+        let nodes = [
+            "/dev/vda": "/dev/vda", "/dev/disk/by-path/a": "/dev/vda", "/dev/disk/by-id/x": "/dev/vda",
+            "/dev/disk/by-id/y": "/dev/vdb", "/dev/mapper/mpatha": "/dev/vda",
+        ]
+        for entry in [#""number": 1"#, #""label": "new""#] {
+            let storage = try storage(
+                """
+                {"disks": [{"device": "/dev/disk/by-id/x", "partitions": [{\(entry)}]}],
+                 "filesystems": [{"device": "\(path)", "format": "ext4"}],
+                 "luks": [{"name": "v", "device": "/dev/disk/by-id/y-part1"}]}
+                """)
+            #expect(Set(nodes.keys).isSuperset(of: storage.disksSpelled))
+            #expect(storage.devicesToWaitFor(nodes) == ["/dev/disk/by-id/x", "/dev/disk/by-id/y-part1"])
+            // A disk that nobody has seen yet may be another one.
+            #expect(storage.devicesToWaitFor().contains(path) == !path.hasPrefix("/dev/disk/by-id/x"))
+        }
+    }
+
     @Test("advice to destroy is a command to run once, or a field to take out again")
     func once() {
         let origin = IgnitionConfig.Disk().origin

@@ -54,6 +54,10 @@ struct DescribedDisks {
         let root = try JSONNode(parsing: json)
         for disk in root["disks"]?.elements ?? [] { try add(disk: disk) }
         for device in root["devices"]?.elements ?? [] { try add(device: device) }
+        for link in root["nodes"]?.members ?? [] { inventory.nodes[link.key] = link.value.string }
+        for link in root["twins"]?.members ?? [] {
+            inventory.twins[link.key] = link.value.elements?.compactMap(\.string)
+        }
         for area in root["areas"]?.elements ?? [] {
             let node = try #require(area["node"]?.string)
             let start = UInt64(try #require(area["start"]?.integer))

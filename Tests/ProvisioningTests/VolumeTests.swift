@@ -116,7 +116,7 @@ import Testing
              "filesystems": [{"device": "/dev/mapper/data", "format": "xfs", "label": "d", "path": "/var"}]}}
             """
         let storage = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
-        #expect(storage.devicesToWaitFor == ["/dev/vda"])
+        #expect(storage.devicesToWaitFor() == ["/dev/vda"])
         let disk = FoundDisk(path: "/dev/vda", node: "/dev/vda", size: 1 << 30, table: .none)
         let layout = DiskLayout(storage, on: DiskInventory(disks: [disk]))
         let first = try layout.planBlank()

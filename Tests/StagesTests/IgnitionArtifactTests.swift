@@ -12,7 +12,7 @@ struct IgnitionStateTests {
         {"fetchedConfigs":[{"kind":"base","source":"system","referenced":false},\
         {"kind":"user","source":"qemu","referenced":false},{"kind":"user","source":"/a.ign","referenced":true}],\
         "luksPersistKeyFiles":{"a":"data:;base64,AA==","b":"data:,b"},"notatedDirectories":["/var/lib"],\
-        "providerOutputFiles":[{"path":"/kvp"}],"luksPersistVolumeKeyFiles":{"x.key":"data:,"}}
+        "providerOutputFiles":[{"path":"/kvp"}],"luksPersistVolumeKeyFiles":{"x.key":"data:,"},"firstlightNodes":{"/dev/disk/by-partlabel/a":"/dev/vda1"}}
 
         """
 
@@ -20,6 +20,7 @@ struct IgnitionStateTests {
         let state = try IgnitionState(parsing: Array(full.utf8))
         #expect(state.userConfigProvided)
         #expect(state.keys?.count == 2 && state.mountFolders == ["/var/lib"])
+        #expect(state.nodes == ["/dev/disk/by-partlabel/a": "/dev/vda1"])
         #expect(state.text == full)
     }
 

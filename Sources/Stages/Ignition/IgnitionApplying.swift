@@ -39,6 +39,7 @@ extension IgnitionRun {
         for warning in plan.warnings { log.warning(warning) }
         for line in plan.lines { log.info("plan: \(line)") }
         try DiskStage.apply(plan, access: access)
+        state.nodes = plan.nodes
     }
 
     func mountFilesystems(_ config: IgnitionConfig) throws {
@@ -48,7 +49,8 @@ extension IgnitionRun {
         access.label = { [self] path in
             if let warning = try TargetRoot(invocation.root).relabel([path]) { log.warning(warning) }
         }
-        try FilesystemMounts.mount(config.storage, under: invocation.root, access: access)
+        try FilesystemMounts.mount(
+            config.storage, under: invocation.root, nodes: state.nodes, access: access)
     }
 
     func unmountFilesystems(_ config: IgnitionConfig) throws {
@@ -121,7 +123,8 @@ extension IgnitionRun {
     /// Those of the config's LUKS volumes that the real root is to open again.
     private func volumes(of config: IgnitionConfig) throws -> [CrypttabEntry] {
         try config.storage.luks.map { volume in
-            let device = volume.device ?? ""
+            let name = volume.device ?? ""
+            let device = state.nodes[name] ?? name
             guard let header = try LUKSHeader.read(device) else { throw DiskFailure.missing(device) }
             let opener: CrypttabEntry.Opener =
                 volume.clevis.isUsed ? .clevis(overNetwork: volume.clevis.opensOverNetwork) : .keyFile

@@ -21,6 +21,9 @@ struct IgnitionState: Equatable, Sendable {
     var keys: [String: String]?
     /// Folders that the mount stage made, below the root.
     var mountFolders: [String]?
+    /// Kernel names of the config's devices, as the disks stage planned them. A member of our own, which the original
+    /// passes over: a label can lead to another device by the time of the next stage.
+    var nodes: [String: String] = [:]
     var outputFiles: JSONValue = .null
     var volumeKeyFiles: JSONValue = .null
 
@@ -55,6 +58,11 @@ struct IgnitionState: Equatable, Sendable {
             guard let elements = list.elements else { throw StateFault(member: "notatedDirectories") }
             mountFolders = elements.compactMap(\.string)
         }
+        nodes = Dictionary(
+            (member("firstlightNodes")?.members ?? []).compactMap { member in
+                member.value.string.map { (member.key, $0) }
+            }
+        ) { $1 }
         outputFiles = value["providerOutputFiles"] ?? .null
         volumeKeyFiles = value["luksPersistVolumeKeyFiles"] ?? .null
     }
@@ -70,6 +78,14 @@ struct IgnitionState: Equatable, Sendable {
         let keys = keys.map { keys in
             JSONValue.object(keys.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) })
         }
+        let own: [JSONValue.Member] =
+            nodes.isEmpty
+            ? []
+            : [
+                .init(
+                    "firstlightNodes",
+                    .object(nodes.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }))
+            ]
         let value: JSONValue = [
             "fetchedConfigs": configs.isEmpty ? .null : .array(configs),
             "luksPersistKeyFiles": keys ?? .null,
@@ -77,7 +93,7 @@ struct IgnitionState: Equatable, Sendable {
             "providerOutputFiles": outputFiles,
             "luksPersistVolumeKeyFiles": volumeKeyFiles,
         ]
-        return value.text() + "\n"
+        return JSONValue.object((value.members ?? []) + own).text() + "\n"
     }
 }
 
