@@ -82,7 +82,9 @@ public enum DiskStage {
         do throws(DiskRefusal) {
             guard refused.isEmpty else { throw DiskRefusal(refused) }
             let plan = try layout.plan(contents, volumes: volumes)
-            let conflicts = KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
+            let conflicts =
+                Obstacles.conflicts(in: plan)
+                + KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
             return plan
         } catch {

@@ -2,6 +2,7 @@
 // before a write and every stage asks here, and nobody else asks libblkid.
 
 import Glibc
+import LinuxSystem
 import Provisioning
 import SystemPackage
 
@@ -38,6 +39,10 @@ struct Look {
         table = .none
         content = .blank
         guard size > 0 else { return }
+        guard !Look.isPrivate(path) else {
+            content = .notLooked
+            return
+        }
         let probe = try BlockProbe(path, bytes: range, sectorSize: sectorSize)
         try readTable(probe, size, sectorSize, read)
         var signatures = try probe.signatures()
@@ -57,6 +62,18 @@ struct Look {
             content.signatures[index].member?.data = try Samples(data, read).rest(path)
         }
         if !content.isKnown, table == .none { content.rest = try Samples(0..<size, read).rest(path) }
+    }
+
+    /// Whether a device is an inner part of a volume of LVM's or Stratis'. libblkid scans none of these, and says the
+    /// same of them as of blank ones.
+    ///
+    /// - SeeAlso: util-linux, `sysfs_devno_is_dm_private`.
+    static func isPrivate(_ node: String, sysfs: FilePath = "/sys") -> Bool {
+        let name = FilePath(node).lastComponent?.string ?? ""
+        guard let id = Files.line(sysfs.appending("class/block/\(name)/dm/uuid")) else { return false }
+        if id.hasPrefix("stratis-1-private") { return true }
+        // `LVM-`, both UUIDs in one word, and of an inner part its name.
+        return id.hasPrefix("LVM-") && id.dropFirst(4).contains("-") && id.last != "-"
     }
 
     private mutating func readTable(

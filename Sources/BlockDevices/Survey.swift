@@ -81,10 +81,12 @@ public struct Survey {
 
     /// Whoever uses a partition has claimed its disk with it.
     private func withUsers(_ table: FoundTable, of node: String) -> FoundTable {
-        guard users.isClaimed(node) else { return table }
+        let isClaimed = users.isClaimed(node)
         let partitions = table.partitions.map { partition in
             var partition = partition
-            partition.users = users.of(partitionNodeName(disk: node, number: partition.number))
+            let name = partitionNodeName(disk: node, number: partition.number)
+            // A loop device claims nothing.
+            partition.users = isClaimed ? users.of(name) : users.named(name)
             return partition
         }
         switch table {
@@ -158,7 +160,15 @@ struct DeviceUsers {
             guard let device = line.split(separator: " ").first else { continue }
             add("in use as swap", to: String(device))
         }
+        for name in Files.names(in: "/sys/block") where name.hasPrefix("loop") {
+            guard let backing = Files.line(FilePath("/sys/block/\(name)/loop/backing_file")), backing.hasPrefix("/dev/")
+            else { continue }
+            add("what /dev/\(name) is made of", to: backing)
+        }
     }
+
+    /// Those users that are known by the device's name.
+    func named(_ node: String) -> [String] { phrases[node] ?? [] }
 
     private mutating func add(_ phrase: String, to path: String) {
         let node = Files.resolved(FilePath(path))?.string ?? path
@@ -169,7 +179,8 @@ struct DeviceUsers {
     func of(_ node: String) -> [String] {
         let name = FilePath(node).lastComponent?.string ?? ""
         let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
-        let known = (phrases[node] ?? []) + holders.map { "held by \($0)" }
+        var known = (phrases[node] ?? []) + holders.map { "held by \($0)" }
+        if Look.isPrivate(node) { known.append("an inner part of LVM or Stratis") }
         return known.isEmpty && isClaimed(node) ? ["in use"] : known
     }
 

@@ -30,6 +30,12 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// Nobody looked, so nothing is known to be free.
         case notLooked
         case diskInUse([String])
+        /// Partitions of multipath disks and other maps of device-mapper.
+        case partitionsOfMap
+        /// It would be written to, and cannot be.
+        case readOnly
+        /// Another device of the machine is a way to the same disk.
+        case anotherPath(String)
 
         // Partitions
         case partitionInUse([String])
@@ -124,6 +130,9 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
         case .notLooked: "\(device) was not looked at"
         case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
+        case .partitionsOfMap: "\(device) is a map of device-mapper, and partitions on maps are not supported"
+        case .readOnly: "\(device) is read-only, and the config changes what is on it"
+        case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
         case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
         case .partitionDiffers(let label, let differences, _):
             "\(device)\(quoted(label)) is not what the config wants: "
@@ -290,6 +299,11 @@ extension DiskConflict: Advising {
                 "To make another:              give it a \"label\" of its own, or detach the other disk.",
             ]
         case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
+        case .partitionsOfMap:
+            ["Make its partitions before, and name them by themselves: /dev/mapper/...-part1."]
+        case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
+        case .anotherPath:
+            ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
         case .deviceRemoved: ["Name a device that stays."]
         case .sameDevice: ["Keep one of the two entries."]
         case .diskIsPartitioned:

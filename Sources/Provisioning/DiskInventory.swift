@@ -244,6 +244,9 @@ public struct FoundDisk: Equatable, Sendable {
         self.users = users
     }
 
+    /// Whether it is a map of device-mapper, whose partitions the kernel knows nothing of.
+    public var isMap: Bool { node.hasPrefix("/dev/dm-") }
+
     /// The kernel's name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`.
     public func partitionNode(_ number: Int) -> String {
         partitionNodeName(disk: node, number: number)

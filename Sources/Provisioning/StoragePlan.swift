@@ -83,10 +83,33 @@ extension StoragePlan {
 }
 
 extension StoragePlan {
+    /// A device, or the disk of one, that the plan writes to, and which entry of the config has it so.
+    public struct Written: Equatable, Sendable {
+        public var node: String
+        public var origin: IgnitionConfig.Origin
+    }
+
     /// Kernel names of the devices that filesystems and LUKS volumes are on, by the config's paths.
     public var nodes: [String: String] {
         let pairs = filesystems.map { ($0.wanted.device, $0.node) } + volumes.map { ($0.wanted.device ?? "", $0.node) }
         return Dictionary(pairs) { first, _ in first }
+    }
+
+    /// All of them; a device that several entries write to is there several times.
+    public var written: [Written] {
+        var written = disks.filter { $0.action != .keep }.map { Written(node: $0.disk.node, origin: $0.wanted.origin) }
+        for array in arrays where array.action == .create {
+            written += array.members.map { Written(node: $0.area.node, origin: array.wanted.origin) }
+        }
+        for volume in volumes where volume.action == .create {
+            written.append(Written(node: volume.area.node, origin: volume.wanted.origin))
+        }
+        for filesystem in filesystems where filesystem.action != .keep {
+            written.append(Written(node: filesystem.area.node, origin: filesystem.wanted.origin))
+        }
+        // A partition can be read-only by itself.
+        let partitions = filesystems.filter { $0.action != .keep && $0.node != $0.area.node }
+        return written + partitions.map { Written(node: $0.node, origin: $0.wanted.origin) }
     }
 }
 

@@ -6,7 +6,9 @@
      "config": {"disks": [...], ...},      storage of the config; "@a" is disk a, "@a1" its partition 1
      "plan": 2,                            exit status of `plan`: 0 nothing to do, 2 changes, 3 destroys
      "says": ["..."],                      patterns that the console must show
-     "after": {"a": DISK, ...}}            or "refused": ["pattern", ...]: a stop with not one byte changed
+     "read_only": ["a"],                   disks that cannot be written to
+    "looped": ["@a1"],                    partitions that a loop device is made of
+    "after": {"a": DISK, ...}}            or "refused": ["pattern", ...]: a stop with not one byte changed
 
 A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`; what is `over` it is written last, past
 all that. A partition has `number`, `start` and `size` in MiB (or `first` and `count` in sectors), `label`, `type`,
@@ -448,6 +450,7 @@ def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -
 # --- Loop devices ----------------------------------------------------------------------------------------
 
 LOOP_CONFIGURE, LOOP_CTL_GET_FREE, LOOP_CLR_FD = 0x4C0A, 0x4C82, 0x4C01
+BLKROSET = 0x125D
 LO_FLAGS_AUTOCLEAR, LO_FLAGS_PARTSCAN, LO_FLAGS_DIRECT_IO = 4, 8, 16
 
 
@@ -487,6 +490,10 @@ class Loop:
             return fcntl.ioctl(control, LOOP_CTL_GET_FREE)
         finally:
             os.close(control)
+
+    def set_read_only(self, read_only: bool = True) -> None:
+        """To be taken back: whoever gets the device next would find it so."""
+        fcntl.ioctl(self.descriptor, BLKROSET, struct.pack("<i", read_only))
 
     def flush(self) -> None:
         os.fsync(self.descriptor)

@@ -215,17 +215,23 @@ def judge(case: dict) -> "list[str]":
         subprocess.run(["cp", "--sparse=always", olds[letter], news[letter]], check=True)
     wrong = plan_files(case, news)
     loops: "dict[str, disk_cases.Loop]" = {}
-    scans = []
+    scans, others = [], []
     try:
         for letter in letters:
             loops[letter] = disk_cases.Loop(news[letter], sector)
             if here.scans:
                 scans.append(PartitionScan(loops[letter], news[letter]))
+        others += [disk_cases.Loop(Path(disk_cases.put_devices(name, loops)), 512) for name in case.get("looped", [])]
+        for letter in case.get("read_only", []):
+            loops[letter].set_read_only()
         return wrong + carry_out(case, sector, olds, news, loops)
     finally:
+        for other in others:
+            other.detach()
         for scan in scans:
             scan.end()
         for loop in loops.values():
+            loop.set_read_only(False)
             loop.detach()
 
 

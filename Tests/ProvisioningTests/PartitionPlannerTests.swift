@@ -283,6 +283,17 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
         #expect(story(disk([want(1)]), on: held) == ["conflict: /dev/vda is held by dm-0"])
     }
 
+    @Test("partitions of a map of device-mapper are refused before the table is written")
+    func maps() {
+        var map = machine([found(1, 1..<10)])
+        map.node = "/dev/dm-0"
+        #expect(story(disk([want(1)]), on: map) == story(disk([want(1)]), on: machine([found(1, 1..<10)])))
+        #expect(
+            story(disk([want(2)]), on: map) == [
+                "conflict: /dev/dm-0 is a map of device-mapper, and partitions on maps are not supported"
+            ])
+    }
+
     @Test("a copy that is damaged is mended when something changes, a missing protective MBR always")
     func damage() {
         func damaged(_ damage: FoundGPT.Damage) -> FoundDisk {
