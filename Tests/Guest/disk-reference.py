@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # init: systemd
 # limit: 1500
+# tier: all
 """Debian's Ignition on those cases of Fixtures/disks that say how it fares: the same disks after, or a refusal too."""
 import json
 import os
