@@ -173,10 +173,13 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
 @Suite(.serialized, .enabled(if: isInstalled("sfdisk"))) struct Remains {
     private func noise(_ count: Int, _ seed: UInt64 = 1) -> [UInt8] {
         var state = seed
-        return (0..<count).map { _ in
+        let block = (0..<min(count, 64 << 10)).map { _ in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return UInt8(truncatingIfNeeded: state >> 33)
         }
+        var bytes: [UInt8] = []
+        while bytes.count < count { bytes += block }
+        return Array(bytes.prefix(count))
     }
 
     @Test("blank, unknown and noise are told apart by their start, middle and end")
