@@ -128,7 +128,7 @@ extension Checker {
         if !(0...0o7777).contains(mode) {
             error(origin, "mode", "\(mode) is not a mode; 0 to 4095, octal 7777, are\(correction)")
         } else if isAsWritten, meant != nil, !isUsual(mode) {
-            error(origin, "mode", "\(mode) is octal \(String(mode, radix: 8))\(correction)")
+            warn(origin, "mode", "\(mode) is octal \(String(mode, radix: 8))\(correction)")
         } else if mode > 0o777, version < .v36 {
             warn(
                 origin, "mode",

@@ -106,6 +106,10 @@ extension Checker {
             error(origin, "spares", "level \(array.level ?? "") has no spares")
         } else if spares < 0 {
             error(origin, "spares", "\(spares) is not a number of devices")
+        } else if spares > 0, spares >= array.devices.count, !array.devices.isEmpty {
+            let devices = array.devices.count == 1 ? "1 device" : "\(array.devices.count) devices"
+            // A config that is merged with this one may name more.
+            warn(origin, "spares", "\(spares) of \(devices) as spares leaves none for the array")
         }
         if array.devices.isEmpty { error(origin, "devices", "missing") }
         checkDuplicates(array.devices, in: origin, "devices") { $0 }

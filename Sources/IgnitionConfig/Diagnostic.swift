@@ -41,6 +41,12 @@ extension IgnitionConfig {
             self.diagnostics = diagnostics
         }
 
+        public mutating func takeWarningsForErrors() {
+            for index in diagnostics.indices { diagnostics[index].severity = .error }
+            omittedErrors += omittedWarnings
+            omittedWarnings = 0
+        }
+
         public var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
         public var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
     }

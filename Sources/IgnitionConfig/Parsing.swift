@@ -67,8 +67,9 @@ extension IgnitionConfig {
             return (nil, [list])
         }
         let root: JSONNode
+        var tolerated: [JSONSyntaxError] = []
         do {
-            root = try JSONNode(parsing: bytes)
+            root = try JSONNode(tolerantly: bytes, tolerated: &tolerated)
         } catch {
             guard let other = Impostor(bytes) else { return stop("", error.place, error.message) }
             return stop("", nil, other.message)
@@ -76,13 +77,17 @@ extension IgnitionConfig {
         guard root.members != nil else { return stop("", root.place, "expected an object, found \(root.kind)") }
 
         let version: SpecVersion
-        var faults: [DiagnosticList] = []
+        var kept = DiagnosticList()
+        for fault in tolerated {
+            kept.add(.warning, in: Origin(source: name, path: ""), "", at: fault.place, fault.tolerance)
+        }
+        var faults = [kept]
         switch declaredVersion(of: root) {
         case .success(let declared): version = declared
         case .failure(.missing(let place, let message)):
             // Everything else is still worth checking.
             version = .newest
-            faults = stop("ignition.version", place, message).1
+            faults += stop("ignition.version", place, message).1
         case .failure(.unusable(let place, let message)): return stop("ignition.version", place, message)
         }
 
@@ -130,6 +135,18 @@ extension IgnitionConfig {
         for index in storage.files.indices { storage.files[index].mode = storage.files[index].mode.map { $0 & 0o777 } }
         for index in storage.directories.indices {
             storage.directories[index].mode = storage.directories[index].mode.map { $0 & 0o777 }
+        }
+    }
+}
+
+extension JSONSyntaxError {
+    /// What is wrong, and how it is read all the same.
+    fileprivate var tolerance: String {
+        switch fault {
+        case .duplicateKey: "\(message); the last value counts"
+        case .invalidUTF8: "\(message); U+FFFD is in their place"
+        case .loneSurrogate: "\(message); U+FFFD is in its place"
+        default: message
         }
     }
 }

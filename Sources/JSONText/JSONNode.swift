@@ -34,7 +34,7 @@ public struct JSONNode: Equatable, Sendable {
         case number(String)
         case string(String)
         case array([JSONNode])
-        /// In the order of the text; no key occurs twice.
+        /// In the order of the text, where each key occurs first; none is there twice.
         case object([JSONMember])
     }
 

@@ -10,8 +10,37 @@ extension JSONNode {
     /// - Throws: The first fault with its place. A key that occurs twice in an object is one.
     /// - SeeAlso: RFC 8259.
     public init(parsing bytes: [UInt8], depth: Int = 512, limit: Int = 1_000_000) throws(JSONSyntaxError) {
-        var reader = JSONReader(bytes: bytes, depth: depth, limit: limit)
+        var reader = JSONReader(bytes: bytes, depth: depth, limit: limit, toleratesMore: false)
         self = try reader.text()
+    }
+
+    /// Reads one JSON text as Go's `encoding/json` does where that is kinder than the standard.
+    ///
+    /// Of a key that occurs twice the last value counts, and objects are merged; bytes outside UTF-8 and halves of
+    /// surrogate pairs become U+FFFD each.
+    /// - Parameter tolerated: Gets what another reader would refuse; of very many the first.
+    public init(tolerantly bytes: [UInt8], tolerated: inout [JSONSyntaxError]) throws(JSONSyntaxError) {
+        var reader = JSONReader(bytes: bytes, depth: 512, limit: 1_000_000, toleratesMore: true)
+        defer { tolerated += reader.tolerated }
+        self = try reader.text()
+    }
+}
+
+extension JSONNode {
+    /// The value of a key that occurs once more: the later, in an object what either has.
+    fileprivate func replaced(by later: JSONNode) -> JSONNode {
+        guard let members, let more = later.members else { return later }
+        var merged = members
+        var indices = Dictionary(members.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
+        for member in more {
+            if let index = indices[member.key] {
+                merged[index].value = merged[index].value.replaced(by: member.value)
+            } else {
+                indices[member.key] = merged.count
+                merged.append(member)
+            }
+        }
+        return JSONNode(.object(merged), at: later.place)
     }
 }
 
@@ -24,11 +53,22 @@ private struct JSONReader {
     var line = 1
     /// What to subtract from an offset to have the column: grows with newlines and UTF-8 continuation bytes.
     var columnOrigin = -1
+    let toleratesMore: Bool
+    private(set) var tolerated: [JSONSyntaxError] = []
 
-    init(bytes: [UInt8], depth: Int, limit: Int) {
+    private static let mostTolerated = 1000
+
+    init(bytes: [UInt8], depth: Int, limit: Int, toleratesMore: Bool) {
         self.bytes = bytes
         self.depth = depth
         self.limit = limit
+        self.toleratesMore = toleratesMore
+    }
+
+    /// Notes what is no JSON and can be read all the same.
+    private mutating func tolerate(_ fault: JSONSyntaxError) throws(JSONSyntaxError) {
+        guard toleratesMore else { throw fault }
+        if tolerated.count < Self.mostTolerated { tolerated.append(fault) }
     }
 
     mutating func text() throws(JSONSyntaxError) -> JSONNode {
@@ -94,8 +134,10 @@ private struct JSONReader {
             let keyStart = mark
             let key = try string()
             let keyPlace = place(from: keyStart)
-            if let first = keys.place(of: key, in: members) {
-                throw JSONSyntaxError(.duplicateKey(key, firstLine: first.line), at: keyPlace)
+            let first = keys.index(of: key, in: members)
+            if let first {
+                let line = members[first].keyPlace.line
+                try tolerate(JSONSyntaxError(.duplicateKey(key, firstLine: line), at: keyPlace))
             }
             skipBlanks()
             guard byte == UInt8(ascii: ":") else {
@@ -106,7 +148,11 @@ private struct JSONReader {
             skipBlanks()
             if offset == bytes.count { throw fault(.unfinished("an object", line: start.line)) }
             let node = try value(level: level)
-            members.append(JSONMember(key: key, keyPlace: keyPlace, value: node))
+            if let first {
+                members[first].value = members[first].value.replaced(by: node)
+            } else {
+                members.append(JSONMember(key: key, keyPlace: keyPlace, value: node))
+            }
             try separator(closing: "}", of: "an object", from: start)
         }
         offset += 1
@@ -180,9 +226,13 @@ private struct JSONReader {
                 let text =
                     hasEscapes
                     ? String(validating: unescaped, as: UTF8.self) : String(validating: rest, as: UTF8.self)
-                guard let text else { throw invalidUTF8(from: start) }
+                if let text {
+                    offset += 1
+                    return text
+                }
+                try tolerate(invalidUTF8(from: start))
                 offset += 1
-                return text
+                return replacingInvalidBytes(hasEscapes ? unescaped[...] : rest)
             case UInt8(ascii: "\\"):
                 hasEscapes = true
                 unescaped.append(contentsOf: bytes[plain..<offset])
@@ -195,6 +245,24 @@ private struct JSONReader {
             default: offset += 1
             }
         }
+    }
+
+    /// Each byte outside UTF-8 becomes a character of its own.
+    private func replacingInvalidBytes(_ bytes: ArraySlice<UInt8>) -> String {
+        var text = String.UnicodeScalarView()
+        var rest = bytes
+        while !rest.isEmpty {
+            var decoder = UTF8()
+            var iterator = rest.makeIterator()
+            if case .scalarValue(let scalar) = decoder.decode(&iterator) {
+                text.append(scalar)
+                rest = rest.dropFirst(UTF8.width(scalar))
+            } else {
+                text.append("\u{fffd}")
+                rest = rest.dropFirst()
+            }
+        }
+        return String(text)
     }
 
     private mutating func escape() throws(JSONSyntaxError) -> Unicode.Scalar {
@@ -216,15 +284,20 @@ private struct JSONReader {
         }
         let first = try codeUnit(start)
         if let scalar = Unicode.Scalar(first) { return scalar }
-        guard first < 0xdc00, byte == UInt8(ascii: "\\"), peek(1) == UInt8(ascii: "u") else {
-            throw JSONSyntaxError(.loneSurrogate, at: place(from: start))
+        let afterFirst = offset
+        if first < 0xdc00, byte == UInt8(ascii: "\\"), peek(1) == UInt8(ascii: "u") {
+            offset += 2
+            let second = try codeUnit(start)
+            if (0xdc00..<0xe000).contains(second),
+                let scalar = Unicode.Scalar(0x10000 + (UInt32(first) - 0xd800) << 10 + (UInt32(second) - 0xdc00))
+            {
+                return scalar
+            }
         }
-        offset += 2
-        let second = try codeUnit(start)
-        guard (0xdc00..<0xe000).contains(second),
-            let scalar = Unicode.Scalar(0x10000 + (UInt32(first) - 0xd800) << 10 + (UInt32(second) - 0xdc00))
-        else { throw JSONSyntaxError(.loneSurrogate, at: place(from: start)) }
-        return scalar
+        try tolerate(JSONSyntaxError(.loneSurrogate, at: place(from: start)))
+        // What follows stands for itself.
+        offset = afterFirst
+        return "\u{fffd}"
     }
 
     /// The four hexadecimal digits of a `\u` escape.
@@ -318,12 +391,12 @@ private struct JSONReader {
 
 /// Finds a key that is in an object already: by looking through a small object, by hashing in a large one.
 private struct KeySet {
-    private var places: [String: SourcePlace] = [:]
+    private var indices: [String: Int] = [:]
 
-    mutating func place(of key: String, in members: [JSONMember]) -> SourcePlace? {
-        if members.count < 16 { return members.first { $0.key == key }?.keyPlace }
-        for member in members[places.count...] { places[member.key] = member.keyPlace }
-        return places[key]
+    mutating func index(of key: String, in members: [JSONMember]) -> Int? {
+        if members.count < 16 { return members.firstIndex { $0.key == key } }
+        for index in members.indices[indices.count...] { indices[members[index].key] = index }
+        return indices[key]
     }
 }
 

@@ -36,7 +36,7 @@ extension IgnitionConfig.Raid {
     }
 
     /// Devices that hold content; the others are spares.
-    var activeDevices: Int { devices.count - (spares ?? 0) }
+    var activeDevices: Int { max(devices.count - min(max(spares ?? 0, 0), devices.count), 0) }
 
     /// mdadm's `--metadata`, where it is one whose arrays nobody here would find again.
     var unusableMetadata: String? {
@@ -81,7 +81,11 @@ enum ArrayLevel {
         case 4, 5: times(active - 1)
         case 6: times(active - 2)
         case 10: times((active + 1) / 2)
-        default: members.reduce(0) { $0.addingReportingOverflow($1).partialValue }
+        default:
+            members.reduce(0) { sum, size in
+                let (more, overflow) = sum.addingReportingOverflow(size)
+                return overflow ? .max : more
+            }
         }
     }
 }
@@ -119,6 +123,9 @@ struct PlacedArray: Equatable, Sendable {
         let before = conflicts.count
         if let metadata = wanted.unusableMetadata {
             conflicts.append(conflict(wanted.node, .arrayMetadata(metadata)))
+        }
+        if wanted.activeDevices < 1 {
+            conflicts.append(conflict(wanted.node, .arraySpares(wanted.spares ?? 0, of: wanted.devices.count)))
         }
         var planned: [ArrayPlan.Member] = []
         for member in members {

@@ -51,6 +51,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
 
         // RAID arrays
         case arrayMetadata(String)
+        case arraySpares(Int, of: Int)
         case arrayDiffers(PartitionDifference)
         case arraysMixed(with: String)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
@@ -152,6 +153,8 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds \(content), of which the end is a part; the config wants another size"
         case .arrayMetadata(let metadata):
             "\(device): an array with metadata \(metadata) would not be found again at the next boot"
+        case .arraySpares(let spares, let devices):
+            "\(device) wants \(spares) spares of \(devices) devices, which leaves none for the array"
         case .arrayDiffers(let difference):
             "\(device) is a member of a RAID array that is not what the config wants: "
                 + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
@@ -255,6 +258,7 @@ extension DiskConflict: Advising {
             ["To keep what is there: leave its size as it is.", "To destroy it:         \"wipeFilesystem\": true"]
         case .memberIsMade: ["Name disks or partitions as \"devices\"."]
         case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
+        case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
         case .arrayDiffers(let difference):
             ["To keep what is there: change \"\(difference.field)\", or other devices.", wiping]
         case .arraysMixed: ["To keep what is there: other devices.", wiping]

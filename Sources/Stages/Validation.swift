@@ -14,14 +14,16 @@ public enum Validation {
     /// - Parameters:
     ///   - files: `-` is standard input.
     ///   - asJSON: One array for programs, with an entry for each file.
+    ///   - isStrict: Warnings are errors: what a boot takes in its stride, and hardly anybody can have meant.
     /// - Returns: The exit status: 0 without errors, 1 with some or where a file cannot be read.
-    public static func run(_ files: [String], asJSON: Bool = false) -> Int32 {
+    public static func run(_ files: [String], asJSON: Bool = false, isStrict: Bool = false) -> Int32 {
         var status: Int32 = 0
         var entries: [JSONValue] = []
         for file in files {
-            let report: IgnitionConfig.Report
+            var report: IgnitionConfig.Report
             do {
                 report = IgnitionConfig.parse(try read(file), name: name(of: file)).report
+                if isStrict { report.takeWarningsForErrors() }
             } catch {
                 status = 1
                 if asJSON {

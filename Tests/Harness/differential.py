@@ -143,7 +143,7 @@ def sound(minor: int) -> dict:
                 {"number": 1, "label": "one", "startMiB": 1, "sizeMiB": 10, "shouldExist": True,
                  "typeGuid": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
                  "guid": "6a1c1b5e-52a8-4c5c-9b9b-1f0a6d2f7f10", "wipePartitionEntry": False}]}],
-            "raid": [{"name": "md", "level": "raid1", "devices": ["/dev/vdb"], "spares": 1, "options": ["--x"]}],
+            "raid": [{"name": "md", "level": "raid1", "devices": ["/dev/vdb", "/dev/vdc"], "spares": 1, "options": ["--x"]}],
             "filesystems": [{"device": "/dev/vda1", "format": "xfs", "path": "/var", "label": "var", "uuid": "u",
                              "options": ["-q"], "wipeFilesystem": True}],
             "files": [file],

@@ -178,14 +178,39 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect(config.passwd.users[0].sshAuthorizedKeys == [""])
     }
 
+    @Test func strictlyWarningsAreErrors() throws {
+        let parsed = try ConfigFixture("rules/mode-octal-digits.ign").parsed
+        #expect(parsed.config?.storage.files[0].mode == 0o363 && parsed.report.errors.isEmpty)
+        var report = parsed.report
+        report.takeWarningsForErrors()
+        #expect(report.errors.map(\.sentence) == ["storage.files[0].mode: 755 is octal 1363; 493 is octal 755"])
+        #expect(report.summary == "1 error")
+    }
+
+    @Test(
+        "a key that is there twice is read as Go reads it",
+        arguments: [
+            (#"{"files": [{"path": "/a"}]}, "storage": {"files": [{"path": "/b"}]}"#, ["/b"], [] as [String]),
+            (#"{"files": [{"path": "/a"}]}, "storage": {"links": [{"path": "/l", "target": "/a"}]}"#, ["/a"], ["/l"]),
+            (#"{"files": [{"path": "/a", "path": "/b", "path": "/c"}]}"#, ["/c"], []),
+        ])
+    func twice(storage: String, files: [String], links: [String]) throws {
+        let text = #"{"ignition": {"version": "3.3.0"}, "storage": \#(storage)}"#
+        let parsed = IgnitionConfig.parse(Array(text.utf8), name: "config.ign")
+        #expect(try parsed.checked().storage.files.map(\.path) == files)
+        #expect(parsed.config?.storage.links.map(\.path) == links)
+        #expect(parsed.report.warnings.allSatisfy { $0.message.hasSuffix("; the last value counts") })
+        #expect(!parsed.report.warnings.isEmpty)
+    }
+
     @Test func aFailureNamesTheFirstErrorAndAdvisesTheOthers() throws {
         let parsed = try ConfigFixture("invalid/mode-in-octal-digits.ign").parsed
         let failure = InvalidConfig(parsed.report)
         #expect(
             failure.description
-                == "mode-in-octal-digits.ign line 7, column 17: storage.files[0].mode: "
-                + "644 is octal 1204; 420 is octal 644 (and 5 more errors)")
-        #expect(failure.advice.count == 6)
+                == "mode-in-octal-digits.ign line 12, column 17: storage.files[1].mode: expected a number, "
+                + "found a string; a mode is a decimal number: 384 is octal 600 (and 4 more errors)")
+        #expect(failure.advice.count == 5)
     }
 }
 

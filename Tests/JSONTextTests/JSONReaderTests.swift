@@ -36,6 +36,38 @@ private func fault(_ bytes: [UInt8], depth: Int = 512) -> String {
     }
 
     @Test(
+        "what Go's decoder takes is taken where that is asked for",
+        arguments: [
+            (#"{"a": 1, "b": 2, "a": 3}"#, ["a": 3, "b": 2] as JSONValue, 1),
+            (#"{"a": {"x": 1, "y": 2}, "a": {"y": 3, "z": 4}}"#, ["a": ["x": 1, "y": 3, "z": 4]], 1),
+            (#"{"a": {"x": 1}, "a": null, "a": [5]}"#, ["a": [5]], 2),
+            (#""\ud800""#, "\u{fffd}", 1), (#""\ud800\u0041""#, "\u{fffd}A", 1), (#""\udc00x""#, "\u{fffd}x", 1),
+            (#""\ud800\ud83d\ude00""#, "\u{fffd}😀", 1),
+        ] as [(String, JSONValue, Int)])
+    func tolerance(text: String, value: JSONValue, notes: Int) throws {
+        var tolerated: [JSONSyntaxError] = []
+        #expect(JSONValue(try JSONNode(tolerantly: Array(text.utf8), tolerated: &tolerated)) == value)
+        #expect(tolerated.count == notes)
+        #expect(throws: JSONSyntaxError.self) { try read(text) }
+    }
+
+    @Test func eachByteOutsideUTF8IsACharacterOfItsOwn() throws {
+        var tolerated: [JSONSyntaxError] = []
+        let bytes = [UInt8(ascii: "\""), 0xe2, 0x82, UInt8(ascii: "x"), 0xff, 0xc3, 0xa9, UInt8(ascii: "\"")]
+        let node = try JSONNode(tolerantly: bytes, tolerated: &tolerated)
+        #expect(node.string == "\u{fffd}\u{fffd}x\u{fffd}é")
+        #expect(tolerated.map(\.fault) == [.invalidUTF8])
+    }
+
+    @Test func manyKeysThatAreThereTwiceTakeNoTime() throws {
+        let keys = (0..<40_000).map { "\"k\($0 % 20_000)\": \($0)" }.joined(separator: ",")
+        var tolerated: [JSONSyntaxError] = []
+        let node = try JSONNode(tolerantly: Array("{\(keys)}".utf8), tolerated: &tolerated)
+        #expect(node.members?.count == 20_000 && node["k0"]?.integer == 20_000)
+        #expect(tolerated.count == 1000)
+    }
+
+    @Test(
         "integers stay exact, other numbers keep their literal",
         arguments: [
             ("9223372036854775807", JSONNode.Value.integer(.max)), ("-9223372036854775808", .integer(.min)),

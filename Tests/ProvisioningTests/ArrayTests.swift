@@ -52,6 +52,18 @@ import Testing
         return contents
     }
 
+    @Test("is never planned larger than numbers reach, nor with fewer devices than none")
+    func bounds() throws {
+        #expect(ArrayLevel.size(-1, of: [.max, 5], active: 2) == .max)
+        #expect(ArrayLevel.size(5, of: [.max, .max, .max], active: 3) == .max)
+        var array = try storage(#""spares": 1"#, members: #""/dev/vda", "/dev/vdb", "/dev/vdc""#).raid[0]
+        #expect(array.activeDevices == 2)
+        for spares in [4, Int.max, Int.min] {
+            array.spares = spares
+            #expect((0...3).contains(array.activeDevices))
+        }
+    }
+
     @Test("is created on blank members, and what stands in it with it")
     func blank() throws {
         let layout = layout(try storage(), labels: [nil, nil])
@@ -76,6 +88,13 @@ import Testing
             plan.arrays[0].creation.suffix(7) == [
                 "--raid-devices", "1", "--spare-devices", "1", "--bitmap=internal", "/dev/vda1", "/dev/vdb1",
             ])
+    }
+
+    @Test("spares alone make none", arguments: [2, 3, Int.max])
+    func sparesAlone(spares: Int) throws {
+        let layout = layout(try storage(#""spares": \#(spares)"#), labels: [nil, nil])
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan([:]) }
+        #expect(refusal?.conflicts.first?.problem == .arraySpares(spares, of: 2))
     }
 
     @Test("is kept where the superblocks are the config's, and so is what stands in it")
