@@ -85,7 +85,10 @@ struct CryptHandle: ~Copyable {
     var uuid: String { crypt_get_uuid(handle).map { String(cString: $0) } ?? "" }
 
     /// Bytes before the encrypted data: the headers and the key slots.
-    var dataOffset: UInt64 { crypt_get_data_offset(handle) * 512 }
+    var dataOffset: UInt64 {
+        let (bytes, overflow) = crypt_get_data_offset(handle).multipliedReportingOverflow(by: 512)
+        return overflow ? .max : bytes
+    }
 
     var activationFlags: UInt32 {
         var flags: UInt32 = 0
@@ -127,6 +130,8 @@ struct CryptHandle: ~Copyable {
     /// The key of the data; `nil` where `passphrase` opens no slot.
     func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> SecretBytes? {
         var size = Int(crypt_get_volume_key_size(handle))
+        // The header's own word for it; no cipher of the kernel's has a key as long as this.
+        guard (1...8192).contains(size) else { throw .unreadable(device, .invalidArgument) }
         let key = SecretBytes(count: size)
         let result = key.withBytes { key in
             passphrase.withBytes { passphrase in

@@ -62,7 +62,8 @@ enum KernelPartitions {
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
         // Both in units of 512 bytes, whatever the sector size.
         guard let start = number("start", of: node), let count = number("size", of: node) else { return false }
-        return start * 512 == area.bytes.lowerBound && (start + count) * 512 == area.bytes.upperBound
+        return area.bytes.lowerBound.quotientAndRemainder(dividingBy: 512) == (start, 0)
+            && (area.bytes.upperBound - area.bytes.lowerBound).quotientAndRemainder(dividingBy: 512) == (count, 0)
     }
 
     private static func number(_ attribute: String, of node: String) -> UInt64? {

@@ -157,7 +157,8 @@ extension BootArguments {
             moduleParameters[module, default: []].append(Self.underscored(parameter) + value)
         }
         if let text = line.value("rd.timeout") {
-            deviceTimeout = Int(text).flatMap { $0 >= 0 ? $0 : nil }
+            // No more than 68 years, which is for ever too and fits wherever seconds are counted.
+            deviceTimeout = Int(text).flatMap { (0...Int(Int32.max)).contains($0) ? $0 : nil }
             if deviceTimeout == nil { warnings.append("rd.timeout=\(text): not a number of seconds") }
         }
     }

@@ -145,10 +145,13 @@ public struct IPArgument: Equatable, Sendable {
         }
     }
 
+    /// What a link's frames may hold: the least of IPv4, and what its length field can say.
+    static let mtus = 68...65_535
+
     /// Reads `[MTU][:MAC]`, the colons of the MAC address being no separators.
     private mutating func readLink(_ fields: [String]) throws(Malformed) {
         if let text = fields.first, !text.isEmpty {
-            guard let mtu = Int(text), (68...65_535).contains(mtu) else { throw .notAnMTU(text) }
+            guard let mtu = Int(text), Self.mtus.contains(mtu) else { throw .notAnMTU(text) }
             self.mtu = mtu
         }
         let rest = fields.dropFirst().joined(separator: ":")

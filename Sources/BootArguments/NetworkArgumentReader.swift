@@ -6,7 +6,7 @@ extension NetworkArguments {
     mutating func read(_ line: KernelCommandLine, _ warnings: inout [String], _ problems: inout [ArgumentProblem]) {
         readInterfaces(line, &warnings)
         for text in line.values("ip") {
-            if let argument = oldStyle(text, line) {
+            if let argument = oldStyle(text, line, &warnings) {
                 ip.append(argument)
                 continue
             }
@@ -97,7 +97,7 @@ extension NetworkArguments {
     }
 
     /// Anaconda's lone address: `ip=ADDRESS netmask= gateway= hostname= mtu= ksdevice=`.
-    private func oldStyle(_ text: String, _ line: KernelCommandLine) -> IPArgument? {
+    private func oldStyle(_ text: String, _ line: KernelCommandLine, _ warnings: inout [String]) -> IPArgument? {
         guard var address = InterfaceAddress(text), address.address.family == .v4 else { return nil }
         if let prefix = line.value("netmask").flatMap({ InterfaceAddress.prefix($0, for: address.address) }) {
             address.prefix = prefix
@@ -108,10 +108,14 @@ extension NetworkArguments {
         case .name("bootif"), .name("BOOTIF"): interface = bootIF.map { .mac($0) }
         default: break
         }
+        var mtu: Int?
+        if let text = line.value("mtu") {
+            mtu = Int(text).flatMap { IPArgument.mtus.contains($0) ? $0 : nil }
+            if mtu == nil { warnings.append("mtu=\(text): not an MTU, 68 to 65535, left out") }
+        }
         return IPArgument(
             interface: interface, method: .fixed, address: address,
-            gateway: line.value("gateway").flatMap { IPAddress($0) },
-            hostname: line.value("hostname"), mtu: line.value("mtu").flatMap { Int($0) })
+            gateway: line.value("gateway").flatMap { IPAddress($0) }, hostname: line.value("hostname"), mtu: mtu)
     }
 
     private static func problem(_ argument: String, _ malformed: IPArgument.Malformed) -> ArgumentProblem {

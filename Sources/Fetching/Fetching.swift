@@ -24,3 +24,6 @@ public func sleep(seconds: Double) {
     var left = timespec()
     while nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
 }
+
+/// Seconds for messages, rounded up.
+func wholeSeconds(_ seconds: Double) -> Int { Int(exactly: seconds.rounded(.up)) ?? .max }

@@ -365,7 +365,7 @@ struct Deadline {
     init(limit: Double?) { self.limit = limit }
 
     var left: Double? { limit.map { $0 - (monotonicSeconds() - start) } }
-    var seconds: Int { Int((limit ?? 0).rounded(.up)) }
+    var seconds: Int { wholeSeconds(limit ?? 0) }
 }
 
 /// How far a server's clock and ours are apart, where a signature does not count any more. Seconds since 1970.

@@ -1,7 +1,5 @@
 // What a server says about a body before it sends it.
 
-import CCurl
-
 /// Names one version of a file, for `If-Range`.
 public enum Validator: Equatable, Sendable, CustomStringConvertible {
     /// A strong entity tag with its quotes.
@@ -28,13 +26,13 @@ public struct ContentRange: Equatable, Sendable {
         guard words.count == 2, words[0].lowercased() == "bytes" else { return nil }
         let parts = words[1].split(separator: "/", omittingEmptySubsequences: false)
         let bounds = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, bounds.count == 2, let first = UInt64(bounds[0]), let last = UInt64(bounds[1]),
+        guard parts.count == 2, bounds.count == 2, let first = byteCount(bounds[0]), let last = byteCount(bounds[1]),
             first <= last
         else { return nil }
         self.first = first
         self.last = last
         guard parts[1] != "*" else { return }
-        guard let total = UInt64(parts[1]), last < total else { return nil }
+        guard let total = byteCount(parts[1]), last < total else { return nil }
         self.total = total
     }
 }
@@ -58,7 +56,7 @@ public struct ResponseHead: Equatable, Sendable {
     init?(statusLine: String) {
         guard statusLine.hasPrefix("HTTP/") else { return nil }
         let words = statusLine.split(separator: " ", maxSplits: 2)
-        guard words.count >= 2, let status = Int(words[1]) else { return nil }
+        guard words.count >= 2, words[1].utf8.count == 3, let status = Int(words[1]), status >= 100 else { return nil }
         self.init(status: status)
     }
 
@@ -71,7 +69,7 @@ public struct ResponseHead: Equatable, Sendable {
     public var isSuccess: Bool { 200..<300 ~= status }
 
     /// Bytes of the body that follows.
-    public var contentLength: UInt64? { fields["content-length"].flatMap { UInt64($0) } }
+    public var contentLength: UInt64? { fields["content-length"].flatMap { byteCount($0) } }
 
     public var contentRange: ContentRange? { fields["content-range"].flatMap(ContentRange.init) }
 
@@ -88,16 +86,13 @@ public struct ResponseHead: Equatable, Sendable {
 
     /// Seconds; the form with a date is passed over, since the clock may be wrong.
     public var retryAfter: Int? { fields["retry-after"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
+}
 
-    /// When the server says that it answered, in seconds since 1970.
-    public var date: Int? {
-        guard let text = fields["date"] else { return nil }
-        let seconds = curl_getdate(text, nil)
-        return seconds > 0 ? seconds : nil
-    }
-
-    /// The fault that a status without success is.
-    public var fault: TransferFault { .status(status, retryAfter: retryAfter) }
+/// A position in a file or its length: decimal digits, no more than any file has bytes.
+private func byteCount(_ text: some StringProtocol) -> UInt64? {
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let count = UInt64(text), count <= UInt64(Int64.max)
+    else { return nil }
+    return count
 }
 
 private func trimmedOfBlanks(_ text: Substring) -> String {

@@ -106,7 +106,7 @@ public final class Transfer {
             isAuthenticated = isAuthenticated && url.scheme == "https" && request.trust.authorities(for: url) != nil
             if let total = request.totalTimeout {
                 hop.totalTimeout = total - (monotonicSeconds() - start)
-                guard hop.totalTimeout ?? 0 > 0 else { throw TransferFault.outOfTime(seconds: Int(total)) }
+                guard hop.totalTimeout ?? 0 > 0 else { throw TransferFault.outOfTime(seconds: wholeSeconds(total)) }
             }
             let exchange = Exchange(hop, isAuthenticated: isAuthenticated, receiver: receiver, handle: handle)
             try performOne(hop, url, exchange)
@@ -171,8 +171,8 @@ public final class Transfer {
             (CURLOPT_NOBODY, request.method == .head ? 1 : 0),
             // As large as fits an Ethernet frame without fragments.
             (CURLOPT_TFTP_BLKSIZE, 1428),
-            (CURLOPT_CONNECTTIMEOUT_MS, Int(request.connectTimeout * 1000)),
-            (CURLOPT_TIMEOUT_MS, request.totalTimeout.map { max(1, Int($0 * 1000)) } ?? 0),
+            (CURLOPT_CONNECTTIMEOUT_MS, Self.milliseconds(request.connectTimeout)),
+            (CURLOPT_TIMEOUT_MS, request.totalTimeout.map { Self.milliseconds($0) } ?? 0),
         ] {
             set(option, value)
         }
@@ -218,13 +218,18 @@ public final class Transfer {
         }
     }
 
+    /// At least one, since none would be no limit, and as many as libcurl takes.
+    private static func milliseconds(_ seconds: Double) -> Int {
+        Int(min(max(seconds * 1000, 1), Double(Int32.max)))
+    }
+
     private func fault(
         _ result: CURLcode, _ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange
     ) -> TransferFault {
         if result == CURLE_OPERATION_TIMEDOUT, let total = request.totalTimeout,
             exchange.sentAt != nil || total <= request.connectTimeout
         {
-            return .outOfTime(seconds: Int(total.rounded(.up)))
+            return .outOfTime(seconds: wholeSeconds(total))
         }
         if result == CURLE_PEER_FAILED_VERIFICATION, let validity = exchange.validity {
             return .certificateNotInForce(validity, now: time(nil))
@@ -319,12 +324,12 @@ private final class Exchange {
     func tick() -> Bool {
         let now = monotonicSeconds()
         if let sentAt, !hasHead, let limit = request.answerTimeout, now - sentAt > limit {
-            failure = failure ?? TransferFault.noAnswer(seconds: Int(limit.rounded(.up)))
+            failure = failure ?? TransferFault.noAnswer(seconds: wholeSeconds(limit))
         } else if now - lastHeard > request.stallTimeout {
             failure =
                 failure
                 ?? (sentAt == nil && !hasHead
-                    ? TransferFault.connectTimeout : .stalled(seconds: Int(request.stallTimeout.rounded(.up))))
+                    ? TransferFault.connectTimeout : .stalled(seconds: wholeSeconds(request.stallTimeout)))
         }
         return attempt { try receiver.tick() }
     }

@@ -163,3 +163,15 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension ResponseHead {
+    /// When the server says that it answered, in seconds since 1970.
+    public var date: Int? {
+        guard let text = fields["date"] else { return nil }
+        let seconds = curl_getdate(text, nil)
+        return seconds > 0 ? seconds : nil
+    }
+
+    /// The fault that a status without success is.
+    public var fault: TransferFault { .status(status, retryAfter: retryAfter) }
+}

@@ -42,6 +42,11 @@ func globMatches(_ pattern: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Boo
     }
 }
 
+/// Whether a file's name matches such a pattern, `-` and `_` being the same.
+public func fileName(_ name: String, matches pattern: some StringProtocol) -> Bool {
+    globMatches(Array(pattern.utf8)[...], Array(name.utf8)[...])
+}
+
 /// The place after the one element at `at` where that element matches `byte`.
 @inline(__always)
 private func afterOne(_ pattern: UnsafeBufferPointer<UInt8>, _ at: Int, matching byte: UInt8) -> Int? {

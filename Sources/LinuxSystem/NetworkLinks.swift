@@ -14,11 +14,12 @@ public enum NetworkLinks {
         _ index: Int, name: String? = nil, mtu: Int? = nil, mac: [UInt8]? = nil, up: Bool? = nil
     ) throws(Errno) {
         let state: Int32 = up.map { $0 ? 1 : 0 } ?? -1
+        let mtu = UInt32(clamping: mtu ?? 0)
         let result =
             if let mac, mac.count == 6 {
-                firstlight_link_configure(Int32(index), name, UInt32(mtu ?? 0), mac, state)
+                firstlight_link_configure(Int32(index), name, mtu, mac, state)
             } else {
-                firstlight_link_configure(Int32(index), name, UInt32(mtu ?? 0), nil, state)
+                firstlight_link_configure(Int32(index), name, mtu, nil, state)
             }
         if result < 0 { throw Errno(rawValue: -result) }
     }
@@ -47,10 +48,11 @@ public enum NetworkLinks {
             if let gateway {
                 firstlight_route_add(
                     Int32(index), destination, destination.count, UInt8(clamping: prefix), gateway, onLink,
-                    UInt32(metric))
+                    UInt32(clamping: metric))
             } else {
                 firstlight_route_add(
-                    Int32(index), destination, destination.count, UInt8(clamping: prefix), nil, false, UInt32(metric))
+                    Int32(index), destination, destination.count, UInt8(clamping: prefix), nil, false,
+                    UInt32(clamping: metric))
             }
         if result < 0, result != -EEXIST { throw Errno(rawValue: -result) }
     }

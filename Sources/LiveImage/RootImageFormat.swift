@@ -15,6 +15,9 @@ public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
 
     public var description: String { filesystem.rawValue }
 
+    /// Bytes. Whoever rounds such a length up, or adds to it, cannot leave 64 bits.
+    private static let longest: UInt64 = 1 << 60
+
     /// Bytes from the start of an image that are enough to tell.
     public static let headLength = 2048
 
@@ -23,7 +26,7 @@ public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
     /// - SeeAlso: Linux, `fs/squashfs/squashfs_fs.h` and `fs/erofs/erofs_fs.h`.
     public init?(head: UnsafeRawBufferPointer) {
         if head.starts(with: "hsqs".utf8), let used = head.littleEndian(UInt64.self, at: 40) {
-            guard 96...(1 << 60) ~= used else { return nil }
+            guard 96...Self.longest ~= used else { return nil }
             self.init(.squashfs, length: used)
         } else if head.littleEndian(UInt32.self, at: 1024) == 0xe0f5_e1e2,
             let features = head.littleEndian(UInt32.self, at: 1024 + 80),
@@ -34,7 +37,7 @@ public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
             guard 9...16 ~= bits else { return nil }
             let has48BitAddresses = features & 0x80 != 0
             let blocks = UInt64(low) | (has48BitAddresses ? UInt64(high) << 32 : 0)
-            guard blocks > 0 else { return nil }
+            guard blocks > 0, blocks <= Self.longest >> bits else { return nil }
             self.init(.erofs, length: blocks << bits)
         } else {
             return nil

@@ -182,7 +182,8 @@ final class RootImageUnpacker {
 
     private func checkMemory(_ length: UInt64) throws(RootImageError) {
         guard let available = machine.availableMemory() else { return }
-        let needed = length + request.allowance
+        let (sum, overflow) = length.addingReportingOverflow(request.allowance)
+        let needed = overflow ? .max : sum
         if needed > available { throw .tooLittleMemory(image: length, needed: needed, available: available) }
     }
 }

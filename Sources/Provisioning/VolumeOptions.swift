@@ -48,6 +48,9 @@ public struct VolumeOptions: Equatable, Sendable {
     /// Kept in the header, and so in force at every opening.
     public var activation: Set<Activation> = []
 
+    /// A LUKS2 header has 32 slots.
+    private static let lastKeySlot = 31
+
     public enum Activation: String, Sendable, CaseIterable {
         case allowDiscards = "--allow-discards"
         case sameProcessor = "--perf-same_cpu_crypt"
@@ -75,10 +78,10 @@ public struct VolumeOptions: Equatable, Sendable {
             cipher = String(value[..<dash])
             mode = String(value[value.index(after: dash)...])
         case "--key-size", "-s":
-            keySize = try words.number(of: option)
-            guard let bits = keySize, bits > 0, bits % 8 == 0 else {
-                throw .badValue(option: option, value: "\(keySize ?? 0)")
-            }
+            // libcryptsetup takes or refuses what is a size at all.
+            let bits = try words.number(of: option, upTo: 1 << 16)
+            guard bits > 0, bits % 8 == 0 else { throw .badValue(option: option, value: "\(bits)") }
+            keySize = bits
         case "--hash", "-h": hash = try words.value(of: option)
         case "--pbkdf":
             let value = try words.value(of: option)
@@ -91,7 +94,7 @@ public struct VolumeOptions: Equatable, Sendable {
         case "--pbkdf-memory": memory = try words.number(of: option)
         case "--pbkdf-parallel": threads = try words.number(of: option)
         case "--sector-size": sectorSize = try words.number(of: option)
-        case "--key-slot", "-S": keySlot = try words.number(of: option)
+        case "--key-slot", "-S": keySlot = try words.number(of: option, upTo: Self.lastKeySlot)
         case "--luks2-metadata-size": metadataSize = try words.size(of: option)
         case "--luks2-keyslots-size": keySlotsSize = try words.size(of: option)
         case "--align-payload": alignment = try words.number(of: option)
@@ -133,9 +136,9 @@ private struct Words {
         return value
     }
 
-    mutating func number(of option: String) throws(VolumeOptionFault) -> Int {
+    mutating func number(of option: String, upTo most: Int = Int(UInt32.max)) throws(VolumeOptionFault) -> Int {
         let value = try value(of: option)
-        guard let number = Int(value), 0...Int(UInt32.max) ~= number else {
+        guard let number = Int(value), 0...most ~= number else {
             throw .badValue(option: option, value: value)
         }
         return number

@@ -1,6 +1,7 @@
 // What the real root is to know of LUKS volumes: a line of crypttab and a key file for each.
 
 import IgnitionConfig
+import Reporting
 
 /// A LUKS volume of this boot, as `/etc/crypttab` names it.
 public struct CrypttabEntry: Equatable, Sendable {
@@ -87,10 +88,10 @@ extension IgnitionConfig {
 /// says the same of device and key: options that somebody has added stay.
 func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
     var missing = volumes
-    var lines = crypttab.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    var lines = Reporting.lines(of: crypttab).map(String.init)
     if lines.last == "" { lines.removeLast() }
     for index in lines.indices {
-        let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" })
+        let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
         guard let place = missing.firstIndex(where: { $0.name == fields.first ?? "" }) else { continue }
         let volume = missing.remove(at: place)
         if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyColumn[...]] {

@@ -73,6 +73,19 @@ import Testing
         #expect(ResponseHead(statusLine: "Content-Length: 1") == nil)
     }
 
+    @Test(
+        "lengths that no file has are none",
+        arguments: ["18446744073709551615", "9223372036854775808", "18446744073709551616", "+5", "-5", "0x10", ""])
+    func lengths(text: String) throws {
+        #expect(try head("HTTP/1.1 200 OK", "Content-Length: \(text)").total == nil)
+        let part = try head("HTTP/1.1 206 x", "Content-Range: bytes 0-9/\(text)")
+        #expect(part.contentRange == nil)
+        #expect(try head("HTTP/1.1 206 x", "Content-Range: bytes \(text)-\(text)/*").contentRange == nil)
+    }
+
+    @Test("a status has three digits", arguments: ["-206", "99", "1000", "9223372036854775808", "two"])
+    func statuses(text: String) { #expect(ResponseHead(statusLine: "HTTP/1.1 \(text) OK") == nil) }
+
     @Test func weakTagsNameNothing() throws {
         #expect(try head("HTTP/1.0 200", "ETag: W/\"a\"").validator == nil)
         let dated = try head("HTTP/1.1 200 OK", "ETag: W/\"a\"", "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT")

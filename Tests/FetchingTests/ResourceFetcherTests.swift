@@ -88,6 +88,16 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         #expect(reason { _ = try fetcher().bytes(of: resource("data:,x", hash: "md5-00")) } == .malformedHash)
     }
 
+    @Test("a limit longer than anything takes is none", arguments: [Int.max, 1 << 31, 9_223_372_037])
+    func hugeLimits(seconds: Int) throws {
+        let server = try LoopbackServer(["f": content])
+        var timeouts = IgnitionConfig.Timeouts()
+        (timeouts.httpTotal, timeouts.httpResponseHeaders) = (seconds, seconds)
+        var settings = FetchSettings()
+        settings.adopt(timeouts, IgnitionConfig.Proxy())
+        #expect(try fetcher(settings).bytes(of: resource(server.url("/f"))) == content)
+    }
+
     @Test func compressedContentIsHashedAfterwards() throws {
         let server = try LoopbackServer(["f.gz": try gzipped(content)])
         let wanted = resource(server.url("/f.gz"), compression: "gzip", hash: sha256(content).uppercasedDigits)

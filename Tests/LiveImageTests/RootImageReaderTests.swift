@@ -71,6 +71,22 @@ import Testing
         #expect(erofs == RootImageFormat(.erofs, length: 4096))
     }
 
+    @Test("a superblock that names more blocks than there can be is none", arguments: [12, 16])
+    func hugeSuperblocks(blockBits: UInt8) throws {
+        var image = try rootImageFixture("tiny.erofs")
+        image[1024 + 12] = blockBits
+        // The number of blocks with all its 48 bits.
+        image.replaceSubrange(1024 + 36..<1024 + 40, with: [0xff, 0xff, 0xff, 0xff])
+        image.replaceSubrange(1024 + 14..<1024 + 16, with: [0xff, 0xff])
+        image[1024 + 80] |= 0x80
+        let found = fault(image)
+        if blockBits == 16 {
+            #expect(found == .unknown(what: nil))
+        } else {
+            #expect(found == .truncated(RootImageFormat(.erofs, length: ((1 << 48) - 1) << 12), has: 4096))
+        }
+    }
+
     @Test func aTruncatedImageIsToldFromItsSuperblock() throws {
         var image = try rootImageFixture("tiny.squashfs")
         image.replaceSubrange(40..<48, with: [0, 0, 1, 0, 0, 0, 0, 0])

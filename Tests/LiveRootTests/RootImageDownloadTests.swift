@@ -104,6 +104,16 @@ import Testing
         #expect(proxy.requests.first?.path == "http://images.invalid/rootfs.img")
     }
 
+    @Test("an image larger than any memory is refused", arguments: [UInt64.max, 1 << 62, UInt64.max - 5000])
+    func hugeImages(length: UInt64) throws {
+        let machine = try TestMachine()
+        let unpacker = RootImageUnpacker(
+            RootImageRequest(.url([])), source: "a", keeps: true, on: machine.machine)
+        #expect {
+            try unpacker.check(total: length)
+        } throws: { if case RootImageError.tooLittleMemory = $0 { true } else { false } }
+    }
+
     // MARK: Resuming
 
     @Test func aBrokenTransferGoesOnAtTheVeryByte() throws {

@@ -86,6 +86,9 @@ import Testing
             ("-c=aes", .badValue(option: "-c", value: "=aes")),
             ("--key-size=12", .badValue(option: "--key-size", value: "12")),
             ("--pbkdf=md5", .badValue(option: "--pbkdf", value: "md5")),
+            ("--key-slot=4294967295", .badValue(option: "--key-slot", value: "4294967295")),
+            ("--key-slot=32", .badValue(option: "--key-slot", value: "32")),
+            ("--key-size=4294967288", .badValue(option: "--key-size", value: "4294967288")),
             ("--luks2-keyslots-size=9t", .badValue(option: "--luks2-keyslots-size", value: "9t")),
         ])
     func badOptions(option: String, fault: VolumeOptionFault) throws {
@@ -99,6 +102,7 @@ import Testing
             ("", "a UUID=1 /etc/luks/a luks,x-initrd.attach\n"),
             ("# none\nb none", "# none\nb none\na UUID=1 /etc/luks/a luks,x-initrd.attach\n"),
             ("a UUID=0 old\nb\n", "a UUID=1 /etc/luks/a luks,x-initrd.attach\nb\n"),
+            ("b none\r\na UUID=0 old\r\n", "b none\r\na UUID=1 /etc/luks/a luks,x-initrd.attach\n"),
             ("ab x\n", "ab x\na UUID=1 /etc/luks/a luks,x-initrd.attach\n"),
         ])
     func crypttab(before: String, after: String) {
