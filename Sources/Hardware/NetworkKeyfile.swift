@@ -12,14 +12,15 @@ public struct NetworkKeyfile: Equatable, Sendable {
     public var startsByItself: Bool
 
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
-        case malformed(file: String, line: Int, text: String)
+        /// The line itself may hold a password.
+        case malformed(file: String, line: Int)
         /// A value that is no address, number or method.
         case unreadable(file: String, key: String, value: String)
         case unsupported(file: String, what: String)
 
         public var description: String {
             switch self {
-            case .malformed(let file, let line, let text): "\(file):\(line): neither [section] nor key=value: \(text)"
+            case .malformed(let file, let line): "\(file):\(line): neither [section] nor key=value"
             case .unreadable(let file, let key, let value): "\(file): \(key)=\(value) cannot be read"
             case .unsupported(let file, let what): "\(file): \(what) is not supported"
             }
@@ -75,7 +76,9 @@ public struct NetworkKeyfile: Equatable, Sendable {
     private static func sections(_ text: String, file: String) throws(Failure) -> [String: [String: String]] {
         var sections: [String: [String: String]] = [:]
         var section = ""
-        for (number, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // A byte order mark is no part of the first line.
+        let plain = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
+        for (number, raw) in Reporting.lines(of: plain).enumerated() {
             let line = trimmed(raw)
             if line.isEmpty || line.hasPrefix("#") || line.hasPrefix(";") { continue }
             if line.hasPrefix("["), line.hasSuffix("]") {
@@ -84,7 +87,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
             } else if let equals = line.firstIndex(of: "="), !section.isEmpty {
                 sections[section]?[trimmed(line[..<equals])] = trimmed(line[line.index(after: equals)...])
             } else {
-                throw .malformed(file: file, line: number + 1, text: line)
+                throw .malformed(file: file, line: number + 1)
             }
         }
         return sections

@@ -106,7 +106,8 @@ private func lines(_ keyfile: NetworkKeyfile) -> [String] {
 @Test("reads a keyfile; the lines after #= say what is in it", arguments: try fixtures("network/keyfiles"))
 func readsKeyfile(file: URL) throws {
     let text = try String(contentsOf: file, encoding: .utf8)
-    let expected = text.split(separator: "\n").filter { $0.hasPrefix("#= ") }.map { String($0.dropFirst(3)) }
+    let said = text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("#= ") }
+    let expected = said.map { String($0.dropFirst(3)) }
     do throws(NetworkKeyfile.Failure) {
         let keyfile = try NetworkKeyfile(text, file: file.lastPathComponent)
         #expect(lines(keyfile) == expected)
@@ -116,6 +117,18 @@ func readsKeyfile(file: URL) throws {
         #expect(Set(lines(again)) == Set(expected))
     } catch {
         #expect(["\(error)"] == expected)
+    }
+}
+
+@Test("no line of a keyfile stands in what is said of it", arguments: ["\n", "\r\n", "\r", "\u{85}"])
+func keepsSecrets(newline: String) {
+    let lines = ["[connection]", "type=ethernet", "[802-1x]", "eap=peap;", "password=S3CRET", "S3CRET and more"]
+    for last in [5, 6] {
+        do throws(NetworkKeyfile.Failure) {
+            _ = try NetworkKeyfile(lines.prefix(last).joined(separator: newline), file: "a.nmconnection")
+        } catch {
+            #expect(!"\(error) \(error.advice)".contains("S3CRET"))
+        }
     }
 }
 
