@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Throws what libFuzzer thinks of at the parsers; each *.swift beside this file is one target.
 
+A target imports the modules that need no libc. What it takes of the others stands in its line `// with:`: files that
+are compiled together with it.
+
     python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [TARGET...]
 
 The corpus starts from Fixtures and grows in out/fuzz. An input that crashes a parser, hangs it or breaks
@@ -8,6 +11,9 @@ what must hold is left in out/fuzz/TARGET-*, and belongs into Fixtures with the 
 """
 
 import argparse
+import json
+import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +22,14 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
-MODULES = ["Reporting", "JSONText", "BootArguments", "IgnitionConfig"]
+MODULES = ["Reporting", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "Hardware", "Provisioning"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
-FLAGS = ["-O", "-swift-version", "6", "-parse-as-library", "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
+FLAGS = ["-O", "-enable-testing", "-swift-version", "6", "-parse-as-library", "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
 # Bytes of an input.
-LONGEST = {"config": 2048, "data-url": 512, "kernel-arguments": 256}
+LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "kernel-arguments": 256, "keyfile": 1024,
+           "lease": 512, "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
+           "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "token": 1024}
 
 
 def main() -> int:
@@ -39,7 +47,9 @@ def main() -> int:
     failed = []
     for name in arguments.targets or targets:
         program = OUT / name
-        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *objects, "-o", program])
+        more = [TREE / file for line in re.findall(r"^// with: (.*)$", targets[name].read_text(), re.MULTILINE)
+                for file in line.split()]
+        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, "-o", program])
         corpus = OUT / f"{name}-corpus"
         corpus.mkdir(exist_ok=True)
         for index, text in enumerate(seeds(name)):
@@ -71,16 +81,106 @@ def compiled(module: str, sources: "list[Path]") -> Path:
 
 def seeds(target: str) -> "list[bytes]":
     """What a target's corpus starts with."""
-    fixtures = TREE / "Fixtures"
-    if target == "config":
-        texts = [file.read_bytes() for file in sorted(fixtures.glob("config/*/*.ign"))]
-    elif target == "data-url":
-        texts = [line for file in sorted(fixtures.glob("config/rules/*.ign")) for line in file.read_bytes().split(b'"')
-                 if b":" in line]
-    else:
-        texts = [line for file in sorted(fixtures.glob("arguments/*/*")) if file.is_file()
-                 for line in file.read_bytes().splitlines()]
-    return sorted({text for text in texts if len(text) <= 2048})
+    texts = SEEDS[target]()
+    own = sorted((TREE / "Fixtures" / "fuzz" / target).glob("*"))
+    return sorted({text for text in [*texts, *(file.read_bytes() for file in own)] if len(text) <= LONGEST[target]})
+
+
+def files(pattern: str) -> "list[bytes]":
+    return [file.read_bytes() for file in sorted((TREE / "Fixtures").glob(pattern)) if file.is_file()]
+
+
+def lines(pattern: str) -> "list[bytes]":
+    return [line for text in files(pattern) for line in text.splitlines()]
+
+
+def newc(name: bytes, data: bytes, mode: int = 0o100644) -> bytes:
+    head = b"070701" + b"".join(b"%08X" % value for value in (
+        1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)) + name + b"\0"
+    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+
+
+def archives() -> "list[bytes]":
+    image = bytearray(b"hsqs" + bytes(1996))
+    struct.pack_into("<Q", image, 40, 2000)
+    end = newc(b"TRAILER!!!", b"", 0)
+    whole = newc(b"root.squashfs", bytes(image)) + newc(b"etc/coreos-live-rootfs", b"1\n") + end
+    small = newc(b"a", b"12345") + newc(b"b\0\0\0", b"") + end
+    erofs = bytearray(2100)
+    struct.pack_into("<I", erofs, 1024, 0xE0F5E1E2)
+    erofs[1024 + 12] = 12
+    struct.pack_into("<I", erofs, 1024 + 36, 1)
+    return [b"\xff" + text for text in (whole, small, bytes(image), bytes(erofs))]
+
+
+def tables() -> "list[bytes]":
+    """Two headers, and two entries."""
+    def header(alternate: int, first: int) -> bytes:
+        return (b"EFI PART" + struct.pack("<IIIIQQQQ", 0x10000, 92, 0, 0, 1, alternate, 34, 700) + bytes(16)
+                + struct.pack("<QIII", first, 2, 128, 0)).ljust(92, b"\0")
+    entry = bytes(range(16)) + bytes(range(16, 32)) + struct.pack("<QQQ", 34, 99, 0) + "var".encode("utf-16-le")
+    return [bytes([flags, size]) + header(767, 2) + header(1, 700) + entry.ljust(128, b"\0") * 2
+            for flags in (6, 7) for size in (0, 1)]
+
+
+def superblocks() -> "list[bytes]":
+    ext = bytearray(1024)
+    struct.pack_into("<IIIIII", ext, 0, 100, 4096, 0, 2000, 90, 0)
+    struct.pack_into("<I", ext, 24, 2)
+    xfs = bytearray(512)
+    struct.pack_into(">4sIQ", xfs, 0, b"XFSB", 4096, 100_000)
+    member = bytearray(260)
+    struct.pack_into("<II", member, 0, 0xA92B4EFC, 1)
+    struct.pack_into("<I", member, 92, 2)
+    struct.pack_into("<I", member, 220, 2)
+    fat = bytearray(512)
+    struct.pack_into("<HBH", fat, 11, 512, 8, 32)
+    struct.pack_into("<I", fat, 32, 200_000)
+    return [bytes([kind, 2]) + bytes(block) for kind in range(7) for block in (ext, xfs, member, fat)]
+
+
+def plans() -> "list[bytes]":
+    """The configs that ask for disks, with some bytes to make these of."""
+    found = [text for text in files("config/*/*.ign") if b'"storage"' in text and b"\0" not in text]
+    for text in files("disks/*.json"):
+        try:
+            found.append(json.dumps({"ignition": {"version": "3.4.0"}, **json.loads(text)["config"]}).encode())
+        except (KeyError, TypeError, ValueError):
+            continue
+    return [text + b"\0" + bytes((11 * index + 7 * place) % 256 for place in range(80))
+            for index, text in enumerate(found)]
+
+
+SEEDS = {
+    "accounts": lambda: [b"\0".join([
+        b"root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000::/home/core:/bin/sh\n", b"root:x:0:\nwheel:x:10:core\n",
+        b"core:!:19000:0:99999:7:::\n", b"wheel:!::core\n", b"core:100000:65536\n", b"UID_MIN 1000\nUSERGROUPS_ENAB yes\n",
+        b"EXPIRE=2031-01-31\nINACTIVE=5\n", b"", b"docker:x:950:\n"])],
+    "archive": lambda: [text for text in archives() if len(text) <= 1024],
+    "config": lambda: files("config/*/*.ign"),
+    "data-url": lambda: [text for file in files("config/rules/*.ign") for text in file.split(b'"') if b":" in text],
+    "kernel-arguments": lambda: lines("arguments/*/*"),
+    "keyfile": lambda: files("network/keyfiles/*"),
+    "lease": lambda: [b"interface=eth0\0ip=192.0.2.9\0mask=24\0router=192.0.2.1\0dns=192.0.2.53 192.0.2.54\0mtu=1400"
+                      b"\0staticroutes=10.0.0.0/8 192.0.2.2\0domain=a.example\0hostname=h\0lease=3600\0serverid=192.0.2.1"],
+    "ovf": lambda: [b'<Environment xmlns:oe="o"><oe:Property oe:key="guestinfo.ignition.config.data" '
+                    b"oe:value='{&quot;a&#10;&#x41;&lt;'/></Environment>"],
+    "partition-table": tables,
+    "plan": plans,
+    "response-head": lambda: [b"HTTP/1.1 206 Partial Content\nETag: \"a\"\nContent-Range: bytes 7-19/20\nRetry-After: 3",
+                              b"HTTP/1.1 200 OK\nContent-Length: 18446744073709551615\nLast-Modified: x"],
+    "root-image": archives,
+    "router-advertisement": lambda: [bytes([25, 3, 0, 0, 0, 0, 0, 60]) + bytes(range(16)), bytes(48)],
+    "rules": lambda: [b"https://host.example:8443/a\n.example\n10.0.0.0/8\n[::1]:80\n*.b:443",
+                      b"s3://bucket/a%20b?versionId=x", b"arn:aws:s3:eu-west-1:123:accesspoint/a/object/k",
+                      b"gs://bucket/o"],
+    "stream-hash": lambda: [b"stream-hash sha256 64\n" + b"0a" * 32 + b"\n" + b"ff" * 32 + b"\n"],
+    "superblock": superblocks,
+    "token": lambda: [b'{"type":"clevis","keyslots":["1"],"jwe":{"protected":"eyJjbGV2aXMiOnt9fQ","encrypted_key":"",'
+                      b'"iv":"a","ciphertext":"b","tag":"c"}}',
+                      b'{"clevis":{"pin":"sss","sss":{"t":1,"jwe":["eyJ9.a"]}}}', b'{"pins":{"tang":[{"url":"http://t"}],'
+                      b'"tpm2":{"pcr_ids":"7"}},"t":2}'],
+}
 
 
 def run(command: list) -> None:
