@@ -1,20 +1,77 @@
 // Configs that lie in this machine: QEMU's firmware configuration, a file, a boot FIFO.
 
+import CLinux
 import Glibc
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 extension PlatformAccess {
+    /// Bytes of an entry of the firmware configuration: its format has 32 bits for them, memory has less.
+    private static let firmwareLengths = 0...(1 << 30)
+
     /// What QEMU was given as `-fw_cfg name=opt/com.coreos/config,file=...`; `nil` where it was not.
     func qemuConfig() throws(PlatformFailure) -> [UInt8]? {
         let device = sysfs.appending("firmware/qemu_fw_cfg")
         if !Files.exists(device) { loadModule("qemu_fw_cfg") }
         guard Files.exists(device) else { throw .noFirmwareDevice }
         let blob = device.appending("by_name/opt/com.coreos/config")
-        guard let size = Files.line(blob.appending("size")).flatMap({ Int($0) }) else { return nil }
-        let bytes = try read(blob.appending("raw"), buffer: size + 1)
+        guard let text = Files.line(blob.appending("size")) else { return nil }
+        guard let size = Int(text), Self.firmwareLengths.contains(size) else {
+            throw .badLength(blob.appending("size"), text)
+        }
+        if size > Self.muchForFirmwareFiles, let bytes = try directly(blob, size: size) { return bytes }
+        let bytes = try slowly(blob.appending("raw"), size: size)
         guard bytes.count == size else { throw .wrongLength(blob.appending("raw"), bytes: size) }
         return bytes
+    }
+
+    /// Bytes that the kernel's file gives within a second: what it takes grows with their square.
+    private static let muchForFirmwareFiles = 64 << 10
+
+    /// At the device's own ports; `nil` where that cannot be, or the bytes are not those of the file.
+    private func directly(_ blob: FilePath, size: Int) throws(PlatformFailure) -> [UInt8]? {
+        guard let key = Files.line(blob.appending("key")).flatMap({ UInt16($0) }), let bytes = readFirmware(key, size),
+            bytes.count == size
+        else { return nil }
+        let beginning = try start(of: blob.appending("raw"), count: 4096)
+        return bytes.starts(with: beginning) && !beginning.isEmpty ? bytes : nil
+    }
+
+    /// Page by page, telling how far it has come.
+    private func slowly(_ raw: FilePath, size: Int) throws(PlatformFailure) -> [UInt8] {
+        do throws(Errno) {
+            let descriptor = open(raw.string, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            var bytes: [UInt8] = []
+            var tellAt = Machine.uptime() + 10
+            var page = [UInt8](repeating: 0, count: 64 << 10)
+            while bytes.count <= size {
+                let count = Glibc.read(descriptor, &page, page.count)
+                if count < 0, errno == EINTR { continue }
+                guard count >= 0 else { throw Errno(rawValue: errno) }
+                if count == 0 { break }
+                bytes += page[..<count]
+                if Machine.uptime() > tellAt {
+                    say("for the config from QEMU's firmware: \(ByteCount(bytes.count)) of \(ByteCount(size))")
+                    tellAt = Machine.uptime() + 10
+                }
+            }
+            return bytes
+        } catch { throw .unreadable(raw, error) }
+    }
+
+    private func start(of path: FilePath, count: Int) throws(PlatformFailure) -> [UInt8] {
+        do throws(Errno) {
+            let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            var bytes = [UInt8](repeating: 0, count: count)
+            let got = Glibc.read(descriptor, &bytes, count)
+            guard got >= 0 else { throw Errno(rawValue: errno) }
+            return Array(bytes[..<got])
+        } catch { throw .unreadable(path, error) }
     }
 
     /// `IGNITION_CONFIG_FILE`, or `config.ign` in the working directory.
@@ -33,13 +90,13 @@ extension PlatformAccess {
         return Array(bytes)
     }
 
-    /// - Parameter buffer: Bytes for each read: the firmware device starts over for each, and skips what it gave.
-    private func read(_ path: FilePath, buffer: Int = 64 << 10) throws(PlatformFailure) -> [UInt8] {
-        do throws(Errno) {
-            let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
-            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-            defer { close(descriptor) }
-            return try readAll(descriptor, buffer: buffer)
-        } catch { throw .unreadable(path, error) }
+    private func read(_ path: FilePath) throws(PlatformFailure) -> [UInt8] {
+        do throws(Errno) { return try Files.read(path) } catch { throw .unreadable(path, error) }
     }
+}
+
+/// Bytes of an entry of QEMU's firmware configuration; `nil` where the device cannot be reached so.
+func readFirmwareAtItsPorts(_ key: UInt16, _ count: Int) -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: count)
+    return firstlight_fw_cfg_read(key, &bytes, count) == 0 ? bytes : nil
 }

@@ -47,6 +47,17 @@ public struct PlatformAccess {
     public var interfaces: () -> [String] = { [] }
     /// Tells people what is waited for, or what is done without.
     public var say: (String) -> Void = { _ in }
+    /// Bytes of an entry of QEMU's firmware configuration by its key; `nil` where the device cannot be reached so.
+    var readFirmware: (UInt16, Int) -> [UInt8]? = readFirmwareAtItsPorts
+    /// The kernel's side of Hyper-V's key-value pairs, where the real root's daemon keeps them, and the seconds to wait.
+    var keyValueDevice = FilePath("/dev/vmbus/hv_kvp")
+    var keyValueFolder = FilePath("/var/lib/hyperv")
+    var keyValuePatience = (begin: 30.0, end: 2.0)
+    /// VirtualBox's driver, where it is not the machine's own.
+    var guestDriver: GuestDriver?
+    var run: (Command) throws(Command.Failure) -> Command.Output = { command throws(Command.Failure) in
+        try command.run()
+    }
     /// What VMware's hypervisor keeps for its guest.
     var guestInformation = GuestInformation()
     /// The kernel's view of devices: `/sys`.

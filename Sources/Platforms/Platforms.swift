@@ -41,7 +41,10 @@ extension Platform {
         case .proxmoxve: try access.proxmoxConfig()
         case .vmware: try access.vmwareConfig()
 
-        case .applehv, .hyperv, .virtualbox, .zvm: throw PlatformFailure.unsupported(rawValue)
+        case .applehv: throw PlatformFailure.unsupported(rawValue)
+        case .hyperv: try access.hyperVConfig()
+        case .virtualbox: try access.virtualBoxConfig()
+        case .zvm: try access.readerConfig()
         }
     }
 
@@ -49,8 +52,11 @@ extension Platform {
     ///
     /// - Throws: ``PlatformFailure/keepsConfig(_:)`` where a platform cannot, or whatever stops it.
     public func removeUserConfig(through access: PlatformAccess) throws {
-        guard self == .vmware else { throw PlatformFailure.keepsConfig(self) }
-        try access.removeVMwareConfig()
+        switch self {
+        case .vmware: try access.removeVMwareConfig()
+        case .virtualbox: try access.removeVirtualBoxConfig()
+        default: throw PlatformFailure.keepsConfig(self)
+        }
     }
 
     /// Where its config comes from, as people are told.
@@ -64,6 +70,9 @@ extension Platform {
         case .azure: "the metadata service or disc of azure"
         case .azurestack: "the disc of azurestack"
         case .vmware: "the guestinfo of vmware"
+        case .hyperv: "the key-value pairs of hyperv"
+        case .virtualbox: "the guest properties of virtualbox"
+        case .zvm: "the virtual reader of zvm"
         case .ibmcloud, .kubevirt, .nutanix, .powervs, .proxmoxve: "the config drive of \(self)"
         default: "the metadata service of \(self)"
         }
@@ -79,8 +88,11 @@ public enum PlatformFailure: Error, Equatable {
     case unsupported(String)
     case noFirmwareDevice
     case unreadable(FilePath, Errno)
+    case unwritable(FilePath, Errno)
     /// It should be so many bytes long, and is not.
     case wrongLength(FilePath, bytes: Int)
+    /// What the file says is no length that a config can have.
+    case badLength(FilePath, String)
     case empty(FilePath)
     case noToken(Platform)
     case noKeys(role: String)
@@ -103,6 +115,8 @@ extension PlatformFailure: CustomStringConvertible {
         case .unsupported(let name): "ignition.platform.id=\(name) is not supported"
         case .noFirmwareDevice: "this machine has no firmware configuration device (qemu_fw_cfg)"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
+        case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
+        case .badLength(let path, let text): "\(path) says \(text.prefix(20)), which is no length of a config"
         case .wrongLength(let path, let bytes): "\(path) does not hold the \(bytes) bytes that it should"
         case .empty(let path): "\(path) holds no config"
         case .noToken(let platform): "the metadata service of \(platform) gave an empty token"
@@ -131,11 +145,11 @@ extension PlatformFailure: Advising {
         case .noVolume, .noFile: ["Check the label and the path, and that the volume is attached."]
         case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
         case .unknownEncoding: ["Known are base64, gzip and gzip+base64."]
-        case .keepsConfig: ["Only vmware's can, while this machine runs on it."]
-        case .noPhoneHome: []
+        case .keepsConfig: ["Only vmware's and virtualbox's can, while this machine runs on it."]
+        case .noPhoneHome, .unwritable: []
         case .noKeys: ["Check the role that the instance was given."]
         case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages tell more (dmesg)."]
-        case .unreadable, .wrongLength, .empty: ["Check what the machine was given as its config."]
+        case .unreadable, .wrongLength, .badLength, .empty: ["Check what the machine was given as its config."]
         }
     }
 }

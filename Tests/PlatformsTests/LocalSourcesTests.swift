@@ -44,6 +44,30 @@ struct LocalSourcesTests {
         #expect(throws: PlatformFailure.self) { try Platform.qemu.userConfig(through: access) }
     }
 
+    @Test("no length that the firmware tells is taken at its word", arguments: ["9223372036854775807", "-5", "many"])
+    func firmwareOfNoLength(size: String) throws {
+        try putFirmware(size: size, "12345")
+        #expect(throws: PlatformFailure.self) { try Platform.qemu.userConfig(through: access) }
+    }
+
+    @Test("a large config is not read page by page", arguments: [true, false])
+    func largeFirmware(isTheSame: Bool) throws {
+        let content = String(repeating: "config ", count: 100_000)
+        try putFirmware(size: "\(content.utf8.count)", content)
+        try Files.write("41\n", to: folder.path.appending("firmware/qemu_fw_cfg/by_name/opt/com.coreos/config/key"))
+        var access = access
+        var asked: [UInt16] = []
+        access.readFirmware = { key, count in
+            asked.append(key)
+            return [isTheSame ? UInt8(ascii: "c") : 0] + content.utf8.dropFirst().prefix(count)
+        }
+        // What is not what the kernel's file begins with is not believed.
+        #expect(try Platform.qemu.userConfig(through: access) == Array(content.utf8))
+        #expect(asked == [41])
+        access.readFirmware = { _, _ in nil }
+        #expect(try Platform.qemu.userConfig(through: access) == Array(content.utf8))
+    }
+
     @Test func firmwareWithoutAConfigGivesNone() throws {
         try Files.makeFolder(folder.path.appending("firmware/qemu_fw_cfg"))
         #expect(try Platform.qemu.userConfig(through: access) == nil)
@@ -76,9 +100,4 @@ struct LocalSourcesTests {
     }
 
     @Test func metalHasNone() throws { #expect(try Platform.metal.userConfig(through: access) == nil) }
-
-    @Test(arguments: Platform.allCases.filter { !$0.isSupported })
-    func whoCannotBeAskedIsNotTakenForEmpty(platform: Platform) {
-        #expect(throws: PlatformFailure.unsupported(platform.rawValue)) { try platform.userConfig(through: access) }
-    }
 }

@@ -113,6 +113,9 @@ struct firstlight_file_identity {
 /// Takes on a user's rights on files (setfsuid), root's being given up with its own, and returns those before.
 struct firstlight_file_identity firstlight_set_file_identity(uid_t user, gid_t group);
 
+/// Reads an entry of QEMU's firmware configuration from its start. 0, or -errno; -ENOSYS where it has no ports.
+int firstlight_fw_cfg_read(uint16_t key, void *bytes, size_t count);
+
 /// What is asked of VMware's hypervisor, and its answer.
 struct firstlight_backdoor_registers {
     uint32_t eax, ebx, ecx, edx, esi, edi;
