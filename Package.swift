@@ -100,7 +100,9 @@ let package = Package(
         .executableTarget(name: "firstlight", dependencies: ["CLinux", "Devices", "Networking", "Stages", arguments]),
         .target(
             name: "InitramfsImage",
-            dependencies: ["LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "Reporting", system]),
+            dependencies: [
+                "LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "CZlib", "Reporting", system,
+            ]),
         .executableTarget(name: "firstlight-image", dependencies: ["InitramfsImage", arguments]),
 
         // Unit tests: no root, no guest, seconds
@@ -119,7 +121,7 @@ let package = Package(
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),
         .testTarget(name: "NetworkingTests", dependencies: ["Networking", "LoopbackServer"]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
-        .testTarget(name: "StagesTests", dependencies: ["Stages"]),
+        .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
     ],
     swiftLanguageModes: [.v6]

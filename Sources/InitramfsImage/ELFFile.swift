@@ -72,12 +72,44 @@ struct ELFFile: Equatable {
             let segment = segments.first(where: { $0.type == Segment.load && $0.addresses.contains(address) })
         else { throw .damaged }
         let strings = segment.offset + address - segment.address
-        for entry in entries where entry.tag == neededTag {
-            needed.append(try file.string(at: strings + entry.value))
+        func name(_ offset: Int) throws(Failure) -> String {
+            let (at, overflow) = strings.addingReportingOverflow(offset)
+            if overflow { throw .damaged }
+            return try file.string(at: at)
         }
+        for entry in entries where entry.tag == neededTag { needed.append(try name(entry.value)) }
         for entry in entries where entry.tag == rpathTag || entry.tag == runpathTag {
-            searchPath += try file.string(at: strings + entry.value).split(separator: ":").map(String.init)
+            searchPath += try name(entry.value).split(separator: ":").map(String.init)
         }
+    }
+}
+
+extension ELFFile {
+    /// The bytes of a section, which a kernel module has things of its own in; `nil` where there is none of that name.
+    static func section(_ name: String, of bytes: [UInt8]) throws(Failure) -> ArraySlice<UInt8>? {
+        guard isELF(bytes) else { throw .notELF }
+        guard bytes.count > 5, bytes[4] == 2, bytes[5] == 1 else { throw .unsupported }
+        let file = LittleEndian(bytes)
+        let table = try file.number(at: 40, width: 8)
+        let length = try file.number(at: 58, width: 2)
+        let count = try file.number(at: 60, width: 2)
+        let names = try file.number(at: 62, width: 2)
+        guard (0..<1 << 48).contains(table) else { throw .damaged }
+        func range(_ index: Int) throws(Failure) -> Range<Int> {
+            let at = table + index * length
+            let start = try file.number(at: at + 24, width: 8)
+            let size = try file.number(at: at + 32, width: 8)
+            guard start >= 0, size >= 0, start <= bytes.count, size <= bytes.count - start else { throw .damaged }
+            return start..<start + size
+        }
+        guard names < count else { return nil }
+        let strings = try range(names)
+        for index in 0..<count {
+            let offset = try file.number(at: table + index * length, width: 4)
+            guard offset < strings.count else { throw .damaged }
+            if try file.string(at: strings.lowerBound + offset) == name { return bytes[try range(index)] }
+        }
+        return nil
     }
 }
 
@@ -95,6 +127,7 @@ private struct Segment {
         let table = try file.number(at: 32, width: 8)
         let length = try file.number(at: 54, width: 2)
         let count = try file.number(at: 56, width: 2)
+        guard (0..<1 << 48).contains(table) else { throw .damaged }
         var segments: [Segment] = []
         for index in 0..<count {
             let at = table + index * length

@@ -9,6 +9,8 @@ import SystemPackage
 public struct HostSystem: Sendable {
     /// Holds a folder per kernel version.
     public var modules: FilePath = "/lib/modules"
+    /// Folders with what devices are given by their drivers; the first that has a file wins.
+    public var firmware = Firmware.folders
     public var certificates: FilePath = "/etc/ssl/certs/ca-certificates.crt"
     /// What mkfs.ext4 goes by.
     public var ext4Defaults: FilePath = "/etc/mke2fs.conf"

@@ -15,8 +15,9 @@ extension ImageListing {
             switch self {
             case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
             case .unknownCompression(let file, let offset):
-                "\(file): what starts at byte \(offset) is neither a cpio archive nor one compressed with zstd"
-            case .truncated(let file, let offset): "\(file): the zstd data from byte \(offset) on has no end"
+                "\(file): what starts at byte \(offset) is neither a cpio archive nor one compressed with "
+                    + "zstd, gzip or xz"
+            case .truncated(let file, let offset): "\(file): the compressed data from byte \(offset) on has no end"
             case .malformed(let file, let offset, let reason): "\(file), archive at byte \(offset): \(reason)"
             }
         }
@@ -34,14 +35,15 @@ extension ImageListing {
                 let (headers, length) = try ImageListing.members(of: rest, in: file, at: start)
                 try addPlain(headers, length: length, at: start, of: file)
                 at = start + length
-            } else if rest.starts(with: ZstandardFrame.magic) {
-                guard let length = ZstandardFrame.length(rest) else { throw Failure.truncated(file, offset: start) }
-                let frame = Array(rest.prefix(length))
-                let archive = try HostProgram.zstd.run(["--decompress", "--quiet", "--stdout"], input: frame)
+            } else if let compression = Compression.allCases.first(where: { rest.starts(with: $0.magic) }) {
+                guard let length = compression.length(rest) else { throw Failure.truncated(file, offset: start) }
+                let packed = Array(rest.prefix(length))
+                let archive = try compression.program.run(["--decompress", "--quiet", "--stdout"], input: packed)
                 let (headers, _) = try ImageListing.members(of: archive.standardOutput[...], in: file, at: start)
                 parts.append(
                     Part(
-                        compression: "zstd", stored: UInt64(length), files: headers.map(File.init), isMounted: false))
+                        compression: compression.rawValue, stored: UInt64(length), files: headers.map(File.init),
+                        isMounted: false))
                 at = start + length
             } else {
                 throw Failure.unknownCompression(file, offset: start)

@@ -94,9 +94,11 @@ public struct Initramfs: Sendable {
             try addEarlyModules(of: kernel, index: index, to: &root)
             try addModules(chosen, of: kernel, index: index, beside: root, to: &usr)
         }
+        let firmware = try step("adding firmware") { try addFirmware(for: chosen, of: kernel, to: &usr) }
         try step("adding tools") { try addTools(to: &root, and: &usr) }
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
-        let warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
+        var warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
+        if let warning = firmware.warning { warnings.append(warning) }
         try step("adding the root image's hashes") { try addRootImageHashes(to: &root) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
         let packing = Packing(time: time, first: common(in: index, below: kernel), isFast: isFast)
@@ -168,6 +170,32 @@ extension Initramfs {
         usr.addBytes("\(folder)/modules.alias", subset.aliases)
         usr.addBytes("\(folder)/modules.softdep", subset.softDependencies)
         usr.addCopy("\(folder)/modules.builtin", of: source.appending("modules.builtin"))
+    }
+
+    /// What the modules' devices are given before they work.
+    private func addFirmware(for paths: [String], of kernel: String, to usr: inout FileTree) throws -> Firmware {
+        var firmware = Firmware()
+        let folders = host.firmware.flatMap { [$0.appending(kernel), $0] }
+        for path in paths {
+            let module = try module(path, of: kernel)
+            let names: [String]
+            do throws(ELFFile.Failure) {
+                names = try Firmware.names(askedForBy: module)
+            } catch {
+                // What is no module is the kernel's to refuse.
+                continue
+            }
+            for name in names { firmware.add(name, for: KernelModuleIndex.name(ofPath: path), in: folders) }
+        }
+        for (name, file) in firmware.files {
+            let place = "lib/firmware/\(name)"
+            if file.string.hasSuffix(name) {
+                usr.addCopy(place, of: Files.resolved(file) ?? file)
+            } else {
+                usr.addBytes(place, try ModuleFile.read(file))
+            }
+        }
+        return firmware
     }
 
     /// A module's image, decompressed.

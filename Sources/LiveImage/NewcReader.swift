@@ -97,7 +97,9 @@ public struct NewcReader: Sendable {
                 state = .name(header, length: nameLength)
             case .name(var header, let length):
                 guard try collect(length, from: &slice) else { return nil }
-                guard let end = pending.firstIndex(of: 0), end > 0, end == length - 1 else {
+                // dracut-cpio pads names, so that data begins on a block that can be shared; as the kernel does, the
+                // first NUL ends the name, and one has to be the last byte.
+                guard pending.last == 0, let end = pending.firstIndex(of: 0), end > 0 else {
                     throw .brokenName(offset: offset - UInt64(length))
                 }
                 header.name = String(decoding: pending[..<end], as: UTF8.self)

@@ -37,6 +37,14 @@ import Testing
         #expect(throws: ELFFile.Failure.damaged) { try ELFFile(bytes) }
     }
 
+    @Test("no offset that a file names leads out of the numbers", arguments: [32, 520])
+    func theLargestOffsetIsDamage(place: Int) {
+        // The place of the program headers; where the name of the first library stands.
+        var bytes = elf(needed: ["libc.so.6", "libm.so.6"])
+        bytes.replaceSubrange(place..<place + 8, with: [0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])
+        #expect(throws: ELFFile.Failure.damaged) { try ELFFile(bytes) }
+    }
+
     @Test func librariesAreFollowedToTheirOwnLibraries() throws {
         let folder = try TemporaryFolder()
         let program = try folder.file("program", elf(interpreter: "/lib64/ld.so", needed: ["libone.so.1", "ld.so"]))

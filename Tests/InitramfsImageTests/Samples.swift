@@ -59,6 +59,27 @@ func elf(interpreter: String? = nil, needed: [String] = [], runpath: String? = n
     return bytes + [UInt8](repeating: 0, count: 4096 - bytes.count)
 }
 
+/// A module with the information that `modinfo` prints.
+func moduleWith(_ information: [String]) -> [UInt8] {
+    func number(_ value: Int, _ width: Int) -> [UInt8] {
+        (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    let names = Array("\0.modinfo\0.shstrtab\0".utf8)
+    let texts: [UInt8] = information.flatMap { Array($0.utf8) + [0] }
+    func section(_ name: Int, offset: Int, size: Int) -> [UInt8] {
+        number(name, 4) + number(1, 4) + number(0, 16) + number(offset, 8) + number(size, 8) + number(0, 24)
+    }
+    var bytes: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
+    bytes += number(1, 2) + number(62, 2) + number(1, 4) + number(0, 16)
+    bytes += number(64 + names.count + texts.count, 8) + number(0, 4) + number(64, 2) + number(0, 4)
+    bytes += number(64, 2) + number(3, 2) + number(2, 2)
+    bytes += names + texts + [UInt8](repeating: 0, count: 64)
+    bytes += section(1, offset: 64 + names.count, size: texts.count)
+    return bytes + section(10, offset: 64, size: names.count)
+}
+
+func moduleAsking(for firmware: [String]) -> [UInt8] { moduleWith(firmware.map { "firmware=\($0)" }) }
+
 /// The first bytes of a squashfs of `count` bytes, and zeros.
 func squashfs(_ count: Int) -> [UInt8] {
     var bytes = Array("hsqs".utf8) + [UInt8](repeating: 0, count: count - 4)

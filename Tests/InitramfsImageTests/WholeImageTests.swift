@@ -104,6 +104,36 @@ import Testing
         #expect(images[0].size < images[1].size)
     }
 
+    @Test("archives are listed however they are compressed, one behind the other")
+    func compressedParts() throws {
+        let folder = try TemporaryFolder()
+        func archive(_ name: String) throws -> [UInt8] {
+            try folder.file(name, [UInt8](repeating: 7, count: 300_000))
+            let words = ["--create", "--format=newc", "--quiet", "-D", folder.path.string]
+            let command = Command("cpio", words, input: Array("\(name)\n".utf8))
+            return try command.run().standardOutput
+        }
+        var image = try archive("plain")
+        for compression in Compression.allCases {
+            let input = try archive(compression.rawValue)
+            // As mkinitramfs and dracut call it: the kernel's own decoder knows this checksum alone.
+            let options = compression == .xz ? ["--check=crc32"] : []
+            image += try compression.program.run(options + ["--quiet", "--stdout"], input: input).standardOutput
+            image += [UInt8](repeating: 0, count: (4 - image.count % 4) % 4)
+        }
+        let file = try folder.file("image", image)
+        let listing = try ImageListing(reading: file)
+        #expect(listing.parts.map(\.compression) == [nil, "zstd", "gzip", "xz"])
+        #expect(listing.parts.flatMap(\.files).map(\.path) == ["/plain", "/zstd", "/gzip", "/xz"])
+        #expect(listing.parts.flatMap(\.files).allSatisfy { $0.size == 300_000 })
+        for compression in Compression.allCases {
+            let packed = try compression.program.run(["--quiet", "--stdout"], input: Array("text".utf8)).standardOutput
+            #expect(compression.length(packed[...]) == packed.count)
+            #expect(compression.length((packed + [1, 2, 3, 4, 5])[...]) == packed.count)
+            #expect(compression.length(packed.dropLast(1)) == nil)
+        }
+    }
+
     @Test func aConfigWithMistakesIsNotEmbedded() throws {
         let folder = try TemporaryFolder()
         var initramfs = try initramfs(in: folder)
@@ -133,6 +163,22 @@ import Testing
             let paths = Set(listing.parts.flatMap(\.files).map(\.path))
             #expect(hasClevis ? paths.isSuperset(of: wanted) : paths.isDisjoint(with: wanted))
         }
+    }
+
+    @Test func theFirmwareOfTheModulesComesAlong() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        initramfs.host.firmware = [folder.path.appending("firmware")]
+        try folder.file("firmware/6.1.0/net/card.fw", Array("new".utf8))
+        try folder.file("firmware/net/card.fw", Array("old".utf8))
+        let path = try #require(try moduleIndex().paths.first { $0.hasSuffix("virtio_blk.ko") })
+        try folder.file("modules/6.1.0/\(path)", moduleAsking(for: ["net/card.fw", "net/none.fw"]))
+        let outcome = try initramfs.write(to: folder.path.appending("image"))
+        #expect(outcome.warnings.contains { $0.hasPrefix("1 module asks for firmware") && $0.contains("virtio_blk") })
+        let listing = try ImageListing(reading: folder.path.appending("image"))
+        #expect(
+            listing.parts.flatMap(\.files).filter { $0.path.hasPrefix("/usr/lib/firmware") }.map(\.path)
+                == ["/usr/lib/firmware/net/card.fw"])
     }
 
     @Test func aMissingToolNamesItsPackage() throws {

@@ -51,6 +51,21 @@ import Testing
         #expect(told.last == "end")
     }
 
+    @Test("names may be padded with NULs, as dracut-cpio pads them", arguments: [1, 2, 3, 5, 400])
+    func paddedNames(padding: Int) throws {
+        let name = "root.squashfs" + String(repeating: "\0", count: padding)
+        let archive = newcMember(name, Array("12345".utf8)) + newcMember("TRAILER!!!", [], mode: 0)
+        for slices in [1, 7, 4096] {
+            let told = try story(archive, slices: slices)
+            #expect(told.count == 3 && told[0].hasPrefix("root.squashfs(5)@") && told[1] == "12345", "\(told)")
+        }
+        // Linux takes none of these.
+        var unended = newcMember("ab", [])
+        unended[112] = UInt8(ascii: "c")
+        #expect(fault(unended) == .brokenName(offset: 110))
+        #expect(fault(newcMember("", [])) == .brokenName(offset: 110))
+    }
+
     @Test func sizesNearFourGiBAreRead() throws {
         var header = newcMember("root.erofs", [])
         header.replaceSubrange(54..<62, with: "FFFFFFFC".utf8)

@@ -1,0 +1,104 @@
+// How the archives of an initramfs are compressed, and where each ends: the next one starts there.
+
+import CZlib
+
+enum Compression: String, CaseIterable {
+    case zstd, gzip, xz
+
+    var magic: [UInt8] {
+        switch self {
+        case .zstd: ZstandardFrame.magic
+        case .gzip: [0x1f, 0x8b]
+        case .xz: XZStream.magic
+        }
+    }
+
+    var program: HostProgram {
+        switch self {
+        case .zstd: HostProgram.zstd
+        case .gzip: HostProgram(name: "gzip", package: "gzip")
+        case .xz: HostProgram(name: "xz", package: "xz-utils")
+        }
+    }
+
+    /// Bytes of what starts with `bytes`; `nil` where its end is not there.
+    func length(_ bytes: ArraySlice<UInt8>) -> Int? {
+        switch self {
+        case .zstd: ZstandardFrame.length(bytes)
+        case .gzip: gzipLength(bytes)
+        case .xz: XZStream.length(bytes)
+        }
+    }
+}
+
+/// Bytes of the gzip member at the start of `bytes`: only decompressing it tells.
+private func gzipLength(_ bytes: ArraySlice<UInt8>) -> Int? {
+    var stream = z_stream()
+    guard inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else { return nil }
+    defer { inflateEnd(&stream) }
+    var room = [UInt8](repeating: 0, count: 256 << 10)
+    var rest = bytes
+    var used = 0
+    while !rest.isEmpty {
+        let part = rest.prefix(1 << 20)
+        let taken: Int? = part.withUnsafeBufferPointer { input in
+            stream.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+            stream.avail_in = UInt32(input.count)
+            while true {
+                let result = room.withUnsafeMutableBufferPointer { output in
+                    stream.next_out = output.baseAddress
+                    stream.avail_out = UInt32(output.count)
+                    return inflate(&stream, Z_NO_FLUSH)
+                }
+                if result == Z_STREAM_END { return input.count - Int(stream.avail_in) }
+                guard result == Z_OK || result == Z_BUF_ERROR else { return -1 }
+                if stream.avail_in == 0, stream.avail_out > 0 { return nil }
+            }
+        }
+        if let taken { return taken < 0 ? nil : used + taken }
+        used += part.count
+        rest = rest.dropFirst(part.count)
+    }
+    return nil
+}
+
+/// - SeeAlso: The .xz file format 1.2.1, sections 2.1.2 (footer) and 4 (index).
+enum XZStream {
+    static let magic: [UInt8] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]
+
+    /// Bytes of the stream at the start of `bytes`.
+    ///
+    /// Blocks need not say how long they are. The footer ends the stream at a multiple of four bytes, and has checksums of
+    /// its own and of the index before it: the first place where both are right is the end.
+    static func length(_ bytes: ArraySlice<UInt8>) -> Int? {
+        guard bytes.starts(with: magic) else { return nil }
+        return bytes.withUnsafeBytes { all in
+            var end = 32
+            while end <= all.count {
+                if all[end - 2] == UInt8(ascii: "Y"), all[end - 1] == UInt8(ascii: "Z"), isFooter(all, endingAt: end) {
+                    return end
+                }
+                end += 4
+            }
+            return nil
+        }
+    }
+
+    private static func isFooter(_ all: UnsafeRawBufferPointer, endingAt end: Int) -> Bool {
+        let footer = end - 12
+        func number(_ offset: Int) -> UInt32 {
+            UInt32(littleEndian: all.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        }
+        guard number(footer) == checksum(all, footer + 4..<footer + 10) else { return false }
+        // In units of four bytes, less one; the header takes twelve.
+        let indexLength = (Int(number(footer + 4)) + 1) * 4
+        let index = footer - indexLength
+        guard indexLength >= 8, index >= 12, all[index] == 0 else { return false }
+        return number(footer - 4) == checksum(all, index..<footer - 4)
+    }
+
+    private static func checksum(_ all: UnsafeRawBufferPointer, _ range: Range<Int>) -> UInt32 {
+        let part = UnsafeRawBufferPointer(rebasing: all[range])
+        return UInt32(truncatingIfNeeded: crc32(0, part.bindMemory(to: UInt8.self).baseAddress, UInt32(part.count)))
+    }
+}

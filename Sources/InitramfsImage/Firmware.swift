@@ -1,0 +1,74 @@
+// Firmware: files that devices are given by their drivers. A driver without them is as good as none.
+
+import Hardware
+import LinuxSystem
+import SystemPackage
+
+/// What the chosen modules ask for, and what of it this system has.
+struct Firmware: Equatable {
+    /// Places below `lib/firmware` of the image, and the files of the host.
+    var files: [String: FilePath] = [:]
+    /// What is not here, by the module that asks for it.
+    var missing: [String: [String]] = [:]
+
+    /// Where the kernel looks, the first that has it wins; the version's own folders go before.
+    static let folders: [FilePath] = ["/lib/firmware/updates", "/lib/firmware"]
+
+    /// The names in a module's own information, as `modinfo -F firmware` prints them.
+    ///
+    /// - Parameter module: Its image, not compressed.
+    static func names(askedForBy module: [UInt8]) throws(ELFFile.Failure) -> [String] {
+        let entries = try ELFFile.section(".modinfo", of: module)?.split(separator: 0) ?? []
+        let key = Array("firmware=".utf8)
+        return entries.filter { $0.starts(with: key) }.map { String(decoding: $0.dropFirst(key.count), as: UTF8.self) }
+    }
+
+    /// Looks for a name; some are patterns.
+    mutating func add(_ name: String, for module: String, in folders: [FilePath]) {
+        // A name that leads out of the folder is none.
+        guard !name.split(separator: "/").contains("..") else { return }
+        let matches = name.contains { "*?[".contains($0) } ? Self.matches(of: name, in: folders) : [name]
+        var isThere = false
+        for match in matches {
+            guard let found = Self.find(match, in: folders) else { continue }
+            files[match] = found
+            isThere = true
+        }
+        if !isThere { missing[module, default: []].append(name) }
+    }
+
+    /// The file of a name, which a distribution may have compressed.
+    private static func find(_ name: String, in folders: [FilePath]) -> FilePath? {
+        for folder in folders {
+            for ending in ["", ".zst", ".xz"] {
+                let file = folder.appending(name + ending)
+                if let found = Files.resolved(file), Files.exists(found), !Files.isFolder(found) { return file }
+            }
+        }
+        return nil
+    }
+
+    /// Patterns stand for files of one folder.
+    private static func matches(of pattern: String, in folders: [FilePath]) -> [String] {
+        let slash = pattern.lastIndex(of: "/")
+        let folder = slash.map { String(pattern[...$0]) } ?? ""
+        let last = slash.map { pattern[pattern.index(after: $0)...] } ?? pattern[...]
+        let names = folders.flatMap { Files.names(in: $0.appending(folder)) }.map(plainName)
+        return Set(names).filter { fileName($0, matches: last) }.sorted().map { folder + $0 }
+    }
+
+    private static func plainName(_ name: String) -> String {
+        for ending in [".zst", ".xz"] where name.hasSuffix(ending) { return String(name.dropLast(ending.count)) }
+        return name
+    }
+
+    /// One line for people; `nil` where nothing is missing.
+    var warning: String? {
+        guard !missing.isEmpty else { return nil }
+        let names = missing.keys.sorted()
+        let shown = names.prefix(8).joined(separator: ", ")
+        let more = names.count > 8 ? " and \(names.count - 8) more" : ""
+        let count = names.count == 1 ? "1 module asks" : "\(names.count) modules ask"
+        return "\(count) for firmware that this system does not have: \(shown)\(more); see its packages `firmware-*`"
+    }
+}
