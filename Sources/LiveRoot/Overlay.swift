@@ -58,7 +58,7 @@ public struct OverlayRoot: Equatable, Sendable {
         do {
             try Mounts.mount(
                 "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                data: "size=\(overlay.mountOption),mode=0700")
+                data: overlay.mountOptions)
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {
@@ -103,11 +103,14 @@ public struct OverlayRoot: Equatable, Sendable {
 }
 
 extension OverlaySize {
-    /// The value of tmpfs's `size=`.
-    fileprivate var mountOption: String {
-        switch self {
-        case .percent(let share): "\(share)%"
-        case .bytes(let count): "\(count)"
-        }
+    /// Those of the tmpfs. Its usual limit of inodes is a half of the machine's pages, whatever its size: a machine
+    /// with little RAM and many small files would be out of them with room to spare.
+    var mountOptions: String {
+        let size =
+            switch self {
+            case .percent(let share): "\(share)%"
+            case .bytes(let count): "\(count)"
+            }
+        return "size=\(size),nr_inodes=0,mode=0700"
     }
 }

@@ -1,5 +1,6 @@
 // The root filesystem: got, verified, and laid under a writable layer.
 
+import BlockDevices
 import BootArguments
 import IgnitionConfig
 import JSONText
@@ -32,11 +33,17 @@ enum RootImagePlace: Equatable, Sendable {
     }
 }
 
+/// Whether the initramfs holds a root image that came with it, be it cut off.
+func holdsAppendedRootImage(_ root: FilePath) -> Bool {
+    ([LiveImageName.rootfsVersion] + LiveImageName.rootImages).contains { Files.exists(root.appending($0)) }
+}
+
 extension Stages {
     /// Where the ISO is mounted: Fedora CoreOS's own place.
     static let isoFolder = FilePath("/run/media/iso")
 
-    var hasAppendedRootImage: Bool { Files.exists(FilePath("/").appending(LiveImageName.rootfsVersion)) }
+    /// Its first member comes first: where RAM ran out while the kernel unpacked it, the others may be missing.
+    var hasAppendedRootImage: Bool { holdsAppendedRootImage("/") }
 
     /// Gets and verifies the root image.
     func getRootImage() throws {
@@ -102,7 +109,11 @@ extension Stages {
         try step("mounting the ISO \(device)") {
             try Files.makeFolder(Self.isoFolder)
             if !Mounts.all().contains(where: { $0.target == Self.isoFolder }) {
-                try Mounts.mount(device.string, on: Self.isoFolder, type: "iso9660", options: ["ro"])
+                // Its files may have been copied to a stick, which is then no ISO 9660. A hybrid ISO may carry more than
+                // one kind: then it is one.
+                let type = try filesystemType(of: device.string) ?? "iso9660"
+                devices.loadModule(type)
+                try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
             }
         }
         return Self.isoFolder

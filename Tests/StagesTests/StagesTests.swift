@@ -1,6 +1,8 @@
 import BootArguments
 import Glibc
 import IgnitionConfig
+import LinuxSystem
+import LoopbackServer
 import Platforms
 import SystemPackage
 import Testing
@@ -29,7 +31,7 @@ struct ConfigSourceTests {
         #expect(try ConfigSource(BootArguments(line), embedded: "/config.ign") == .volume(volume))
     }
 
-    @Test(arguments: ["nowhere", "hyperv", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
+    @Test(arguments: ["nowhere", "applehv", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
         let failure = #expect(throws: PlatformFailure.unsupported(name)) {
             try ConfigSource(BootArguments("ignition.platform.id=\(name)"), embedded: nil)
         }
@@ -47,6 +49,24 @@ struct ConfigSourceTests {
 
     @Test func credentialsAreNotPartOfTheName() {
         #expect(ConfigSource.url("https://me:secret@host/c.ign?token=x").name == "https://host/c.ign")
+    }
+}
+
+@Suite("where the root image comes from")
+struct RootImagePlaceTests {
+    @Test(
+        "one that the kernel could not unpack whole is still the one that came",
+        arguments: [
+            ["root.squashfs"], ["root.erofs"], ["etc/coreos-live-rootfs"], ["root.squashfs", "etc/coreos-live-rootfs"],
+        ])
+    func appended(files: [String]) throws {
+        let folder = try TemporaryFolder()
+        #expect(!holdsAppendedRootImage(folder.path))
+        for file in files {
+            try Files.makeFolder(folder.path.appending(file).removingLastComponent())
+            try Files.write("", to: folder.path.appending(file))
+        }
+        #expect(holdsAppendedRootImage(folder.path))
     }
 }
 
