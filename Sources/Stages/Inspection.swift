@@ -17,22 +17,31 @@ import TargetRoot
 public enum Inspection {
     /// Prints what a config would do to the disks and, where a root is given, to the system below it. Writes nothing.
     ///
+    /// - Parameter isOffline: Nothing is fetched from another machine; where the config refers to one, that is an
+    ///   error.
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
-    public static func plan(config file: String, root: String?, asJSON: Bool) -> Int32 {
+    public static func plan(config file: String, root: String?, asJSON: Bool, isOffline: Bool = false) -> Int32 {
         do {
-            let config = try parse(file).checked()
-            try config.checkSupport()
+            var settings = FetchSettings()
+            settings.isOffline = isOffline
+            let fetcher = ResourceFetcher(settings)
+            let name = file == "-" ? "standard input" : file
+            let config = try wholeConfig(try read(file), name: name, through: fetcher) { complain("\($0)") }
+            let line = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? []).commandLine
+            let arguments = KernelArgumentChanges(config.kernelArguments, on: line)
             var access = DiskAccess.settled
-            let fetcher = ResourceFetcher(FetchSettings())
             access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
             let plan = try DiskStage.plan(config.storage, access: access)
             let files = try root.map { try preview(config, of: TargetRoot(FilePath($0)), fetcher) }
             if asJSON {
                 var json = plan.json
                 json["files"] = files?.json
+                json["kernelArguments"] = arguments.json
                 print(json.text(.pretty))
             } else {
-                let lines = (files?.lines ?? []) + (config.storage.namesDisks || files == nil ? plan.lines : [])
+                let warnings = arguments.warnings.map { "warning: \($0)" }
+                let disks = config.storage.namesDisks || files == nil ? plan.lines : []
+                let lines = warnings + (files?.lines ?? []) + disks
                 (isatty(1) == 1 && variable("NO_COLOR") == nil ? lines.map(coloured) : lines).forEach { print($0) }
             }
             if !plan.destroyed.isEmpty || files?.destroyed.isEmpty == false { return 3 }
@@ -84,9 +93,8 @@ public enum Inspection {
     /// The kernel arguments that are honoured, as a Markdown table.
     public static var argumentsTable: String { BootArguments.markdownTable }
 
-    private static func parse(_ file: String) throws -> IgnitionConfig.Parsed {
-        let bytes = file == "-" ? try readAll(0) : try Files.read(FilePath(file))
-        return IgnitionConfig.parse(bytes, name: file == "-" ? "standard input" : file)
+    private static func read(_ file: String) throws -> [UInt8] {
+        file == "-" ? try readAll(0) : try Files.read(FilePath(file))
     }
 
     static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {

@@ -2,6 +2,7 @@
 
 import BootArguments
 import IgnitionConfig
+import JSONText
 import Reporting
 
 /// What is to change on the command line that starts this machine. A live system has no boot loader entry
@@ -39,16 +40,26 @@ struct KernelArgumentChanges: Equatable, Sendable {
         return lines
     }
 
-    /// As people are told: a URL may hold a password, a string may hold what upsets a terminal.
+    /// For programs.
+    var json: JSONValue {
+        [
+            "missing": .array(missing.map { .string(Self.shown($0)) }),
+            "unwanted": .array(unwanted.map { .string(Self.shown($0)) }),
+        ]
+    }
+
     private static func list(_ entries: [String]) -> String {
-        let shown = entries.prefix(8).map { entry in
-            let isPlain = entry.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }
-            guard isPlain, !entry.contains("@"), !entry.contains("?"), entry.utf8.count <= 120 else {
-                let key = entry.utf8.prefix { ($0 > 0x20 && $0 < 0x7f) && $0 != UInt8(ascii: "=") }.prefix(40)
-                return "\(String(decoding: key, as: UTF8.self))=... (as in the config)"
-            }
-            return entry
+        entries.prefix(8).map(shown).joined(separator: " ")
+            + (entries.count > 8 ? " and \(entries.count - 8) more" : "")
+    }
+
+    /// As people are told: a URL may hold a password, a string may hold what upsets a terminal.
+    private static func shown(_ entry: String) -> String {
+        let isPlain = entry.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }
+        guard isPlain, !entry.contains("@"), !entry.contains("?"), entry.utf8.count <= 120 else {
+            let key = entry.utf8.prefix { ($0 > 0x20 && $0 < 0x7f) && $0 != UInt8(ascii: "=") }.prefix(40)
+            return "\(String(decoding: key, as: UTF8.self))=... (as in the config)"
         }
-        return shown.joined(separator: " ") + (entries.count > 8 ? " and \(entries.count - 8) more" : "")
+        return entry
     }
 }

@@ -24,9 +24,10 @@ struct Validate: ParsableCommand {
 
     @Argument(help: "The configs; - is standard input.") var files: [String]
     @Flag(help: "Print the reports as JSON.") var json = false
+    @Flag(help: "Take warnings for errors.") var strict = false
 
     func run() throws {
-        throw ExitCode(Validation.run(files, asJSON: json))
+        throw ExitCode(Validation.run(files, asJSON: json, isStrict: strict))
     }
 }
 
@@ -34,16 +35,17 @@ struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what a config would do to this machine's disks. Writes nothing.",
         discussion: """
-            Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. Of files that the config \
+            What the config refers to is fetched, as the boot would. Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. Of files that the config \
             overwrites the content is no such data.
             """)
 
     @Option(help: "The Ignition config; - is standard input.") var config: String
     @Option(help: "A system's root: show what its users, files and units would become too.") var root: String?
     @Flag(help: "Print the plan as JSON.") var json = false
+    @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
 
     func run() throws {
-        throw ExitCode(Inspection.plan(config: config, root: root, asJSON: json))
+        throw ExitCode(Inspection.plan(config: config, root: root, asJSON: json, isOffline: offline))
     }
 }
 

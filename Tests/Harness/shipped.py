@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import urllib.parse
 from pathlib import Path
 
 import processes
@@ -103,6 +104,37 @@ def readme_lists_the_arguments_it_honours() -> None:
     assert table in (TREE / "README.md").read_text(), "the README's table is out of date: make arguments"
 
 
+def plans_what_a_config_refers_to() -> None:
+    disk = {"ignition": {"version": "3.4.0"}, "storage": {"disks": [{"device": "/dev/nowhere", "wipeTable": True}]}}
+    merging = {"config": {"merge": [{"source": "data:," + urllib.parse.quote(json.dumps(disk))}]}}
+    said = plan({"ignition": {"version": "3.4.0", **merging}}, "--offline")
+    assert said.returncode == 1 and "/dev/nowhere" in said.stderr, said
+    # What stands beside a replacement is not planned.
+    replaced = {"config": {"replace": {"source": "http://127.0.0.1:9/x.ign"}}}
+    said = plan({"ignition": {"version": "3.4.0", **replaced}, "storage": disk["storage"]}, "--offline")
+    assert said.returncode == 1 and "needs the network" in said.stderr and "nowhere" not in said.stderr, said
+    arguments = {"ignition": {"version": "3.4.0"}, "kernelArguments": {"shouldExist": ["surely.not.there=1"]}}
+    said = plan(arguments)
+    assert said.returncode == 0 and "surely.not.there=1" in said.stdout, said
+    told = json.loads(plan(arguments, "--json").stdout)
+    assert told["kernelArguments"] == {"missing": ["surely.not.there=1"], "unwanted": []}, told
+
+
+def plan(config: dict, *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([AGENT, "plan", "--config", "-", *words], input=json.dumps(config), capture_output=True,
+                          text=True, timeout=60)
+
+
+def mistyped_flags_exit_non_zero() -> None:
+    lines = ("firstlight --plna", "firstlight plan --config - --jsn", "firstlight stage fetch --x",
+             "firstlight validate --jsn -", "firstlight fetch data:, --hsah x", "ignition -platfrom metal",
+             "ignition-apply --of -", "ignition-rmcfg --platfrom metal", "ignition-validate -verison",
+             "modprobe --quite loop")
+    for line in lines:
+        done = subprocess.run(line.split(), executable=AGENT, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        assert done.returncode > 0 and done.stderr, f"{line}: {done}"
+
+
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     statically_linked,
     asks_for_no_dynamic_loader,
@@ -113,6 +145,8 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     resolves_a_name_from_dns,
     starts_as_pid_1_with_nothing_mounted,
     readme_lists_the_arguments_it_honours,
+    plans_what_a_config_refers_to,
+    mistyped_flags_exit_non_zero,
 )]
 
 
