@@ -164,12 +164,23 @@ public final class ModuleLoader: Sendable {
 /// The kernel's own requests: it runs `/sbin/modprobe -q -- NAME` when it misses a filesystem, a
 /// cipher or a device-mapper target.
 public enum ModuleRequest {
-    /// - Parameter words: What follows the program's name; options are ignored.
-    /// - Returns: The exit status: 0 where all are at work.
+    /// - Parameter words: What follows the program's name. Options that ask for more or less words, or for what is done
+    ///   anyway, change nothing.
+    /// - Returns: The exit status: 0 where all are at work, 1 where one is not, 2 for an option that is not known.
     public static func main(_ words: [String], logger: Logger) -> Int32 {
+        if let unknown = words.prefix(while: { $0 != "--" }).first(where: { $0.hasPrefix("-") && !isKnown($0) }) {
+            try? Files.writeAll(Array("modprobe: \(unknown): no such option here\n".utf8), to: 2)
+            return 2
+        }
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let loader = ModuleLoader(arguments: arguments, logger: logger)
         let names = words.filter { !$0.hasPrefix("-") }
         return names.map { loader.load($0) }.contains(false) ? 1 : 0
+    }
+
+    /// Several letters may stand together: `-qab`.
+    static func isKnown(_ option: String) -> Bool {
+        let long: Set = ["--quiet", "--verbose", "--syslog", "--all", "--use-blacklist"]
+        return long.contains(option) || option.count > 1 && option.dropFirst().allSatisfy("qvsab".contains)
     }
 }

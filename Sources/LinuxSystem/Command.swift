@@ -16,7 +16,18 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     /// The root directory that the program sees; `nil` is ours.
     public var root: FilePath?
 
-    public static let searchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/firstlight/bin"]
+    public static let searchPath = searchPath(
+        calledAs: CommandLine.arguments.first ?? "", path: getenv("PATH").map { String(cString: $0) })
+
+    /// Under the original's name a distribution's folders for programs go before ours: its units say where they are.
+    static func searchPath(calledAs name: String, path: String?) -> [String] {
+        let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/firstlight/bin"]
+        guard name.split(separator: "/").last?.hasPrefix("ignition") == true, let path else { return usual }
+        // A relative folder would depend on where we were started.
+        let given = path.split(separator: ":").filter { $0.hasPrefix("/") }.map(String.init)
+        return given + usual.filter { !given.contains($0) }
+    }
+
     public static let defaultEnvironment = ["PATH=\(searchPath.joined(separator: ":"))", "LC_ALL=C"]
 
     public init(

@@ -76,6 +76,7 @@ extension AccountDatabase {
             try edit.addGroup(name, gid: gid, hash: hash, isSystem: isSystem)
         case .changeGroup(let name, let gid, let hash): try edit.changeGroup(name, gid: gid, hash: hash)
         case .removeGroup(let name): try edit.removeGroup(name)
+        case .copyGroup(let name, let gid, let members): try edit.copyGroup(name, gid: gid, members: members)
         case .addUser(let user): try edit.add(user)
         case .changeUser(let name, let fields): try edit.change(name, fields)
         case .removeUser(let name): try edit.remove(name)
@@ -174,6 +175,17 @@ struct AccountEdit {
             id = try freeID("GID", for: name, isSystem: isSystem)
         }
         try putGroup(name, id, hash: hash)
+    }
+
+    /// One that is there already was copied by an earlier run.
+    mutating func copyGroup(_ name: String, gid: UInt32, members: [String]) throws(AccountFault) {
+        if try entry(name, in: .group) != nil { return }
+        if let other = ids(.group).first(where: { $0.id == gid && $0.name != name }) {
+            throw .groupIDInUse(gid, by: other.name, wantedBy: name)
+        }
+        let list = Array(members.joined(separator: ",").utf8)
+        try files[.group]?.put([name, "x", String(gid)].map { Array($0.utf8) } + [list])
+        try files[.gshadow]?.put([name, "!", ""].map { Array($0.utf8) } + [list])
     }
 
     func checkUnused(group id: UInt32, for name: String) throws(AccountFault) {

@@ -5,6 +5,8 @@ public enum AccountRequest: Equatable, Sendable {
     case addGroup(name: String, gid: Int? = nil, hash: String? = nil, isSystem: Bool = false)
     case changeGroup(name: String, gid: Int? = nil, hash: String? = nil)
     case removeGroup(String)
+    /// A line in `/etc/group` for a group of the image's own database: members are written there alone.
+    case copyGroup(String, gid: UInt32, members: [String])
     case addUser(NewUser)
     case changeUser(String, UserFields)
     /// With home and mailbox.
@@ -41,7 +43,9 @@ public enum AccountRequest: Equatable, Sendable {
     /// The user or the group.
     public var name: String {
         switch self {
-        case .addGroup(let name, _, _, _), .changeGroup(let name, _, _), .removeGroup(let name): name
+        case .addGroup(let name, _, _, _), .changeGroup(let name, _, _), .removeGroup(let name),
+            .copyGroup(let name, _, _):
+            name
         case .addUser(let user): user.name
         case .changeUser(let name, _), .removeUser(let name): name
         }
@@ -66,8 +70,9 @@ public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension AccountRequest {
-    /// What does it, as the original calls it.
-    public var command: AccountCommand {
+    /// What does it, as the original calls it; `nil` where no program does: groupadd takes no name that any database
+    /// of the target has.
+    public var command: AccountCommand? {
         func option(_ name: String, _ value: (some CustomStringConvertible)?) -> [String] {
             value.map { [name, "\($0)"] } ?? []
         }
@@ -79,6 +84,7 @@ extension AccountRequest {
         case .changeGroup(let name, let gid, let hash):
             return AccountCommand("groupmod", option("--gid", gid) + option("--password", hash) + [name])
         case .removeGroup(let name): return AccountCommand("groupdel", [name])
+        case .copyGroup: return nil
         case .removeUser(let name): return AccountCommand("userdel", ["--remove", name])
         case .addUser(let user):
             var flags = option("--home-dir", user.fields.home)

@@ -42,7 +42,7 @@ public struct AccountSettings: Equatable, Sendable {
     /// Name or number of the group of those who get none of their own.
     var group: String? { defaults["GROUP"] }
     /// Below it stand the homes.
-    var homes: String { defaults["HOME"] ?? "/home" }
+    public var homes: String { defaults["HOME"] ?? "/home" }
     var shell: String { defaults["SHELL"] ?? "/bin/bash" }
     /// What a new home holds.
     var skeleton: String { defaults["SKEL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/etc/skel" }
@@ -67,9 +67,9 @@ public struct AccountSettings: Equatable, Sendable {
         guard let text = defaults["EXPIRE"], !text.isEmpty else { return nil }
         if let day = Int(text) { return day }
         let parts = text.split(separator: "-").map { Int($0) ?? -1 }
-        guard parts.count == 3, parts[0] >= 1970, (1...12).contains(parts[1]), (1...31).contains(parts[2]) else {
-            return nil
-        }
+        guard parts.count == 3, (1970...9999).contains(parts[0]), (1...12).contains(parts[1]),
+            (1...31).contains(parts[2])
+        else { return nil }
         // Years begin in March here: the leap day is the last of its year; see utcTimestamp.
         let year = parts[1] > 2 ? parts[0] : parts[0] - 1
         let month = (parts[1] + 9) % 12

@@ -11,7 +11,7 @@ extension TargetAccounts {
         if group.shouldExist == false { return present == nil ? nil : .removeGroup(group.name) }
         let hash = given(group.passwordHash)
         guard let present else {
-            return .addGroup(name: group.name, gid: group.gid, hash: hash ?? "*", isSystem: group.system == true)
+            return .addGroup(name: group.name, gid: group.gid, hash: hash, isSystem: group.system == true)
         }
         let gid = group.gid.flatMap { strict || present.gid != UInt32(exactly: $0) ? $0 : nil }
         let newHash = hash.flatMap { strict || present.passwordHash != $0 ? $0 : nil }

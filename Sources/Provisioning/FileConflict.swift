@@ -15,6 +15,10 @@ public struct FileConflict: Equatable, Sendable {
         case unknownGroup(String)
         case noLinkTarget(String)
         case linkToFolder(String)
+        /// A group that was copied from the image, which numbers it otherwise now.
+        case groupMoved(String, here: UInt32, image: UInt32)
+        /// A home that was kept, whose owner's number is another's now.
+        case homeOfAnother(String, number: UInt32, holder: String)
     }
 
     public var path: String
@@ -44,6 +48,10 @@ extension FileConflict: CustomStringConvertible {
         case .unknownGroup(let name): "\(path) is to belong to the group \(name), but there is no such group"
         case .noLinkTarget(let target): "\(path) is to be a hard link to \(target), which is not there"
         case .linkToFolder(let target): "\(path) is to be a hard link to \(target), which is a directory"
+        case .groupMoved(let name, let here, let image):
+            "\(path) gives the group \(name) the number \(here), and the image's own list gives it \(image)"
+        case .homeOfAnother(let user, let number, let holder):
+            "\(path) belongs to user number \(number), which is \(holder)'s now: \(user) cannot have it again"
         }
     }
 
@@ -53,6 +61,9 @@ extension FileConflict: CustomStringConvertible {
         case .holdsMounts: "To keep it: no \"overwrite\" for \(path)"
         case .unknownUser(let name): "Name the owner by id, or create \(name) in passwd.users."
         case .unknownGroup(let name): "Name the group by id, or create \(name) in passwd.groups."
+        case .groupMoved(let name, _, let image): "In the target: groupmod --gid \(image) \(name)"
+        case .homeOfAnother(let user, let number, _):
+            "Give \(user) a \"uid\", and the home to it: chown -Rh --from=\(number) UID \(path)"
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }
     }

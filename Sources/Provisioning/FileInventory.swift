@@ -1,6 +1,7 @@
 // What the target root holds already where the config wants something: plain values that TargetRoot reads.
 
 import IgnitionConfig
+import Reporting
 
 /// The part of the target root that a config is about.
 public struct TargetInventory: Equatable, Sendable {
@@ -9,6 +10,9 @@ public struct TargetInventory: Equatable, Sendable {
     public var accounts: TargetAccounts
     /// What new accounts take from the target.
     public var accountSettings = AccountSettings()
+    /// Who owns the folder that stands where a user's home is to be, for users that are not there yet and are given no
+    /// number; by the user's name.
+    public var homeOwners: [String: UInt32] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
     /// Names of preset lines that disable what is enabled now; looked at only for the original's own behaviour.
@@ -114,6 +118,8 @@ public struct TargetAccounts: Equatable, Sendable {
         public var name: String
         public var gid: UInt32
         public var members: [String]
+        /// Whether it stands in the image's own database (`/usr/lib/group`) and not in `/etc/group`.
+        public var isImages = false
         /// From the shadow file, or from the group file where that refers to none.
         public var passwordHash: String?
 
@@ -134,7 +140,7 @@ public struct TargetAccounts: Equatable, Sendable {
     /// Lines that are not of their form are passed over.
     public init(passwd: String, group: String, shadow: String = "", gshadow: String = "") {
         func fields(_ text: String, atLeast count: Int) -> [[String]] {
-            text.split(separator: "\n").map { line in
+            lines(of: text).map { line in
                 line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             }.filter { $0.count >= count && !$0[0].isEmpty && !$0[0].hasPrefix("#") }
         }
@@ -159,6 +165,18 @@ public struct TargetAccounts: Equatable, Sendable {
                 name: entry[0], gid: gid, members: entry[3].split(separator: ",").map(String.init),
                 passwordHash: hash(entry, groupHashes))
         }
+    }
+
+    /// With the accounts of the image's own database, behind those of `/etc`, which go before them.
+    public func merged(withImages other: TargetAccounts) -> TargetAccounts {
+        var merged = self
+        merged.users += other.users
+        merged.groups += other.groups.map { group in
+            var group = group
+            group.isImages = true
+            return group
+        }
+        return merged
     }
 
     public func user(named name: String) -> User? { users.first { $0.name == name } }

@@ -1,31 +1,38 @@
 // Presets: how a config's `enabled` reaches systemd.
 
 import IgnitionConfig
+import Reporting
 
 /// The preset file's text with this config's units in it.
 ///
 /// Lines about the same units are replaced, all others kept, so that the same config leaves the same text
 /// however often it is applied. A line that comes first wins, hence stale ones must go.
+/// - Parameter disabling: What is to be disabled and was enabled: the original's lines, which name no others.
+///   `nil`: a line for every unit.
 /// - Returns: `nil` where no unit is to be enabled or disabled.
 /// - SeeAlso: systemd.preset(5).
-func presetText(for units: [IgnitionConfig.Unit], existing: String?) -> String? {
-    let ours = presetLines(for: units)
+func presetText(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]? = nil) -> String? {
+    let ours = disabling.map { originalLines(for: units, disabling: $0) } ?? presetLines(for: units)
     if ours.isEmpty { return nil }
     let names = Set(ours.compactMap { presetName($0[...]) })
-    let kept = (existing ?? "").split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+    let kept = lines(of: existing ?? "").filter { line in
         presetName(line).map { !names.contains($0) } ?? !line.isEmpty
     }.map(String.init)
     return (kept + ours).joined(separator: "\n") + "\n"
 }
 
-/// What the original leaves: its lines behind those that are there, at every run, and of the units to disable
-/// only those that were enabled.
+/// What the original leaves: its lines behind those that are there, at every run.
 func appendedPresets(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]) -> String? {
-    let lines = presetLines(for: units, strict: true).filter { line in
+    let lines = originalLines(for: units, disabling: disabling)
+    return lines.isEmpty ? nil : (existing ?? "") + lines.map { "\($0)\n" }.joined()
+}
+
+/// The original's lines: of the units to disable only those that were enabled.
+private func originalLines(for units: [IgnitionConfig.Unit], disabling: [String]) -> [String] {
+    presetLines(for: units, strict: true).filter { line in
         guard line.hasPrefix("disable ") else { return true }
         return disabling.contains(String(line.dropFirst("disable ".count)))
     }
-    return lines.isEmpty ? nil : (existing ?? "") + lines.map { "\($0)\n" }.joined()
 }
 
 /// What the original asks systemctl about before it disables: the instances of a template are one word to it.
@@ -69,7 +76,7 @@ public func instanceWarning(for units: [IgnitionConfig.Unit], systemctl said: ()
 
 /// The unit that a preset line is about; `nil` for a comment.
 private func presetName(_ line: Substring) -> String? {
-    let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+    let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
     guard words.count >= 2, words[0] == "enable" || words[0] == "disable" else { return nil }
     return String(words[1])
 }

@@ -133,7 +133,8 @@ extension FileAction: CustomStringConvertible {
     /// For the log and for failures: "writing /etc/motd". Never a secret.
     public var description: String {
         switch self {
-        case .account(let request): "running \(request.command)"
+        case .account(let request):
+            request.command.map { "running \($0)" } ?? "copying the image's group \(request.name) into /etc/group"
         case .claim(let folders, let user): "giving \(folders.joined(separator: ", ")) to \(user)"
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let path, _, _, _): "making the directory \(path)"
@@ -150,18 +151,26 @@ extension FileAction: CustomStringConvertible {
     }
 }
 
+/// How far the original's own ways are followed where ours differ.
+public enum Conformance: Sendable {
+    /// Not at all: what is as wanted is left alone, and systemd applies the presets at every boot.
+    case own
+    /// The same for what is there already; units and the result are left as the original leaves them, since the
+    /// distribution whose initramfs calls us by the original's name goes on from there.
+    case dropIn
+    /// Byte for byte: a file with contents that the config does not overwrite is a conflict whatever it holds,
+    /// what is appended is appended again, accounts are set even where nothing differs.
+    case strict
+}
+
 extension FilesPlan {
-    /// - Parameters:
-    ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
-    ///   - strict: What is there already is treated as the original treats it: a file with contents that the
-    ///     config does not overwrite is a conflict whatever it holds, what is appended is appended again, accounts
-    ///     are set even where nothing differs.
+    /// - Parameter mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
     /// - Throws: Every place where the config and the target contradict each other.
     public init(
         _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = [],
-        strict: Bool = false
+        conformance: Conformance = .own
     ) throws(FileConflicts) {
-        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, strict: strict)
+        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, conformance: conformance)
         planner.planAccounts()
         planner.planNodes()
         planner.planUnits()

@@ -7,7 +7,8 @@ struct FilesPlanner {
     let config: IgnitionConfig
     let inventory: TargetInventory
     let mountFolders: [String]
-    let strict: Bool
+    let conformance: Conformance
+    private var strict: Bool { conformance == .strict }
     /// Directories of the target whose content goes because the config overwrites them; each ends with a slash.
     let emptied: [String]
 
@@ -15,9 +16,9 @@ struct FilesPlanner {
     var kept: [FilesPlan.Kept] = []
     var conflicts: [FileConflict] = []
 
-    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], strict: Bool) {
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], conformance: Conformance) {
         self.config = config
-        self.strict = strict
+        self.conformance = conformance
         self.inventory = inventory
         self.mountFolders = mountFolders
         emptied = config.storage.directories.filter { $0.overwrite == true }.compactMap { directory in
@@ -33,8 +34,17 @@ struct FilesPlanner {
         for group in config.passwd.groups {
             add(accounts.request(for: group, strict: strict), name: "group \(group.name)", group.origin)
         }
-        for user in config.passwd.users {
-            add(accounts.request(for: user, strict: strict), name: "user \(user.name)", user.origin)
+        let numbers = strict ? [:] : numbersOfKeptHomes()
+        if !strict { copyGroups() }
+        // Nobody who is given the next free number is to be given one of these.
+        let users = config.passwd.users.filter { numbers[$0.name] != nil }
+        for user in users + config.passwd.users.filter({ numbers[$0.name] == nil }) {
+            var request = accounts.request(for: user, strict: strict)
+            if let number = numbers[user.name], case .addUser(var new)? = request {
+                new.fields.uid = Int(number)
+                request = .addUser(new)
+            }
+            add(request, name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
                 let usual = "\(inventory.accountSettings.homes)/\(user.name)"
@@ -52,6 +62,55 @@ struct FilesPlanner {
                 steps.append(.init(.authorizedKeys(user: user.name, text: text), user.origin))
             }
         }
+    }
+
+    /// What is written for members is `/etc/group` alone: a group of the image's own database gets a line there.
+    private mutating func copyGroups() {
+        let groups = inventory.accounts.groups
+        var seen: Set<String> = []
+        for user in config.passwd.users where user.shouldExist != false {
+            for text in user.groups {
+                let name = UInt32(text).flatMap { id in groups.first { $0.gid == id }?.name } ?? text
+                guard let image = groups.first(where: { $0.isImages && $0.name == name }),
+                    seen.insert(name).inserted
+                else { continue }
+                if let copy = groups.first(where: { !$0.isImages && $0.name == name }) {
+                    guard copy.gid != image.gid else { continue }
+                    conflicts.append(
+                        .init("/etc/group", .groupMoved(name, here: copy.gid, image: image.gid), user.origin))
+                } else {
+                    add(.account(.copyGroup(name, gid: image.gid, members: image.members)), user.origin)
+                }
+            }
+        }
+    }
+
+    /// Numbers that users without one had at an earlier boot, as the homes tell that were kept: theirs again where
+    /// nobody else has them.
+    ///
+    /// Only a home that is called as its user is taken for the user's own; others may be shared on purpose.
+    private mutating func numbersOfKeptHomes() -> [String: UInt32] {
+        let users = config.passwd.users
+        var holders = Dictionary(
+            inventory.accounts.users.map { ($0.uid, $0.name) }, uniquingKeysWith: { first, _ in first })
+        for user in users where user.shouldExist != false {
+            if let uid = user.uid.flatMap(UInt32.init(exactly:)) { holders[uid] = user.name }
+        }
+        var numbers: [String: UInt32] = [:]
+        for user in users {
+            guard let owner = inventory.homeOwners[user.name], owner != 0, user.uid == nil else { continue }
+            let usual = "\(inventory.accountSettings.homes)/\(user.name)"
+            let home = user.homeDir.flatMap { $0.isEmpty ? nil : $0 } ?? usual
+            guard home.split(separator: "/").last ?? "" == user.name else { continue }
+            if let holder = holders[owner] {
+                conflicts.append(
+                    .init(home, .homeOfAnother(user.name, number: owner, holder: holder), user.origin))
+            } else {
+                holders[owner] = user.name
+                numbers[user.name] = owner
+            }
+        }
+        return numbers
     }
 
     private mutating func add(_ request: AccountRequest?, name: String, _ origin: IgnitionConfig.Origin) {
@@ -314,13 +373,16 @@ struct FilesPlanner {
     private mutating func planPresets() {
         let units = config.systemd.units
         let origin = config.systemd.origin
-        if strict {
+        if conformance != .own {
             for unit in inventory.unitsToDisable { add(.disable(unit), origin) }
         }
         let wanted =
-            strict
-            ? appendedPresets(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
-            : presetText(for: units, existing: inventory.presets)
+            switch conformance {
+            case .own: presetText(for: units, existing: inventory.presets)
+            case .dropIn: presetText(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
+            case .strict:
+                appendedPresets(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
+            }
         guard let text = wanted else { return }
         if text == inventory.presets {
             kept.append(.init(FilesPlan.presetFile, .sameContent))
@@ -330,7 +392,7 @@ struct FilesPlanner {
                     FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
                     replacing: inventory.presets != nil), origin)
         }
-        if strict { return }
+        if conformance != .own { return }
         // systemd applies presets by itself in a first boot alone, which it takes none for that has an
         // /etc/machine-id, be it empty; and even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }

@@ -10,7 +10,7 @@ extension TargetRoot {
     ///
     /// - Returns: A warning where the account is as wanted and something else is not.
     func perform(_ request: AccountRequest) throws -> String? {
-        let wanted = request.command
+        guard let wanted = request.command else { return try performNatively(request) }
         do throws(Command.Failure) {
             _ = try runOnTarget(
                 command(wanted.program, wanted.arguments),

@@ -13,11 +13,13 @@ extension TargetRoot {
     /// Content is fetched here only where a file is there already and the config does not overwrite it.
     /// - Parameter scratch: Our folder for such content; made where it is missing.
     public func inventory(
-        for config: IgnitionConfig, scratch: FilePath, strict: Bool = false, fetch: FetchContent
+        for config: IgnitionConfig, scratch: FilePath, conformance: Conformance = .own, fetch: FetchContent
     ) throws -> TargetInventory {
         let mounts = Mounts.all().map(\.target)
         var inventory = TargetInventory(accounts: accounts(), presets: text(FilesPlan.presetFile))
         inventory.accountSettings = accountSettings
+        inventory.homeOwners = homeOwners(
+            of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
         // Nothing changes while we look, and most files share their parents.
         var seen: [String: PathComponent] = [:]
         let spare = try scratchPlace(scratch)
@@ -32,7 +34,7 @@ extension TargetRoot {
         }
         for file in storage.files {
             // What the original would do does not depend on the content.
-            if strict || file.overwrite == true {
+            if conformance == .strict || file.overwrite == true {
                 try look(file.path)
             } else {
                 try look(file.path) { descriptor, place in
@@ -49,12 +51,26 @@ extension TargetRoot {
                 try look("\(path).d/\(dropin.name)") { descriptor, _ in holds(dropin.contents, descriptor) }
             }
         }
-        if strict {
+        if conformance != .own {
             inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
                 (try? systemctl(["is-enabled", name])) != nil
             }
         }
         return inventory
+    }
+
+    /// Who owns the folders that will be the homes of users that are not there yet and are given no number.
+    private func homeOwners(
+        of users: [IgnitionConfig.User], _ accounts: TargetAccounts, homes: String
+    ) -> [String: UInt32] {
+        var owners: [String: UInt32] = [:]
+        for user in users
+        where user.shouldExist != false && user.uid == nil && accounts.user(named: user.name) == nil {
+            let path = user.homeDir.flatMap { $0.isEmpty ? nil : $0 } ?? "\(homes)/\(user.name)"
+            guard let status = try? place(try follow(path)).status, status.st_mode & S_IFMT == S_IFDIR else { continue }
+            owners[user.name] = status.st_uid
+        }
+        return owners
     }
 
     func scratchPlace(_ scratch: FilePath) throws -> Place {

@@ -57,28 +57,27 @@ public struct TargetRoot {
     ///   - mountFolders: Folders that were made to mount the config's filesystems on, absolute in the target.
     ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
     ///   - scratch: A folder of ours for content that is compared with what is there.
-    ///   - strict: Whether what is there already is treated byte for byte as the original treats it.
     ///   - leavesResult: Whether this is the provisioning of a system, which has a result file and labels.
     ///   - written: Told what has been changed, in a phrase for ``FailureReport``, also where the rest fails.
     ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        strict: Bool = false, leavesResult: Bool = true, written: (String) -> Void = { _ in },
+        conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
         giveUp: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
-        let inventory = try inventory(for: config, scratch: scratch, strict: strict, fetch: fetch)
-        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, strict: strict)
+        let inventory = try inventory(for: config, scratch: scratch, conformance: conformance, fetch: fetch)
+        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
         var applied = try apply(plan, scratch: scratch, written: written, giveUp: giveUp, fetch: fetch)
         let warning = instanceWarning(for: config.systemd.units) {
             (try? run(command("systemctl", ["--version"])))?.text
         }
         if let warning { applied.warnings.append(warning) }
         if leavesResult {
-            try writeResult(userConfigProvided: userConfigProvided, isLive: !strict || isLiveImage)
+            try writeResult(userConfigProvided: userConfigProvided, isLive: conformance == .own || isLiveImage)
             written(ProvisioningResult.path)
             applied.touched.append(ProvisioningResult.path)
-            if strict { applied.touched += labelledByOriginal(config) }
+            if conformance != .own { applied.touched += labelledByOriginal(config) }
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
         let deeds = plan.deeds(
@@ -90,10 +89,13 @@ public struct TargetRoot {
 
     /// The target's users and groups as its files hold them, those of the image's own database included.
     func accounts() -> TargetAccounts {
-        func both(_ name: String) -> String { "\(text("/etc/\(name)") ?? "")\n\(text("/usr/lib/\(name)") ?? "")" }
-        return TargetAccounts(
-            passwd: both("passwd"), group: both("group"), shadow: text("/etc/shadow") ?? "",
-            gshadow: text("/etc/gshadow") ?? "")
+        let (shadow, gshadow) = (text("/etc/shadow") ?? "", text("/etc/gshadow") ?? "")
+        func accounts(in folder: String) -> TargetAccounts {
+            TargetAccounts(
+                passwd: text("\(folder)/passwd") ?? "", group: text("\(folder)/group") ?? "", shadow: shadow,
+                gshadow: gshadow)
+        }
+        return accounts(in: "/etc").merged(withImages: accounts(in: "/usr/lib"))
     }
 
     /// What the original asks before it drops an earlier result.

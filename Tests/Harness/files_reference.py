@@ -2,9 +2,10 @@
 
 The cases are those of Fixtures/files, of the accounts, and some more. What Debian's leaves of each is recorded
 (oracles.py): here in a root of its own, and of those with units, of which it asks systemd, in a guest
-(Tests/Oracles/units.py). The agent runs here: under the name `ignition`, which has to leave the same, and under its own
-name, which is safe to run again. What is meant to differ is in Fixtures/files/differences.txt, with its reason: a
-difference that is not listed fails, and so does a listed one that is none.
+(Tests/Oracles/units.py). The agent runs here: under the name `ignition` with firstlight.strict, which has to leave
+the same, and under its own name, which is safe to run again. What is meant to differ is in
+Fixtures/files/differences.txt, with its reason: a difference that is not listed fails, and so does a listed one that
+is none.
 
     outcome, tree, marks    under the name `ignition`: whether it refuses; what it leaves; whether all is relabelled
                             that Debian's has relabelled
@@ -117,7 +118,11 @@ def left(words: "list[str]", program: Path, entries: "dict[str, str | None]") ->
     file_trees.make(entries)
     before, whole = file_trees.listing(), file_trees.listing(whole=True)
     (MARKS / "list").unlink(missing_ok=True)
-    done = subprocess.run(words, executable=program, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    environment = ENVIRONMENT
+    if program == AGENT:
+        Path("cmdline").write_text("firstlight.strict\n")
+        environment = {**ENVIRONMENT, "IGNITION_KERNEL_CMDLINE_PATH": "cmdline"}
+    done = subprocess.run(words, executable=program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=120)
     if done.returncode:
         said = [line for line in done.stdout.splitlines() if re.search("CRITICAL|stopped|failed", line)]

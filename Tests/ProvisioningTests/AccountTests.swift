@@ -120,6 +120,30 @@ extension AccountChange {
     }
 }
 
+@Suite struct GroupsOfTheImage {
+    private let elsewhere = TargetAccounts(passwd: "", group: "docker:x:950:svc\n")
+
+    @Test func aCopyHasTheNumberAndTheMembers() throws {
+        let copy = AccountRequest.copyGroup("docker", gid: 950, members: ["svc"])
+        let change = try database(elsewhere: elsewhere).change(for: copy)
+        #expect(change.text(.group)?.hasSuffix("docker:x:950:svc\n") == true)
+        #expect(change.text(.gshadow)?.hasSuffix("docker:!::svc\n") == true)
+        let bare = try database(gshadow: nil, elsewhere: elsewhere).change(for: copy)
+        #expect(bare.files.map(\.name) == [.group])
+        // An earlier run was stopped after it.
+        #expect(try database(group: "docker:x:950:a\n", elsewhere: elsewhere).change(for: copy).files.isEmpty)
+        #expect(throws: AccountFault.groupIDInUse(950, by: "other", wantedBy: "docker")) {
+            try database(group: "other:x:950:\n", elsewhere: elsewhere).change(for: copy)
+        }
+    }
+
+    @Test func aUserIsPutIntoTheCopy() throws {
+        let there = database(group: "root:x:0:\ndocker:x:950:svc\n", elsewhere: elsewhere)
+        let change = try there.change(for: user("a") { $0.fields.groups = ["docker"] })
+        #expect(change.text(.group)?.contains("docker:x:950:svc,a\n") == true)
+    }
+}
+
 @Suite struct AccountSettingsText {
     @Test func settingsAreReadAsShadowReadsThem() {
         let settings = AccountSettings(
@@ -135,6 +159,8 @@ extension AccountChange {
         #expect(settings.range("UID", isSystem: false) == .init(lowest: 2000, highest: 60000, lowestWanted: 2000))
         #expect(settings.range("GID", isSystem: true) == .init(lowest: 101, highest: 999, lowestWanted: 1))
         #expect(settings.ages == ["0", "99999", "7", "5", "20000"])
+        #expect(AccountSettings(useradd: "EXPIRE=9223372036854775807-03-01").ages.last == "")
+        #expect(AccountSettings(loginDefs: "UID_MIN -9223372036854775807").range("UID", isSystem: true) == nil)
         #expect(AccountSettings(loginDefs: "UMASK 077").homeMode == 0o700)
         #expect(AccountSettings().homeMode == 0o755)
         #expect(AccountSettings().ages == ["", "", "", "", ""])

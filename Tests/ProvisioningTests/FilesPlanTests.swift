@@ -293,16 +293,97 @@ private let accounts = TargetAccounts(
             ])
     }
 
-    @Test(arguments: [false, true]) func emptyTextsAreNone(strict: Bool) throws {
+    @Test(arguments: [Conformance.own, .dropIn, .strict]) func emptyTextsAreNone(conformance: Conformance) throws {
         let empty = #""gecos": "", "shell": "", "homeDir": "", "primaryGroup": """#
         let wanted = try config(#""passwd": {"users": [{"name": "core", \#(empty)}, {"name": "new", \#(empty)}]}"#)
-        let plan = try FilesPlan(wanted, on: inventory([:], accounts), strict: strict)
+        let plan = try FilesPlan(wanted, on: inventory([:], accounts), conformance: conformance)
         #expect(plan.steps.map { "\($0.action)" } == ["running useradd --create-home --password ... new"])
     }
 
-    @Test func aGroupWithoutAHashIsLockedAsTheOriginalDoesIt() throws {
-        let plan = try FilesPlan(config(#""passwd": {"groups": [{"name": "new"}]}"#), on: inventory([:], accounts))
-        #expect(plan.steps.map(\.action) == [.account(.addGroup(name: "new", hash: "*"))])
+    @Test(
+        "since 2.25 the original gives groupadd no hash where the config has none",
+        arguments: ["", #", "passwordHash": """#])
+    func groupsWithoutAHash(hash: String) throws {
+        let wanted = try config(#""passwd": {"groups": [{"name": "new"\#(hash)}]}"#)
+        let plan = try FilesPlan(wanted, on: inventory([:], accounts))
+        #expect(plan.steps.map(\.action) == [.account(.addGroup(name: "new"))])
+        #expect(plan.steps.map { "\($0.action)" } == ["running groupadd new"])
+    }
+
+    // MARK: Accounts of the image's own
+
+    /// As rpm-ostree leaves them: the image's accounts below /usr/lib, and a short /etc/group.
+    private func imageAccounts(etc: String = "root:x:0:\n") -> TargetAccounts {
+        TargetAccounts(passwd: "root:x:0:0::/root:/bin/sh\n", group: etc)
+            .merged(
+                withImages: TargetAccounts(
+                    passwd: "", group: "docker:x:950:svc\nwheel:x:10:\nunused:x:77:\n"))
+    }
+
+    private func plan(
+        _ passwd: String, _ accounts: TargetAccounts, homes: [String: UInt32] = [:],
+        conformance: Conformance = .own
+    ) throws -> FilesPlan {
+        var found = inventory([:], accounts)
+        found.homeOwners = homes
+        return try FilesPlan(config(#""passwd": \#(passwd)"#), on: found, conformance: conformance)
+    }
+
+    @Test(arguments: [Conformance.own, .dropIn]) func groupsOfTheImageAreCopiedFirst(conformance: Conformance) throws {
+        let passwd = #"{"users": [{"name": "a", "groups": ["docker", "10"]}, {"name": "b", "groups": ["docker"]}]}"#
+        let steps = try plan(passwd, imageAccounts(), conformance: conformance).steps
+        #expect(
+            steps.prefix(2).map(\.action) == [
+                .account(.copyGroup("docker", gid: 950, members: ["svc"])),
+                .account(.copyGroup("wheel", gid: 10, members: [])),
+            ])
+        #expect(steps.count == 4 && "\(steps[2].action)".hasPrefix("running useradd"))
+        #expect("\(steps[0].action)" == "copying the image's group docker into /etc/group")
+        // One that is there is not copied again.
+        let second = try plan(passwd, imageAccounts(etc: "docker:x:950:svc,a\nwheel:x:10:a\n")).steps
+        #expect(second.allSatisfy { !"\($0.action)".contains("copying") })
+    }
+
+    @Test func aCopyWhoseNumberTheImageChangedIsAConflict() throws {
+        let passwd = #"{"users": [{"name": "a", "groups": ["docker"]}, {"name": "b", "groups": ["docker"]}]}"#
+        let failure = #expect(throws: FileConflicts.self) {
+            _ = try plan(passwd, imageAccounts(etc: "docker:x:940:\nwheel:x:11:\n"))
+        }
+        #expect(failure?.conflicts.map(\.problem) == [.groupMoved("docker", here: 940, image: 950)])
+        #expect(failure?.description.contains("number 940") == true)
+        #expect(failure?.advice.contains { $0.contains("groupmod --gid 950 docker") } == true)
+    }
+
+    // MARK: Homes that were kept
+
+    @Test func aKeptHomeGivesItsUserTheNumberBack() throws {
+        let passwd = #"{"users": [{"name": "new"}, {"name": "core"}, {"name": "fixed", "uid": 1500}]}"#
+        let there = TargetAccounts(passwd: "root:x:0:0::/root:/bin/sh\n", group: "root:x:0:\n")
+        let steps = try plan(passwd, there, homes: ["core": 1000, "fixed": 1400]).steps.map { "\($0.action)" }
+        // It comes first: nobody else is to be given that number.
+        #expect(
+            steps == [
+                "running useradd --create-home --password ... --uid 1000 core",
+                "running useradd --create-home --password ... new",
+                "running useradd --create-home --password ... --uid 1500 fixed",
+            ])
+        let root = try plan(passwd, there, homes: ["core": 0]).steps.map { "\($0.action)" }
+        #expect(root.count == 3 && root[1] == "running useradd --create-home --password ... core")
+    }
+
+    @Test(
+        "a number that is somebody else's now is a conflict",
+        arguments: [
+            (["core": 1000], "alice"), (["core": 1500], "fixed"), (["core": 1001, "new": 1001], "new"),
+        ] as [([String: UInt32], String)])
+    func takenNumbers(homes: [String: UInt32], holder: String) throws {
+        let passwd = #"{"users": [{"name": "new"}, {"name": "core"}, {"name": "fixed", "uid": 1500}]}"#
+        let there = TargetAccounts(passwd: "alice:x:1000:1000::/home/alice:/bin/sh\n", group: "root:x:0:\n")
+        let failure = #expect(throws: FileConflicts.self) { _ = try plan(passwd, there, homes: homes) }
+        let number = homes["core"] ?? 0
+        #expect(failure?.conflicts.map(\.problem) == [.homeOfAnother("core", number: number, holder: holder)])
+        #expect(failure?.conflicts.first?.path == "/home/core")
+        #expect(failure?.advice.contains { $0.contains("\"uid\"") } == true)
     }
 
     @Test func whatTheProgramsWriteInOtherWordsIsAsWanted() throws {

@@ -215,22 +215,46 @@ private func listing(_ folder: FilePath) -> [String] {
     @Test func strictIsTheOriginalsOutcome() throws {
         let target = try Target()
         let append = #""storage": {"files": [{"path": "/log", "append": [{"source": "data:,x"}]}]}"#
-        try target.provision(append, strict: true)
-        try target.provision(append, strict: true)
+        try target.provision(append, as: .strict)
+        try target.provision(append, as: .strict)
         #expect(target.text("/log") == "xx")
         try target.put("/f", "same")
         #expect(throws: FileConflicts.self) {
             try target.provision(
-                #""storage": {"files": [{"path": "/f", "contents": {"source": "data:,same"}}]}"#, strict: true)
+                #""storage": {"files": [{"path": "/f", "contents": {"source": "data:,same"}}]}"#, as: .strict)
         }
         let units =
             #""systemd": {"units": [{"name": "a.service", "enabled": true}, {"name": "b.service", "enabled": false}]}"#
-        try target.provision(units, strict: true)
-        try target.provision(units, strict: true)
+        try target.provision(units, as: .strict)
+        try target.provision(units, as: .strict)
         let line = "enable a.service\ndisable b.service\n"
         #expect(target.text("/etc/systemd/system-preset/20-ignition.preset") == line + line)
         #expect(target.ran.withLock { $0.map(\.description) }.filter { $0.contains("preset") } == [])
         #expect(target.text("/etc/.ignition-result.json")?.contains("previousReport") == false)
+    }
+
+    @Test("called by the original's name, what is as wanted is left alone, and units are left to systemd")
+    func dropIn() throws {
+        let target = try Target()
+        try target.put("/f", "same", mode: 0o640)
+        let json = """
+            "storage": {"files": [{"path": "/f", "contents": {"source": "data:,same"}},
+              {"path": "/log", "append": [{"source": "data:,x"}]}]},
+            "systemd": {"units": [{"name": "a.service", "enabled": true}, {"name": "b.service", "enabled": false}]}
+            """
+        try target.provision(json, as: .dropIn)
+        try target.provision(json, as: .dropIn)
+        #expect(target.text("/f") == "same" && target.mode("/f") == "640")
+        #expect(target.text("/log") == "x")
+        #expect(
+            target.text("/etc/systemd/system-preset/20-ignition.preset") == "enable a.service\ndisable b.service\n")
+        #expect(target.ran.withLock { $0.map(\.description) }.filter { $0.contains("preset") } == [])
+        let failure = #expect(throws: FileConflicts.self) {
+            try target.provision(
+                #""storage": {"files": [{"path": "/f", "contents": {"source": "data:,other"}}]}"#, as: .dropIn)
+        }
+        #expect("\(failure.map { "\($0)" } ?? "")".contains("line 1 is") == false)
+        #expect("\(failure.map { "\($0)" } ?? "")".contains("4 bytes, wanted 5"))
     }
 
     @Test func theSecretsOfAConflictAreNotTold() throws {

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Provisioning
 import Synchronization
 import SystemPackage
 
@@ -56,13 +57,14 @@ final class Target {
 
     @discardableResult
     func provision(
-        _ json: String, strict: Bool = false, fetch: TargetRoot.FetchContent = decode,
+        _ json: String, as conformance: Conformance = .own, fetch: TargetRoot.FetchContent = decode,
         written: (String) -> Void = { _ in }
     ) throws -> TargetRoot.Outcome {
         let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
         return try root.provision(
-            config, userConfigProvided: true, scratch: folder.appending("scratch"), strict: strict, written: written,
+            config, userConfigProvided: true, scratch: folder.appending("scratch"), conformance: conformance,
+            written: written,
             fetch: fetch)
     }
 }

@@ -299,7 +299,7 @@ import Testing
                                  {"name": "new", "noCreateHome": true, "primaryGroup": "crew"}]}
             """#
         try target.provision(config)
-        #expect(target.text("/etc/group") == "root:x:0:\nours:x:\(getgid()):\ncrew:*:1000:me\n")
+        #expect(target.text("/etc/group") == "root:x:0:\nours:x:\(getgid()):\ncrew:x:1000:me\n")
         #expect(
             target.text("/etc/passwd")?.contains("me:x:\(getuid()):\(getgid()):Me:/home/me:/bin/sh\nnew:x:") == true)
         #expect(target.text("/etc/shadow")?.hasPrefix("me:!:19000::::::\nnew:*:") == true)
@@ -394,16 +394,16 @@ import Testing
         // What is kept keeps its labels; the original has them set again, and those of accounts and homes.
         try target.put("/home/me/x", "")
         let kept = #""storage": {"files": [{"path": "/other/f"}]}, "passwd": {"users": [{"name": "me"}]}"#
-        func labelled(strict: Bool) throws -> [String] {
-            try target.provision(kept, strict: strict)
+        func labelled(as conformance: Conformance) throws -> [String] {
+            try target.provision(kept, as: conformance)
             let input = target.ran.withLock { $0.last { $0.program == "setfiles" }?.input } ?? []
             return String(decoding: input, as: UTF8.self).split(separator: "\0").map {
                 String($0.dropFirst(root.count))
             }
         }
-        #expect(try labelled(strict: false) == ["/etc/.ignition-result.json"])
+        #expect(try labelled(as: .own) == ["/etc/.ignition-result.json"])
         #expect(
-            try labelled(strict: true) == [
+            try labelled(as: .strict) == [
                 "/etc/.ignition-result.json", "/etc/group", "/etc/passwd", "/home/me", "/other/f",
             ])
 

@@ -1,5 +1,6 @@
 // `ignition-apply`: a config's files, links and units written into a container's root.
 
+import BootArguments
 import Fetching
 import Glibc
 import IgnitionConfig
@@ -75,6 +76,7 @@ public enum IgnitionApply {
 
     private static func apply(_ invocation: ApplyInvocation, _ log: IgnitionLog) throws {
         let environment = try IgnitionEnvironment(variable)
+        let arguments = BootArguments(bytes: (try? Files.read(environment.commandLine)) ?? [])
         guard environment.isInContainer || ["/run/.containerenv", "/.dockerenv"].contains(where: { Files.exists($0) })
         else { throw ApplyFault.noContainer }
         guard let root = Files.resolved(invocation.root), Files.isFolder(root) else {
@@ -106,7 +108,8 @@ public enum IgnitionApply {
             rmdir(StageState.folder.string)
         }
         let outcome = try target.provision(
-            config, userConfigProvided: true, scratch: scratch, strict: true, leavesResult: false, giveUp: pool.giveUp
+            config, userConfigProvided: true, scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn,
+            leavesResult: false, giveUp: pool.giveUp
         ) { try pool.write($0, to: $1) }
         for warning in outcome.warnings { log.warning(warning) }
         log.info(outcome.summary)

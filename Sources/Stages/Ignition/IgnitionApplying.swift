@@ -85,7 +85,7 @@ extension IgnitionRun {
         var target = TargetRoot(invocation.root)
         target.writesKeyFragment = environment.writesKeyFragment
         let volumes = try volumes(of: config)
-        try config.persist(volumes, crypttab: target.text("/etc/crypttab"), strict: true) { volume in
+        try config.persist(volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict) { volume in
             guard let url = state.keys?[volume.name] else { throw MissingKey(volume: volume.name) }
             return try DataURL(parsing: url).bytes
         }
@@ -103,7 +103,7 @@ extension IgnitionRun {
         let folders = (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 }
         let outcome = try target.provision(
             config, mountFolders: folders, userConfigProvided: state.userConfigProvided,
-            scratch: scratch, strict: true, giveUp: pool.giveUp
+            scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn, giveUp: pool.giveUp
         ) { try pool.write($0, to: $1) }
         for warning in outcome.warnings { log.warning(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }
