@@ -120,8 +120,8 @@ def left(words: "list[str]", program: Path, entries: "dict[str, str | None]") ->
     (MARKS / "list").unlink(missing_ok=True)
     environment = ENVIRONMENT
     if program == AGENT:
-        Path("cmdline").write_text("firstlight.strict\n")
-        environment = {**ENVIRONMENT, "IGNITION_KERNEL_CMDLINE_PATH": "cmdline"}
+        Path("strict").write_text("firstlight.strict\n")
+        environment = {**ENVIRONMENT, "IGNITION_KERNEL_CMDLINE_PATH": "strict"}
     done = subprocess.run(words, executable=program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=120)
     if done.returncode:
