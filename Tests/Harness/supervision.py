@@ -22,8 +22,9 @@ from paths import AGENT, LOGS
 # Runs as PID 1 of the namespaces, and becomes the agent.
 BEGIN = """
 import os, signal, subprocess, sys
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as the kernel starts PID 1; Python has them ignored
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+# As the kernel starts PID 1; Python has two of them ignored, a shell others of what runs in the background.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
 root, terminal = sys.argv[1:]
 mount = lambda *words: subprocess.run(["mount", *words], check=True)
 for name in ("dev", "sys", "run"):

@@ -138,8 +138,8 @@ def judge(number: int, made: dict, folder: Path) -> "tuple[str, str | None]":
     before = disk_cases.digest(file)
     try:
         done = subprocess.run([AGENT, "plan", "--json", "--config", text], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=60)
-        said = done.stdout.decode(errors="replace")
+                              stderr=subprocess.PIPE, timeout=60)
+        said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         told = f"pair {number}: {words}; wanted {json.dumps(storage)}: {said[-1500:]}"
         if disk_cases.digest(file) != before:
             return "wrong", f"it was written to; {told}"
@@ -147,7 +147,7 @@ def judge(number: int, made: dict, folder: Path) -> "tuple[str, str | None]":
             return "refused", None
         if done.returncode not in (0, 2, 3):
             return "wrong", f"exit status {done.returncode}; {told}"
-        plan = json.loads(said)
+        plan = json.loads(done.stdout)
         named = {mark["type"] for gone in plan["destroyed"] for mark in gone["content"]["signatures"]}
         spans = writes(plan, str(file), owners)
         for owner in owners:
