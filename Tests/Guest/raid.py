@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # disks: 3x1G virtio
 # init: systemd
-# limit: 600
+# limit: 900
 """RAID arrays: made once, assembled and filled ever after; a degraded one too; what is not theirs stays."""
 import base64
 from pathlib import Path
