@@ -94,5 +94,5 @@ for platform in ("openstack", "aws", "gcp", "hetzner"):
     holds(fetch(f"ignition.platform.id={platform}")[1], platform)
 done, kept = fetch("ignition.platform.id=vultr")
 assert kept is None and "gives none" in done.stdout
-done, kept = fetch("ignition.platform.id=hyperv", check=False)
+done, kept = fetch("ignition.platform.id=applehv", check=False)
 assert done.returncode != 0 and kept is None and "Supported are akamai, " in done.stdout
