@@ -73,8 +73,10 @@ final class ArrayLook {
             }
         }
         try assembly(of: plan.wanted.node, from: members, readOnly: true).run()
-        started.append(plan.wanted.node)
-        return Files.resolved(FilePath(plan.wanted.node))?.string ?? plan.wanted.node
+        // On a busy machine udev is late with the link, and mdadm waits but five seconds for it.
+        let node = Files.resolved(FilePath(plan.wanted.node))?.string ?? ArrayHolder(of: plan)?.node ?? plan.wanted.node
+        started.append(node)
+        return node
     }
 }
 
