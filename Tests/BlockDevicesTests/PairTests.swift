@@ -2,6 +2,7 @@ import IgnitionConfig
 import LinuxSystem
 import Provisioning
 import Reporting
+import SeededNumbers
 import Testing
 
 @testable import BlockDevices
@@ -13,18 +14,6 @@ import Testing
     /// Without optimization a pair takes a tenth of a second; Tests/Harness/two_owners.py tries thousands.
     private static let count = 200
     private static let partition = 8 << 20..<48 << 20
-
-    /// SplitMix64: the same numbers for the same seed.
-    private struct Chance: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-            return mixed ^ (mixed >> 31)
-        }
-    }
 
     /// Somebody's bytes, and the name a plan must give for them.
     private struct Property {
@@ -38,7 +27,7 @@ import Testing
         var words: [String] = []
     }
 
-    private func make(_ chance: inout Chance, _ table: Image) throws -> Case {
+    private func make(_ chance: inout SeededNumbers, _ table: Image) throws -> Case {
         var made = Case(image: try Image(Self.size))
         let image = made.image
         if Bool.random(using: &chance), let remnant = Remnant.allCases.randomElement(using: &chance) {
@@ -67,7 +56,7 @@ import Testing
         return made
     }
 
-    private func config(_ device: String, _ chance: inout Chance) -> String {
+    private func config(_ device: String, _ chance: inout SeededNumbers) -> String {
         let wipe = Bool.random(using: &chance)
         let partitions =
             [
@@ -87,7 +76,7 @@ import Testing
     func pairs() throws {
         let table = try Image(Self.size)
         try table.partition("1: start=16384, size=40MiB, name=var")
-        var chance = Chance(state: 1)
+        var chance = SeededNumbers(seed: 1)
         var (applied, refused, destroyed) = (0, 0, 0)
         for number in 0..<Self.count {
             let made = try make(&chance, table)

@@ -1,5 +1,6 @@
 import IgnitionConfig
 import JSONText
+import SeededNumbers
 import Testing
 
 /// What must hold for any config, tried on some hundreds that a seed makes.
@@ -46,9 +47,9 @@ import Testing
 
 /// Makes valid configs of any version. Names come from small sets, so that two configs meet in them.
 private struct ConfigGenerator {
-    private var state: UInt64
+    private var numbers: SeededNumbers
 
-    init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
+    init(seed: UInt64) { numbers = SeededNumbers(seed: seed) }
 
     mutating func config() throws -> IgnitionConfig {
         let text = json().text()
@@ -59,12 +60,7 @@ private struct ConfigGenerator {
 
     // MARK: Chance
 
-    private mutating func below(_ limit: Int) -> Int {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Int((word ^ (word >> 31)) % UInt64(limit))
-    }
+    private mutating func below(_ limit: Int) -> Int { .random(in: 0..<limit, using: &numbers) }
 
     private mutating func pick<Element>(_ values: [Element]) -> Element { values[below(values.count)] }
 

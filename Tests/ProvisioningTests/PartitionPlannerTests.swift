@@ -1,4 +1,5 @@
 import IgnitionConfig
+import SeededNumbers
 import Testing
 
 @testable import Provisioning
@@ -367,7 +368,7 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
 
     @Test("never overlaps, never leaves the table's bounds, never moves what stays", arguments: 0..<300)
     func property(seed: UInt64) throws {
-        var random = Numbers(state: seed)
+        var random = SeededNumbers(seed: seed)
         var present: [FoundPartition] = []
         var place: UInt64 = 1
         for number in 1...Int.random(in: 1...6, using: &random) {
@@ -415,17 +416,5 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
         let again = PartitionPlanner(disk(config), on: machine(made)).plan()
         // (A given 0 may conflict: the largest block is another one by then.)
         #expect(!again.conflicts.isEmpty || again.plan.action == .keep)
-    }
-
-    /// SplitMix64: the same numbers for the same seed.
-    private struct Numbers: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-            return mixed ^ (mixed >> 31)
-        }
     }
 }

@@ -4,22 +4,11 @@ import IgnitionConfig
 import LinuxSystem
 import Provisioning
 import Reporting
+import SeededNumbers
 import SystemPackage
 import Testing
 
 @testable import TargetRoot
-
-/// Numbers that look random and are the same at every run (SplitMix64).
-private struct Dice: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 /// Everything in a folder, links not followed: name, kind, mode, content, time of change.
 private func listing(_ folder: FilePath) -> [String] {
@@ -39,14 +28,14 @@ private func listing(_ folder: FilePath) -> [String] {
 @Suite struct Confinement {
     private static let names = ["a", "b", "c", "d", "home"]
 
-    private func path(_ dice: inout Dice, parts: ClosedRange<Int> = 1...4) -> String {
+    private func path(_ dice: inout SeededNumbers, parts: ClosedRange<Int> = 1...4) -> String {
         (0..<Int.random(in: parts, using: &dice)).map { _ in
             "/" + (Self.names.randomElement(using: &dice) ?? "a")
         }.joined()
     }
 
     /// Folders, files and links of every kind: relative, climbing, absolute, out of the target, round in circles.
-    private func grow(_ target: Target, outside: String, _ dice: inout Dice) {
+    private func grow(_ target: Target, outside: String, _ dice: inout SeededNumbers) {
         for _ in 0..<40 {
             let path = target.path(path(&dice)).string
             switch Int.random(in: 0..<8, using: &dice) {
@@ -62,8 +51,8 @@ private func listing(_ folder: FilePath) -> [String] {
         }
     }
 
-    private func config(_ dice: inout Dice) -> String {
-        let overwrite = { (dice: inout Dice) in Bool.random(using: &dice) ? #", "overwrite": true"# : "" }
+    private func config(_ dice: inout SeededNumbers) -> String {
+        let overwrite = { (dice: inout SeededNumbers) in Bool.random(using: &dice) ? #", "overwrite": true"# : "" }
         var files: [String] = []
         for _ in 0..<3 {
             let content = #", "contents": {"source": "data:,x"}"# + overwrite(&dice)
@@ -84,7 +73,7 @@ private func listing(_ folder: FilePath) -> [String] {
     }
 
     /// Most are not: entries of one config must not stand below each other's links.
-    private func validConfig(_ dice: inout Dice) -> String? {
+    private func validConfig(_ dice: inout SeededNumbers) -> String? {
         for _ in 0..<1000 {
             let config = config(&dice)
             let text = #"{"ignition": {"version": "3.4.0"}, "# + config + "}"
@@ -95,7 +84,7 @@ private func listing(_ folder: FilePath) -> [String] {
 
     @Test("nothing outside the target changes, whatever links are in it", arguments: 0..<48)
     func staysInside(_ seed: UInt64) throws {
-        var dice = Dice(state: seed)
+        var dice = SeededNumbers(seed: seed)
         let target = try Target()
         let outside = target.folder.appending("outside")
         try Files.makeFolder(outside.appending("a/b"))

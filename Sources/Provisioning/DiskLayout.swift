@@ -1,0 +1,315 @@
+// The plan for all disks, in two steps, both without effects: here the first.
+//
+// First the partitions (`DiskLayout`), which tells where every filesystem will be; then, knowing what
+// stands in each of these areas, the filesystems (StoragePlanning.swift). So all conflicts of all devices
+// are found before the first write.
+
+import IgnitionConfig
+import Reporting
+
+/// Step one: partitions planned, filesystems placed.
+public struct DiskLayout: Equatable, Sendable {
+    public var disks: [DiskPlan]
+    public private(set) var conflicts: [DiskConflict]
+    public private(set) var warnings: [String]
+    /// Nodes of disks whose partitions could not be planned.
+    private var refused: Set<String> = []
+    /// Devices outside `storage.disks` that hold partitions.
+    private(set) var partitioned: [FoundDevice] = []
+
+    private(set) var placed: [Placed] = []
+    /// Where the members of RAID arrays are, or will be.
+    private(set) var arrays: [PlacedArray] = []
+    /// Where LUKS volumes are, or will be.
+    public private(set) var volumes: [PlacedVolume] = []
+
+    struct Placed: Equatable, Sendable {
+        var entry: Int
+        var wanted: IgnitionConfig.Filesystem
+        var format: FilesystemFormat
+        var target: FilesystemTarget
+        /// The entry of `storage.luks` whose inside it stands in.
+        var volume: Int?
+        /// The entry of `storage.raid` whose inside it stands in.
+        var array: Int?
+    }
+
+    /// An entry of the config that takes a device for itself.
+    private struct Claim {
+        var device: String
+        /// Whether the config lets go what the device holds.
+        var wipes: Bool
+        var origin: IgnitionConfig.Origin
+    }
+
+    public init(_ storage: IgnitionConfig.Storage, on inventory: DiskInventory) {
+        disks = []
+        conflicts = []
+        warnings = []
+        partitioned = inventory.devices.filter { !$0.partitions.isEmpty }
+        planDisks(storage.disks, inventory)
+        placeArrays(storage, inventory)
+        placeVolumes(storage, inventory)
+        for (entry, wanted) in storage.filesystems.enumerated() {
+            guard let name = wanted.format, !name.isEmpty else { continue }
+            do throws(DiskConflict) {
+                guard let format = FilesystemFormat(rawValue: name) else {
+                    throw DiskConflict(wanted.device, .unknownFormat(name), at: wanted.origin)
+                }
+                if let path = wanted.path, format.isMountable, path.hasPrefix("/"), path.allSatisfy({ $0 == "/" }) {
+                    throw DiskConflict(wanted.device, .pathIsRoot, at: wanted.origin)
+                }
+                if let volume = storage.volume(named: wanted.device) {
+                    try place(wanted, entry, format, in: volume)
+                    continue
+                }
+                if let array = storage.array(named: wanted.device) {
+                    guard let target = inside(array) else { continue }
+                    try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+                    placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, array: array))
+                    continue
+                }
+                let claim = Claim(
+                    device: wanted.device, wipes: wanted.wipeFilesystem == true, origin: wanted.origin)
+                guard let target = try target(claim, storage, inventory) else { continue }
+                try refuseTwins(claim, target)
+                placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+        repairTablesInUse()
+        for disk in disks { warnings += DiskLayout.warnings(disk) }
+    }
+
+    /// The kernel reads the first copy of a GPT alone, and only behind a protective MBR: what stands on its partitions
+    /// cannot be reached without them.
+    private mutating func repairTablesInUse() {
+        let used = Set((volumes.map(\.partition) + placed.map(\.target.partition)).compactMap { $0?.disk })
+        for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
+            guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil else { continue }
+            if gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR) { disks[index].action = .repair }
+        }
+    }
+
+    private mutating func placeVolumes(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
+        for (entry, wanted) in storage.luks.enumerated() {
+            let claim = Claim(
+                device: wanted.device ?? "", wipes: wanted.wipeVolume == true, origin: wanted.origin)
+            do throws(DiskConflict) {
+                let array = storage.array(named: claim.device)
+                let place = if let array { inside(array) } else { try target(claim, storage, inventory) }
+                guard let place else { continue }
+                try refuseTwins(claim, place)
+                volumes.append(
+                    PlacedVolume(
+                        entry: entry, wanted: wanted, node: place.node, area: place.area,
+                        partition: place.partition, array: array, users: place.users, wasThere: place.wasThere))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+    }
+
+    private mutating func placeArrays(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
+        for (entry, wanted) in storage.raid.enumerated() {
+            var array = PlacedArray(entry: entry, wanted: wanted, members: [])
+            var isWhole = true
+            for device in wanted.devices {
+                let claim = Claim(device: device, wipes: false, origin: wanted.origin)
+                do throws(DiskConflict) {
+                    if let maker = storage.maker(of: device) {
+                        throw DiskConflict(wanted.node, .memberIsMade(device, by: maker), at: wanted.origin)
+                    }
+                    // What is not there need not stop the boot: the others decide.
+                    guard
+                        storage.mayBePlanned(device, inventory.nodes)
+                            || inventory.devices.contains(where: { $0.path == device })
+                    else {
+                        array.members.append(PlacedArray.Member(device: device))
+                        continue
+                    }
+                    guard let target = try target(claim, storage, inventory) else {
+                        isWhole = false
+                        continue
+                    }
+                    try refuseTwins(claim, target)
+                    guard !array.members.contains(where: { $0.target?.area == target.area }) else {
+                        throw DiskConflict(device, .sameDevice(as: wanted.origin.describe()), at: wanted.origin)
+                    }
+                    array.members.append(
+                        PlacedArray.Member(device: device, target: target, isLetGo: letsGo(of: target)))
+                } catch {
+                    isWhole = false
+                    conflicts.append(error)
+                }
+            }
+            // Where a member could not be placed, its own conflict says so.
+            if isWhole { arrays.append(array) }
+        }
+    }
+
+    /// Whether the plan takes away the partition or the table that the content of an area belongs to.
+    private func letsGo(of target: FilesystemTarget) -> Bool {
+        guard let disk = disks.first(where: { $0.disk.node == target.area.node }) else { return false }
+        let old = disk.disk.table.partitions.filter { disk.area($0.sectors).bytes.overlaps(target.area.bytes) }
+        return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
+    }
+
+    /// The inside of an array, where that could be placed.
+    private func inside(_ array: Int) -> FilesystemTarget? {
+        guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
+        return FilesystemTarget(node: outer.wanted.node, area: outer.area)
+    }
+
+    /// A filesystem inside a LUKS volume of the config. Where that one could not be placed, its own conflict says so.
+    private mutating func place(
+        _ wanted: IgnitionConfig.Filesystem, _ entry: Int, _ format: FilesystemFormat, in volume: Int
+    ) throws(DiskConflict) {
+        guard let outer = volumes.first(where: { $0.entry == volume }) else { return }
+        // The header takes some of it; how much is known once it is there.
+        let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
+        let target = FilesystemTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
+        try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+        placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
+    }
+
+    private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
+        let other =
+            arrays.first { $0.members.contains { $0.target?.area == target.area } }?.wanted.origin
+            ?? volumes.first { $0.area == target.area }?.wanted.origin
+            ?? placed.first { $0.target.area == target.area }?.wanted.origin
+        if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
+    }
+
+    private mutating func planDisks(_ configs: [IgnitionConfig.Disk], _ inventory: DiskInventory) {
+        for config in configs {
+            guard let disk = inventory.disks.first(where: { $0.path == config.device }) else {
+                conflicts.append(DiskConflict(config.device, .noSuchDevice, at: config.origin))
+                continue
+            }
+            if let twin = disks.first(where: { $0.disk.node == disk.node }) {
+                conflicts.append(DiskConflict(config.device, .sameDisk(as: twin.disk.path), at: config.origin))
+                continue
+            }
+            let outcome = PartitionPlanner(config, on: disk).plan()
+            disks.append(outcome.plan)
+            if !outcome.conflicts.isEmpty { refused.insert(disk.node) }
+            conflicts += outcome.conflicts
+        }
+    }
+
+    private static func warnings(_ plan: DiskPlan) -> [String] {
+        var warnings: [String] = []
+        if case .gpt(let gpt) = plan.disk.table, !gpt.damage.isEmpty, plan.action != .replace, plan.action != .erase {
+            warnings.append(
+                "\(plan.disk.node): the GPT has lost its \(plan.disk.table.damage); "
+                    + (plan.action == .keep ? "left as it is, since nothing needs it" : "repaired")
+            )
+        }
+        let ofLabel = Dictionary(grouping: plan.partitions, by: \.label)
+        for partition in plan.partitions where partition.entry != nil && !partition.label.isEmpty {
+            let same = ofLabel[partition.label] ?? []
+            if same.count > 1, same.first(where: { $0.entry != nil })?.number == partition.number {
+                let numbers = same.map { String($0.number) }.joined(separator: ", ")
+                warnings.append("\(plan.disk.node): partitions \(numbers) share the label \"\(partition.label)\"")
+            }
+        }
+        return warnings
+    }
+
+    // MARK: Where filesystems are
+
+    /// `nil` where a partition that could not be planned may be meant: that conflict says enough.
+    private mutating func target(
+        _ claim: Claim, _ storage: IgnitionConfig.Storage, _ inventory: DiskInventory
+    ) throws(DiskConflict) -> FilesystemTarget? {
+        let names = DeviceName(claim.device)
+        let existing = inventory.devices.first { $0.path == claim.device }
+        let planned = disks.flatMap { disk in
+            disk.partitions.filter { names.names($0, of: disk.disk, inventory.nodes) }.map { (disk, $0) }
+        }
+        if planned.count > 1 {
+            let nodes = planned.map { $0.0.disk.partitionNode($0.1.number) }
+            throw DiskConflict(claim.device, .ambiguousDevice(nodes), at: claim.origin)
+        }
+        if let (disk, partition) = planned.first {
+            let target = try target(partition, of: disk, claim)
+            if let existing, existing.node != target.node, existing.partition?.disk != disk.disk.node {
+                // At the next boot the name could lead to either.
+                if isNewName(names, partition, of: disk), stays(existing) {
+                    throw DiskConflict(
+                        claim.device, .namedElsewhere(existing: existing.node, own: target.node), at: claim.origin)
+                }
+                warnings.append(
+                    "\(claim.device) also names \(existing.node); the config's own \(target.node) is meant")
+            }
+            return target
+        }
+        if !conflicts.isEmpty, storage.mayBePlanned(claim.device, inventory.nodes) { return nil }
+        guard let existing else { throw DiskConflict(claim.device, .noSuchDevice, at: claim.origin) }
+        if let twins = inventory.twins[claim.device], twins.count > 1 {
+            throw DiskConflict(claim.device, .ambiguousLink(twins), at: claim.origin)
+        }
+        if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {
+            guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
+                let partition = disk.survivor(of: old)
+            else {
+                // Nothing is removed by a plan that was refused; its own conflicts say enough.
+                if refused.contains(address.disk) { return nil }
+                throw DiskConflict(claim.device, .deviceRemoved, at: claim.origin)
+            }
+            return try target(partition, of: disk, claim)
+        }
+        if let disk = disks.first(where: { $0.disk.node == existing.node }) {
+            return try wholeDisk(disk, existing, claim)
+        }
+        return FilesystemTarget(
+            node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
+            partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
+    }
+
+    /// Whether a partition has not been called so before.
+    private func isNewName(_ name: DeviceName, _ partition: PlannedPartition, of disk: DiskPlan) -> Bool {
+        if case .create = partition.change { return true }
+        return !disk.disk.table.partitions.contains { $0.number == partition.number && name.named($0) }
+    }
+
+    /// Whether the plan leaves a device where it is.
+    private func stays(_ device: FoundDevice) -> Bool {
+        guard let address = device.partition, let disk = disks.first(where: { $0.disk.node == address.disk }),
+            let old = disk.disk.table.partitions.first(where: { $0.number == address.number })
+        else { return true }
+        return disk.survivor(of: old) != nil
+    }
+
+    private func target(
+        _ partition: PlannedPartition, of disk: DiskPlan, _ claim: Claim
+    ) throws(DiskConflict) -> FilesystemTarget {
+        let node = disk.disk.partitionNode(partition.number)
+        if disk.disk.isMap { throw DiskConflict(disk.disk.node, .partitionsOfMap, at: claim.origin) }
+        // A table can say that two partitions share sectors; writing to one would then destroy the other.
+        if let other = disk.partitions.first(where: {
+            $0.number != partition.number && $0.sectors.overlaps(partition.sectors)
+        }) {
+            throw DiskConflict(node, .overlaps(number: other.number), at: claim.origin)
+        }
+        let old = disk.disk.table.partitions.filter { $0.sectors.overlaps(partition.sectors) }
+        return FilesystemTarget(
+            node: node, area: disk.area(partition),
+            partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users),
+            wasThere: partition.change != .create)
+    }
+
+    private func wholeDisk(
+        _ disk: DiskPlan, _ existing: FoundDevice, _ claim: Claim
+    ) throws(DiskConflict) -> FilesystemTarget {
+        let namesPartitions = disk.partitions.contains { $0.entry != nil }
+        let keepsTable = disk.action != .erase && disk.disk.table != .none
+        guard !namesPartitions, !keepsTable || claim.wipes else {
+            throw DiskConflict(existing.node, .diskIsPartitioned, at: claim.origin)
+        }
+        let users = existing.users + disk.disk.table.partitions.flatMap(\.users)
+        return FilesystemTarget(node: existing.node, area: disk.wholeArea, users: users)
+    }
+}
