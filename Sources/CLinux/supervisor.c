@@ -418,8 +418,18 @@ static struct firstlight_death death_of(int status, unsigned long kills_before) 
     return death;
 }
 
+// Whatever became this PID 1 by exec, or started the namespace that it is the first of, may have had signals ignored
+// or blocked: the programs of a boot and the real init take them as the kernel sets them for a first process.
+static void reset_signals(void) {
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);  // refused for those that have no other
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 // Returns in the agent only.
 static void be_init(void) {
+    reset_signals();
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &mask_before);
@@ -464,6 +474,7 @@ static void be_init(void) {
 
 // Its units are another project's, so that nothing but this tells what ended it. Returns in the agent only.
 static void watch(void) {
+    signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody hears of the agent's end
     sigset_t watched;
     sigfillset(&watched);
     // A terminal may stop and continue us.

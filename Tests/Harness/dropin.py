@@ -8,6 +8,7 @@ Where ours differs on purpose, Fixtures/ignition/differences.txt says why.
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -268,4 +269,12 @@ def versions_are_named() -> None:
         assert done.stdout.count("\n") == 1
 
 
-TESTS = [("what Debian's leaves", leaves_what_debians_ignition_leaves), ("versions", versions_are_named)]
+def ends_where_sigchld_is_ignored() -> None:
+    """As below a shell with `trap '' CHLD`; whoever waits for a child must not wait for ever."""
+    done = subprocess.run(["ignition", "-version"], executable=AGENT, capture_output=True, text=True, timeout=60,
+                          preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert done.stdout.startswith("Ignition "), done
+
+
+TESTS = [("what Debian's leaves", leaves_what_debians_ignition_leaves), ("versions", versions_are_named),
+         ("ends where SIGCHLD is ignored", ends_where_sigchld_is_ignored)]

@@ -22,9 +22,6 @@ from paths import AGENT, LOGS
 # Runs as PID 1 of the namespaces, and becomes the agent.
 BEGIN = """
 import os, signal, subprocess, sys
-# As the kernel starts PID 1; Python has two of them ignored, a shell others of what runs in the background.
-for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
-    signal.signal(number, signal.SIG_DFL)
 root, terminal = sys.argv[1:]
 mount = lambda *words: subprocess.run(["mount", *words], check=True)
 for name in ("dev", "sys", "run"):
@@ -36,6 +33,10 @@ mount("--bind", terminal, f"{root}/dev/console")
 os.mknod(f"{root}/dev/null", 0o20666, os.makedev(1, 3))
 os.chroot(root)
 os.chdir("/")
+# The worst that a shell in the background, or another PID 1, leaves behind; a whole boot has what the kernel sets.
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 os.execve("/init", ["/init"], {"HOME": "/", "TERM": "linux"})
 """
 PROMPT = r"[#$] $"
@@ -206,6 +207,20 @@ def orphans_are_reaped() -> None:
             time.sleep(0.1)
         status = Path(f"/proc/{machine.first}/status").read_text()
         assert re.search(r"^SigIgn:\s+0+$", status, re.MULTILINE), status
+
+
+def signals_are_as_the_kernel_sets_them() -> None:
+    """In the agent and in the shell that it starts, whatever PID 1 was left with."""
+    with Machine("signals") as machine:
+        machine.console.expect(NOTHING_TO_BOOT, 30)
+        machine.at_shell()
+        shell = next(child for child in _children(machine.agent))
+        for process in (machine.agent, shell):
+            status = Path(f"/proc/{process}/status").read_text()
+            ignored, blocked = (int(re.search(rf"^{name}:\s+(\w+)$", status, re.MULTILINE)[1], 16)
+                                for name in ("SigIgn", "SigBlk"))
+            # A shell ignores some by itself; the last two of 0-based 31 and 32 are the C library's.
+            assert not blocked and not ignored >> 31, status
 
 
 TESTS = [("every death is reported", every_death_is_reported),
