@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # init: systemd
-# limit: 600
+# limit: 1200
 """Those cases of Fixtures/disks that the build machine's kernel may not do, or those of $CASE: what a case says, twice.
 
 Tests/Harness/disk_runs.py carries them out, there and here.

@@ -151,15 +151,14 @@ try:
     Path("/config.ign").write_text(json.dumps(both))
     run("systemctl", "restart", "firstlight-fetch.service")
     starting = subprocess.Popen(["systemctl", "restart", "firstlight-disks.service"])
-    # While a key is derived: long enough to be met in it.
-    main = ""
-    while main in ("", "0"):
-        main = run("systemctl", "show", "-P", "ExecMainPID", "firstlight-disks.service").strip()
-        if Path(f"/proc/{main}/comm").exists() and Path(f"/proc/{main}/comm").read_text() != "firstlight\n":
-            main = ""
-    while starting.poll() is None and not list(Path(f"/proc/{main}/task").glob("*"))[1:]:
+    # While a key is derived: long enough to be met in it. Until systemd has forked, it names the process of the run before.
+    main = Path("/proc/0")
+    while starting.poll() is None and not (main / "comm").exists():
+        main = Path("/proc", run("systemctl", "show", "-P", "ExecMainPID", "firstlight-disks.service").strip())
+    while starting.poll() is None and not list((main / "task").glob("*"))[1:]:
         pass
-    os.kill(int(main), signal.SIGSEGV)
+    assert starting.poll() is None, "the stage ended before it was met in the derivation of a key"
+    os.kill(int(main.name), signal.SIGSEGV)
     assert starting.wait() != 0
     said = " ".join(run("journalctl", "-o", "cat", "-b", "-u", "firstlight-disks.service").split())
     assert "firstlight stopped: it died of SIGSEGV while running the stage disks" in said, said
