@@ -30,7 +30,7 @@ import speed
 import tiers
 from console import Unmet
 from cpio import Archive
-from machine import GIB, MIB, UNDER_LOAD, Disk, Settings, VirtualMachine
+from machine import GIB, MIB, SAME_ADDRESSES, UNDER_LOAD, Disk, Settings, VirtualMachine
 from modules import add_modules
 from outcome import Outcome, working
 from paths import AGENT, LOGS, TREE, kernel_version
@@ -254,7 +254,7 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
         script += [f"unset {name}\n" for name in test.variables]
     (shared / "run").write_text("".join(script) + RUN_TAIL)
 
-    arguments = f"console=ttyS0 panic=-1 quiet {UNDER_LOAD}"
+    arguments = f"console=ttyS0 panic=-1 quiet {UNDER_LOAD} {SAME_ADDRESSES}"
     if init == "systemd":
         arguments += " systemd.unit=guest-tests.service systemd.show_status=0 net.ifnames=0"
     settings = Settings(
