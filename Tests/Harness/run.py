@@ -29,7 +29,7 @@ import processes
 import recorded
 import speed
 import tiers
-from outcome import Outcome, say, shown, watch_silence
+from outcome import Outcome, say, watch_silence
 from paths import LOGS
 from schedule import AT_ONCE, NOT_RUN, Job, carry_out
 
@@ -154,13 +154,13 @@ def minutes(seconds: float) -> str:
 
 
 def tell(outcomes: "list[Outcome]") -> int:
-    """The failures' names once more and the sum, as the last line."""
+    """The failures once more, where a long log is read from its end, and the sum as the last line."""
     counted = [outcome for outcome in outcomes if outcome.counts]
     passed = sum(outcome.passed for outcome in counted)
     failed = len(counted) - passed
     for outcome in counted:
         if not outcome.passed and not outcome.reason.startswith(NOT_RUN):
-            say(f"failed: {outcome.name}" + (f", logs: {shown(outcome.logs)}*" if outcome.logs else ""))
+            say(outcome.text)
     say(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
