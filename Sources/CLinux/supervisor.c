@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -421,7 +422,9 @@ static struct firstlight_death death_of(int status, unsigned long kills_before) 
 // Whatever became this PID 1 by exec, or started the namespace that it is the first of, may have had signals ignored
 // or blocked: the programs of a boot and the real init take them as the kernel sets them for a first process.
 static void reset_signals(void) {
-    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);  // refused for those that have no other
+    // Past the C library, which lets nobody touch the two that it keeps for itself. All zeros is the default.
+    static const uint64_t usual[4];
+    for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, usual, NULL, sizeof usual[0]);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
