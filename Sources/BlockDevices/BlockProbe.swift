@@ -158,14 +158,13 @@ struct BlockProbe: ~Copyable {
             : ArrayMember.read(version: version ?? "", size: length) { [descriptor, offset] position, count in
                 readBytes(descriptor, at: offset + position, count: count)
             }
-        var isMarked = false
-        if type == "vfat" {
-            let read = { [descriptor, offset] (position: UInt64, count: Int) in
-                readBytes(descriptor, at: offset + position, count: count)
-            }
-            // The mark may have come along with a copy, or have outlived its day.
-            isMarked = UnfinishedMark.isThere(length: length, read: read) && SuperblockReader.isEmptyFAT(read: read)
+        let read = { [descriptor, offset] (position: UInt64, count: Int) in
+            readBytes(descriptor, at: offset + position, count: count)
         }
+        // The mark may have come along with a copy, or have outlived its day.
+        let isMarked =
+            UnfinishedMark.isThere(type, length: length, read: read)
+            && (type == "vfat" ? SuperblockReader.isEmptyFAT(read: read) : SuperblockReader.isUnusedXFS(read: read))
         return Signature(
             type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
             used: usage?.used, isUnfinished: isMarked || usage?.isUnfinished == true,

@@ -1,5 +1,6 @@
 // The disks stage: look, plan, and only then write.
 
+import CLinux
 import Glibc
 import IgnitionConfig
 import LinuxSystem
@@ -193,15 +194,17 @@ public enum DiskStage {
         try clear(plan, access)
         if let command = maker(plan) {
             let isMarked = UnfinishedMark.isNeeded(for: plan.format)
-            if isMarked {
-                try UnfinishedMark.write(true, on: plan.node)
+            // mkfs.xfs would discard the mark.
+            if plan.format == .xfs, !plan.wanted.options.contains("-K") { discard(plan.node) }
+            if isMarked { try UnfinishedMark.write(true, for: plan.format, on: plan.node) }
+            if plan.format == .vfat {
                 // An old table behind a new first sector would look as if there were files.
                 let size = try BlockFile(plan.node).size
                 if size > 1 << 16 { try Eraser.zero(DiskArea(node: plan.node, bytes: 0..<min(1 << 20, size - 512))) }
             }
             try command.run()
             try flush(plan.node)
-            if isMarked { try UnfinishedMark.write(false, on: plan.node) }
+            if isMarked { try UnfinishedMark.write(false, for: plan.format, on: plan.node) }
         }
         access.report(.done(plan.deed))
     }
@@ -228,6 +231,14 @@ public enum DiskStage {
     private static func maker(_ plan: FilesystemPlan) -> Command? {
         plan.format.maker(options: plan.wanted.options, label: plan.wanted.label, uuid: plan.wanted.uuid)
             .map { Command($0.program, $0.arguments + [plan.node]) }
+    }
+
+    /// Tells the device that nothing on it is needed any more; one that has no use for that refuses it.
+    private static func discard(_ node: String) {
+        let descriptor = open(node, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        _ = firstlight_discard(descriptor)
     }
 
     private static func flush(_ node: String) throws(DiskFailure) {

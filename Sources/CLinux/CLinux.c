@@ -196,6 +196,12 @@ int firstlight_scsi_page(int fd, uint8_t page, uint8_t bytes[255]) {
     return count < 4 + bytes[3] ? count : 4 + bytes[3];
 }
 
+int firstlight_discard(int fd) {
+    uint64_t range[2] = {0};
+    if (ioctl(fd, BLKGETSIZE64, &range[1]) != 0 || ioctl(fd, BLKDISCARD, range) != 0) return -errno;
+    return 0;
+}
+
 int firstlight_reread_partitions(int fd) { return ioctl(fd, BLKRRPART) == 0 ? 0 : -errno; }
 
 int firstlight_uevent_socket(void) {

@@ -26,7 +26,8 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
             add("-L", label)
             return ("mkfs.ext4", arguments)
         case .xfs:
-            arguments.append("-f")
+            // The device is told by us what it may forget, before the first write.
+            arguments += ["-f", "-K"]
             add("-m", uuid.map { "uuid=\($0)" })
             add("-L", label)
             return ("mkfs.xfs", arguments)

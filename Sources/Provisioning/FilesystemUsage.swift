@@ -57,6 +57,32 @@ public enum SuperblockReader {
         return crc32c(whole) == block.little32(0xe0)
     }
 
+    /// Whether nobody has ever mounted an XFS filesystem to write into it: its log has no record of its own but the
+    /// first, which mkfs.xfs leaves in two blocks.
+    ///
+    /// - SeeAlso: Linux, `fs/xfs/libxfs/xfs_log_format.h` (`xlog_rec_header`).
+    public static func isUnusedXFS(read: (UInt64, Int) -> [UInt8]?) -> Bool {
+        guard let block = read(0, 512).map({ Fields($0) }) else { return false }
+        let (blockSize, start) = (UInt64(block.big32(0x04)), block.big64(0x30))
+        let (groupBlocks, logBlocks) = (UInt64(block.big32(0x54)), UInt64(block.big32(0x60)))
+        // The high bits of a block number are the allocation group's.
+        let bits = UInt64(block[0x7c])
+        guard (512...65536).contains(blockSize), start > 0, start < 1 << 46, bits < 32, logBlocks > 0 else {
+            return false
+        }
+        let (group, isBeyond) = (start >> bits).multipliedReportingOverflow(by: groupBlocks)
+        guard !isBeyond, group < 1 << 46 else { return false }
+        let position = (group + start & (1 << bits - 1)) * blockSize
+        // Records are of 256 KiB at most, so that a log that has gone round shows some of them.
+        guard let log = read(position, Int(min(logBlocks * blockSize, 1 << 20))) else { return false }
+        let uuid = block.bytes[0x20..<0x30]
+        return stride(from: 0, to: log.count - 511, by: 512).allSatisfy { place in
+            let record = log[place..<place + 512]
+            let isOwn = record.starts(with: [0xfe, 0xed, 0xba, 0xbe]) && record.dropFirst(304).starts(with: uuid)
+            return !isOwn || place == 0 && record.dropFirst(4).starts(with: [0, 0, 0, 1])
+        }
+    }
+
     private static func btrfs(_ block: Fields) -> Usage? {
         let total = block.little64(0x70)
         let used = block.little64(0x78)

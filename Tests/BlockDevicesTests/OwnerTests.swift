@@ -303,7 +303,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         for (bits, inRoot) in [("12", false), ("16", false), ("32", false), ("12", true), ("16", true), ("32", true)] {
             let image = try Image(64 << 20)
             try run("mkfs.fat", "-F", bits, "-s", ["12": "64", "16": "4"][bits] ?? "1", "-n", "HALF", image.path)
-            try UnfinishedMark.write(true, on: image.path)
+            try UnfinishedMark.write(true, for: .vfat, on: image.path)
             let wanted = try storage(
                 "{\"filesystems\": [{\"device\": \"\(image.path)\", \"format\": \"vfat\", \"label\": \"WHOLE\"}]}")
             #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.create])

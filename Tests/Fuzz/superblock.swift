@@ -11,10 +11,15 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let block = Array(UnsafeBufferPointer(start: data + 2, count: count - 2))
     let size = UInt64(data[1]) << UInt64(data[0] % 50)
     let type = types[Int(data[0]) % types.count]
-    let usage = SuperblockReader.usage(type) { position, count in
-        // The block stands everywhere, and the device may end before it.
-        data[1] & 1 == 0 ? Array(block.prefix(count)) + [UInt8](repeating: 0, count: max(0, count - block.count)) : nil
+    // The block stands everywhere, and the device may end before it.
+    let isThere = data[1] & 1 == 0
+    let read = { (position: UInt64, count: Int) -> [UInt8]? in
+        precondition(position <= UInt64(Int64.max))
+        return isThere ? Array(block.prefix(count)) + [UInt8](repeating: 0, count: max(0, count - block.count)) : nil
     }
+    let usage = SuperblockReader.usage(type, read: read)
+    _ = SuperblockReader.isEmptyFAT(read: read)
+    _ = SuperblockReader.isUnusedXFS(read: read)
     if let usage {
         precondition(usage.size > 0 && usage.size <= UInt64(Int64.max))
         precondition(usage.used ?? 0 <= UInt64(Int64.max))

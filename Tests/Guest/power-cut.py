@@ -3,8 +3,8 @@
 """The power goes in the middle of the disks stage, at many moments: the next run ends where an uninterrupted one does.
 
 dm-log-writes keeps every write of the stage in order. A moment is what was written before it, or, as a disk with a
-cache loses it, what was written before the last flush and some of the writes after. What is to be kept must have its
-old bytes after it, and everything new must pass its checker.
+cache loses it, what was written before the last flush and some of the writes after, or only the last of them. What is
+to be kept must have its old bytes after it, and everything new must pass its checker.
 
 $MOMENTS is how many there are over all cases, 10 where it is not set, or 25 where $TIER is `all`; $PART says which of
 them: 2/4 is the second quarter. So few are just before and just after flushes, where most is at stake; with a hundred
@@ -105,6 +105,8 @@ CASES = {
 
 CHECKS = {"ext4": ["e2fsck", "-fn"], "vfat": ["fsck.fat", "-n"], "xfs": ["xfs_repair", "-n"],
           "btrfs": ["btrfs", "check"]}
+# What of the writes since the last flush has arrived, and how that is told.
+ALL, SOME, LAST = "", ", some of the last ones lost", ", of the last ones only one there"
 _attaching = threading.Lock()
 
 
@@ -234,12 +236,19 @@ def parted(position: int, flags: int, data: bytes) -> "list[tuple[int, int, byte
     return [(position + start, flags if start == 0 else flags & ~FLUSH, data[start:start + size]) for start in starts]
 
 
-def at(moment: int, writes: list, keeps_all: bool, chance: random.Random) -> "list[tuple[int, bytes]]":
+def at(moment: int, writes: list, there: str, chance: random.Random) -> "list[tuple[int, bytes]]":
     """What has reached the disk when the power goes after that many writes."""
     # A flush is for what came before it; its own data may still be lost.
     flushed = max((index for index in range(moment) if writes[index][1] & FLUSH), default=0)
+    last = max((index for index in range(moment) if writes[index][2]), default=0)
+
+    def arrives(index: int, flags: int) -> bool:
+        if there == ALL or index < flushed or flags & FUA:
+            return True
+        return index == last if there == LAST else chance.random() < 0.5
+
     return [(position, data) for index, (position, flags, data) in enumerate(writes[:moment])
-            if data and (keeps_all or index < flushed or flags & FUA or chance.random() < 0.5)]
+            if data and arrives(index, flags)]
 
 
 def fill(image: Path, number: int) -> None:
@@ -268,15 +277,15 @@ def shares(total: int) -> "dict[str, int]":
     return counts
 
 
-def spread(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, bool]]":
-    """Moments over all writes, and whether all that was written before has arrived; every other one loses some."""
+def spread(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, str]]":
+    """Moments over all writes, and what has arrived of those since the last flush."""
     count = min(count, len(writes) - 1)
     moments = [1 + index * (len(writes) - 1) // count for index in range(part - 1, count, parts)]
-    return [(moment, index % 2 == 0) for index, moment in enumerate(moments)]
+    return [(moment, (ALL, SOME, ALL, LAST)[index % 4]) for index, moment in enumerate(moments)]
 
 
-def at_flushes(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, bool]]":
-    """The same just before flushes, some of what they are for lost, and just after them, in turn.
+def at_flushes(count: int, writes: list, part: int, parts: int) -> "list[tuple[int, str]]":
+    """The same just before flushes, part of what they are for lost, and just after them, in turn.
 
     Flushes are parted into runs of the same length, and of each run the one counts that has the most writes since
     the flush before it.
@@ -286,7 +295,8 @@ def at_flushes(count: int, writes: list, part: int, parts: int) -> "list[tuple[i
     count = min(count, len(flushes))
     runs = [flushes[index * len(flushes) // count:(index + 1) * len(flushes) // count] for index in range(count)]
     chosen = [max(run, key=at_stake.get) for run in runs]
-    moments = [(flush + 1, True) if index % 2 else (flush, False) for index, flush in enumerate(chosen)]
+    ways = [(0, SOME), (1, ALL), (0, LAST)]
+    moments = [(flush + ways[index % 3][0], ways[index % 3][1]) for index, flush in enumerate(chosen)]
     return moments[part - 1::parts]
 
 
@@ -304,17 +314,17 @@ def judge(name: str, case: dict, count: int, workers: "list[Worker]") -> "tuple[
     moments = (spread if count >= MANY else at_flushes)(count, writes, part, parts)
     flushes = sum(bool(flags & FLUSH) for _, flags, _ in writes)
     print(f"{name}: {len(writes)} writes, {flushes} flushes, {len(moments)} moments", flush=True)
-    jobs = [(moment, keeps_all, at(moment, writes, keeps_all, chance)) for moment, keeps_all in moments]
+    jobs = [(moment, there, at(moment, writes, there, chance)) for moment, there in moments]
     idle = list(workers)
 
     def one(job: tuple) -> "list[str]":
-        moment, keeps_all, arrived = job
+        moment, there, arrived = job
         began, worker = time.monotonic(), idle.pop()
         try:
             wrong = worker.converges(case, old, arrived)
         finally:
             idle.append(worker)
-        label = f"{name}, after {moment} of {len(writes)} writes" + ("" if keeps_all else ", some of the last ones lost")
+        label = f"{name}, after {moment} of {len(writes)} writes{there}"
         lines = [f"{'failed' if wrong else 'ok':6} {time.monotonic() - began:5.1f} s  {label}", *wrong]
         print("\n      ".join(lines), flush=True)
         return [label] if wrong else []

@@ -160,7 +160,7 @@ import Testing
                 == "mkfs.ext4 -m 0 -F -U 0a1b2c3d-0000-4000-8000-000000000001 -L var")
         #expect(
             line(.xfs, "var", uuid, ["-i", "size=512"])
-                == "mkfs.xfs -i size=512 -f -m uuid=0a1b2c3d-0000-4000-8000-000000000001 -L var")
+                == "mkfs.xfs -i size=512 -f -K -m uuid=0a1b2c3d-0000-4000-8000-000000000001 -L var")
         #expect(line(.btrfs, "var", nil) == "mkfs.btrfs --force -L var")
         #expect(line(.vfat, "EFI", "1234-ABCD") == "mkfs.fat -i 1234abcd -n EFI")
         #expect(line(.swap, nil, uuid) == "mkswap -f -U 0a1b2c3d-0000-4000-8000-000000000001")

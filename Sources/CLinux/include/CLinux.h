@@ -52,6 +52,9 @@ int firstlight_ata_identity(int fd, uint8_t words[512]);
 /// The number of bytes, or -errno.
 int firstlight_scsi_page(int fd, uint8_t page, uint8_t bytes[255]);
 
+/// Tells a block device that nothing on it is needed any more (BLKDISCARD). 0 or -errno.
+int firstlight_discard(int fd);
+
 /// Makes the kernel read an open disk's partition table anew (BLKRRPART). 0 or -errno.
 int firstlight_reread_partitions(int fd);
 
