@@ -106,6 +106,15 @@ device() {
     done
 }
 
+# Takes the disk $1 of a test that has ended out of the machine, and with it the names that its content has.
+detach() {
+    disk=/sys/block/${1#/dev/}
+    [ -e "$disk/device/delete" ] && { echo 1 >"$disk/device/delete"; return; }
+    path=$(readlink -f "$disk")
+    until [ -z "$path" ] || [ -e "$path/remove" ]; do path=${path%/*}; done
+    [ -z "$path" ] || echo 1 >"$path/remove"
+}
+
 # one NAME LIMIT FILE: runs one test whose variables are set.
 one() {
     RESULTS=/guest/$1
@@ -250,7 +259,7 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
             script.append(f"export DISK{index}=$(device {serial})\n")
         script += [f"export {name}={shlex.quote(value)}\n" for name, value in test.variables.items()]
         script.append(f"one {test.name} {speed.limit(test.limit):.0f} {shlex.quote(str(test.file))}\n")
-        script.append("".join(f"unset DISK{index}\n" for index in range(len(test.disks))))
+        script.append("".join(f'detach "$DISK{index}"; unset DISK{index}\n' for index in range(len(test.disks))))
         script += [f"unset {name}\n" for name in test.variables]
     (shared / "run").write_text("".join(script) + RUN_TAIL)
 
