@@ -268,7 +268,7 @@ def extents(file: Path) -> "list[tuple[int, bytes]]":
         with open(file, "rb") as image:
             image.seek(start)
             data = image.read(end - start)
-        if data.strip(b"\0"):
+        if data != bytes(len(data)):
             pieces.append((start, data))
     return pieces
 
@@ -293,7 +293,7 @@ def _data_ranges(file: Path) -> "list[tuple[int, int]]":
 def digest(file: Path, start: int = 0, end: "int | None" = None) -> str:
     """Of a range of a sparse file; zeros count for nothing, holes or not."""
     end = file.stat().st_size if end is None else end
-    found, block, many = hashlib.sha256(), 4096, MIB
+    found, block, many, zeros = hashlib.sha256(), 4096, MIB, bytes(4096)
     done = start  # a whole number of blocks from the start
     with open(file, "rb") as image:
         for first, last in _data_ranges(file):
@@ -301,9 +301,10 @@ def digest(file: Path, start: int = 0, end: "int | None" = None) -> str:
             while position < min(last, end):
                 image.seek(position)
                 data = image.read(min(many, end - position))
-                # Most of what is long is all zeros.
-                for at in range(0, len(data), block) if data.strip(b"\0") else ():
-                    if (piece := data[at:at + block]).strip(b"\0"):
+                # Most of what is long is all zeros. Compared, that is told a hundred times faster than stripped.
+                for at in range(0, len(data), block) if data != bytes(len(data)) else ():
+                    piece = data[at:at + block]
+                    if piece != zeros[:len(piece)]:
                         found.update(struct.pack("<Q", (position + at - start) // block) + piece)
                 position += many
                 done = position
