@@ -17,6 +17,7 @@ from servers import Stall
 PROMPT = r"[#$] $"
 DEATHS = {"ILL": "it died of SIGILL", "SEGV": "it died of SIGSEGV", "ABRT": "it died of SIGABRT",
           "KILL": "it was ended by SIGKILL"}
+OUT_OF_MEMORY = {"OOM": "the kernel ended it, being out of memory"}
 STEP = "/run/firstlight/step"
 # Of all processes the agent is the one that the kernel ends first when these two have taken all memory.
 HOG = ("for p in $(pidof init); do [ $p = 1 ] || echo 1000 >/proc/$p/oom_score_adj; done; "
@@ -59,7 +60,7 @@ def killed_while_downloading(bench):
                          initrd=[images.initramfs()])
     console = machine.console
     moment = f"[ -s /run/firstlight/image/* ] && grep -q 'getting the root' {STEP}"
-    for number, words in {**DEATHS, "OOM": "the kernel ended it, being out of memory"}.items():
+    for number, words in {**DEATHS, **OUT_OF_MEMORY}.items():
         at_break(console)
         kill_at(machine, moment, number)
         expect_death(machine, words, "getting the root filesystem")
@@ -92,16 +93,18 @@ HALFWAY = f"[ -e /dev/disk/by-partlabel/vault ] && grep -q 'preparing the disks'
 
 @boot_test()
 def killed_while_preparing_disks(bench):
-    """The agent dies of each signal while it makes the disks: reported with what was written; `exit` ends what was begun."""
+    """The agent dies of each signal, and of too little memory, while it makes the disks; `exit` ends what was begun."""
     disk = bench.disk(size=600 * MIB)
     initrd = embedded(bench, storage=STORAGE)
     machine = bench.boot(f"{PROVISION} rd.break=mount", base=QUIETLY, initrd=initrd, disks=[disk], network=False,
                          script="ls /dev/mapper; echo whole")
     console = machine.console
-    for number, words in DEATHS.items():
+    for number, words in {**DEATHS, **OUT_OF_MEMORY}.items():
         at_break(console)
         kill_at(machine, HALFWAY, number)
         expect_death(machine, words, "preparing the disks")
+        if number == "OOM":
+            console.expect("more RAM", 10)
         console.expect(r"Written so far: .*/dev/vda", 10)
         console.expect(PROMPT, 30)
         machine.type("rm /run/firstlight/step; exit\n")
