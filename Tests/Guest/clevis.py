@@ -54,7 +54,8 @@ for _ in range(100):
 tang = {"url": URL, "thumbprint": thumbprint}
 volumes = [
     {"name": "net", "device": VDA, "label": "net", "clevis": {"tang": [tang], "threshold": 1}},
-    {"name": "both", "device": VDB, "clevis": {"tpm2": True, "tang": [tang], "threshold": 2}},
+    # The one above is as a user gets it by default.
+    {"name": "both", "device": VDB, "clevis": {"tpm2": True, "tang": [tang], "threshold": 2}, "options": CHEAP_KEY},
 ]
 filesystems = [{"device": f"/dev/mapper/{volume['name']}", "format": "ext4", "label": volume["name"]}
                for volume in volumes]
