@@ -355,6 +355,12 @@ def sectors_of(entry: dict, sector: int) -> "tuple[int, int]":
     return first, entry.get("count", entry.get("size", 0) * MIB // sector)
 
 
+def give_guids(disk: dict) -> None:
+    """To partitions of which the case does not say them."""
+    for index, entry in enumerate(disk.get("gpt", [])):
+        entry.setdefault("guid", f"aaaaaaaa-0000-4000-8000-{index + 1:012}")
+
+
 def build(disk: dict, file: Path, sector: int, scratch: Path, made: dict) -> None:
     """The image of a disk as it is before. `made` keeps contents, which are slow to make."""
     size = disk["size"] * MIB
@@ -373,8 +379,7 @@ def build(disk: dict, file: Path, sector: int, scratch: Path, made: dict) -> Non
             made[key] = content(spec, length, sector, scratch)
         for position, data in made[key]:
             _write(file, start + position, data)
-    for index, entry in enumerate(disk.get("gpt", [])):
-        entry.setdefault("guid", f"aaaaaaaa-0000-4000-8000-{index + 1:012}")
+    give_guids(disk)
     if "gpt" in disk:
         write_gpt(file, size, sector, disk["gpt"], disk.get("lacks", []))
     if "mbr" in disk:
@@ -403,47 +408,70 @@ def signatures(file: Path, start: int, length: int) -> str:
     return " ".join(words)
 
 
-def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -> "list[str]":
-    """In what the image `new`, made from `old`, is not the disk `wanted`."""
-    size = before["size"] * MIB
-    if "gpt" not in wanted:
-        if wanted.get("same"):
-            return [] if digest(old) == digest(new) else ["the disk changed"]
-        held = signatures(new, 0, size)
-        known = " ".join(word for word in wanted.get("holds", "").split() if word.split(":")[0] not in UNSEEN)
-        return [] if held == known else [f"the disk holds {held or 'nothing'}"]
+def whole(old: Path, new: Path) -> dict:
+    """What of the image `new`, made from `old`, is told of a disk without partitions."""
+    return {"same": digest(old) == digest(new), "holds": signatures(new, 0, new.stat().st_size)}
+
+
+def partitioned(old: Path, new: Path, sector: int) -> dict:
+    """What of the image `new`, made from `old`, is told of a disk with a GPT: in the words of a case, in sectors; and
+    whether the bytes of a partition are those that were there."""
     try:
         table = disks.table(new, sector)
     except ValueError as error:
-        return [str(error)]
+        return {"lacks": str(error)}
+    found = []
+    for partition in table.partitions:
+        start, length = partition.first * SECTOR_COUNT_UNITS, partition.count * SECTOR_COUNT_UNITS
+        same = digest(old, start, start + length) == digest(new, start, start + length)
+        found.append({
+            "number": partition.number, "first": start // sector, "count": length // sector, "label": partition.label,
+            "type": partition.type, "guid": partition.guid, "holds": signatures(new, start, length),
+            "bytes": "old" if same else "new"})
+    return {"gpt": found}
+
+
+def differences(wanted: dict, before: dict, old: Path, new: Path, sector: int) -> "list[str]":
+    """In what the image `new`, made from `old`, is not the disk `wanted`."""
+    found = partitioned(old, new, sector) if "gpt" in wanted else whole(old, new)
+    return differing(wanted, before, found, sector)
+
+
+def differing(wanted: dict, before: dict, found: dict, sector: int) -> "list[str]":
+    """In what a disk of which `whole` or `partitioned` tell is not the disk `wanted`."""
+    if "gpt" not in wanted:
+        if wanted.get("same"):
+            return [] if found["same"] else ["the disk changed"]
+        known = " ".join(word for word in wanted.get("holds", "").split() if word.split(":")[0] not in UNSEEN)
+        return [] if found["holds"] == known else [f"the disk holds {found['holds'] or 'nothing'}"]
+    if "gpt" not in found:
+        return [found["lacks"]]
     wrong = []
-    found = {partition.number: partition for partition in table.partitions}
+    numbers = {partition["number"]: partition for partition in found["gpt"]}
     expected = {entry["number"]: entry for entry in wanted["gpt"]}
-    if found.keys() != expected.keys():
-        wrong.append(f"it has the partitions {sorted(found)}, wanted {sorted(expected)}")
-    scale = sector // SECTOR_COUNT_UNITS
-    for number in sorted(found.keys() & expected.keys()):
-        entry, partition = expected[number], found[number]
+    if numbers.keys() != expected.keys():
+        wrong.append(f"it has the partitions {sorted(numbers)}, wanted {sorted(expected)}")
+    for number in sorted(numbers.keys() & expected.keys()):
+        entry, partition = expected[number], numbers[number]
         first, count = sectors_of(entry, sector)
-        facts = {"first": (partition.first // scale, first), "count": (partition.count // scale, count),
-                 "label": (partition.label, entry.get("label", "")), "type": (partition.type, entry.get("type", LINUX))}
+        facts = {"first": first, "count": count, "label": entry.get("label", ""), "type": entry.get("type", LINUX)}
         earlier = next((other for other in before.get("gpt", []) if other["number"] == number), None)
         if entry.get("guid") == "new":
-            if earlier and partition.guid == earlier["guid"]:
+            if earlier and partition["guid"] == earlier["guid"]:
                 wrong.append(f"partition {number} has its old GUID")
         elif guid := entry.get("guid") or (earlier or {}).get("guid"):
-            facts["guid"] = (partition.guid, guid.lower())
-        wrong += [f"partition {number}: {name} is {is_}, wanted {want}" for name, (is_, want) in facts.items() if is_ != want]
-        start, length = partition.first * SECTOR_COUNT_UNITS, partition.count * SECTOR_COUNT_UNITS
-        held, holds = signatures(new, start, length), entry.get("holds", "")
+            facts["guid"] = guid.lower()
+        wrong += [f"partition {number}: {name} is {partition[name]}, wanted {want}"
+                  for name, want in facts.items() if partition[name] != want]
+        held, holds = partition["holds"], entry.get("holds", "")
         known = " ".join(word for word in holds.split() if word.split(":")[0] not in UNSEEN)
         if held != (known if len(known.split()) < 2 else "several"):
             wrong.append(f"partition {number} holds {held or 'nothing'}, wanted {known or 'nothing'}")
         stays = [other for other in before.get("gpt", []) + before.get("mbr", [])
                  if sectors_of(other, sector) == (first, count) and other.get("holds", "") == holds]
-        if stays and entry.get("bytes") not in ("new", "any") and digest(old, start, start + length) != digest(new, start, start + length):
+        if stays and entry.get("bytes") not in ("new", "any") and partition["bytes"] != "old":
             wrong.append(f"the bytes of partition {number} changed")
-        if entry.get("bytes") == "new" and digest(old, start, start + length) == digest(new, start, start + length):
+        if entry.get("bytes") == "new" and partition["bytes"] == "old":
             wrong.append(f"the bytes of partition {number} are the old ones")
     return wrong
 
@@ -516,7 +544,10 @@ def put_devices(value, devices: "dict[str, Loop | Path]"):
 
 def load(folder: Path, names: "list[str]" = ()) -> "dict[str, dict]":
     files = sorted(folder.glob("*.json"))
-    return {file.stem: json.loads(file.read_text()) for file in files if not names or file.stem in names}
+    cases = {file.stem: json.loads(file.read_text()) for file in files if not names or file.stem in names}
+    for disk in (disk for case in cases.values() for disk in case["before"].values()):
+        give_guids(disk)
+    return cases
 
 
 def run_all(cases: "dict[str, dict]", judge) -> int:

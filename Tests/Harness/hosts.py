@@ -32,6 +32,7 @@ MODULES = {
     "config": "differential",
     "ignition": "dropin",
     "oracles": "oracles",
+    "disks-reference": "disk_reference",
     "files-reference": "files_reference",
     "disks": "host_disks",
     "files": "files_stage",
