@@ -10,11 +10,27 @@ struct Firstlight: ParsableCommand {
         commandName: "firstlight",
         abstract: "Boot a machine from RAM and let it provision itself.",
         discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
-        version: "firstlight \(firstlightVersion)",
         subcommands: [
             Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Stage.self, Arguments.self,
             StageEnded.self, SelfTest.self,
         ])
+
+    @Flag(name: .customLong("version"), help: "Show the version.") var showsVersion = false
+    @Flag(help: "With --version: show the libraries that are part of this program, too.") var libraries = false
+
+    func validate() throws {
+        if libraries, !showsVersion { throw ValidationError("--libraries goes together with --version.") }
+    }
+
+    func run() throws {
+        guard showsVersion else { throw CleanExit.helpRequest(self) }
+        print("firstlight \(firstlightVersion)")
+        guard libraries else { return }
+        guard let text = Inspection.librariesText else {
+            throw ValidationError("This build does not know its libraries; one by `make agent` does.")
+        }
+        print(text)
+    }
 }
 
 struct Validate: ParsableCommand {

@@ -8,11 +8,13 @@ import atexit
 import functools
 import gzip
 import hashlib
+import http.server
 import json
 import os
 import re
 import resource
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -199,6 +201,28 @@ def expired_certificate() -> None:
 def certificate_of_the_future() -> None:
     Run("--ca", Site().ca, "https://127.0.0.1:8447/file").refused(
         r"certificate is valid only from 2090-01-01 00:00 UTC, and this machine's clock says 20\d\d-")
+
+
+def weak_certificate() -> None:
+    """OpenSSL's security level is Debian's: a key that can be broken proves nothing."""
+    folder = processes.temporary_folder("weak")
+    try:
+        for bits, port in ((1024, 9001), (2048, 9002)):
+            key, certificate = folder / f"{bits}.key", folder / f"{bits}.pem"
+            processes.run(["openssl", "req", "-x509", "-newkey", f"rsa:{bits}", "-nodes", "-days", "30", "-subj",
+                           "/CN=weak", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate])
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.set_ciphers("DEFAULT@SECLEVEL=0")
+            context.load_cert_chain(certificate, key)
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.RequestHandlerClass.log_message = lambda *_words: None
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        Run("--timeout", 5, "--ca", folder / "1024.pem", "https://127.0.0.1:9001/").refused("key too small|too weak")
+        strong = Run("--ca", folder / "2048.pem", "https://127.0.0.1:9002/")
+        assert strong.status == 0, strong.said
+    finally:
+        processes.remove_folder(folder)
 
 
 def certificate_of_another_host() -> None:
@@ -525,8 +549,9 @@ def an_authority_that_is_missing_ends_the_fetch() -> None:
 
 
 INSIDE = {test.__name__.replace("_", "-"): test for test in (
-    private_authority, authority_that_is_none, expired_certificate, certificate_of_the_future,
-    certificate_of_another_host, client_certificate_only, redirects_drop_headers, redirects_in_circles, refusals_are_final, throttled,
+    private_authority, authority_that_is_none, expired_certificate, certificate_of_the_future, weak_certificate,
+    certificate_of_another_host, client_certificate_only, redirects_drop_headers, redirects_in_circles,
+    refusals_are_final, throttled,
     unavailable_then_there, truncated, stalled, silent, server_that_comes_late, verified, compressed,
     a_gigabyte_in_little_memory, through_a_proxy, past_a_proxy, environment_names_no_proxy,
     tftp_with_large_blocks, tftp_with_lost_packets, tftp_refusals_are_final,

@@ -14,6 +14,7 @@ import urllib.parse
 from pathlib import Path
 
 import processes
+import supply_chain
 from paths import AGENT, TREE
 
 NAME = "images.example"
@@ -147,7 +148,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     readme_lists_the_arguments_it_honours,
     plans_what_a_config_refers_to,
     mistyped_flags_exit_non_zero,
-)]
+)] + supply_chain.TESTS
 
 
 def empty_root(files: "dict[str, str]") -> Path:
