@@ -32,10 +32,17 @@ PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 # -static-executable: one file that asks for no dynamic loader, the Swift runtime included.
 # -Osize:             3 % smaller than -O and quicker to compile; what is slow here is the network,
 #                     the disk and the kernel.
+# -static-pie:        at an address that nobody can guess. lld, since gold knows no static PIE; without the
+#                     run path of SwiftPM, at which glibc's own loading of a static PIE crashes.
+# relro, now:         what the start of the program fills in is read-only from then on (relro.ld: Swift's too).
+# relr, icf:          pay for the relocations that this takes: they are packed, and identical code is folded.
 # --gc-sections comes with SwiftPM's release build.
 # out/build:          what the programs know of their build (Sources/CBuild).
 RELEASE := -c release --scratch-path .build-agent -Xswiftc -static-executable -Xswiftc -Osize \
-    -Xcc -I$(CURDIR)/out/build
+    -Xcc -I$(CURDIR)/out/build -Xcc -fstack-protector-strong \
+    -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie --disable-local-rpath \
+    $(foreach word,-z relro -z now --pack-dyn-relocs=relr --icf=safe -T $(CURDIR)/Sources/StaticLibraries/relro.ld, \
+        -Xlinker $(word))
 # glibc warns that getaddrinfo and friends need its shared libraries: `files` and `dns` are built in
 # since 2.34, and tests on the shipped binary resolve names in an empty root.
 QUIET := { grep --line-buffered -vE 'statically linked applications requires|mktemp|^$$' || true; }

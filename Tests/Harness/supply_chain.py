@@ -1,4 +1,4 @@
-"""What the shipped agent is made of: that it is what was asked for, and that it is told."""
+"""What the shipped agent is made of: that it is what was asked for, that it is told, and how it is hardened."""
 
 import hashlib
 import json
@@ -156,7 +156,39 @@ def swift_packages_are_pinned() -> None:
     assert len(urls) >= 3 and all(re.search(r'exact: "\d+\.\d+\.\d+"', it) for it in urls), urls
 
 
-# --- The libraries -------------------------------------------------------------------------------------
+# --- Hardening -------------------------------------------------------------------------------------
+
+
+def loads_at_any_address() -> None:
+    """A static PIE without relocations in its code, and no memory that can be written and run."""
+    said = readelf("--file-header", "--program-headers", "--dynamic")
+    assert re.search(r"Type:\s+DYN ", said), said
+    assert re.search(r"\(FLAGS_1\).*\bPIE\b", said), said
+    assert "TEXTREL" not in said, said
+    segments = re.findall(r"^  (LOAD|GNU_STACK) +(?:0x\w+ +){4}0x\w+ ([R ][W ][E ])", said, re.MULTILINE)
+    assert [kind for kind, _ in segments].count("LOAD") >= 3 and ("GNU_STACK", "RW ") in segments, said
+    assert not any("W" in flags and "E" in flags for _, flags in segments), said
+
+
+def is_read_only_after_its_start() -> None:
+    """What the start fills in lies under RELRO, and what is called read-only is."""
+    said = readelf("--program-headers", "--dynamic")
+    assert re.search(r"\(FLAGS_1\).*\bNOW\b", said), said
+    start, size = (int(it, 16) for it in re.search(r"GNU_RELRO +0x\w+ 0x(\w+) 0x\w+ 0x\w+ 0x(\w+)", said).groups())
+    lines = re.findall(r"^  \[ *\d+\] (\S+) +\S+ +(\w+) \w+ (\w+) \w+ +([A-Za-z]*)", readelf("--section-headers"),
+                       re.MULTILINE)
+    sections = {name: (int(address, 16), int(length, 16), flags) for name, address, length, flags in lines}
+    for name in (".rodata", ".text", ".eh_frame"):
+        assert "W" not in sections[name][2], f"{name} is writable"
+    for name in (".data.rel.ro", ".init_array", ".fini_array", ".got", ".dynamic"):
+        address, length, _ = sections[name]
+        assert start <= address and address + length <= start + size, f"{name} is writable after the start"
+    named = [name for name, (_, _, flags) in sections.items() if "W" in flags and "rodata" in name]
+    assert not named, named
+
+
+def readelf(*words: str) -> str:
+    return processes.run(["readelf", "--wide", *words, AGENT]).decode()
 
 
 def libraries_are_built_as_debian_builds_them() -> None:
@@ -174,5 +206,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     an_older_library_is_refused,
     what_stands_in_has_a_key_of_its_own,
     swift_packages_are_pinned,
+    loads_at_any_address,
+    is_read_only_after_its_start,
     libraries_are_built_as_debian_builds_them,
 )]
