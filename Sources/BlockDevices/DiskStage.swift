@@ -22,6 +22,8 @@ public struct DiskAccess {
     public var volumeOpened: (OpenVolume) throws -> Void
     /// Where the keys of LUKS volumes come from.
     public var keys: VolumeKeys
+    /// Told of keys that somebody else is asked for.
+    public var waits = Waits.untold
 
     public init(
         waitForDevice: @escaping (String) throws -> Void, devicesChanged: @escaping ([String]) throws -> Void,

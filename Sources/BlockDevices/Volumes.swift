@@ -137,7 +137,14 @@ final class VolumeLook {
             guard let policy = volume.wanted.clevis.policy,
                 let binding = found.bindings.first(where: { $0.policy == policy })
             else { return found }
-            do throws(Command.Failure) { opener = try Clevis.decrypt(binding.encryptedKey) } catch {
+            let wait = Wait(
+                for: "the key of the LUKS volume on \(volume.node)", reason: "Clevis asks \(policy)",
+                advice: ["Check the tang server and the network on the way, or the TPM"])
+            do throws(Command.Failure) {
+                opener = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
+                    try Clevis.decrypt(binding.encryptedKey)
+                }
+            } catch {
                 found.isOpenedByKey = false
                 found.bindingFailure = Clevis.reason(error)
                 return found
@@ -274,7 +281,13 @@ extension DiskStage {
     static func bind(_ volumes: [VolumePlan], _ access: DiskAccess) throws(BootFailure) {
         for volume in volumes where volume.action == .create && volume.wanted.clevis.isUsed {
             try step("binding the LUKS volume \(volume.wanted.name)") {
-                access.keys.bindings[volume.wanted.name] = try Clevis.bind(volume.wanted.clevis, access.keys)
+                let policy = volume.wanted.clevis.policy.map { "\($0)" } ?? volume.wanted.clevis.pin
+                let wait = Wait(
+                    for: "a key for the LUKS volume \(volume.wanted.name)", reason: "Clevis asks \(policy)",
+                    advice: ["Check the tang server and the network on the way, or the TPM"])
+                access.keys.bindings[volume.wanted.name] = try access.waits.wait(for: wait) { _ in
+                    try Clevis.bind(volume.wanted.clevis, access.keys)
+                }
             }
         }
     }

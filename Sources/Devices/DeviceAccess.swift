@@ -87,15 +87,13 @@ public struct DeviceAccess: Sendable {
 
     /// Through our own manager.
     ///
-    /// - Parameter announce: Told of a device that is not there after two seconds.
-    public static func own(
-        _ manager: DeviceManager, announce: @escaping @Sendable (FilePath) -> Void
-    ) -> DeviceAccess {
+    /// - Parameter waits: Told of devices that are waited for.
+    public static func own(_ manager: DeviceManager, waits: Waits = .untold) -> DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
-                try patiently(path, deadline, announce) { until in
+                try patiently(path, deadline, waits) { until in
                     manager.wait(until: until) { isBlockDevice(path) }
                 }
             },
@@ -108,12 +106,15 @@ public struct DeviceAccess: Sendable {
     }
 
     /// Where udev makes the nodes and links, in an initramfs that systemd runs.
-    public static var udev: DeviceAccess {
+    public static var udev: DeviceAccess { udev(telling: .untold) }
+
+    /// - Parameter waits: Told of devices that are waited for.
+    public static func udev(telling waits: Waits) -> DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
-                try patiently(path, deadline, { _ in }) { until in appears([path], until: until) != nil }
+                try patiently(path, deadline, waits) { until in appears([path], until: until) != nil }
                 // The link may have appeared while udev still looks at other devices of the same name.
                 udevSettle()
             },
@@ -139,15 +140,14 @@ public struct DeviceAccess: Sendable {
     }
 
     private static func patiently(
-        _ path: FilePath, _ deadline: Double, _ announce: (FilePath) -> Void, wait: (Double) -> Bool
+        _ path: FilePath, _ deadline: Double, _ waits: Waits, wait: (Double) -> Bool
     ) throws(DeviceTimeout) {
         let start = Machine.uptime()
-        if wait(min(deadline, start + 2)) { return }
-        if deadline > start + 2 {
-            announce(path)
-            if wait(deadline) { return }
-        }
-        throw DeviceTimeout(path, seconds: Machine.uptime() - start)
+        let told = Wait(
+            for: "\(path)", reason: "not there yet", deadline: deadline,
+            advice: ["Check that it is attached and spelled so; rd.timeout=SECONDS sets how long it is waited for"])
+        let isThere = waits.wait(for: told) { _ in wait(deadline) }
+        if !isThere { throw DeviceTimeout(path, seconds: Machine.uptime() - start) }
     }
 
     private static func isBlockDevice(_ path: FilePath) -> Bool {

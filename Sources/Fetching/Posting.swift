@@ -14,7 +14,7 @@ extension ResourceFetcher {
     /// - Throws: Where the last answer was no success (2xx), or there was none.
     public func post(json: String, to url: String, within seconds: Double) throws(ResourceFailure) {
         do {
-            try untilDone(Deadline(limit: seconds), retries: true, retriedStatuses: [408, 425, 429]) {
+            try untilDone(url, Deadline(limit: seconds), retries: true, retriedStatuses: [408, 425, 429]) {
                 $0 == .cannotConnect(.networkUnreachable)
             } request: {
                 var request = request(
@@ -28,7 +28,7 @@ extension ResourceFetcher {
                 // Nothing in them is meant for the first server alone.
                 request.keepsHeadersWhenRedirected = true
                 return request
-            } receiver: {
+            } receiver: { _ in
                 NoBody()
             } isDone: {
                 $0.isSuccess

@@ -27,6 +27,10 @@ public struct FetchSettings: Sendable {
     public var clock: MachineClock?
     /// Told that it was.
     public var clockWasSet: @Sendable (MachineClock.Change) -> Void = { _ in }
+    /// Told of everything that is fetched, for as long as it takes.
+    public var waits = Waits.untold
+    /// Told a few times a second how far a transfer is; may be called on several threads at once.
+    public var progress: (@Sendable (TransferProgress) -> Void)?
     /// What tests reach in place of a cloud's URL.
     var standIn: (@Sendable (String) -> String)?
 
@@ -213,7 +217,9 @@ public final class ResourceFetcher {
         }
         var receiver: ResourceReceiver?
         func fetch(believingAnybody: Bool) throws -> ResponseHead {
-            try untilDone(deadline, retries: scheme != "tftp", retriedStatuses: exchange.retriedStatuses) {
+            try untilDone(
+                source, deadline, retries: scheme != "tftp", retriedStatuses: exchange.retriedStatuses
+            ) {
                 let made = make()
                 var request = request(made.url, adding: made.headers)
                 request.method = exchange.method
@@ -223,8 +229,8 @@ public final class ResourceFetcher {
                 // Five tries of five seconds for each packet, as libcurl shares them out.
                 if scheme == "tftp" { request.connectTimeout = 25 }
                 return request
-            } receiver: {
-                let fresh = ResourceReceiver(try decoder(), isWanted)
+            } receiver: { wait in
+                let fresh = ResourceReceiver(try decoder(), wait, settings.progress, isWanted)
                 receiver = fresh
                 return fresh
             } isDone: { head in
@@ -262,11 +268,11 @@ public final class ResourceFetcher {
         if let accessPoint = object.accessPoint { return accessPoint.region }
         if let known = regions[object.bucket] { return known }
         let field = "x-amz-bucket-region"
-        let head = try untilDone(deadline, retries: true) {
+        let head = try untilDone(object.lookupURL, deadline, retries: true) {
             var request = request(object.lookupURL, adding: [])
             request.method = .head
             return request
-        } receiver: {
+        } receiver: { _ in
             NoBody()
         } isDone: { head in
             if head.status == 404 { throw ResourceFailure.Reason.notFound }
@@ -311,14 +317,30 @@ public final class ResourceFetcher {
     /// Tries until it works, is refused, or the time is over.
     ///
     /// - Parameters:
+    ///   - source: What people are told that they wait for; its secrets are left out.
     ///   - make: The request of one attempt.
     ///   - isFinal: Whether a fault that passes elsewhere does not pass here.
     ///   - isDone: Whether an answer is a good one; what it throws is final.
     @discardableResult
     func untilDone(
-        _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
+        _ source: String, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
         isFinal: (TransferFault) -> Bool = { _ in false }, request make: () -> TransferRequest,
-        receiver: () throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
+        receiver: (OpenWait) throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
+    ) throws -> ResponseHead {
+        let wait = Wait(
+            for: "\(RedactedURL(source))", reason: "no answer yet",
+            deadline: deadline.left.map { Machine.uptime() + $0 })
+        return try settings.waits.wait(for: wait) { wait in
+            try untilDone(
+                wait, deadline, retries: retries, retriedStatuses: retriedStatuses, isFinal: isFinal, request: make,
+                receiver: receiver, isDone: isDone)
+        }
+    }
+
+    private func untilDone(
+        _ wait: OpenWait, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int>,
+        isFinal: (TransferFault) -> Bool, request make: () -> TransferRequest,
+        receiver: (OpenWait) throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
     ) throws -> ResponseHead {
         var last: TransferFault?
         for attempt in 1... {
@@ -333,7 +355,7 @@ public final class ResourceFetcher {
             do {
                 let transfer = try self.transfer ?? Transfer()
                 self.transfer = transfer
-                let head = try transfer.perform(request, to: try receiver())
+                let head = try transfer.perform(request, to: try receiver(wait))
                 if try isDone(head) { return head }
                 fault = head.fault
             } catch let error as TransferFault {
@@ -349,6 +371,7 @@ public final class ResourceFetcher {
                 throw ResourceFailure.Reason.transfer(fault, attempts: attempt)
             }
             last = fault
+            wait.failed(attempt, because: "\(fault)", advice: fault.advice)
             let delay = RetryPolicy.ignition.delay(afterFailures: attempt, asked: nil, chance: 0)
             pause(deadline.left.map { min(delay, max(0, $0)) } ?? delay)
         }
@@ -391,20 +414,43 @@ public struct ClockSkew: Equatable, Sendable, CustomStringConvertible {
 
 private final class ResourceReceiver: TransferReceiver {
     let decoder: Decoder
+    private let wait: OpenWait
+    private let progress: (@Sendable (TransferProgress) -> Void)?
     private let isWanted: () -> Bool
+    private var total: UInt64?
+    private var received = 0
+    private var lastTold = 0.0
 
-    init(_ decoder: Decoder, _ isWanted: @escaping () -> Bool) {
+    init(
+        _ decoder: Decoder, _ wait: OpenWait, _ progress: (@Sendable (TransferProgress) -> Void)?,
+        _ isWanted: @escaping () -> Bool
+    ) {
         self.decoder = decoder
+        self.progress = progress
+        self.wait = wait
         self.isWanted = isWanted
     }
 
     /// Only these two bring a resource; another success (206) brings something else.
     func begin(_ head: ResponseHead) throws {
         guard head.status == 200 || head.status == 204 else { throw head.fault }
+        total = head.total
     }
 
-    func receive(_ bytes: UnsafeRawBufferPointer) throws { try decoder.receive(bytes) }
-    func tick() throws { if !isWanted() { throw ResourceFailure.Reason.givenUp } }
+    func receive(_ bytes: UnsafeRawBufferPointer) throws {
+        received += bytes.count
+        try decoder.receive(bytes)
+    }
+
+    func tick() throws {
+        if !isWanted() { throw ResourceFailure.Reason.givenUp }
+        let now = monotonicSeconds()
+        guard received > 0, now - lastTold >= 0.2 else { return }
+        lastTold = now
+        let here = TransferProgress(bytes: UInt64(received), total: total)
+        wait.change { $0.reason = "\(here) so far" }
+        progress?(here)
+    }
 }
 
 /// For answers of which the head says it all.

@@ -159,6 +159,10 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
             ["Check firstlight.proxy= and ignition.proxy, and that the proxy lets this machine through."]
         case .tftpRefused: ["Check the URL's path: it is relative to the TFTP server's folder."]
         case .badURL, .unsupportedScheme: ["Check the URL."]
+        case .stalled, .connectionLost: ["Check the network between this machine and the server."]
+        case .handshake: ["Check that the port of the URL speaks TLS, and the clock of this machine."]
+        case .status(429, _): ["The server is asked too often; it goes on when it may."]
+        case .status(500..., _), .status(408, _): ["Look into the server's own log: the fault is on its side."]
         default: []
         }
     }

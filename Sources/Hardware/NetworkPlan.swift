@@ -206,3 +206,36 @@ extension NetworkPlan {
         }
     }
 }
+
+extension NetworkPlan {
+    /// What the network still lacks, and what the operator can do about it.
+    ///
+    /// - Parameter states: One for each link; `nil`: not set up yet.
+    public func missing(_ states: [NetworkLinkState?]) -> (reason: String, advice: [String]) {
+        var reasons: [String] = []
+        var advice: String?
+        for (link, state) in zip(links, states) {
+            guard state?.carrierSince != nil else {
+                reasons.append("no carrier on \(link.name)")
+                advice = advice ?? "Check the cable and the switch port"
+                continue
+            }
+            switch link.profile.method {
+            case .dhcp, .automatic, .both:
+                if state?.lease != nil { continue }
+                reasons.append("no DHCP answer on \(link.name)")
+                advice = "Check the DHCP server and the VLAN of the switch port, or give an address by ip="
+            case .auto6, .linkLocal6:
+                reasons.append("no IPv6 router on \(link.name)")
+                advice = "Check that a router announces itself there, or give an address by ip="
+            case .fixed: continue
+            }
+        }
+        reasons += missing.map { "no interface \($0)" }
+        if reasons.isEmpty {
+            let what = links.isEmpty ? "no network interface" : "the addresses are not settled"
+            return (what, links.isEmpty ? ["Check that the network card is enabled in the firmware"] : [])
+        }
+        return (reasons.joined(separator: ", "), advice.map { [$0] } ?? ["Check the name, and that the card is there"])
+    }
+}

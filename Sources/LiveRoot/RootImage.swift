@@ -135,7 +135,7 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     case started(source: String, total: UInt64?)
     case progress(TransferProgress)
     /// An attempt failed for a reason that may pass. `isNews` is false for the endless rest of the same.
-    case lost(reason: String, bytes: UInt64, isNews: Bool)
+    case lost(source: String, reason: String, bytes: UInt64, isNews: Bool)
     case retrying(RootImageRetry)
     /// What was here is of no use to the next attempt.
     case startedOver(reason: String)
@@ -147,8 +147,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .started(let source, let total): (total.map { "\(ByteCount($0)) from " } ?? "from ") + source
         case .progress(let progress): "\(progress)"
-        case .lost(let reason, 0, _): reason
-        case .lost(let reason, let bytes, _): "\(reason); \(ByteCount(bytes)) are here"
+        case .lost(let source, let reason, 0, _): "\(source): \(reason); trying again until it works"
+        case .lost(let source, let reason, let bytes, _): "\(source): \(reason); \(ByteCount(bytes)) are here"
         case .retrying(let retry): "\(retry)"
         case .startedOver(let reason): "starting over: \(reason)"
         case .mirrorRefused(let error): "\(error)"
@@ -167,6 +167,9 @@ public struct RootImageRetry: Equatable, Sendable, CustomStringConvertible {
     public var mirrors: Int
     public var attempt: Int
     public var isNews: Bool
+
+    /// Whether it says more than that there is another attempt.
+    public var saysMore: Bool { from > 0 || mirrors > 1 }
 
     /// `trying again from 49.1 MiB, mirror 2 of 2, attempt 3`.
     public var description: String {

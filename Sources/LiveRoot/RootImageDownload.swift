@@ -56,10 +56,19 @@ final class RootImageDownload: TransferReceiver {
     }
 
     private func attemptUntilDone() throws -> RootImage {
+        try request.waits.wait(for: Wait(for: unpacker.source, reason: "no answer yet")) { wait in
+            self.wait = wait
+            return try attempts()
+        }
+    }
+
+    private func attempts() throws -> RootImage {
         let transfer: Transfer
         do { transfer = try Transfer() } catch { throw RootImageError.transfer(source: unpacker.source, error) }
         while true {
-            unpacker.source = "\(RedactedURL(urls[mirrors.current]))"
+            let source = "\(RedactedURL(urls[mirrors.current]))"
+            unpacker.source = source
+            wait.change { $0.subject = source }
             bytesBefore = bytesFetched
             do {
                 try pipe.run(consume: unpacker.consume) {
@@ -142,11 +151,17 @@ final class RootImageDownload: TransferReceiver {
         let now = monotonicSeconds()
         guard now - lastTold >= 0.1, received > 0 else { return }
         lastTold = now
+        if received != lastReceived {
+            lastReceived = received
+            wait.progressed()
+        }
         tell(.progress(TransferProgress(bytes: received, total: total, rate: meter.rate(at: now, bytes: received))))
     }
 
     /// Bytes of the stream that are here, verified or not.
     private var received: UInt64 = 0
+    private var lastReceived: UInt64 = 0
+    private var wait = OpenWait.untold
 
     // MARK: After an attempt that failed
 
@@ -162,7 +177,8 @@ final class RootImageDownload: TransferReceiver {
         let last = mirrors.current
         let next = mirrors.failed(
             reason: reason, progressed: bytesFetched > bytesBefore, holdsBytes: received > 0)
-        tell(.lost(reason: reason, bytes: received, isNews: next.isNews))
+        tell(.lost(source: unpacker.source, reason: reason, bytes: received, isNews: next.isNews))
+        wait.failed(mirrors.attempt - 1, because: reason, advice: fault.advice)
         machine.pause(
             RetryPolicy.patient.delay(
                 afterFailures: next.failures, asked: next.mirror == last ? fault.retryAfter : nil,

@@ -26,7 +26,7 @@ struct RootImageMirrors {
     private var failures = 0
     private var failuresHere = 0
     private var lastReason = ""
-    private var timesSaid = 0
+    private var isSaid = false
 
     init(count: Int, areInterchangeable: Bool) {
         self.count = count
@@ -53,14 +53,15 @@ struct RootImageMirrors {
         failures += 1
         failuresHere += 1
         attempt += 1
-        if reason != lastReason || progressed { timesSaid = 0 }
+        // How often the same goes on is told by what is waited for.
+        let isNews = reason != lastReason || progressed || !isSaid
         lastReason = reason
-        timesSaid += 1
+        isSaid = true
         if areInterchangeable || !holdsBytes || failuresHere >= Self.patience { advance() }
         let mirrorsLeft = max(1, count - refusals.count)
         return Next(
             mirror: current, failures: (failures + mirrorsLeft - 1) / mirrorsLeft,
-            isNews: timesSaid <= 3 || timesSaid % 12 == 0)
+            isNews: isNews)
     }
 
     /// The current mirror is out of the question; whether there is another.

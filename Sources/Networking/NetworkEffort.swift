@@ -5,6 +5,7 @@ import Glibc
 import Hardware
 import LinuxSystem
 import Logging
+import Reporting
 import SystemPackage
 
 /// It looks at the state of things after every event rather than keeping count of events, so that a lost
@@ -14,6 +15,7 @@ final class NetworkEffort {
     private let profiles: [NetworkProfile]
     private let pump: (Int32) -> Void
     private let report: (String) -> Void
+    private let waits: Waits
     private let log: Logger
 
     private let start = Machine.uptime()
@@ -25,24 +27,25 @@ final class NetworkEffort {
     /// Name servers of router advertisements, by interface.
     private var routerDNS: [Int: [IPAddress]] = [:]
     private var ignoresBootIF = false
-    private var hasToldOfWaiting = false
-
-    /// How long a link may stay silent before people are told what is being waited for, in seconds.
-    private static let silence: Double = 5
 
     init(
         arguments: NetworkArguments, profiles: [NetworkProfile], pump: @escaping (Int32) -> Void,
-        report: @escaping (String) -> Void, logger: Logger
+        report: @escaping (String) -> Void, waits: Waits, logger: Logger
     ) throws(NetworkFailure) {
         self.arguments = arguments
         self.profiles = profiles
         self.pump = pump
         self.report = report
+        self.waits = waits
         log = logger
         kernelNames = Renames.read()
     }
 
     func run() throws(NetworkFailure) -> NetworkState {
+        try waits.wait(for: Wait(for: "the network")) { (wait) throws(NetworkFailure) in try run(wait) }
+    }
+
+    private func run(_ wait: OpenWait) throws(NetworkFailure) -> NetworkState {
         let events: NetworkEventSocket
         do throws(Errno) {
             events = try NetworkEventSocket()
@@ -77,7 +80,7 @@ final class NetworkEffort {
                 ignoresBootIF = true
             case .wait: break
             }
-            tellOfWaiting(plan, now: now)
+            tell(wait, plan)
             waitForAny([events.descriptor] + clients.values.map(\.program.handle), milliseconds: 100)
         }
     }
@@ -149,7 +152,7 @@ final class NetworkEffort {
         let name = currentName(link)
         if state.carrierSince == nil, isWanted, Files.line(FilePath("/sys/class/net/\(name)/carrier")) == "1" {
             state.carrierSince = now
-            log.info("\(name): carrier after \(now - state.since) s")
+            log.info("\(name): carrier after \(oneDecimal(now - state.since)) s")
             try apply(link.profile.addresses, link.profile.routes, link)
             if link.profile.method.usesDHCP { clients[index] = try DHCPClient(interface: name) }
         }
@@ -204,20 +207,13 @@ final class NetworkEffort {
         Files.exists(FilePath("/sys/class/net/\(link.name)")) ? link.name : link.interface.name
     }
 
-    private func tellOfWaiting(_ plan: NetworkPlan, now: Double) {
-        guard !hasToldOfWaiting, now - start >= Self.silence else { return }
-        hasToldOfWaiting = true
-        let pending = plan.links.compactMap { link -> String? in
-            guard let state = states[link.interface.index] else { return nil }
-            if state.carrierSince == nil { return "a carrier on \(link.name)" }
-            switch link.profile.method {
-            case .dhcp, .automatic, .both: return state.lease == nil ? "a DHCP answer on \(link.name)" : nil
-            case .auto6, .linkLocal6: return "an IPv6 router on \(link.name)"
-            case .fixed: return nil
-            }
+    /// What is missing at the moment, and what helps against it.
+    private func tell(_ wait: OpenWait, _ plan: NetworkPlan) {
+        let missing = plan.missing(plan.links.map { states[$0.interface.index] })
+        wait.change {
+            $0.reason = missing.reason
+            $0.advice = missing.advice
         }
-        let awaited = pending + plan.missing.map { "the interface \($0)" }
-        report("waiting for " + (awaited.isEmpty ? "a network interface" : awaited.joined(separator: ", ")))
     }
 
     /// Ends what did not win and describes what did.

@@ -81,9 +81,11 @@ public enum Networking {
     ///
     /// - Parameters:
     ///   - pump: Lets new devices appear for so many milliseconds: loads their drivers.
-    ///   - report: One line for people, where something takes long.
+    ///   - report: One line for people.
+    ///   - waits: Told of what is waited for.
     public static func bringUp(
-        arguments: BootArguments, pump: @escaping (Int32) -> Void, report: @escaping (String) -> Void, logger: Logger
+        arguments: BootArguments, pump: @escaping (Int32) -> Void, report: @escaping (String) -> Void,
+        waits: Waits = .untold, logger: Logger
     ) throws(NetworkFailure) -> NetworkState {
         let profiles: [NetworkProfile]
         if let embedded = try embeddedProfiles() {
@@ -95,7 +97,8 @@ public enum Networking {
             profiles = NetworkProfile.all(of: arguments.network)
         }
         let effort = try NetworkEffort(
-            arguments: arguments.network, profiles: profiles, pump: pump, report: report, logger: logger)
+            arguments: arguments.network, profiles: profiles, pump: pump, report: report, waits: waits,
+            logger: logger)
         let state = try effort.run()
         try keep(state)
         return state

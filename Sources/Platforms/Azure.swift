@@ -2,6 +2,7 @@
 
 import BootArguments
 import Fetching
+import Reporting
 import SystemPackage
 
 extension PlatformAccess {
@@ -18,16 +19,20 @@ extension PlatformAccess {
     /// Waits for the disc, which is known by its `ovf-env.xml`.
     func azureDiscConfig(filesystems: [String]) throws -> [UInt8]? {
         let (mark, config) = ("ovf-env.xml", "CustomData.bin")
-        var isToldOf = false
-        while true {
-            for drive in drives() {
-                // An empty drive, another disc, one that is being changed: not this one, or not yet.
-                guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else { continue }
-                return found[config]
+        let wait = Wait(
+            for: "a disc with \(mark)", reason: "not there yet",
+            advice: ["Check that the machine has the disc that it was made with"])
+        return waits.wait(for: wait) { _ in
+            while true {
+                for drive in drives() {
+                    // An empty drive, another disc, one that is being changed: not this one, or not yet.
+                    guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else {
+                        continue
+                    }
+                    return found[config]
+                }
+                _ = device([], 1)
             }
-            if !isToldOf { say("for a disc with \(mark), as long as it takes") }
-            isToldOf = true
-            _ = device([], 1)
         }
     }
 }

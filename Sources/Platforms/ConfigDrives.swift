@@ -1,6 +1,8 @@
 // Configs on volumes that are found by their labels.
 
 import BootArguments
+import LinuxSystem
+import Reporting
 import SystemPackage
 
 /// Where OpenStack's kind of config drive has the config.
@@ -11,12 +13,10 @@ extension PlatformAccess {
     func volume(_ labels: [String], within seconds: Double?) -> FilePath? {
         ["sr_mod", "isofs"].forEach(loadModule)
         let paths = labels.map { FilePath("/dev/disk/by-label").appending($0) }
-        let silent = min(2, seconds ?? 2)
-        if let found = device(paths, silent) { return found }
-        if let seconds, seconds <= silent { return nil }
-        let limit = seconds.map { "\(Int($0)) s at most" } ?? "as long as it takes"
-        say("for a volume labelled \(labels.joined(separator: " or ")), \(limit)")
-        return device(paths, seconds.map { $0 - silent })
+        let wait = Wait(
+            for: "a volume labelled \(labels.joined(separator: " or "))", reason: "not there yet",
+            deadline: seconds.map { Machine.uptime() + $0 }, advice: ["Check that it is attached, and its label"])
+        return waits.wait(for: wait) { _ in device(paths, seconds) }
     }
 
     /// One file of a volume that is waited for; `nil` where the volume or the file is not there.

@@ -41,7 +41,7 @@ public final class InstanceCredentials: Sendable {
             access.request = { request throws(ResourceFailure) in
                 var request = request
                 request.limit = Self.limit
-                return try perform(request, with: fetcher) { _ in }
+                return try perform(request, with: fetcher)
             }
             var found = CloudCredentials()
             do { found = try question(access) } catch { warn("reading cloud storage without credentials: \(error)") }

@@ -4,6 +4,7 @@ import BootArguments
 import Fetching
 import JSONText
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 extension PlatformAccess {
@@ -27,16 +28,22 @@ extension PlatformAccess {
     ///   - drivePath: The config's path on a volume labelled `config-2`.
     ///   - services: URLs of the same service; others may be known a little later.
     private func firstOf(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
+        let wait = Wait(
+            for: "a volume labelled config-2 or a metadata service", reason: "neither is there yet",
+            advice: ["Check that the machine was given one of them"])
+        return try waits.wait(for: wait) { _ in try searched(drivePath: drivePath, services: services) }
+    }
+
+    private func searched(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
         var drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
         ["sr_mod", "isofs"].forEach(loadModule)
         /// What failed for good, and is not tried again.
         var refused: Set<String> = []
-        var isToldOf = false
         for turn in 0... {
             var last: (any Error)?
             if let drive = device(drives, turn == 0 ? 0 : 1) {
                 do { return try files(drive, [], [drivePath])[drivePath] } catch {
-                    say("for nothing more of \(drive): \(error)")
+                    say("nothing more is expected of \(drive): \(error)")
                     drives = []
                     last = error
                 }
@@ -53,14 +60,12 @@ extension PlatformAccess {
                     case .outOfTime, .givenUp: continue
                     default:
                         refused.insert(url)
-                        say("for nothing more of \(error)")
+                        say("nothing more is expected of \(error)")
                         last = error
                     }
                 }
             }
             if let last, drives.isEmpty, services.allSatisfy(refused.contains) { throw last }
-            if !isToldOf { say("for a volume labelled config-2 or a metadata service, as long as it takes") }
-            isToldOf = true
         }
         return nil
     }

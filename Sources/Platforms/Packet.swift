@@ -13,7 +13,7 @@ extension Platform {
         let limit = 30.0
         var metadata = MetadataRequest("https://metadata.packet.net/metadata", headers: [("Accept", "*/*")])
         metadata.limit = limit
-        let answer = try JSONNode(parsing: try perform(metadata, with: fetcher) { _ in })
+        let answer = try JSONNode(parsing: try perform(metadata, with: fetcher))
         guard let home = answer["phone_home_url"]?.string else { throw PlatformFailure.noPhoneHome }
         let end = "/phone-home"
         let base = home.hasSuffix(end) ? String(home.dropLast(end.count)) : home

@@ -45,7 +45,9 @@ public struct PlatformAccess {
     public var dhcpServers: () -> [String] = { [] }
     /// The names of network interfaces.
     public var interfaces: () -> [String] = { [] }
-    /// Tells people what is waited for, or what is done without.
+    /// Told of what is waited for.
+    public var waits = Waits.untold
+    /// Tells people what is done without.
     public var say: (String) -> Void = { _ in }
     /// Bytes of an entry of QEMU's firmware configuration by its key; `nil` where the device cannot be reached so.
     var readFirmware: (UInt16, Int) -> [UInt8]? = readFirmwareAtItsPorts
@@ -86,12 +88,14 @@ public struct PlatformAccess {
     ///
     /// - Parameters:
     ///   - fetcher: With the settings of the first fetch: no proxy, the machine's own certificate authorities.
-    ///   - say: Tells people what is waited for.
+    ///   - waits: Told of what is waited for; the fetcher has its own.
+    ///   - say: Tells people what is done without.
     public static func live(
-        fetcher: ResourceFetcher, devices: DeviceAccess, say: @escaping (String) -> Void
+        fetcher: ResourceFetcher, devices: DeviceAccess, waits: Waits = .untold,
+        say: @escaping (String) -> Void
     ) -> PlatformAccess {
         var access = PlatformAccess(
-            request: { request throws(ResourceFailure) in try perform(request, with: fetcher, say: say) },
+            request: { request throws(ResourceFailure) in try perform(request, with: fetcher) },
             device: { candidates, seconds in
                 devices.firstOf(candidates, seconds.map { Machine.uptime() + $0 } ?? .infinity)
             },
@@ -107,16 +111,12 @@ public struct PlatformAccess {
         access.dhcpServers = leasingServers
         access.interfaces = { Files.names(in: "/sys/class/net").filter { $0 != "lo" } }
         access.say = say
+        access.waits = waits
         return access
     }
 }
 
-/// Seconds after which people are told what is waited for.
-private let patience = 5.0
-
-func perform(
-    _ request: MetadataRequest, with fetcher: ResourceFetcher, say: (String) -> Void
-) throws(ResourceFailure) -> [UInt8] {
+func perform(_ request: MetadataRequest, with fetcher: ResourceFetcher) throws(ResourceFailure) -> [UInt8] {
     var resource = IgnitionConfig.Resource(source: request.url)
     resource.httpHeaders = request.headers.map { name, value in
         var header = IgnitionConfig.HTTPHeader()
@@ -127,18 +127,9 @@ func perform(
     let settings = fetcher.settings
     if let limit = request.limit { fetcher.settings.totalTimeout = min(limit, settings.totalTimeout ?? limit) }
     defer { fetcher.settings = settings }
-    var sayAt = monotonicSeconds() + patience
-    return try withoutActuallyEscaping(say) { (say) throws(ResourceFailure) in
-        fetcher.isWanted = {
-            if request.limit == nil, monotonicSeconds() > sayAt {
-                say("for \(RedactedURL(request.url)) to answer")
-                sayAt = .infinity
-            }
-            return request.isWanted()
-        }
-        defer { fetcher.isWanted = { true } }
-        return try fetcher.bytes(of: resource, exchange: request.exchange)
-    }
+    fetcher.isWanted = request.isWanted
+    defer { fetcher.isWanted = { true } }
+    return try fetcher.bytes(of: resource, exchange: request.exchange)
 }
 
 /// Reads files of a filesystem that is mounted for this alone, read-only.

@@ -2,6 +2,7 @@
 
 import IgnitionConfig
 import JSONText
+import Reporting
 
 /// A pin and what it is bound to, as far as it tells one binding from another.
 ///
@@ -20,7 +21,7 @@ extension ClevisPolicy: CustomStringConvertible {
     /// `1 of tang http://192.0.2.1, tpm2`.
     public var description: String {
         switch self {
-        case .tang(let url): "tang \(url)"
+        case .tang(let url): "tang \(RedactedURL(url))"
         case .tpm2(let registers): registers.isEmpty ? "tpm2" : "tpm2 with PCRs \(registers)"
         case .threshold(let count, let pins): "\(count) of " + pins.map(\.description).joined(separator: ", ")
         case .other(let pin): pin

@@ -8,6 +8,9 @@ public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
     public var topic: String
     public var text: String
 
+    /// Columns before the text.
+    public static let margin = 20
+
     public init(seconds: Double, topic: String, text: String) {
         self.seconds = seconds
         self.topic = topic
@@ -21,6 +24,21 @@ public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
         let head = leftPadded(time, to: 6) + " s  " + rightPadded(topic, to: 10)
         return head + wrapped(text, width: 80, indent: head.count).joined(separator: "\n" + spaces(head.count))
     }
+}
+
+/// The first line of a boot: parts with dots between; the last are cut, or left out, where 80 columns are not enough.
+public func consoleHeadline(_ parts: [String]) -> String {
+    var line = parts.first ?? ""
+    for part in parts.dropFirst() {
+        let room = 80 - line.count - 3
+        if part.count <= room {
+            line += " · \(part)"
+        } else {
+            if room >= 12 { line += " · \(part.prefix(room - 3))..." }
+            break
+        }
+    }
+    return line
 }
 
 /// What a person at the console needs when the boot has stopped.
@@ -69,24 +87,36 @@ public struct FailureReport: Equatable, Sendable {
     }
 }
 
-/// Breaks `text` at blanks into lines of at most `width - indent` columns; a longer word stands alone.
+/// Breaks `text` at blanks into lines of at most `width - indent` columns; a longer word stands alone. Blanks
+/// inside a line stay as they are.
 public func wrapped(_ text: String, width: Int, indent: Int) -> [String] {
-    var lines: [String] = []
     let room = max(1, width - indent)
-    var line = String(text.prefix { $0 == " " })
-    var isEmpty = true
-    for word in text.split(separator: " ") {
-        if isEmpty {
-            line += word
-        } else if line.count + 1 + word.count <= room {
-            line += " " + word
-        } else {
+    var lines: [String] = []
+    var line = ""
+    /// Blanks seen since the line's last word.
+    var gap = ""
+    var word = ""
+    var hasWord = false
+    func place() {
+        guard !word.isEmpty else { return }
+        if hasWord, line.count + gap.count + word.count > room {
             lines.append(line)
-            line = String(word)
+            line = word
+        } else {
+            line += gap + word
         }
-        isEmpty = false
+        (gap, word, hasWord) = ("", "", true)
     }
-    return lines + [line]
+    for character in text {
+        if character == " " {
+            place()
+            gap += " "
+        } else {
+            word.append(character)
+        }
+    }
+    place()
+    return lines + [hasWord ? line : gap]
 }
 
 /// So many blanks; none where `count` is negative.

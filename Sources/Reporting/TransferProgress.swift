@@ -94,12 +94,14 @@ public struct ProgressPace: Sendable {
     public enum Console: Equatable, Sendable {
         /// The line is drawn over, a few times a second.
         case terminal
-        /// Every line stays: one per 10 %, or every 10 seconds where the length is not known.
+        /// Every line stays: one after 5 seconds and then one per 10 % or every 30 seconds; every 10 seconds where
+        /// the length is not known.
         case log
     }
 
     public let console: Console
     private var lastSeconds: Double?
+    private var hasShown = false
     private var lastTenth = 0
     private var lastBytes: UInt64 = 0
 
@@ -115,15 +117,14 @@ public struct ProgressPace: Sendable {
         switch (console, progress.percent) {
         case (.terminal, _):
             if let lastSeconds, seconds - lastSeconds < 0.2 { return false }
-        case (.log, let percent?):
-            guard percent / 10 > lastTenth else { return false }
-            lastTenth = percent / 10
-        case (.log, nil):
-            guard let lastSeconds else {
-                self.lastSeconds = seconds
-                return false
-            }
-            if seconds - lastSeconds < 10 { return false }
+        case (.log, let percent):
+            let tenth = (percent ?? 0) / 10
+            let patience = !hasShown ? 5.0 : percent == nil ? 10 : 30
+            let last = lastSeconds ?? seconds
+            lastSeconds = last
+            guard tenth > lastTenth || seconds - last >= patience else { return false }
+            lastTenth = tenth
+            hasShown = true
         }
         lastSeconds = seconds
         return true

@@ -67,7 +67,7 @@ final class Boot {
         devices.loader.load("af_packet")
         let state = try Networking.bringUp(
             arguments: arguments, pump: { [devices] in devices.pump(milliseconds: $0) },
-            report: { [console] in console.say("network", $0) }, logger: log)
+            report: { [console] in console.say("network", $0) }, waits: console.waits, logger: log)
         console.say("network", state.summary)
         stages.note([state.summary], of: "network")
     }

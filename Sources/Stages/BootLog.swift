@@ -15,6 +15,10 @@ struct BootLog: LogHandler {
     var logLevel: Logger.Level
     private let file: Int32
     private let kernel: Int32
+    private let isInJournal = getenv("JOURNAL_STREAM") != nil
+
+    /// The key of messages that stand on the console as well.
+    static let shown = "shown"
 
     /// Opens the log; a sink that cannot be opened is left out.
     init(level: Logger.Level) {
@@ -35,7 +39,8 @@ struct BootLog: LogHandler {
         let fraction = String(1000 + milliseconds % 1000).dropFirst()
         let line = "\(milliseconds / 1000).\(fraction) \(event.level) \(text)\n"
         if file >= 0 { try? Files.writeAll(Array(line.utf8), to: file) }
-        guard kernel >= 0 else { return }
+        // systemd takes what a stage prints on standard error; the kernel's log would bring it a second time.
+        guard kernel >= 0, !(isInJournal && event.metadata?[Self.shown] != nil) else { return }
         // Priority 7 keeps it off the consoles, where the story already stands; a record holds 976 bytes.
         for part in text.split(separator: "\n") {
             try? Files.writeAll(Array("<7>firstlight: \(part.prefix(900))\n".utf8), to: kernel)

@@ -60,16 +60,20 @@ extension Stages {
     }
 
     private var diskAccess: DiskAccess {
-        DiskAccess(
+        var access = DiskAccess(
             waitForDevice: { try devices.wait(FilePath($0), deviceDeadline) },
             devicesChanged: { devices.settleChanged($0.map { FilePath($0) }) },
             loadFilesystem: { devices.loadModule($0) },
             report: { event in
                 switch event {
-                case .writing(let what): state.recordWrite(what)
+                case .writing(let what):
+                    console.doing("writing \(what)")
+                    state.recordWrite(what)
                 case .done(let deed): console.say("disks", deed)
                 }
             })
+        access.waits = console.waits
+        return access
     }
 }
 

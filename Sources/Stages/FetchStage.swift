@@ -103,8 +103,9 @@ extension Stages {
         var settings = FetchSettings()
         let log = log
         settings.log = { log.info("\($0)") }
-        return PlatformAccess.live(fetcher: ResourceFetcher(settings), devices: devices) { [console] text in
-            console.say("waiting", text)
+        settings.waits = console.waits
+        return PlatformAccess.live(fetcher: ResourceFetcher(settings), devices: devices, waits: console.waits) {
+            [console] text in console.say("config", text)
         }
     }
 
@@ -113,12 +114,14 @@ extension Stages {
         var settings = FetchSettings()
         let log = log
         settings.log = { log.info("\($0)") }
+        settings.waits = console.waits
         if let config { settings.adopt(config.ignition.timeouts, config.ignition.proxy) }
         if let proxy = arguments.proxy, settings.proxies == ProxyRules() {
             settings.proxies = ProxyRules(http: proxy, https: proxy)
         }
         var direct = FetchSettings()
         direct.log = settings.log
+        direct.waits = settings.waits
         let instance = InstanceCredentials(arguments.platform.flatMap(Platform.init), settings: direct) { [console] in
             console.warn($0)
         }

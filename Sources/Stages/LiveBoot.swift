@@ -145,7 +145,9 @@ extension Boot {
         while true {
             do {
                 stages.state.begin(chapter.act)
-                try step(chapter.act) { try chapter.run(self) }
+                try step(chapter.act) {
+                    try console.during(chapter.topic, chapter.act) { try chapter.run(self) }
+                }
                 return
             } catch {
                 log.error("\(error)")

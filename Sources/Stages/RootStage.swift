@@ -96,6 +96,7 @@ extension Stages {
         request.sha256 = try arguments.rootfsSHA256.map { try Digest(parsing: "sha256-\($0)").bytes }
         request.checksMedium = arguments.checksMedium
         request.proxy = arguments.proxy
+        request.waits = console.waits
         if arguments.commandLine.last("coreos.inst.install_dev") != nil {
             request.installImages = "/run/coreos-installer/osmet"
         }
@@ -122,9 +123,9 @@ extension Stages {
     private func tell(_ event: RootImageEvent) {
         switch event {
         case .progress(let progress):
-            console.progress("rootfs", "\(progress)", fraction: progress.percent.map { Double($0) / 100 })
-        case .lost(_, _, isNews: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
-        case .retrying(let retry) where retry.isNews: console.say("rootfs", "\(event)")
+            console.progress("rootfs", progress)
+        case .lost(_, _, _, isNews: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
+        case .retrying(let retry) where retry.isNews && retry.saysMore: console.say("rootfs", "\(event)")
         case .clockSet: console.say("clock", "\(event)")
         case .started, .lost, .retrying: log.info("rootfs: \(event)")
         }

@@ -102,7 +102,7 @@ public enum StageRunner {
     }
 
     static func tell(_ failure: BootFailure, of stage: StageName, _ stages: Stages) {
-        stages.log.error("\(failure)")
+        stages.log.log(level: .error, "\(failure)", metadata: [BootLog.shown: "true"])
         let next = "systemctl status and journalctl tell more."
         stages.console.report(FailureReport(failure, written: stages.state.written, next: next).lines)
         stages.reportFailure(failure, of: stage.topic)

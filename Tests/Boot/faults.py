@@ -94,9 +94,24 @@ def server_comes_late(bench):
     port = free_port()
     machine = bench.boot(f"coreos.live.rootfs_url=http://{HOST}:{port}/rootfs.img",
                          initrd=[images.initramfs(rootfs=image)])
-    machine.console.expect(r"rootfs .*(again|refused)", 60, never=r"^firstlight stopped")
+    machine.console.expect(r"rootfs .*cannot connect", 60, never=r"^firstlight stopped")
     bench.faulty({"/rootfs.img": image}, port=port)
     facts(machine)
+
+
+@boot_test()
+def silent_config_server(bench):
+    """A config server that refuses is told of with its URL and the reason, also with `quiet`, until it is there."""
+    image = tiny_image()
+    port = free_port()
+    machine = bench.boot(
+        f"quiet ignition.firstboot ignition.platform.id=metal ignition.config.url=http://{HOST}:{port}/config.ign",
+        initrd=[images.initramfs(rootfs=image), image])
+    machine.console.expect(rf"^ *[0-9.]+ s  config    http://{HOST}:{port}/config\.ign: cannot", 90,
+                           never=r"^firstlight stopped|^@fact")
+    bench.faulty({"/config.ign": bench.config()}, port=port)
+    facts(machine)
+    assert re.search(r"attempts since [0-9.]+ s, going on\. Check that the server runs", machine.console.unwrapped)
 
 
 @boot_test(tier=ALL)

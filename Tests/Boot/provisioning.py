@@ -159,7 +159,7 @@ def late_disk(bench):
     disk = bench.disk(serial="late")
     storage = {**PERSISTENT_VAR, "disks": [{**PERSISTENT_VAR["disks"][0], "device": "/dev/disk/by-id/virtio-late"}]}
     machine = bench.boot(PROVISION, initrd=embedded(bench, storage=storage), network=False)
-    machine.console.expect(r"waiting .*virtio-late", 60, never=r"^firstlight stopped")
+    machine.console.expect(r"disks +/dev/disk/by-id/virtio-late: not there yet", 60, never=r"^firstlight stopped")
     machine.plug(disk, "late")
     facts(machine)
     assert [p.label for p in disks.table(disk.path).partitions] == ["var"]

@@ -135,6 +135,58 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         #expect(pauses == [0.2, 0.4, 0.8, 1.6])
     }
 
+    /// What people may be told while it is fetched.
+    private func waits() -> (Waits, Monitor<[Wait]>) {
+        let told = Monitor<[Wait]>([])
+        let waits = Waits(
+            begin: { wait in
+                told.change { $0.append(wait) }
+                return 1
+            },
+            change: { _, body in
+                told.change {
+                    guard var wait = $0.last else { return }
+                    body(&wait)
+                    if wait != $0.last { $0.append(wait) }
+                }
+            }, end: { _ in told.change { $0.append(Wait(for: "end")) } })
+        return (waits, told)
+    }
+
+    @Test func whatIsWaitedForIsToldWithoutSecrets() throws {
+        let server = try LoopbackServer(["f": content], scripts: ["/f=status:503;reset:10;ok"])
+        let (waits, told) = waits()
+        var settings = FetchSettings()
+        settings.waits = waits
+        let url = server.url("/f").replacingFirst("://", "://me:secret@") + "?token=secret"
+        #expect(try fetcher(settings).bytes(of: resource(url)) == content)
+        let all = told.change { $0 }
+        #expect(all.first?.subject == server.url("/f"))
+        #expect(all.first?.reason == "no answer yet")
+        #expect(all.last?.subject == "end")
+        #expect(all.contains { $0.attempts == 1 && $0.reason == "HTTP status 503 (service unavailable)" })
+        #expect(all.contains { $0.attempts == 2 && $0.reason?.hasPrefix("connection lost") == true })
+        #expect(all.allSatisfy { $0.attempts == 0 || !$0.advice.isEmpty })
+        #expect(!all.contains { "\($0)".contains("secret") })
+    }
+
+    @Test func aLimitOfTimeIsPartOfTheWait() throws {
+        let (waits, told) = waits()
+        var settings = FetchSettings()
+        settings.waits = waits
+        settings.totalTimeout = 7
+        let before = Machine.uptime()
+        let fetcher = fetcher(settings)
+        var attempts = 0
+        fetcher.isWanted = {
+            attempts += 1
+            return attempts < 4
+        }
+        #expect(reason { _ = try fetcher.bytes(of: resource("http://127.0.0.1:1/f")) } == .givenUp)
+        let deadline = try #require(told.change { $0.first?.deadline })
+        #expect(before + 6...before + 20 ~= deadline)
+    }
+
     @Test func refusalsAreFinal() throws {
         let server = try LoopbackServer(["f": content], scripts: ["/f=status:429;status:403"])
         #expect(reason { _ = try fetcher().bytes(of: resource(server.url("/g"))) } == .notFound)

@@ -1,6 +1,7 @@
 import BootArguments
 import LinuxSystem
 import LoopbackServer
+import Reporting
 import SystemPackage
 import Testing
 
@@ -29,7 +30,11 @@ private func access(_ volumes: [String: [String: [UInt8]]], after delay: Double 
         #expect(filesystems.isEmpty && device.removingLastComponent() == "/dev/disk/by-label")
         return volumes[device.lastComponent?.string ?? "", default: [:]].filter { paths.contains($0.key) }
     }
-    access.say = { text in told.change { $0.append(text) } }
+    access.waits = Waits(
+        begin: { wait in
+            told.change { $0.append(wait.subject + (wait.deadline == nil ? "" : ", until a time")) }
+            return 0
+        }, change: { _, _ in }, end: { _ in })
     return (access, told)
 }
 
@@ -51,13 +56,13 @@ struct VolumeTests {
     @Test(arguments: [Platform.ibmcloud, .proxmoxve]) func whereNoneComesTheBootGoesOn(platform: Platform) throws {
         let (access, told) = access([:])
         #expect(try platform.userConfig(through: access) == nil)
-        #expect(told.change { $0 } == ["for a volume labelled cidata, 30 s at most"])
+        #expect(told.change { $0 } == ["a volume labelled cidata, until a time"])
     }
 
     @Test func whatIsWaitedForIsTold() throws {
         let (access, told) = access(["config-2": ["openstack/latest/user_data": config]], after: 20)
         #expect(try Platform.nutanix.userConfig(through: access) == config)
-        #expect(told.change { $0 } == ["for a volume labelled config-2, as long as it takes"])
+        #expect(told.change { $0 } == ["a volume labelled config-2"])
     }
 
     @Test func proxmoxsOwnCloudConfigIsNotTheUsers() throws {
@@ -135,7 +140,11 @@ struct RaceTests {
         var access = access(stage)
         let told = Monitor<[String]>([])
         access.files = { device, _, _ in throw PlatformFailure.noFilesystem(device) }
-        access.say = { text in told.change { $0.append(text) } }
+        access.waits = Waits(
+            begin: { wait in
+                told.change { $0.append(wait.subject + (wait.deadline == nil ? "" : ", until a time")) }
+                return 0
+            }, change: { _, _ in }, end: { _ in })
         #expect(try Platform.openstack.userConfig(through: access) == config)
         #expect(told.change { $0.count } == 1)
     }

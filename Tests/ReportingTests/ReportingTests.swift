@@ -51,9 +51,149 @@ struct StoryTests {
         #expect(lines[1].hasPrefix("                    word"))
     }
 
+    @Test func blanksInsideALineStay() {
+        let line = StoryLine(seconds: 5, topic: "rootfs", text: "49.1 of 94.4 MiB  52 %  28 MiB/s")
+        #expect(line.description == "   5.0 s  rootfs    49.1 of 94.4 MiB  52 %  28 MiB/s")
+        #expect(wrapped("  a  b   c", width: 6, indent: 0) == ["  a  b", "c"])
+        #expect(wrapped("", width: 6, indent: 0) == [""])
+    }
+
     @Test func aWordLongerThanTheLineStaysWhole() {
         let url = "http://" + String(repeating: "a", count: 90)
         #expect(wrapped("from \(url) today", width: 80, indent: 20) == ["from", url, "today"])
+    }
+}
+
+@Suite("the first line")
+struct HeadlineTests {
+    @Test func itFitsTheConsole() {
+        let parts = ["firstlight 0.1.0", "Linux 6.1.0-56-amd64", "1.9 GiB RAM"]
+        #expect(
+            consoleHeadline(parts + ["QEMU Standard PC"])
+                == "firstlight 0.1.0 · Linux 6.1.0-56-amd64 · 1.9 GiB RAM · QEMU Standard PC")
+        let long = consoleHeadline(parts + ["Standard PC (i440FX + PIIX, 1996)"])
+        #expect(long == "firstlight 0.1.0 · Linux 6.1.0-56-amd64 · 1.9 GiB RAM · Standard PC (i440FX +...")
+        #expect(long.count == 80)
+        let longer = consoleHeadline(["firstlight 0.1.0", "Linux " + String(repeating: "9", count: 60), "1.9 GiB RAM"])
+        #expect(longer.count <= 80 && longer.hasSuffix("9..."))
+    }
+}
+
+@Suite("what is waited for")
+struct WaitTests {
+    private func text(_ wait: Wait) -> [String] {
+        StoryLine(seconds: 41.2, topic: "config", text: "\(wait)").description.split(separator: "\n").map(String.init)
+    }
+
+    @Test func theLineSaysWhatWhySinceWhenAndWhatHelps() {
+        var wait = Wait(for: "http://192.0.2.1/config.ign", reason: "no answer yet")
+        wait.since = 5.14
+        #expect(
+            text(wait) == [
+                "  41.2 s  config    http://192.0.2.1/config.ign: no answer yet; waiting since",
+                "                    5.1 s.",
+            ])
+        wait.attempts = 8
+        wait.reason = "cannot connect (Connection refused)"
+        wait.advice = ["Check that the server runs, and the network of this machine (ip=)."]
+        #expect(
+            text(wait) == [
+                "  41.2 s  config    http://192.0.2.1/config.ign: cannot connect (Connection",
+                "                    refused); 8 attempts since 5.1 s, going on. Check that the",
+                "                    server runs, and the network of this machine (ip=).",
+            ])
+    }
+
+    @Test func aLimitIsTold() {
+        var wait = Wait(
+            for: "/dev/vdb", reason: "not there yet", deadline: 65.14, advice: ["Check that it is attached"])
+        wait.since = 5
+        #expect(
+            "\(wait)" == "/dev/vdb: not there yet; waiting since 5 s, until 65.1 s at most. Check that it is attached.")
+        #expect(Wait(for: "/dev/vdb", deadline: .infinity).deadline == nil)
+    }
+
+    @Test func theLineThatIsDrawnOverFits() {
+        var wait = Wait(
+            for: "http://192.0.2.1/config.ign", reason: "cannot connect (Connection refused) at all, not once")
+        wait.since = 5
+        wait.attempts = 8
+        #expect(wait.brief(at: 40.9, width: 59) == "35 s, 8 attempts: cannot connect (Connection refused) at...")
+        #expect(Wait(for: "").brief(at: 3, width: 59) == "0 s: working")
+    }
+}
+
+@Suite("when a wait is told")
+struct WaitDisplayTests {
+    private typealias News = WaitDisplay.Due.News
+
+    /// What is told in each second.
+    private func news(_ display: inout WaitDisplay, _ seconds: ClosedRange<Int>) -> [Int: News] {
+        var told: [Int: News] = [:]
+        for second in seconds {
+            guard let due = display.due(at: Double(second)), due.news != .none else { continue }
+            told[second] = due.news
+        }
+        return told
+    }
+
+    @Test func afterFiveSecondsAndThenEveryThirty() {
+        var display = WaitDisplay()
+        _ = display.begin(Wait(for: "a"), at: 1)
+        #expect(news(&display, 1...70) == [6: .first, 36: .again, 66: .again])
+    }
+
+    @Test func anotherReasonIsNewsButNotManyTimesASecond() {
+        var display = WaitDisplay()
+        let number = display.begin(Wait(for: "a"), at: 0)
+        #expect(news(&display, 0...6) == [5: .first])
+        display.change(number, at: 7) { $0.reason = "refused" }
+        #expect(news(&display, 7...20) == [10: .first])
+        display.change(number, at: 20) { $0.attempts = 9 }
+        #expect(news(&display, 21...30).isEmpty)
+    }
+
+    @Test func whatMovesIsNotLate() {
+        var display = WaitDisplay()
+        let number = display.begin(Wait(for: "a"), at: 0)
+        for second in 1...20 {
+            display.change(number, at: Double(second)) { $0.since = nil }
+            #expect(display.due(at: Double(second)) == nil)
+        }
+        #expect(news(&display, 21...30) == [25: .first])
+        display.end(number)
+        #expect(display.due(at: 31) == nil)
+        #expect(display.isEmpty)
+    }
+
+    @Test func theOldestIsTold() {
+        var display = WaitDisplay()
+        let first = display.begin(Wait(for: "a"), at: 0)
+        _ = display.begin(Wait(for: "b"), at: 3)
+        #expect(display.due(at: 9)?.wait.subject == "a")
+        display.end(first)
+        #expect(display.due(at: 10)?.wait.subject == "b")
+    }
+
+    @Test func aPartOfTheBootThatSaysNothingIsToldOf() {
+        var display = WaitDisplay()
+        var part = Wait(for: "", reason: "preparing the disks")
+        part.topic = "disks"
+        _ = display.begin(part, at: 0)
+        for second in stride(from: 3.0, through: 21, by: 3) {
+            display.told(at: second)
+            #expect(display.due(at: second + 2) == nil)
+        }
+        display.doing("writing xfs \"var\" on /dev/vda1")
+        let due = display.due(at: 26)
+        #expect(due?.wait.topic == "disks")
+        #expect(due.map { "\($0.wait)" } == "writing xfs \"var\" on /dev/vda1, under way since 0 s.")
+        // Whoever waits for something of its own goes before, under the same word.
+        let number = display.begin(Wait(for: "/dev/vdb"), at: 26)
+        #expect(display.due(at: 32)?.wait.subject == "/dev/vdb")
+        #expect(display.due(at: 32)?.wait.topic == "disks")
+        display.end(number)
+        #expect(display.due(at: 33)?.wait.subject == "")
     }
 }
 

@@ -55,7 +55,13 @@ private let mebibyte: UInt64 = 1 << 20
     @Test func aLogOfUnknownLengthGetsALineEveryTenSeconds() {
         var pace = ProgressPace(console: .log)
         let shown = (1...35).filter { pace.shows(TransferProgress(bytes: UInt64($0), total: nil), at: Double($0)) }
-        #expect(shown == [11, 21, 31])
+        #expect(shown == [6, 16, 26])
+    }
+
+    @Test func aSlowTransferIsToldAfterFiveSecondsAndThenEveryThirty() {
+        var pace = ProgressPace(console: .log)
+        let shown = (1...100).filter { pace.shows(TransferProgress(bytes: UInt64($0), total: 10000), at: Double($0)) }
+        #expect(shown == [6, 36, 66, 96])
     }
 
     @Test func aTerminalIsDrawnFiveTimesASecond() {

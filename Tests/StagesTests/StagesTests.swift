@@ -2,8 +2,10 @@ import BootArguments
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Logging
 import LoopbackServer
 import Platforms
+import Reporting
 import SystemPackage
 import Testing
 
@@ -108,6 +110,60 @@ struct GeneratedUnitsTests {
 }
 
 @Suite struct Consoles {
+    /// Text that a console has shown on a screen that does not redraw.
+    private func shown(isQuiet: Bool, _ body: (BootConsole, Monitor<Double>) -> Void) throws -> String {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        ends.forEach { _ = fcntl($0, F_SETFL, O_NONBLOCK) }
+        defer { ends.forEach { close($0) } }
+        let clock = Monitor(0.0)
+        let console = BootConsole(
+            screens: [.init(name: "ttyS0", descriptor: ends[1], redraws: false)], isQuiet: isQuiet,
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { clock.change { $0 } })
+        body(console, clock)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(ends[0], &buffer, buffer.count)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+
+    @Test("what is waited for is told, also with quiet", arguments: [false, true])
+    func waits(isQuiet: Bool) throws {
+        let text = try shown(isQuiet: isQuiet) { console, clock in
+            console.during("config", "fetching the config") {
+                console.waits.wait(for: Wait(for: "http://192.0.2.1/c.ign", reason: "no answer yet")) { wait in
+                    wait.failed(3, because: "cannot connect (Connection refused)", advice: ["Check the server."])
+                    for second in 1...70 {
+                        clock.change { $0 = Double(second) }
+                        console.watch.look()
+                    }
+                }
+            }
+        }
+        let lines = text.split(separator: "\n")
+        #expect(lines.filter { $0.contains("http://192.0.2.1/c.ign") }.count == 3, "\(text)")
+        #expect(lines.first == "   5.0 s  config    http://192.0.2.1/c.ign: cannot connect (Connection refused);")
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(text.contains("Check the server."))
+    }
+
+    @Test("a part of the boot that tells nothing for long is still under way")
+    func silence() throws {
+        let text = try shown(isQuiet: true) { console, clock in
+            console.during("rootfs", "getting the root filesystem") {
+                for second in 1...40 {
+                    clock.change { $0 = Double(second) }
+                    console.progress("rootfs", TransferProgress(bytes: UInt64(second) << 20, total: 100 << 20))
+                    console.watch.look()
+                }
+            }
+        }
+        #expect(
+            text.split(separator: "\n") == [
+                "   5.0 s  rootfs    5 of 100 MiB  5 %, under way since 0 s.",
+                "  35.0 s  rootfs    35 of 100 MiB  35 %, under way since 0 s.",
+            ])
+    }
+
     @Test("a serial line that takes nothing holds nobody up")
     func stuckScreen() throws {
         var ends: [Int32] = [-1, -1]

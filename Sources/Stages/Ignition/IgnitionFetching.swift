@@ -99,7 +99,9 @@ extension IgnitionRun {
             return Found(bytes: bytes, name: shown, source: "cmdline")
         }
         if let problem = arguments.problem(in: .provisioning) { throw problem }
-        let access = PlatformAccess.live(fetcher: fetcher, devices: devices) { [log] in log.info("waiting \($0)") }
+        let access = PlatformAccess.live(fetcher: fetcher, devices: devices, waits: watch.waits) { [log] in
+            log.info($0)
+        }
         if let volume = arguments.configVolume {
             let bytes = try access.config(at: volume.path, onVolume: volume.label)
             return Found(bytes: bytes, name: "\(volume.path) on the volume \(volume.label)", source: "cmdline")

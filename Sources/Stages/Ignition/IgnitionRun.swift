@@ -88,7 +88,9 @@ final class IgnitionRun {
     let invocation: IgnitionInvocation
     let environment: IgnitionEnvironment
     let log: IgnitionLog
-    let devices = DeviceAccess.udev
+    let devices: DeviceAccess
+    /// What is waited for goes into the log, where the fetches' attempts stand already.
+    let watch = WaitWatch()
     let arguments: BootArguments
     var state: IgnitionState
 
@@ -99,6 +101,8 @@ final class IgnitionRun {
         self.environment = environment
         self.state = state
         self.log = log
+        devices = .udev(telling: watch.waits)
+        watch.onDue { due in if let due, due.news != .none { log.info("\(due.wait)") } }
         arguments = BootArguments(bytes: (try? Files.read(environment.commandLine)) ?? [])
     }
 
