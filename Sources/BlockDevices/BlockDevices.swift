@@ -54,6 +54,10 @@ extension DiskFailure: CustomStringConvertible {
 extension DiskFailure: Advising {
     public var advice: [String] {
         switch self {
+        case .unreadable(_, .permissionDenied), .unreadable(_, .notPermitted), .unwritable(_, .permissionDenied),
+            .unwritable(_, .notPermitted):
+            ["Run it as root: only root may look into disks."]
+        case .unreadable(_, .noSuchFileOrDirectory): ["Check the spelling, or whether the disk is attached."]
         case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages tell more."]
         case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
         case .tableNotWritten, .tableNotAsPlanned, .notErased:

@@ -6,17 +6,19 @@ import SystemPackage
 
 /// A file read from front to back.
 struct FileReader: ~Copyable {
+    private let path: FilePath
     private let descriptor: Int32
 
-    init(_ path: FilePath) throws(Errno) {
+    init(_ path: FilePath) throws(FileFault) {
+        self.path = path
         descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0 { throw Errno(rawValue: errno) }
+        if descriptor < 0 { throw FileFault("read", path, Errno(rawValue: errno)) }
     }
 
     deinit { close(descriptor) }
 
     /// The next `count` bytes; fewer only at the end of the file.
-    func next(_ count: Int) throws(Errno) -> [UInt8] {
+    func next(_ count: Int) throws(FileFault) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var filled = 0
         while filled < count {
@@ -27,7 +29,7 @@ struct FileReader: ~Copyable {
             if got < 0 {
                 let reason = errno
                 if reason == EINTR { continue }
-                throw Errno(rawValue: reason)
+                throw FileFault("read", path, Errno(rawValue: reason))
             }
             filled += got
         }
@@ -44,12 +46,12 @@ struct PendingFile: ~Copyable {
     /// Bytes written so far.
     private(set) var length: UInt64 = 0
 
-    init(_ path: FilePath) throws(Errno) {
+    init(_ path: FilePath) throws(FileFault) {
         self.path = path
         var template = Array("\(path).XXXXXX".utf8CString)
         // Only the owner may read it until it is finished.
         descriptor = mkstemp(&template)
-        if descriptor < 0 { throw Errno(rawValue: errno) }
+        if descriptor < 0 { throw FileFault("write", path, Errno(rawValue: errno)) }
         temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
@@ -59,13 +61,13 @@ struct PendingFile: ~Copyable {
         close(descriptor)
     }
 
-    mutating func write(_ bytes: [UInt8]) throws(Errno) {
-        try Files.writeAll(bytes, to: descriptor)
+    mutating func write(_ bytes: [UInt8]) throws(FileFault) {
+        do { try Files.writeAll(bytes, to: descriptor) } catch { throw FileFault("write", path, error) }
         length += UInt64(bytes.count)
     }
 
     /// Writes the whole of another file, a piece at a time.
-    mutating func write(contentsOf file: FilePath) throws(Errno) {
+    mutating func write(contentsOf file: FilePath) throws(FileFault) {
         let reader = try FileReader(file)
         while true {
             let bytes = try reader.next(1 << 20)
@@ -74,9 +76,9 @@ struct PendingFile: ~Copyable {
         }
     }
 
-    consuming func finish(permissions: mode_t) throws(Errno) {
+    consuming func finish(permissions: mode_t) throws(FileFault) {
         guard fchmod(descriptor, permissions) == 0, fsync(descriptor) == 0, rename(temporary, path.string) == 0 else {
-            throw Errno(rawValue: errno)
+            throw FileFault("write", path, Errno(rawValue: errno))
         }
     }
 }
@@ -86,9 +88,9 @@ struct TemporaryFolder: ~Copyable {
     let path: FilePath
 
     /// - Parameter parent: Where to make it; large files fit better into /var/tmp than into /tmp.
-    init(in parent: FilePath = "/var/tmp") throws(Errno) {
+    init(in parent: FilePath = "/var/tmp") throws(FileFault) {
         var template = Array(parent.appending("firstlight-image.XXXXXX").string.utf8CString)
-        guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
+        guard mkdtemp(&template) != nil else { throw FileFault("write to", parent, Errno(rawValue: errno)) }
         path = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
 

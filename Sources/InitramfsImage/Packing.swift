@@ -52,7 +52,7 @@ struct Packing {
                 case .folder: (.folder, [])
                 case .link(let target): (.link, Array(target.utf8))
                 case .bytes(let contents): (.file, contents)
-                case .copy(let source): (.file, try Files.read(source))
+                case .copy(let source): (.file, try Self.read(source))
                 }
             bytes += try writer.member(member.path, kind, permissions: member.permissions, data: data)
         }
@@ -79,15 +79,21 @@ struct Packing {
         case .folder: try Files.makeFolder(path)
         case .link(let target): return try Files.makeLink(path, to: target)
         case .bytes(let contents): try write(contents, to: path)
-        case .copy(let source): try write(Files.read(source), to: path)
+        case .copy(let source): try write(Self.read(source), to: path)
         }
-        guard chmod(path.string, mode_t(member.permissions)) == 0 else { throw Errno(rawValue: errno) }
+        guard chmod(path.string, mode_t(member.permissions)) == 0 else {
+            throw FileFault("write", path, Errno(rawValue: errno))
+        }
     }
 
-    private func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
+    private static func read(_ path: FilePath) throws(FileFault) -> [UInt8] {
+        try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
+    }
+
+    private func write(_ bytes: [UInt8], to path: FilePath) throws(FileFault) {
         let descriptor = open(path.string, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        guard descriptor >= 0 else { throw FileFault("write", path, Errno(rawValue: errno)) }
         defer { close(descriptor) }
-        try Files.writeAll(bytes, to: descriptor)
+        try Files.naming("write", path) { () throws(Errno) in try Files.writeAll(bytes, to: descriptor) }
     }
 }

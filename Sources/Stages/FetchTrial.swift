@@ -4,6 +4,7 @@ import Fetching
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 /// What to fetch by hand, and how.
@@ -32,13 +33,16 @@ public struct FetchTrial {
         Inspection.forEach([url]) { _ in
             let fetcher = ResourceFetcher(settings)
             try fetcher.trust(
-                try authorities.map { IgnitionConfig.Resource(source: DataURL.text(for: try Files.read(FilePath($0)))) }
-            )
+                try authorities.map { name in
+                    let path = FilePath(name)
+                    let pem = try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
+                    return IgnitionConfig.Resource(source: DataURL.text(for: pem))
+                })
             guard let output else {
                 return try Files.writeAll(try fetcher.bytes(of: resource), to: 1)
             }
             let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            guard descriptor >= 0 else { throw FileFault("write", FilePath(output), Errno(rawValue: errno)) }
             defer { close(descriptor) }
             do {
                 try fetcher.write(resource, to: descriptor)
@@ -58,7 +62,10 @@ public struct FetchTrial {
         settings.totalTimeout = timeout == 0 ? nil : Double(timeout)
         settings.answerTimeout = answerTimeout == 0 ? nil : Double(answerTimeout)
         settings.proxies = ProxyRules(http: proxy, https: proxy, exceptions: noProxy)
-        settings.log = { try? Files.writeAll(Array("\($0)\n".utf8), to: 2) }
+        let screen = ProgressScreen()
+        settings.log = { screen.say($0) }
+        // Standard output may be the same terminal.
+        if output != nil || isatty(1) == 0 { settings.progress = { screen.show($0) } }
         return settings
     }
 
@@ -77,4 +84,38 @@ public struct FetchTrial {
         }
         return resource
     }
+}
+
+/// Progress on standard error: a line that is drawn over on a terminal, one now and then elsewhere.
+private final class ProgressScreen: Sendable {
+    private struct State {
+        var pace: ProgressPace
+        var meter = RateMeter()
+        var isOpen = false
+    }
+
+    private let isTerminal = isatty(2) == 1
+    private let state: Monitor<State>
+
+    init() { state = Monitor(State(pace: ProgressPace(console: isatty(2) == 1 ? .terminal : .log))) }
+
+    func say(_ text: String) {
+        state.change { state in
+            write((state.isOpen ? "\r\u{1b}[K" : "") + text + "\n")
+            state.isOpen = false
+        }
+    }
+
+    func show(_ progress: TransferProgress) {
+        let now = monotonicSeconds()
+        state.change { state in
+            var progress = progress
+            progress.rate = state.meter.rate(at: now, bytes: progress.bytes)
+            guard state.pace.shows(progress, at: now) else { return }
+            state.isOpen = isTerminal
+            write(isTerminal ? "\r\(progress)\u{1b}[K" : "\(progress)\n")
+        }
+    }
+
+    private func write(_ text: String) { try? Files.writeAll(Array(text.utf8), to: 2) }
 }

@@ -48,6 +48,7 @@ public enum Inspection {
             return plan.isEmpty && files?.changes.isEmpty != false ? 0 : 2
         } catch {
             let failure = error as? BootFailure ?? BootFailure(cause: error)
+            if asJSON { print(failure.json.text(.pretty)) }
             complain("\(failure.cause)")
             failure.advice.forEach { complain("  \($0)") }
             return 1
@@ -105,7 +106,9 @@ public enum Inspection {
     public static var argumentsTable: String { BootArguments.markdownTable }
 
     private static func read(_ file: String) throws -> [UInt8] {
-        file == "-" ? try readAll(0) : try Files.read(FilePath(file))
+        let path = FilePath(file)
+        if file == "-" { return try readAll(0) }
+        return try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
     }
 
     static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
@@ -124,5 +127,24 @@ public enum Inspection {
 
     private static func complain(_ text: String) {
         try? Files.writeAll(Array((text + "\n").utf8), to: 2)
+    }
+}
+
+extension BootFailure {
+    /// What `plan --json` prints where there is no plan: the error, the steps under way, the advice, and each
+    /// conflict of config and disks with its device and its place in the config.
+    var json: JSONValue {
+        func texts(_ some: [String]) -> JSONValue { .array(some.map { .string($0) }) }
+        let conflicts = (cause as? DiskRefusal)?.conflicts ?? []
+        return [
+            "error": .string("\(cause)"), "steps": texts(steps), "advice": texts(advice),
+            "conflicts": .array(
+                conflicts.map {
+                    [
+                        "device": .string($0.device), "reason": .string("\($0)"), "place": .string("\($0.origin)"),
+                        "advice": texts($0.advice),
+                    ]
+                }),
+        ]
     }
 }

@@ -8,7 +8,7 @@ import Reporting
 struct FirstlightImage: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "firstlight-image",
-        abstract: "Make and customize live boot images.",
+        abstract: "Make the images of a live boot: initramfs and root image.",
         version: "firstlight-image \(firstlightVersion)",
         subcommands: [MakeInitramfs.self, MakeRootImage.self, ListImage.self])
 

@@ -90,6 +90,7 @@ struct Links: ParsableCommand {
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Fetch a URL as the boot would.",
+        usage: "firstlight fetch <url> [--output <file>] [--hash <hash>] [<options>]",
         discussion: "Attempts are told on standard error. Exit status: 0 fetched and verified, 1 otherwise.")
 
     @Argument(help: "data, http, https, tftp, s3, gs or arn.") var url: String

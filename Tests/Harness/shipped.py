@@ -5,6 +5,7 @@ Each runs in namespaces of its own, in a root that holds the binary and what the
 
 import http.server
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -136,6 +137,17 @@ def mistyped_flags_exit_non_zero() -> None:
         assert done.returncode > 0 and done.stderr, f"{line}: {done}"
 
 
+def help_fits_the_console() -> None:
+    tool = AGENT.with_name("firstlight-image")
+    for program in [p for p in (AGENT, tool) if p.exists()]:
+        commands = [""] + re.findall(r"^  ([a-z-]+)  ", processes.run([program, "--help"]).decode(), re.MULTILINE)
+        assert len(commands) > 3, commands
+        for command in commands:
+            text = processes.run([program, *command.split(), "--help"]).decode()
+            wide = [line for line in text.splitlines() if len(line) > 80]
+            assert not wide, f"{program.name} {command}: {wide}"
+
+
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     statically_linked,
     asks_for_no_dynamic_loader,
@@ -148,6 +160,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     readme_lists_the_arguments_it_honours,
     plans_what_a_config_refers_to,
     mistyped_flags_exit_non_zero,
+    help_fits_the_console,
 )] + supply_chain.TESTS
 
 
