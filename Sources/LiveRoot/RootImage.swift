@@ -38,9 +38,11 @@ public struct RootImageRequest: Sendable {
     /// Where packed install images go; `nil` drops them, and nothing but an installer wants them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left beside the image for the boot to go on.
-    public var allowance: UInt64 = 24 << 20
+    public var allowance = InitramfsRoom.allowance
     /// Seconds without a single byte after which a connection counts as lost.
     public var stallTimeout: Double = 30
+    /// Told of what is waited for.
+    public var waits = Waits.untold
 
     public init(_ source: RootImageSource) { self.source = source }
 

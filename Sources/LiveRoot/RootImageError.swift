@@ -82,12 +82,11 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             ["Check the URL: it must lead to a rootfs.img, or to a bare squashfs or erofs image."]
         case .wrongVersion: ["Serve kernel, initramfs and rootfs.img of one and the same build."]
         case .tooLittleMemory(_, let needed, let available):
-            ["Give the machine at least \(ByteCount(needed - min(needed, available))) more RAM, or a smaller image."]
-        case .truncatedInInitramfs:
             [
-                "The kernel unpacks into at most half of the RAM: give the machine more,",
-                "or let it fetch the image itself: coreos.live.rootfs_url=URL.",
+                "Give the machine \(ByteCount(InitramfsRoom.added(needed - min(needed, available)))) more RAM, "
+                    + "or a smaller image."
             ]
+        case .truncatedInInitramfs: ["It was cut off on its way to this machine: copy it again."]
         case .missing: ["Load rootfs.img as a second initrd, or give coreos.live.rootfs_url=URL."]
         case .archiveIsGone:
             [

@@ -35,9 +35,11 @@ final class Boot {
         console.headline(Boot.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
+        // Before anything is looked for in it, and long before the network: what did not fit is not there.
+        try step("looking at what the kernel has unpacked") { try InitramfsRoom.now().check() }
         try EarlyMounts.mountUsr()
         devices = try DeviceManager(arguments: arguments, logger: log)
-        let access = DeviceAccess.own(devices) { path in console.say("waiting", "for \(path)") }
+        let access = DeviceAccess.own(devices, waits: console.waits)
         stages = Stages(arguments: arguments, console: console, log: log, devices: access)
     }
 

@@ -3,6 +3,7 @@
 import BootArguments
 import Glibc
 import LinuxSystem
+import LiveRoot
 import Logging
 import Reporting
 import SystemPackage

@@ -1,8 +1,12 @@
 """Boots that cannot succeed: each says what, where, why and what to do, and touches no disk."""
 
+import re
+from pathlib import Path
+
 import images
+import processes
 import rootfs
-from boot import QUIETLY, boot_test, stopped, tiny_image
+from boot import QUIETLY, boot_test, facts, stopped, tiny_image
 from cpio import Archive
 from disks import has_no_data
 from machine import MIB
@@ -116,6 +120,57 @@ def too_little_memory(bench):
     # nginx logs the bytes it sent after the status.
     sent = [int(line.split('" ')[1].split()[1]) for line in server.requests() if "GET" in line]
     assert sum(sent) < 16 * MIB, f"{sum(sent)} bytes were sent before it stopped"
+
+
+def large_image(bench, size):
+    """The tiny root as rootfs.img, with `size` bytes in it that nothing compresses."""
+    tree = bench.folder / "tree"
+    processes.run(["unsquashfs", "-quiet", "-no-progress", "-dest", tree, rootfs.tiny()])
+    with open("/dev/urandom", "rb") as noise:
+        (tree / "noise").write_bytes(noise.read(size))
+    rootfs.squashfs(tree, bench.folder / "large.squashfs")
+    return images.root_image(bench.folder / "large.squashfs")
+
+
+@boot_test(tier=ALL)
+def loaded_image_needs_ram(bench):
+    """Too little RAM for an image that was loaded: told before the network, and with what is asked for it boots."""
+    archives = [images.initramfs(), large_image(bench, 64 * MIB)]
+    line = "coreos.live.rootfs_url=http://10.0.2.2:1/not-asked.img"
+    report = stopped(bench.boot(line, initrd=archives, memory=256), r"this machine has 25\d MiB", r"cut it off")
+    assert "network" not in report, report
+    more = int(re.search(r"Give the machine (\d+) MiB more RAM", report)[1])
+    unlimited = int(re.search(r"rootfstype=ramfs to the kernel command line: so (\d+) MiB do", report)[1])
+    loaded = sum(Path(archive).stat().st_size for archive in archives) // MIB
+    assert unlimited <= 2 * loaded + 110, f"{unlimited} MiB for {loaded} MiB without a limit"
+    facts(bench.boot(line, initrd=archives, memory=256 + more))
+    facts(bench.boot(f"{line} rootfstype=ramfs", initrd=archives, memory=unlimited))
+
+
+@boot_test(tier=ALL)
+def ram_for_the_next_try(bench):
+    """With as much RAM more as the refusal of a fetched image asks for, the next boot succeeds."""
+    image = large_image(bench, 128 * MIB)
+    server = bench.nginx({"rootfs.img": image})
+    initrd = [images.initramfs(rootfs=image)]
+    line = f"coreos.live.rootfs_url={server.url}/rootfs.img"
+    report = stopped(bench.boot(line, initrd=initrd, memory=208), r"too little RAM")
+    more = int(re.search(r"Give the machine (\d+) MiB more RAM", report)[1])
+    facts(bench.boot(line, initrd=initrd, memory=208 + more))
+
+
+@boot_test(tier=ALL)
+def initramfs_without_room(bench):
+    """RAM that does not even hold the initramfs is told as such, not as damage."""
+    report = stopped(bench.boot(initrd=[images.initramfs(), bench_noise(bench, 48 * MIB)], memory=160,
+                                network=False), r"too little RAM")
+    assert "damaged" not in report, report
+
+
+def bench_noise(bench, size):
+    """An archive with one large file."""
+    with open("/dev/urandom", "rb") as noise:
+        return images.appendix({"noise": noise.read(size)})
 
 
 @boot_test(tier=ALL)

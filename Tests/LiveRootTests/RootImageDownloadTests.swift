@@ -434,7 +434,7 @@ import Testing
         let bytes = UInt64(sample.archive.count)
         #expect(error == .tooLittleMemory(image: bytes, needed: bytes + 24 << 20, available: 20 << 20))
         #expect(machine.stores.isEmpty)
-        #expect(error?.advice.first == "Give the machine at least 8.8 MiB more RAM, or a smaller image.")
+        #expect(error?.advice.first == "Give the machine 14 MiB more RAM, or a smaller image.")
     }
 
     @Test func tooLittleMemoryIsToldByTheHeaderWhereTheLengthIsUnknown() throws {

@@ -192,7 +192,7 @@ struct FailureReportTests {
               MiB with it, and 262 MiB are free
               while getting the root filesystem
               Nothing was written to any disk.
-              Give the machine at least 462 MiB more RAM, or a smaller image.
+              Give the machine 481 MiB more RAM, or a smaller image.
               Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
             """)
     }

@@ -1,0 +1,216 @@
+// How much RAM the initramfs has, and what it says when that was too little for what was loaded.
+
+import Glibc
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// The room that the kernel had to unpack the initramfs, and what is left.
+///
+/// The kernel unpacks into a tmpfs of half of the RAM that the archives themselves leave, and what does not fit is
+/// cut off: it says so in its log alone. With `rootfstype=ramfs` there is no such limit; then archives and copy must
+/// fit into RAM together.
+public struct InitramfsRoom: Equatable, Sendable {
+    /// Bytes of RAM in the machine, and those that the kernel has not kept for itself.
+    public var memory: UInt64
+    public var managed: UInt64
+    /// Bytes that can still be had.
+    public var available: UInt64
+    /// The size of the filesystem that the kernel unpacked into, and what is free of it; `nil`: no limit.
+    public var capacity: UInt64?
+    public var free: UInt64?
+    /// Bytes of the archives that the boot loader loaded; `nil`: not known.
+    public var archives: UInt64?
+    /// Bytes that files grow by when they are unpacked, at most: images are stored as they are.
+    public var growth: UInt64 = 0
+    /// Bytes that files here ought to have and have not.
+    public var missing: UInt64 = 0
+
+    public init(memory: UInt64, managed: UInt64, available: UInt64) {
+        self.memory = memory
+        self.managed = managed
+        self.available = available
+    }
+
+    /// The kernel's pages come and go: this much of a full filesystem may look free.
+    static let slack: UInt64 = 64 << 10
+    /// Bytes that the boot needs beside what was unpacked.
+    public static let allowance: UInt64 = 24 << 20
+    /// Bytes below which nothing goes on.
+    static let least: UInt64 = 12 << 20
+
+    /// Whether something did not fit.
+    public var isFull: Bool { free.map { $0 < Self.slack } ?? false }
+
+    /// Bytes that everything takes once it is unpacked.
+    private var unpacked: UInt64 {
+        let used = (capacity ?? 0) - min(free ?? 0, capacity ?? 0)
+        return max(archives.map { $0 + growth } ?? 0, used + missing) + (4 << 20)
+    }
+
+    /// Bytes of RAM that the machine needs to boot with what was loaded.
+    public var neededMemory: UInt64 {
+        let more = unpacked > capacity ?? 0 ? 2 * (unpacked - (capacity ?? 0)) : 0
+        return memory + Self.added(more)
+    }
+
+    /// The same with `rootfstype=ramfs`; `nil` where nobody knows how much was loaded.
+    public var neededWithoutLimit: UInt64? {
+        archives.map { memory - min(managed, memory) + Self.added($0 + unpacked + Self.allowance) }
+    }
+
+    /// What has to be added so that `bytes` more can be had: the kernel keeps a part of all RAM for itself.
+    ///
+    /// - Returns: Whole MiB.
+    public static func added(_ bytes: UInt64) -> UInt64 {
+        let mebibyte: UInt64 = 1 << 20
+        return (bytes + bytes / 32 + (4 << 20) + mebibyte - 1) / mebibyte * mebibyte
+    }
+
+    /// Refuses to go on with what cannot be whole.
+    public func check() throws(Shortage) {
+        if isFull { throw .initramfsCutOff(self) }
+        if available < Self.least { throw .used(self) }
+    }
+
+    /// What a failure's report says where room is short, whatever else has failed: what failed may be its victim.
+    public var complaint: String? {
+        if isFull, let capacity {
+            return "The initramfs is full: \(ByteCount(capacity)), half of the RAM. Give the machine more RAM."
+        }
+        if available < Self.least {
+            return "RAM is used up: \(ByteCount(available)) of \(ByteCount(memory)) are free. Give the machine more."
+        }
+        return nil
+    }
+
+    public enum Shortage: Error, Equatable, CustomStringConvertible, Advising {
+        case initramfsCutOff(InitramfsRoom)
+        case used(InitramfsRoom)
+
+        public var description: String {
+            switch self {
+            case .initramfsCutOff(let room):
+                "too little RAM: this machine has \(mebibytes(room.memory)), and what was loaded with the initramfs "
+                    + "needs \(mebibytes(room.neededMemory)); the kernel has cut it off"
+            case .used(let room):
+                "too little RAM: of \(mebibytes(room.memory)) only \(mebibytes(room.available)) are left; "
+                    + "the boot needs \(mebibytes(room.memory + InitramfsRoom.added(InitramfsRoom.allowance)))"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .initramfsCutOff(let room):
+                ["Give the machine \(mebibytes(room.neededMemory - room.memory)) more RAM."]
+                    + (room.neededWithoutLimit.map {
+                        ["Or add rootfstype=ramfs to the kernel command line: so \(mebibytes($0)) do."]
+                    } ?? [])
+                    + ["Or do not load the root image; let it be fetched: coreos.live.rootfs_url=URL"]
+            case .used:
+                ["Give the machine \(mebibytes(InitramfsRoom.added(InitramfsRoom.allowance))) more RAM."]
+            }
+        }
+    }
+}
+
+/// `576 MiB`, rounded up; people give memory to machines in these.
+private func mebibytes(_ bytes: UInt64) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
+
+extension InitramfsRoom {
+    /// This machine's own, as long as it is in its initramfs.
+    public static func now() -> InitramfsRoom {
+        let managed = Machine.memory("MemTotal") ?? 0
+        var room = InitramfsRoom(
+            memory: max(physicalMemory() ?? 0, managed), managed: managed,
+            available: Machine.memory("MemAvailable") ?? .max)
+        var status = statvfs()
+        if statvfs("/", &status) == 0, status.f_blocks > 0, Files.isInRAM("/") {
+            room.capacity = UInt64(status.f_blocks) * UInt64(status.f_frsize)
+            room.free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+        }
+        guard room.isFull else { return room }
+        room.archives = loadedArchives(inLog: kernelLog())
+        for (file, size) in filesOfInitramfs() {
+            // Filesystem images do not grow, and tell how long they ought to be.
+            if let format = RootImageFormat(of: file) {
+                room.missing += format.length > size ? format.length - size : 0
+            } else {
+                room.growth += size
+            }
+        }
+        return room
+    }
+
+    /// The sizes of the archives, as the kernel tells them: `Freeing initrd memory: 152812K`.
+    static func loadedArchives(inLog log: String) -> UInt64? {
+        for line in log.split(separator: "\n") {
+            guard let range = line.firstRange(of: "Freeing initrd memory: ") else { continue }
+            let digits = line[range.upperBound...].prefix(while: \.isNumber)
+            if let kibibytes = UInt64(digits) { return kibibytes << 10 }
+        }
+        return nil
+    }
+
+    /// The sum of what `/proc/iomem` calls System RAM: `00100000-1fffffff : System RAM`.
+    static func physicalMemory(_ text: String? = Files.line("/proc/iomem")) -> UInt64? {
+        guard let text else { return nil }
+        var sum: UInt64 = 0
+        for line in text.split(separator: "\n") where line.hasSuffix(" : System RAM") && !line.hasPrefix(" ") {
+            let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt64($0, radix: 16) }
+            if ends.count == 2, ends[1] > ends[0] { sum += ends[1] - ends[0] + 1 }
+        }
+        return sum > 0 ? sum : nil
+    }
+
+    private static func kernelLog() -> String {
+        let descriptor = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return "" }
+        defer { close(descriptor) }
+        var log: [UInt8] = []
+        var record = [UInt8](repeating: 0, count: 8192)
+        while true {
+            let count = read(descriptor, &record, record.count)
+            if count > 0 {
+                log += record[..<count]
+            } else if count == 0 || (errno != EPIPE && errno != EINTR) {
+                return String(decoding: log, as: UTF8.self)
+            }
+        }
+    }
+
+    /// The regular files that the kernel unpacked, with their sizes.
+    private static func filesOfInitramfs() -> [(FilePath, UInt64)] {
+        var found: [(FilePath, UInt64)] = []
+        guard let root = Files.status("/") else { return found }
+        var folders: [FilePath] = ["/"]
+        while let folder = folders.popLast() {
+            for name in Files.names(in: folder) {
+                let path = folder.appending(name)
+                guard let status = Files.status(path, followingLinks: false), status.st_dev == root.st_dev else {
+                    continue
+                }
+                switch status.st_mode & S_IFMT {
+                case S_IFDIR: folders.append(path)
+                case S_IFREG: found.append((path, UInt64(status.st_size)))
+                default: break
+                }
+            }
+        }
+        return found
+    }
+}
+
+extension RootImageFormat {
+    /// The filesystem that a file is an image of.
+    fileprivate init?(of file: FilePath) {
+        let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var head = [UInt8](repeating: 0, count: Self.headLength)
+        let count = read(descriptor, &head, head.count)
+        guard count > 0, let format = head[..<count].withUnsafeBytes({ RootImageFormat(head: $0) }) else { return nil }
+        self = format
+    }
+}
