@@ -9,8 +9,11 @@ import SystemPackage
 
 extension EmergencyAction {
     /// The report's last words.
-    func announcement(console: String) -> String {
+    ///
+    /// - Parameter hasShell: Whether there is one to be had.
+    func announcement(console: String, hasShell: Bool) -> String {
         switch self {
+        case .shell where !hasShell: "No shell: busybox is not here. Restart the machine to try again."
         case .shell: "Shell on \(console); `exit` tries again."
         case .reboot: "Restarting in 10 seconds (rd.emergency=reboot)."
         case .powerOff: "Powering off (rd.emergency=poweroff)."
@@ -40,11 +43,14 @@ extension EmergencyAction {
 
 /// busybox's shell on the console.
 enum EmergencyShell {
+    static let shell = Command(
+        "busybox", ["sh", "-l"],
+        environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/", "PS1=firstlight:\\w# "])
+
     static func run(on console: BootConsole) {
         guard let screen = console.shellScreen else { return }
-        let shell = Command(
-            "busybox", ["sh", "-l"],
-            environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/", "PS1=firstlight:\\w# "])
+        // Whoever reads the report was told.
+        guard shell.isInstalled else { while true { pause() } }
         // Programs expect a terminal that lets them wait.
         let flags = fcntl(screen.descriptor, F_GETFL)
         _ = fcntl(screen.descriptor, F_SETFL, flags & ~O_NONBLOCK)

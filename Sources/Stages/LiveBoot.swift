@@ -129,8 +129,13 @@ public enum LiveBoot {
 extension BootConsole {
     /// Reports a failure, and what is to follow.
     func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
-        let next = action.announcement(console: shellScreen?.name ?? "the console")
-        report(FailureReport(failure, written: written, next: next).lines)
+        let next = action.announcement(
+            console: shellScreen?.name ?? "the console", hasShell: EmergencyShell.shell.isInstalled)
+        var report = FailureReport(failure, written: written, next: next)
+        if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
+            report.advice.insert(complaint, at: 0)
+        }
+        self.report(report.lines)
     }
 }
 
@@ -140,8 +145,12 @@ extension Boot {
         if chapter.isBroken(by: arguments) {
             // Who looks around finds every disk under its names.
             devices.settle()
-            console.report(["rd.break: a shell before \(chapter.act). `exit` goes on."])
-            EmergencyShell.run(on: console)
+            if EmergencyShell.shell.isInstalled {
+                console.report(["rd.break: a shell before \(chapter.act). `exit` goes on."])
+                EmergencyShell.run(on: console)
+            } else {
+                console.warn("rd.break: no shell before \(chapter.act): busybox is not here")
+            }
         }
         while true {
             do {

@@ -19,7 +19,7 @@ struct FailureReportTests {
     /// As the console shows it where the command line says `rd.emergency=poweroff`.
     private func page(_ chapter: Chapter, _ steps: String..., cause: any Error) -> String {
         let failure = BootFailure(steps: [chapter.act] + steps, cause: cause)
-        let next = EmergencyAction.powerOff.announcement(console: "ttyS0")
+        let next = EmergencyAction.powerOff.announcement(console: "ttyS0", hasShell: true)
         return FailureReport(failure, written: [], next: next).lines.joined(separator: "\n")
     }
 
@@ -302,7 +302,7 @@ struct FailureReportTests {
     }
 
     @Test func anInitramfsThatWasCutShort() {
-        let next = EmergencyAction.powerOff.announcement(console: "ttyS0")
+        let next = EmergencyAction.powerOff.announcement(console: "ttyS0", hasShell: true)
         let failure = BootFailure(steps: ["starting"], cause: EarlyMountFailure.missing("/usr.squashfs"))
         expect(
             FailureReport(failure, written: [], next: next).lines.joined(separator: "\n"),
@@ -345,6 +345,6 @@ struct FailureReportTests {
         (.halt, "Halting; no shell, as the command line says."),
     ])
     func whatTheMachineDoesNext(action: EmergencyAction, text: String) {
-        #expect(action.announcement(console: "ttyS0") == text)
+        #expect(action.announcement(console: "ttyS0", hasShell: true) == text)
     }
 }
