@@ -98,7 +98,14 @@ extension BootArguments {
         .init("firstlight.log_level", "=LEVEL", "`trace`, `debug`, `info` (default), `notice`, `warning`, `error`"),
 
         .init("console", "=DEVICE[,OPTIONS]", "Console; repeatable, the last is `/dev/console`. Reports go to each"),
-        .init("quiet", "", "Only warnings and failures on the console"),
+        .init("quiet", "", "Only warnings, failures and what is waited for on the console"),
+        .init(
+            "loglevel", "=N",
+            "The kernel's messages on the consoles: 3 while the boot runs, unless this, `debug` or "
+                + "`firstlight.log_level` says otherwise"),
+        .init(
+            "rootfstype", "=ramfs",
+            "For the kernel: no limit to what it unpacks. Without it what is loaded takes 3 times its size of RAM"),
 
         .init("modprobe.blacklist", "=LIST", "Modules never to load; `rd.driver.blacklist`, `module_blacklist` too"),
         .init(

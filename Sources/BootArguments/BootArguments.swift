@@ -101,6 +101,11 @@ public struct BootArguments: Equatable, Sendable {
         return commandLine.last("rd.shell") == nil ? emergency : .shell
     }
 
+    /// Whether the kernel's messages are to be kept off the consoles. Whoever asks for more, or for a level, gets it.
+    public var lowersConsoleLevel: Bool {
+        logLevel == nil && !["debug", "ignore_loglevel", "loglevel"].contains { commandLine.last($0) != nil }
+    }
+
     /// The first problem that concerns one of `scopes`.
     public func problem(in scopes: ArgumentProblem.Scope...) -> ArgumentProblem? {
         problems.first { scopes.contains($0.scope) }

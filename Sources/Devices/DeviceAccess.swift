@@ -1,5 +1,6 @@
 // What the stages need of devices, be it from us or from udev.
 
+import CLinux
 import Glibc
 import Hardware
 import LinuxSystem
@@ -43,12 +44,20 @@ public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
         present = Files.names(in: "/sys/class/block").compactMap { name -> String? in
             guard let sectors = Files.line(FilePath("/sys/class/block/\(name)/size")).flatMap({ UInt64($0) }),
                 sectors > 0,
-                !name.hasPrefix("loop"), !name.hasPrefix("ram")
+                !name.hasPrefix("loop"), !name.hasPrefix("ram"), !(name.hasPrefix("sr") && Self.isEmptyDrive(name))
             else { return nil }
             return "/dev/\(name) (\(ByteCount(sectors * 512)))"
         }
         neighbours = Files.names(in: path.removingLastComponent())
         driverless = DriverlessController.all(in: .live, ofClass: "0x01")
+    }
+
+    /// A drive without a disc has a size of its own all the same.
+    private static func isEmptyDrive(_ name: String) -> Bool {
+        let descriptor = open("/dev/\(name)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return true }
+        defer { close(descriptor) }
+        return firstlight_disc_present(descriptor) == 0
     }
 }
 

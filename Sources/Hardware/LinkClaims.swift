@@ -29,9 +29,13 @@ public struct LinkClaims: Sendable {
         return all.first { $0.priority == highest }?.device
     }
 
-    /// The names that another device has although this one asked for them too.
+    /// The names that another device has although this one asked for them too. A disk and its own partition may
+    /// well hold the same thing, as a hybrid ISO does on a stick: that is no contest.
     public func denied(to device: String) -> [String] {
-        (names[device] ?? []).filter { owner(of: $0) != device }
+        (names[device] ?? []).filter { name in
+            guard let owner = owner(of: name) else { return false }
+            return owner != device && !owner.hasPrefix(device + "/") && !device.hasPrefix(owner + "/")
+        }
     }
 
     /// Replaces all that a device asks for; no names where it is gone.

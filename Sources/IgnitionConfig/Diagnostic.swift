@@ -93,9 +93,13 @@ extension IgnitionConfig.Report {
 
 extension IgnitionConfig.Diagnostic: CustomStringConvertible {
     /// `config.ign:7:15: error: storage.files[2].mode: 644 is octal 1204; 420 is octal 644`.
-    public var description: String {
-        let head = [source] + (place.map { ["\($0.line)", "\($0.column)"] } ?? [])
-        return "\(head.joined(separator: ":")): \(severity.rawValue): \(sentence)"
+    public var description: String { "\(position): \(severity.rawValue): \(sentence)" }
+
+    /// The same for a place where "warning" stands already: `config.ign:7:15: storage.files[2].mode: ...`.
+    public var warning: String { "\(position): \(sentence)" }
+
+    private var position: String {
+        ([source] + (place.map { ["\($0.line)", "\($0.column)"] } ?? [])).joined(separator: ":")
     }
 
     /// The path and the message alone.

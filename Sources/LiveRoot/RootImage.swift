@@ -113,8 +113,7 @@ public struct RootImage: Equatable, Sendable {
     public var story: String {
         let what: String =
             switch voucher {
-            case .streamHash: "every chunk's sha256 right"
-            case .sha256: "sha256 right"
+            case .streamHash, .sha256: "sha256 right"
             case .leftOut: "not checked, as firstlight.check_medium=0 asks"
             case .tls: "vouched for by the server's certificate"
             case .bootMedium: "unverified beyond its version"

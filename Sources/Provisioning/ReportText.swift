@@ -4,7 +4,8 @@ import Reporting
 
 extension ProvisioningReport {
     /// The first line follows the story's own head, which leaves it 60 columns; the others are whole lines of at
-    /// most 80. Each kind of thing takes two at most: however long the config, the report stays a page.
+    /// most 80. Each kind of thing takes two at most where names allow: however long the config, the report stays a
+    /// page. What the story has told already, where config and root image came from, is left to `report.json`.
     ///
     ///     provisioned in 1.4 s: 2 kept, 3 created, nothing destroyed
     ///               disks       0.6 s  kept /dev/vda1 "var", xfs "var" on /dev/vda1
@@ -31,12 +32,11 @@ extension ProvisioningReport.Stage {
         // What is lost stands first.
         let kinds = [
             ("DESTROYED", deeds.destroyed), ("created", deeds.created), ("changed", deeds.changed),
-            ("kept", deeds.kept), ("", notes),
+            ("kept", deeds.kept),
         ]
         let texts = kinds.filter { !$0.1.isEmpty }.flatMap { word, names in
-            Self.listed(names, after: word.isEmpty ? "" : word + " ", width: 80 - head.count)
+            Self.listed(names, after: word + " ", width: 80 - head.count)
         }
-        if texts.isEmpty { return [head + "nothing to do"] }
         return texts.enumerated().map { ($0.offset == 0 ? head : spaces(head.count)) + $0.element }
     }
 
@@ -48,9 +48,15 @@ extension ProvisioningReport.Stage {
             let lines = wrapped(text, width: width, indent: 0)
             if lines.count <= mostLines, lines.allSatisfy({ $0.count <= width }) { return lines }
         }
-        // One long name, cut; the log and report.json have it whole.
+        // One long name: whole, broken where the line ends.
         let more = names.count == 1 ? "" : " and \(names.count - 1) more"
-        return [word + (names.first ?? "").prefix(max(8, width - word.count - more.count - 3)) + "..." + more]
+        var rest = (word + (names.first ?? "") + more)[...]
+        var lines: [String] = []
+        while !rest.isEmpty {
+            lines.append(String(rest.prefix(width)))
+            rest = rest.dropFirst(width)
+        }
+        return lines
     }
 }
 

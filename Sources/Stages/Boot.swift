@@ -32,6 +32,7 @@ final class Boot {
         self.arguments = arguments
         self.log = log
         self.console = console
+        if arguments.lowersConsoleLevel { KernelConsole.lower() }
         console.headline(Boot.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
@@ -48,8 +49,8 @@ final class Boot {
         let release = Files.line("/proc/sys/kernel/osrelease") ?? "unknown"
         let memory = Machine.memory("MemTotal").map { "\(ByteCount($0)) RAM" }
         let product = Files.line("/sys/class/dmi/id/product_name")
-        return ["firstlight \(firstlightVersion)", "Linux \(release)", memory, product]
-            .compactMap { $0 }.joined(separator: " · ")
+        return consoleHeadline(
+            ["firstlight \(firstlightVersion)", "Linux \(release)", memory, product].compactMap { $0 })
     }
 
     /// Loads the modules that the machine's devices ask for: the network's now, the others meanwhile.
@@ -82,6 +83,7 @@ final class Boot {
         try stages.unmountFilesystems()
         try Networking.handOver(to: Self.sysroot, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
+        KernelConsole.restore()
         try next.request()
     }
 }

@@ -68,7 +68,7 @@ final class ConfigRendering {
             followed.append(source)
             let name = source.hasPrefix("data:") ? "config in the config" : FetchedConfig.name(of: shown)
             let parsed = IgnitionConfig.parse(bytes, name: name)
-            for warning in parsed.report.warnings { warn("\(warning)") }
+            for warning in parsed.report.warnings { warn(warning.warning) }
             let config = try parsed.checked()
             try adopt(parent?.merged(with: config) ?? config)
             return try render(config)

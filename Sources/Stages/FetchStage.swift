@@ -52,7 +52,7 @@ extension Stages {
         }
         let fetched = FetchedConfig(source: source.name, bytes: bytes)
         let parsed = IgnitionConfig.parse(bytes, name: fetched.name)
-        for warning in parsed.report.warnings { warn("\(warning)") }
+        for warning in parsed.report.warnings { warn(warning.warning) }
         let config = try step("reading the config from \(source.name)") {
             let config = try parsed.checked()
             try config.checkSupport()

@@ -64,7 +64,7 @@ struct Stages {
     func loadBaseConfig(warn: @escaping (String) -> Void = { _ in }) throws -> IgnitionConfig {
         try step("reading the base configs") {
             var notes = ConfigNotes(warn: warn)
-            notes.report = { $0.warnings.forEach { warn("\($0)") } }
+            notes.report = { $0.warnings.forEach { warn($0.warning) } }
             return try SystemConfigFolders(variable).baseConfig(platform: arguments.platform ?? "metal", notes: notes)
         }
     }

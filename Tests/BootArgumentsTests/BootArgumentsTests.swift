@@ -185,3 +185,13 @@ func readmeHoldsTheTable() throws {
     let end = try #require(readme.range(of: "<!-- /arguments -->"))
     #expect(String(readme[start.upperBound..<end.lowerBound]) == BootArguments.markdownTable)
 }
+
+@Test(
+    "keeps the kernel's messages off the consoles unless they are asked for",
+    arguments: [
+        ("console=ttyS0", true), ("console=ttyS0 quiet", true), ("debug", false), ("loglevel=7", false),
+        ("ignore_loglevel", false), ("rd.debug", false), ("firstlight.log_level=info", false), ("-- debug", true),
+    ])
+func lowersConsoleLevel(line: String, isLowered: Bool) {
+    #expect(BootArguments(line).lowersConsoleLevel == isLowered)
+}

@@ -102,6 +102,15 @@ import Testing
         #expect(claims.set([], for: "b") == [.remove("disk/by-label/data")])
     }
 
+    @Test func aDiskAndItsOwnPartitionDoNotContest() {
+        var claims = LinkClaims()
+        _ = claims.set(["disk/by-label/live"], for: "/devices/usb/block/sda")
+        _ = claims.set(["disk/by-label/live"], for: "/devices/usb/block/sda/sda1")
+        #expect(claims.denied(to: "/devices/usb/block/sda/sda1").isEmpty)
+        _ = claims.set(["disk/by-label/live"], for: "/devices/usb/block/sdaa")
+        #expect(claims.denied(to: "/devices/usb/block/sdaa") == ["disk/by-label/live"])
+    }
+
     @Test func askingAgainChangesNothing() {
         var claims = LinkClaims()
         _ = claims.set(["x", "y"], for: "a")
