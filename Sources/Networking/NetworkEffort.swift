@@ -251,7 +251,7 @@ final class NetworkEffort {
 
 /// The kernel's names of the interfaces that were renamed, kept for a second try after a failure:
 /// whoever wrote `ip=eth0:dhcp` still means the same card.
-private enum Renames {
+enum Renames {
     private static let file = Networking.folder.appending("interface-names")
 
     static func read() -> [String: String] {

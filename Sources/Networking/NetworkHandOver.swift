@@ -17,6 +17,8 @@ extension Networking {
     /// - `/etc/hostname`, where the command line names the machine and the file does not;
     /// - NetworkManager's connections, where it is installed and has none (`coreos.no_persist_ip`: never,
     ///   `coreos.force_persist_ip`: always): the embedded keyfiles, or what `ip=` asks for;
+    /// - systemd-networkd's files, on the same conditions: what is up here, so that leases are renewed. They lie in
+    ///   `/run/systemd/network`, behind those that the image brings;
     /// - rules for the names of `ifname=`, under `/run/udev`.
     public static func handOver(
         to root: FilePath, arguments: BootArguments, logger: Logger
@@ -28,6 +30,7 @@ extension Networking {
         guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
             let state = NetworkState(JSONValue(node))
         else { return }
+        if network.persistence != .never { try handOverToNetworkd(root, state, network, logger) }
         try handOverResolver(to: target, state, logger)
         if let name = state.hostname { try handOverHostname(to: target, name) }
     }
@@ -76,6 +79,29 @@ extension Networking {
         logger.info("network connections left for NetworkManager: \(connections.map(\.name))")
     }
 
+    private static func handOverToNetworkd(
+        _ root: FilePath, _ state: NetworkState, _ network: NetworkArguments, _ logger: Logger
+    ) throws(NetworkFailure) {
+        let isAlways = network.persistence == .always
+        guard NetworkdPresence(of: root).isToBeTold(always: isAlways) else { return }
+        let profiles = try embeddedProfiles() ?? NetworkProfile.all(of: network)
+        let interfaces = NetworkInterface.all(in: .ofThisMachine, kernelNames: Renames.read())
+        let up = state.links.map(\.interface)
+        // What BOOTIF names may not have shown up; then it was any.
+        let plans = [false, true].map {
+            NetworkPlan(interfaces: interfaces, profiles: profiles, arguments: network, ignoresBootIF: $0)
+        }
+        let files = plans.map { $0.networkdFiles(up: up, goesFirst: isAlways) }.first { $0.count == up.count } ?? []
+        let folder = FilePath("/run/systemd/network")
+        for (name, text) in files {
+            try act("writing \(folder.appending(name))") { () throws(Errno) in
+                try Files.makeFolder(folder)
+                try Files.write(text, to: folder.appending(name))
+            }
+        }
+        logger.info("left for systemd-networkd: \(files.map(\.name))")
+    }
+
     private static func write(
         _ path: String, in root: TargetRoot, _ bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
     ) throws(NetworkFailure) {
@@ -118,5 +144,22 @@ extension Networking {
             try Files.makeFolder("/run/udev/rules.d")
             try Files.write(rules.joined(), to: "/run/udev/rules.d/80-ifname.rules")
         }
+    }
+}
+
+extension NetworkdPresence {
+    init(of root: FilePath) {
+        self.init()
+        func has(_ path: String) -> Bool { Files.status(root.appending(path), followingLinks: false) != nil }
+        isInstalled = has("usr/lib/systemd/systemd-networkd") || has("lib/systemd/systemd-networkd")
+        isEnabled = ["multi-user", "network-online", "sysinit"].contains {
+            has("etc/systemd/system/\($0).target.wants/systemd-networkd.service")
+        }
+        let folder = root.appending("etc/systemd/network")
+        hasOwnFiles = Files.names(in: folder).contains { name in
+            // A link to /dev/null takes a file of the distribution away.
+            name.hasSuffix(".network") && Files.linkTarget(folder.appending(name)) != "/dev/null"
+        }
+        hasNetworkManager = has("usr/sbin/NetworkManager")
     }
 }

@@ -1,5 +1,7 @@
 """Networks: which card is used, who gives the addresses, and what the real root inherits."""
 
+import re
+
 import images
 from boot import boot_test, facts, stopped, tiny_image
 from tiers import ALL
@@ -86,3 +88,20 @@ def bond_not_supported(bench):
     """bond= is refused by name where the network is needed."""
     machine = bench.boot("rd.neednet=1 bond=bond0:ens16,ens17 ip=bond0:dhcp", initrd=[images.initramfs()], **TWO_CARDS)
     stopped(machine, r"bond=bond0:ens16,ens17: not supported", r"plain interface")
+
+
+@boot_test()
+def lease_for_networkd(bench):
+    """A real root with systemd-networkd is left what renews the lease."""
+    config = bench.config(storage={"files": [
+        {"path": "/usr/lib/systemd/systemd-networkd", "mode": 0o755, "contents": {"source": "data:,"}}]})
+    image = tiny_image()
+    machine = bench.boot(
+        "rd.neednet ignition.firstboot ignition.platform.id=metal",
+        initrd=[images.initramfs(rootfs=image), images.appendix({"config.ign": config.read_bytes()}), image],
+        script="cd /run/systemd/network; ls; cat *; stat -c %a . *")
+    run = facts(machine)["run"]
+    assert re.fullmatch(r"90-firstlight-\S+\.network", run[0]), run
+    assert "DHCP=ipv4" in run and "ClientIdentifier=mac" in run, run
+    assert any(re.fullmatch(r"MACAddress=52:54:00:[0-9a-f:]+", line) for line in run), run
+    assert run[-2:] == ["755", "644"], run

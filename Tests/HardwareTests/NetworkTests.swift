@@ -222,6 +222,114 @@ func plansForRenamed() {
     #expect(plan("ip=eth0:dhcp net.ifnames=0", [renamed]).lines == ["ens3>ens3! dhcp"])
 }
 
+@Test("says what is missing, and what helps")
+func tellsOfWhatIsMissing() {
+    func missing(_ line: String, _ interfaces: [NetworkInterface], carrier: Bool) -> (String, [String]) {
+        let plan = plan(line, interfaces).plan
+        var state = NetworkLinkState(since: 0)
+        if carrier { state.carrierSince = 1 }
+        return plan.missing(plan.links.map { _ in state })
+    }
+    let bare = missing("ip=dhcp", [], carrier: false)
+    #expect(bare.0 == "no network interface" && bare.1.first?.contains("firmware") == true)
+    let cable = missing("ip=dhcp", [interface(0), interface(1)], carrier: false)
+    #expect(cable.0 == "no carrier on ens3, no carrier on ens4" && cable.1.first?.contains("cable") == true)
+    let server = missing("ip=dhcp", [interface(0)], carrier: true)
+    #expect(server.0 == "no DHCP answer on ens3" && server.1.first?.contains("DHCP server") == true)
+    let router = missing("ip=auto6", [interface(0)], carrier: true)
+    #expect(router.0 == "no IPv6 router on ens3")
+    let card = missing("ip=eth7:dhcp", [interface(0)], carrier: true)
+    #expect(card.0 == "no interface eth7" && card.1.count == 1)
+}
+
+@Test("leaves systemd-networkd what renews the lease")
+func networkdFiles() {
+    func files(_ line: String, up: [String] = ["ens3"], first: Bool = false) -> [(name: String, text: String)] {
+        plan(line).plan.networkdFiles(up: up, goesFirst: first)
+    }
+    let lease = files("")
+    #expect(lease.map(\.name) == ["90-firstlight-ens3.network"])
+    #expect(
+        lease.first?.text == """
+            # Left by Firstlight, from ip=auto.
+            [Match]
+            MACAddress=52:54:00:00:00:00
+            Kind=!*
+
+            [Network]
+            DHCP=ipv4
+            IPv6AcceptRA=yes
+
+            [DHCPv4]
+            ClientIdentifier=mac
+            UseDomains=yes
+            RouteMetric=100
+            UseDNS=yes
+
+            [IPv6AcceptRA]
+            UseDNS=yes
+
+            """)
+    let fixed = files(
+        "ip=192.0.2.7::192.0.2.1:255.255.255.0:host:ens4:none:9000 nameserver=192.0.2.53 rd.route=198.51.100.0/24:192.0.2.9",
+        up: ["ens4"], first: true)
+    #expect(fixed.map(\.name) == ["10-firstlight-ens4.network"])
+    #expect(
+        fixed.first?.text == """
+            # Left by Firstlight, from ip=ens4:none.
+            [Match]
+            MACAddress=52:54:00:00:00:01
+            Kind=!*
+
+            [Link]
+            MTUBytes=9000
+
+            [Network]
+            DHCP=no
+            IPv6AcceptRA=no
+            DNS=192.0.2.53
+
+            [Address]
+            Address=192.0.2.7/24
+
+            [Route]
+            Destination=0.0.0.0/0
+            Gateway=192.0.2.1
+            Metric=100
+
+            [Route]
+            Destination=198.51.100.0/24
+            Gateway=192.0.2.9
+            Metric=100
+
+            """)
+    // Of two that lease, the one that does not own the default route says so.
+    let two = files("ip=ens3:dhcp ip=ens4:dhcp bootdev=ens4 rd.peerdns=0", up: ["ens3", "ens4"]).map(\.text)
+    #expect(two.map { $0.contains("UseGateway=no") } == [true, false])
+    #expect(two.allSatisfy { $0.contains("UseDNS=no") })
+    #expect(files("ip=dhcp", up: []).isEmpty)
+}
+
+@Test(
+    "leaves nothing to systemd-networkd that would contradict the image",
+    arguments: [
+        // installed, enabled, own files, NetworkManager: told, told with coreos.force_persist_ip
+        (true, false, false, false, true, true), (false, true, false, false, false, false),
+        (true, true, true, false, false, true), (true, false, false, true, false, false),
+        (true, true, false, true, true, true),
+    ])
+func networkdPresence(
+    isInstalled: Bool, isEnabled: Bool, hasOwn: Bool, hasManager: Bool, isTold: Bool, isToldAlways: Bool
+) {
+    var presence = NetworkdPresence()
+    presence.isInstalled = isInstalled
+    presence.isEnabled = isEnabled
+    presence.hasOwnFiles = hasOwn
+    presence.hasNetworkManager = hasManager
+    #expect(presence.isToBeTold(always: false) == isTold)
+    #expect(presence.isToBeTold(always: true) == isToldAlways)
+}
+
 // MARK: Verdicts
 
 /// What is seen of two links, and what follows at which second.
