@@ -89,11 +89,19 @@ public enum StageRunner {
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.standardError(log: log)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
-        let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
+        let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev(telling: console.waits))
         do {
             stages.state.begin(stage.act, stage: stage.rawValue)
             defer { stages.state.end(stage: stage.rawValue) }
-            try step(stage.act) { try stages.run(stage) }
+            try step(stage.act) {
+                try console.during(stage.topic, stage.act) {
+                    let needsNetwork = [.fetch, .rootfs].contains(stage)
+                    if needsNetwork, GeneratedUnits.ofThisMachine(arguments).needsNetwork {
+                        DracutNetwork.wait(arguments, telling: console.waits)
+                    }
+                    try stages.run(stage)
+                }
+            }
             return true
         } catch {
             tell(error, of: stage, stages)

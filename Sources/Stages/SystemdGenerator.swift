@@ -31,6 +31,20 @@ struct GeneratedUnits: Equatable, Sendable {
     }
 }
 
+extension GeneratedUnits {
+    /// For this initramfs and what it holds.
+    static func ofThisMachine(_ arguments: BootArguments) -> GeneratedUnits {
+        let embedded = ConfigSource.embeddedConfig().flatMap { try? Files.read($0) }
+        // What is wrong with a config is another stage's to tell.
+        let base = try? SystemConfigFolders().baseConfig(
+            platform: arguments.platform ?? "metal", notes: ConfigNotes())
+        return GeneratedUnits(
+            arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
+            configNeedsNetwork: (embedded.map { configNeedsNetwork($0) } ?? arguments.asksPlatformOverNetwork)
+                || (base.map { namesSomethingRemote($0) } ?? false))
+    }
+}
+
 public enum SystemdGenerator {
     /// systemd gives three folders for units; the first is for those of normal priority.
     ///
@@ -40,17 +54,9 @@ public enum SystemdGenerator {
         // Generators also run in the real root, where there is nothing to do.
         guard Files.exists("/etc/initrd-release") else { return 0 }
         do {
-            let bytes = try Files.read("/proc/cmdline")
-            let arguments = BootArguments(bytes: bytes)
-            let embedded = ConfigSource.embeddedConfig().flatMap { try? Files.read($0) }
-            // What is wrong with a config is another stage's to tell.
-            let base = try? SystemConfigFolders().baseConfig(
-                platform: arguments.platform ?? "metal", notes: ConfigNotes())
-            let units = GeneratedUnits(
-                arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
-                configNeedsNetwork: (embedded.map { configNeedsNetwork($0) } ?? arguments.asksPlatformOverNetwork)
-                    || (base.map { namesSomethingRemote($0) } ?? false))
-            try write(units, to: folder)
+            let arguments = BootArguments(bytes: try Files.read("/proc/cmdline"))
+            let units = GeneratedUnits.ofThisMachine(arguments)
+            try write(units, asksByItself: arguments.network.ip.isEmpty, to: folder)
             return 0
         } catch {
             try? Files.put("<3>firstlight-generator: \(error)\n", into: "/dev/kmsg")
@@ -58,13 +64,19 @@ public enum SystemdGenerator {
         }
     }
 
-    private static func write(_ units: GeneratedUnits, to folder: FilePath) throws {
+    /// - Parameter asksByItself: The command line says nothing of interfaces.
+    private static func write(_ units: GeneratedUnits, asksByItself: Bool, to folder: FilePath) throws {
         for (unit, target) in units.requirements {
             try Files.makeLink(folder.appending("\(target).requires/\(unit)"), to: "/usr/lib/systemd/system/\(unit)")
         }
         if units.needsNetwork {
             try Files.makeFolder("/etc/cmdline.d")
             try Files.write("rd.neednet=1\n", to: "/etc/cmdline.d/40-firstlight.conf")
+            if asksByItself {
+                // Where dracut's network is systemd-networkd's: that goes by files alone.
+                try Files.makeFolder(DracutNetwork.networkFile.removingLastComponent())
+                try Files.write(DracutNetwork.networkFileText, to: DracutNetwork.networkFile)
+            }
         }
     }
 }

@@ -218,3 +218,34 @@ struct KernelArgumentChangesTests {
         #expect(!text.contains("secret"))
     }
 }
+
+@Suite("a failure's last words")
+struct AnnouncementTests {
+    @Test func noShellIsPromisedThatIsNotThere() {
+        #expect(
+            EmergencyAction.shell.announcement(console: "ttyS0", hasShell: true)
+                == "Shell on ttyS0; `exit` tries again.")
+        let without = EmergencyAction.shell.announcement(console: "ttyS0", hasShell: false)
+        #expect(without == "No shell: busybox is not here. Restart the machine to try again.")
+        #expect(EmergencyAction.halt.announcement(console: "ttyS0", hasShell: false).hasPrefix("Halting"))
+    }
+}
+
+@Suite("the network under dracut")
+struct DracutNetworkTests {
+    @Test func whatNetworkdSaysIsRead() {
+        let text =
+            "# This is private data. Do not parse.\nOPER_STATE=routable\nCARRIER_STATE=carrier\n"
+            + "DNS=10.0.2.3 fe80::1%2 9.9.9.9:9953#dns.example\nDOMAINS=a.example b.example\n"
+        let state = NetworkdState(text)
+        #expect(state.isUp)
+        #expect(
+            state.resolverConfiguration == "search a.example b.example\nnameserver 10.0.2.3\nnameserver fe80::1%2\n")
+    }
+
+    @Test func whatIsNotUpIsWaitedFor() {
+        #expect(!NetworkdState("OPER_STATE=degraded\n").isUp)
+        #expect(!NetworkdState("").isUp)
+        #expect(NetworkdState("OPER_STATE=routable\n").resolverConfiguration == nil)
+    }
+}

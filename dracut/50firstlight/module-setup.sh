@@ -2,10 +2,23 @@
 # Firstlight in a dracut initramfs: the agent as a systemd generator and as the command of one unit
 # per stage. Used on request: dracut --add firstlight. Written for dracut 059.
 
-# called by dracut
+# called by dracut, for every image: whatever is said here must concern one that is to have this module
 check() {
+    local wanted=" $dracutmodules $add_dracutmodules $force_add_dracutmodules "
+    [[ $wanted == *" firstlight "* ]] || return 255
     # The agent is installed beside this file or on the PATH; without it there is no module.
-    [[ -x $moddir/firstlight ]] || require_binaries firstlight || return 1
+    if [[ ! -x $moddir/firstlight ]] && ! command -v firstlight > /dev/null; then
+        derror "firstlight: there is no agent; put out/firstlight into $moddir"
+        return 1
+    fi
+    # Ignition's own module would carry out the same config a second time.
+    if dracut_module_included ignition; then
+        derror "firstlight: the module ignition cannot be in the same image; add --omit ignition"
+        return 1
+    fi
+    if [[ $hostonly ]]; then
+        dwarn "firstlight: the image gets drivers for this machine alone; --no-hostonly adds those for others"
+    fi
     return 255
 }
 
