@@ -81,8 +81,12 @@ public struct Initramfs: Sendable {
     }
 
     /// Makes the image. Nothing stands at `output` before it is complete.
+    ///
+    /// - Parameter tell: Told of what takes long, as it begins.
     @discardableResult
-    public func write(to output: FilePath) throws(BootFailure) -> Outcome {
+    public func write(
+        to output: FilePath, telling tell: (String) -> Void = { _ in }
+    ) throws(BootFailure) -> Outcome {
         let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
         let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
         let chosen = try step("choosing modules") { try modules.paths(in: index) }
@@ -99,9 +103,11 @@ public struct Initramfs: Sendable {
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
         var warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
         if let warning = firmware.warning { warnings.append(warning) }
-        try step("adding the root image's hashes") { try addRootImageHashes(to: &root) }
+        tell("reading the root image")
+        warnings += try step("adding the root image's hashes") { try addRootImageHashes(to: &root, kernel: kernel) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
         let packing = Packing(time: time, first: common(in: index, below: kernel), isFast: isFast)
+        tell("compressing \(counted(chosen.count, "module")) into \(output)")
         try step("writing \(output)") {
             try packing.write(root: root, usr: usr, to: output, isPrivate: isPrivate)
         }
@@ -256,12 +262,15 @@ extension Initramfs {
         return report.warnings.map(\.description)
     }
 
-    private func addRootImageHashes(to root: inout FileTree) throws {
-        guard let rootfs else { return }
+    /// - Returns: What is doubtful about the root image.
+    private func addRootImageHashes(to root: inout FileTree, kernel: String) throws -> [String] {
+        guard let rootfs else { return [] }
         let facts = try RootImageFacts(reading: rootfs)
         root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
         root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
         if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
+        let advice = "`firstlight-image rootfs --kernel \(kernel)` adds them."
+        return facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
     }
 
     private func addInclusions(to root: inout FileTree, and usr: inout FileTree) throws {

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import LiveImage
+import Reporting
 import SystemPackage
 
 /// What an initramfs holds about the root image that it accepts.
@@ -12,6 +13,8 @@ struct RootImageFacts {
     var imageHash: StreamHash
     /// What its version stamp says; `nil` where it is a bare filesystem image.
     var version: String?
+    /// The filesystem in it.
+    var content: RootImageContent
 
     enum Failure: Error, CustomStringConvertible {
         case unusable(FilePath, RootImageFault)
@@ -32,6 +35,7 @@ struct RootImageFacts {
         var imageChunks = ChunkDigests()
         var isArchive = false
         var version: String?
+        var content: RootImageContent?
         do {
             while true {
                 let chunk = try input.next(StreamHash.usualChunkSize)
@@ -43,8 +47,10 @@ struct RootImageFacts {
                     while let event = try image.next(&slice) {
                         switch event {
                         case .version(let text): version = text
+                        case .image(let format, let offset, _):
+                            content = RootImageContent(file: file, offset: offset, format: format.filesystem)
                         case .imageData(let data): imageChunks.add(data)
-                        case .image, .installImage, .installImageData: break
+                        case .installImage, .installImageData: break
                         }
                     }
                 }
@@ -55,6 +61,8 @@ struct RootImageFacts {
         }
         guard version != nil || !isArchive else { throw Failure.unversioned(file) }
         self.version = version
+        guard let content else { throw Failure.unusable(file, .noImage) }
+        self.content = content
         hash = try StreamHash(digests: digests)
         imageHash = try StreamHash(digests: imageChunks.finish())
     }
@@ -93,6 +101,9 @@ public struct RootImage: Sendable {
     /// One line; the initramfs that accepts it says the same.
     public var version: String
     public var time: UInt32 = 0
+    /// The kernel whose modules are added.
+    public var kernel: String?
+    public var host = HostSystem()
 
     public init(image: FilePath, version: String) {
         self.image = image
@@ -113,11 +124,23 @@ public struct RootImage: Sendable {
         }
     }
 
+    /// What was made, in a line: `rootfs.img  127 MiB, squashfs, version 2026.11.1`.
+    public struct Outcome: CustomStringConvertible {
+        public var file: FilePath
+        public var size: ByteCount
+        public var format: RootImageFormat.Filesystem
+        public var version: String
+        public var warnings: [String] = []
+
+        public var description: String { "\(file)  \(size), \(format), version \(version)" }
+    }
+
     /// Makes the image. Nothing stands at `output` before it is complete.
     ///
     /// The filesystem's data starts at byte 124 whatever it is: 110 of header, then `root.squashfs` and
     /// its NUL, or `root.erofs`, its NUL and three of padding.
-    public func write(to output: FilePath) throws {
+    @discardableResult
+    public func write(to output: FilePath) throws -> Outcome {
         guard !version.isEmpty, !version.contains(where: \.isNewline) else { throw Failure.version(version) }
         let head = try FileReader(image).next(RootImageFormat.headLength)
         guard let format = head.withUnsafeBytes({ RootImageFormat(head: $0) }) else {
@@ -136,7 +159,9 @@ public struct RootImage: Sendable {
             writer.member(
                 LiveImageName.rootfsVersion, .file, permissions: 0o644, data: Array("\(version)\n".utf8)))
         try file.write(NewcWriter.trailer())
+        let length = file.length
         try file.finish(permissions: 0o644)
+        return Outcome(file: output, size: ByteCount(length), format: format.filesystem, version: version)
     }
 
     /// What an initramfs is told of the root image that it is to accept.

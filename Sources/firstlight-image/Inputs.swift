@@ -2,6 +2,7 @@
 
 import Glibc
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 func path(_ text: String) -> FilePath { FilePath(text) }
@@ -19,3 +20,28 @@ func sourceDate() -> UInt32 {
 
 /// Prints on standard error.
 func say(_ text: String) { try? Files.writeAll(Array("\(text)\n".utf8), to: STDERR_FILENO) }
+
+/// Runs `body`, which may take minutes; whoever waits reads on standard error what it is doing, and for how long.
+///
+/// - Parameter body: Is given what tells of the next step: "packing 300 modules".
+func whileTelling<Result>(_ act: String, _ body: ((String) -> Void) throws -> Result) rethrows -> Result {
+    let watch = WaitWatch()
+    let isTerminal = isatty(STDERR_FILENO) == 1
+    watch.onDue { due in
+        guard let due else { return }
+        let seconds = Int(Machine.uptime() - (due.wait.since ?? 0))
+        let text = "\(due.wait.reason ?? act): \(seconds) s"
+        if isTerminal {
+            try? Files.writeAll(Array("\r\(text.prefix(79))\u{1b}[K".utf8), to: STDERR_FILENO)
+        } else if due.news != .none {
+            say(text)
+        }
+    }
+    let number = watch.waits.begin(Wait(for: "", reason: act))
+    defer {
+        watch.waits.end(number)
+        watch.onDue { _ in }
+        if isTerminal { try? Files.writeAll(Array("\r\u{1b}[K".utf8), to: STDERR_FILENO) }
+    }
+    return try body { watch.doing($0) }
+}

@@ -9,7 +9,8 @@ import SystemPackage
 struct MakeInitramfs: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "initramfs",
-        abstract: "Make an initramfs that boots a machine from RAM and provisions it.")
+        abstract: "Make an initramfs that boots a machine from RAM and provisions it.",
+        usage: "firstlight-image initramfs --output <file> [--rootfs <image>] [<options>]")
 
     @Option(name: .shortAndLong, help: "The initramfs to write.", completion: .file(), transform: path)
     var output: FilePath
@@ -64,7 +65,9 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
         initramfs.time = sourceDate()
-        let outcome = try initramfs.write(to: output)
+        let outcome = try whileTelling("making \(output)") { tell in
+            try initramfs.write(to: output, telling: tell)
+        }
         outcome.warnings.forEach(say)
         print(list ? try ImageListing(reading: output).summary : outcome.description)
     }

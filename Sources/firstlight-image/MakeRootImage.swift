@@ -8,7 +8,8 @@ import SystemPackage
 struct MakeRootImage: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rootfs",
-        abstract: "Wrap a squashfs or erofs as a root image for the live boot.")
+        abstract: "Wrap a squashfs or erofs as a root image for the live boot.",
+        usage: "firstlight-image rootfs <image> -o <file> --version <text> [<options>]")
 
     @Argument(help: "The filesystem image.", completion: .file(), transform: path)
     var image: FilePath
@@ -18,6 +19,9 @@ struct MakeRootImage: ParsableCommand {
 
     @Option(help: "The build's version; the initramfs that accepts this root image says the same.")
     var version: String
+
+    @Option(help: "Add this kernel's modules, as they are in /lib/modules here (squashfs; as root).")
+    var kernel: String?
 
     @Option(help: "Write the root image's stream hash here.", completion: .file(), transform: path)
     var streamHash: FilePath?
@@ -29,10 +33,16 @@ struct MakeRootImage: ParsableCommand {
     func run() throws {
         var root = RootImage(image: image, version: version)
         root.time = sourceDate()
-        try root.write(to: output)
-        guard streamHash != nil || imageHash != nil else { return }
-        let stamps = try RootImage.stamps(of: output)
-        if let streamHash { try Files.write(stamps.streamHash, to: streamHash) }
-        if let imageHash { try Files.write(stamps.imageHash, to: imageHash) }
+        root.kernel = kernel
+        let outcome = try whileTelling("writing \(output)") { try root.make(output, telling: $0) }
+        if streamHash != nil || imageHash != nil {
+            let stamps = try RootImage.stamps(of: output)
+            for (file, text) in [(streamHash, stamps.streamHash), (imageHash, stamps.imageHash)] {
+                guard let file else { continue }
+                try Files.naming("write", file) { () throws(Errno) in try Files.write(text, to: file) }
+            }
+        }
+        outcome.warnings.forEach(say)
+        print(outcome)
     }
 }

@@ -1,0 +1,176 @@
+// Kernel modules in a root image. The initramfs has those that a boot needs and takes them with it; a real root
+// without any of its own has no nftables, no autofs, and nothing for hardware that is plugged in later.
+
+import Glibc
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// A filesystem image in a file, looked into with the host's own tools.
+struct RootImageContent {
+    var file: FilePath
+    /// Where the filesystem begins, in bytes.
+    var offset: UInt64 = 0
+    var format: RootImageFormat.Filesystem
+
+    /// The kernels whose modules are in it; `nil` where nobody here can tell.
+    func kernels() -> [String]? {
+        switch format {
+        case .squashfs:
+            // A root without the folder is no error; one that cannot be read is somebody else's to tell.
+            let listing = try? HostProgram.listSquashfs.run(
+                [
+                    "-quiet", "-l", "-max-depth", "5", "-offset", "\(offset)", file.string, "usr/lib/modules",
+                    "lib/modules",
+                ])
+            return listing.map { Self.kernels(inListing: $0.text) }
+        case .erofs:
+            guard offset == 0 else { return nil }
+            let dumps = ["/usr/lib/modules", "/lib/modules"].map { path in
+                try? HostProgram(name: "dump.erofs", package: "erofs-utils").run([
+                    "--ls", "--path=\(path)", file.string,
+                ])
+            }
+            if dumps.allSatisfy({ $0 == nil }) { return nil }
+            return dumps.compactMap(\.self).flatMap { Self.kernels(inDump: $0.text) }
+        }
+    }
+
+    /// `squashfs-root/usr/lib/modules/6.1.0-9-amd64/modules.dep`: a folder alone is not enough.
+    static func kernels(inListing text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: "/")
+            guard parts.count >= 3, parts.last == "modules.dep", parts[parts.count - 3] == "modules" else { return nil }
+            return String(parts[parts.count - 2])
+        }
+    }
+
+    /// `        59    2  6.1.0-9-amd64`, after a line with the columns' names.
+    static func kernels(inDump text: String) -> [String] {
+        let lines = text.split(separator: "\n").drop { !$0.contains("FILENAME") }.dropFirst()
+        return lines.compactMap { line in
+            let parts = line.split(separator: " ")
+            return parts.count == 3 && !parts[2].hasPrefix(".") ? String(parts[2]) : nil
+        }
+    }
+
+    /// What whoever makes the image ought to know: that the real root lacks this kernel's modules.
+    ///
+    /// - Parameter advice: How to add them.
+    func warning(kernel: String, advice: String) -> String? {
+        guard let present = kernels(), !present.contains(kernel) else { return nil }
+        let others = present.isEmpty ? "" : ", but for \(present.joined(separator: ", "))"
+        return "warning: \(file) has no modules for Linux \(kernel)\(others).\n"
+            + "  The real root will have no nftables, no autofs and no driver that is not\n"
+            + "  loaded by then. \(advice)"
+    }
+}
+
+extension RootImage {
+    /// Makes the image, with the modules of ``kernel`` added where that is given, or with a warning where the root
+    /// has none for the newest kernel here.
+    ///
+    /// - Parameter tell: Told of what takes long, as it begins.
+    public func make(_ output: FilePath, telling tell: (String) -> Void = { _ in }) throws -> Outcome {
+        guard let kernel else {
+            var outcome = try write(to: output)
+            if let newest = host.kernels.last {
+                let content = RootImageContent(file: image, format: outcome.format)
+                let warning = content.warning(kernel: newest, advice: "--kernel \(newest) adds them.")
+                outcome.warnings += warning.map { [$0] } ?? []
+            }
+            return outcome
+        }
+        // Where the result goes there is room for something of its size.
+        let parent = output.removingLastComponent()
+        let folder = try TemporaryFolder(in: parent.isEmpty ? "." : parent)
+        var whole = self
+        let addition = RootModulesAddition(image: image, kernel: try host.kernel(kernel), host: host)
+        whole.image = try addition.make(in: folder.path, telling: tell)
+        tell("writing \(output)")
+        return try whole.write(to: output)
+    }
+}
+
+/// A copy of a squashfs with a kernel's modules added.
+struct RootModulesAddition {
+    var image: FilePath
+    var kernel: String
+    var host: HostSystem
+
+    enum Failure: Error, CustomStringConvertible, Advising {
+        case needsRoot
+        case erofs(kernel: String, folder: FilePath)
+
+        var description: String {
+            switch self {
+            case .needsRoot: "adding modules takes the image apart, and only root can keep its files' owners"
+            case .erofs: "modules cannot be added to an erofs image"
+            }
+        }
+
+        var advice: [String] {
+            switch self {
+            case .needsRoot: ["Run it as root."]
+            case .erofs(let kernel, let folder):
+                [
+                    "Put them into the tree that it is made of, and make it anew:",
+                    "cp -a \(folder)/\(kernel) ROOT/usr/lib/modules/",
+                ]
+            }
+        }
+    }
+
+    /// Takes the image apart, adds the modules, and packs it again as it was packed.
+    ///
+    /// - Parameter folder: Where there is room for the whole tree.
+    /// - Returns: The new image, in `folder`.
+    func make(in folder: FilePath, telling tell: (String) -> Void) throws -> FilePath {
+        guard geteuid() == 0 else { throw Failure.needsRoot }
+        let head = try FileReader(image).next(RootImageFormat.headLength)
+        let format = head.withUnsafeBytes { RootImageFormat(head: $0) }
+        guard let format else { throw RootImage.Failure.notFilesystem(image) }
+        guard format.filesystem == .squashfs else { throw Failure.erofs(kernel: kernel, folder: host.modules) }
+        let options = SquashfsOptions(head: head)
+        let root = folder.appending("root")
+        tell("taking \(image) apart")
+        try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
+        // Where /lib is a link the modules belong below /usr.
+        let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
+        let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
+        tell("adding the modules of Linux \(kernel)")
+        try Files.naming("make", modules) { () throws(Errno) in try Files.makeFolder(modules) }
+        try HostProgram(name: "cp", package: "coreutils").run(
+            ["--archive", "--no-target-directory", host.modules.appending(kernel).string]
+                + [modules.appending(kernel).string])
+        // They lead to the kernel's source on the machine that this is made on.
+        for name in ["build", "source"] { try? Files.remove(modules.appending(kernel).appending(name)) }
+        let result = folder.appending("root.squashfs")
+        tell("packing the image again")
+        try HostProgram.makeSquashfs.run(
+            [root.string, result.string, "-noappend", "-no-progress", "-quiet"] + options.arguments)
+        return result
+    }
+}
+
+/// How a squashfs was packed, by its superblock.
+///
+/// - SeeAlso: Linux, `fs/squashfs/squashfs_fs.h`.
+struct SquashfsOptions: Equatable {
+    var compression: String?
+    var blockSize: UInt32
+
+    init(head: [UInt8]) {
+        func number(_ offset: Int, _ count: Int) -> UInt32 {
+            guard head.count >= offset + count else { return 0 }
+            return (0..<count).reduce(0) { $0 | UInt32(head[offset + $1]) << UInt32(8 * $1) }
+        }
+        blockSize = number(12, 4)
+        compression = [1: "gzip", 2: "lzma", 3: "lzo", 4: "xz", 5: "lz4", 6: "zstd"][number(20, 2)]
+    }
+
+    var arguments: [String] {
+        (compression.map { ["-comp", $0] } ?? []) + (blockSize > 0 ? ["-b", "\(blockSize)"] : [])
+    }
+}
