@@ -187,10 +187,10 @@ fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...
 	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(NAME)
 
 .PHONY: arguments
-arguments: agent ## Write the table of kernel arguments into the README
+arguments: agent ## Write the table of kernel arguments into the documentation
 	@out/firstlight arguments >out/arguments.md
 	sed -i -e '/<!-- arguments -->/,/<!-- \/arguments -->/{//!d}' \
-	    -e '/<!-- arguments -->/r out/arguments.md' README.md
+	    -e '/<!-- arguments -->/r out/arguments.md' docs/kernel-arguments.md
 
 # --- To look at ----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-// One table of every argument: the README is generated from it, spelling is checked against it.
+// One table of every argument: docs/kernel-arguments.md is generated from it, spelling is checked against it.
 
 /// One line of the arguments table.
 public struct ArgumentDocumentation: Equatable, Sendable {
@@ -10,7 +10,7 @@ public struct ArgumentDocumentation: Equatable, Sendable {
 }
 
 extension BootArguments {
-    /// Every argument that is read, grouped as in the README.
+    /// Every argument that is read, in the order of docs/kernel-arguments.md.
     public static let documentation: [ArgumentDocumentation] = [
         .init("coreos.live.rootfs_url", "=URL", "Root image: http, https or tftp. Repeated: mirrors, tried in turn"),
         .init("coreos.liveiso", "=LABEL", "Root image from the volume of that label"),
@@ -119,7 +119,7 @@ extension BootArguments {
         .init("coreos.inst.*", "", "Not touched: the installer in the real root reads it"),
     ]
 
-    /// The table as the README shows it.
+    /// The table as docs/kernel-arguments.md shows it.
     public static var markdownTable: String {
         let rows = documentation.map { "| `\($0.argument)\($0.form)` | \($0.meaning) |" }
         return (["| Argument | Meaning |", "| --- | --- |"] + rows).joined(separator: "\n") + "\n"

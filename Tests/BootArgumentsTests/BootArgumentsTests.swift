@@ -176,14 +176,14 @@ func documentation() {
     #expect(BootArguments.markdownTable.contains("| `coreos.live.rootfs_url=URL` |"))
 }
 
-@Test("the README holds the table of arguments as it is generated")
-func readmeHoldsTheTable() throws {
+@Test("the documentation holds the table of arguments as it is generated")
+func documentationHoldsTheTable() throws {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
-    let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
-    let start = try #require(readme.range(of: "<!-- arguments -->\n"))
-    let end = try #require(readme.range(of: "<!-- /arguments -->"))
-    #expect(String(readme[start.upperBound..<end.lowerBound]) == BootArguments.markdownTable)
+    let page = try String(contentsOf: root.appending(path: "docs/kernel-arguments.md"), encoding: .utf8)
+    let start = try #require(page.range(of: "<!-- arguments -->\n"))
+    let end = try #require(page.range(of: "<!-- /arguments -->"))
+    #expect(String(page[start.upperBound..<end.lowerBound]) == BootArguments.markdownTable)
 }
 
 @Test(

@@ -100,10 +100,11 @@ def starts_as_pid_1_with_nothing_mounted() -> None:
         processes.remove_folder(root)
 
 
-def readme_lists_the_arguments_it_honours() -> None:
+def documentation_lists_the_arguments_it_honours() -> None:
     table = processes.run([AGENT, "arguments"]).decode()
     assert table.startswith("|"), table
-    assert table in (TREE / "README.md").read_text(), "the README's table is out of date: make arguments"
+    text = (TREE / "docs/kernel-arguments.md").read_text()
+    assert table in text, "the table of arguments is out of date: make arguments"
 
 
 def plans_what_a_config_refers_to() -> None:
@@ -157,7 +158,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     resolves_a_name_from_hosts,
     resolves_a_name_from_dns,
     starts_as_pid_1_with_nothing_mounted,
-    readme_lists_the_arguments_it_honours,
+    documentation_lists_the_arguments_it_honours,
     plans_what_a_config_refers_to,
     mistyped_flags_exit_non_zero,
     help_fits_the_console,
