@@ -49,7 +49,7 @@ def dracut_twice(bench):
 
 
 def dracut_initramfs(bench, image):
-    """What the README's lines for dracut make, run as they stand there; this machine's dracut stays as it is."""
+    """What the lines of docs/dracut.md make, run as they stand there; this machine's dracut stays as it is."""
     result = bench.folder / "dracut.img"
     if result.exists():
         return result
@@ -61,7 +61,7 @@ def dracut_initramfs(bench, image):
     stamps.mkdir(parents=True)
     (stamps / "coreos-live-initramfs").write_text(f"{images.VERSION}\n")
     (stamps / "coreos-live-want-rootfs").write_bytes(images.stream_hash(image))
-    lines = re.search(r"<!-- dracut -->\n```\n(.*?)```\n", (TREE / "README.md").read_text(), re.DOTALL)[1]
+    lines = re.search(r"<!-- dracut -->\n```\n(.*?)```\n", (TREE / "docs/dracut.md").read_text(), re.DOTALL)[1]
     processes.run(["unshare", "--mount", "bash", "-euc",
                    f"mount --bind '{modules}' /usr/lib/dracut/modules.d; cd '{bench.folder}'; {lines}"], timeout=1800)
     return result
