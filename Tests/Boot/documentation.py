@@ -51,7 +51,7 @@ def configs_of_the_documentation(bench):
     image = images.root_image(rootfs.debian())
     initrd = [images.initramfs("virtio", rootfs=image)]
     configs = documented_configs()
-    assert configs, "the README has no config"
+    assert configs, "the documentation has no config"
     for place, text in configs:
         storage = json.loads(text).get("storage", {})
         disks = [bench.disk(bus=next(bus for name, bus in BUSES.items() if disk["device"].startswith(name)))
