@@ -28,6 +28,7 @@ from schedule import Job
 MODULES = {
     "harness": "harness_tests",
     "shipped": "shipped",
+    "docs": "docs",
     "supervision": "supervision",
     "config": "differential",
     "ignition": "dropin",

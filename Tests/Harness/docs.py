@@ -1,0 +1,270 @@
+"""The documentation against what it speaks of: links, files, options, kernel arguments, the texts of failures; and
+the recipes of docs/getting-started.md, run as they stand there.
+
+What only a boot can show (the configs of the documentation, its lines for dracut) is in Tests/Boot.
+"""
+
+import functools
+import os
+import re
+from pathlib import Path
+
+import processes
+from paths import AGENT, TOOL, TREE, kernel_version
+from tiers import ALL, only_in
+
+NEEDS = {"agent", "tool"}
+README_BYTES = 6 << 10
+ROOTS = r"(?:Sources|Tests|Fixtures|docs|dracut|\.ci)/"
+# What begins like an argument and is a field of a config.
+FIELDS = ("ignition.config.merge", "ignition.config.replace", "ignition.proxy", "ignition.security", "ignition.timeouts",
+          "ignition.version")
+# At least so many characters of a text have to stand together in a string of the program.
+SHORTEST = 7
+
+
+def pages() -> "list[Path]":
+    return [TREE / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] \
+        + sorted((TREE / "docs").glob("**/*.md"))
+
+
+def place(page: Path, text: str, position: int) -> str:
+    return f"{page.relative_to(TREE)}:{text[:position].count(chr(10)) + 1}"
+
+
+def prose(text: str) -> str:
+    """The page without its blocks of code, every line still in its place."""
+    return re.sub(r"^```.*?^```$", lambda block: "\n" * block[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
+
+
+def code_of(page: Path) -> "list[tuple[str, str]]":
+    """What a page has in backticks, and the lines of its blocks of code, each with its place."""
+    text = page.read_text()
+    found = [(place(page, text, span.start()), span[1].replace("\n", " "))
+             for span in re.finditer(r"`([^`]+)`", prose(text))]
+    for block in re.finditer(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        joined = re.sub(r"\\\n\s*", " ", block[1])
+        found += [(place(page, text, block.start()), line) for line in joined.splitlines()]
+    return found
+
+
+def anchors(page: Path) -> "set[str]":
+    """The names by which links reach a page's headings, as GitHub makes them; a second of one name is name-1."""
+    found: "set[str]" = set()
+    for heading in re.findall(r"^#+ +(.*)$", prose(page.read_text()), re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        number = sum(other == name or re.fullmatch(re.escape(name) + r"-\d+", other) is not None for other in found)
+        found.add(f"{name}-{number}" if number else name)
+    return found
+
+
+def links_lead_somewhere() -> None:
+    wrong, seen = [], 0
+    for page in pages():
+        text = prose(page.read_text())
+        for link in re.finditer(r"\[[^\]]*\]\(([^)\s]+)\)", text):
+            if re.match(r"[a-z]+:", link[1]):
+                continue
+            seen += 1
+            path, _, anchor = link[1].partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if not target.is_relative_to(TREE) or not target.exists():
+                wrong.append(f"{place(page, text, link.start())}: {link[1]}: no such file")
+            elif anchor and anchor not in anchors(target):
+                wrong.append(f"{place(page, text, link.start())}: {link[1]}: no such heading")
+    assert seen > 20 and not wrong, "\n".join(wrong) or f"only {seen} links"
+
+
+def files_that_are_named_are_there() -> None:
+    wrong, seen = [], 0
+    for page in pages():
+        for where, code in code_of(page):
+            for path in re.findall(rf"(?<![\w/.-])({ROOTS}[\w./*-]*)", code):
+                seen += 1
+                name = path.rstrip("./")
+                if not (list(TREE.glob(name)) if "*" in name else (TREE / name).exists()):
+                    wrong.append(f"{where}: {path}")
+            # The short form, behind a file of the same folder: any file of this name.
+            if re.fullmatch(r"\w[\w-]*\.(swift|c|py)", code):
+                seen += 1
+                if not any(list(TREE.glob(f"{top}/**/{code}")) for top in ("Sources", "Tests")):
+                    wrong.append(f"{where}: {code}")
+    assert seen > 50 and not wrong, "\n".join(wrong) or f"only {seen} files"
+
+
+@functools.cache
+def options(program: Path, command: str) -> "set[str]":
+    """The options that the help of a program, or of one of its commands, tells."""
+    text = processes.run([program, *command.split(), "--help"]).decode()
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+
+
+@functools.cache
+def commands(program: Path) -> "list[str]":
+    text = processes.run([program, "--help"]).decode()
+    return re.findall(r"^  ([a-z-]+)  ", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
+
+
+def options_that_are_named_are_known() -> None:
+    wrong, seen = [], 0
+    everywhere = {option for program in (AGENT, TOOL) for command in ["", *commands(program)]
+                  for option in options(program, command)}
+    for page in pages():
+        for where, code in code_of(page):
+            # An option by itself is told of one of the programs.
+            if re.match(r"--[a-z]", code):
+                seen += 1
+                option = re.match(r"--[a-z][a-z-]*", code)[0]
+                if option not in everywhere | OTHERS:
+                    wrong.append(f"{where}: {option}: no program has it")
+            for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)", code):
+                program = {"firstlight": AGENT, "firstlight-image": TOOL}[call[1]]
+                words = call[2].split()
+                command = words[0] if words and words[0] in commands(program) else ""
+                if words and not command and re.fullmatch(r"[a-z][a-z-]*", words[0]) and words[0] not in HIDDEN:
+                    wrong.append(f"{where}: {call[1]} has no command {words[0]}")
+                for option in re.findall(r"(?<= )--[a-z][a-z-]*", call[2]):
+                    seen += 1
+                    if option not in options(program, command):
+                        wrong.append(f"{where}: {call[1]} {command} has no {option}")
+    assert seen > 20 and not wrong, "\n".join(wrong) or f"only {seen} options"
+
+
+# Options of dracut that stand by themselves.
+OTHERS = {"--no-hostonly", "--omit"}
+# Commands that the help does not show, and words of a boot's console behind the program's name.
+HIDDEN = {"stage-ended", "stopped"}
+
+
+@functools.cache
+def arguments() -> "set[str]":
+    """Every key of the table, and those that a row's meaning names beside its own."""
+    rows = re.findall(r"^\| `(.*?)` \| (.*) \|$", processes.run([AGENT, "arguments"]).decode(), re.MULTILINE)
+    keys = {re.split(r"[=\[ ]", argument)[0] for argument, _ in rows}
+    return keys | {word for _, meaning in rows for word in re.findall(r"`([a-z_]+\.[\w.]+)`", meaning)}
+
+
+def kernel_arguments_that_are_named_are_known() -> None:
+    wrong, seen = [], 0
+    families = tuple(key[:-1] for key in arguments() if key.endswith("*"))
+    for page in pages():
+        for where, code in code_of(page):
+            for word in re.findall(r"(?<![\w./-])((?:firstlight|coreos|rd|ignition)\.[a-z][\w.]*)(?==|\b)", code):
+                if word.startswith(FIELDS) or f"{word}.".startswith(families) or word in THEIRS:
+                    continue
+                seen += 1
+                if word not in arguments():
+                    wrong.append(f"{where}: {word}")
+    assert seen > 50 and not wrong, "\n".join(wrong) or f"only {seen} arguments"
+
+
+# dracut's own, and the name of a file.
+THEIRS = {"rd.live.check", "firstlight.spdx.json"}
+
+
+def the_readme_is_short() -> None:
+    size = (TREE / "README.md").stat().st_size
+    assert size <= README_BYTES, f"{size} bytes, {README_BYTES} at most: what is not for everybody belongs into docs"
+
+
+def stops_are_told_as_the_program_tells_them() -> None:
+    """Each text of docs/troubleshooting.md is one of the program's: its parts between words in capitals are."""
+    strings = "\n".join(literals(file) for ending in ("swift", "c")
+                        for file in sorted((TREE / "Sources").glob(f"**/*.{ending}")))
+    page = TREE / "docs/troubleshooting.md"
+    text, wrong, seen = page.read_text(), [], 0
+    for row in re.finditer(r"^\| (`.*?) \|", text, re.MULTILINE):
+        for told in re.findall(r"`([^`]+)`", row[1]):
+            parts = [part.strip(" :") for part in re.split(r"\b(?:[A-Z]{2,}|[NV])\b", told)]
+            long = [part for part in parts if len(part) >= SHORTEST]
+            if told in ELSEWHERE or not re.search(r"[a-z] [a-z]", told):
+                continue
+            seen += 1
+            wrong += [f"{place(page, text, row.start())}: {part!r}, of {told!r}" for part in long if part not in strings]
+    assert seen > 150 and not wrong, "\n".join(wrong) or f"only {seen} texts"
+
+
+# The kernel's own words, and those of its system calls.
+ELSEWHERE = {"the kernel's own Out of memory", "cannot ACT PATH: No space left on device"}
+
+
+def literals(file: Path) -> str:
+    """The program text with strings that are joined by + made one, and quotes as they are shown."""
+    joined = re.sub(r'"\s*\+\s*"', "", file.read_text())
+    return joined.replace('\\"', '"')
+
+
+# --- Recipes ---------------------------------------------------------------------------------------
+
+
+def recipe(mark: str) -> str:
+    """The lines below `<!-- mark -->` in docs/getting-started.md."""
+    text = (TREE / "docs/getting-started.md").read_text()
+    return re.search(rf"^<!-- {mark} -->\n```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def follow(mark: str, folder: Path, before: str = "", timeout: float = 600, **options) -> None:
+    """Runs a recipe in that folder, which has what the tree and its programs are reached by."""
+    for name, target in {"out": AGENT.parent, "Fixtures": TREE / "Fixtures"}.items():
+        (folder / name).symlink_to(target)
+    # What a recipe mounts goes with it.
+    processes.run(["unshare", "--mount", "bash", "-euc", f"cd '{folder}'\n{before}\n{recipe(mark)}"], timeout=timeout,
+                  **options)
+
+
+def the_config_of_the_guide_is_one() -> None:
+    folder = processes.temporary_folder("guide")
+    try:
+        (folder / ".ssh").mkdir()
+        processes.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / ".ssh/id_ed25519"])
+        # Nobody is there to type the password that openssl asks for.
+        follow("config", folder, 'openssl() { command openssl "$@" secret; }', env={**os.environ, "HOME": str(folder)})
+        text = (folder / "config.ign").read_text()
+        assert '"passwordHash": "$6$' in text and '"ssh-ed25519 AAAA' in text, text
+    finally:
+        processes.remove_folder(folder)
+
+
+def the_iso_of_the_guide_has_its_files() -> None:
+    folder = processes.temporary_folder("guide")
+    try:
+        for name in ("initramfs.img", "rootfs.img"):
+            (folder / name).write_text(name)
+        follow("iso", folder, f"kernel={kernel_version()}")
+        listed = processes.run(["xorriso", "-indev", folder / "live.iso", "-pvd_info", "-find", "/", "-type", "f"]).decode()
+        for name in ("vmlinuz", "initrd.img", "rootfs.img"):
+            assert f"'/images/pxeboot/{name}'" in listed, listed
+        assert re.search(r"^Volume Id *: LIVE$", listed, re.MULTILINE), listed
+    finally:
+        processes.remove_folder(folder)
+
+
+@only_in(ALL)
+def the_root_of_the_guide_holds_nothing_of_its_builder() -> None:
+    folder = processes.temporary_folder("guide")
+    try:
+        follow("root", folder, timeout=1800)
+        root = folder / "root"
+        secrets = [str(file) for file in (root / "etc/ssh").glob("ssh_host_*")]
+        assert not secrets, secrets
+        for name in ("etc/resolv.conf", "etc/machine-id", "var/lib/dbus/machine-id"):
+            assert not (root / name).exists() and not (root / name).is_symlink(), name
+        assert (root / "etc/hostname").read_text() == "live\n"
+        assert (root / "etc/systemd/system/ssh.service.requires/ssh-host-key.service").is_symlink()
+        assert (root / "usr/sbin/sshd").exists() and (root / "usr/bin/sudo").exists()
+        assert (folder / "root.squashfs").stat().st_size > 50_000_000
+    finally:
+        processes.remove_folder(folder)
+
+
+TESTS = [(test.__name__.replace("_", "-"), test) for test in (
+    links_lead_somewhere,
+    files_that_are_named_are_there,
+    options_that_are_named_are_known,
+    kernel_arguments_that_are_named_are_known,
+    the_readme_is_short,
+    stops_are_told_as_the_program_tells_them,
+    the_config_of_the_guide_is_one,
+    the_iso_of_the_guide_has_its_files,
+    the_root_of_the_guide_holds_nothing_of_its_builder,
+)]
