@@ -54,7 +54,8 @@ MAX_AGENT_ZSTD := 8000000
 STATIC_LIBRARIES := Sources/StaticLibraries/build
 # What is built to be tried goes on with the newest library that the archive serves in full; what is built to be
 # shipped (agent, tool, programs) stops where that is an older one.
-demo bench test test-all host-test guest-test boot-test test-oracles test-powercut: export ALLOW_OLDER ?= 1
+demo bench man completions test test-all host-test guest-test boot-test test-oracles test-powercut: \
+    export ALLOW_OLDER ?= 1
 BILL := python3 Sources/StaticLibraries/bill_of_materials.py
 HARNESS := python3 Tests/Harness/run.py
 
@@ -191,6 +192,19 @@ arguments: agent ## Write the table of kernel arguments into the documentation
 	@out/firstlight arguments >out/arguments.md
 	sed -i -e '/<!-- arguments -->/,/<!-- \/arguments -->/{//!d}' \
 	    -e '/<!-- arguments -->/r out/arguments.md' docs/kernel-arguments.md
+
+.PHONY: man
+man: agent tool ## Make the man pages, from the programs' help and the table of arguments: out/man
+	@python3 Sources/Manual/pages.py out out/man
+
+.PHONY: completions
+completions: agent tool ## Make the completions of bash, zsh and fish: out/completions
+	@mkdir -p out/completions
+	for program in firstlight firstlight-image; do
+	    out/$$program --generate-completion-script bash >out/completions/$$program.bash
+	    out/$$program --generate-completion-script zsh >out/completions/_$$program
+	    out/$$program --generate-completion-script fish >out/completions/$$program.fish
+	done
 
 # --- To look at ----------------------------------------------------------------------------------
 

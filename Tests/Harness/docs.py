@@ -17,8 +17,8 @@ NEEDS = {"agent", "tool"}
 README_BYTES = 6 << 10
 ROOTS = r"(?:Sources|Tests|Fixtures|docs|dracut|\.ci)/"
 # What begins like an argument and is a field of a config.
-FIELDS = ("ignition.config.merge", "ignition.config.replace", "ignition.proxy", "ignition.security", "ignition.timeouts",
-          "ignition.version")
+FIELDS = ("ignition.config.merge", "ignition.config.replace", "ignition.proxy", "ignition.security",
+          "ignition.timeouts", "ignition.version")
 # At least so many characters of a text have to stand together in a string of the program.
 SHORTEST = 7
 
@@ -180,7 +180,8 @@ def stops_are_told_as_the_program_tells_them() -> None:
             if told in ELSEWHERE or not re.search(r"[a-z] [a-z]", told):
                 continue
             seen += 1
-            wrong += [f"{place(page, text, row.start())}: {part!r}, of {told!r}" for part in long if part not in strings]
+            where = place(page, text, row.start())
+            wrong += [f"{where}: {part!r}, of {told!r}" for part in long if part not in strings]
     assert seen > 150 and not wrong, "\n".join(wrong) or f"only {seen} texts"
 
 
@@ -192,6 +193,33 @@ def literals(file: Path) -> str:
     """The program text with strings that are joined by + made one, and quotes as they are shown."""
     joined = re.sub(r'"\s*\+\s*"', "", file.read_text())
     return joined.replace('\\"', '"')
+
+
+def man_pages_hold_the_help_and_the_arguments() -> None:
+    folder = processes.temporary_folder("man")
+    try:
+        processes.run(["python3", TREE / "Sources/Manual/pages.py", AGENT.parent, folder])
+        for program, file in {AGENT: "firstlight.8", TOOL: "firstlight-image.1"}.items():
+            text = page_text(folder / file)
+            for command in commands(program):
+                assert f'\n.SS "{command}"\n' in text, f"{file} has no {command}"
+            wanted = {option for command in ["", *commands(program)] for option in options(program, command)}
+            missing = [option for option in wanted if f"\\fB{option}\\fR" not in text]
+            assert len(wanted) > 5 and not missing, f"{file} has none of {missing}"
+        text = page_text(folder / "firstlight.cmdline.7")
+        rows = re.findall(r"^\| `(.*?)` \|", processes.run([AGENT, "arguments"]).decode(), re.MULTILINE)
+        missing = [row for row in rows if f"\n.TP\n\\fB{row}\\fR\n" not in text]
+        assert len(rows) > 50 and not missing, missing
+    finally:
+        processes.remove_folder(folder)
+
+
+def page_text(file: Path) -> str:
+    """A man page with its hyphens as they are typed, whose requests are all known ones."""
+    text = file.read_text().replace("\\-", "-")
+    strange = [line for line in text.splitlines() if re.match(r"[.'](?!(TH|SH|SS|TP|PP)\b)", line)]
+    assert not strange, strange
+    return text
 
 
 # --- Recipes ---------------------------------------------------------------------------------------
@@ -231,7 +259,8 @@ def the_iso_of_the_guide_has_its_files() -> None:
         for name in ("initramfs.img", "rootfs.img"):
             (folder / name).write_text(name)
         follow("iso", folder, f"kernel={kernel_version()}")
-        listed = processes.run(["xorriso", "-indev", folder / "live.iso", "-pvd_info", "-find", "/", "-type", "f"]).decode()
+        listed = processes.run(
+            ["xorriso", "-indev", folder / "live.iso", "-pvd_info", "-find", "/", "-type", "f"]).decode()
         for name in ("vmlinuz", "initrd.img", "rootfs.img"):
             assert f"'/images/pxeboot/{name}'" in listed, listed
         assert re.search(r"^Volume Id *: LIVE$", listed, re.MULTILINE), listed
@@ -264,6 +293,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     kernel_arguments_that_are_named_are_known,
     the_readme_is_short,
     stops_are_told_as_the_program_tells_them,
+    man_pages_hold_the_help_and_the_arguments,
     the_config_of_the_guide_is_one,
     the_iso_of_the_guide_has_its_files,
     the_root_of_the_guide_holds_nothing_of_its_builder,
