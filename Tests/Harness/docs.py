@@ -130,8 +130,8 @@ def options_that_are_named_are_known() -> None:
     assert seen > 20 and not wrong, "\n".join(wrong) or f"only {seen} options"
 
 
-# Options of dracut that stand by themselves.
-OTHERS = {"--no-hostonly", "--omit"}
+# Options of dracut and of ignition-apply that stand by themselves.
+OTHERS = {"--no-hostonly", "--omit", "--ignore-unsupported"}
 # Commands that the help does not show, and words of a boot's console behind the program's name.
 HIDDEN = {"stage-ended", "stopped"}
 
