@@ -103,9 +103,9 @@ def killed_while_preparing_disks(bench):
         at_break(console)
         kill_at(machine, HALFWAY, number)
         expect_death(machine, words, "preparing the disks")
+        console.expect(r"Written so far: .*/dev/vda", 10)
         if number == "OOM":
             console.expect("more RAM", 10)
-        console.expect(r"Written so far: .*/dev/vda", 10)
         console.expect(PROMPT, 30)
         machine.type("rm /run/firstlight/step; exit\n")
     at_break(console)
