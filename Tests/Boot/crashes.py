@@ -96,7 +96,7 @@ def killed_while_preparing_disks(bench):
     """The agent dies of each signal, and of too little memory, while it makes the disks; `exit` ends what was begun."""
     disk = bench.disk(size=600 * MIB)
     initrd = embedded(bench, storage=STORAGE)
-    machine = bench.boot(f"{PROVISION} rd.break=mount", base=QUIETLY, initrd=initrd, disks=[disk], network=False,
+    machine = bench.boot(f"{PROVISION} rd.break=mount", base=QUIETLY, initrd=initrd, disks=[disk], processors=2, network=False,
                          script="ls /dev/mapper; echo whole")
     console = machine.console
     for number, words in {**DEATHS, **OUT_OF_MEMORY}.items():

@@ -61,7 +61,7 @@ def raid_array(bench):
         "filesystems": [{"device": "/dev/md/data", "format": "ext4", "label": "data", "path": "/srv"}]})
     script = ("mkdir -p /mnt; mount -t ext4 /dev/md/data /mnt; echo line >>/mnt/lines; wc -l </mnt/lines; umount /mnt")
     for number in (1, 2):
-        machine = bench.boot(PROVISION, initrd=initrd, disks=attached, network=False, script=script)
+        machine = bench.boot(PROVISION, initrd=initrd, disks=attached, processors=2, network=False, script=script)
         assert facts(machine)["run"] == [f"{number}"], f"boot {number}"
     assert re.search(r"plan .*nothing destroyed", machine.console.unwrapped)
     assert not re.search(r"plan .*created", machine.console.unwrapped), "something was made anew"
@@ -98,7 +98,7 @@ def every_bus_and_format(bench):
     script = ("p=/dev/disk/by-partlabel; mkdir -p /mnt/b /mnt/c /mnt/d /mnt/a; cd /mnt; mount -t ext4 $p/data a;"
               "mount -t xfs $p/b b; mount -t btrfs $p/c c; mount -t vfat $p/d d;"
               "for i in a b c d; do cat $i/file; echo; done; umount a b c d")
-    machine = bench.boot(PROVISION, initrd=initrd, disks=attached, network=False, script=script)
+    machine = bench.boot(PROVISION, initrd=initrd, disks=attached, processors=2, network=False, script=script)
     found = facts(machine, timeout=150)["run"]
     assert found == ["on a", "on b", "on c", "on d"], found
     first = disks.table(attached[0].path)
@@ -108,7 +108,7 @@ def every_bus_and_format(bench):
     assert superblock(attached[0].path, first.partitions[1])[:2] == ("swap", "swap")
 
     tables = [disks.table(disk.path) for disk in attached]
-    machine = bench.boot(PROVISION, initrd=initrd, disks=attached, network=False)
+    machine = bench.boot(PROVISION, initrd=initrd, disks=attached, processors=2, network=False)
     facts(machine, timeout=150)
     assert [disks.table(disk.path) for disk in attached] == tables, "a table was written anew"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 2x1G virtio
-# init: systemd
+# init: udev
 # limit: 600
 """LUKS volumes that Clevis opens: bound to a real tang and a TPM, opened by them again, left alone without them."""
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# init: systemd
+# init: udev
 # limit: 1200
 """Those cases of Fixtures/disks that the build machine's kernel may not do, or those of $CASE: what a case says, twice.
 

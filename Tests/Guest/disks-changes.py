@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 2x2G virtio, 1x2G nvme
-# init: systemd
+# init: udev
 # limit: 600
 """Disks that hold something already: kept, edited beside a mounted partition, replaced, refused; data survives."""
 import contextlib

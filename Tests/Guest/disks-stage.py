@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 1x4G virtio
-# init: systemd
+# init: udev
 # limit: 600
 """The disks stage beside Ignition's: same config, blank disk, same outcome; run again, it writes nothing.
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # disks: 1x1G virtio
 # init: systemd
+# processors: 2
 # limit: 900
 """The agent as `ignition`: the units of Debian's dracut module run it stage by stage, and it leaves what Debian's own
 Ignition leaves: on the disk, in the root, in the state. What is meant to differ is told where it is compared.

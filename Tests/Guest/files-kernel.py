@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 2x64M virtio
-# init: systemd
+# init: udev
 # limit: 90
 """The files stage on the kernel that machines boot: an overlay over a squashfs, with the config's ext4 and vfat
 mounted below it, over three boots. What is appended to stays so where the filesystem keeps a record and where it

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # disks: 1x4G virtio, 1x1G nvme, 1x1G scsi, 1x1G sata
 # init: systemd
+# processors: 2
 # limit: 600
 """The guest is what guest tests are promised: systemd, tools, blank disks on every bus."""
 import os

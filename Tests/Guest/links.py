@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 1x1G virtio, 1x1G nvme, 1x1G scsi, 1x1G sata
-# init: systemd
+# init: udev
 # limit: 600
 """The agent names block devices as udev does: by label, UUID, partition label and UUID, id and path."""
 from pathlib import Path

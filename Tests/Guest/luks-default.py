@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # disks: 3x256M virtio
 # init: systemd
+# processors: 2
 # limit: 900
 """LUKS volumes with no options at all, so with cryptsetup's own key derivation on as many lanes as there are processors:
 made and opened by the units, opened under the name `ignition`; one that `cryptsetup luksFormat` made is kept as well."""

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 2x1G virtio
-# init: systemd
+# init: udev
 # limit: 900
 """LUKS volumes with a key file: made, opened and filled once, opened again after that; what is not theirs stays."""
 import base64

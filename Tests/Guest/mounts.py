@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 2x256M virtio, 1x64M virtio
-# init: systemd
+# init: udev
 # limit: 300
 """The config's filesystems while files are written: mounted by depth, on points made and labelled, never outside the
 real root; unmounted in reverse order, also after a failure; LUKS volumes stay open."""

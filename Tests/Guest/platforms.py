@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # disks: 1x64M virtio
-# init: systemd
+# init: udev
 # limit: 240
 """The fetch stage on platforms: real volumes that are found by label, real metadata services at their own address."""
 import http.server

@@ -142,7 +142,7 @@ def _system(name: str, server: Nginx, filesystem: Path, folder: Path) -> System:
 
 def _boot(system: System, memory: int, what: str, timeout: float) -> "float | None":
     """Seconds from kernel start to the real root's PID 1, or `None` where it did not get there."""
-    settings = Settings(kernel=kernel_image(), initrd=[system.initramfs],
+    settings = Settings(kernel=kernel_image(), processors=2, initrd=[system.initramfs],
                         arguments=f"{ARGUMENTS} {system.arguments}", memory=memory)
     with VirtualMachine(settings, f"bench.{system.name}.{what}") as machine:
         machine.start()

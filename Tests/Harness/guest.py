@@ -5,7 +5,8 @@ the built tree are there, and nothing that a test does outlives it. A test is an
 in Tests/Guest; its exit status is the result. Comment lines at its head say what it needs:
 
     # disks: 2x4G virtio, 1x1G nvme    blank disks, as $DISK0, $DISK1... (default none)
-    # init: systemd                    PID 1 is systemd with udev; or shell, the default
+    # init: udev                       udev runs, with all rules; or systemd with udev; or shell, the default
+    # processors: 2                    that the machine has (default 1)
     # limit: 60                        seconds until it is ended, on a machine as speed.py knows it (default 120)
     # tier: all                        not with every change, but in `make test-all`
     # needs: agent, tool               programs that are built for it (default agent)
@@ -41,7 +42,7 @@ FOLDER = TREE / "Tests" / "Guest"
 DISKS_PER_MACHINE = 16
 MACHINE_SECONDS = 240  # of tests that one machine runs, so that the last ones end together
 UNKNOWN = 60  # seconds, of a test whose time was never recorded
-BOOT_SECONDS = {"systemd": 25, "shell": 12}
+BOOT_SECONDS = {"systemd": 25, "udev": 18, "shell": 12}
 BUS_MODULES = {
     "virtio": ["virtio_blk"], "nvme": ["nvme"],
     "scsi": ["virtio_scsi", "sd_mod"], "sata": ["ahci", "sd_mod"],
@@ -98,6 +99,21 @@ mountpoint -q /tmp || mount -t tmpfs tmp /tmp
 mkdir -p "$TREE"
 mount --bind /run/tree "$TREE"
 ip link set lo up
+[ "$INIT" != udev ] || {
+    # What PID 1 of a distribution does: links that shells and kmod need, the nodes by which modules
+    # are loaded once somebody opens them.
+    for name in fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "/proc/self/${name#*:}" "/dev/${name%:*}"; done
+    kmod static-nodes --format=tmpfiles | while read -r type path mode _ _ _ number; do
+        case $type in
+            d) mkdir -p "$path" ;;
+            c!) [ -e "$path" ] || mknod -m "$mode" "$path" c "${number%:*}" "${number#*:}" ;;
+        esac
+    done
+    mkdir /dev/shm
+    mount -t tmpfs shm /dev/shm
+    /lib/systemd/systemd-udevd --daemon
+    udevadm trigger --type=devices --action=add --settle
+}
 
 # The device whose serial number is $1.
 device() {
@@ -150,7 +166,7 @@ MASKED = [
     "sys-kernel-config.mount", "sys-fs-fuse-connections.mount", "mdadm-shutdown.service", "dracut-shutdown.service",
 ]
 # Modules that systemd's own units would have loaded.
-SYSTEMD_MODULES = ["loop", "dm_mod"]
+UDEV_MODULES = ["loop", "dm_mod"]
 
 
 @dataclass
@@ -159,6 +175,7 @@ class GuestTest:
     file: Path
     disks: "list[tuple[int, str]]" = field(default_factory=list)  # size in bytes, bus
     init: str = "shell"
+    processors: int = 1
     limit: int = 120
     tier: str = tiers.EVERY_CHANGE
     needs: "set[str]" = field(default_factory=lambda: {"agent"})
@@ -178,7 +195,7 @@ class GuestTest:
         for line in file.read_text().splitlines():
             if not line.startswith("#") and line:
                 break
-            match = re.fullmatch(r"# (disks|init|limit|tier|needs): (.*)", line)
+            match = re.fullmatch(r"# (disks|init|processors|limit|tier|needs): (.*)", line)
             if not match:
                 continue
             key, value = match.groups()
@@ -189,6 +206,10 @@ class GuestTest:
                     test.disks += [(int(number) * (GIB if unit == "G" else MIB), bus)] * int(count)
             elif key == "init":
                 test.init = value.strip()
+                if test.init not in BOOT_SECONDS:
+                    raise ValueError(f"{file.name}: no such init: {test.init}")
+            elif key == "processors":
+                test.processors = int(value)
             elif key == "tier":
                 test.tier = tiers.known(value.strip())
             elif key == "needs":
@@ -226,7 +247,8 @@ def machines(tests: "list[GuestTest]") -> "list[list[GuestTest]]":
 
 def _has_room(part: "list[GuestTest]", test: GuestTest) -> bool:
     together = part + [test]
-    return (part[0].init == test.init and sum(len(each.disks) for each in together) <= DISKS_PER_MACHINE
+    return (all((each.init, each.processors) == (test.init, test.processors) for each in part)
+            and sum(len(each.disks) for each in together) <= DISKS_PER_MACHINE
             and sum(each.seconds for each in together) <= MACHINE_SECONDS)
 
 
@@ -246,7 +268,7 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
     shared = folder / "shared"
     shared.mkdir()
     log_name = f"guest.{init}.{tests[0].name}"
-    common = {"TREE": str(TREE), "AGENT": str(AGENT), "TIER": tier, "CASE": os.environ.get("CASE", ""),
+    common = {"TREE": str(TREE), "AGENT": str(AGENT), "TIER": tier, "INIT": init, "CASE": os.environ.get("CASE", ""),
               speed.VARIABLE: f"{speed.factor():.2f}"}
     script = [f"export {name}={shlex.quote(value)}\n" for name, value in common.items()] + [RUN_HEAD]
     disks = []
@@ -268,7 +290,7 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
         arguments += " systemd.unit=guest-tests.service systemd.show_status=0 net.ifnames=0"
     settings = Settings(
         initrd=[_initramfs(init, {disk.bus for disk in disks})], arguments=arguments, memory=3072,
-        disks=disks, network=False,
+        processors=tests[0].processors, disks=disks, network=False,
         shares={"host": (Path("/"), False), "guest": (shared, True)},
     )
     outcomes = []
@@ -334,8 +356,8 @@ def _initramfs(init: str, buses: "set[str]") -> bytes:
     needed = ["virtio_pci", "9p", "9pnet_virtio", "overlay"]
     for bus in sorted(buses):
         needed += BUS_MODULES[bus]
-    if init == "systemd":
-        needed += SYSTEMD_MODULES
+    if init != "shell":
+        needed += UDEV_MODULES
     order = add_modules(archive, needed, kernel_version())
     start = "/lib/systemd/systemd" if init == "systemd" else "/bin/sh /guest/run"
     text = INIT.replace("MODULES", " ".join(order)).replace("MASKED", " ".join(MASKED)).replace("START", start)

@@ -96,7 +96,7 @@ class Scenario:
 
     def machine(self, initrd: list, log_name: str, arguments: str = "", memory: int = 1024) -> VirtualMachine:
         return VirtualMachine(
-            Settings(kernel=kernel_image(), initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(),
+            Settings(kernel=kernel_image(), processors=2, initrd=initrd, arguments=f"{self.arguments} {arguments}".strip(),
                      memory=memory, disks=[self.disk], forward={self.port: 22}), log_name)
 
     def boot(self, machine: VirtualMachine, limit: float = 240, tell=lambda text, line: None) -> Boot:
