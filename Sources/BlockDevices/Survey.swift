@@ -25,7 +25,8 @@ public struct Survey {
             try device(path, node: node)
         }
         inventory.nodes = Survey.nodes(storage)
-        for path in paths { inventory.twins[path] = Survey.twins(path) }
+        let held = paths.contains { DeviceName($0).isOfContent } ? Survey.everythingHeld() : []
+        for path in paths { inventory.twins[path] = Survey.twins(path) ?? Survey.twins(path, among: held) }
         return inventory
     }
 
@@ -61,6 +62,32 @@ public struct Survey {
             Files.resolved(FilePath(path)).map { (path, $0.string) }
         }
         return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
+    /// What stands in every device of the machine that nothing else is made of.
+    private static func everythingHeld() -> [(node: String, signature: Signature)] {
+        let folder: FilePath = "/sys/class/block"
+        let names = Files.names(in: folder).sorted().filter { name in
+            // An empty drive for disks or floppies may take seconds to say so, and holds nothing to be made or kept.
+            !["sr", "fd", "ram"].contains { name.hasPrefix($0) } && Files.line(folder.appending("\(name)/size")) != "0"
+                && Files.names(in: folder.appending("\(name)/holders")).isEmpty
+        }
+        let looks = sideBySide(names.map { "/dev/\($0)" }) { node in (node, try? Look(node).content.signatures) }
+        // No link leads to what is two things at once, or to a member of an array.
+        return looks.compactMap { node, signatures in
+            signatures.flatMap { $0.count == 1 ? $0.first : nil }.map { (node, $0) }
+        }
+    }
+
+    /// The devices that bear the label or the UUID that a link is made of; `nil` for other links.
+    private static func twins(_ path: String, among held: [(node: String, signature: Signature)]) -> [String]? {
+        let name = DeviceName(path)
+        guard name.isOfContent else { return nil }
+        var shared: Set<String> = []
+        return held.filter { name.isLink(of: $0.signature) }.filter { found in
+            // All devices of one btrfs bear its names.
+            found.signature.type != "btrfs" || shared.insert(found.signature.uuid ?? found.node).inserted
+        }.map(\.node)
+    }
+
     }
 
     /// A disk or an image of one.

@@ -7,6 +7,9 @@ public struct DeviceName {
     private let path: String
     private let label: String?
     private let guid: String?
+    /// The label and the UUID of what a device holds.
+    private let contentLabel: String?
+    private let contentUUID: String?
     /// The disk that the path spells, and the number of the partition behind it.
     private let stem: (disk: String, number: Int)?
 
@@ -14,9 +17,10 @@ public struct DeviceName {
         self.path = path
         label = DeviceName.last(of: path, in: "/dev/disk/by-partlabel/").map(DeviceName.unescaped)
         guid = DeviceName.last(of: path, in: "/dev/disk/by-partuuid/")?.uppercased()
-        // The other two are names of what a partition holds.
-        let isOfContent = ["label", "uuid"].contains { path.hasPrefix("/dev/disk/by-\($0)/") }
-        stem = label == nil && guid == nil && !isOfContent ? DeviceName.stem(of: path) : nil
+        contentLabel = DeviceName.last(of: path, in: "/dev/disk/by-label/").map(DeviceName.unescaped)
+        contentUUID = DeviceName.last(of: path, in: "/dev/disk/by-uuid/").map(DeviceName.unescaped)
+        let isOfDisk = label == nil && guid == nil && contentLabel == nil && contentUUID == nil
+        stem = isOfDisk ? DeviceName.stem(of: path) : nil
     }
 
     /// The disk that it spells: `/dev/disk/by-path/x` of `/dev/disk/by-path/x-part1`. It may have other names.
@@ -41,6 +45,15 @@ public struct DeviceName {
 
     /// Whether a partition that is there bears the label that this is the link of.
     public func isLink(ofLabel other: String) -> Bool { label == other }
+
+    /// Whether it is a name of what devices hold, whichever device that is.
+    public var isOfContent: Bool { contentLabel != nil || contentUUID != nil }
+
+    /// Whether a device with that signature bears the label or the UUID that this is the link of.
+    public func isLink(of signature: Signature) -> Bool {
+        if let contentLabel { return signature.label == contentLabel }
+        return contentUUID != nil && signature.uuid == contentUUID
+    }
 
     /// Whether it may be the name of a partition that the config creates, so that nobody should wait for
     /// it before the partitions are made.

@@ -22,6 +22,16 @@ import Testing
             type: PlannedPartition.defaultType, sectors: sectors)
     }
 
+    @Test("a link by a label or a UUID names whatever bears it")
+    func linksOfContent() {
+        let signature = Signature(type: "ext4", label: "a b", uuid: "1234-ABCD")
+        #expect(DeviceName("/dev/disk/by-label/a\\x20b").isLink(of: signature))
+        #expect(DeviceName("/dev/disk/by-uuid/1234-ABCD").isLink(of: signature))
+        #expect(!DeviceName("/dev/disk/by-label/a").isLink(of: signature))
+        #expect(!DeviceName("/dev/disk/by-label/").isLink(of: Signature(type: "ext4")))
+        #expect(DeviceName("/dev/disk/by-uuid/x").isOfContent && !DeviceName("/dev/disk/by-partuuid/x").isOfContent)
+    }
+
     @Test("a partition that stays is not said to go away with a plan that was refused")
     func noSecond() throws {
         let storage = try storage(
