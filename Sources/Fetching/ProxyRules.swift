@@ -96,7 +96,9 @@ private struct Address: Equatable {
     func isIn(_ network: Address, length: Int) -> Bool {
         guard bytes.count == network.bytes.count, 0...(bytes.count * 8) ~= length else { return false }
         return (0..<length).allSatisfy { bit in
-            (bytes[bit / 8] ^ network.bytes[bit / 8]) & (0x80 >> UInt8(bit % 8)) == 0
+            let mask: UInt8 = 0x80 >> UInt8(bit % 8)
+            let difference: UInt8 = bytes[bit / 8] ^ network.bytes[bit / 8]
+            return difference & mask == 0
         }
     }
 }

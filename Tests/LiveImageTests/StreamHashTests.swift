@@ -9,7 +9,8 @@ private let digestB = String(repeating: "a5", count: 32)
         let text = "stream-hash sha256 2097152\n\(digestA)\n\(digestB)\n"
         let hash = try StreamHash(parsing: Array(text.utf8))
         #expect(hash.chunkSize == 2 << 20)
-        #expect(hash.digests == [[UInt8](repeating: 0x0f, count: 32), [UInt8](repeating: 0xa5, count: 32)])
+        let digests: [[UInt8]] = [Array(repeating: 0x0f, count: 32), Array(repeating: 0xa5, count: 32)]
+        #expect(hash.digests == digests)
         #expect(hash.text == text)
         #expect(try StreamHash(parsing: Array(text.utf8.dropLast())) == hash)
         #expect(hash.lengths == (2 << 20) + 1...4 << 20)

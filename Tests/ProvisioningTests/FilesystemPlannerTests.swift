@@ -184,9 +184,9 @@ import Testing
     @Test("reads sizes and what is in use")
     func sizes() {
         let ext = block(1024, [(4, [0, 4, 0, 0]), (0xc, [0, 1, 0, 0]), (0x18, [2])])
-        #expect(usage("ext4", ext) == .init(size: 1024 * 4096, used: 768 * 4096))
+        #expect(usage("ext4", ext) == .init(size: 4_194_304, used: 3_145_728))
         let xfs = block(512, [(6, [0x10]), (14, [4, 0]), (0x96, [1, 0]), (0x7e, [1])])
-        #expect(usage("xfs", xfs) == .init(size: 1024 * 4096, used: 768 * 4096, isUnfinished: false))
+        #expect(usage("xfs", xfs) == .init(size: 4_194_304, used: 3_145_728, isUnfinished: false))
         // Only with the right checksum is it mkfs.xfs that says so.
         var half = block(512, [(6, [0x10]), (14, [4, 0]), (0x64, [0xb4, 0xa5, 2, 0]), (0x7e, [1])])
         #expect(usage("xfs", half)?.isUnfinished == false)

@@ -28,8 +28,9 @@ private let mebibyte: UInt64 = 1 << 20
 
     @Test func theRateIsThatOfTheLastSeconds() {
         var meter = RateMeter()
-        let quickThenSlow = [(0, 0), (0.1, 100), (1, 1000)] + (2...11).map { (Double($0), 950 + $0 * 50) }
-        let rates = quickThenSlow.map { meter.rate(at: $0.0, bytes: UInt64($0.1)) }
+        let quick: [(Double, UInt64)] = [(0, 0), (0.1, 100), (1, 1000)]
+        let slow = (2...11).map { (second: UInt64) -> (Double, UInt64) in (Double(second), 950 + second * 50) }
+        let rates = (quick + slow).map { meter.rate(at: $0.0, bytes: $0.1) }
         #expect(rates.prefix(3) == [nil, nil, 1000])
         #expect(rates.last == 50)
         // Starting over forgets what was.
