@@ -27,7 +27,7 @@ extension BootArguments {
 
         .init("ignition.firstboot", "[=BOOL]", "Provision. Without it no config is looked at; `=` is false"),
         .init(
-            "ignition.platform.id", "=NAME", "Platform: \(Platform.supported.map { "`\($0)`" }.joined(separator: ", "))"
+            "ignition.platform.id", "=NAME", "Platform: \(Platform.allCases.map { "`\($0)`" }.joined(separator: ", "))"
         ),
         .init(
             "ignition.config.url", "=URL",

@@ -6,10 +6,6 @@ public enum Platform: String, CaseIterable, Sendable, CustomStringConvertible {
     case hetzner, hyperv, ibmcloud, kubevirt, metal, nutanix, nvidiabluefield, openstack, oraclecloud, packet
     case powervs, proxmoxve, qemu, scaleway, upcloud, virtualbox, vmware, vultr, zvm
 
-    /// Those that can be asked, in alphabetical order. Apple's hypervisor hands its config out by HTTP over a vsock,
-    /// which libcurl does not speak.
-    public static var supported: [Platform] { allCases.filter { $0 != .applehv } }
-
     /// Whether its answer comes over the network, at least in part.
     public var needsNetwork: Bool {
         switch self {

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <linux/vm_sockets.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -135,6 +136,22 @@ int firstlight_network_events(void) {
         if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) != 0) result = -errno;
     }
     if (result == 0) return fd;
+    close(fd);
+    return result;
+}
+
+int firstlight_connect_vsock(uint32_t address, uint32_t port) {
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    struct sockaddr_vm to = {.svm_family = AF_VSOCK, .svm_cid = address, .svm_port = port};
+    int result;
+    do {
+        result = connect(fd, (struct sockaddr *)&to, sizeof to);
+    } while (result < 0 && errno == EINTR);
+    if (result == 0)
+        return fd;
+    result = -errno;
     close(fd);
     return result;
 }

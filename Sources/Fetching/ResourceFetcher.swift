@@ -65,6 +65,8 @@ public struct HTTPExchange: Sendable {
     public var retriedStatuses: Set<Int> = []
     /// Whether the request comes from a port below 1024, which only root may use.
     public var fromReservedPort = false
+    /// A Unix socket to use in the place of the URL's host.
+    public var socket: FilePath?
 
     public init() {}
 }
@@ -223,6 +225,7 @@ public final class ResourceFetcher {
                 var request = request(made.url, adding: made.headers)
                 request.method = exchange.method
                 request.fromReservedPort = exchange.fromReservedPort
+                request.socket = exchange.socket
                 request.followsToPlainHTTP = purpose == .content
                 if believingAnybody { request.trust = .anybody(withCredentials: settings.authorities) }
                 // Five tries of five seconds for each packet, as libcurl shares them out.

@@ -37,6 +37,8 @@ public struct TransferRequest: Sendable {
     public var url: String
     /// Whether the connection starts at a port below 1024, which only root may use.
     public var fromReservedPort = false
+    /// A Unix socket to use in the place of the URL's host.
+    public var socket: FilePath?
     /// Also `User-Agent`; a field without a value is left out of the request.
     public var headers: [(name: String, value: String?)] = []
     /// Whether a redirected request carries the headers again.
@@ -182,6 +184,7 @@ public final class Transfer {
             set(CURLOPT_LOCALPORT, first)
             set(CURLOPT_LOCALPORTRANGE, 256)
         }
+        if let socket = request.socket { set(CURLOPT_UNIX_SOCKET_PATH, socket.string) }
         switch request.method {
         case .get, .head: break
         case .put: set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)

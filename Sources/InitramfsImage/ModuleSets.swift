@@ -19,7 +19,7 @@ enum ModuleSets {
     /// Virtual machines whose devices are virtio, and the ATA disks and drives that QEMU gives them.
     static let virtio = [
         "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_console", "virtio_rng",
-        "qemu_fw_cfg", "sd_mod", "sr_mod", "ahci", "ata_piix",
+        "vmw_vsock_virtio_transport", "qemu_fw_cfg", "sd_mod", "sr_mod", "ahci", "ata_piix",
     ]
 
     /// The storage controllers, network cards and USB of a distribution's generic initramfs.
@@ -66,8 +66,8 @@ enum ModuleSets {
     private static let virtualMachines = [
         "@drivers/virtio", "virtio_net", "virtio_console", "virtio_rng", "qemu_fw_cfg", "-virtio_balloon",
         "-virtio_input", "-virtio_dma_buf",
-        "hv_vmbus", "hv_netvsc", "hv_storvsc", "pci_hyperv", "hyperv_keyboard", "hid_hyperv",
-        "vmxnet3", "vmw_pvscsi", "xen_blkfront", "xen_netfront", "xen_scsifront",
+        "hv_vmbus", "hv_utils", "hv_netvsc", "hv_storvsc", "pci_hyperv", "hyperv_keyboard", "hid_hyperv",
+        "vmxnet3", "vmw_pvscsi", "vboxguest", "xen_blkfront", "xen_netfront", "xen_scsifront",
     ]
 
     private static let stacks = [

@@ -41,7 +41,7 @@ extension Platform {
         case .proxmoxve: try access.proxmoxConfig()
         case .vmware: try access.vmwareConfig()
 
-        case .applehv: throw PlatformFailure.unsupported(rawValue)
+        case .applehv: try access.appleConfig()
         case .hyperv: try access.hyperVConfig()
         case .virtualbox: try access.virtualBoxConfig()
         case .zvm: try access.readerConfig()
@@ -70,6 +70,7 @@ extension Platform {
         case .azure: "the metadata service or disc of azure"
         case .azurestack: "the disc of azurestack"
         case .vmware: "the guestinfo of vmware"
+        case .applehv: "the host of applehv"
         case .hyperv: "the key-value pairs of hyperv"
         case .virtualbox: "the guest properties of virtualbox"
         case .zvm: "the virtual reader of zvm"
@@ -138,7 +139,7 @@ extension PlatformFailure: Advising {
     public var advice: [String] {
         switch self {
         case .unsupported:
-            wrapped("Supported are \(Platform.supported.map(\.rawValue).joined(separator: ", ")).")
+            wrapped("Supported are \(Platform.allCases.map(\.rawValue).joined(separator: ", ")).")
                 + ["Elsewhere: ignition.platform.id=metal and ignition.config.url=URL."]
         case .noFirmwareDevice:
             ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."]

@@ -37,8 +37,7 @@ enum ConfigSource: Equatable, Sendable {
         } else {
             // A machine of which nothing is said is taken for bare metal, which has no config of its own.
             let name = arguments.platform ?? Platform.metal.rawValue
-            guard let platform = Platform(rawValue: name), Platform.supported.contains(platform)
-            else { throw .unsupported(name) }
+            guard let platform = Platform(rawValue: name) else { throw .unsupported(name) }
             self = .platform(platform)
         }
     }

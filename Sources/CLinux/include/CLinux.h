@@ -107,6 +107,9 @@ int firstlight_route_add(int index, const uint8_t *destination, size_t length, u
 /// servers, or -errno.
 int firstlight_network_events(void);
 
+// Connects to a port of a vsock's address. Returns a descriptor, or a negative errno.
+int firstlight_connect_vsock(uint32_t address, uint32_t port);
+
 /// Whose rights the calling thread has on files.
 struct firstlight_file_identity {
     uid_t user;
