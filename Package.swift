@@ -30,6 +30,7 @@ let package = Package(
         library("CBlkid", pkgConfig: "blkid", apt: "libblkid-dev"),
         library("CFdisk", pkgConfig: "fdisk", apt: "libfdisk-dev"),
         library("CMount", pkgConfig: "mount", apt: "libmount-dev"),
+        library("CDevmapper", pkgConfig: "devmapper", apt: "libdevmapper-dev"),
         library("CCryptsetup", pkgConfig: "libcryptsetup", apt: "libcryptsetup-dev"),
         library("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         library("CCrypto", pkgConfig: "openssl", apt: "libssl-dev"),
@@ -68,7 +69,7 @@ let package = Package(
         .target(
             name: "BlockDevices",
             dependencies: [
-                "CBlkid", "CCryptsetup", "CFdisk", "CLinux", "IgnitionConfig", "JSONText", "LinuxSystem",
+                "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "IgnitionConfig", "JSONText", "LinuxSystem",
                 "Provisioning",
                 "Reporting", system,
             ]),

@@ -62,6 +62,8 @@ struct CryptHandle: ~Copyable {
         }
         // What is no LUKS device is an answer here, not an event for the log.
         crypt_set_log_callback(handle, { _, _, _ in }, nil)
+        // Nor is a map that udev holds for a moment longer, of which libdevmapper would speak without a handle.
+        crypt_set_log_callback(nil, { _, _, _ in }, nil)
         self.handle = handle
     }
 

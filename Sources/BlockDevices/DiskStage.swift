@@ -86,7 +86,7 @@ public enum DiskStage {
             guard refused.isEmpty else { throw DiskRefusal(refused) }
             let plan = try layout.plan(contents, volumes: volumes)
             let conflicts =
-                Obstacles.conflicts(in: plan)
+                Obstacles.conflicts(in: plan) + MapPartitions.conflicts(in: plan)
                 + KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
             return plan
@@ -103,6 +103,9 @@ public enum DiskStage {
         try bind(plan.volumes, access)
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }
+        }
+        for disk in plan.disks where disk.action == .keep && disk.disk.map != nil {
+            try step("looking for the partitions of \(disk.disk.node)") { try MapPartitions.follow(disk) }
         }
         let held = Monitor<[HeldPartition]>([])
         try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {
@@ -166,7 +169,11 @@ public enum DiskStage {
         var held: HeldPartition?
         // An image of a disk has no partitions that the kernel knows.
         if try BlockFile(disk.node).isBlockDevice {
-            if plan.isWrittenInFull { try KernelPartitions.reread(disk.node) }
+            if disk.map != nil {
+                try MapPartitions.follow(plan)
+            } else if plan.isWrittenInFull {
+                try KernelPartitions.reread(disk.node)
+            }
             let changed = plan.partitions.filter { $0.change != .keep || plan.isWrittenInFull }
             for partition in changed { try access.waitForDevice(disk.partitionNode(partition.number)) }
             held = try KernelPartitions.hold(changed, of: plan)

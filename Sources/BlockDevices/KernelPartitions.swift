@@ -60,6 +60,7 @@ enum KernelPartitions {
 
     /// Whether the kernel has a partition of that name just there.
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
+        if node.hasPrefix("/dev/mapper/") { return MapPartitions.matches(node, area) }
         // Both in units of 512 bytes, whatever the sector size.
         guard let start = number("start", of: node), let count = number("size", of: node) else { return false }
         return area.bytes.lowerBound.quotientAndRemainder(dividingBy: 512) == (start, 0)

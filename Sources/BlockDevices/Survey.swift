@@ -30,10 +30,19 @@ public struct Survey {
         return inventory
     }
 
+    /// The kernel's own name of what a path leads to. Where udev does not run, libdevmapper makes nodes of its own.
+    static func node(_ path: String) -> String? {
+        guard let end = Files.resolved(FilePath(path)) else { return nil }
+        guard end.starts(with: "/dev/mapper"), let device = Files.status(end), device.st_mode & S_IFMT == S_IFBLK
+        else { return end.string }
+        let folder = FilePath("/sys/dev/block").appending(Files.deviceNumber(device.st_rdev))
+        return Files.resolved(folder)?.lastComponent.map { "/dev/\($0.string)" } ?? end.string
+    }
+
     /// Kernel names of the disks that the config's paths spell, as far as they are there.
     static func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
         let pairs = storage.disksSpelled.compactMap { path in
-            Files.resolved(FilePath(path)).map { (path, $0.string) }
+            Survey.node(path).map { (path, $0) }
         }
         return Dictionary(pairs) { first, _ in first }
     }
@@ -53,15 +62,6 @@ public struct Survey {
         }.sorted().map { "/dev/\($0)" }
     }
 
-    /// What `look` sees of those paths that are there, each once.
-    private func present<Found>(
-        _ paths: [String], _ look: (_ path: String, _ node: String) throws(DiskFailure) -> Found
-    ) throws(DiskFailure) -> [Found] {
-        var seen: Set<String> = []
-        let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
-            Files.resolved(FilePath(path)).map { (path, $0.string) }
-        }
-        return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     /// What stands in every device of the machine that nothing else is made of.
     private static func everythingHeld() -> [(node: String, signature: Signature)] {
         let folder: FilePath = "/sys/class/block"
@@ -88,6 +88,15 @@ public struct Survey {
         }.map(\.node)
     }
 
+    /// What `look` sees of those paths that are there, each once.
+    private func present<Found>(
+        _ paths: [String], _ look: (_ path: String, _ node: String) throws(DiskFailure) -> Found
+    ) throws(DiskFailure) -> [Found] {
+        var seen: Set<String> = []
+        let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
+            Survey.node(path).map { (path, $0) }
+        }
+        return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
 
     /// A disk or an image of one.
@@ -99,19 +108,25 @@ public struct Survey {
         let file = try BlockFile(node)
         let sectorSize = given ?? file.sectorSize
         let look = try Look(node, sectorSize: sectorSize)
-        let table = withUsers(look.table, of: node)
-        let isShared = table.partitions.contains { !$0.users.isEmpty }
-        return FoundDisk(
-            path: path, node: node, size: file.size, sectorSize: sectorSize, table: table, content: look.content,
-            users: users.of(node).filter { !isShared || $0 != "in use" })
+        var disk = FoundDisk(
+            path: path, node: node, size: file.size, sectorSize: sectorSize, table: look.table, content: look.content,
+            map: MapPartitions.found(node))
+        disk.table = withUsers(disk)
+        let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
+        // The maps of its partitions hold a map; what holds them is in the table.
+        let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { Survey.node(disk.partitionNode($0)) }
+        disk.users = users.of(node, beside: maps).filter { !isShared || $0 != "in use" }
+        return disk
     }
 
     /// Whoever uses a partition has claimed its disk with it.
-    private func withUsers(_ table: FoundTable, of node: String) -> FoundTable {
-        let isClaimed = users.isClaimed(node)
+    private func withUsers(_ disk: FoundDisk) -> FoundTable {
+        let isClaimed = users.isClaimed(disk.node)
+        let table = disk.table
         let partitions = table.partitions.map { partition in
             var partition = partition
-            let name = partitionNodeName(disk: node, number: partition.number)
+            let path = disk.partitionNode(partition.number)
+            let name = disk.map == nil ? path : Survey.node(path) ?? path
             // A loop device claims nothing.
             partition.users = isClaimed ? users.of(name) : users.named(name)
             return partition
@@ -135,6 +150,8 @@ public struct Survey {
             let parent = Files.resolved(folder)?.removingLastComponent().lastComponent?.string
         {
             partition = PartitionAddress(disk: "/dev/\(parent)", number: number)
+        } else if let address = MapPartitions.address(node) {
+            partition = address
         } else {
             // A filesystem on the whole disk would take the place of its partitions.
             for child in Files.names(in: folder) where Files.exists(folder.appending("\(child)/partition")) {
@@ -198,17 +215,20 @@ struct DeviceUsers {
     func named(_ node: String) -> [String] { phrases[node] ?? [] }
 
     private mutating func add(_ phrase: String, to path: String) {
-        let node = Files.resolved(FilePath(path))?.string ?? path
+        let node = Survey.node(path) ?? path
         phrases[node, default: []].append(phrase)
     }
 
     /// What uses a device, as phrases that follow "is".
-    func of(_ node: String) -> [String] {
+    ///
+    /// - Parameter parts: Devices that are only names of its parts.
+    func of(_ node: String, beside parts: [String] = []) -> [String] {
         let name = FilePath(node).lastComponent?.string ?? ""
         let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
+            .filter { !parts.contains("/dev/\($0)") }
         var known = (phrases[node] ?? []) + holders.map { "held by \($0)" }
         if Look.isPrivate(node) { known.append("an inner part of LVM or Stratis") }
-        return known.isEmpty && isClaimed(node) ? ["in use"] : known
+        return known.isEmpty && parts.isEmpty && isClaimed(node) ? ["in use"] : known
     }
 
     /// Whether the kernel has given the device to somebody alone: the second device of a btrfs, say, which

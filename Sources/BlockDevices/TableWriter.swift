@@ -78,7 +78,7 @@ struct TableWriter: ~Copyable {
         }
         try check("write its partition table", fdisk_write_disklabel(context))
         guard fsync(descriptor) == 0 else { throw .unwritable(disk.node, Errno(rawValue: errno)) }
-        if !plan.isWrittenInFull, !isFile { try tellKernel(plan) }
+        if !plan.isWrittenInFull, !isFile, disk.map == nil { try tellKernel(plan) }
     }
 
     private func mustGo(_ old: FoundPartition, _ plan: DiskPlan) -> Bool {

@@ -21,10 +21,7 @@ extension Sysfs {
 public func describeLinks(for node: FilePath) throws(Errno) -> [String] {
     guard let status = Files.status(node) else { throw .noSuchFileOrDirectory }
     guard status.st_mode & S_IFMT == S_IFBLK else { throw .notBlockDevice }
-    let number = status.st_rdev
-    let major = (number >> 8) & 0xfff | (number >> 32) & ~0xfff
-    let minor = number & 0xff | (number >> 12) & ~0xff
-    guard let folder = Files.resolved(FilePath("/sys/dev/block/\(major):\(minor)")),
+    guard let folder = Files.resolved(FilePath("/sys/dev/block").appending(Files.deviceNumber(status.st_rdev))),
         let device = SysfsDevice(String(folder.string.dropFirst("/sys".count)), in: .live)
     else { throw .noSuchFileOrDirectory }
     guard DeviceLinks.concern(device.name) else { return [] }

@@ -174,6 +174,11 @@ public enum Files {
         status(path).map { UInt64($0.st_size) }
     }
 
+    /// A device's number as `/sys/dev` has it: `254:0`.
+    public static func deviceNumber(_ number: dev_t) -> String {
+        "\((number >> 8) & 0xfff | (number >> 32) & ~0xfff):\(number & 0xff | (number >> 12) & ~0xff)"
+    }
+
     /// stat(2), or lstat(2) where links are not to be followed; `nil` where nothing is there.
     public static func status(_ path: FilePath, followingLinks: Bool = true) -> stat? {
         var status = stat()

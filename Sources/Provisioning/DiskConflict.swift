@@ -30,8 +30,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// Nobody looked, so nothing is known to be free.
         case notLooked
         case diskInUse([String])
-        /// Partitions of multipath disks and other maps of device-mapper.
-        case partitionsOfMap
+        /// The map of a partition is in use and shows other sectors, of 512 bytes, than the table says.
+        case mapDiffers(found: Range<UInt64>, wanted: Range<UInt64>)
         /// It would be written to, and cannot be.
         case readOnly
         /// Another device of the machine is a way to the same disk.
@@ -131,7 +131,9 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
         case .notLooked: "\(device) was not looked at"
         case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
-        case .partitionsOfMap: "\(device) is a map of device-mapper, and partitions on maps are not supported"
+        case .mapDiffers(let found, let wanted):
+            "\(device) is in use and shows the sectors \(found.lowerBound) to \(found.upperBound - 1) of its disk, whose "
+                + "table says \(wanted.lowerBound) to \(wanted.upperBound - 1)"
         case .readOnly: "\(device) is read-only, and the config changes what is on it"
         case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
         case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
@@ -303,8 +305,7 @@ extension DiskConflict: Advising {
                 "To make another:              give it a \"label\" of its own, or detach the other disk.",
             ]
         case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
-        case .partitionsOfMap:
-            ["Make its partitions before, and name them by themselves: /dev/mapper/...-part1."]
+        case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
         case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
         case .anotherPath:
             ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]

@@ -230,11 +230,14 @@ public struct FoundDisk: Equatable, Sendable {
     public var content: Content
     /// What uses the disk as a whole, not one of its partitions.
     public var users: [String]
+    /// Where it is a map of device-mapper: the kernel knows nothing of its partitions.
+    public var map: FoundMap?
 
     public init(
         path: String, node: String, size: UInt64, sectorSize: UInt64 = 512, table: FoundTable,
-        content: Content = .blank, users: [String] = []
+        content: Content = .blank, users: [String] = [], map: FoundMap? = nil
     ) {
+        self.map = map
         self.path = path
         self.node = node
         self.size = size
@@ -244,13 +247,27 @@ public struct FoundDisk: Equatable, Sendable {
         self.users = users
     }
 
-    /// Whether it is a map of device-mapper, whose partitions the kernel knows nothing of.
-    public var isMap: Bool { node.hasPrefix("/dev/dm-") }
-
-    /// The kernel's name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`.
+    /// The name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
     public func partitionNode(_ number: Int) -> String {
-        partitionNodeName(disk: node, number: number)
+        guard let map else { return partitionNodeName(disk: node, number: number) }
+        return "/dev/mapper/" + (map.partitions[number] ?? map.partitionName(number))
     }
+}
+
+/// A disk that is a map of device-mapper, such as a multipath disk. Its partitions are maps, too.
+public struct FoundMap: Equatable, Sendable {
+    /// `mpatha`
+    public var name: String
+    /// Names of the maps of its partitions that are there, by number.
+    public var partitions: [Int: String]
+
+    public init(name: String, partitions: [Int: String] = [:]) {
+        self.name = name
+        self.partitions = partitions
+    }
+
+    /// As Debian's rules for kpartx name a partition.
+    public func partitionName(_ number: Int) -> String { "\(name)-part\(number)" }
 }
 
 /// The kernel puts a `p` between where the disk's own name ends in a digit.

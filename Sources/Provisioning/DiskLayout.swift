@@ -287,7 +287,6 @@ public struct DiskLayout: Equatable, Sendable {
         _ partition: PlannedPartition, of disk: DiskPlan, _ claim: Claim
     ) throws(DiskConflict) -> FilesystemTarget {
         let node = disk.disk.partitionNode(partition.number)
-        if disk.disk.isMap { throw DiskConflict(disk.disk.node, .partitionsOfMap, at: claim.origin) }
         // A table can say that two partitions share sectors; writing to one would then destroy the other.
         if let other = disk.partitions.first(where: {
             $0.number != partition.number && $0.sectors.overlaps(partition.sectors)

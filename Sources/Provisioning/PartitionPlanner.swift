@@ -25,10 +25,6 @@ struct PartitionPlanner {
 
     func plan() -> Outcome {
         var outcome = planTable()
-        // The partitions' nodes are maps of their own, which nobody here makes: found out before the table is written.
-        if disk.isMap, outcome.conflicts.isEmpty, ![.keep, .erase].contains(outcome.plan.action) {
-            return refused(.partitionsOfMap)
-        }
         // As the original: whatever holds the disk as a whole would be cut off from its partitions.
         if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
         return outcome

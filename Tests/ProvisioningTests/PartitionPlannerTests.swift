@@ -284,15 +284,14 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
         #expect(story(disk([want(1)]), on: held) == ["conflict: /dev/vda is held by dm-0"])
     }
 
-    @Test("partitions of a map of device-mapper are refused before the table is written")
+    @Test("partitions of a map of device-mapper are maps, named as they are or as Debian names them")
     func maps() {
         var map = machine([found(1, 1..<10)])
+        let asDisk = story(disk([want(1), want(2)]), on: map)
         map.node = "/dev/dm-0"
-        #expect(story(disk([want(1)]), on: map) == story(disk([want(1)]), on: machine([found(1, 1..<10)])))
-        #expect(
-            story(disk([want(2)]), on: map) == [
-                "conflict: /dev/dm-0 is a map of device-mapper, and partitions on maps are not supported"
-            ])
+        map.map = FoundMap(name: "mpatha", partitions: [1: "mpatha1"])
+        #expect(map.partitionNode(1) == "/dev/mapper/mpatha1" && map.partitionNode(2) == "/dev/mapper/mpatha-part2")
+        #expect(story(disk([want(1), want(2)]), on: map) == asDisk)
     }
 
     @Test("a copy that is damaged is mended when something changes, a missing protective MBR always")
