@@ -8,12 +8,14 @@ extension DiskAccess {
     /// The same for several threads: whoever asks second waits for the first to have its answer.
     func guarded() -> DiskAccess {
         let door = Monitor(self)
-        return DiskAccess(
+        var guarded = DiskAccess(
             waitForDevice: { path in try door.change { try $0.waitForDevice(path) } },
             devicesChanged: { nodes in try door.change { try $0.devicesChanged(nodes) } },
             loadFilesystem: { type in try door.change { try $0.loadFilesystem(type) } },
             report: { event in door.change { $0.report(event) } },
             volumeOpened: { volume in try door.change { try $0.volumeOpened(volume) } }, keys: keys)
+        guarded.waits = waits
+        return guarded
     }
 }
 

@@ -3,6 +3,7 @@ import IgnitionConfig
 import LinuxSystem
 import Provisioning
 import Reporting
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -315,6 +316,22 @@ import Testing
         _ = refusal(try config(image, wipe: seed % 2 == 0, #"{"number": 1, "label": "a"}, {"label": "c"}"#))
         _ = try DeviceDescription(image.path)
         #expect(try image.digest() == before)
+    }
+}
+
+@Suite struct Access {
+    /// Clevis may wait for a tang server while a new volume is bound.
+    @Test("several threads tell of their waits, too")
+    func waits() {
+        let told = Mutex(0)
+        var access = DiskAccess.settled
+        access.waits = Waits(
+            begin: { _ in
+                told.withLock { $0 += 1 }
+                return 1
+            }, change: { _, _ in }, end: { _ in })
+        access.guarded().waits.end(access.guarded().waits.begin(Wait(for: "a tang server")))
+        #expect(told.withLock { $0 } == 1)
     }
 }
 
