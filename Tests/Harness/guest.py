@@ -136,9 +136,10 @@ one() {
     RESULTS=/guest/$1
     scratch=/tmp/$1
     mkdir -p "$scratch"
-    # What an earlier test left for the agent.
-    rm -rf /config.ign /run/firstlight
+    # What an earlier test left for the agent, and for udev.
+    rm -rf --one-file-system /config.ign /run/firstlight /sysroot
     umount -q /proc/cmdline
+    [ "$INIT" != udev ] || { rm -rf /run/udev/rules.d; udevadm control --reload; }
     echo "@guest begin $1"
     read -r began _ </proc/uptime
     (cd "$scratch" && exec timeout -k 5 "$2" "$3") >"$RESULTS/output" 2>&1 </dev/null
