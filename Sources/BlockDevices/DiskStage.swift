@@ -86,7 +86,7 @@ public enum DiskStage {
             guard refused.isEmpty else { throw DiskRefusal(refused) }
             let plan = try layout.plan(contents, volumes: volumes)
             let conflicts =
-                Obstacles.conflicts(in: plan) + MapPartitions.conflicts(in: plan)
+                Obstacles.conflicts(in: plan)
                 + KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
             return plan
@@ -101,11 +101,11 @@ public enum DiskStage {
         try requirePrograms(of: plan)
         try requireMemory(for: plan.volumes)
         try bind(plan.volumes, access)
+        for disk in plan.disks where disk.action == .keep && disk.disk.map != nil {
+            try step("making the partitions of \(disk.disk.node)") { try MapPartitions.follow(disk) }
+        }
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try erase(array, access) }
-        }
-        for disk in plan.disks where disk.action == .keep && disk.disk.map != nil {
-            try step("looking for the partitions of \(disk.disk.node)") { try MapPartitions.follow(disk) }
         }
         let held = Monitor<[HeldPartition]>([])
         try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {

@@ -15,15 +15,20 @@ enum MapPartitions {
         let device = folder.appending(FilePath(node).lastComponent?.string ?? "")
         guard let name = Files.line(device.appending("dm/name")) else { return nil }
         let uuid = Files.line(device.appending("dm/uuid")) ?? ""
-        var partitions: [Int: String] = [:]
-        for holder in Files.names(in: device.appending("holders")) {
-            let map = folder.appending("\(holder)/dm")
-            guard let inner = Files.line(map.appending("name")),
-                let number = number(Files.line(map.appending("uuid")) ?? "", of: uuid)
-            else { continue }
-            partitions[number] = inner
+        let number = Files.line(device.appending("dev"))
+        var map = FoundMap(name: name)
+        for child in Files.names(in: folder) {
+            let inner = folder.appending("\(child)/dm")
+            guard let name = Files.line(inner.appending("name")), name != map.name else { continue }
+            guard let own = self.number(Files.line(inner.appending("uuid")) ?? "", of: uuid) else {
+                map.otherNames.insert(name)
+                continue
+            }
+            let (place, isOpen) = (Place(name), isOpen(name))
+            map.partitions[own] = FoundMap.Partition(
+                name: name, bytes: place?.disk == number ? place?.bytes : nil, isOpen: isOpen)
         }
-        return FoundMap(name: name, partitions: partitions)
+        return map
     }
 
     /// The disk and the number of a map that is a partition of another map.
@@ -48,42 +53,22 @@ enum MapPartitions {
         return place == Place(disk, area)
     }
 
-    /// Maps that are in use and show other sectors than the table says: what is written through them goes elsewhere.
-    static func conflicts(in plan: StoragePlan) -> [DiskConflict] {
-        plan.disks.flatMap { disk -> [DiskConflict] in
-            guard let map = disk.disk.map, let number = number(of: disk.disk.node) else { return [] }
-            return disk.disk.table.partitions.compactMap { partition in
-                let area = DiskArea(node: disk.disk.node, bytes: disk.geometry.bytes(partition.sectors))
-                let wanted = Place(number, area)
-                guard let name = map.partitions[partition.number], let place = Place(name), place != wanted,
-                    isOpen(name)
-                else { return nil }
-                return DiskConflict(
-                    disk.disk.partitionNode(partition.number),
-                    .mapDiffers(
-                        found: place.start..<place.start + place.count,
-                        wanted: wanted.start..<wanted.start + wanted.count),
-                    at: disk.wanted.origin)
-            }
-        }
-    }
-
-    /// Makes, changes and removes maps until they are the partitions of the plan.
+    /// Makes, changes and removes maps until they are the partitions of the plan. kpartx may do the same meanwhile.
     static func follow(_ plan: DiskPlan) throws(DiskFailure) {
         let node = plan.disk.node
-        guard let map = found(node), let disk = number(of: node) else { return }
-        firstlight_dm_be_quiet()
-        let planned = plan.action == .erase ? [] : plan.partitions
-        for (number, name) in map.partitions where !planned.contains(where: { $0.number == number }) {
-            try KernelPartitions.whileBusy(node) { run(DM_DEVICE_REMOVE, name) || Place(name) == nil }
+        guard let map = plan.disk.map, let disk = number(of: node) else { return }
+        for name in plan.mapsToRemove {
+            try KernelPartitions.whileBusy(node) { run(DM_DEVICE_REMOVE, name) || !exists(name) }
         }
         let uuid = Files.line(FilePath("/sys/class/block/\(FilePath(node).lastComponent?.string ?? "")/dm/uuid"))
-        for partition in planned {
-            let place = Place(disk, plan.area(partition))
-            let name = map.partitions[partition.number] ?? map.partitionName(partition.number)
+        for partition in plan.action == .erase ? [] : plan.partitions {
+            let (name, place) = (map.partitionName(partition.number), Place(disk, plan.area(partition)))
             try KernelPartitions.whileBusy(node) {
                 if Place(name) == place { return true }
-                if Place(name) != nil { return run(DM_DEVICE_RELOAD, name, place) && run(DM_DEVICE_RESUME, name) }
+                // Only what is a partition of this disk by its UUID is changed: the name alone may be anybody's.
+                if found(node)?.partitions[partition.number]?.name == name {
+                    return run(DM_DEVICE_RELOAD, name, place) && run(DM_DEVICE_RESUME, name)
+                }
                 return run(DM_DEVICE_CREATE, name, place, uuid: uuid.map { "part\(partition.number)-\($0)" })
             }
         }
@@ -92,23 +77,37 @@ enum MapPartitions {
 
     /// - Returns: Whether device-mapper did it.
     private static func run(_ type: Int, _ name: String, _ place: Place? = nil, uuid: String? = nil) -> Bool {
-        guard let task = dm_task_create(Int32(type)) else { return false }
-        defer { dm_task_destroy(task) }
-        guard dm_task_set_name(task, name) == 1 else { return false }
-        if let uuid, dm_task_set_uuid(task, uuid) == 0 { return false }
-        if let place {
-            let added = dm_task_add_target(task, 0, place.count, "linear", "\(place.disk) \(place.start)")
-            guard added == 1 else { return false }
-        }
-        return dm_task_run(task) == 1
+        perform(type, name) { task in
+            if let uuid, dm_task_set_uuid(task, uuid) == 0 { return false }
+            guard let place else { return true }
+            return dm_task_add_target(task, 0, place.count, "linear", "\(place.disk) \(place.start)") == 1
+        } answer: { _ in
+            true
+        } ?? false
     }
 
-    private static func isOpen(_ name: String) -> Bool {
-        guard let task = dm_task_create(Int32(DM_DEVICE_INFO)) else { return false }
+    private static func information(_ name: String) -> dm_info? {
+        perform(DM_DEVICE_INFO, name) { task in
+            var info = dm_info()
+            return dm_task_get_info(task, &info) == 1 ? info : nil
+        }
+    }
+
+    /// Whether something uses it. Where device-mapper does not say, something may.
+    private static func isOpen(_ name: String) -> Bool { information(name).map { $0.open_count > 0 } ?? true }
+
+    private static func exists(_ name: String) -> Bool { information(name).map { $0.exists != 0 } ?? true }
+
+    /// Has device-mapper do one thing to the map of that name.
+    private static func perform<Answer>(
+        _ type: Int, _ name: String, prepare: (OpaquePointer) -> Bool = { _ in true },
+        answer: (OpaquePointer) -> Answer?
+    ) -> Answer? {
+        firstlight_dm_be_quiet()
+        guard let task = dm_task_create(Int32(type)) else { return nil }
         defer { dm_task_destroy(task) }
-        var info = dm_info()
-        return dm_task_set_name(task, name) == 1 && dm_task_run(task) == 1 && dm_task_get_info(task, &info) == 1
-            && info.open_count > 0
+        guard dm_task_set_name(task, name) == 1, prepare(task), dm_task_run(task) == 1 else { return nil }
+        return answer(task)
     }
 
     /// The part of a disk that a linear map shows, in units of 512 bytes.
@@ -126,18 +125,30 @@ enum MapPartitions {
 
         /// Of the map of that name; `nil` where there is none, or where it is no single linear one.
         init?(_ name: String) {
-            guard let task = dm_task_create(Int32(DM_DEVICE_TABLE)) else { return nil }
-            defer { dm_task_destroy(task) }
-            guard dm_task_set_name(task, name) == 1, dm_task_run(task) == 1 else { return nil }
-            var (offset, length): (UInt64, UInt64) = (0, 0)
-            var (type, words): (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?)
-            let next = dm_get_next_target(task, nil, &offset, &length, &type, &words)
-            guard next == nil, let type, let words, String(cString: type) == "linear" else { return nil }
-            let parts = String(cString: words).split(separator: " ")
-            guard parts.count == 2, let start = UInt64(parts[1]) else { return nil }
-            disk = String(parts[0])
+            let found = perform(DM_DEVICE_TABLE, name) { task -> Place? in
+                var (offset, length): (UInt64, UInt64) = (0, 0)
+                var (type, words): (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?)
+                let next = dm_get_next_target(task, nil, &offset, &length, &type, &words)
+                guard next == nil, let type, let words, String(cString: type) == "linear" else { return nil }
+                let parts = String(cString: words).split(separator: " ")
+                guard parts.count == 2, let start = UInt64(parts[1]) else { return nil }
+                return Place(disk: String(parts[0]), start: start, count: length)
+            }
+            guard let found else { return nil }
+            self = found
+        }
+
+        private init(disk: String, start: UInt64, count: UInt64) {
+            self.disk = disk
             self.start = start
-            count = length
+            self.count = count
+        }
+
+        /// `nil` where the kernel's numbers are no bytes of any disk.
+        var bytes: Range<UInt64>? {
+            let (end, isTooFar) = start.addingReportingOverflow(count)
+            guard !isTooFar, end <= UInt64.max / 512 else { return nil }
+            return start * 512..<end * 512
         }
     }
 

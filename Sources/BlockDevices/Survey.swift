@@ -56,10 +56,15 @@ public struct Survey {
             let label = (Files.line(folder.appending("\(child)/uevent")) ?? "").split(separator: "\n")
                 .first { $0.hasPrefix("PARTNAME=") }
             guard let label, name.isLink(ofLabel: String(label.dropFirst("PARTNAME=".count))) else { return false }
-            // What holds a whole disk (a multipath map, an array) has partitions of its own.
-            let disk = Files.resolved(folder.appending(child))?.removingLastComponent()
-            return disk.map { Files.names(in: $0.appending("holders")).isEmpty } ?? true
+            return !isOfHeldDisk(child)
         }.sorted().map { "/dev/\($0)" }
+    }
+
+    /// Whether something holds the whole disk of a partition: a multipath map or an array has partitions of its own.
+    private static func isOfHeldDisk(_ name: String) -> Bool {
+        let partition = Files.resolved(FilePath("/sys/class/block").appending(name))
+        guard let partition, Files.exists(partition.appending("partition")) else { return false }
+        return !Files.names(in: partition.removingLastComponent().appending("holders")).isEmpty
     }
 
     /// What stands in every device of the machine that nothing else is made of.
@@ -68,7 +73,7 @@ public struct Survey {
         let names = Files.names(in: folder).sorted().filter { name in
             // An empty drive for disks or floppies may take seconds to say so, and holds nothing to be made or kept.
             !["sr", "fd", "ram"].contains { name.hasPrefix($0) } && Files.line(folder.appending("\(name)/size")) != "0"
-                && Files.names(in: folder.appending("\(name)/holders")).isEmpty
+                && Files.names(in: folder.appending("\(name)/holders")).isEmpty && !isOfHeldDisk(name)
         }
         let looks = sideBySide(names.map { "/dev/\($0)" }) { node in (node, try? Look(node).content.signatures) }
         // No link leads to what is two things at once, or to a member of an array.

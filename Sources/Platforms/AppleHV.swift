@@ -81,21 +81,17 @@ final class SocketRelay: Sendable {
         rmdir(path.removingLastComponent().string)
     }
 
-    /// Passes bytes on both ways until both have ended.
+    /// Passes bytes on both ways until one of the two has ended: neither says that it will only listen from now on.
     private static func pass(_ near: Int32, _ far: Int32) {
-        var open = [(from: near, to: far), (from: far, to: near)]
+        let ways = [(from: near, to: far), (from: far, to: near)]
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while !open.isEmpty {
-            var waiting = open.map { pollfd(fd: $0.from, events: Int16(POLLIN), revents: 0) }
+        while true {
+            var waiting = ways.map { pollfd(fd: $0.from, events: Int16(POLLIN), revents: 0) }
             if poll(&waiting, nfds_t(waiting.count), -1) < 0, errno != EINTR { return }
-            for (way, state) in zip(open, waiting) where state.revents != 0 {
+            for (way, state) in zip(ways, waiting) where state.revents != 0 {
                 let count = read(way.from, &buffer, buffer.count)
                 if count < 0, errno == EINTR || errno == EAGAIN { continue }
-                if count > 0, write(all: buffer[..<count], to: way.to) { continue }
-                shutdown(way.to, Int32(SHUT_WR))
-                open.removeAll { $0.from == way.from }
-                // Whoever cannot be written to any more gets nothing more either.
-                if count > 0 { return }
+                guard count > 0, write(all: buffer[..<count], to: way.to) else { return }
             }
         }
     }

@@ -30,8 +30,10 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// Nobody looked, so nothing is known to be free.
         case notLooked
         case diskInUse([String])
-        /// The map of a partition is in use and shows other sectors, of 512 bytes, than the table says.
-        case mapDiffers(found: Range<UInt64>, wanted: Range<UInt64>)
+        /// The map of a partition is in use and shows other bytes of its disk than the table says.
+        case mapDiffers(found: Range<UInt64>?, wanted: Range<UInt64>)
+        /// Another map has the name that the map of a new partition would have.
+        case mapNameTaken
         /// It would be written to, and cannot be.
         case readOnly
         /// Another device of the machine is a way to the same disk.
@@ -132,8 +134,9 @@ extension DiskConflict: CustomStringConvertible {
         case .notLooked: "\(device) was not looked at"
         case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
         case .mapDiffers(let found, let wanted):
-            "\(device) is in use and shows the sectors \(found.lowerBound) to \(found.upperBound - 1) of its disk, whose "
-                + "table says \(wanted.lowerBound) to \(wanted.upperBound - 1)"
+            "\(device) is in use and does not show the partition: it shows \(found.map(sectors) ?? "something else"), "
+                + "the table says \(sectors(wanted))"
+        case .mapNameTaken: "\(device) is another map; the partition of that name could not be made"
         case .readOnly: "\(device) is read-only, and the config changes what is on it"
         case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
         case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
@@ -306,6 +309,7 @@ extension DiskConflict: Advising {
             ]
         case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
         case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
+        case .mapNameTaken: ["Give the other map another name (dmsetup rename), or name another \"number\"."]
         case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
         case .anotherPath:
             ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
@@ -375,6 +379,11 @@ extension DiskConflict: Advising {
         return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
             + ", or another device"
     }
+}
+
+/// Where something stands on a disk, in units of 512 bytes as dmsetup counts.
+private func sectors(_ bytes: Range<UInt64>) -> String {
+    "\((bytes.upperBound - bytes.lowerBound) / 512) sectors from \(bytes.lowerBound / 512) on"
 }
 
 /// Every conflict of every device, found before the first write.

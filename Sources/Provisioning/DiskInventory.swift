@@ -250,24 +250,8 @@ public struct FoundDisk: Equatable, Sendable {
     /// The name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
     public func partitionNode(_ number: Int) -> String {
         guard let map else { return partitionNodeName(disk: node, number: number) }
-        return "/dev/mapper/" + (map.partitions[number] ?? map.partitionName(number))
+        return "/dev/mapper/" + map.partitionName(number)
     }
-}
-
-/// A disk that is a map of device-mapper, such as a multipath disk. Its partitions are maps, too.
-public struct FoundMap: Equatable, Sendable {
-    /// `mpatha`
-    public var name: String
-    /// Names of the maps of its partitions that are there, by number.
-    public var partitions: [Int: String]
-
-    public init(name: String, partitions: [Int: String] = [:]) {
-        self.name = name
-        self.partitions = partitions
-    }
-
-    /// As Debian's rules for kpartx name a partition.
-    public func partitionName(_ number: Int) -> String { "\(name)-part\(number)" }
 }
 
 /// The kernel puts a `p` between where the disk's own name ends in a digit.

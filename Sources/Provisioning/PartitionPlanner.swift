@@ -27,6 +27,7 @@ struct PartitionPlanner {
         var outcome = planTable()
         // As the original: whatever holds the disk as a whole would be cut off from its partitions.
         if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
+        outcome.conflicts += outcome.plan.mapConflicts
         return outcome
     }
 

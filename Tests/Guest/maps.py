@@ -52,6 +52,7 @@ def table() -> list:
 
 
 one, two = {"number": 1, "label": "one", "sizeMiB": 300}, {"number": 2, "label": "two", "sizeMiB": 200}
+by_label = [{"device": f"/dev/disk/by-label/{name}", "format": "ext4", "label": name} for name in ("one", "two")]
 filesystems = [{"device": "/dev/disk/by-partlabel/one", "format": "ext4", "label": "one"},
                {"device": f"{MAP}-part2", "format": "ext4", "label": "two"}]
 
@@ -65,6 +66,10 @@ put(f"{MAP}-part2", "kept too")
 # At the next boot the rules have made the maps already; then without rules, and nobody has.
 for rules in ("kpartx", "none"):
     stop()
+    # As at a boot, where the kernel has read the table of each path before there is a map.
+    run("blockdev", "--rereadpt", VDA)
+    settle()
+    assert Path(f"{VDA}1").exists()
     if rules == "none":
         Path("/run/udev/rules.d").mkdir(parents=True, exist_ok=True)
         Path("/run/udev/rules.d/60-kpartx.rules").write_text("")
@@ -109,4 +114,12 @@ configure(storage={"disks": [{"device": VDA, "wipeTable": True, "partitions": [{
 assert "is held by dm-" in plan(1)
 configure(storage={"filesystems": [{"device": f"{MAP}-part2", "format": "ext4", "label": "two"}]})
 assert "nothing destroyed" in plan(0)
+# A path's own partitions bear the same labels, and are no others.
+configure(storage={"filesystems": by_label[1:]})
+assert "nothing destroyed" in plan(0)
+# A volume of LVM may be called as a partition would be: it stays what it is.
+run("dmsetup", "create", "mpatha-part4", "--table", f"0 2048 linear {disk} 1024")
+said = stage(one, {**two, "sizeMiB": 300}, {"number": 4, "label": "four", "sizeMiB": 10}, fails=True)
+assert "mpatha-part4 is another map" in said, said
+assert run("dmsetup", "table", "mpatha-part4").stdout.split() == ["0", "2048", "linear", disk, "1024"]
 stop()

