@@ -116,7 +116,7 @@ let package = Package(
         .testTarget(name: "HardwareTests", dependencies: ["Hardware"]),
         .testTarget(name: "ProvisioningTests", dependencies: ["Provisioning", "SeededNumbers"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LoopbackServer"]),
         .testTarget(name: "TargetRootTests", dependencies: ["TargetRoot", "SeededNumbers"]),
         .target(name: "LoopbackServer", dependencies: ["CLinux", "LinuxSystem", system], path: "Tests/LoopbackServer"),
         .testTarget(name: "FetchingTests", dependencies: ["Fetching", "LoopbackServer"]),

@@ -163,7 +163,7 @@ struct BlockProbe: ~Copyable {
         }
         // The mark may have come along with a copy, or have outlived its day.
         let isMarked =
-            UnfinishedMark.isThere(type, length: length, read: read)
+            InProgressMarker.isThere(type, length: length, read: read)
             && (type == "vfat" ? SuperblockReader.isEmptyFAT(read: read) : SuperblockReader.isUnusedXFS(read: read))
         return Signature(
             type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,

@@ -17,7 +17,7 @@ public struct DeviceDescription: Equatable, Sendable {
 
     /// - Parameter path: A block device or an image of a disk or filesystem.
     public init(_ path: String) throws(DiskFailure) {
-        let disk = try Survey().disk(path, node: path)
+        let disk = try DiskProber().disk(path, node: path)
         self.path = path
         size = disk.size
         sectorSize = disk.sectorSize

@@ -64,17 +64,17 @@ public enum DiskStage {
         }
         try wait(for: storage.disks.map(\.device))
         // Which paths are partitions of these disks, under whatever name, shows once the disks are there.
-        let nodes = Survey.nodes(storage)
+        let nodes = DiskProber.nodes(storage)
         try wait(for: storage.devicesToWaitFor(nodes))
         for device in storage.membersToWaitFor(nodes) {
             // An array may do without it; if not, the plan says so.
             try? access.waitForDevice(device)
         }
         VolumeLook.closeLeftovers()
-        let survey = Survey()
+        let prober = DiskProber()
         var (layout, contents) = try step("looking at the disks") {
-            let layout = DiskLayout(storage, on: try survey.inventory(storage))
-            return (layout, try survey.contents(layout.areas, of: layout))
+            let layout = DiskLayout(storage, on: try prober.inventory(storage))
+            return (layout, try prober.contents(layout.areas, of: layout))
         }
         let arrays = ArrayLook(access)
         defer { arrays.close() }
@@ -146,13 +146,13 @@ public enum DiskStage {
     /// - Returns: What keeps the new partitions there while they are worked on.
     private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws -> HeldPartition? {
         let disk = plan.disk
-        let now = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
+        let now = try DiskProber().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
         guard now.table.withoutUsers == disk.table.withoutUsers, now.size == disk.size,
             now.content.table == disk.content.table, now.content.signatures.allSatisfy({ disk.content.includes($0) })
         else { throw DiskFailure.tableChanged(disk.node) }
         let heads = plan.partitions.filter { plan.zeroed.contains($0.number) }
         for partition in heads {
-            let content = try Survey.content(of: plan.area(partition), sectorSize: disk.sectorSize)
+            let content = try DiskProber.content(of: plan.area(partition), sectorSize: disk.sectorSize)
             guard !content.isKnown else { throw DiskFailure.changed(disk.node, holds: content) }
         }
 
@@ -162,7 +162,7 @@ public enum DiskStage {
         } else {
             for partition in heads { try Eraser.zero(plan.head(partition)) }
             try write(plan)
-            let after = try Survey().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
+            let after = try DiskProber().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
             guard case .gpt(let made) = after.table, plan.isMade(by: made)
             else { throw DiskFailure.tableNotAsPlanned(disk.node) }
         }
@@ -202,10 +202,10 @@ public enum DiskStage {
     private static func make(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
         try clear(plan, access)
         if let command = maker(plan) {
-            let isMarked = UnfinishedMark.isNeeded(for: plan.format)
+            let isMarked = InProgressMarker.isNeeded(for: plan.format)
             // mkfs.xfs would discard the mark.
             if plan.format == .xfs, !plan.wanted.options.contains("-K") { discard(plan.node) }
-            if isMarked { try UnfinishedMark.write(true, for: plan.format, on: plan.node) }
+            if isMarked { try InProgressMarker.write(true, for: plan.format, on: plan.node) }
             if plan.format == .vfat {
                 // An old table behind a new first sector would look as if there were files.
                 let size = try BlockFile(plan.node).size
@@ -213,7 +213,7 @@ public enum DiskStage {
             }
             try command.run()
             try flush(plan.node)
-            if isMarked { try UnfinishedMark.write(false, for: plan.format, on: plan.node) }
+            if isMarked { try InProgressMarker.write(false, for: plan.format, on: plan.node) }
         }
         access.report(.done(plan.deed))
     }

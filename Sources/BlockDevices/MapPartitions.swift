@@ -159,7 +159,7 @@ enum MapPartitions {
 
     /// The map's name of a node below `/dev`.
     private static func name(of node: String) -> String? {
-        guard let kernel = Survey.node(node), let name = FilePath(kernel).lastComponent else { return nil }
+        guard let kernel = DiskProber.node(node), let name = FilePath(kernel).lastComponent else { return nil }
         return Files.line(FilePath("/sys/class/block/\(name.string)/dm/name"))
     }
 }

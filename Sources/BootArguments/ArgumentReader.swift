@@ -11,7 +11,7 @@ extension BootArguments {
         readDebugging(line)
         readModules(line)
         readInit(line)
-        warnOfStrangers(line)
+        warnUnknownArguments(line)
         warnOfSurprises(line)
     }
 
@@ -171,7 +171,7 @@ extension BootArguments {
     }
 
     /// Mistyped arguments are dangerous because nothing else notices them.
-    private mutating func warnOfStrangers(_ line: KernelCommandLine) {
+    private mutating func warnUnknownArguments(_ line: KernelCommandLine) {
         let documented = Self.documentation.map(\.argument)
         let families: [(prefix: String, others: [String])] = [
             ("firstlight.", []), ("coreos.live", []), ("ignition.", []),

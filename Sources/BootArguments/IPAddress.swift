@@ -49,9 +49,6 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         return text(groups[..<longest.lowerBound]) + "::" + text(groups[longest.upperBound...])
     }
 
-    /// How the address stands in a URL or before a colon: IPv6 in brackets.
-    public var bracketed: String { family == .v4 ? description : "[\(description)]" }
-
     /// Link-local: 169.254.0.0/16 or fe80::/10.
     public var isLinkLocal: Bool {
         family == .v4 ? bytes[0] == 169 && bytes[1] == 254 : bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80

@@ -240,21 +240,6 @@ int firstlight_reboot(char how) {
     return reboot(command) == 0 ? 0 : -errno;
 }
 
-int firstlight_set_link(const char *interface, bool up) {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -errno;
-    struct ifreq request = {0};
-    strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
-    int result = ioctl(fd, SIOCGIFFLAGS, &request) == 0 ? 0 : -errno;
-    if (result == 0) {
-        if (up) request.ifr_flags |= IFF_UP;
-        else request.ifr_flags &= ~IFF_UP;
-        result = ioctl(fd, SIOCSIFFLAGS, &request) == 0 ? 0 : -errno;
-    }
-    close(fd);
-    return result;
-}
-
 int firstlight_memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);
     return fd >= 0 ? fd : -errno;

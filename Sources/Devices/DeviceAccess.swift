@@ -91,9 +91,6 @@ public struct DeviceAccess: Sendable {
         self.loadModule = loadModule
     }
 
-    /// Whether udev manages the devices here.
-    public static var udevIsRunning: Bool { Files.exists("/run/udev/control") }
-
     /// Through our own manager.
     ///
     /// - Parameter waits: Told of devices that are waited for.

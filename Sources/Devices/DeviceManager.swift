@@ -37,7 +37,7 @@ public final class DeviceManager: Sendable {
     public let loader: ModuleLoader
     private let events: KernelEventSocket
     private let requests = Monitor(Requests())
-    private let links: Mutex<LinkKeeper>
+    private let links: Mutex<DeviceSymlinks>
     /// Readable when somebody wrote to a device that has links.
     private let written: Int32
     private let sysfs = Sysfs.live
@@ -50,7 +50,7 @@ public final class DeviceManager: Sendable {
         extraModules = arguments.extraModules
         log = logger
         events = try KernelEventSocket()
-        let keeper = try LinkKeeper(sysfs: .live, logger: logger)
+        let keeper = try DeviceSymlinks(sysfs: .live, logger: logger)
         written = keeper.descriptor
         links = Mutex(keeper)
     }

@@ -27,7 +27,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         /// It lies on another machine, and there is no network yet.
         case offline
         /// Another resource failed, and this one was waited for no longer.
-        case givenUp
+        case cancelled
     }
 
     public var source: RedactedURL
@@ -58,7 +58,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
         case .clockSkew(let skew): "\(source): HTTP status 403 (forbidden): \(skew)"
         case .offline: "\(source): needs the network"
-        case .givenUp: "\(source): no longer wanted"
+        case .cancelled: "\(source): no longer wanted"
         }
     }
 

@@ -351,7 +351,7 @@ public final class ResourceFetcher {
             if let left = request.totalTimeout, left <= 0 {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            if !isWanted() { throw ResourceFailure.Reason.givenUp }
+            if !isWanted() { throw ResourceFailure.Reason.cancelled }
             settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): attempt #\(attempt)")
             let fault: TransferFault
             do {
@@ -377,7 +377,7 @@ public final class ResourceFetcher {
             let delay = RetryPolicy.ignition.delay(afterFailures: attempt, asked: nil, chance: 0)
             pause(deadline.left.map { min(delay, max(0, $0)) } ?? delay)
         }
-        throw ResourceFailure.Reason.givenUp
+        throw ResourceFailure.Reason.cancelled
     }
 }
 

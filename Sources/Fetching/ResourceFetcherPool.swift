@@ -10,7 +10,7 @@ public final class ResourceFetcherPool: Sendable {
 
     private struct State {
         var idle: [ResourceFetcher] = []
-        var isGivenUp = false
+        var isCancelled = false
     }
 
     private let settings: FetchSettings
@@ -29,12 +29,12 @@ public final class ResourceFetcherPool: Sendable {
     }
 
     /// Ends what is under way: what is still asked for will not be used.
-    public func giveUp() { state.change { $0.isGivenUp = true } }
+    public func cancel() { state.change { $0.isCancelled = true } }
 
     private func makeFetcher() -> ResourceFetcher {
         let fetcher = ResourceFetcher(settings)
         let state = state
-        fetcher.isWanted = { state.change { !$0.isGivenUp } }
+        fetcher.isWanted = { state.change { !$0.isCancelled } }
         return fetcher
     }
 }

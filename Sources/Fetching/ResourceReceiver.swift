@@ -39,7 +39,7 @@ final class ResourceReceiver: TransferReceiver {
     }
 
     func tick() throws {
-        if !isWanted() { throw ResourceFailure.Reason.givenUp }
+        if !isWanted() { throw ResourceFailure.Reason.cancelled }
         let now = monotonicSeconds()
         guard received > 0, now - lastTold >= 0.2 else { return }
         lastTold = now

@@ -71,7 +71,7 @@ extension IgnitionConfig {
         do {
             root = try JSONNode(tolerantly: bytes, tolerated: &tolerated)
         } catch {
-            guard let other = Impostor(bytes) else { return stop("", error.place, error.message) }
+            guard let other = OtherFormat(bytes) else { return stop("", error.place, error.message) }
             return stop("", nil, other.message)
         }
         guard root.members != nil else { return stop("", root.place, "expected an object, found \(root.kind)") }
@@ -116,7 +116,7 @@ extension IgnitionConfig {
                 return .failure(.unusable(place, "this is a config of spec 1; write one of spec 3"))
             }
             if root["variant"] != nil {
-                return .failure(.unusable(place, Impostor.butane.message))
+                return .failure(.unusable(place, OtherFormat.butane.message))
             }
             return .failure(.missing(place, "missing; write \"ignition\": {\"version\": \"3.4.0\"}"))
         }
@@ -152,7 +152,7 @@ extension JSONSyntaxError {
 }
 
 /// Texts that are given in place of an Ignition config.
-private enum Impostor {
+private enum OtherFormat {
     case empty, cloudConfig, script, mime, butane, gzip, markup
 
     init?(_ bytes: [UInt8]) {

@@ -232,19 +232,4 @@ extension Files {
         // TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
         [0x0102_1994, 0x8584_58f6].contains(firstlight_filesystem_magic(path.string))
     }
-
-    /// Deletes everything below `folder` on the filesystem `device`; other filesystems are left alone.
-    /// What cannot be deleted stays: the only use is to free RAM.
-    public static func removeContents(of folder: FilePath, device: dev_t) {
-        for name in names(in: folder) {
-            let path = folder.appending(name)
-            guard let status = status(path, followingLinks: false), status.st_dev == device else { continue }
-            if status.st_mode & S_IFMT == S_IFDIR {
-                removeContents(of: path, device: device)
-                rmdir(path.string)
-            } else {
-                unlink(path.string)
-            }
-        }
-    }
 }

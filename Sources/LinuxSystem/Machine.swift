@@ -51,11 +51,6 @@ public enum Machine {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    public static func setLink(_ interface: String, up: Bool) throws(Errno) {
-        let result = firstlight_set_link(interface, up)
-        if result < 0 { throw Errno(rawValue: -result) }
-    }
-
     public enum End: Sendable { case restart, powerOff, halt }
 
     /// Ends the machine; returns only where the kernel refuses.

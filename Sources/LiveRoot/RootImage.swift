@@ -49,7 +49,7 @@ public struct RootImageRequest: Sendable {
     var hasHash: Bool { streamHash != nil || imageHash != nil || sha256 != nil }
 
     /// What vouches for an image that was checked against every hash of this request.
-    func voucher(otherwise: RootImage.Voucher) -> RootImage.Voucher {
+    func verifiedBy(otherwise: RootImage.VerifiedBy) -> RootImage.VerifiedBy {
         streamHash != nil || imageHash != nil ? .streamHash : sha256 != nil ? .sha256 : otherwise
     }
 
@@ -80,7 +80,7 @@ public struct RootImageRequest: Sendable {
 /// A root image that is here and verified as far as it can be.
 public struct RootImage: Equatable, Sendable {
     /// What says that the image is the right one.
-    public enum Voucher: String, Sendable {
+    public enum VerifiedBy: String, Sendable {
         case streamHash, sha256
         /// Nothing, as `firstlight.check_medium=0` asks, though a hash is known.
         case leftOut
@@ -101,7 +101,7 @@ public struct RootImage: Equatable, Sendable {
     /// Bytes that came over the network or from the medium, those of broken attempts included.
     public var bytesFetched: UInt64 = 0
     public var seconds: Double = 0
-    public var voucher: Voucher
+    public var verifiedBy: VerifiedBy
     /// A URL without secrets, or a path.
     public var source: String
     /// Packed install images that were dropped.
@@ -112,7 +112,7 @@ public struct RootImage: Equatable, Sendable {
     /// `94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right`.
     public var story: String {
         let what: String =
-            switch voucher {
+            switch verifiedBy {
             case .streamHash, .sha256: "sha256 right"
             case .leftOut: "not checked, as firstlight.check_medium=0 asks"
             case .tls: "vouched for by the server's certificate"
@@ -125,7 +125,7 @@ public struct RootImage: Equatable, Sendable {
     /// What the check of an image that stays on its medium does not promise; `nil` where there is nothing to say.
     public var caution: String? {
         guard staysOnMedium else { return nil }
-        let isChecked = voucher == .streamHash || voucher == .sha256
+        let isChecked = verifiedBy == .streamHash || verifiedBy == .sha256
         return "the medium stays mounted: " + (isChecked ? "checked once and read again later" : "read again later")
     }
 }
@@ -135,8 +135,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     /// An answer began: `total` bytes are to come where the server says so.
     case started(source: String, total: UInt64?)
     case progress(TransferProgress)
-    /// An attempt failed for a reason that may pass. `isNews` is false for the endless rest of the same.
-    case lost(source: String, reason: String, bytes: UInt64, isNews: Bool)
+    /// An attempt failed for a reason that may pass. `isNewReason` is false for the endless rest of the same.
+    case lost(source: String, reason: String, bytes: UInt64, isNewReason: Bool)
     case retrying(RootImageRetry)
     /// What was here is of no use to the next attempt.
     case startedOver(reason: String)
@@ -167,7 +167,7 @@ public struct RootImageRetry: Equatable, Sendable, CustomStringConvertible {
     public var mirror: Int
     public var mirrors: Int
     public var attempt: Int
-    public var isNews: Bool
+    public var isNewReason: Bool
 
     /// Whether it says more than that there is another attempt.
     public var saysMore: Bool { from > 0 || mirrors > 1 }

@@ -97,11 +97,11 @@ final class RootImageDownload: TransferReceiver {
         guard let found = unpacker.found, let file = found.file else {
             throw .unusable(source: unpacker.source, .noImage)
         }
-        let voucher = request.voucher(otherwise: isAuthenticated ? .tls : .nothing)
+        let verifiedBy = request.verifiedBy(otherwise: isAuthenticated ? .tls : .nothing)
         if request.hasHash { setClock() }
         return RootImage(
             file: file, offset: 0, size: found.length, format: found.format.filesystem, version: unpacker.version,
-            bytesFetched: bytesFetched, voucher: voucher, source: unpacker.source,
+            bytesFetched: bytesFetched, verifiedBy: verifiedBy, source: unpacker.source,
             droppedInstallImages: unpacker.droppedInstallImages)
     }
 
@@ -177,7 +177,7 @@ final class RootImageDownload: TransferReceiver {
         let last = mirrors.current
         let next = mirrors.failed(
             reason: reason, progressed: bytesFetched > bytesBefore, holdsBytes: received > 0)
-        tell(.lost(source: unpacker.source, reason: reason, bytes: received, isNews: next.isNews))
+        tell(.lost(source: unpacker.source, reason: reason, bytes: received, isNewReason: next.isNewReason))
         wait.failed(mirrors.attempt - 1, because: reason, advice: fault.advice)
         machine.pause(
             RetryPolicy.patient.delay(
@@ -188,7 +188,7 @@ final class RootImageDownload: TransferReceiver {
             .retrying(
                 RootImageRetry(
                     source: "\(RedactedURL(urls[next.mirror]))", from: point.offset, mirror: next.mirror + 1,
-                    mirrors: mirrors.count, attempt: mirrors.attempt, isNews: next.isNews)))
+                    mirrors: mirrors.count, attempt: mirrors.attempt, isNewReason: next.isNewReason)))
     }
 
     /// Decides where the stream goes on: at the very byte where the same file can be named; at the last

@@ -33,17 +33,17 @@ extension RootImageRequest {
         guard bytes >= found.format.length else {
             throw RootImageError.truncatedInInitramfs(file, found.format, bytes: bytes)
         }
-        let voucher = try checkUnpacked(file, length: bytes, telling: tell)
+        let verifiedBy = try checkUnpacked(file, length: bytes, telling: tell)
         let dropped = try moveInstallImages(from: root)
         return RootImage(
-            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, voucher: voucher,
+            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, verifiedBy: verifiedBy,
             source: "\(file)", droppedInstallImages: dropped)
     }
 
     /// Checks the image itself, which is all that is left of an archive that the kernel has unpacked.
     private func checkUnpacked(
         _ file: FilePath, length: UInt64, telling tell: (RootImageEvent) -> Void
-    ) throws -> RootImage.Voucher {
+    ) throws -> RootImage.VerifiedBy {
         guard hasHash else { return .bootMedium }
         if imageHash == nil, sha256 == nil { throw RootImageError.archiveIsGone(file) }
         let check = ImageCheck(self, source: "\(file)")
@@ -90,7 +90,7 @@ extension RootImageRequest {
         guard copyToRAM || request.hasHash else {
             var image = try lookAt(file)
             image.staysOnMedium = true
-            if hasHash { image.voucher = .leftOut }
+            if hasHash { image.verifiedBy = .leftOut }
             return image
         }
         let unpacker = RootImageUnpacker(request, source: "\(file)", keeps: copyToRAM, on: machine)
@@ -107,7 +107,7 @@ extension RootImageRequest {
         return RootImage(
             file: found.file ?? file, offset: copyToRAM ? 0 : found.offset, size: found.length,
             format: found.format.filesystem, version: unpacker.version, bytesFetched: total,
-            voucher: request.voucher(otherwise: .bootMedium), source: "\(file)",
+            verifiedBy: request.verifiedBy(otherwise: .bootMedium), source: "\(file)",
             droppedInstallImages: unpacker.droppedInstallImages, staysOnMedium: !copyToRAM)
     }
 
@@ -145,7 +145,7 @@ extension RootImageRequest {
         if head != NewcHeader.magic {
             let found = try LocalImage(file)
             return RootImage(
-                file: file, offset: 0, size: total, format: found.format.filesystem, voucher: .bootMedium,
+                file: file, offset: 0, size: total, format: found.format.filesystem, verifiedBy: .bootMedium,
                 source: "\(file)")
         }
         var image: RootImage?
@@ -163,7 +163,7 @@ extension RootImageRequest {
                 }
                 image = RootImage(
                     file: file, offset: header.dataOffset, size: UInt64(header.size), format: format.filesystem,
-                    voucher: .bootMedium, source: "\(file)")
+                    verifiedBy: .bootMedium, source: "\(file)")
             } else if name == LiveImageName.rootfsVersion {
                 version = trimmed(try walk.bytes(at: header.dataOffset, count: Int(min(header.size, 4096))))
             } else if name.hasSuffix(LiveImageName.installImageSuffix), !name.contains("/") {

@@ -9,7 +9,7 @@ struct RootImageMirrors {
         /// Failures to count for the delay, 1 or more.
         var failures: Int
         /// Whether people have not read the same just now.
-        var isNews: Bool
+        var isNewReason: Bool
     }
 
     /// Attempts at one mirror without a single byte before the next gets its turn, where changing
@@ -54,14 +54,14 @@ struct RootImageMirrors {
         failuresHere += 1
         attempt += 1
         // How often the same goes on is told by what is waited for.
-        let isNews = reason != lastReason || progressed || !isSaid
+        let isNewReason = reason != lastReason || progressed || !isSaid
         lastReason = reason
         isSaid = true
         if areInterchangeable || !holdsBytes || failuresHere >= Self.patience { advance() }
         let mirrorsLeft = max(1, count - refusals.count)
         return Next(
             mirror: current, failures: (failures + mirrorsLeft - 1) / mirrorsLeft,
-            isNews: isNews)
+            isNewReason: isNewReason)
     }
 
     /// The current mirror is out of the question; whether there is another.

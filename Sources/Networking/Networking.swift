@@ -96,7 +96,7 @@ public enum Networking {
         } else {
             profiles = NetworkProfile.all(of: arguments.network)
         }
-        let effort = try NetworkEffort(
+        let effort = try NetworkBringUp(
             arguments: arguments.network, profiles: profiles, pump: pump, report: report, waits: waits,
             logger: logger)
         let state = try effort.run()

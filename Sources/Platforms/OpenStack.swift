@@ -57,7 +57,7 @@ extension PlatformAccess {
                     return try answer(to: question)
                 } catch {
                     switch error.reason {
-                    case .outOfTime, .givenUp: continue
+                    case .outOfTime, .cancelled: continue
                     default:
                         refused.insert(url)
                         say("nothing more is expected of \(error)")

@@ -23,8 +23,8 @@ public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
 
     public var description: String {
         switch self {
-        case .badUserName(let name): "\"\(name)\" is no name for a user"
-        case .badGroupName(let name): "\"\(name)\" is no name for a group"
+        case .badUserName(let name): "\"\(name)\" is not a valid user name"
+        case .badGroupName(let name): "\"\(name)\" is not a valid group name"
         case .badField(let field, let name): "the \(field) of \(name) does not fit into an account file"
         case .badID(let id, let name): "\(name) cannot have the id \(id)"
         case .noGroup(let group, let name): "\(name) is to be in the group \(group), but there is no such group"

@@ -138,7 +138,7 @@ struct PlacedArray: Equatable, Sendable {
             switch holds.kind {
             case .notLooked: conflicts.append(conflict(target.node, .notLooked))
             case .noise where target.wasThere && !member.isLetGo:
-                conflicts.append(conflict(target.node, .looksEncrypted(wanted: wish)))
+                conflicts.append(conflict(target.node, .looksEncrypted(wanted: wantedName)))
             case .known where !member.isLetGo && holds.arrayMember == nil:
                 conflicts.append(conflict(target.node, problem(holds)))
             case .blank, .unknown, .noise, .known: break
@@ -150,7 +150,7 @@ struct PlacedArray: Equatable, Sendable {
         return ArrayPlan(entry: entry, wanted: wanted, members: planned, area: area, action: action)
     }
 
-    private var wish: String { "RAID array \"\(wanted.arrayName)\"" }
+    private var wantedName: String { "RAID array \"\(wanted.arrayName)\"" }
 
     private func conflict(_ device: String, _ problem: DiskConflict.Problem) -> DiskConflict {
         DiskConflict(device, problem, at: wanted.origin)
@@ -159,7 +159,7 @@ struct PlacedArray: Equatable, Sendable {
     /// What is wrong with a device that holds something else, or its member and something else.
     private func problem(_ holds: Content) -> DiskConflict.Problem {
         let own = holds.signatures.first { $0.member?.isNamed(wanted.arrayName) == true }
-        return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wish)
+        return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wantedName)
     }
 
     private func decide(

@@ -75,7 +75,7 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
 
 extension IgnitionConfig.Filesystem {
     /// What the config wants, as people write it: `xfs "var"`, `no filesystem`.
-    var wish: String {
+    var wantedName: String {
         guard let format, !format.isEmpty, format != "none" else { return "no filesystem" }
         var text = format
         if let label { text += label.isEmpty ? " without a label" : " \"\(label)\"" }

@@ -58,7 +58,7 @@ struct FilesystemPlanner {
         switch found.kind {
         case .notLooked: throw conflict(.notLooked)
         case .noise where !isWiped && target.wasThere && format != .none:
-            throw conflict(.looksEncrypted(wanted: wanted.wish))
+            throw conflict(.looksEncrypted(wanted: wanted.wantedName))
         case .blank, .unknown, .noise: return format == .none ? .keep : .create
         case .known: return isWiped ? (format == .none ? .erase : .create) : try reuse()
         }
@@ -75,15 +75,15 @@ struct FilesystemPlanner {
         {
             return .create
         }
-        guard let wish = found.signatures.first(where: accepts) else {
-            throw conflict(.otherContent(found, wanted: wanted.wish))
+        guard let match = found.signatures.first(where: accepts) else {
+            throw conflict(.otherContent(found, wanted: wanted.wantedName))
         }
         // Whichever of two is the right one, mounting the other would write into it.
         guard found.signatures.count == 1, found.table == nil else {
-            throw conflict(.severalSignatures(found, wanted: wish))
+            throw conflict(.severalSignatures(found, wanted: match))
         }
         let size = target.area.bytes.length
-        if let needed = wish.size, needed > size { throw conflict(.longerThanPartition(wish, size: size)) }
+        if let needed = match.size, needed > size { throw conflict(.longerThanPartition(match, size: size)) }
         return .keep
     }
 

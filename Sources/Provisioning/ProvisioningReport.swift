@@ -11,11 +11,11 @@ public struct ProvisioningReport: Equatable, Sendable {
         public var name: String
         /// Of all its runs at this boot.
         public var seconds: Double
-        public var deeds: Deeds
+        public var deeds: ChangeSummary
         /// What is worth knowing of it and was neither kept nor made: where a config came from.
         public var notes: [String]
 
-        public init(_ name: String, seconds: Double = 0, deeds: Deeds = Deeds(), notes: [String] = []) {
+        public init(_ name: String, seconds: Double = 0, deeds: ChangeSummary = ChangeSummary(), notes: [String] = []) {
             self.name = name
             self.seconds = seconds
             self.deeds = deeds
@@ -81,10 +81,10 @@ public struct ProvisioningReport: Equatable, Sendable {
     }
 
     /// Takes down what a stage did. One that runs once more in the same boot finds kept what it made itself.
-    public mutating func add(_ deeds: Deeds, notes: [String] = [], to name: String) {
+    public mutating func add(_ deeds: ChangeSummary, notes: [String] = [], to name: String) {
         var stage = self[name]
         let made = Set(stage.deeds.created + stage.deeds.changed)
-        stage.deeds = Deeds(
+        stage.deeds = ChangeSummary(
             kept: deeds.kept.filter { !made.contains($0) },
             created: stage.deeds.created + deeds.created.filter { !made.contains($0) },
             changed: stage.deeds.changed + deeds.changed.filter { !made.contains($0) },
@@ -94,7 +94,7 @@ public struct ProvisioningReport: Equatable, Sendable {
     }
 
     /// Of all stages together.
-    public var deeds: Deeds { stages.reduce(into: Deeds()) { $0 += $1.deeds } }
+    public var deeds: ChangeSummary { stages.reduce(into: ChangeSummary()) { $0 += $1.deeds } }
     public var seconds: Double { stages.reduce(0) { $0 + $1.seconds } }
 }
 
@@ -163,7 +163,7 @@ extension ProvisioningReport.Stage {
         }
         self.init(
             json["stage"]?.string ?? "", seconds: seconds,
-            deeds: Deeds(
+            deeds: ChangeSummary(
                 kept: texts(json["kept"]), created: texts(json["created"]), changed: texts(json["changed"]),
                 destroyed: texts(json["destroyed"])),
             notes: texts(json["notes"]))

@@ -83,19 +83,19 @@ public struct PlacedVolume: Equatable, Sendable {
 
     private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {
         // What this boot has wiped and made anew is not wiped again when the stage is tried once more.
-        let wish = "LUKS2 \"\(wanted.name)\""
+        let wantedName = "LUKS2 \"\(wanted.name)\""
         if content.kind == .notLooked { throw conflict(.notLooked) }
         if wanted.wipeVolume == true, found?.isOfThisBoot != true || found?.isOpenedByKey != true { return .create }
-        if content.kind == .noise, wasThere { throw conflict(.looksEncrypted(wanted: wish)) }
+        if content.kind == .noise, wasThere { throw conflict(.looksEncrypted(wanted: wantedName)) }
         guard content.isKnown else { return .create }
         guard let luks = content.signatures.first(where: { $0.type == "crypto_LUKS" }) else {
-            throw conflict(.otherContent(content, wanted: wish))
+            throw conflict(.otherContent(content, wanted: wantedName))
         }
         guard content.table == nil, content.signatures.count == 1 else {
             throw conflict(.severalSignatures(content, wanted: luks))
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
-        guard let found else { throw conflict(.otherContent(content, wanted: wish)) }
+        guard let found else { throw conflict(.otherContent(content, wanted: wantedName)) }
         // None of ours is ever on a disk without one; somebody may have its key elsewhere.
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {

@@ -122,7 +122,7 @@ extension LiveBoot {
         // The shell is in there.
         try? EarlyMounts.mountUsr()
         let stages = Stages(arguments: arguments, console: console, log: log, devices: .udev)
-        stages.reportFailure(failure, of: Chapter.topic(ofAct: state.actUnderWay()))
+        stages.reportFailure(failure, of: BootStage.topic(ofAct: state.actUnderWay()))
         if arguments.failureAction != .shell { try? stages.unmountFilesystems() }
         arguments.failureAction.follow(on: console)
         firstlight_death_told()

@@ -39,7 +39,7 @@ extension Stages {
         access.folderMade = { folder in
             try state.changeMounts { $0.folders.append(folder) }
             state.recordWrite("the directory \(folder)")
-            note(Deeds(created: [folder]), of: "mount")
+            note(ChangeSummary(created: [folder]), of: "mount")
         }
         access.mounted = { path, node in
             try state.changeMounts { $0.mounted.append(path) }

@@ -26,7 +26,7 @@ extension Stages {
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(
             config, mountFolders: state.mounts.folders, userConfigProvided: isUsers, scratch: scratch,
-            conformance: arguments.isStrict ? .strict : .own, written: state.recordWrite, giveUp: pool.giveUp
+            conformance: arguments.isStrict ? .strict : .own, written: state.recordWrite, onFailure: pool.cancel
         ) { resource, descriptor in
             try pool.write(resource, to: descriptor)
         }

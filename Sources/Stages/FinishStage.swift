@@ -33,11 +33,11 @@ extension Stages {
     }
 
     /// Takes down what a stage did.
-    func note(_ deeds: Deeds, _ notes: [String] = [], of stage: String) {
+    func note(_ deeds: ChangeSummary, _ notes: [String] = [], of stage: String) {
         if arguments.ignitionFirstboot { state.changeReport { $0.add(deeds, notes: notes, to: stage) } }
     }
 
-    func note(_ notes: [String], of stage: String) { note(Deeds(), notes, of: stage) }
+    func note(_ notes: [String], of stage: String) { note(ChangeSummary(), notes, of: stage) }
 
     /// Warns, in the report too.
     func warn(_ text: String) {

@@ -1,4 +1,4 @@
-// The boot as PID 1, told in order. Each chapter leads to a file of that name.
+// The boot as PID 1, told in order. Each stage leads to a file of that name.
 
 import BootArguments
 import Glibc
@@ -9,7 +9,7 @@ import Reporting
 import SystemPackage
 
 /// What happens between the kernel and the real root's init.
-enum Chapter: CaseIterable {
+enum BootStage: CaseIterable {
     case drivers
     case findConfig
     case network
@@ -60,7 +60,7 @@ enum Chapter: CaseIterable {
         }
     }
 
-    /// The topic of the chapter with that act; `boot` for everything before the first.
+    /// The topic of the stage with that act; `boot` for everything before the first.
     static func topic(ofAct act: String?) -> String { allCases.first { $0.act == act }?.topic ?? "boot" }
 
     /// Whether the report tells of it, and of the time that it took.
@@ -92,7 +92,7 @@ enum Chapter: CaseIterable {
         }
     }
 
-    /// Whether `rd.break=` asks for a shell before this chapter.
+    /// Whether `rd.break=` asks for a shell before this stage.
     func isBroken(by arguments: BootArguments) -> Bool {
         arguments.breakPoints.contains { point in
             switch point {
@@ -114,7 +114,7 @@ public enum LiveBoot {
         while true {
             do {
                 let boot = try Boot()
-                for chapter in Chapter.allCases { boot.run(chapter) }
+                for stage in BootStage.allCases { boot.run(stage) }
             } catch {
                 let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
                 let console = BootConsole.kernel(isQuiet: false, log: .boot())
@@ -140,30 +140,30 @@ extension BootConsole {
 }
 
 extension Boot {
-    /// Runs one chapter; after a failure, when the operator says so, again.
-    func run(_ chapter: Chapter) {
-        if chapter.isBroken(by: arguments) {
+    /// Runs one stage; after a failure, when the operator says so, again.
+    func run(_ stage: BootStage) {
+        if stage.isBroken(by: arguments) {
             // Who looks around finds every disk under its names.
             devices.settle()
             if EmergencyShell.shell.isInstalled {
-                console.report(["rd.break: a shell before \(chapter.act). `exit` goes on."])
+                console.report(["rd.break: a shell before \(stage.act). `exit` goes on."])
                 EmergencyShell.run(on: console)
             } else {
-                console.warn("rd.break: no shell before \(chapter.act): busybox is not here")
+                console.warn("rd.break: no shell before \(stage.act): busybox is not here")
             }
         }
         while true {
             do {
-                stages.state.begin(chapter.act)
-                try step(chapter.act) {
-                    try console.during(chapter.topic, chapter.act) { try chapter.run(self) }
+                stages.state.begin(stage.act)
+                try step(stage.act) {
+                    try console.during(stage.topic, stage.act) { try stage.run(self) }
                 }
                 return
             } catch {
                 log.error("\(error)")
                 if arguments.failureAction == .shell { devices.settle() }
                 console.tell(error, written: stages.state.written, then: arguments.failureAction)
-                stages.reportFailure(error, of: chapter.topic)
+                stages.reportFailure(error, of: stage.topic)
                 if arguments.failureAction != .shell {
                     // Nobody will look at them any more; the config's filesystems are to end clean.
                     do { try stages.unmountFilesystems() } catch { log.error("\(error)") }

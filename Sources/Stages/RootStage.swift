@@ -65,7 +65,7 @@ extension Stages {
             try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
             console.say("rootfs", "the ISO is free: it may be ejected or written over")
         }
-        if image.voucher == .nothing {
+        if image.verifiedBy == .nothing {
             warn("nothing vouches for the root image: plain HTTP and no hash for it")
         }
         console.say("rootfs", image.story)
@@ -124,8 +124,8 @@ extension Stages {
         switch event {
         case .progress(let progress):
             console.progress("rootfs", progress)
-        case .lost(_, _, _, isNews: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
-        case .retrying(let retry) where retry.isNews && retry.saysMore: console.say("rootfs", "\(event)")
+        case .lost(_, _, _, isNewReason: true), .startedOver, .mirrorRefused: console.say("rootfs", "\(event)")
+        case .retrying(let retry) where retry.isNewReason && retry.saysMore: console.say("rootfs", "\(event)")
         case .clockSet: console.say("clock", "\(event)")
         case .started, .lost, .retrying: log.info("rootfs: \(event)")
         }
@@ -154,7 +154,7 @@ extension StageState {
             [
                 "file": .string(image.file.string), "offset": JSONValue(image.offset), "size": JSONValue(image.size),
                 "format": .string(image.format.rawValue), "version": JSONValue(image.version),
-                "source": .string(image.source), "voucher": .string(image.voucher.rawValue),
+                "source": .string(image.source), "voucher": .string(image.verifiedBy.rawValue),
                 "bytesFetched": JSONValue(image.bytesFetched), "seconds": .number(image.seconds),
             ], as: "rootfs.json")
     }

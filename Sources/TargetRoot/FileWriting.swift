@@ -27,7 +27,7 @@ extension TargetRoot {
     /// Writes files whose content other machines hold: it is fetched several at a time, and the files take their
     /// places one after the other.
     func writeFiles(
-        _ steps: [FilesPlan.Step], giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
+        _ steps: [FilesPlan.Step], onFailure: () -> Void, fetch: FetchContent, _ applied: inout Applied
     ) throws {
         var underWay: [FileUnderWay] = []
         var contents: [PlannedContent] = []
@@ -70,7 +70,7 @@ extension TargetRoot {
                 }
             } catch {
                 progress.change { $0.isStopped = true }
-                giveUp()
+                onFailure()
                 throw error
             }
         }

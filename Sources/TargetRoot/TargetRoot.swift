@@ -38,7 +38,7 @@ public struct TargetRoot {
         /// "3 files, 1 user, 2 units".
         public var summary: String
         public var kept: [FilesPlan.Kept]
-        public var deeds: Deeds
+        public var deeds: ChangeSummary
         /// What did not work and does not stop the boot.
         public var warnings: [String]
         /// Users whose SSH keys were written, and where.
@@ -59,16 +59,16 @@ public struct TargetRoot {
     ///   - scratch: A folder of ours for content that is compared with what is there.
     ///   - leavesResult: Whether this is the provisioning of a system, which has a result file and labels.
     ///   - written: Told what has been changed, in a phrase for ``FailureReport``, also where the rest fails.
-    ///   - giveUp: Called when one file failed: what others are still fetched for is of no use.
+    ///   - onFailure: Called when one file failed: what others are still fetched for is of no use.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
         conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
-        giveUp: () -> Void = {}, fetch: FetchContent
+        onFailure: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
         let inventory = try inventory(for: config, scratch: scratch, conformance: conformance, fetch: fetch)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
-        var applied = try apply(plan, scratch: scratch, written: written, giveUp: giveUp, fetch: fetch)
+        var applied = try apply(plan, scratch: scratch, written: written, onFailure: onFailure, fetch: fetch)
         let warning = instanceWarning(for: config.systemd.units) {
             (try? run(command("systemctl", ["--version"])))?.text
         }
@@ -155,7 +155,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         switch self {
         case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]
         case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
-        case .noHome(let user, _): ["Let \"noCreateHome\" of \(user) be, or make the directory in storage.directories."]
+        case .noHome(let user, _): ["Leave out \"noCreateHome\" of \(user), or add the directory to storage.directories."]
         case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: remove \(path)."]
         default: []
         }

@@ -31,13 +31,13 @@ extension TargetRoot {
     /// - Parameter written: Told what is changed when the plan is carried out, or where that fails.
     /// - Throws: ``BootFailure`` naming the step and its place in the config. Steps before it are done.
     public func apply(
-        _ plan: FilesPlan, scratch: FilePath, written: (String) -> Void = { _ in }, giveUp: () -> Void = {},
+        _ plan: FilesPlan, scratch: FilePath, written: (String) -> Void = { _ in }, onFailure: () -> Void = {},
         fetch: FetchContent
     ) throws -> Applied {
         var applied = Applied(scratch: try scratchPlace(scratch))
         defer { if let phrase = plan.written(applied.done) { written(phrase) } }
         do {
-            try carryOut(plan, giveUp: giveUp, fetch: fetch, &applied)
+            try carryOut(plan, onFailure: onFailure, fetch: fetch, &applied)
         } catch {
             // Those that are in use stay, as they are not empty.
             for folder in applied.parents.reversed() { try? place(folder).removeEmptyFolder() }
@@ -49,7 +49,7 @@ extension TargetRoot {
     }
 
     private func carryOut(
-        _ plan: FilesPlan, giveUp: () -> Void, fetch: FetchContent, _ applied: inout Applied
+        _ plan: FilesPlan, onFailure: () -> Void, fetch: FetchContent, _ applied: inout Applied
     ) throws {
         var rest = plan.steps[...]
         while !rest.isEmpty {
@@ -57,7 +57,7 @@ extension TargetRoot {
             let files = rest.prefix(200).prefix(while: \.action.isFile)
             let next = files.isEmpty ? rest.prefix(1) : files
             if next.count(where: \.action.isFetched) > 1 {
-                try writeFiles(Array(next), giveUp: giveUp, fetch: fetch, &applied)
+                try writeFiles(Array(next), onFailure: onFailure, fetch: fetch, &applied)
             } else {
                 for planned in next {
                     try named(planned) { try perform(planned.action, fetch: fetch, &applied) }

@@ -75,7 +75,7 @@ import Testing
         #expect(try Look(image.path).whole.table == "gpt")
         try Eraser.erase(image.path)
         #expect(try !Look(image.path).whole.isKnown)
-        #expect(try Survey().disk(image.path, node: image.path).table == .none)
+        #expect(try DiskProber().disk(image.path, node: image.path).table == .none)
     }
 
     @Test("a file that cannot be read is an error that names it")

@@ -85,12 +85,12 @@ import Testing
     func largeSectors() throws {
         let image = try Image(1 << 30)
         let wanted = try config(image, #"{"label": "a", "sizeMiB": 100}, {"label": "b"}"#).disks[0]
-        let disk = try Survey().disk(image.path, node: image.path, sectorSize: 4096)
+        let disk = try DiskProber().disk(image.path, node: image.path, sectorSize: 4096)
         var storage = IgnitionConfig.Storage()
         storage.disks = [wanted]
         let plan = try DiskLayout(storage, on: DiskInventory(disks: [disk])).planBlank()
         try DiskStage.apply(plan, access: .settled)
-        let made = try Survey().disk(image.path, node: image.path, sectorSize: 4096).table
+        let made = try DiskProber().disk(image.path, node: image.path, sectorSize: 4096).table
         #expect(made.partitions.map(\.sectors) == [256..<25856, 25856..<262139])
         guard case .gpt(let gpt) = made else {
             Issue.record("no GPT: \(made)")
@@ -142,7 +142,7 @@ import Testing
         let wanted = try config(image, #"{"label": "a", "sizeMiB": 10}"#)
         try provision(wanted)
         func damage() throws -> [FoundGPT.Damage]? {
-            guard case .gpt(let gpt) = try Survey().disk(image.path, node: image.path).table else { return nil }
+            guard case .gpt(let gpt) = try DiskProber().disk(image.path, node: image.path).table else { return nil }
             return gpt.damage
         }
         let size = image.size
@@ -225,7 +225,7 @@ import Testing
     }
 
     private func partitions(_ image: Image) throws -> [String] {
-        try Survey().disk(image.path, node: image.path).table.partitions.map {
+        try DiskProber().disk(image.path, node: image.path).table.partitions.map {
             "\($0.number) \($0.sectors) \($0.label)"
         }
     }
@@ -258,7 +258,7 @@ import Testing
                 == true)
         #expect(try image.digest() == before)
         #expect(try provision(config(image, wipe: true, #"{"label": "a"}"#)) == [.replace])
-        #expect(try !Survey().disk(image.path, node: image.path).content.isKnown)
+        #expect(try !DiskProber().disk(image.path, node: image.path).content.isKnown)
     }
 
     @Test("a signature beside a GPT is nothing to write past", .enabled(if: isInstalled("mkfs.btrfs")))
@@ -276,7 +276,7 @@ import Testing
         let destroyed = try DiskStage.plan(wiping, access: .settled).destroyed
         #expect(destroyed.first?.content.signatures.map(\.type) == ["btrfs"])
         #expect(try provision(wiping) == [.replace])
-        #expect(try !Survey().disk(image.path, node: image.path).content.isKnown)
+        #expect(try !DiskProber().disk(image.path, node: image.path).content.isKnown)
     }
 
     @Test("erases a table where none is wanted")
@@ -284,7 +284,7 @@ import Testing
         let image = try Image(64 << 20)
         try provision(config(image, #"{"label": "a"}"#))
         #expect(try provision(config(image, wipe: true, "")) == [.erase])
-        #expect(try Survey().disk(image.path, node: image.path).table == .none)
+        #expect(try DiskProber().disk(image.path, node: image.path).table == .none)
         #expect(try provision(config(image, wipe: true, "")) == [.keep])
     }
 
@@ -376,12 +376,12 @@ import Testing
         try run("mkfs.fat", "-n", "HALF", image.path)
         let wanted = try config(image, #""format": "vfat", "label": "WHOLE""#)
         #expect(throws: BootFailure.self) { try DiskStage.plan(wanted, access: .settled) }
-        try UnfinishedMark.write(true, for: .vfat, on: image.path)
+        try InProgressMarker.write(true, for: .vfat, on: image.path)
         #expect(try provision(wanted) == [.create])
         #expect(try provision(wanted) == [.keep])
         // In a filesystem of another kind it is content.
         try run("mkfs.ext4", "-q", "-F", image.path)
-        try UnfinishedMark.write(true, for: .vfat, on: image.path)
+        try InProgressMarker.write(true, for: .vfat, on: image.path)
         #expect(throws: BootFailure.self) { try DiskStage.plan(wanted, access: .settled) }
     }
 
@@ -391,13 +391,13 @@ import Testing
         let wanted = try config(image, #""format": "xfs", "label": "WHOLE""#)
         #expect(try provision(wanted) == [.create])
         #expect(try provision(wanted) == [.keep])
-        try UnfinishedMark.write(true, for: .xfs, on: image.path)
+        try InProgressMarker.write(true, for: .xfs, on: image.path)
         // A cache has kept the superblock and lost an allocation group's header.
         try image.zero(512..<2048)
         #expect(try provision(wanted) == [.create])
         #expect(try provision(wanted) == [.keep])
         // A record behind the maker's: it was mounted, and the mark has outlived its day.
-        try UnfinishedMark.write(true, for: .xfs, on: image.path)
+        try InProgressMarker.write(true, for: .xfs, on: image.path)
         let head = try image.bytes(0..<512)
         func number(_ at: Int, _ count: Int) -> Int { head[at..<at + count].reduce(0) { $0 << 8 | Int($1) } }
         let (start, bits) = (number(0x30, 8), number(0x7c, 1))

@@ -33,7 +33,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
     @Test("are both seen, and neither is written to", arguments: Owner.allCases, Remnant.allCases)
     func refused(_ owner: Owner, _ remnant: Remnant) throws {
         let image = try disk(owner, remnant)
-        let found = try Survey().disk(image.path, node: image.path)
+        let found = try DiskProber().disk(image.path, node: image.path)
         #expect(found.content.signatures.contains { $0.type == owner.type }, "\(found.content)")
         let before = try image.digest()
         let device = image.path
@@ -69,7 +69,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
     func wiped(_ owner: Owner, _ remnant: Remnant) throws {
         for partitions in [#"{"number": 1, "label": "var"}"#, ""] {
             let image = try disk(owner, remnant)
-            let found = try Survey().disk(image.path, node: image.path)
+            let found = try DiskProber().disk(image.path, node: image.path)
             let wanted = try disks(image, wipe: true, partitions)
             // A disk without a table is left alone where none is wanted.
             if partitions.isEmpty, found.table == .none { continue }
@@ -77,7 +77,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
             #expect(
                 plan.destroyed.contains { $0.line.contains(owner.name) && $0.reason == "wipeTable" }, "\(plan.lines)")
             try DiskStage.apply(plan, access: .settled)
-            let after = try Survey().disk(image.path, node: image.path)
+            let after = try DiskProber().disk(image.path, node: image.path)
             #expect(!after.content.isKnown)
             #expect(after.table.partitions.map(\.label) == (partitions.isEmpty ? [] : ["var"]))
             if partitions.isEmpty {
@@ -114,7 +114,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         let plan = try DiskStage.plan(disks(image, #"{"number": 1, "label": "var"}"#), access: .settled)
         #expect(plan.isEmpty && plan.destroyed.isEmpty)
         let area = DiskArea(node: image.path, bytes: 1 << 20..<65 << 20)
-        #expect(try Survey.content(of: area).description == "ext4 \"mine\"")
+        #expect(try DiskProber.content(of: area).description == "ext4 \"mine\"")
     }
 
     @Test("an image for discs and sticks has both by design, and is no disk to edit")
@@ -156,7 +156,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
     @Test("a table that nobody can read is told before it goes", .enabled(if: isInstalled("sfdisk")))
     func otherSectors() throws {
         let image = try Image(64 << 20)
-        let large = try Survey().disk(image.path, node: image.path, sectorSize: 4096)
+        let large = try DiskProber().disk(image.path, node: image.path, sectorSize: 4096)
         var wanted = try disks(image, #"{"label": "a"}"#)
         let layout = DiskLayout(wanted, on: DiskInventory(disks: [large]))
         try DiskStage.apply(try layout.planBlank(), access: .settled)
@@ -164,8 +164,8 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         let plan = try DiskStage.plan(wanted, access: .settled)
         #expect(plan.destroyed.map(\.line).first?.contains("sectors of 4096 bytes") == true)
         try DiskStage.apply(plan, access: .settled)
-        #expect(try Survey().disk(image.path, node: image.path, sectorSize: 4096).table.partitions.isEmpty)
-        #expect(try Survey().disk(image.path, node: image.path).table.partitions.map(\.label) == ["b"])
+        #expect(try DiskProber().disk(image.path, node: image.path, sectorSize: 4096).table.partitions.isEmpty)
+        #expect(try DiskProber().disk(image.path, node: image.path).table.partitions.map(\.label) == ["b"])
     }
 }
 
@@ -303,7 +303,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         for (bits, inRoot) in [("12", false), ("16", false), ("32", false), ("12", true), ("16", true), ("32", true)] {
             let image = try Image(64 << 20)
             try run("mkfs.fat", "-F", bits, "-s", ["12": "64", "16": "4"][bits] ?? "1", "-n", "HALF", image.path)
-            try UnfinishedMark.write(true, for: .vfat, on: image.path)
+            try InProgressMarker.write(true, for: .vfat, on: image.path)
             let wanted = try storage(
                 "{\"filesystems\": [{\"device\": \"\(image.path)\", \"format\": \"vfat\", \"label\": \"WHOLE\"}]}")
             #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.create])

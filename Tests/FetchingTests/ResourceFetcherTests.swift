@@ -182,7 +182,7 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
             attempts += 1
             return attempts < 4
         }
-        #expect(reason { _ = try fetcher.bytes(of: resource("http://127.0.0.1:1/f")) } == .givenUp)
+        #expect(reason { _ = try fetcher.bytes(of: resource("http://127.0.0.1:1/f")) } == .cancelled)
         let deadline = try #require(told.change { $0.first?.deadline })
         #expect(before + 6...before + 20 ~= deadline)
     }

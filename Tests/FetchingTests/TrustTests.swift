@@ -143,12 +143,12 @@ import Testing
         defer { close(descriptor) }
         try startThread {
             while server.requests.isEmpty { Fetching.sleep(seconds: 0.02) }
-            pool.giveUp()
+            pool.cancel()
         }
         let failure = #expect(throws: ResourceFailure.self) {
             try pool.write(IgnitionConfig.Resource(source: server.url("/f")), to: descriptor)
         }
-        #expect(failure?.reason == .givenUp)
+        #expect(failure?.reason == .cancelled)
     }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import LoopbackServer
 import SystemPackage
 import Testing
 
@@ -6,10 +7,8 @@ import Testing
 
 @Suite("files") struct FilesTests {
     @Test func foldersAreMadeWithThoseAboveThem() throws {
-        var template = Array("/tmp/firstlight-files-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        let root = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        defer { Files.removeContents(of: root, device: Files.status(root)?.st_dev ?? 0) }
+        let folder = try TemporaryFolder()
+        let root = folder.path
         let deep = root.appending("a/b/c")
         try Files.makeFolder(deep, mode: 0o700)
         try Files.makeFolder(deep)
@@ -23,10 +22,8 @@ import Testing
 
 @Suite struct ProgramsOfARoot {
     @Test func areFoundThroughIt() throws {
-        var template = Array("/tmp/firstlight-root-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        let root = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        defer { Files.removeContents(of: root, device: Files.status(root)?.st_dev ?? 0) }
+        let folder = try TemporaryFolder()
+        let root = folder.path
         try Files.makeFolder(root.appending("usr/bin"))
         try Files.makeFolder(root.appending("opt/real"))
         func command(_ program: String) -> Command { Command(program, [], root: root) }

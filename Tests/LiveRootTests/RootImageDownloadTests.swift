@@ -50,7 +50,7 @@ import Testing
         let server = try server()
         let root = try machine.get(server.url("/rootfs.img?key=secret"))
         try expectWhole(root)
-        #expect(root.voucher == .nothing)
+        #expect(root.verifiedBy == .nothing)
         #expect(root.version == Sample.version)
         #expect(root.droppedInstallImages == ["metal.x86_64.osmet"])
         #expect(root.bytesFetched == UInt64(sample.archive.count))
@@ -76,9 +76,9 @@ import Testing
     func verified(behaviour: String) throws {
         let server = try server(behaviour.isEmpty ? "ok" : behaviour)
         let root = try getWhole(server.url("/rootfs.img")) { $0.streamHash = try sample.streamHash }
-        #expect(root.voucher == .streamHash)
+        #expect(root.verifiedBy == .streamHash)
         let other = try getWhole(server.url("/rootfs.img")) { $0.sha256 = sample.sha256 }
-        #expect(other.voucher == .sha256)
+        #expect(other.verifiedBy == .sha256)
     }
 
     @Test func installImagesAreKeptWhereWanted() throws {
@@ -289,7 +289,7 @@ import Testing
             $0.imageHash = try sample.imageHash
         }
         try expectWhole(root)
-        #expect(root.voucher == .streamHash)
+        #expect(root.verifiedBy == .streamHash)
         #expect(root.source == second.url("/rootfs.img"))
     }
 
@@ -348,7 +348,7 @@ import Testing
             $0.sha256 = sample.sha256
             $0.authorities = FilePath("\(pem).crt")
         }
-        #expect(root.voucher == .sha256)
+        #expect(root.verifiedBy == .sha256)
     }
 
     // MARK: Refusals
@@ -476,9 +476,9 @@ import Testing
             return
         }
         let verified = try getWhole(url) { $0.streamHash = try sample.streamHash }
-        #expect(verified.voucher == .streamHash)
+        #expect(verified.verifiedBy == .streamHash)
         let trusted = try getWhole(url) { $0.authorities = FilePath("\(pem).crt") }
-        #expect(trusted.voucher == .tls)
+        #expect(trusted.verifiedBy == .tls)
     }
 
     @Test func aRedirectToPlainHTTPVouchesForNothing() throws {
@@ -488,7 +488,7 @@ import Testing
         let secure = try LoopbackServer(
             [:], scripts: ["/rootfs.img=redirect:\(plain.url("/rootfs.img"))"], tls: pem)
         let root = try TestMachine().get(secure.url("/rootfs.img")) { $0.authorities = FilePath("\(pem).crt") }
-        #expect(root.voucher == .nothing)
+        #expect(root.verifiedBy == .nothing)
     }
 
     @Test func tftpStartsOver() throws {

@@ -44,7 +44,7 @@ import Testing
         #expect(root.offset == 124)
         #expect(root.size == 3_000_000)
         #expect(root.version == Sample.version)
-        #expect(root.voucher == .bootMedium)
+        #expect(root.verifiedBy == .bootMedium)
         #expect(root.droppedInstallImages == ["metal.x86_64.osmet"])
         #expect(machine.stores.isEmpty)
     }
@@ -52,7 +52,7 @@ import Testing
     @Test func inPlaceItIsVerifiedWhereAHashIsKnown() throws {
         let folder = try medium(sample.archive)
         let root = try get(folder, copy: false, on: TestMachine()) { $0.streamHash = try sample.streamHash }
-        #expect(root.voucher == .streamHash)
+        #expect(root.verifiedBy == .streamHash)
         #expect(root.offset == 124)
         #expect(root.size == 3_000_000)
         var damaged = sample.archive
@@ -69,7 +69,7 @@ import Testing
     func ownHash(copy: Bool) throws {
         let folder = try medium(sample.archive)
         let root = try get(folder, copy: copy, on: TestMachine()) { $0.imageHash = try sample.imageHash }
-        #expect(root.voucher == .streamHash)
+        #expect(root.verifiedBy == .streamHash)
         #expect(root.size == 3_000_000)
         let machine = try TestMachine()
         let other = Sample(bytes: 3_000_000, seed: 5)
@@ -127,7 +127,7 @@ import Testing
             $0.imageHash = try sample.imageHash
             $0.checksMedium = false
         }
-        #expect(root.voucher == .leftOut)
+        #expect(root.verifiedBy == .leftOut)
         #expect(root.story.hasSuffix("not checked, as firstlight.check_medium=0 asks"))
         // What is copied is read anyway, and a hash on the command line says that nothing else is mounted.
         guard
@@ -173,10 +173,10 @@ import Testing
         let root = try get(folder, copy: true, on: machine) { $0.streamHash = try sample.streamHash }
         #expect(root.offset == 0)
         #expect(starts(try Files.read(root.file), with: sample.image))
-        #expect(root.voucher == .streamHash)
+        #expect(root.verifiedBy == .streamHash)
         #expect(machine.stores.count == 1)
         let unverified = try get(folder, copy: true, on: TestMachine())
-        #expect(unverified.voucher == .bootMedium)
+        #expect(unverified.verifiedBy == .bootMedium)
         machine.memory = 10 << 20
         guard case .tooLittleMemory? = refusal({ try get(folder, copy: true, on: machine) }) else {
             Issue.record("copied into RAM that is not there")
@@ -263,9 +263,9 @@ import Testing
     @Test func itIsCheckedAgainstItsOwnHash() throws {
         let folder = try initramfs()
         let hash = try sample.imageHash
-        #expect(try get(folder) { $0.imageHash = hash }.voucher == .streamHash)
+        #expect(try get(folder) { $0.imageHash = hash }.verifiedBy == .streamHash)
         let sha256 = sample.image.withUnsafeBytes(MessageDigest.sha256)
-        #expect(try get(folder) { $0.sha256 = sha256 }.voucher == .sha256)
+        #expect(try get(folder) { $0.sha256 = sha256 }.verifiedBy == .sha256)
 
         var damaged = sample.image
         damaged[300_000] ^= 1
@@ -351,7 +351,7 @@ import Testing
         #expect(root.file == folder.path.appending("root.squashfs"))
         #expect(root.size == 400_000)
         #expect(root.version == Sample.version)
-        #expect(root.voucher == .bootMedium)
+        #expect(root.verifiedBy == .bootMedium)
         #expect(root.droppedInstallImages == ["metal.osmet"])
         #expect(Files.names(in: folder.path) == ["etc", "root.squashfs"])
     }

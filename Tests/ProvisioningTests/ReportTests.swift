@@ -11,12 +11,12 @@ private let whole = ProvisioningReport(
         .init("config", seconds: 0.12, notes: ["http://10.0.2.2:8080/config.ign, spec 3.4.0"]),
         .init(
             "disks", seconds: 1.5,
-            deeds: Deeds(
+            deeds: ChangeSummary(
                 kept: ["/dev/vda1 \"var\"", "xfs \"var\" on /dev/vda1"], created: ["swap on /dev/vdb1"],
                 destroyed: ["/dev/vdb1 ntfs \"Photos\", 212 GiB used (wipeFilesystem, config.ign:9)"])),
         .init("mount", seconds: 0.04),
         .init(
-            "files", seconds: 0.25, deeds: Deeds(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
+            "files", seconds: 0.25, deeds: ChangeSummary(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
     ], warnings: ["the target has no systemctl"])
 
 @Suite("the report of provisioning") struct ReportTests {
@@ -73,9 +73,9 @@ private let whole = ProvisioningReport(
 
     @Test func whatThisBootMadeIsNotKeptByTheNextAttempt() {
         var report = ProvisioningReport()
-        report.add(Deeds(kept: ["a"], created: ["b"], changed: ["c"]), notes: ["one"], to: "files")
-        report.add(Deeds(kept: ["a", "b", "c"], created: ["d"]), to: "files")
-        #expect(report["files"].deeds == Deeds(kept: ["a"], created: ["b", "d"], changed: ["c"]))
+        report.add(ChangeSummary(kept: ["a"], created: ["b"], changed: ["c"]), notes: ["one"], to: "files")
+        report.add(ChangeSummary(kept: ["a", "b", "c"], created: ["d"]), to: "files")
+        #expect(report["files"].deeds == ChangeSummary(kept: ["a"], created: ["b", "d"], changed: ["c"]))
         #expect(report["files"].notes == ["one"] && report.stages.count == 1)
     }
 }

@@ -57,9 +57,9 @@ struct AgentDeathTests {
         #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
     }
 
-    @Test("a chapter is found by what is told of it")
-    func chapters() {
-        for chapter in Chapter.allCases { #expect(Chapter.topic(ofAct: chapter.act) == chapter.topic) }
-        #expect(Chapter.topic(ofAct: nil) == "boot")
+    @Test("a stage is found by what is told of it")
+    func stages() {
+        for stage in BootStage.allCases { #expect(BootStage.topic(ofAct: stage.act) == stage.topic) }
+        #expect(BootStage.topic(ofAct: nil) == "boot")
     }
 }

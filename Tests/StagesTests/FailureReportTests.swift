@@ -17,8 +17,8 @@ import Testing
 @Suite("what the operator reads when the boot has stopped")
 struct FailureReportTests {
     /// As the console shows it where the command line says `rd.emergency=poweroff`.
-    private func page(_ chapter: Chapter, _ steps: String..., cause: any Error) -> String {
-        let failure = BootFailure(steps: [chapter.act] + steps, cause: cause)
+    private func page(_ stage: BootStage, _ steps: String..., cause: any Error) -> String {
+        let failure = BootFailure(steps: [stage.act] + steps, cause: cause)
         let next = EmergencyAction.powerOff.announcement(console: "ttyS0", hasShell: true)
         return FailureReport(failure, written: [], next: next).lines.joined(separator: "\n")
     }

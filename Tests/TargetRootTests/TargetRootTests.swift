@@ -243,7 +243,7 @@ import Testing
         let failure = #expect(throws: BootFailure.self) {
             try target.root.provision(
                 config, userConfigProvided: true, scratch: target.path("/etc"),
-                giveUp: { hasGivenUp.withLock { $0 = true } }
+                onFailure: { hasGivenUp.withLock { $0 = true } }
             ) { resource, file in
                 try Files.writeAll("half".utf8, to: file)
                 if resource.source == "http://h/b" { throw Lost() }

@@ -67,9 +67,6 @@ int firstlight_wait_readable(int fd, int milliseconds);
 /// Ends the machine: one of 'r' (restart), 'p' (power off), 'h' (halt). -errno if it returns.
 int firstlight_reboot(char how);
 
-/// Sets `interface` up or down. 0 or -errno.
-int firstlight_set_link(const char *interface, bool up);
-
 /// An anonymous file in memory (memfd_create, close on exec), or -errno.
 int firstlight_memory_file(const char *name);
 

@@ -109,7 +109,7 @@ public enum IgnitionApply {
         }
         let outcome = try target.provision(
             config, userConfigProvided: true, scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn,
-            leavesResult: false, giveUp: pool.giveUp
+            leavesResult: false, onFailure: pool.cancel
         ) { try pool.write($0, to: $1) }
         for warning in outcome.warnings { log.warning(warning) }
         log.info(outcome.summary)

@@ -103,7 +103,7 @@ extension IgnitionRun {
         let folders = (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 }
         let outcome = try target.provision(
             config, mountFolders: folders, userConfigProvided: state.userConfigProvided,
-            scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn, giveUp: pool.giveUp
+            scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn, onFailure: pool.cancel
         ) { try pool.write($0, to: $1) }
         for warning in outcome.warnings { log.warning(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }

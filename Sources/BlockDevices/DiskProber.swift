@@ -8,7 +8,7 @@ import Provisioning
 import SystemPackage
 
 /// The machine's disks as `/dev`, `/sys` and `/proc` show them.
-public struct Survey {
+public struct DiskProber {
     private let users: DeviceUsers
 
     public init() { users = DeviceUsers() }
@@ -24,9 +24,9 @@ public struct Survey {
         inventory.devices = try present(paths.filter { !storage.isMade($0) }) { path, node throws(DiskFailure) in
             try device(path, node: node)
         }
-        inventory.nodes = Survey.nodes(storage)
-        let held = paths.contains { DeviceName($0).isOfContent } ? Survey.everythingHeld() : []
-        for path in paths { inventory.twins[path] = Survey.twins(path) ?? Survey.twins(path, among: held) }
+        inventory.nodes = DiskProber.nodes(storage)
+        let held = paths.contains { DeviceName($0).isOfContent } ? DiskProber.everythingHeld() : []
+        for path in paths { inventory.twins[path] = DiskProber.twins(path) ?? DiskProber.twins(path, among: held) }
         return inventory
     }
 
@@ -42,7 +42,7 @@ public struct Survey {
     /// Kernel names of the disks that the config's paths spell, as far as they are there.
     static func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
         let pairs = storage.disksSpelled.compactMap { path in
-            Survey.node(path).map { (path, $0) }
+            DiskProber.node(path).map { (path, $0) }
         }
         return Dictionary(pairs) { first, _ in first }
     }
@@ -99,7 +99,7 @@ public struct Survey {
     ) throws(DiskFailure) -> [Found] {
         var seen: Set<String> = []
         let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
-            Survey.node(path).map { (path, $0) }
+            DiskProber.node(path).map { (path, $0) }
         }
         return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
@@ -119,7 +119,7 @@ public struct Survey {
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
         // The maps of its partitions hold a map; what holds them is in the table.
-        let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { Survey.node(disk.partitionNode($0)) }
+        let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { DiskProber.node(disk.partitionNode($0)) }
         disk.users = users.of(node, beside: maps).filter { !isShared || $0 != "in use" }
         return disk
     }
@@ -131,7 +131,7 @@ public struct Survey {
         let partitions = table.partitions.map { partition in
             var partition = partition
             let path = disk.partitionNode(partition.number)
-            let name = disk.map == nil ? path : Survey.node(path) ?? path
+            let name = disk.map == nil ? path : DiskProber.node(path) ?? path
             // A loop device claims nothing.
             partition.users = isClaimed ? users.of(name) : users.named(name)
             return partition
@@ -173,7 +173,7 @@ public struct Survey {
     public func contents(_ areas: [DiskArea], of layout: DiskLayout) throws(DiskFailure) -> [DiskArea: Content] {
         let contents = try sideBySide(areas) { area throws(DiskFailure) in
             let disk = layout.disks.first { $0.disk.node == area.node }
-            return try Survey.content(of: disk?.nodeArea(area) ?? area, sectorSize: disk?.disk.sectorSize)
+            return try DiskProber.content(of: disk?.nodeArea(area) ?? area, sectorSize: disk?.disk.sectorSize)
         }
         return Dictionary(zip(areas, contents)) { first, _ in first }
     }
@@ -220,7 +220,7 @@ struct DeviceUsers {
     func named(_ node: String) -> [String] { phrases[node] ?? [] }
 
     private mutating func add(_ phrase: String, to path: String) {
-        let node = Survey.node(path) ?? path
+        let node = DiskProber.node(path) ?? path
         phrases[node, default: []].append(phrase)
     }
 

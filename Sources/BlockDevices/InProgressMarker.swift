@@ -9,7 +9,7 @@ import Glibc
 import Provisioning
 import SystemPackage
 
-enum UnfinishedMark {
+enum InProgressMarker {
     /// One sector.
     private static let bytes: [UInt8] = {
         let text = Array("firstlight: a filesystem is being made here\n".utf8)

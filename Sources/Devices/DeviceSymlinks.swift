@@ -7,7 +7,7 @@ import Logging
 import SystemPackage
 
 /// Makes and removes the links of block devices; devices are named by their paths below `/sys`.
-struct LinkKeeper: ~Copyable {
+struct DeviceSymlinks: ~Copyable {
     private let sysfs: Sysfs
     private let log: Logger
     private var claims = LinkClaims()

@@ -10,7 +10,7 @@ import SystemPackage
 
 /// It looks at the state of things after every event rather than keeping count of events, so that a lost
 /// one costs a tenth of a second and nothing else.
-final class NetworkEffort {
+final class NetworkBringUp {
     private let arguments: NetworkArguments
     private let profiles: [NetworkProfile]
     private let pump: (Int32) -> Void

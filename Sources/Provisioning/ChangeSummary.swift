@@ -3,7 +3,7 @@
 import IgnitionConfig
 
 /// Things that provisioning had to do with, each in a few words.
-public struct Deeds: Equatable, Sendable {
+public struct ChangeSummary: Equatable, Sendable {
     /// As wanted already, and left as they are.
     public var kept: [String]
     public var created: [String]
@@ -20,7 +20,7 @@ public struct Deeds: Equatable, Sendable {
         self.destroyed = destroyed
     }
 
-    public static func += (one: inout Deeds, other: Deeds) {
+    public static func += (one: inout ChangeSummary, other: ChangeSummary) {
         one.kept += other.kept
         one.created += other.created
         one.changed += other.changed
@@ -39,8 +39,8 @@ public struct Deeds: Equatable, Sendable {
 extension StoragePlan {
     /// A table, a partition, an array, a LUKS volume and a filesystem are one thing each; partitions that the
     /// config does not name are none of its business.
-    public var deeds: Deeds {
-        var deeds = Deeds(destroyed: destroyed.map(\.line))
+    public var deeds: ChangeSummary {
+        var deeds = ChangeSummary(destroyed: destroyed.map(\.line))
         for disk in disks {
             if disk.createsTable { deeds.created.append("GPT on \(disk.disk.node)") }
             if disk.action == .repair { deeds.changed.append("GPT on \(disk.disk.node)") }
@@ -76,8 +76,8 @@ extension FilesPlan {
     ///   - keysOf: Users whose SSH keys were not as wanted.
     public func deeds(
         _ config: IgnitionConfig, on inventory: TargetInventory, alsoKept: [Kept] = [], keysOf: [String] = []
-    ) -> Deeds {
-        var deeds = Deeds(kept: (kept + alsoKept).map(\.name))
+    ) -> ChangeSummary {
+        var deeds = ChangeSummary(kept: (kept + alsoKept).map(\.name))
         let left = Set(deeds.kept)
         func add(_ name: String, wasThere: Bool) {
             if left.contains(name) { return }
