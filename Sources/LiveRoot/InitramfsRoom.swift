@@ -40,6 +40,15 @@ public struct InitramfsRoom: Equatable, Sendable {
     /// Bytes below which nothing goes on.
     static let least: UInt64 = 12 << 20
 
+    /// Adds to what is missing; a damaged header may ask for any number of bytes.
+    mutating func addMissing(_ bytes: UInt64) {
+        missing = min(missing, Self.mostMissing) + min(bytes, Self.mostMissing)
+        missing = min(missing, Self.mostMissing)
+    }
+
+    /// Bytes beyond which nobody has RAM: what is worked out from them cannot overflow.
+    private static let mostMissing: UInt64 = 1 << 60
+
     /// Whether something did not fit.
     public var isFull: Bool { free.map { $0 < Self.slack } ?? false }
 
@@ -135,7 +144,7 @@ extension InitramfsRoom {
         for (file, size) in filesOfInitramfs() {
             // Filesystem images do not grow, and tell how long they ought to be.
             if let format = RootImageFormat(of: file) {
-                room.missing += format.length > size ? format.length - size : 0
+                room.addMissing(format.length > size ? format.length - size : 0)
             } else {
                 room.growth += size
             }

@@ -36,8 +36,8 @@ extension RootImageRequest {
         let verifiedBy = try checkUnpacked(file, length: bytes, telling: tell)
         let dropped = try moveInstallImages(from: root)
         return RootImage(
-            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version, verifiedBy: verifiedBy,
-            source: "\(file)", droppedInstallImages: dropped)
+            file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version,
+            verifiedBy: verifiedBy, source: "\(file)", droppedInstallImages: dropped)
     }
 
     /// Checks the image itself, which is all that is left of an archive that the kernel has unpacked.
@@ -144,6 +144,9 @@ extension RootImageRequest {
         let head = try walk.bytes(at: 0, count: NewcHeader.magic.count)
         if head != NewcHeader.magic {
             let found = try LocalImage(file)
+            guard found.format.length <= total else {
+                throw .unusable(source: "\(file)", .truncated(found.format, has: total))
+            }
             return RootImage(
                 file: file, offset: 0, size: total, format: found.format.filesystem, verifiedBy: .bootMedium,
                 source: "\(file)")
@@ -153,7 +156,8 @@ extension RootImageRequest {
         var installImages: [NewcHeader] = []
         while let header = try walk.next() {
             let name = normalizedMemberName(header.name)
-            if LiveImageName.rootImages.contains(name), image == nil {
+            if LiveImageName.rootImages.contains(name) {
+                guard image == nil else { throw .unusable(source: "\(file)", .twoImages(second: name)) }
                 let bytes = try walk.bytes(at: header.dataOffset, count: RootImageFormat.headLength)
                 guard let format = bytes.withUnsafeBytes(RootImageFormat.init(head:)) else {
                     throw .unusable(source: "\(file)", .unknown(what: nil, member: name))

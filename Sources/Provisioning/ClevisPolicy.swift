@@ -124,7 +124,7 @@ extension IgnitionConfig.Clevis {
             if let thumbprint = server.thumbprint, !thumbprint.isEmpty {
                 members.append(JSONValue.Member("thp", .string(thumbprint)))
             }
-            if let text = server.advertisement {
+            if let text = server.advertisement, !text.isEmpty {
                 guard let node = try? JSONNode(parsing: Array(text.utf8)), node.members != nil else { return nil }
                 members.append(JSONValue.Member("adv", JSONValue(node)))
             }

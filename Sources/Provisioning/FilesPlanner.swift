@@ -47,8 +47,7 @@ struct FilesPlanner {
             add(request, name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
-                let usual = "\(inventory.accountSettings.homes)/\(user.name)"
-                let home = user.homeDir ?? accounts.user(named: user.name)?.home ?? usual
+                let home = givenHome(user) ?? accounts.user(named: user.name)?.home ?? usualHome(user)
                 let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
             }
@@ -62,6 +61,15 @@ struct FilesPlanner {
                 steps.append(.init(.authorizedKeys(user: user.name, text: text), user.origin))
             }
         }
+    }
+
+    /// The home that the config gives; an empty one is none, as everywhere in a config.
+    private func givenHome(_ user: IgnitionConfig.User) -> String? {
+        user.homeDir.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private func usualHome(_ user: IgnitionConfig.User) -> String {
+        "\(inventory.accountSettings.homes)/\(user.name)"
     }
 
     /// What is written for members is `/etc/group` alone: a group of the image's own database gets a line there.
@@ -99,8 +107,7 @@ struct FilesPlanner {
         var numbers: [String: UInt32] = [:]
         for user in users {
             guard let owner = inventory.homeOwners[user.name], owner != 0, user.uid == nil else { continue }
-            let usual = "\(inventory.accountSettings.homes)/\(user.name)"
-            let home = user.homeDir.flatMap { $0.isEmpty ? nil : $0 } ?? usual
+            let home = givenHome(user) ?? usualHome(user)
             guard home.split(separator: "/").last ?? "" == user.name else { continue }
             if let holder = holders[owner] {
                 conflicts.append(

@@ -71,7 +71,7 @@ public enum Validation {
             }
         }
         if wantsVersion {
-            say("Ignition 2.26.0, Firstlight \(firstlightVersion)", to: 1)
+            say("Ignition \(ignitionVersion), Firstlight \(firstlightVersion)", to: 1)
             return 0
         }
         guard rest.count == 1, let file = rest.first else {

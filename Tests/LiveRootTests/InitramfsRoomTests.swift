@@ -56,6 +56,14 @@ private let mebibyte: UInt64 = 1 << 20
         #expect(InitramfsRoom.Shortage.initramfsCutOff(room).advice.count == 2)
     }
 
+    @Test func damagedHeadersMayAskForAnything() {
+        var room = room(320)
+        room.archives = nil
+        for _ in 0..<20 { room.addMissing(1 << 60) }
+        room.addMissing(.max)
+        #expect(room.neededMemory > 1 << 60)
+    }
+
     @Test func littleLeftIsAShortageToo() {
         var room = room(640, free: 20 * mebibyte)
         room.available = 9 * mebibyte

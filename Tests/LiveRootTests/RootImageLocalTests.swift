@@ -184,6 +184,20 @@ import Testing
         }
     }
 
+    /// As on every other way in: nobody knows which of two is meant.
+    @Test("two images, or half of one, are refused in place too", arguments: [false, true])
+    func unusableInPlace(copy: Bool) throws {
+        let two = Sample.member("root.squashfs", sample.image) + Sample.member("root.erofs", sample.image)
+        let cases = [
+            (two + Sample.member("TRAILER!!!", [], mode: 0), "the archive holds a second root image, root.erofs"),
+            (Array(sample.image.prefix(2_000_000)), "ends early"),
+        ]
+        for (bytes, reason) in cases {
+            let error = refusal { try get(try medium(bytes), copy: copy, on: TestMachine()) }
+            #expect(error.map { "\($0)".contains(reason) } == true, "\(String(describing: error))")
+        }
+    }
+
     @Test func installImagesAreFoundInPlace() throws {
         let folder = try medium(sample.archive)
         let machine = try TestMachine()

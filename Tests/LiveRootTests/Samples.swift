@@ -51,7 +51,7 @@ struct Sample {
 
     var sha256: [UInt8] { archive.withUnsafeBytes(MessageDigest.sha256) }
 
-    private static func member(_ name: String, _ data: [UInt8], mode: UInt32 = 0o100644) -> [UInt8] {
+    static func member(_ name: String, _ data: [UInt8], mode: UInt32 = 0o100644) -> [UInt8] {
         func field(_ value: Int) -> String {
             let digits = String(value, radix: 16, uppercase: true)
             return String(repeating: "0", count: 8 - digits.count) + digits

@@ -32,6 +32,11 @@ import Testing
                 #"{"tang": [{"url": "http://t", "thumbprint": "p", "advertisement": "{\"keys\": []}"}]}"#, "sss",
                 #"{"pins":{"tang":[{"url":"http://t","thp":"p","adv":{"keys":[]}}]},"t":1}"#, "1 of tang http://t"
             ),
+            // An empty one is none, as it is where the network is asked for.
+            (
+                #"{"tang": [{"url": "http://t", "thumbprint": "p", "advertisement": ""}]}"#, "sss",
+                #"{"pins":{"tang":[{"url":"http://t","thp":"p"}]},"t":1}"#, "1 of tang http://t"
+            ),
             (
                 #"{"custom": {"pin": "tpm2", "config": "{\"pcr_ids\": \"0,7\"}"}}"#, "tpm2", #"{"pcr_ids": "0,7"}"#,
                 "tpm2 with PCRs 0,7"

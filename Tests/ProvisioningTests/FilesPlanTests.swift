@@ -416,6 +416,12 @@ private let accounts = TargetAccounts(
         #expect(plan.steps.map(\.action).contains(.claim(folders: ["/home/new", "/home/new/data"], user: "new")))
         #expect(plan.steps.count == 2)
 
+        // An empty home is none; it is not the root of everything.
+        let empty = try FilesPlan(
+            config(#""passwd": {"users": [{"name": "new", "homeDir": ""}]}"#), on: inventory([:], accounts),
+            mountFolders: ["/srv", "/home/new"])
+        #expect(empty.steps.map(\.action).contains(.claim(folders: ["/home/new"], user: "new")))
+
         // Where the target's settings put new homes elsewhere.
         var elsewhere = inventory([:], accounts)
         elsewhere.accountSettings = AccountSettings(useradd: "HOME=/srv/people\n")
