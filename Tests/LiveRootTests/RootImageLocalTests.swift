@@ -190,7 +190,7 @@ import Testing
         let two = Sample.member("root.squashfs", sample.image) + Sample.member("root.erofs", sample.image)
         let cases = [
             (two + Sample.member("TRAILER!!!", [], mode: 0), "the archive holds a second root image, root.erofs"),
-            (Array(sample.image.prefix(2_000_000)), "ends early"),
+            (Array(sample.image.prefix(2_000_000)), "is cut short"),
         ]
         for (bytes, reason) in cases {
             let error = refusal { try get(try medium(bytes), copy: copy, on: TestMachine()) }
