@@ -176,6 +176,7 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: ask Look what stands on a disk, not libblkid" >&2
 	    exit 1
 	fi
+	python3 Tests/Harness/imports.py
 	for script in $$(git ls-files -co --exclude-standard | xargs grep -lE '^#! ?/(usr/)?bin/(env )?(ba)?sh' --); do
 	    bash -n "$$script"
 	done

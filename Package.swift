@@ -40,21 +40,23 @@ let package = Package(
 
         // Descriptions: values and grammars, no I/O
         .target(name: "Reporting"),
-        .target(name: "BootArguments", dependencies: ["Reporting"]),
+        .target(name: "Encoding"),
+        .target(name: "Hashing", dependencies: ["CCrypto"]),
+        .target(name: "BootArguments", dependencies: ["Encoding", "Reporting"]),
         .target(name: "JSONText"),
-        .target(name: "IgnitionConfig", dependencies: ["JSONText", "Reporting"]),
-        .target(name: "LiveImage", dependencies: ["Reporting"]),
+        .target(name: "IgnitionConfig", dependencies: ["Encoding", "JSONText", "Reporting"]),
+        .target(name: "LiveImage", dependencies: ["Encoding"]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
-        .target(name: "Hardware", dependencies: ["Reporting", "BootArguments"]),
-        .target(name: "Provisioning", dependencies: ["IgnitionConfig", "JSONText", "Reporting"]),
+        .target(name: "Hardware", dependencies: ["BootArguments", "Encoding", "Reporting"]),
+        .target(name: "Provisioning", dependencies: ["Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
 
         // Effects
-        .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Reporting", system, logging]),
+        .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Reporting", system]),
         .target(
             name: "Fetching",
             dependencies: [
-                "CCurl", "CCrypto", "CZlib", "LinuxSystem", "LiveImage", "IgnitionConfig", "Reporting", system, logging,
+                "CCrypto", "CCurl", "CZlib", "Encoding", "Hashing", "IgnitionConfig", "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "Networking",
@@ -69,42 +71,45 @@ let package = Package(
         .target(
             name: "BlockDevices",
             dependencies: [
-                "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "IgnitionConfig", "JSONText", "LinuxSystem",
-                "Provisioning",
-                "Reporting", system,
+                "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "Encoding", "IgnitionConfig", "JSONText",
+                "LinuxSystem", "Provisioning", "Reporting", system,
             ]),
         .target(
             name: "TargetRoot",
             dependencies: [
-                "CLinux", "Fetching", "IgnitionConfig", "JSONText", "LinuxSystem", "Provisioning", "Reporting", system,
+                "CLinux", "Encoding", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "Provisioning", "Reporting",
+                system,
             ]),
         .target(
             name: "LiveRoot",
             dependencies: [
-                "CLinux", "LiveImage", "BootArguments", "Fetching", "LinuxSystem", "Reporting", system, logging,
+                "CLinux", "Encoding", "Fetching", "Hashing", "LinuxSystem", "LiveImage", "Reporting", system,
             ]),
         .target(
             name: "Platforms",
             dependencies: [
-                "BlockDevices", "BootArguments", "CLinux", "Devices", "Fetching", "IgnitionConfig", "JSONText",
-                "LinuxSystem",
-                "Reporting", system,
+                "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "IgnitionConfig", "JSONText",
+                "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "Stages",
             dependencies: [
-                "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveImage", "LiveRoot",
-                "LinuxSystem", "Networking", "Platforms", "Provisioning", "TargetRoot", "CLinux", system, logging,
+                "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "Hashing", "IgnitionConfig",
+                "JSONText", "LinuxSystem", "LiveImage", "LiveRoot", "Networking", "Platforms", "Provisioning", "Reporting",
+                "TargetRoot", system, logging,
             ]),
 
         // Programs
-        .executableTarget(name: "firstlight", dependencies: ["CLinux", "Devices", "Networking", "Stages", arguments]),
+        .executableTarget(
+            name: "firstlight",
+            dependencies: ["CLinux", "Devices", "Networking", "Reporting", "Stages", arguments, logging]),
         .target(
             name: "InitramfsImage",
             dependencies: [
-                "LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "CZlib", "Reporting", system,
+                "CZlib", "Encoding", "Hardware", "Hashing", "IgnitionConfig", "LinuxSystem", "LiveImage", "Reporting", system,
             ]),
-        .executableTarget(name: "firstlight-image", dependencies: ["InitramfsImage", arguments]),
+        .executableTarget(
+            name: "firstlight-image", dependencies: ["InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),

@@ -2,6 +2,7 @@
 
 import CCryptsetup
 import CLinux
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem

@@ -1,5 +1,6 @@
 // BootArguments: the kernel command line as one typed value. Descriptions only: no I/O.
 
+import Encoding
 import Reporting
 
 /// Every argument that the agent honours.
@@ -124,7 +125,7 @@ public struct BootArguments: Equatable, Sendable {
     ///   - configNeedsNetwork: The config at hand names something remote.
     public func needsNetwork(rootImageIsLocal: Bool = false, configNeedsNetwork: Bool = false) -> Bool {
         let fetchesImage = !rootfsURLs.isEmpty && liveISO == nil && !rootImageIsLocal
-        let fetchesConfig = ignitionFirstboot && configURL.map { !$0.hasPrefix("data:") } ?? false
+        let fetchesConfig = ignitionFirstboot && configURL.map { !DataURL.isOne($0) } ?? false
         return network.isNeeded || fetchesImage || fetchesConfig || configNeedsNetwork
     }
 }
@@ -213,6 +214,14 @@ public enum OverlaySize: Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .percent(let percent): "\(percent)%"
         case .bytes(let bytes): "\(ByteCount(bytes))"
+        }
+    }
+
+    /// The same as tmpfs takes it as its `size=`.
+    public var tmpfsSize: String {
+        switch self {
+        case .percent(let share): "\(share)%"
+        case .bytes(let count): "\(count)"
         }
     }
 }

@@ -1,7 +1,6 @@
 // The other way round: something of ours goes to a server.
 
 import IgnitionConfig
-import LiveImage
 import Reporting
 
 extension ResourceFetcher {

@@ -1,5 +1,6 @@
 // Which requests go through a proxy.
 
+import Encoding
 import Glibc
 import IgnitionConfig
 

@@ -1,6 +1,7 @@
 // AWS Signature Version 4: a request that proves who asks. Pure but for libcrypto's SHA-256.
 
-import LiveImage
+import Encoding
+import Hashing
 
 /// Who asks Amazon's services.
 public struct AWSCredentials: Equatable, Sendable {
@@ -45,20 +46,18 @@ struct RequestSignature {
             + headers.map { "\($0.name):\($0.value)" } + ["", names, Self.emptyPayload]
         let day = String(time.prefix(8))
         let scope = "\(day)/\(region)/\(service)/aws4_request"
-        let request = hex(Self.sha256(Array(lines.joined(separator: "\n").utf8)))
+        let request = hexadecimal(MessageDigest.sha256(Array(lines.joined(separator: "\n").utf8)))
         let toSign = "AWS4-HMAC-SHA256\n\(time)\n\(scope)\n\(request)"
         var key = Array("AWS4\(credentials.secretKey)".utf8)
         for part in [day, region, service, "aws4_request", toSign] { key = Self.hmac(key, Array(part.utf8)) }
         return "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), "
-            + "Signature=\(hex(key))"
+            + "Signature=\(hexadecimal(key))"
     }
-
-    private static func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { MessageDigest.sha256($0) } }
 
     /// HMAC-SHA-256 (RFC 2104).
     static func hmac(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
-        var block = key.count > 64 ? sha256(key) : key
+        var block = key.count > 64 ? MessageDigest.sha256(key) : key
         block += [UInt8](repeating: 0, count: 64 - block.count)
-        return sha256(block.map { $0 ^ 0x5c } + sha256(block.map { $0 ^ 0x36 } + message))
+        return MessageDigest.sha256(block.map { $0 ^ 0x5c } + MessageDigest.sha256(block.map { $0 ^ 0x36 } + message))
     }
 }

@@ -1,5 +1,6 @@
 // Why a resource of a config could not be had, and what the operator can do.
 
+import Encoding
 import IgnitionConfig
 import Reporting
 import SystemPackage

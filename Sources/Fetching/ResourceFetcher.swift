@@ -1,5 +1,6 @@
 // The resources of an Ignition config: a source, its compression, its hash.
 
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem

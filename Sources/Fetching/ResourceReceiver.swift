@@ -1,9 +1,10 @@
 // What becomes of a resource's bytes as they arrive: decompressed, hashed, kept in memory or written to a file.
 
+import Encoding
 import Glibc
+import Hashing
 import IgnitionConfig
 import LinuxSystem
-import LiveImage
 import Reporting
 import SystemPackage
 
@@ -86,7 +87,7 @@ final class ResourceDecoder {
         guard found == wanted.bytes else {
             let name = wanted.function.rawValue
             throw ResourceFailure.Reason.wrongHash(
-                wanted: "\(name)-\(hex(wanted.bytes))", found: "\(name)-\(hex(found))")
+                wanted: "\(name)-\(hexadecimal(wanted.bytes))", found: "\(name)-\(hexadecimal(found))")
         }
     }
 }

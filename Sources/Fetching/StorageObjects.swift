@@ -1,5 +1,6 @@
 // s3:, arn: and gs: URLs: what they name, and where it is asked for. Decisions alone.
 
+import Encoding
 import IgnitionConfig
 
 /// An object in Amazon's S3, as `s3://BUCKET/KEY?versionId=` or an ARN names it.
@@ -24,7 +25,7 @@ struct S3Object: Equatable {
         version = url.query.flatMap(Self.version)
         if url.scheme == "s3" {
             bucket = url.host
-            key = String(decoding: unescaped(url.path.drop { $0 == "/" }), as: UTF8.self)
+            key = String(decoding: percentDecoded(url.path.drop { $0 == "/" }), as: UTF8.self)
             lookupRegion = region ?? "us-east-1"
         } else {
             // arn:PARTITION:s3:REGION:ACCOUNT:RESOURCE
@@ -52,16 +53,16 @@ struct S3Object: Equatable {
 
     private static func version(_ query: String) -> String? {
         let fields = query.split(separator: "&").filter { $0.hasPrefix("versionId=") }
-        return fields.first.map { String(decoding: unescaped($0.dropFirst(10)), as: UTF8.self) }
+        return fields.first.map { String(decoding: percentDecoded($0.dropFirst(10)), as: UTF8.self) }
     }
 
     /// Asked with HEAD; the answer's `x-amz-bucket-region` counts, whatever its status.
-    var lookupURL: String { "https://\(Self.endpoint(lookupRegion))/\(escaped(bucket))" }
+    var lookupURL: String { "https://\(Self.endpoint(lookupRegion))/\(percentEncoded(bucket))" }
 
     /// - Parameter region: The bucket's; an access point knows its own.
     func request(in region: String) -> (host: String, path: String, query: [(name: String, value: String)]) {
-        let query = version.map { [(name: "versionId", value: escaped($0))] } ?? []
-        let path = "/" + escaped(key, keeping: "/")
+        let query = version.map { [(name: "versionId", value: percentEncoded($0))] } ?? []
+        let path = "/" + percentEncoded(key, keeping: "/")
         if let accessPoint {
             let region = accessPoint.region
             let host = "\(bucket)-\(accessPoint.account).s3-accesspoint.dualstack.\(region).\(Self.domain(region))"
@@ -70,7 +71,7 @@ struct S3Object: Equatable {
         // Other names fit no host name, or none that the wildcard certificate is good for.
         let fitsHost = 3...63 ~= bucket.utf8.count && bucket.utf8.allSatisfy(Self.isHostByte)
         let endpoint = Self.endpoint(region)
-        return fitsHost ? ("\(bucket).\(endpoint)", path, query) : (endpoint, "/\(escaped(bucket))\(path)", query)
+        return fitsHost ? ("\(bucket).\(endpoint)", path, query) : (endpoint, "/\(percentEncoded(bucket))\(path)", query)
     }
 
     private static func endpoint(_ region: String) -> String { "s3.dualstack.\(region).\(domain(region))" }
@@ -87,44 +88,7 @@ struct S3Object: Equatable {
 
 /// Where an object of Google Cloud Storage is read; `nil` where the URL names none.
 func googleStorageURL(_ url: SourceURL) -> String? {
-    let object = String(decoding: unescaped(url.path.drop { $0 == "/" }), as: UTF8.self)
+    let object = String(decoding: percentDecoded(url.path.drop { $0 == "/" }), as: UTF8.self)
     guard !url.host.isEmpty, !object.isEmpty else { return nil }
-    return "https://storage.googleapis.com/storage/v1/b/\(escaped(url.host))/o/\(escaped(object))?alt=media"
-}
-
-/// With `%XX` for all but RFC 3986's unreserved characters and those of `kept`.
-func escaped(_ text: String, keeping kept: String = "") -> String {
-    var bytes: [UInt8] = []
-    for byte in text.utf8 {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"):
-            bytes.append(byte)
-        case _ where kept.utf8.contains(byte): bytes.append(byte)
-        default:
-            let digits = Array("0123456789ABCDEF".utf8)
-            bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-        }
-    }
-    return String(decoding: bytes, as: UTF8.self)
-}
-
-/// Without `%XX`; a `%` that starts none stays.
-private func unescaped(_ text: Substring) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-        let digits = rest.prefix(2)
-        // A sign is none of a number's digits here.
-        if byte == UInt8(ascii: "%"), digits.count == 2, digits.allSatisfy({ $0 != 0x2b && $0 != 0x2d }),
-            let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-        {
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        } else {
-            bytes.append(byte)
-        }
-    }
-    return bytes
+    return "https://storage.googleapis.com/storage/v1/b/\(percentEncoded(url.host))/o/\(percentEncoded(object))?alt=media"
 }

@@ -2,6 +2,7 @@
 
 import CCrypto
 import CCurl
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem

@@ -2,6 +2,8 @@
 // Sources: ATA8-ACS (IDENTIFY DEVICE), SPC-4 (INQUIRY, VPD pages 80h, 83h and 89h),
 // and the behaviour of systemd 252's ata_id, scsi_id and usb_id.
 
+import Encoding
+
 /// The answer to ATA's IDENTIFY DEVICE or IDENTIFY PACKET DEVICE.
 public struct ATAIdentity: Equatable, Sendable {
     public var model: [UInt8]

@@ -1,5 +1,7 @@
 // How udev puts serial numbers and labels into file names.
 
+import Encoding
+
 /// Bytes that stand for themselves in the name of a device node.
 private func isPlain(_ byte: UInt8) -> Bool {
     switch byte {
@@ -87,10 +89,4 @@ func ruleValue(_ bytes: [UInt8]?) -> [UInt8]? {
 /// A value as it stands in the path that a udev rule's `SYMLINK` makes.
 func linkText(_ value: [UInt8]) -> String {
     String(decoding: replacingUnusual(joiningWords(value), allowing: "/ "), as: UTF8.self)
-}
-
-/// Two lowercase digits for each byte.
-func hexadecimal(_ bytes: some Collection<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -1,6 +1,8 @@
 // Where a disk is plugged in, as one word: udev's ID_PATH, `pci-0000:00:1f.2-ata-1.0`.
 // Source: the behaviour of systemd 252's path_id.
 
+import Encoding
+
 /// The place of a disk in the machine.
 struct DevicePath: Equatable {
     /// `pci-0000:00:1f.2-ata-1.0`

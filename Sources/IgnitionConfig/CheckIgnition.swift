@@ -1,5 +1,7 @@
 // Rules for the sections ignition, passwd and kernelArguments.
 
+import Encoding
+
 extension Checker {
     mutating func check(_ ignition: IgnitionConfig.Ignition) {
         let origin = ignition.origin

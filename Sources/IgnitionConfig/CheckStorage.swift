@@ -1,5 +1,7 @@
 // Rules for disks, RAID, LUKS and filesystems.
 
+import Encoding
+
 extension Checker {
     mutating func check(_ storage: IgnitionConfig.Storage) {
         let origin = storage.origin

@@ -1,5 +1,7 @@
 // The rules a config must keep, beyond the types of its fields. This file: rules about single values.
 
+import Encoding
+
 /// Collects what is wrong with a typed config.
 ///
 /// Works on values alone, so that a config merged from several texts can be checked too.

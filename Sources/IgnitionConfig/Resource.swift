@@ -1,5 +1,7 @@
 // Something to be fetched: a file's content, another config, a certificate, a key.
 
+import Encoding
+
 extension IgnitionConfig {
     /// Bytes named by a URL.
     public struct Resource: Equatable, Sendable {
@@ -116,22 +118,7 @@ public struct Digest: Equatable, Sendable {
         let digits = Array(parts[1].utf8)
         guard digits.count == function.length * 2 else { throw .length(function, found: digits.count) }
         self.function = function
-        bytes = []
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let high = hexadecimalValue(digits[index]), let low = hexadecimalValue(digits[index + 1]) else {
-                throw .notHexadecimal
-            }
-            bytes.append(high << 4 | low)
-        }
-    }
-}
-
-/// The value of an ASCII hexadecimal digit.
-func hexadecimalValue(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-    default: nil
+        guard let bytes = Encoding.bytes(hexadecimal: digits) else { throw .notHexadecimal }
+        self.bytes = bytes
     }
 }

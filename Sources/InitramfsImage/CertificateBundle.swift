@@ -1,5 +1,6 @@
 // Certificates in PEM form: base64 between BEGIN and END lines.
 
+import Encoding
 import LinuxSystem
 import SystemPackage
 
@@ -59,30 +60,9 @@ struct CertificateBundle: Equatable {
 
 /// Whether base64 lines hold a DER sequence as long as it says: the outside of every certificate.
 private func isCertificate(_ lines: [Substring]) -> Bool {
-    guard let der = decodeBase64(lines.joined().utf8), der.count > 4, der[0] == 0x30 else { return false }
+    guard let der = try? Base64.standard.decode(Array(lines.joined().utf8)[...]), der.count > 4, der[0] == 0x30 else { return false }
     let lengthBytes = Int(der[1]) - 0x80
     guard 1...4 ~= lengthBytes, der.count > 2 + lengthBytes else { return false }
     let length = der[2..<2 + lengthBytes].reduce(0) { $0 << 8 | Int($1) }
     return der.count == 2 + lengthBytes + length
-}
-
-private func decodeBase64(_ text: some Collection<UInt8>) -> [UInt8]? {
-    guard text.count.isMultiple(of: 4) else { return nil }
-    let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var values = [UInt32?](repeating: nil, count: 256)
-    for (value, digit) in digits.enumerated() { values[Int(digit)] = UInt32(value) }
-    let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
-    var bytes: [UInt8] = []
-    var bits: UInt32 = 0
-    for (index, character) in text.dropLast(padding).enumerated() {
-        guard let value = values[Int(character)] else { return nil }
-        bits = bits << 6 | value
-        switch index % 4 {
-        case 1: bytes.append(UInt8(truncatingIfNeeded: bits >> 4))
-        case 2: bytes.append(UInt8(truncatingIfNeeded: bits >> 2))
-        case 3: bytes.append(UInt8(truncatingIfNeeded: bits))
-        default: break
-        }
-    }
-    return bytes
 }

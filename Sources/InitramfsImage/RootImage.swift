@@ -1,5 +1,6 @@
 // Root images: reading what an initramfs has to know of one, and making one.
 
+import Hashing
 import LinuxSystem
 import LiveImage
 import Reporting
@@ -41,7 +42,7 @@ struct RootImageFacts {
                 let chunk = try input.next(StreamHash.usualChunkSize)
                 if chunk.isEmpty { break }
                 if digests.isEmpty { isArchive = chunk.starts(with: NewcHeader.magic) }
-                digests.append(sha256(chunk))
+                digests.append(MessageDigest.sha256(chunk))
                 try chunk.withUnsafeBytes { bytes in
                     var slice = bytes
                     while let event = try image.next(&slice) {
@@ -89,7 +90,7 @@ private struct ChunkDigests {
     }
 
     private mutating func endChunk() {
-        digests.append(sha256(chunk))
+        digests.append(MessageDigest.sha256(chunk))
         chunk.removeAll(keepingCapacity: true)
     }
 }

@@ -1,5 +1,7 @@
 // Reading newc cpio archives as they arrive.
 
+import Encoding
+
 /// The header of one member of a newc archive.
 ///
 /// 110 bytes: the magic `070701`, then 13 numbers of 8 hex digits each; the name and its NUL follow,
@@ -181,7 +183,7 @@ public struct NewcReader: Sendable {
         fields.reserveCapacity(13)
         var value: UInt32 = 0
         for (position, byte) in pending[NewcHeader.magic.count...].enumerated() {
-            guard let digit = hexDigit(byte) else {
+            guard let digit = hexadecimalValue(byte) else {
                 throw .brokenHeader(offset: offset - UInt64(NewcHeader.length))
             }
             value = value << 4 | UInt32(digit)
@@ -195,15 +197,5 @@ public struct NewcReader: Sendable {
             inode: fields[0], mode: fields[1], user: fields[2], group: fields[3], links: fields[4],
             modified: fields[5], size: fields[6], name: "", dataOffset: 0)
         return (header, Int(fields[11]))
-    }
-}
-
-/// The value of an ASCII hex digit.
-func hexDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
     }
 }

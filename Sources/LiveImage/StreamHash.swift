@@ -1,5 +1,7 @@
 // Stream hashes: one digest per chunk, so that a file can be trusted piece by piece as it arrives.
 
+import Encoding
+
 /// The digests of a file's chunks, in order.
 ///
 /// As text, the form of `/etc/coreos-live-want-rootfs`:
@@ -62,7 +64,7 @@ public struct StreamHash: Equatable, Sendable {
 
     /// The text form, with a newline at its end.
     public var text: String {
-        (["stream-hash sha256 \(chunkSize)"] + digests.map(hex)).joined(separator: "\n") + "\n"
+        (["stream-hash sha256 \(chunkSize)"] + digests.map { hexadecimal($0) }).joined(separator: "\n") + "\n"
     }
 
     /// The longest and the shortest file, in bytes, that can have this hash.
@@ -72,34 +74,6 @@ public struct StreamHash: Equatable, Sendable {
     }
 }
 
-/// Lower-case hex digits, two per byte.
-public func hex(_ bytes: some Sequence<UInt8>) -> String {
-    var text: [UInt8] = []
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-        }
-    }
-    return String(decoding: text, as: UTF8.self)
-}
-
-/// The bytes that pairs of hex digits stand for, upper or lower case; `nil` where they are none.
-public func bytes(hex text: some Collection<UInt8>) -> [UInt8]? {
-    guard text.count.isMultiple(of: 2) else { return nil }
-    var bytes: [UInt8] = []
-    var high: UInt8?
-    for character in text {
-        guard let digit = hexDigit(character) else { return nil }
-        if let first = high {
-            bytes.append(first << 4 | digit)
-            high = nil
-        } else {
-            high = digit
-        }
-    }
-    return bytes
-}
-
 private func bytes(lowerCaseHex text: some Collection<UInt8>) -> [UInt8]? {
-    text.contains { UInt8(ascii: "A")...UInt8(ascii: "F") ~= $0 } ? nil : bytes(hex: text)
+    text.contains { UInt8(ascii: "A")...UInt8(ascii: "F") ~= $0 } ? nil : bytes(hexadecimal: text)
 }

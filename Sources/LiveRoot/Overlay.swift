@@ -1,6 +1,5 @@
 // The overlay root: the image below, read-only; a tmpfs above, writable; both kept reachable in /run.
 
-import BootArguments
 import Glibc
 import LinuxSystem
 import Reporting
@@ -47,9 +46,10 @@ public struct OverlayRoot: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - file: A file that holds a squashfs or erofs image at `offset`, `size` bytes long.
+    ///   - layerSize: How much the writable layer may hold, as tmpfs takes it: `50%`, or a number of bytes.
     ///   - loadModule: Loads a kernel module by name; one that is built in is no error.
     public static func assemble(
-        file: FilePath, offset: UInt64, size: UInt64, format: String, overlay: OverlaySize, on sysroot: FilePath,
+        file: FilePath, offset: UInt64, size: UInt64, format: String, layerSize: String, on sysroot: FilePath,
         loadModule: (String) -> Void
     ) throws -> OverlayRoot {
         ["loop", format, "overlay"].forEach(loadModule)
@@ -58,7 +58,7 @@ public struct OverlayRoot: Equatable, Sendable {
         do {
             try Mounts.mount(
                 "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                data: overlay.mountOptions)
+                data: layerOptions(size: layerSize))
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {
@@ -102,15 +102,8 @@ public struct OverlayRoot: Equatable, Sendable {
     }
 }
 
-extension OverlaySize {
-    /// Those of the tmpfs. Its usual limit of inodes is a half of the machine's pages, whatever its size: a machine
-    /// with little RAM and many small files would be out of them with room to spare.
-    var mountOptions: String {
-        let size =
-            switch self {
-            case .percent(let share): "\(share)%"
-            case .bytes(let count): "\(count)"
-            }
-        return "size=\(size),nr_inodes=0,mode=0700"
-    }
+extension OverlayRoot {
+    /// The options of the writable layer's tmpfs. Its usual limit of inodes is a half of the machine's pages, whatever
+    /// its size: a machine with little RAM and many small files would be out of them with room to spare.
+    static func layerOptions(size: String) -> String { "size=\(size),nr_inodes=0,mode=0700" }
 }

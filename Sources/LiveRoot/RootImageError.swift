@@ -1,5 +1,6 @@
 // Why there is no root image, and what to do about it.
 
+import Encoding
 import Fetching
 import LiveImage
 import Reporting
@@ -40,7 +41,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(source) is not the root image that belongs to this initramfs: it has \(bytes) bytes, and"
                 + " \(wanted.lowerBound) to \(wanted.upperBound) are wanted"
         case .wrongHash(let source, let wanted, let found):
-            "\(source) has another SHA-256 than wanted: \(hex(found)), not \(hex(wanted))"
+            "\(source) has another SHA-256 than wanted: \(hexadecimal(found)), not \(hexadecimal(wanted))"
         case .unusable(let source, let fault): "\(source) is no root image: \(fault)"
         case .wrongVersion(let source, let found, let initramfs):
             "\(source) is of version \(found), the initramfs of version \(initramfs)"
@@ -54,7 +55,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(file) cannot be checked: the initramfs has the hash of rootfs.img, which the kernel has unpacked,"
                 + " and not that of the image in it"
         case .notOfTheImage(let file, let wanted, let found):
-            "\(file) has another SHA-256 than wanted: \(hex(found)), not \(hex(wanted))"
+            "\(file) has another SHA-256 than wanted: \(hexadecimal(found)), not \(hexadecimal(wanted))"
         case .unreadableStamp(let file, let reason):
             "cannot read \(file), which tells the right root image from others: \(reason)"
         case .malformedStamp(let file, let reason):

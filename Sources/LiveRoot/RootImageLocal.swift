@@ -2,6 +2,7 @@
 
 import Fetching
 import Glibc
+import Hashing
 import LinuxSystem
 import LiveImage
 import Reporting

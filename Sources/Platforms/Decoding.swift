@@ -1,13 +1,14 @@
 // What platforms wrap around a config.
 
 import BootArguments
+import Encoding
 import Fetching
 import IgnitionConfig
 
 /// Base64 with line ends anywhere.
 func decodedBase64(_ text: [UInt8], _ platform: Platform) throws(PlatformFailure) -> [UInt8] {
     let digits = text.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-    guard let bytes = DataURL.decodedBase64(digits) else { throw .notBase64(platform) }
+    guard let bytes = try? Base64.standard.decode(digits[...]) else { throw .notBase64(platform) }
     return bytes
 }
 

@@ -1,5 +1,7 @@
 // What a member of a RAID array says of its array: the superblock of md, format 1.
 
+import Encoding
+
 /// The superblock of one member.
 public struct ArrayMember: Equatable, Sendable {
     /// Of the array: 32 hexadecimal digits.
@@ -64,11 +66,11 @@ extension ArrayMember {
     /// - Returns: `nil` where there is none, or it contradicts itself.
     /// - SeeAlso: The kernel's `include/uapi/linux/raid/md_p.h`, `struct mdp_superblock_1`.
     public static func read(version: String, size: UInt64, read: (UInt64, Int) -> [UInt8]?) -> ArrayMember? {
-        guard let place = place(version: version, size: size), let head = read(place, 256).map({ Fields($0) }),
+        guard let place = place(version: version, size: size), let head = read(place, 256).map({ ByteFields($0) }),
             head.little32(0) == 0xa92b_4efc, head.little32(4) == 1
         else { return nil }
         let roles = Int(head.little32(220))
-        guard roles <= 4096, let whole = read(place, 256 + 2 * roles).map({ Fields($0) }),
+        guard roles <= 4096, let whole = read(place, 256 + 2 * roles).map({ ByteFields($0) }),
             checksum(whole.bytes) == head.little32(216)
         else { return nil }
         let number = Int(head.little32(160))
@@ -103,17 +105,12 @@ extension ArrayMember {
 
     /// The sum of its words, the checksum itself left out.
     private static func checksum(_ bytes: [UInt8]) -> UInt32 {
-        let block = Fields(bytes)
+        let block = ByteFields(bytes)
         var sum: UInt64 = 0
         for index in stride(from: 0, to: bytes.count - 3, by: 4) where index != 216 {
             sum += UInt64(block.little32(index))
         }
         if bytes.count % 4 == 2 { sum += UInt64(block.little16(bytes.count - 2)) }
         return UInt32(truncatingIfNeeded: (sum & 0xffff_ffff) + (sum >> 32))
-    }
-
-    private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }

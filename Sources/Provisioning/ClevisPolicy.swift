@@ -1,5 +1,6 @@
 // How a LUKS volume is bound by Clevis: what the config asks for, and what a header's token says.
 
+import Encoding
 import IgnitionConfig
 import JSONText
 import Reporting
@@ -57,7 +58,7 @@ extension ClevisPolicy {
     ///   - protected: Base64url, the first part of a JWE.
     ///   - depth: How many levels more are looked into: a hostile header may go on for ever.
     init?(protected: some StringProtocol, depth: Int = 8) {
-        guard depth > 0, let bytes = ClevisPolicy.decoded(protected),
+        guard depth > 0, let bytes = try? Base64.url.decode(Array(protected.utf8)[...]),
             let header = (try? JSONNode(parsing: bytes))?["clevis"], let pin = header["pin"]?.string
         else { return nil }
         let content = header[pin]
@@ -82,28 +83,6 @@ extension ClevisPolicy {
         if let number = node?.integer { return "\(number)" }
         if let elements = node?.elements { return elements.map { registers($0) }.joined(separator: ",") }
         return node?.string ?? ""
-    }
-
-    private static func decoded(_ text: some StringProtocol) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var (bits, count): (UInt32, Int) = (0, 0)
-        for character in text.utf8 {
-            let value: UInt8
-            switch character {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = character - 65
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = character - 71
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = character + 4
-            case UInt8(ascii: "-"): value = 62
-            case UInt8(ascii: "_"): value = 63
-            default: return nil
-            }
-            (bits, count) = (bits << 6 | UInt32(value), count + 6)
-            if count >= 8 {
-                count -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return bytes
     }
 }
 

@@ -1,6 +1,8 @@
 // How much a filesystem spans and holds, from its superblock alone: what a plan tells before it
 // destroys something, and what it checks before a partition shrinks.
 
+import Encoding
+
 /// Reads the sizes that superblocks record.
 public enum SuperblockReader {
     public struct Usage: Equatable, Sendable {
@@ -19,18 +21,18 @@ public enum SuperblockReader {
     public static func usage(_ type: String, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
         let usage: Usage? =
             switch type {
-            case "ext2", "ext3", "ext4": read(1024, 1024).flatMap { ext(Fields($0)) }
-            case "xfs": read(0, 512).flatMap { xfs(Fields($0), read: read) }
-            case "btrfs": read(64 << 10, 4096).flatMap { btrfs(Fields($0)) }
-            case "swap": read(1024, 512).flatMap { swap(Fields($0)) }
-            case "vfat": read(0, 512).flatMap { fat(Fields($0), read: read) }
+            case "ext2", "ext3", "ext4": read(1024, 1024).flatMap { ext(ByteFields($0)) }
+            case "xfs": read(0, 512).flatMap { xfs(ByteFields($0), read: read) }
+            case "btrfs": read(64 << 10, 4096).flatMap { btrfs(ByteFields($0)) }
+            case "swap": read(1024, 512).flatMap { swap(ByteFields($0)) }
+            case "vfat": read(0, 512).flatMap { fat(ByteFields($0), read: read) }
             default: nil
             }
         guard let usage, usage.size > 0, usage.size <= UInt64(Int64.max) else { return nil }
         return usage
     }
 
-    private static func ext(_ block: Fields) -> Usage? {
+    private static func ext(_ block: ByteFields) -> Usage? {
         let shift = block.little32(0x18)
         guard shift <= 6 else { return nil }
         let wide = block.little32(0x60) & 0x80 != 0  // INCOMPAT_64BIT
@@ -39,7 +41,7 @@ public enum SuperblockReader {
         return usage(blocks: blocks, free: free, blockSize: 1024 << UInt64(shift))
     }
 
-    private static func xfs(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
+    private static func xfs(_ block: ByteFields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
         let blockSize = UInt64(block.big32(0x04))
         guard blockSize >= 512, blockSize <= 65536,
             var usage = usage(blocks: block.big64(0x08), free: block.big64(0x90), blockSize: blockSize)
@@ -50,7 +52,7 @@ public enum SuperblockReader {
     }
 
     /// Whether the superblock has a checksum, as it has by default, and the right one.
-    private static func isSealedXFS(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Bool {
+    private static func isSealedXFS(_ block: ByteFields, read: (UInt64, Int) -> [UInt8]?) -> Bool {
         let (version, sector) = (UInt16(bigEndian: block.little16(0x64)), UInt16(bigEndian: block.little16(0x66)))
         guard version & 0xf == 5, (512...4096).contains(sector), var whole = read(0, Int(sector)) else { return false }
         whole.replaceSubrange(0xe0..<0xe4, with: [0, 0, 0, 0])
@@ -62,7 +64,7 @@ public enum SuperblockReader {
     ///
     /// - SeeAlso: Linux, `fs/xfs/libxfs/xfs_log_format.h` (`xlog_rec_header`).
     public static func isUnusedXFS(read: (UInt64, Int) -> [UInt8]?) -> Bool {
-        guard let block = read(0, 512).map({ Fields($0) }) else { return false }
+        guard let block = read(0, 512).map({ ByteFields($0) }) else { return false }
         let (blockSize, start) = (UInt64(block.big32(0x04)), block.big64(0x30))
         let (groupBlocks, logBlocks) = (UInt64(block.big32(0x54)), UInt64(block.big32(0x60)))
         // The high bits of a block number are the allocation group's.
@@ -83,7 +85,7 @@ public enum SuperblockReader {
         }
     }
 
-    private static func btrfs(_ block: Fields) -> Usage? {
+    private static func btrfs(_ block: ByteFields) -> Usage? {
         let total = block.little64(0x70)
         let used = block.little64(0x78)
         // A filesystem over several devices counts all of them; the size of this one is in its item.
@@ -92,12 +94,12 @@ public enum SuperblockReader {
         return Usage(size: device, used: block.little64(0x88) == 1 ? used : nil)
     }
 
-    private static func swap(_ block: Fields) -> Usage? {
+    private static func swap(_ block: ByteFields) -> Usage? {
         let (size, overflow) = (UInt64(block.little32(4)) + 1).multipliedReportingOverflow(by: 4096)
         return overflow ? nil : Usage(size: size, used: nil)
     }
 
-    private static func fat(_ block: Fields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
+    private static func fat(_ block: ByteFields, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
         let sectorSize = UInt64(block.little16(0x0b))
         let perCluster = UInt64(block[0x0d])
         let small = UInt64(block.little16(0x13))
@@ -106,7 +108,7 @@ public enum SuperblockReader {
         let size = sectors * sectorSize
         // FAT32 keeps the number of free clusters in its information sector.
         guard block.little16(0x16) == 0,
-            let information = read(UInt64(block.little16(0x30)) * sectorSize, 512).map({ Fields($0) }),
+            let information = read(UInt64(block.little16(0x30)) * sectorSize, 512).map({ ByteFields($0) }),
             information.little32(0) == 0x4161_5252, information.little32(484) == 0x6141_7272,
             information.little32(488) != .max
         else { return Usage(size: size, used: nil) }
@@ -119,7 +121,7 @@ public enum SuperblockReader {
     ///
     /// - SeeAlso: Microsoft's FAT specification 1.03.
     public static func isEmptyFAT(read: (UInt64, Int) -> [UInt8]?) -> Bool {
-        guard let block = read(0, 512).map({ Fields($0) }) else { return false }
+        guard let block = read(0, 512).map({ ByteFields($0) }) else { return false }
         let sectorSize = UInt64(block.little16(0x0b))
         let (perCluster, tables) = (UInt64(block[0x0d]), UInt64(block[0x10]))
         let entries = UInt64(block.little16(0x11))
@@ -163,18 +165,4 @@ public enum SuperblockReader {
         guard !overflow, free <= blocks else { return nil }
         return Usage(size: size, used: size - free * blockSize)
     }
-}
-
-/// Numbers in a block of bytes; beyond its end stand zeros.
-struct Fields {
-    let bytes: [UInt8]
-
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-    subscript(_ index: Int) -> UInt8 { index < bytes.count ? bytes[index] : 0 }
-    func little16(_ index: Int) -> UInt16 { UInt16(self[index]) | UInt16(self[index + 1]) << 8 }
-    func little32(_ index: Int) -> UInt32 { UInt32(little16(index)) | UInt32(little16(index + 2)) << 16 }
-    func little64(_ index: Int) -> UInt64 { UInt64(little32(index)) | UInt64(little32(index + 4)) << 32 }
-    func big32(_ index: Int) -> UInt32 { little32(index).byteSwapped }
-    func big64(_ index: Int) -> UInt64 { little64(index).byteSwapped }
 }

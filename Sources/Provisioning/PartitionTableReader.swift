@@ -3,6 +3,8 @@
 // The writer is libfdisk; a reader of our own tells what libfdisk does not say (which copy is damaged,
 // a table whose protective MBR is missing), and checks independently what was written.
 
+import Encoding
+
 /// A GPT's header, as far as a reader needs it.
 private struct Header {
     var alternate: UInt64
@@ -56,7 +58,7 @@ public struct PartitionTableReader {
 
     private func header(at sector: UInt64) -> Header? {
         guard sector <= lastSector, let block = bytes(at: sector, count: sectorSize) else { return nil }
-        let fields = Fields(block)
+        let fields = ByteFields(block)
         let size = Int(fields.little32(12))
         guard block.starts(with: Array("EFI PART".utf8)), (92...sectorSize).contains(size) else { return nil }
         var summed = Array(block[..<size])
@@ -77,7 +79,7 @@ public struct PartitionTableReader {
     private func partitions(_ entries: [UInt8], _ header: Header) -> [FoundPartition] {
         (0..<header.entryCount).compactMap { index in
             let start = index * header.entrySize
-            let entry = Fields(Array(entries[start..<(start + header.entrySize)]))
+            let entry = ByteFields(Array(entries[start..<(start + header.entrySize)]))
             let type = entry.guid(0)
             let first = entry.little64(32)
             let (end, overflow) = entry.little64(40).addingReportingOverflow(1)
@@ -94,7 +96,7 @@ public struct PartitionTableReader {
     private var hasProtectiveMBR: Bool {
         guard let block = bytes(at: 0, count: 512), block[510] == 0x55, block[511] == 0xaa else { return false }
         return (0..<4).contains { entry in
-            block[446 + 16 * entry + 4] == 0xee && Fields(block).little32(446 + 16 * entry + 8) == 1
+            block[446 + 16 * entry + 4] == 0xee && ByteFields(block).little32(446 + 16 * entry + 8) == 1
         }
     }
 
@@ -105,7 +107,7 @@ public struct PartitionTableReader {
     }
 }
 
-extension Fields {
+extension ByteFields {
     /// The first three parts of a GUID are little-endian numbers, the other two plain bytes.
     fileprivate func guid(_ index: Int) -> String {
         let (order, digits) = (guidOrder, digits)

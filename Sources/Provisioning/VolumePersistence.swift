@@ -1,5 +1,6 @@
 // What the real root is to know of LUKS volumes: a line of crypttab and a key file for each.
 
+import Encoding
 import IgnitionConfig
 import Reporting
 

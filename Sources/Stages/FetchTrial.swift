@@ -1,5 +1,6 @@
 // `firstlight fetch`: a resource fetched as the boot would, to see whether it can be had.
 
+import Encoding
 import Fetching
 import Glibc
 import IgnitionConfig

@@ -80,7 +80,7 @@ extension Stages {
         let image = try state.loadRootImage()
         let root = try OverlayRoot.assemble(
             file: image.file, offset: image.offset, size: image.size, format: image.format,
-            overlay: arguments.overlaySize ?? .percent(50), on: sysroot, loadModule: devices.loadModule)
+            layerSize: (arguments.overlaySize ?? .percent(50)).tmpfsSize, on: sysroot, loadModule: devices.loadModule)
         try step("leaving stamps for the real root") {
             // Fedora CoreOS's units ask for this file to know a live system.
             try Files.write("", to: "/run/ostree-live")

@@ -6,8 +6,8 @@
 // program has written the file anew, a file that ends with the very lines is taken to have them.
 
 import CLinux
-import Fetching
 import Glibc
+import Hashing
 import IgnitionConfig
 import LinuxSystem
 import Provisioning

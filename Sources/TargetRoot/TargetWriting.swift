@@ -1,5 +1,6 @@
 // Writing: a plan's steps, one after the other.
 
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem
@@ -267,7 +268,7 @@ extension FileAction {
             guard case .resource(let resource) = part, let source = resource.source, !source.isEmpty else {
                 return false
             }
-            return source.prefix(5).lowercased() != "data:"
+            return !DataURL.isOne(source)
         }
     }
 }

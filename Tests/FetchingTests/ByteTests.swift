@@ -1,5 +1,6 @@
+import Encoding
+import Hashing
 import LinuxSystem
-import LiveImage
 import Testing
 
 @testable import Fetching
@@ -8,14 +9,14 @@ import Testing
     @Test func knownValues() {
         var digest = MessageDigest(.sha256)
         #expect(
-            hex(digest.finish()) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+            hexadecimal(digest.finish()) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
         for piece in ["a", "", "bc"] { Array(piece.utf8).withUnsafeBytes { digest.update($0) } }
-        let abc = hex(digest.finish())
+        let abc = hexadecimal(digest.finish())
         #expect(abc == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-        #expect(Array("abc".utf8).withUnsafeBytes { hex(MessageDigest.sha256($0)) } == abc)
+        #expect(Array("abc".utf8).withUnsafeBytes { hexadecimal(MessageDigest.sha256($0)) } == abc)
         var long = MessageDigest(.sha512)
         Array("abc".utf8).withUnsafeBytes { long.update($0) }
-        #expect(hex(long.finish()).hasPrefix("ddaf35a193617abacc417349ae204131"))
+        #expect(hexadecimal(long.finish()).hasPrefix("ddaf35a193617abacc417349ae204131"))
     }
 }
 

@@ -1,7 +1,8 @@
+import Encoding
 import Glibc
+import Hashing
 import IgnitionConfig
 import LinuxSystem
-import LiveImage
 import LoopbackServer
 import SystemPackage
 import Testing
@@ -82,7 +83,7 @@ private let build = 1_793_491_200
     // MARK: What a server says
 
     private let content = Array("what was hashed\n".utf8)
-    private var hash: String { "sha256-" + content.withUnsafeBytes { hex(MessageDigest.sha256($0)) } }
+    private var hash: String { "sha256-" + content.withUnsafeBytes { hexadecimal(MessageDigest.sha256($0)) } }
 
     private func resource(_ url: String, hash: String?) -> IgnitionConfig.Resource {
         var resource = IgnitionConfig.Resource(source: url)

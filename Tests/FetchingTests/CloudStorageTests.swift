@@ -1,5 +1,5 @@
+import Encoding
 import IgnitionConfig
-import LiveImage
 import LoopbackServer
 import Testing
 
@@ -58,10 +58,10 @@ import Testing
     /// RFC 4231, test cases 2 and 6.
     @Test func keyedHashes() {
         #expect(
-            hex(RequestSignature.hmac(Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
+            hexadecimal(RequestSignature.hmac(Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
                 == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
         #expect(
-            hex(
+            hexadecimal(
                 RequestSignature.hmac(
                     [UInt8](repeating: 0xaa, count: 131),
                     Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8)))

@@ -1,7 +1,8 @@
+import Encoding
 import Glibc
+import Hashing
 import IgnitionConfig
 import LinuxSystem
-import LiveImage
 import LoopbackServer
 import Reporting
 import SystemPackage
@@ -36,7 +37,7 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
     private var pauses: [Double] = []
 
     private func sha256(_ bytes: [UInt8]) -> String {
-        "sha256-" + bytes.withUnsafeBytes { hex(MessageDigest.sha256($0)) }
+        "sha256-" + bytes.withUnsafeBytes { hexadecimal(MessageDigest.sha256($0)) }
     }
 
     private func fetcher(_ settings: FetchSettings = FetchSettings()) -> ResourceFetcher {

@@ -1,5 +1,6 @@
 // Any text as a URL, and as a data URL: what is decoded can be encoded and decoded again.
 
+import Encoding
 import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
-MODULES = ["Reporting", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "Hardware", "Provisioning"]
+MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "Hardware", "Provisioning"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-swift-version", "6", "-parse-as-library", "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]

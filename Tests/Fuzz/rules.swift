@@ -1,6 +1,7 @@
 // Any text as a URL, and lines of it as exceptions from a proxy; as the name of an object in a cloud's storage.
 // with: Sources/Fetching/ProxyRules.swift Sources/Fetching/StorageObjects.swift
 
+import Encoding
 import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")

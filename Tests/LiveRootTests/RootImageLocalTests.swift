@@ -1,4 +1,5 @@
 import Fetching
+import Hashing
 import LinuxSystem
 import LiveImage
 import LoopbackServer

@@ -1,3 +1,4 @@
+import Encoding
 import IgnitionConfig
 import Testing
 
@@ -293,8 +294,8 @@ import Testing
         }
         #expect(read("1.2") == nil)
         var sum: UInt64 = 0
-        for index in stride(from: 0, to: 260, by: 4) { sum += UInt64(Fields(bytes).little32(4096 + index)) }
-        sum += UInt64(Fields(bytes).little16(4096 + 260))
+        for index in stride(from: 0, to: 260, by: 4) { sum += UInt64(ByteFields(bytes).little32(4096 + index)) }
+        sum += UInt64(ByteFields(bytes).little16(4096 + 260))
         put((sum & 0xffff_ffff) + (sum >> 32), 4, at: 216)
         let member = read("1.2")
         #expect(member?.name == "any:data" && member?.level == 5 && member?.devices == 3)

@@ -90,7 +90,7 @@ import Testing
         #expect(
             advice(.severalSignatures(Content([raid, ext4]), wanted: ext4)).first
                 == "To keep ext4 \"data\": wipefs -o 0x1000 /dev/vdb, once.")
-        // Fields of a filesystem's entry are none of an array's.
+        // ByteFields of a filesystem's entry are none of an array's.
         let wanted = "RAID array \"data\""
         #expect(advice(.otherContent(Content([ext4]), wanted: wanted)).first?.contains("\"label\"") == false)
         let several = DiskRefusal([

@@ -1,3 +1,4 @@
+import Encoding
 import Fetching
 import IgnitionConfig
 import JSONText

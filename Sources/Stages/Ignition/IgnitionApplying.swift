@@ -2,6 +2,7 @@
 
 import BlockDevices
 import BootArguments
+import Encoding
 import Fetching
 import Glibc
 import IgnitionConfig

@@ -1,6 +1,7 @@
 // The stages fetch-offline and fetch: the user's config found, made whole, and kept in the cache.
 
 import BootArguments
+import Encoding
 import Fetching
 import IgnitionConfig
 import LinuxSystem

@@ -2,8 +2,10 @@
 
 import BootArguments
 import Devices
+import Encoding
 import Fetching
 import Glibc
+import Hashing
 import IgnitionConfig
 import LinuxSystem
 import LiveImage
@@ -167,7 +169,7 @@ extension IgnitionLog {
     func parsing(_ bytes: [UInt8]) {
         var digest = MessageDigest(.sha512)
         bytes.withUnsafeBytes { digest.update($0) }
-        debug("parsing config with SHA512: \(hex(digest.finish()))")
+        debug("parsing config with SHA512: \(hexadecimal(digest.finish()))")
     }
 }
 

@@ -1,6 +1,7 @@
 // The PEM texts of certificate authorities, checked before they are trusted.
 
 import CCrypto
+import Encoding
 import IgnitionConfig
 
 /// Why a certificate authority's content is none.
@@ -41,8 +42,7 @@ func checkCertificates(_ bundle: [UInt8]) throws(CertificateFault) -> Int {
         } else if let begun = label {
             if line == "-----END \(begun)-----" {
                 label = nil
-                // The same base64 as a data URL's.
-                guard let block = try? DataURL(parsing: "data:;base64,\(body)").bytes else { continue }
+                guard let block = try? Base64.standard.decode(Array(body.utf8)[...]) else { continue }
                 count += 1
                 guard isCertificate(block) else { throw .notACertificate(number: count) }
                 hasMore = false

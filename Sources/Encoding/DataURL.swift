@@ -123,55 +123,19 @@ public struct DataURL: Equatable, Sendable {
     }
 
     private static func base64(_ body: ArraySlice<UInt8>) throws(Fault) -> [UInt8] {
-        let padding = UInt8(ascii: "=")
-        let digits =
-            body.suffix(2).allSatisfy { $0 == padding }
-            ? body.dropLast(2)
-            : body.last == padding ? body.dropLast() : body
-        guard body.count % 4 == 0 else { throw .base64Length }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(body.count / 4 * 3)
-        var word: UInt32 = 0
-        var held = 0
-        for (index, digit) in zip(digits.indices, digits) {
-            guard let value = base64Value(digit) else { throw .base64(offset: index) }
-            word = word << 6 | UInt32(value)
-            held += 6
-            if held >= 8 {
-                held -= 8
-                bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(held)))
+        do { return try Base64.standard.decode(body) } catch {
+            switch error {
+            case .digit(let offset): throw .base64(offset: offset)
+            case .length: throw .base64Length
             }
         }
-        return bytes
     }
-
-    /// Bytes that are written in base64 with its padding (RFC 4648, 4), or `nil` where it is none.
-    public static func decodedBase64(_ text: [UInt8]) -> [UInt8]? { try? base64(text[...]) }
 
     /// A URL that holds the bytes, in base64.
     public static func text(for bytes: [UInt8]) -> String {
-        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var text = Array("data:;base64,".utf8)
-        text.reserveCapacity(text.count + (bytes.count + 2) / 3 * 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let word = group.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
-            for place in 0..<4 {
-                text.append(
-                    place <= group.count ? digits[Int(word >> UInt32(18 - 6 * place) & 63)] : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
+        String(decoding: Array("data:;base64,".utf8) + Base64.standard.encode(bytes), as: UTF8.self)
     }
 
-    private static func base64Value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
-    }
+    /// Whether a text is a `data:` URL, well-formed or not; a scheme's letters may be of either case.
+    public static func isOne(_ url: some StringProtocol) -> Bool { url.prefix(5).lowercased() == "data:" }
 }

@@ -4,11 +4,13 @@ import CCrypto
 
 /// A hash over bytes that come piece by piece.
 public struct MessageDigest: ~Copyable {
+    /// The functions that Ignition's configs name.
     public enum Function: Sendable { case sha256, sha512 }
 
     private let context: OpaquePointer?
     private let function: Function
 
+    /// Makes a digest of no bytes yet.
     public init(_ function: Function) {
         self.function = function
         context = EVP_MD_CTX_new()
@@ -19,6 +21,7 @@ public struct MessageDigest: ~Copyable {
 
     private func start() { EVP_DigestInit_ex(context, function == .sha256 ? EVP_sha256() : EVP_sha512(), nil) }
 
+    /// Adds the next bytes.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     }
@@ -33,6 +36,10 @@ public struct MessageDigest: ~Copyable {
         }
     }
 
+    /// The SHA-256 of bytes: 32 of them.
+    public static func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { sha256($0) } }
+
+    /// The SHA-256 of bytes: 32 of them.
     public static func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         var digest = MessageDigest(.sha256)
         digest.update(bytes)
