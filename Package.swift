@@ -46,17 +46,26 @@ let package = Package(
         .target(name: "JSONText"),
         .target(name: "IgnitionConfig", dependencies: ["Encoding", "JSONText", "Reporting"]),
         .target(name: "LiveImage", dependencies: ["Encoding"]),
+        .target(name: "DiskFormats", dependencies: ["Encoding"]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "Hardware", dependencies: ["BootArguments", "Encoding", "Reporting"]),
-        .target(name: "Provisioning", dependencies: ["Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
+        .target(name: "BootReport", dependencies: ["JSONText", "Reporting"]),
+        .target(
+            name: "DiskPlanning",
+            dependencies: ["BootReport", "DiskFormats", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
+        .target(name: "Accounts", dependencies: ["IgnitionConfig", "Reporting"]),
+        .target(
+            name: "FilePlanning",
+            dependencies: ["Accounts", "BootReport", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
 
         // Effects
         .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Reporting", system]),
         .target(
             name: "Fetching",
             dependencies: [
-                "CCrypto", "CCurl", "CZlib", "Encoding", "Hashing", "IgnitionConfig", "LinuxSystem", "Reporting", system,
+                "CCrypto", "CCurl", "CZlib", "Encoding", "Hashing", "IgnitionConfig", "LinuxSystem", "Reporting",
+                system,
             ]),
         .target(
             name: "Networking",
@@ -71,14 +80,14 @@ let package = Package(
         .target(
             name: "BlockDevices",
             dependencies: [
-                "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "Encoding", "IgnitionConfig", "JSONText",
-                "LinuxSystem", "Provisioning", "Reporting", system,
+                "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "DiskFormats", "DiskPlanning", "Encoding",
+                "IgnitionConfig", "JSONText", "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "TargetRoot",
             dependencies: [
-                "CLinux", "Encoding", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "Provisioning", "Reporting",
-                system,
+                "Accounts", "BootReport", "CLinux", "Encoding", "FilePlanning", "Hashing", "IgnitionConfig",
+                "JSONText", "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "LiveRoot",
@@ -88,15 +97,15 @@ let package = Package(
         .target(
             name: "Platforms",
             dependencies: [
-                "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "IgnitionConfig", "JSONText",
-                "LinuxSystem", "Reporting", system,
+                "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "IgnitionConfig",
+                "JSONText", "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "Stages",
             dependencies: [
-                "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "Hashing", "IgnitionConfig",
-                "JSONText", "LinuxSystem", "LiveImage", "LiveRoot", "Networking", "Platforms", "Provisioning", "Reporting",
-                "TargetRoot", system, logging,
+                "BlockDevices", "BootArguments", "BootReport", "CLinux", "Devices", "DiskPlanning", "Encoding",
+                "Fetching", "FilePlanning", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "LiveImage",
+                "LiveRoot", "Networking", "Platforms", "Reporting", "TargetRoot", system, logging,
             ]),
 
         // Programs
@@ -106,7 +115,8 @@ let package = Package(
         .target(
             name: "InitramfsImage",
             dependencies: [
-                "CZlib", "Encoding", "Hardware", "Hashing", "IgnitionConfig", "LinuxSystem", "LiveImage", "Reporting", system,
+                "CZlib", "Encoding", "Hardware", "Hashing", "IgnitionConfig", "LinuxSystem", "LiveImage", "Reporting",
+                system,
             ]),
         .executableTarget(
             name: "firstlight-image", dependencies: ["InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
@@ -118,8 +128,12 @@ let package = Package(
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"]),
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),
         .testTarget(name: "LiveImageTests", dependencies: ["LiveImage"]),
+        .testTarget(name: "DiskFormatsTests", dependencies: ["DiskFormats"]),
         .testTarget(name: "HardwareTests", dependencies: ["Hardware"]),
-        .testTarget(name: "ProvisioningTests", dependencies: ["Provisioning", "SeededNumbers"]),
+        .testTarget(name: "BootReportTests", dependencies: ["BootReport"]),
+        .testTarget(name: "DiskPlanningTests", dependencies: ["DiskPlanning", "SeededNumbers"]),
+        .testTarget(name: "AccountsTests", dependencies: ["Accounts"]),
+        .testTarget(name: "FilePlanningTests", dependencies: ["FilePlanning"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LoopbackServer"]),
         .testTarget(name: "TargetRootTests", dependencies: ["TargetRoot", "SeededNumbers"]),

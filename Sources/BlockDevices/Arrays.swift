@@ -1,7 +1,8 @@
 // RAID arrays: looked into before anything is changed, then made or assembled, by mdadm.
 
+import DiskFormats
+import DiskPlanning
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

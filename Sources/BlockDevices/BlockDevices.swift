@@ -1,7 +1,7 @@
 // BlockDevices: the only code that reads and writes disks: signatures (libblkid), tables (libfdisk),
 // LUKS headers (libcryptsetup), filesystems (mkfs programs), mounts of the config's filesystems.
 
-import Provisioning
+import DiskFormats
 import Reporting
 import SystemPackage
 

@@ -2,9 +2,9 @@
 
 import CBlkid
 import CLinux
+import DiskFormats
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// One open libblkid probe over a range of a device or image file, closed when the value goes away.

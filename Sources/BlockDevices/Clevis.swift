@@ -1,9 +1,9 @@
 // The programs of Clevis: a passphrase given to a pin, and had back from it.
 
+import DiskPlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// A passphrase that opens a volume, and the token by which Clevis gets it back.

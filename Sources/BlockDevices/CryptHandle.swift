@@ -2,9 +2,9 @@
 
 import CCryptsetup
 import CLinux
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// The start of a device or of a range of one, in an anonymous file.

@@ -1,7 +1,8 @@
 // What a device or an image file holds, for `firstlight probe`.
 
+import DiskFormats
+import DiskPlanning
 import JSONText
-import Provisioning
 import Reporting
 import SystemPackage
 

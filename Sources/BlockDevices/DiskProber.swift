@@ -1,10 +1,11 @@
 // Reads what stands on the disks of a config: tables, signatures, users. Writes nothing.
 
 import CLinux
+import DiskFormats
+import DiskPlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// The machine's disks as `/dev`, `/sys` and `/proc` show them.

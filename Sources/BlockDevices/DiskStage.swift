@@ -1,10 +1,11 @@
 // The disks stage: look, plan, and only then write.
 
 import CLinux
+import DiskFormats
+import DiskPlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -1,7 +1,8 @@
 // Erases what says what a device is, and looks again: a mark that stayed would be somebody's at the next boot.
 
+import DiskFormats
+import DiskPlanning
 import Glibc
-import Provisioning
 import SystemPackage
 
 enum Eraser {

@@ -1,9 +1,9 @@
 // Mounts the config's filesystems below the real root while files are written, and unmounts them.
 
+import DiskPlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

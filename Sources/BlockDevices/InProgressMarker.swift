@@ -5,8 +5,8 @@
 // cache may keep this and lose what came before. After such a power cut nobody could tell either from somebody's
 // damaged one. The makers of the others flush before they write what makes a device a filesystem.
 
+import DiskPlanning
 import Glibc
-import Provisioning
 import SystemPackage
 
 enum InProgressMarker {

@@ -1,9 +1,9 @@
 // Before anything is changed: can the filesystems that are to be kept be mounted at all?
 
 import CLinux
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 enum KeptFilesystems {

@@ -1,9 +1,9 @@
 // What the kernel knows of a disk's partitions, and how it learns of changes.
 
 import CLinux
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 enum KernelPartitions {

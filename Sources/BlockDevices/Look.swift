@@ -1,9 +1,10 @@
 // What stands in a range of bytes. There is one answer, and this is where it is found: every plan, every check
 // before a write and every stage asks here, and nobody else asks libblkid.
 
+import DiskFormats
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// The type of the filesystem on a whole device (`iso9660`, `vfat`), or `nil` where there is none, or several. Of those

@@ -3,9 +3,9 @@
 // names and UUIDs, so that whoever comes second finds it there.
 
 import CDevmapper
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 enum MapPartitions {

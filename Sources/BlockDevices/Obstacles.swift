@@ -1,8 +1,8 @@
 // What keeps devices from being written to, found before the first write and not at it.
 
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 enum Obstacles {

@@ -2,9 +2,10 @@
 
 import CFdisk
 import CLinux
+import DiskFormats
+import DiskPlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// One disk, open for writing its table; closed and its buffers flushed when the value goes away.

@@ -2,11 +2,12 @@
 
 import CCryptsetup
 import CLinux
+import DiskFormats
+import DiskPlanning
 import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -2,10 +2,11 @@
 
 import BlockDevices
 import BootArguments
+import BootReport
+import DiskPlanning
 import IgnitionConfig
 import JSONText
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 import TargetRoot

@@ -1,9 +1,9 @@
 // Users, files, links and units, written into the real root.
 
 import Fetching
+import FilePlanning
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 import TargetRoot

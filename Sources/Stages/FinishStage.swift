@@ -1,10 +1,10 @@
 // The end of provisioning: the report told, kept and posted; the config and its secrets gone.
 
 import BlockDevices
+import BootReport
 import Fetching
 import Glibc
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -3,13 +3,14 @@
 import BlockDevices
 import BootArguments
 import Devices
+import DiskPlanning
 import Fetching
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import JSONText
 import LinuxSystem
 import Logging
-import Provisioning
 import Reporting
 import SystemPackage
 import TargetRoot

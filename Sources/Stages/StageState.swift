@@ -2,11 +2,11 @@
 // process or processes of their own.
 
 import BlockDevices
+import FilePlanning
 import Glibc
 import JSONText
 import LinuxSystem
 import LiveRoot
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -1,8 +1,8 @@
 // Users and groups: the programs that change them where there are any, and else the account files themselves.
 
+import Accounts
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

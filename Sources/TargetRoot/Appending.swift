@@ -10,7 +10,6 @@ import Glibc
 import Hashing
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

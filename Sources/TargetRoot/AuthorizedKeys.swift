@@ -3,7 +3,6 @@
 import CLinux
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

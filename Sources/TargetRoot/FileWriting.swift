@@ -1,10 +1,10 @@
 // Files: their content comes beside its place and takes it in one step, several of them fetched at a time.
 
 import CLinux
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

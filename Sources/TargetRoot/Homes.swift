@@ -1,8 +1,9 @@
 // Homes, mailboxes and records of logins: what else there is of a user beside its lines in the account files.
 
+import Accounts
+import FilePlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

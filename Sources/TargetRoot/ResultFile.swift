@@ -1,11 +1,13 @@
 // What is left for the system itself: the result file, and SELinux labels.
 
+import Accounts
+import BootReport
 import CLinux
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import JSONText
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

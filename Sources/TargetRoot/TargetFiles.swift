@@ -1,9 +1,9 @@
 // Small files of the target that something other than the files stage looks at or leaves there. Every path is
 // looked up as if the target's root were /.
 
+import FilePlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

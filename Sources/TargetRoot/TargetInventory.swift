@@ -1,9 +1,10 @@
 // Looking: what is there already where the config wants something.
 
+import Accounts
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -5,9 +5,9 @@
 // that somebody could exchange for a link.
 
 import CLinux
+import FilePlanning
 import Glibc
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 /// An open folder, closed with its last user.

@@ -1,9 +1,9 @@
 // Looking at what provisioning would do, and doing none of it.
 
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import SystemPackage
 
 extension TargetRoot {

@@ -1,10 +1,12 @@
 // TargetRoot: the system being provisioned, below its mount point: looking at it and writing into it.
-// What is to be written is decided by Provisioning's FilesPlan.
+// What is to be written is decided by FilePlanning's FilesPlan.
 
+import Accounts
+import BootReport
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -1,10 +1,11 @@
 // Writing: a plan's steps, one after the other.
 
+import Accounts
 import Encoding
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 

@@ -1,5 +1,5 @@
+import DiskPlanning
 import LinuxSystem
-import Provisioning
 import Reporting
 import Testing
 

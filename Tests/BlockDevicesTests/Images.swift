@@ -1,7 +1,8 @@
+import DiskFormats
+import DiskPlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Synchronization
 import Testing
 

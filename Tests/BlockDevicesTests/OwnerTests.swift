@@ -1,6 +1,7 @@
+import DiskFormats
+import DiskPlanning
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import Testing
 

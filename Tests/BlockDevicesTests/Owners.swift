@@ -1,4 +1,4 @@
-import Provisioning
+import DiskFormats
 import Testing
 
 @testable import BlockDevices

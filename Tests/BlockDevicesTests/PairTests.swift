@@ -1,6 +1,6 @@
+import DiskPlanning
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SeededNumbers
 import Testing

@@ -22,10 +22,12 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
-MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "Hardware", "Provisioning"]
+MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
+           "Hardware", "BootReport", "DiskPlanning", "Accounts"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
-FLAGS = ["-O", "-enable-testing", "-swift-version", "6", "-parse-as-library", "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
+FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
+         "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
 # Bytes of an input.
 LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "kernel-arguments": 256, "keyfile": 1024,
            "lease": 512, "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,

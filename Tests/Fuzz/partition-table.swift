@@ -1,6 +1,7 @@
 // Any bytes as the sectors of a GPT. Checksums are made right: nobody finds them by trying.
 
-@testable import Provisioning
+import DiskFormats
+import DiskPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,8 +1,8 @@
 // A config, and disks made up of the bytes behind it: planned, told, and planned the same again.
 
+import DiskFormats
+import DiskPlanning
 import IgnitionConfig
-
-@testable import Provisioning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

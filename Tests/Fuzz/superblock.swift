@@ -1,6 +1,6 @@
 // Any bytes as the superblock of a RAID member or of a filesystem. md's checksum is made right.
 
-@testable import Provisioning
+import DiskFormats
 
 private let types = ["ext2", "ext4", "xfs", "btrfs", "swap", "vfat", "none"]
 private let versions = ["1.0", "1.1", "1.2"]

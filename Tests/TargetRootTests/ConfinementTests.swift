@@ -1,8 +1,8 @@
+import FilePlanning
 import Foundation
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SeededNumbers
 import SystemPackage

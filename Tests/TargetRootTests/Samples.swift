@@ -1,9 +1,9 @@
 import Encoding
+import FilePlanning
 import Foundation
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Synchronization
 import SystemPackage
 

@@ -2,12 +2,13 @@
 
 import BlockDevices
 import BootArguments
+import BootReport
 import Encoding
 import Fetching
+import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Provisioning
 import Reporting
 import SystemPackage
 import TargetRoot

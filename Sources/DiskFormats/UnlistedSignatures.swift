@@ -1,0 +1,112 @@
+// Marks that libblkid 2.38 does not know, or knows at one place of several.
+//
+// A device whose owner nobody recognises is taken for blank, so each mark here is one that somebody's data is
+// lost without. All of them are at fixed places: a look costs a few sectors at either end.
+
+/// Reads them.
+public enum UnlistedSignatures {
+    /// A mark at a fixed place from the start.
+    private struct Mark {
+        var type: String
+        var offset: UInt64
+        var bytes: [UInt8]
+    }
+
+    /// - SeeAlso: bcachefs-tools, `bcachefs_format.h`; the kernel's `fs/qnx6`; DragonFly's `hammer2_disk.h`;
+    ///   OpenBSD's `softraidvar.h`.
+    private static let marks: [Mark] = [
+        // The superblock, and the layout that stands before it; old ones bear bcache's number.
+        Mark(type: "bcachefs", offset: 4096 + 24, bytes: bcachefs),
+        Mark(type: "bcachefs", offset: 3584, bytes: bcachefs),
+        Mark(type: "bcachefs", offset: 4096 + 24, bytes: bcache), Mark(type: "bcachefs", offset: 3584, bytes: bcache),
+        Mark(type: "hammer2", offset: 0, bytes: [0x11, 0x20, 0x17, 0x05, 0x32, 0x4d, 0x41, 0x48]),
+        Mark(type: "qnx6", offset: 0x2000, bytes: [0x22, 0x11, 0x19, 0x68]),
+        Mark(type: "openbsd_softraid", offset: 8192, bytes: Array("marcCRAM".utf8)),
+    ]
+
+    private static let bcachefs: [UInt8] = [
+        0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef,
+    ]
+    private static let bcache: [UInt8] = [
+        0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81,
+    ]
+
+    /// - Parameters:
+    ///   - size: Bytes of the device or range.
+    ///   - sectorSize: Bytes of a logical sector.
+    ///   - known: What libblkid has found: not told once more.
+    ///   - read: `count` bytes at a position from its start, or `nil`.
+    public static func find(
+        size: UInt64, sectorSize: UInt64, beside known: [Signature], read: (UInt64, Int) -> [UInt8]?
+    ) -> [Signature] {
+        var found: [Signature] = []
+        func isKnown(_ type: String) -> Bool { (known + found).contains { $0.type == type } }
+        guard let head = read(0, Int(min(size, 16 << 10))) else { return [] }
+        for mark in marks where !isKnown(mark.type) && !isKnown("bcache") {
+            let start = Int(mark.offset)
+            guard head.count >= start + mark.bytes.count,
+                head[start..<start + mark.bytes.count].elementsEqual(mark.bytes)
+            else { continue }
+            found.append(Signature(type: mark.type, offset: mark.offset))
+        }
+        // FreeBSD's GEOM keeps what it knows of a disk in its last sector.
+        if !isKnown("geom"), size >= sectorSize, sectorSize >= 16,
+            let last = read(size - sectorSize, 16), last.starts(with: Array("GEOM::".utf8))
+        {
+            found.append(Signature(type: "geom", offset: size - sectorSize))
+        }
+        // libblkid tells of one superblock of md's; a disk can have an old one at its other end.
+        for version in ["1.0", "1.1", "1.2"]
+        where !known.contains(where: { $0.type == "linux_raid_member" && $0.version == version }) {
+            guard let place = ArrayMember.place(version: version, size: size),
+                let member = ArrayMember.read(version: version, size: size, read: read)
+            else { continue }
+            found.append(
+                Signature(
+                    type: "linux_raid_member", version: version, label: member.name, uuid: member.uuid, member: member,
+                    offset: place))
+        }
+        if !isKnown("zfs_member"), let place = labels(ofZFS: size).first(where: { isZFS($0, read) }) {
+            found.append(Signature(type: "zfs_member", offset: place + zfsList))
+        }
+        return found
+    }
+
+    /// Where the four labels of a ZFS device begin: two at either end.
+    ///
+    /// - SeeAlso: OpenZFS, `vdev_label.c`.
+    private static func labels(ofZFS size: UInt64) -> [UInt64] {
+        let label: UInt64 = 256 << 10
+        guard size >= 4 * label else { return [] }
+        let end = size / label * label
+        return [0, label, end - 2 * label, end - label]
+    }
+
+    private static let zfsList: UInt64 = 16 << 10
+
+    /// A label's list of names and values, in XDR; the first of them is `version`. libblkid wants four
+    /// uberblocks, which a young pool does not have.
+    private static func isZFS(_ label: UInt64, _ read: (UInt64, Int) -> [UInt8]?) -> Bool {
+        guard let list = read(label + zfsList, 32) else { return false }
+        return list[0] == 1 && list[1] <= 1 && list[2..<11].allSatisfy { $0 == 0 } && list[11] == 1
+            && list[24..<31].elementsEqual(Array("version".utf8))
+    }
+}
+
+extension Signature {
+    /// Whether what it stands for keeps its metadata at the end: a device that ends elsewhere has lost it.
+    public var isAtTheEnd: Bool {
+        switch type {
+        // An unknown version is one of which libblkid alone knows the place: 0.90.
+        case "linux_raid_member": version != "1.1" && version != "1.2"
+        case "drbd", "zfs_member", "geom": true
+        default: type.hasSuffix("_raid_member")
+        }
+    }
+
+    /// Whether other signatures can be what stands inside: it begins where the device begins.
+    package var mayShowItsInside: Bool { isAtTheEnd && type != "zfs_member" }
+
+    /// Marks that stand beside each other by design: an image for discs and sticks.
+    package static let companions: Set<String> = ["iso9660", "udf", "hfs", "hfsplus"]
+}

@@ -1,0 +1,419 @@
+// Where the config and the disks contradict each other: the reasons not to touch anything.
+
+import DiskFormats
+import IgnitionConfig
+import Reporting
+
+/// One thing the config asks for that would destroy something it did not ask to destroy, or that cannot be.
+public struct DiskConflict: Error, Equatable, Sendable {
+    public var origin: IgnitionConfig.Origin
+    /// The kernel's name of the device, or the config's where there is no such device.
+    public var device: String
+    public var problem: Problem
+
+    public init(_ device: String, _ problem: Problem, at origin: IgnitionConfig.Origin) {
+        self.device = device
+        self.problem = problem
+        self.origin = origin
+    }
+
+    public enum Problem: Equatable, Sendable {
+        // Disks
+        case sameDisk(as: String)
+        case tableNotGPT(FoundTable)
+        case contentWithoutTable(Content)
+        /// Something else says that the whole disk is its own.
+        case ownerBesideTable(Content, table: FoundTable)
+        /// The same, and partitions that the config keeps hold something, in these words.
+        case ownerBesideKept(Content, kept: [String])
+        /// Of a table that lost a copy nothing is the config's: writing it anew may revive what was long gone.
+        case damagedTable(FoundTable)
+        /// Nobody looked, so nothing is known to be free.
+        case notLooked
+        case diskInUse([String])
+        /// The map of a partition is in use and shows other bytes of its disk than the table says.
+        case mapDiffers(found: Range<UInt64>?, wanted: Range<UInt64>)
+        /// Another map has the name that the map of a new partition would have.
+        case mapNameTaken
+        /// It would be written to, and cannot be.
+        case readOnly
+        /// Another device of the machine is a way to the same disk.
+        case anotherPath(String)
+
+        // Partitions
+        case partitionInUse([String])
+        case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
+        case partitionUnwanted(label: String)
+        case ambiguousLabel(String, numbers: [Int])
+        case noRoom(wanted: String, largest: UInt64)
+        case numberBeyondTable(Int, capacity: Int)
+        /// A smaller partition would cut off what it holds.
+        case wouldTruncate(Content)
+        /// What it holds keeps its metadata at the end, and would not find it at another.
+        case metadataAtEnd(Content)
+
+        // RAID arrays
+        case arrayMetadata(String)
+        case arraySpares(Int, of: Int)
+        case arrayDiffers(PartitionDifference)
+        case arraysMixed(with: String)
+        case arrayIncomplete(level: String, present: Int, needed: Int, [String])
+        case arrayNotAssembled(String)
+        /// A member is made by the config itself.
+        case memberIsMade(String, by: String)
+
+        // LUKS volumes
+        case luks1
+        case volumeWithoutKey(name: String)
+        case volumeWithoutKeySlot
+        case wrongKey(name: String)
+        case volumeDiffers(PartitionDifference)
+        case volumeOption(VolumeOptionFault)
+        case clevisConfig(name: String)
+        case bindingDiffers(found: [String], wanted: String)
+        case bindingNotOpened(String, String)
+
+        // Filesystems
+        case noSuchDevice
+        case ambiguousDevice([String])
+        /// A link that several devices claim, and no partition of the config to tell which is meant.
+        case ambiguousLink([String])
+        /// A link leads to something that is there, and the config would make another thing of that name.
+        case namedElsewhere(existing: String, own: String)
+        /// The real root itself stands there.
+        case pathIsRoot
+        case deviceRemoved
+        case sameDevice(as: String)
+        case diskIsPartitioned
+        case otherContent(Content, wanted: String)
+        /// It holds what the config wants, and something that excludes it.
+        case severalSignatures(Content, wanted: Signature)
+        case looksEncrypted(wanted: String)
+        /// The filesystem that would be kept is longer than its partition.
+        case longerThanPartition(Signature, size: UInt64)
+        /// It is what the config wants, but the kernel cannot mount it, even without replaying its journal.
+        case notMountable(Content, reason: String)
+        case deviceInUse([String])
+        case overlaps(number: Int)
+        case unknownFormat(String)
+    }
+}
+
+/// An attribute in which a partition is not what the config gives.
+public struct PartitionDifference: Equatable, Sendable {
+    /// The config's name of the field: `label`, `sizeMiB`.
+    public var field: String
+    public var found: String
+    public var wanted: String
+
+    public init(_ field: String, found: String, wanted: String) {
+        self.field = field
+        self.found = found
+        self.wanted = wanted
+    }
+}
+
+extension DiskConflict: CustomStringConvertible {
+    /// One sentence without its full stop.
+    public var description: String {
+        switch problem {
+        case .sameDisk(let other): "\(device) stands in the config twice, also as \(other)"
+        case .tableNotGPT(.unreadableGPT): "\(device) holds a GPT of which neither copy can be read"
+        case .tableNotGPT(.other(let type, _)): "\(device) holds \(tableName(type)); only a GPT can be edited"
+        case .tableNotGPT: "\(device) holds no GPT"
+        case .contentWithoutTable(let content):
+            "\(device) holds \(content) without a partition table; the config wants partitions there"
+        case .ownerBesideTable(let content, let table):
+            content.isImage
+                ? "\(device) holds an image (\(content)) beside \(tableName(table)), and is no disk to edit"
+                : "\(device) holds \(content) beside \(tableName(table)); one of them is out of date"
+        case .ownerBesideKept(let content, let kept):
+            "\(device) holds \(content), and partitions that the config keeps hold something: "
+                + kept.joined(separator: ", ")
+        case .damagedTable(let table):
+            "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
+        case .notLooked: "\(device) was not looked at"
+        case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
+        case .mapDiffers(let found, let wanted):
+            "\(device) is in use and does not show the partition: it shows \(found.map(sectors) ?? "something else"), "
+                + "the table says \(sectors(wanted))"
+        case .mapNameTaken: "\(device) is another map; the partition of that name could not be made"
+        case .readOnly: "\(device) is read-only, and the config changes what is on it"
+        case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
+        case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
+        case .partitionDiffers(let label, let differences, _):
+            "\(device)\(quoted(label)) is not what the config wants: "
+                + differences.map { "\($0.field) is \($0.found), wanted \($0.wanted)" }.joined(separator: "; ")
+        case .partitionUnwanted(let label): "\(device)\(quoted(label)) is there; the config wants it gone"
+        case .ambiguousLabel(let label, let numbers):
+            "\(device) has \(numbers.count) partitions \(label.isEmpty ? "without a label" : "labelled \"\(label)\"") "
+                + "(\(listed(numbers))); "
+                + "the config does not say which one it means"
+        case .noRoom(let wanted, let largest):
+            "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
+        case .numberBeyondTable(let number, let capacity):
+            "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
+        case .wouldTruncate(let content):
+            "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+        case .metadataAtEnd(let content):
+            "\(device) holds \(content), of which the end is a part; the config wants another size"
+        case .arrayMetadata(let metadata):
+            "\(device): an array with metadata \(metadata) would not be found again at the next boot"
+        case .arraySpares(let spares, let devices):
+            "\(device) wants \(spares) spares of \(devices) devices, which leaves none for the array"
+        case .arrayDiffers(let difference):
+            "\(device) is a member of a RAID array that is not what the config wants: "
+                + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
+        case .arraysMixed(let other): "\(device) is a member of another RAID array than \(other)"
+        case .arrayIncomplete(let level, let present, let needed, let missing):
+            "\(device) has \(present) of the \(needed) devices that its \(level) needs: "
+                + missing.joined(separator: ", ")
+        case .arrayNotAssembled(let reason): "\(device) cannot be assembled: \(reason)"
+        case .memberIsMade(let member, let maker):
+            "\(device) has the member \(member), which is \(maker) of the config; that is not supported"
+        case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
+        case .volumeWithoutKey(let name):
+            "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
+        case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume of which every key slot is empty"
+        case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
+        case .volumeDiffers(let difference):
+            "\(device) holds a LUKS2 volume that is not what the config wants: "
+                + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
+        case .volumeOption(let fault): "\(device): \(fault)"
+        case .clevisConfig(let name): "the Clevis configuration of \"\(name)\" is not a JSON object"
+        case .bindingDiffers(let found, let wanted):
+            "\(device) holds a LUKS2 volume that Clevis has bound to "
+                + "\(found.isEmpty ? "nothing" : found.joined(separator: " and to ")); the config wants \(wanted)"
+        case .bindingNotOpened(let policy, let reason):
+            "\(device) holds a LUKS2 volume that its Clevis binding to \(policy) does not open"
+                + (reason.isEmpty ? "" : ": \(reason)")
+        case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
+        case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
+        case .ambiguousLink(let nodes):
+            "\(device) is the name of \(nodes.joined(separator: " and ")); the config does not say which one it means"
+        case .namedElsewhere(let existing, let own):
+            "\(device) is the name of \(existing); the config would make \(own) of the same name"
+        case .pathIsRoot: "\(device) is to be mounted at /, where the real root is"
+        case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
+        case .sameDevice(let other): "\(device) is also the device of \(other)"
+        case .diskIsPartitioned: "\(device) holds partitions; the config wants a filesystem in their place"
+        case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
+        case .severalSignatures(let content, _): "\(device) holds \(content), which exclude each other"
+        case .looksEncrypted(let wanted):
+            "\(device) reads like noise from start to end, looks encrypted or compressed and has no header; "
+                + "the config wants \(wanted)"
+        case .longerThanPartition(let signature, let size):
+            "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
+        case .notMountable(let content, let reason):
+            "\(device) holds \(content), which the config keeps, but it cannot be mounted: \(reason)"
+        case .deviceInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config creates it anew"
+        case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
+        case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
+        }
+    }
+
+    private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
+    private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
+}
+
+extension DiskConflict: Advising {
+    /// Where a field that destroys is named, a last line says to take it out again.
+    public var advice: [String] {
+        let lines = advisable
+        return lines.contains { $0.contains("\"wipe") } ? lines + [DiskConflict.once] : lines
+    }
+
+    static let once = "Then take the \"wipe...\" out again: a config runs on every boot."
+
+    private var advisable: [String] {
+        switch problem {
+        case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
+        case .tableNotGPT, .contentWithoutTable:
+            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+        case .ownerBesideTable(let content, _) where content.isImage:
+            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+        case .ownerBesideTable(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+                "To destroy both:        \"wipeTable\": true",
+            ]
+        case .ownerBesideKept(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+            ]
+        case .damagedTable:
+            [
+                "To keep its partitions: repair the table with gdisk, once.",
+                "To destroy them:        \"wipeTable\": true",
+            ]
+        case .notLooked: ["This is a mistake of Firstlight's: nothing was written."]
+        case .diskInUse(let users), .partitionInUse(let users), .deviceInUse(let users): freeing(users)
+        case .partitionDiffers(_, let differences, let canBeRecreated):
+            differs(differences, canBeRecreated: canBeRecreated)
+        case .partitionUnwanted:
+            ["To keep it:    leave out its entry.", "To destroy it: \"wipePartitionEntry\": true"]
+        case .ambiguousLabel(_, let numbers):
+            ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
+        case .noRoom: ["Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true"]
+        case .numberBeyondTable: ["Use a smaller \"number\"."]
+        case .wouldTruncate:
+            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .metadataAtEnd:
+            ["To keep what is there: leave its size as it is.", "To destroy it:         \"wipeFilesystem\": true"]
+        case .memberIsMade: ["Name disks or partitions as \"devices\"."]
+        case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
+        case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
+        case .arrayDiffers(let difference):
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", wiping]
+        case .arraysMixed: ["To keep what is there: other devices.", wiping]
+        case .arrayIncomplete, .arrayNotAssembled:
+            [
+                "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
+                "To destroy it:         wipefs -a on its devices, once, at this console.",
+            ]
+        case .volumeWithoutKeySlot:
+            [
+                "To keep what is there: another device; only a copy of its header or of its key opens it again.",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .luks1, .wrongKey:
+            ["To keep what is there: another device, or its own key.", "To destroy it:         \"wipeVolume\": true"]
+        case .volumeWithoutKey:
+            ["To keep what is there: its key as \"keyFile\".", "To destroy it:         \"wipeVolume\": true"]
+        case .volumeDiffers(let difference):
+            [
+                "To keep what is there: change or leave out \"\(difference.field)\".",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .clevisConfig: ["Check \"custom.config\" and each \"advertisement\"."]
+        case .bindingDiffers:
+            [
+                "To keep what is there: \"clevis\" as it was when the volume was made.",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .bindingNotOpened:
+            [
+                "To keep what is there: start the server, or check the TPM, and try again.",
+                "To destroy it:         \"wipeVolume\": true",
+            ]
+        case .volumeOption: ["Leave it out, or use the option that this one stands for."]
+        case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
+        case .ambiguousDevice: ["Give each partition a label of its own."]
+        case .ambiguousLink:
+            ["Name the one that is meant by its disk (/dev/disk/by-id/...-part1),", "or detach the other."]
+        case .namedElsewhere:
+            [
+                "To use the one that is there: leave its partition out of \"disks\".",
+                "To make another:              give it a \"label\" of its own, or detach the other disk.",
+            ]
+        case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
+        case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
+        case .mapNameTaken: ["Give the other map another name (dmsetup rename), or name another \"number\"."]
+        case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
+        case .anotherPath:
+            ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
+        case .deviceRemoved: ["Name a device that stays."]
+        case .sameDevice: ["Keep one of the two entries."]
+        case .diskIsPartitioned:
+            ["To keep the partitions: one of them as the device.", "To destroy them:        \"wipeFilesystem\": true"]
+        case .otherContent(let content, let wanted):
+            [
+                "To keep what is there: \(keeping(content, wanted)).",
+                wanted.hasPrefix("RAID")
+                    ? wiping
+                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+            ]
+        case .severalSignatures(let content, let wanted):
+            [
+                "To keep \(wanted): \(content.erasing(allBut: wanted, on: device)), once.",
+                "To keep another: leave out the entry, or name another device.",
+            ]
+        case .looksEncrypted(let wanted):
+            [
+                "To keep what is there: leave out the entry, or another device.",
+                wanted.hasPrefix("RAID")
+                    ? "To destroy it:         blkdiscard -f -z \(device), once, at this console."
+                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+            ]
+        case .longerThanPartition:
+            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+        case .notMountable:
+            [
+                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg tells more.",
+                "To destroy it: \"wipeFilesystem\": true",
+            ]
+        case .overlaps: ["Repair the partition table first."]
+        case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
+        }
+    }
+
+    private func freeing(_ users: [String]) -> [String] {
+        let arrays = users.filter { $0.hasPrefix("held by md") }.map { "/dev/\($0.dropFirst("held by ".count))" }
+        guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
+        // Of an array that udev or somebody started and that nobody uses.
+        return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
+    }
+
+    /// The config has no field for it.
+    private var wiping: String { "To destroy it:         wipefs -a \(device), once, at this console." }
+
+    private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
+        let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
+        var lines = ["To keep the partition: change or leave out \(fields)."]
+        if differences.map(\.field) == ["sizeMiB"] { lines.append("To resize it:          \"resize\": true") }
+        lines.append(
+            canBeRecreated
+                ? "To create it anew:     \"wipePartitionEntry\": true"
+                : "To create it anew:     its \"number\" and \"wipePartitionEntry\": true")
+        return lines
+    }
+
+    /// What to write in the config so that it accepts `content`.
+    private func keeping(_ content: Content, _ wanted: String) -> String {
+        let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
+        // Only a filesystem's entry has these fields.
+        guard let only = content.signatures.first, content.signatures.count == 1, content.table == nil,
+            formats.contains(only.type), !wanted.hasPrefix("RAID"), !wanted.hasPrefix("LUKS2")
+        else { return "leave out the entry, or another device" }
+        return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
+            + ", or another device"
+    }
+}
+
+/// Where something stands on a disk, in units of 512 bytes as dmsetup counts.
+private func sectors(_ bytes: Range<UInt64>) -> String {
+    "\((bytes.upperBound - bytes.lowerBound) / 512) sectors from \(bytes.lowerBound / 512) on"
+}
+
+/// Every conflict of every device, found before the first write.
+public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, Advising {
+    public var conflicts: [DiskConflict]
+
+    public init(_ conflicts: [DiskConflict]) { self.conflicts = conflicts }
+
+    /// One conflict in one sentence; several in a line each, with their places in the config.
+    public var description: String {
+        if conflicts.count == 1, let only = conflicts.first { return "\(only)." }
+        let lines = conflicts.map { "  \($0).\n    at \($0.origin)" }
+        return "the config and the disks contradict each other in \(conflicts.count) places.\n"
+            + lines.joined(separator: "\n")
+    }
+
+    /// The advice of each conflict; with several, under the name of its device.
+    public var advice: [String] {
+        if conflicts.count == 1, let only = conflicts.first { return only.advice }
+        let all = conflicts.map { ($0.device, $0.advice) }
+        let lines = all.flatMap { device, advice in
+            ["\(device):"] + advice.filter { $0 != DiskConflict.once }.map { "  \($0)" }
+        }
+        return all.contains { $0.1.contains(DiskConflict.once) } ? lines + [DiskConflict.once] : lines
+    }
+
+    /// The refusal as it ends a boot: a single conflict's place in the config is the step under way.
+    public var failure: BootFailure {
+        let steps = conflicts.count == 1 ? conflicts.map { "planning \($0.origin)" } : ["planning storage"]
+        return BootFailure(steps: steps, cause: self)
+    }
+}

@@ -1,0 +1,162 @@
+// The names under which a partition of the config will be found once it is there.
+
+import DiskFormats
+import IgnitionConfig
+
+/// A device path as a config writes it, read for what it says of partitions.
+public struct DeviceName {
+    private let path: String
+    private let label: String?
+    private let guid: String?
+    /// The label and the UUID of what a device holds.
+    private let contentLabel: String?
+    private let contentUUID: String?
+    /// The disk that the path spells, and the number of the partition behind it.
+    private let stem: (disk: String, number: Int)?
+
+    public init(_ path: String) {
+        self.path = path
+        label = DeviceName.last(of: path, in: "/dev/disk/by-partlabel/").map(DeviceName.unescaped)
+        guid = DeviceName.last(of: path, in: "/dev/disk/by-partuuid/")?.uppercased()
+        contentLabel = DeviceName.last(of: path, in: "/dev/disk/by-label/").map(DeviceName.unescaped)
+        contentUUID = DeviceName.last(of: path, in: "/dev/disk/by-uuid/").map(DeviceName.unescaped)
+        let isOfDisk = label == nil && guid == nil && contentLabel == nil && contentUUID == nil
+        stem = isOfDisk ? DeviceName.stem(of: path) : nil
+    }
+
+    /// The disk that it spells: `/dev/disk/by-path/x` of `/dev/disk/by-path/x-part1`. It may have other names.
+    var disk: String? { stem?.disk }
+
+    /// Whether it will be the name of that partition.
+    ///
+    /// - Parameter nodes: Kernel names of disks, by the links that lead to them.
+    func names(_ partition: PlannedPartition, of disk: FoundDisk, _ nodes: [String: String]) -> Bool {
+        if let label { return partition.entry != nil && label == partition.label }
+        if let guid { return partition.guid == guid }
+        if let stem, stem.number == partition.number, nodes[stem.disk] == disk.node { return true }
+        return DeviceName.paths(of: partition.number, on: [disk.path, disk.node]).contains(path)
+    }
+
+    /// Whether it was the name of a partition before the plan.
+    func named(_ partition: FoundPartition) -> Bool {
+        if let label { return label == partition.label }
+        if let guid { return guid == partition.guid }
+        return true
+    }
+
+    /// Whether a partition that is there bears the label that this is the link of.
+    public func isLink(ofLabel other: String) -> Bool { label == other }
+
+    /// Whether it is a name of what devices hold, whichever device that is.
+    public var isOfContent: Bool { contentLabel != nil || contentUUID != nil }
+
+    /// Whether a device with that signature bears the label or the UUID that this is the link of.
+    public func isLink(of signature: Signature) -> Bool {
+        if let contentLabel { return signature.label == contentLabel }
+        return contentUUID != nil && signature.uuid == contentUUID
+    }
+
+    /// Whether it may be the name of a partition that the config creates, so that nobody should wait for
+    /// it before the partitions are made.
+    func mayName(_ wanted: IgnitionConfig.Partition, of disk: String, _ nodes: [String: String]) -> Bool {
+        guard wanted.shouldExist != false else { return false }
+        if let label { return wanted.label == label }
+        if let guid { return wanted.guid?.uppercased() == guid }
+        let isOfDisk = stem.map { nodes[disk] != nil && nodes[$0.disk] == nodes[disk] } ?? false
+        if let number = wanted.number, number != 0 {
+            return isOfDisk && stem?.number == number || DeviceName.paths(of: number, on: [disk]).contains(path)
+        }
+        if isOfDisk { return true }
+        guard path.hasPrefix(disk) else { return false }
+        let digits = path.dropFirst(disk.count).drop { !$0.isNumber }
+        return Int(digits).map { DeviceName.paths(of: $0, on: [disk]).contains(path) } ?? false
+    }
+
+    /// `-part1` of udev's links, else the digits at the end: `vda1`, `nvme0n1p1`.
+    private static func stem(of path: String) -> (String, Int)? {
+        let digits = path.reversed().prefix { $0.isASCII && $0.isNumber }.count
+        guard digits > 0, digits < path.count, let number = Int(path.suffix(digits)) else { return nil }
+        let rest = path.dropLast(digits)
+        if rest.hasSuffix("-part") { return (String(rest.dropLast("-part".count)), number) }
+        if rest.hasSuffix("p"), rest.dropLast().last?.isNumber == true { return (String(rest.dropLast()), number) }
+        return (String(rest), number)
+    }
+
+    private static func paths(of number: Int, on disks: [String]) -> [String] {
+        disks.map { $0.hasPrefix("/dev/disk/") ? "\($0)-part\(number)" : partitionNodeName(disk: $0, number: number) }
+    }
+
+    private static func last(of path: String, in folder: String) -> String? {
+        path.hasPrefix(folder) ? String(path.dropFirst(folder.count)) : nil
+    }
+
+    /// udev writes unusual characters of a label as `\x20`.
+    private static func unescaped(_ name: String) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(name.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), rest.first == UInt8(ascii: "x"), rest.count >= 3,
+                let code = UInt8(String(decoding: rest.dropFirst().prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(code)
+                rest = rest.dropFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension IgnitionConfig.Storage {
+    /// The devices that must be there before anything can be planned: disks, and what filesystems name
+    /// unless a partition of the config may become it.
+    ///
+    /// - Parameter nodes: Kernel names of disks, by the links that lead to them, as far as they are there.
+    public func devicesToWaitFor(_ nodes: [String: String] = [:]) -> [String] {
+        let inner = filesystems.filter { !($0.format ?? "").isEmpty }.map(\.device)
+        let lone = (luks.compactMap(\.device) + inner).filter { !mayBePlanned($0, nodes) && !isMade($0) }
+        var seen: Set<String> = []
+        return (disks.map(\.device) + lone).filter { seen.insert($0).inserted }
+    }
+
+    /// Members of arrays that must be there too, unless their array can do without them.
+    public func membersToWaitFor(_ nodes: [String: String] = [:]) -> [String] {
+        let others = devicesToWaitFor(nodes)
+        var seen: Set<String> = []
+        return raid.flatMap(\.devices).filter {
+            !mayBePlanned($0, nodes) && !others.contains($0) && seen.insert($0).inserted
+        }
+    }
+
+    /// Whether a path is the inside of something else of the config.
+    public func isMade(_ path: String) -> Bool { volume(named: path) != nil || array(named: path) != nil }
+
+    /// What of the config makes a path, in words.
+    func maker(of path: String) -> String? {
+        array(named: path).map { "the array \"\(raid[$0].arrayName)\"" }
+            ?? volume(named: path).map { "the LUKS volume \"\(luks[$0].name)\"" }
+    }
+
+    /// The entry of `raid` that a path is the inside of.
+    public func array(named path: String) -> Int? {
+        raid.firstIndex { path == $0.node || path == "/dev/disk/by-id/md-name-any:\($0.arrayName)" }
+    }
+
+    /// The entry of `luks` that a path is the inside of.
+    public func volume(named path: String) -> Int? {
+        luks.firstIndex { path == $0.mappedNode || path == "/dev/disk/by-id/dm-name-\($0.name)" }
+    }
+
+    /// Links that tell whether a path is a partition of one of the config's disks: those disks, and what the paths
+    /// spell as the disk of a partition.
+    public var disksSpelled: [String] {
+        let paths = filesystems.map(\.device) + luks.compactMap(\.device) + raid.flatMap(\.devices)
+        return disks.map(\.device) + paths.compactMap { DeviceName($0).disk }
+    }
+
+    func mayBePlanned(_ path: String, _ nodes: [String: String]) -> Bool {
+        let name = DeviceName(path)
+        return disks.contains { disk in disk.partitions.contains { name.mayName($0, of: disk.device, nodes) } }
+    }
+}

@@ -1,0 +1,414 @@
+// One disk's partitions: what the config wants + the table that is there -> the table to be, or conflicts.
+//
+// Partitions are matched by number, as the original does; beyond it, an entry without a number is the
+// one existing partition that carries its label, so that a config finds its partitions again.
+
+import DiskFormats
+import IgnitionConfig
+import Reporting
+
+/// - SeeAlso: Ignition's disks stage, `partitions`; sgdisk(8) for the meaning of 0.
+struct PartitionPlanner {
+    struct Outcome: Equatable {
+        var plan: DiskPlan
+        var conflicts: [DiskConflict] = []
+    }
+
+    private let config: IgnitionConfig.Disk
+    private let disk: FoundDisk
+    private let geometry: SectorGeometry
+
+    init(_ config: IgnitionConfig.Disk, on disk: FoundDisk) {
+        self.config = config
+        self.disk = disk
+        geometry = SectorGeometry(sectorSize: disk.sectorSize)
+    }
+
+    func plan() -> Outcome {
+        var outcome = planTable()
+        // As the original: whatever holds the disk as a whole would be cut off from its partitions.
+        if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
+        outcome.conflicts += outcome.plan.mapConflicts
+        return outcome
+    }
+
+    private func planTable() -> Outcome {
+        let wantsPartitions = config.partitions.contains { $0.shouldExist != false }
+        switch disk.table {
+        case .none where !wantsPartitions:
+            return Outcome(plan: unchanged([]))
+        case .none where disk.content.kind == .notLooked:
+            return refused(.notLooked)
+        case .none where !disk.content.isKnown:
+            return anew(.create)
+        case .none:
+            return config.wipeTable == true ? anew(.replace) : refused(.contentWithoutTable(disk.content))
+        case .gpt(let gpt):
+            let edited = edit(gpt)
+            if disk.content.isKnown { return besideOwner(edited, wantsPartitions) }
+            guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else { return mended(edited, gpt) }
+            return anew(wantsPartitions ? .replace : .erase)
+        case .other, .unreadableGPT:
+            guard config.wipeTable == true else {
+                let isOwned = !disk.content.signatures.isEmpty || disk.content.table == "gpt"
+                return refused(
+                    isOwned ? .ownerBesideTable(disk.content, table: disk.table) : .tableNotGPT(disk.table))
+            }
+            return anew(wantsPartitions ? .replace : .erase)
+        }
+    }
+
+    /// A GPT beside something that says the whole disk is its own: either of them may be long gone, and writing to
+    /// the disk as if one were would overwrite the other.
+    private func besideOwner(_ edited: Outcome, _ wantsPartitions: Bool) -> Outcome {
+        let mayStay = config.wipeTable != true || isWhatTheConfigMakes(edited)
+        // Both have their place in an image for discs and sticks.
+        if disk.content.isImage, mayStay, edited.conflicts.isEmpty, [.keep, .repair].contains(edited.plan.action) {
+            return Outcome(plan: unchanged(edited.plan.partitions))
+        }
+        guard config.wipeTable == true else { return refused(.ownerBesideTable(disk.content, table: disk.table)) }
+        return anew(wantsPartitions ? .replace : .erase)
+    }
+
+    /// A GPT that lost its protective MBR or its first copy is nothing to anybody else. It is mended only where
+    /// something of the config stands on it: else it may have been left behind by somebody who then used the disk.
+    private func mended(_ edited: Outcome, _ gpt: FoundGPT) -> Outcome {
+        guard gpt.damage.contains(.protectiveMBR) || gpt.damage.contains(.primary),
+            !edited.plan.partitions.contains(where: { $0.entry != nil && $0.change != .create })
+        else { return edited }
+        var outcome = edited
+        switch edited.plan.action {
+        case .repair: outcome.plan.action = .keep
+        case .edit: return refused(.damagedTable(disk.table))
+        case .keep, .create, .replace, .erase: break
+        }
+        return outcome
+    }
+
+    /// Whether wiping the table and creating it again would lead to the same partitions: each of them
+    /// is one that the config names and that is right in all it gives.
+    private func isWhatTheConfigMakes(_ edited: Outcome) -> Bool {
+        edited.conflicts.isEmpty && edited.plan.lost.isEmpty
+            && edited.plan.partitions.allSatisfy { $0.change == .keep && $0.entry != nil }
+    }
+
+    private func unchanged(_ partitions: [PlannedPartition]) -> DiskPlan {
+        DiskPlan(disk: disk, wanted: config, action: .keep, partitions: partitions, lost: [])
+    }
+
+    private func refused(_ problem: DiskConflict.Problem) -> Outcome {
+        Outcome(plan: unchanged([]), conflicts: [conflict(problem)])
+    }
+
+    // MARK: A new table
+
+    private func anew(_ action: DiskPlan.TableAction) -> Outcome {
+        let old = disk.table.partitions
+        let empty = FoundGPT(usable: geometry.usable(diskSize: disk.size), partitions: [])
+        var outcome = edit(empty)
+        outcome.plan.action = action
+        outcome.conflicts += old.filter { !$0.users.isEmpty }.map {
+            conflict(.partitionInUse($0.users), device: disk.partitionNode($0.number))
+        }
+        for index in outcome.plan.partitions.indices {
+            let start = outcome.plan.partitions[index].sectors.lowerBound
+            guard let same = old.first(where: { $0.sectors.lowerBound == start }) else { continue }
+            outcome.plan.partitions[index].change = .recreate(from: same.sectors)
+        }
+        let plan = outcome.plan
+        outcome.plan.lost = old.filter { plan.survivor(of: $0) == nil }
+        return outcome
+    }
+
+    // MARK: Entries of a table
+
+    /// An entry of the config, and the partition that it is or becomes.
+    private struct Target {
+        var entry: Int
+        var wanted: IgnitionConfig.Partition
+        var number: Int
+        var existing: FoundPartition?
+        /// Found by its label, not by its number.
+        var isByLabel = false
+        var isWanted: Bool { wanted.shouldExist != false }
+        /// Right in all it gives, wherever a largest block may be: nothing moves it.
+        var isSettled = false
+    }
+
+    /// As the original lays partitions out; where that contradicts the disk, with everything that is
+    /// right already in its place first, provided that nothing is lost so.
+    ///
+    /// The original forgets all named partitions first and then places them in the config's order, so a
+    /// new entry can take the place of a later one that is there. Its order is tried first, since a given
+    /// 0 leads to the same place again only in the order that led to it.
+    private func edit(_ gpt: FoundGPT) -> Outcome {
+        let inOrder = edit(gpt, settledFirst: false)
+        guard !inOrder.conflicts.isEmpty else { return inOrder }
+        let settledFirst = edit(gpt, settledFirst: true)
+        return settledFirst.conflicts.isEmpty && settledFirst.plan.lost.isEmpty ? settledFirst : inOrder
+    }
+
+    private func edit(_ gpt: FoundGPT, settledFirst: Bool) -> Outcome {
+        var conflicts: [DiskConflict] = []
+        var targets = assign(gpt, &conflicts)
+        for index in targets.indices { targets[index].isSettled = isSettled(targets[index]) }
+        if settledFirst { targets = targets.filter(\.isSettled) + targets.filter { !$0.isSettled } }
+        let named = Set(targets.compactMap { $0.existing?.number })
+        let others = gpt.partitions.filter { !named.contains($0.number) }
+        var free = FreeSpace(gpt.usable, without: others.map(\.sectors))
+        var placed: [Range<UInt64>] = []
+        var result = others.map { planned($0, .keep, entry: nil) }
+
+        for target in targets where target.isWanted {
+            guard target.number <= gpt.capacity else {
+                conflicts.append(
+                    conflict(.numberBeyondTable(target.number, capacity: gpt.capacity), at: target.wanted.origin))
+                continue
+            }
+            guard let sectors = place(target, free, after: placed) else {
+                let size = ByteCount(free.largest.map { geometry.size($0) } ?? 0).bytes
+                let wanted = describe(target.wanted, number: target.number)
+                conflicts.append(conflict(.noRoom(wanted: wanted, largest: size), at: target.wanted.origin))
+                continue
+            }
+            placed.append(sectors)
+            free.take(sectors)
+            do throws(DiskConflict) {
+                result.append(try decide(target, sectors))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+        for target in targets where !target.isWanted {
+            guard let existing = target.existing else { continue }
+            if target.wanted.wipePartitionEntry != true {
+                conflicts.append(about(existing, .partitionUnwanted(label: existing.label), target))
+            } else if !existing.users.isEmpty {
+                conflicts.append(about(existing, .partitionInUse(existing.users), target))
+            }
+        }
+
+        var plan = unchanged(result.sorted { $0.number < $1.number })
+        let gone = targets.compactMap { target -> FoundPartition? in
+            guard let existing = target.existing else { return nil }
+            guard let now = result.first(where: { $0.number == existing.number }) else { return existing }
+            return now.change == .keep ? nil : existing
+        }
+        plan.lost = gone.filter { old in
+            // Resizing moves nothing; whether the smaller one still holds its content is checked with it.
+            if case .resize = plan.partitions.first(where: { $0.number == old.number })?.change { return false }
+            return plan.survivor(of: old) == nil
+        }
+        if !gone.isEmpty || plan.partitions.contains(where: { $0.change != .keep }) {
+            plan.action = .edit
+        } else if gpt.damage.contains(.protectiveMBR) {
+            plan.action = .repair
+        }
+        return Outcome(plan: plan, conflicts: conflicts)
+    }
+
+    /// Numbered entries first, in the config's order; then those without, each with a number of its own.
+    private func assign(_ gpt: FoundGPT, _ conflicts: inout [DiskConflict]) -> [Target] {
+        let entries = Array(config.partitions.enumerated())
+        var targets: [Target] = []
+        for (entry, wanted) in entries {
+            guard let number = wanted.number, number != 0 else { continue }
+            let existing = gpt.partitions.first { $0.number == number }
+            targets.append(Target(entry: entry, wanted: wanted, number: number, existing: existing))
+        }
+        let unwanted = Set(targets.filter { !$0.isWanted }.map(\.number))
+        var taken = Set(gpt.partitions.map(\.number)).subtracting(unwanted)
+        taken.formUnion(targets.filter(\.isWanted).map(\.number))
+        for (entry, wanted) in entries {
+            guard (wanted.number ?? 0) == 0, wanted.shouldExist != false else { continue }
+            // An empty label names nothing: half of all partitions carry it.
+            let label = wanted.label.flatMap { $0.isEmpty ? nil : $0 }
+            let same = gpt.partitions.filter { found in
+                // Of those without a label, what the config gives besides has to be so.
+                let isMeant =
+                    label == nil
+                    ? wanted.label != nil && found.label.isEmpty && differences(wanted, found, sectors: nil).isEmpty
+                    : found.label == label
+                return isMeant && !targets.contains { $0.isWanted && $0.number == found.number }
+            }
+            if same.count > 1, let label = wanted.label {
+                let problem = DiskConflict.Problem.ambiguousLabel(label, numbers: same.map(\.number))
+                conflicts.append(conflict(problem, at: wanted.origin))
+            } else if let existing = same.first {
+                targets.append(
+                    Target(entry: entry, wanted: wanted, number: existing.number, existing: existing, isByLabel: true))
+            } else {
+                var number = 1
+                while taken.contains(number) { number += 1 }
+                taken.insert(number)
+                targets.append(Target(entry: entry, wanted: wanted, number: number, existing: nil))
+            }
+        }
+        // What an earlier boot made in the place of a deleted partition has its number, and is not deleted again.
+        let found = Set(targets.filter(\.isByLabel).map(\.number))
+        return targets.filter { $0.isWanted || !found.contains($0.number) }
+    }
+
+    private func isSettled(_ target: Target) -> Bool {
+        guard let existing = target.existing, target.isWanted else { return false }
+        return target.wanted.startMiB != 0 && target.wanted.sizeMiB != 0
+            && differences(target.wanted, existing, sectors: nil).isEmpty
+    }
+
+    /// The sectors that an entry leads to when all the config's partitions are laid out one by one.
+    ///
+    /// A given 0 means the largest free block or its rest, as in a new table; what is not given stays
+    /// what it is on a partition that stays.
+    private func place(_ target: Target, _ free: FreeSpace, after placed: [Range<UInt64>]) -> Range<UInt64>? {
+        let wanted = target.wanted
+        var start: UInt64?
+        var count: UInt64?
+        if let miB = wanted.startMiB, miB != 0 {
+            guard let sectors = geometry.sectors(miB: miB) else { return nil }
+            start = sectors
+        }
+        if let miB = wanted.sizeMiB, miB != 0 {
+            guard let sectors = geometry.sectors(miB: miB) else { return nil }
+            count = sectors
+        }
+        if let existing = target.existing {
+            let stays = wanted.wipePartitionEntry != true || differences(wanted, existing, sectors: nil).isEmpty
+            if stays, wanted.startMiB == nil { start = existing.sectors.lowerBound }
+            if stays, wanted.sizeMiB == nil { count = existing.sectors.length }
+            // What is there already needs no free block of the table's, only to be in nobody's way.
+            if start == existing.sectors.lowerBound, count == existing.sectors.length {
+                return placed.contains { $0.overlaps(existing.sectors) } ? nil : existing.sectors
+            }
+        }
+        return free.place(start: start, count: count, alignment: geometry.sectorsPerMiB)
+    }
+
+    /// Keep, create, resize or create anew.
+    private func decide(_ target: Target, _ sectors: Range<UInt64>) throws(DiskConflict) -> PlannedPartition {
+        let wanted = target.wanted
+        guard let existing = target.existing else {
+            return planned(wanted, target, sectors, .create)
+        }
+        let differences = differences(wanted, existing, sectors: sectors)
+        if differences.isEmpty { return planned(existing, .keep, entry: target.entry) }
+
+        let isOnlySize = differences.map(\.field) == ["sizeMiB"]
+        if wanted.wipePartitionEntry == true {
+            // The original never takes a partition by its label, so it would not destroy this one.
+            let survives =
+                sectors.lowerBound == existing.sectors.lowerBound && sectors.upperBound >= existing.sectors.upperBound
+            guard !target.isByLabel || survives else {
+                throw about(existing, differing(existing, differences, canBeRecreated: false), target)
+            }
+        } else if wanted.resize != true || !isOnlySize {
+            throw about(existing, differing(existing, differences, canBeRecreated: !target.isByLabel), target)
+        }
+        guard existing.users.isEmpty else { throw about(existing, .partitionInUse(existing.users), target) }
+        if wanted.wipePartitionEntry == true {
+            return planned(wanted, target, sectors, .recreate(from: existing.sectors))
+        }
+        var resized = planned(existing, .resize(from: existing.sectors), entry: target.entry)
+        resized.sectors = sectors
+        return resized
+    }
+
+    /// What of the given attributes is not so; `sectors`: where the layout would put it, `nil` where
+    /// that is not known yet and only given numbers can be compared.
+    private func differences(
+        _ wanted: IgnitionConfig.Partition, _ found: FoundPartition, sectors: Range<UInt64>?
+    ) -> [PartitionDifference] {
+        var differences: [PartitionDifference] = []
+        if let label = wanted.label, label != found.label {
+            differences.append(PartitionDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\""))
+        }
+        if let guid = given(wanted.guid), guid != found.guid {
+            differences.append(PartitionDifference("guid", found: found.guid, wanted: guid))
+        }
+        if let type = given(wanted.typeGuid), type != found.type {
+            differences.append(PartitionDifference("typeGuid", found: found.type, wanted: type))
+        }
+        if let start = wanted.startMiB {
+            let sector = start == 0 ? sectors?.lowerBound : geometry.sectors(miB: start)
+            if start != 0 || sectors != nil, sector != found.sectors.lowerBound {
+                differences.append(
+                    PartitionDifference(
+                        "startMiB", found: position(found.sectors.lowerBound, like: sector),
+                        wanted: sector.map { position($0, like: found.sectors.lowerBound) } ?? "\(start) MiB"))
+            }
+        }
+        if let size = wanted.sizeMiB {
+            let count = size == 0 ? sectors?.length : geometry.sectors(miB: size)
+            if size != 0 || sectors != nil, count != found.sectors.length {
+                differences.append(
+                    PartitionDifference(
+                        "sizeMiB", found: amount(found.sectors.length, like: count),
+                        wanted: count.map { amount($0, like: found.sectors.length) } ?? "\(size) MiB"))
+            }
+        }
+        return differences
+    }
+
+    // MARK: Words and values
+
+    private func given(_ guid: String?) -> String? {
+        guid.flatMap { $0.isEmpty ? nil : $0.uppercased() }
+    }
+
+    private func planned(
+        _ wanted: IgnitionConfig.Partition, _ target: Target, _ sectors: Range<UInt64>,
+        _ change: PlannedPartition.Change
+    ) -> PlannedPartition {
+        PlannedPartition(
+            number: target.number, label: wanted.label ?? "", guid: given(wanted.guid),
+            type: given(wanted.typeGuid) ?? PlannedPartition.defaultType, sectors: sectors, change: change,
+            entry: target.entry)
+    }
+
+    private func planned(
+        _ found: FoundPartition, _ change: PlannedPartition.Change, entry: Int?
+    ) -> PlannedPartition {
+        PlannedPartition(
+            number: found.number, label: found.label, guid: found.guid, type: found.type, sectors: found.sectors,
+            change: change, entry: entry)
+    }
+
+    /// Exact where a difference hides behind the decimal: `4 GiB` and `4 GiB` would puzzle the reader. Two that are
+    /// compared are in one unit.
+    private func amount(_ sectors: UInt64, like other: UInt64?) -> String {
+        areMiB(sectors, other) ? "\(sectors / geometry.sectorsPerMiB) MiB" : "\(sectors) sectors"
+    }
+
+    private func position(_ sector: UInt64, like other: UInt64?) -> String {
+        areMiB(sector, other) ? "\(sector / geometry.sectorsPerMiB) MiB" : "sector \(sector)"
+    }
+
+    private func areMiB(_ one: UInt64, _ other: UInt64?) -> Bool {
+        [one, other ?? one].allSatisfy { $0.isMultiple(of: geometry.sectorsPerMiB) }
+    }
+
+    private func describe(_ wanted: IgnitionConfig.Partition, number: Int) -> String {
+        let name = wanted.label.map { "partition \(number) \"\($0)\"" } ?? "partition \(number)"
+        var details: [String] = []
+        if let size = wanted.sizeMiB, size != 0 { details.append("of \(size) MiB") }
+        if let start = wanted.startMiB, start != 0 { details.append("at \(start) MiB") }
+        return ([name] + details).joined(separator: " ")
+    }
+
+    private func conflict(
+        _ problem: DiskConflict.Problem, device: String? = nil, at origin: IgnitionConfig.Origin? = nil
+    ) -> DiskConflict {
+        DiskConflict(device ?? disk.node, problem, at: origin ?? config.origin)
+    }
+
+    private func about(
+        _ existing: FoundPartition, _ problem: DiskConflict.Problem, _ target: Target
+    ) -> DiskConflict {
+        conflict(problem, device: disk.partitionNode(existing.number), at: target.wanted.origin)
+    }
+
+    private func differing(
+        _ existing: FoundPartition, _ differences: [PartitionDifference], canBeRecreated: Bool
+    ) -> DiskConflict.Problem {
+        .partitionDiffers(label: existing.label, differences, canBeRecreated: canBeRecreated)
+    }
+}

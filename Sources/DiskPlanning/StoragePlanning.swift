@@ -1,0 +1,250 @@
+// The plan for all disks, step two: what stands in every area that step one (DiskLayout.swift) found is known
+// now; what becomes of arrays, volumes and filesystems, and what is destroyed on the way.
+
+import DiskFormats
+import IgnitionConfig
+import Reporting
+
+extension DiskLayout {
+    /// The areas whose content step two needs to know: where filesystems will be, what goes, what shrinks.
+    public var areas: [DiskArea] {
+        var areas = arrays.flatMap(\.members).compactMap(\.target?.area)
+        areas += volumes.filter { $0.array == nil }.map(\.area)
+        areas += placed.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
+        for disk in disks {
+            areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
+            areas += disk.heads.map { disk.area($0) }
+            if disk.owner != nil { areas += disk.named.map { disk.area($0.sectors) } }
+            if let whole = clearedDisk(disk) { areas += whole.disk.table.partitions.map { disk.area($0.sectors) } }
+        }
+        areas += cleared.flatMap { device in device.partitions.map { device.area($0) } }
+        var seen: Set<DiskArea> = []
+        return areas.filter { !$0.bytes.isEmpty && seen.insert($0).inserted }
+    }
+
+    /// The disk itself, where a filesystem of the config takes the place of its partitions.
+    private func clearedDisk(_ disk: DiskPlan) -> DiskPlan? {
+        let takesAll = (placed.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
+        return takesAll && disk.action != .erase ? disk : nil
+    }
+
+    /// Devices outside `storage.disks` whose partitions something of the config takes the place of.
+    private var cleared: [FoundDevice] {
+        let taken = placed.map(\.target.area) + volumes.map(\.area)
+        return partitioned.filter { device in
+            taken.contains(DiskArea(node: device.node, bytes: 0..<device.size))
+                && !disks.contains { $0.disk.node == device.node }
+        }
+    }
+
+    /// What becomes of the arrays, so that those that stay can be looked into.
+    public func arrayPlans(_ contents: [DiskArea: Content]) -> [ArrayPlan] {
+        var conflicts: [DiskConflict] = []
+        var warnings: [String] = []
+        return arrayPlans(contents, &conflicts, &warnings)
+    }
+
+    private func arrayPlans(
+        _ contents: [DiskArea: Content], _ conflicts: inout [DiskConflict], _ warnings: inout [String]
+    ) -> [ArrayPlan] {
+        arrays.compactMap { array in
+            array.plan({ content(of: $0, contents) }, conflicts: &conflicts, warnings: &warnings)
+        }
+    }
+
+    /// - Parameters:
+    ///   - contents: What stands in each of ``areas`` now, and in the arrays that stay; one that is missing
+    ///     was not looked at, and nothing is written there.
+    ///   - found: What is known of the LUKS2 volumes that are there, by their entry in `storage.luks`.
+    public func plan(
+        _ contents: [DiskArea: Content], volumes found: [Int: FoundVolume] = [:]
+    ) throws(DiskRefusal) -> StoragePlan {
+        var conflicts = conflicts
+        var warnings = warnings
+        var filesystems: [FilesystemPlan] = []
+        let truncations = disks.flatMap { disk in disk.moved.compactMap { truncation($0, of: disk, contents) } }
+        conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
+        let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
+        func isSettled(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
+        var volumePlans: [VolumePlan] = []
+        for volume in volumes
+        where !truncations.contains(where: { $0.device == volume.node }) && isSettled(volume.array) {
+            do throws(DiskConflict) {
+                let isNew = arrayPlans.contains { $0.entry == volume.array && $0.action == .create }
+                let content = isNew ? .blank : content(of: volume.target, contents)
+                volumePlans.append(try volume.plan(content, found[volume.entry]))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+        for item in placed
+        where !truncations.contains(where: { $0.device == item.target.node }) && isSettled(item.array) {
+            var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? content(of: item.target, contents)
+            if let volume = item.volume {
+                guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }
+                if outer.action == .create { found = .blank }
+            }
+            if arrayPlans.contains(where: { $0.entry == item.array && $0.action == .create }) { found = .blank }
+            do throws(DiskConflict) {
+                let planner = FilesystemPlanner(
+                    wanted: item.wanted, format: item.format, target: item.target, found: found)
+                let action = try planner.action()
+                filesystems.append(
+                    FilesystemPlan(
+                        entry: item.entry, wanted: item.wanted, format: item.format, node: item.target.node,
+                        area: item.target.area, partition: item.target.partition, found: found, action: action))
+            } catch {
+                conflicts.append(error)
+            }
+        }
+        var destroyed = disks.flatMap { destructions($0, contents) }
+        destroyed += arrayPlans.flatMap { destructions($0, contents) }
+        destroyed += cleared.flatMap { destructions($0, filesystems, volumePlans, contents) }
+        destroyed += volumePlans.compactMap(\.destruction)
+        destroyed += filesystems.flatMap { destructions($0, contents) }
+        guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
+        return StoragePlan(
+            disks: disks.map { zeroing($0, contents) }, arrays: arrayPlans, volumes: volumePlans,
+            filesystems: filesystems, destroyed: destroyed, warnings: warnings)
+    }
+
+    /// What will stand there when the tables are written and before any filesystem is made.
+    private func content(of target: FilesystemTarget, _ contents: [DiskArea: Content]) -> Content {
+        if let disk = disks.first(where: { $0.wholeArea == target.area }), disk.action == .erase { return .blank }
+        var content = contents[target.area] ?? .notLooked
+        // Some signatures stand at the end: where the partition's end moves, the new area hides them.
+        for disk in disks where disk.disk.node == target.partition?.disk {
+            guard let now = disk.partitions.first(where: { $0.number == target.partition?.number }),
+                let former = disk.formerArea(now), let before = contents[former]
+            else { continue }
+            let known = Set(content.signatures.map(\.type))
+            content.signatures = before.signatures.filter { !known.contains($0.type) } + content.signatures
+            content.table = content.table ?? before.table
+        }
+        return content
+    }
+
+    /// What would be cut off, or would not find its metadata, where the end of a partition moves.
+    private func truncation(
+        _ moved: DiskPlan.Moved, of disk: DiskPlan, _ contents: [DiskArea: Content]
+    ) -> DiskConflict? {
+        let content = contents[disk.area(moved.old.sectors)] ?? .notLooked
+        guard !isWiped(disk.area(moved.now)) else { return nil }
+        func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
+            DiskConflict(
+                disk.disk.partitionNode(moved.old.number), problem, at: disk.origin(ofNumber: moved.now.number))
+        }
+        if content.kind == .notLooked { return conflict(.notLooked) }
+        if content.table == "gpt" || content.signatures.contains(where: \.isAtTheEnd) {
+            return conflict(.metadataAtEnd(content))
+        }
+        let size = disk.geometry.size(moved.now.sectors)
+        let isShrunk = moved.now.sectors.upperBound < moved.old.sectors.upperBound
+        let fits = content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
+        return moved.isResized && isShrunk && !fits ? conflict(.wouldTruncate(content)) : nil
+    }
+
+    /// Whether the config lets go what the area holds.
+    private func isWiped(_ area: DiskArea) -> Bool {
+        placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
+            || volumes.contains { $0.area == area && $0.wanted.wipeVolume == true }
+    }
+
+    /// A table may be wiped with what stands beside it, but never partitions that the config keeps.
+    private func keptBesideOwner(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskConflict? {
+        guard let owner = disk.owner, disk.action == .replace || disk.action == .erase else { return nil }
+        let kept = disk.named.compactMap { old -> String? in
+            guard let now = disk.survivor(of: old), !isWiped(disk.area(now)) else { return nil }
+            let content = contents[disk.area(old.sectors)] ?? .notLooked
+            guard content.isKnown || content.kind == .notLooked else { return nil }
+            return "\(disk.disk.partitionNode(old.number)) \(content)"
+        }
+        guard !kept.isEmpty else { return nil }
+        return DiskConflict(disk.disk.node, .ownerBesideKept(owner, kept: kept), at: disk.wanted.origin)
+    }
+
+    /// Never where something known begins, nor over what an old entry holds: that stays until it is told.
+    private func zeroing(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskPlan {
+        var disk = disk
+        disk.zeroed = Set(
+            disk.heads.filter { partition in
+                switch contents[disk.area(partition)]?.kind {
+                case .blank, .unknown, .noise: true
+                case .notLooked, .known, nil: false
+                }
+            }.map(\.number))
+        return disk
+    }
+
+    // MARK: What is destroyed
+
+    private func destructions(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
+        var destroyed: [Destruction] = []
+        let wipesTable = disk.action == .replace || disk.action == .erase
+        var whole = disk.disk.content
+        whole.table = whole.table ?? disk.unlistedTable
+        if wipesTable, whole.isKnown {
+            destroyed.append(
+                Destruction(
+                    device: disk.disk.node, label: "", size: disk.disk.size, content: whole, reason: "wipeTable",
+                    origin: disk.wanted.origin))
+        }
+        for old in disk.lost {
+            destroyed.append(
+                Destruction(
+                    device: disk.disk.partitionNode(old.number), label: old.label,
+                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .notLooked,
+                    reason: wipesTable ? "wipeTable" : "wipePartitionEntry",
+                    origin: wipesTable ? disk.wanted.origin : disk.origin(ofNumber: old.number)))
+        }
+        if let whole = clearedDisk(disk) {
+            let filesystem = placed.first { $0.target.area == disk.wholeArea }?.wanted.origin
+            let volume = volumes.first { $0.area == disk.wholeArea }?.wanted.origin
+            destroyed += whole.disk.table.partitions.map { old in
+                Destruction(
+                    device: disk.disk.partitionNode(old.number), label: old.label,
+                    size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .notLooked,
+                    reason: filesystem == nil ? "wipeVolume" : "wipeFilesystem",
+                    origin: filesystem ?? volume ?? disk.wanted.origin)
+            }
+        }
+        return destroyed
+    }
+
+    /// The partitions of a device that is not among the config's disks.
+    private func destructions(
+        _ device: FoundDevice, _ filesystems: [FilesystemPlan], _ volumes: [VolumePlan],
+        _ contents: [DiskArea: Content]
+    ) -> [Destruction] {
+        let filesystem = filesystems.first { $0.node == device.node && $0.action != .keep }
+        let volume = volumes.first { $0.node == device.node && $0.action != .keep }
+        guard let origin = filesystem?.wanted.origin ?? volume?.wanted.origin else { return [] }
+        return device.partitions.map { old in
+            Destruction(
+                device: partitionNodeName(disk: device.node, number: old.number), label: old.label,
+                size: device.area(old).bytes.length, content: contents[device.area(old)] ?? .notLooked,
+                reason: filesystem == nil ? "wipeVolume" : "wipeFilesystem", origin: origin)
+        }
+    }
+
+    /// Only what belongs to no partition of the old table: those that go are told already.
+    private func destructions(_ array: ArrayPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
+        array.members.compactMap { member in
+            guard member.isLetGo, let disk = disks.first(where: { $0.disk.node == member.area.node }),
+                !disk.lost.contains(where: { disk.area($0.sectors).bytes.overlaps(member.area.bytes) })
+            else { return nil }
+            return Destruction(
+                device: member.node, label: "", size: member.area.bytes.length, content: member.found,
+                reason: "wipeTable", origin: disk.wanted.origin)
+        }
+    }
+
+    private func destructions(_ plan: FilesystemPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
+        guard plan.action != .keep, plan.found.isSomebodys, plan.wanted.wipeFilesystem == true else { return [] }
+        return [
+            Destruction(
+                device: plan.node, label: "", size: plan.area.bytes.length, content: plan.found,
+                reason: "wipeFilesystem", origin: plan.wanted.origin)
+        ]
+    }
+}

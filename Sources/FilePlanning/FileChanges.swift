@@ -1,0 +1,51 @@
+// What a plan makes of the target root, for the report.
+
+import BootReport
+import IgnitionConfig
+
+extension FilesPlan {
+    /// What carrying out the plan makes of the target.
+    ///
+    /// - Parameters:
+    ///   - config: What the plan was made from, for its accounts.
+    ///   - inventory: What was there before.
+    ///   - alsoKept: What turned out to be as wanted only once its content was here.
+    ///   - keysOf: Users whose SSH keys were not as wanted.
+    public func deeds(
+        _ config: IgnitionConfig, on inventory: TargetInventory, alsoKept: [Kept] = [], keysOf: [String] = []
+    ) -> ChangeSummary {
+        var deeds = ChangeSummary(kept: (kept + alsoKept).map(\.name))
+        let left = Set(deeds.kept)
+        func add(_ name: String, wasThere: Bool) {
+            if left.contains(name) { return }
+            if wasThere { deeds.changed.append(name) } else { deeds.created.append(name) }
+        }
+        for group in config.passwd.groups {
+            let name = "group \(group.name)"
+            let isThere = inventory.accounts.group(named: group.name) != nil
+            if group.shouldExist != false {
+                add(name, wasThere: isThere)
+            } else if isThere {
+                deeds.changed.append(name)
+            }
+        }
+        for user in config.passwd.users {
+            let name = "user \(user.name)"
+            let isThere = inventory.accounts.user(named: user.name) != nil
+            if user.shouldExist != false { add(name, wasThere: isThere) } else if isThere { deeds.changed.append(name) }
+            if left.contains(name), keysOf.contains(user.name) { deeds.changed.append("SSH keys of \(user.name)") }
+        }
+        for step in steps {
+            switch step.action {
+            case .makeFolder(let path, _, _, let replacing), .writeFile(let path, _, _, _, let replacing),
+                .makeLink(let path, _, _, let replacing), .makeHardLink(let path, _, let replacing):
+                add(path, wasThere: replacing)
+            case .append(let path, _, _, _), .removeLink(let path): add(path, wasThere: true)
+            case .disable(let unit): add(unit, wasThere: true)
+            // Part of the account's, the entry's or the unit's own line.
+            default: break
+            }
+        }
+        return deeds
+    }
+}

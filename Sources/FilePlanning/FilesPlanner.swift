@@ -1,0 +1,428 @@
+// From a config and the target's state to steps, kept things and conflicts.
+
+import Accounts
+import IgnitionConfig
+
+/// Works out a ``FilesPlan``, part by part in the order in which things are done.
+struct FilesPlanner {
+    let config: IgnitionConfig
+    let inventory: TargetInventory
+    let mountFolders: [String]
+    let conformance: Conformance
+    private var strict: Bool { conformance == .strict }
+    /// Directories of the target whose content goes because the config overwrites them; each ends with a slash.
+    let emptied: [String]
+
+    var steps: [FilesPlan.Step] = []
+    var kept: [FilesPlan.Kept] = []
+    var conflicts: [FileConflict] = []
+
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], conformance: Conformance) {
+        self.config = config
+        self.conformance = conformance
+        self.inventory = inventory
+        self.mountFolders = mountFolders
+        emptied = config.storage.directories.filter { $0.overwrite == true }.compactMap { directory in
+            guard let place = inventory.places[directory.path], case .folder = place.found else { return nil }
+            return place.resolved + "/"
+        }
+    }
+
+    // MARK: Accounts
+
+    mutating func planAccounts() {
+        let accounts = inventory.accounts
+        for group in config.passwd.groups {
+            add(accounts.request(for: group, strict: strict), name: "group \(group.name)", group.origin)
+        }
+        let numbers = strict ? [:] : numbersOfKeptHomes()
+        if !strict { copyGroups() }
+        // Nobody who is given the next free number is to be given one of these.
+        let users = config.passwd.users.filter { numbers[$0.name] != nil }
+        for user in users + config.passwd.users.filter({ numbers[$0.name] == nil }) {
+            var request = accounts.request(for: user, strict: strict)
+            if let number = numbers[user.name], case .addUser(var new)? = request {
+                new.fields.uid = Int(number)
+                request = .addUser(new)
+            }
+            add(request, name: "user \(user.name)", user.origin)
+            if user.shouldExist == false { continue }
+            if user.noCreateHome != true, !mountFolders.isEmpty {
+                let home = givenHome(user) ?? accounts.user(named: user.name)?.home ?? usualHome(user)
+                let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
+                if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
+            }
+            // The original sets a given hash twice, and what it leaves as passwd- tells.
+            if strict, let hash = user.passwordHash {
+                var again = AccountRequest.UserFields()
+                again.hash = hash.isEmpty ? "*" : hash
+                add(.changeUser(user.name, again), name: "user \(user.name)", user.origin)
+            }
+            if let text = user.authorizedKeys {
+                steps.append(.init(.authorizedKeys(user: user.name, text: text), user.origin))
+            }
+        }
+    }
+
+    /// The home that the config gives; an empty one is none, as everywhere in a config.
+    private func givenHome(_ user: IgnitionConfig.User) -> String? {
+        user.homeDir.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private func usualHome(_ user: IgnitionConfig.User) -> String {
+        "\(inventory.accountSettings.homes)/\(user.name)"
+    }
+
+    /// What is written for members is `/etc/group` alone: a group of the image's own database gets a line there.
+    private mutating func copyGroups() {
+        let groups = inventory.accounts.groups
+        var seen: Set<String> = []
+        for user in config.passwd.users where user.shouldExist != false {
+            for text in user.groups {
+                let name = UInt32(text).flatMap { id in groups.first { $0.gid == id }?.name } ?? text
+                guard let image = groups.first(where: { $0.isImages && $0.name == name }),
+                    seen.insert(name).inserted
+                else { continue }
+                if let copy = groups.first(where: { !$0.isImages && $0.name == name }) {
+                    guard copy.gid != image.gid else { continue }
+                    conflicts.append(
+                        .init("/etc/group", .groupMoved(name, here: copy.gid, image: image.gid), user.origin))
+                } else {
+                    add(.account(.copyGroup(name, gid: image.gid, members: image.members)), user.origin)
+                }
+            }
+        }
+    }
+
+    /// Numbers that users without one had at an earlier boot, as the homes tell that were kept: theirs again where
+    /// nobody else has them.
+    ///
+    /// Only a home that is called as its user is taken for the user's own; others may be shared on purpose.
+    private mutating func numbersOfKeptHomes() -> [String: UInt32] {
+        let users = config.passwd.users
+        var holders = Dictionary(
+            inventory.accounts.users.map { ($0.uid, $0.name) }, uniquingKeysWith: { first, _ in first })
+        for user in users where user.shouldExist != false {
+            if let uid = user.uid.flatMap(UInt32.init(exactly:)) { holders[uid] = user.name }
+        }
+        var numbers: [String: UInt32] = [:]
+        for user in users {
+            guard let owner = inventory.homeOwners[user.name], owner != 0, user.uid == nil else { continue }
+            let home = givenHome(user) ?? usualHome(user)
+            guard home.split(separator: "/").last ?? "" == user.name else { continue }
+            if let holder = holders[owner] {
+                conflicts.append(
+                    .init(home, .homeOfAnother(user.name, number: owner, holder: holder), user.origin))
+            } else {
+                holders[owner] = user.name
+                numbers[user.name] = owner
+            }
+        }
+        return numbers
+    }
+
+    private mutating func add(_ request: AccountRequest?, name: String, _ origin: IgnitionConfig.Origin) {
+        if let request {
+            steps.append(.init(.account(request), origin))
+        } else {
+            kept.append(.init(name, .sameAccount))
+        }
+    }
+
+    /// Whether the owner's names are known, or will be.
+    private mutating func checkOwner(_ owner: PlannedOwner, of path: String, _ origin: IgnitionConfig.Origin) {
+        if case .name(let name) = owner.user, !willExist(user: name) {
+            conflicts.append(.init(path, .unknownUser(name), origin))
+        }
+        if case .name(let name) = owner.group, !willExist(group: name) {
+            conflicts.append(.init(path, .unknownGroup(name), origin))
+        }
+    }
+
+    private func willExist(user name: String) -> Bool {
+        config.passwd.users.first { $0.name == name }.map { $0.shouldExist != false }
+            ?? (inventory.accounts.user(named: name) != nil)
+    }
+
+    private func willExist(group name: String) -> Bool {
+        if let group = config.passwd.groups.first(where: { $0.name == name }) { return group.shouldExist != false }
+        if inventory.accounts.group(named: name) != nil { return true }
+        // useradd makes a group of the user's name.
+        return config.passwd.users.contains {
+            $0.name == name && $0.shouldExist != false && $0.noUserGroup != true && $0.primaryGroup == nil
+        }
+    }
+
+    // MARK: Directories, files, links
+
+    /// By depth of where they lead to, so that a directory is there before what is in it; hard links last.
+    mutating func planNodes() {
+        let storage = config.storage
+        let nodes: [Node] =
+            storage.directories.map { .directory($0) } + storage.files.map { .file($0) }
+            + storage.links.filter { $0.hard != true }.map { .link($0) }
+        let hardLinks = storage.links.filter { $0.hard == true }.map { Node.link($0) }
+        let ordered =
+            nodes.map { ($0, depth: depth(place(of: $0.path).resolved)) }.enumerated()
+            .sorted { ($0.element.depth, $0.offset) < ($1.element.depth, $1.offset) }.map(\.element.0) + hardLinks
+
+        var taken: [String: String] = [:]
+        for node in ordered {
+            let place = place(of: node.path)
+            if let other = taken.updateValue(node.path, forKey: place.resolved) {
+                conflicts.append(.init(node.path, .samePlace(as: other, resolved: place.resolved), node.origin))
+                continue
+            }
+            if !isReachable(place) {
+                conflicts.append(.init(node.path, .unreachable(place.found), node.origin))
+                continue
+            }
+            checkOwner(node.owner, of: node.path, node.origin)
+            if node.overwrites, case .folder(holdsMounts: true) = place.found {
+                conflicts.append(.init(node.path, .holdsMounts, node.origin))
+                continue
+            }
+            switch node {
+            case .directory(let directory): plan(directory, place.found)
+            case .file(let file): plan(file, place)
+            case .link(let link): if link.hard == true { planHard(link, place) } else { plan(link, place.found) }
+            }
+        }
+    }
+
+    private enum Node {
+        case directory(IgnitionConfig.Directory)
+        case file(IgnitionConfig.File)
+        case link(IgnitionConfig.Link)
+
+        private var fields: (String, Bool?, IgnitionConfig.Owner, IgnitionConfig.Owner, IgnitionConfig.Origin) {
+            switch self {
+            case .directory(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            case .file(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            case .link(let node): (node.path, node.overwrite, node.user, node.group, node.origin)
+            }
+        }
+
+        var path: String { fields.0 }
+        var overwrites: Bool { fields.1 == true }
+        var owner: PlannedOwner { PlannedOwner(fields.2, fields.3) }
+        var origin: IgnitionConfig.Origin { fields.4 }
+    }
+
+    /// What stands at a path when its turn comes: nothing, below a directory that the config makes anew.
+    private func place(of path: String) -> TargetPlace {
+        guard let place = inventory.places[path] else { return TargetPlace(resolved: path, found: .nothing) }
+        let isCleared = emptied.contains { place.resolved.hasPrefix($0) }
+        return isCleared ? TargetPlace(resolved: place.resolved, found: .nothing) : place
+    }
+
+    private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
+
+    /// A file in the way of a folder is none where the config replaces it by a directory.
+    private func isReachable(_ place: TargetPlace) -> Bool {
+        switch place.found {
+        case .circular: false
+        case .blocked(let path):
+            config.storage.directories.contains {
+                $0.overwrite == true && self.place(of: $0.path).resolved == path
+            }
+        default: true
+        }
+    }
+
+    private mutating func plan(_ directory: IgnitionConfig.Directory, _ found: TargetPlace.Found) {
+        let owner = PlannedOwner(directory.user, directory.group)
+        let mode = directory.mode.map { UInt32(clamping: $0) }
+        let isNew = directory.overwrite == true || found.isFree
+        guard !isNew else {
+            return add(
+                .makeFolder(directory.path, mode: mode ?? 0o755, owner: owner, replacing: !found.isFree),
+                directory.origin)
+        }
+        guard case .folder = found else {
+            conflicts.append(.init(directory.path, .inTheWay(found, wanted: "a directory"), directory.origin))
+            return
+        }
+        keep(directory.path, .exists, mode, owner, directory.origin)
+    }
+
+    private mutating func plan(_ file: IgnitionConfig.File, _ place: TargetPlace) {
+        let found = place.found
+        let owner = PlannedOwner(file.user, file.group)
+        let mode = file.mode.map { UInt32(clamping: $0) }
+        let content = file.plannedContent
+        if found.isFree || file.overwrite == true {
+            return add(
+                .writeFile(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree), file.origin
+            )
+        }
+        guard case .file(let hasWantedContent) = found else {
+            conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
+            return
+        }
+        if (hasWantedContent && !strict) || content.parts.isEmpty {
+            keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
+        } else if file.contents.source == nil {
+            let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
+            let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
+            add(
+                .append(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict), file.origin)
+            if mode != nil || owner != .unchanged {
+                add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
+            }
+        } else {
+            conflicts.append(.init(file.path, .otherContent(place.difference), file.origin))
+        }
+    }
+
+    private mutating func plan(_ link: IgnitionConfig.Link, _ found: TargetPlace.Found) {
+        let target = link.target ?? ""
+        if link.overwrite != true, !found.isFree {
+            if case .link(let present) = found, plainPath(present) == plainPath(target) {
+                kept.append(.init(link.path, .sameTarget))
+            } else {
+                conflicts.append(.init(link.path, .inTheWay(found, wanted: "a link to \(target)"), link.origin))
+            }
+            return
+        }
+        let owner = PlannedOwner(link.user, link.group)
+        if case .link(target) = found, !strict {
+            return keep(link.path, .sameTarget, nil, owner, link.origin)
+        }
+        add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
+    }
+
+    /// A relative target counts from the root, as the reference implementation has it.
+    private mutating func planHard(_ link: IgnitionConfig.Link, _ place: TargetPlace) {
+        let target = plainPath("/" + (link.target ?? ""))
+        let there = self.place(of: target)
+        let writer = config.storage.files.first { self.place(of: $0.path).resolved == there.resolved }
+        let isMade =
+            writer != nil
+            || config.storage.links.contains { self.place(of: $0.path).resolved == there.resolved }
+        switch there.found {
+        case .folder:
+            conflicts.append(.init(link.path, .linkToFolder(target), link.origin))
+            return
+        case .nothing, .blocked, .circular:
+            if !isMade {
+                conflicts.append(.init(link.path, .noLinkTarget(target), link.origin))
+                return
+            }
+        case .file, .link, .other: break
+        }
+        let isSame = place.identity != nil && place.identity == there.identity
+        if link.overwrite != true, !place.found.isFree, !isSame {
+            conflicts.append(.init(link.path, .inTheWay(place.found, wanted: "a hard link to \(target)"), link.origin))
+        } else if isSame, writer?.overwrite != true {
+            kept.append(.init(link.path, .sameTarget))
+        } else {
+            // What overwrites the target gives it a new inode: the link has to follow.
+            add(.makeHardLink(link.path, target: target, replacing: !place.found.isFree), link.origin)
+        }
+    }
+
+    mutating func add(_ action: FileAction, _ origin: IgnitionConfig.Origin) {
+        steps.append(.init(action, origin))
+    }
+
+    private mutating func keep(
+        _ path: String, _ reason: FilesPlan.Kept.Reason, _ mode: UInt32?, _ owner: PlannedOwner,
+        _ origin: IgnitionConfig.Origin
+    ) {
+        kept.append(.init(path, reason))
+        if mode != nil || owner != .unchanged { add(.setAttributes(path, mode: mode, owner: owner), origin) }
+    }
+
+    // MARK: Units
+
+    mutating func planUnits() {
+        for unit in config.systemd.units {
+            let path = "\(FilesPlan.unitFolder)/\(unit.name)"
+            for dropin in unit.dropins {
+                guard let text = dropin.contents else { continue }
+                write(text, to: "\(path).d/\(dropin.name)", dropin.origin)
+            }
+            if unit.mask == true {
+                mask(path, unit.origin)
+            } else if let text = unit.contents, !text.isEmpty {
+                write(text, to: path, unit.origin)
+            } else if unit.mask == false, case .link("/dev/null") = place(of: path).found {
+                add(.removeLink(path), unit.origin)
+            }
+        }
+        planPresets()
+    }
+
+    private mutating func write(_ text: String, to path: String, _ origin: IgnitionConfig.Origin) {
+        let place = place(of: path)
+        if !isReachable(place) {
+            conflicts.append(.init(path, .unreachable(place.found), origin))
+        } else if case .file(hasWantedContent: true) = place.found {
+            kept.append(.init(path, .sameContent))
+        } else {
+            add(
+                .writeFile(path, .init(text: text), mode: 0o644, owner: .unchanged, replacing: !place.found.isFree),
+                origin)
+        }
+    }
+
+    /// Masked, whatever contents the config gives would be lost: they are not written first.
+    private mutating func mask(_ path: String, _ origin: IgnitionConfig.Origin) {
+        let place = place(of: path)
+        if case .link("/dev/null") = place.found {
+            kept.append(.init(path, .sameTarget))
+        } else {
+            add(
+                .makeLink(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree), origin)
+        }
+    }
+
+    private mutating func planPresets() {
+        let units = config.systemd.units
+        let origin = config.systemd.origin
+        if conformance != .own {
+            for unit in inventory.unitsToDisable { add(.disable(unit), origin) }
+        }
+        let wanted =
+            switch conformance {
+            case .own: presetText(for: units, existing: inventory.presets)
+            case .dropIn: presetText(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
+            case .strict:
+                appendedPresets(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
+            }
+        guard let text = wanted else { return }
+        if text == inventory.presets {
+            kept.append(.init(FilesPlan.presetFile, .sameContent))
+        } else {
+            add(
+                .writeFile(
+                    FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
+                    replacing: inventory.presets != nil), origin)
+        }
+        if conformance != .own { return }
+        // systemd applies presets by itself in a first boot alone, which it takes none for that has an
+        // /etc/machine-id, be it empty; and even then it disables nothing.
+        let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }
+        if !(names(true) + names(false)).isEmpty {
+            add(.preset(enabled: names(true), disabled: names(false)), origin)
+        }
+    }
+}
+
+extension TargetPlace.Found {
+    /// Nothing is there, or what is in the way goes before.
+    var isFree: Bool {
+        switch self {
+        case .nothing, .blocked: true
+        default: false
+        }
+    }
+}
+
+extension IgnitionConfig.File {
+    /// What the file holds in the end, where it is written anew.
+    public var plannedContent: PlannedContent {
+        PlannedContent((contents.source == nil ? [] : [.resource(contents)]) + append.map { .resource($0) })
+    }
+}

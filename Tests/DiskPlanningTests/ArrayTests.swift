@@ -1,0 +1,270 @@
+import DiskFormats
+import IgnitionConfig
+import Testing
+
+@testable import DiskPlanning
+
+@Suite struct Arrays {
+    private static let disks = """
+        "disks": [{"device": "/dev/vda", "wipeTable": true, "partitions": [{"label": "a"}]},
+                  {"device": "/dev/vdb", "wipeTable": true, "partitions": [{"label": "b"}]}],
+        """
+
+    private func storage(_ array: String = "", members: String? = nil) throws -> IgnitionConfig.Storage {
+        let members = members ?? #""/dev/disk/by-partlabel/a", "/dev/disk/by-partlabel/b""#
+        let level = array.contains("\"level\"") ? "" : #""level": "raid1", "#
+        let text = """
+            {"ignition": {"version": "3.4.0"}, "storage": {\(Self.disks)
+             "raid": [{"name": "data", \(level)\(array)\(array.isEmpty ? "" : ", ")"devices": [\(members)]}],
+             "filesystems": [{"device": "/dev/md/data", "format": "xfs", "label": "d", "path": "/var"}]}}
+            """
+        return try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
+    }
+
+    private func disk(_ node: String, label: String?) -> FoundDisk {
+        let linux = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+        let partition = FoundPartition(
+            number: 1, label: label ?? "", guid: "0A1B2C3D-0000-4000-8000-000000000001", type: linux,
+            sectors: (label == "other" ? 4096 : 2048)..<(1 << 21) - 33)
+        let table: FoundTable =
+            label == nil ? .none : .gpt(FoundGPT(usable: 34..<(1 << 21) - 33, partitions: [partition]))
+        return FoundDisk(path: node, node: node, size: 1 << 30, table: table)
+    }
+
+    /// Both disks as an earlier boot left them.
+    private func layout(_ storage: IgnitionConfig.Storage, labels: [String?] = ["a", "b"]) -> DiskLayout {
+        let found = zip(["/dev/vda", "/dev/vdb"], labels).map { disk($0, label: $1) }
+        return DiskLayout(storage, on: DiskInventory(disks: found))
+    }
+
+    private func member(
+        _ role: ArrayMember.Role, name: String = "any:data", level: Int = 1, devices: Int = 2, events: UInt64 = 7,
+        uuid: String = "u", isRebuilding: Bool = false, data: Content.Rest = .blank
+    ) -> Content {
+        let member = ArrayMember(
+            uuid: uuid, name: name, level: level, devices: devices, role: role, events: events,
+            isRebuilding: isRebuilding, data: data)
+        return Content([Signature(type: "linux_raid_member", version: "1.2", label: name, member: member)])
+    }
+
+    private func contents(_ layout: DiskLayout, _ first: Content, _ second: Content) -> [DiskArea: Content] {
+        var contents = Dictionary(uniqueKeysWithValues: zip(layout.areas, [first, second]))
+        for array in layout.arrayPlans(contents) where array.action == .keep { contents[array.area] = .blank }
+        return contents
+    }
+
+    @Test("is never planned larger than numbers reach, nor with fewer devices than none")
+    func bounds() throws {
+        #expect(ArrayLevel.size(-1, of: [.max, 5], active: 2) == .max)
+        #expect(ArrayLevel.size(5, of: [.max, .max, .max], active: 3) == .max)
+        var array = try storage(#""spares": 1"#, members: #""/dev/vda", "/dev/vdb", "/dev/vdc""#).raid[0]
+        #expect(array.activeDevices == 2)
+        for spares in [4, Int.max, Int.min] {
+            array.spares = spares
+            #expect((0...3).contains(array.activeDevices))
+        }
+    }
+
+    @Test("is created on blank members, and what stands in it with it")
+    func blank() throws {
+        let layout = layout(try storage(), labels: [nil, nil])
+        let plan = try layout.planBlank()
+        #expect(plan.arrays.map(\.action) == [.create] && plan.filesystems.map(\.action) == [.create])
+        #expect(
+            plan.arrays[0].creation == [
+                "--create", "data", "--force", "--run", "--homehost", "any", "--level", "raid1", "--raid-devices", "2",
+                "/dev/vda1", "/dev/vdb1",
+            ])
+        #expect(plan.summary == "6 created, nothing destroyed.")
+        #expect(
+            plan.summaryLines.last == "/dev/md/data: raid1 \"data\" and xfs \"d\" created, nothing destroyed")
+        #expect(plan.lines.contains("     member of raid1 \"data\""))
+    }
+
+    @Test("spares and options reach mdadm before the devices")
+    func spares() throws {
+        let storage = try storage(#""spares": 1, "options": ["--bitmap=internal"]"#)
+        let plan = try layout(storage, labels: [nil, nil]).planBlank()
+        #expect(
+            plan.arrays[0].creation.suffix(7) == [
+                "--raid-devices", "1", "--spare-devices", "1", "--bitmap=internal", "/dev/vda1", "/dev/vdb1",
+            ])
+    }
+
+    @Test("spares alone make none", arguments: [2, 3, Int.max])
+    func sparesAlone(spares: Int) throws {
+        let layout = layout(try storage(#""spares": \#(spares)"#), labels: [nil, nil])
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan([:]) }
+        #expect(refusal?.conflicts.first?.problem == .arraySpares(spares, of: 2))
+    }
+
+    @Test("is kept where the superblocks are the config's, and so is what stands in it")
+    func kept() throws {
+        let layout = layout(try storage())
+        var contents = contents(layout, member(.active(0)), member(.active(1)))
+        let array = try #require(layout.arrayPlans(contents).first)
+        #expect(array.action == .keep)
+        contents[array.area] = Content([Signature(type: "xfs", label: "d")])
+        let plan = try layout.plan(contents)
+        #expect(plan.isEmpty && plan.warnings.isEmpty && plan.destroyed.isEmpty)
+        #expect(plan.summary == "4 kept, nothing destroyed.")
+        contents[array.area] = Content([Signature(type: "ext4", label: "mine")])
+        #expect(throws: DiskRefusal.self) { try layout.plan(contents) }
+    }
+
+    @Test("a degraded one is kept, and told")
+    func degraded() throws {
+        let layout = layout(try storage())
+        for (second, words) in [
+            (Content.blank, "/dev/vdb1 is not part of it"),
+            (member(.active(1), events: 5), "/dev/vdb1 is out of date"),
+            (member(.other), "/dev/vdb1 has failed"),
+            (member(.active(1), isRebuilding: true), "/dev/vdb1 is being rebuilt"),
+        ] {
+            let plan = try layout.plan(contents(layout, member(.active(0)), second))
+            #expect(plan.arrays[0].action == .keep)
+            #expect(plan.warnings == ["/dev/md/data is degraded, with 1 of 2 devices: \(words)"])
+        }
+        // One event behind is what a power cut leaves.
+        let plan = try layout.plan(contents(layout, member(.active(0)), member(.active(1), events: 6)))
+        #expect(plan.warnings.isEmpty)
+    }
+
+    @Test("a member whose device is not there leaves the array degraded")
+    func missing() throws {
+        let storage = try storage(members: #""/dev/disk/by-partlabel/a", "/dev/vdc""#)
+        let layout = layout(storage)
+        let array = try #require(layout.arrayPlans([layout.areas[0]: member(.active(0))]).first)
+        let plan = try layout.plan([layout.areas[0]: member(.active(0)), array.area: .blank])
+        #expect(plan.warnings == ["/dev/md/data is degraded, with 1 of 2 devices: /dev/vdc is not there"])
+        // To create one, all must be there.
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.planBlank() }
+        #expect(refusal?.conflicts.map(\.problem) == [.noSuchDevice])
+        #expect(storage.membersToWaitFor() == ["/dev/vdc"])
+    }
+
+    @Test(
+        "what is not the config's array stops the boot",
+        arguments: [
+            ("", "name is \"any:old\"", "any:old", 1, 2), ("", "level is raid5", "any:data", 5, 2),
+            (#""level": "raid0""#, "level is raid1, wanted raid0", "any:data", 1, 2),
+            ("", "devices is 3", "any:data", 1, 3),
+        ])
+    func differs(json: String, words: String, name: String, level: Int, devices: Int) throws {
+        let layout = layout(try storage(json))
+        let found = member(.active(0), name: name, level: level, devices: devices)
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, found, found)) }
+        #expect(refusal?.description.contains(words) == true)
+        #expect(refusal?.advice.last == "To destroy it:         wipefs -a /dev/vda1, once, at this console.")
+    }
+
+    @Test("members of two arrays, or something else in the place of a member, stop the boot")
+    func foreign() throws {
+        let layout = layout(try storage())
+        for (second, words) in [
+            (member(.active(1), uuid: "v"), "/dev/vdb1 is a member of another RAID array than /dev/vda1"),
+            (Content([Signature(type: "ext4", label: "mine")]), "/dev/vdb1 holds ext4 \"mine\""),
+            (Content([Signature(type: "crypto_LUKS", version: "2")]), "/dev/vdb1 holds LUKS2"),
+            (Content([Signature(type: "linux_raid_member", version: "0.90.0")]), "/dev/vdb1 holds RAID member"),
+            (Content(table: "gpt"), "/dev/vdb1 holds a GPT partition table"),
+        ] {
+            let refusal = #expect(throws: DiskRefusal.self) {
+                try layout.plan(contents(layout, member(.active(0)), second))
+            }
+            #expect(refusal?.description.contains(words) == true, "\(words)")
+        }
+    }
+
+    @Test("one that a power cut left half made is made again, but never one that may hold something")
+    func unfinished() throws {
+        let layout = layout(try storage())
+        let never = member(.active(0), events: 0)
+        #expect(try layout.plan(contents(layout, never, .blank)).arrays[0].action == .create)
+        #expect(try layout.plan(contents(layout, never, member(.active(1), events: 0))).arrays[0].action == .keep)
+        // Somebody can lay an array around what is there.
+        let around = member(.active(0), events: 0, data: .unknown)
+        #expect(try layout.plan(contents(layout, around, .blank)).arrays[0].action == .keep)
+        // raid0 counts no events: with a member gone, what it held may still be mended by hand.
+        let striped = self.layout(try storage(#""level": "raid0""#))
+        let half = member(.active(0), level: 0, events: 0)
+        let refusal = #expect(throws: DiskRefusal.self) { try striped.plan(contents(striped, half, .blank)) }
+        #expect(refusal?.description.contains("1 of the 2 devices that its raid0 needs") == true)
+    }
+
+    @Test("a member reads like noise: an array is not made over it")
+    func noise() throws {
+        let layout = layout(try storage())
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, .noise, .blank)) }
+        #expect(refusal?.description.contains("/dev/vda1 reads like noise") == true)
+        #expect(throws: DiskRefusal.self) { try layout.plan([layout.areas[0]: .blank]) }
+        #expect(try layout.plan(contents(layout, .unknown, .blank)).arrays[0].action == .create)
+    }
+
+    @Test("RAID goes first: what shows beside a superblock is the array's, or was there before it")
+    func beside() throws {
+        let layout = layout(try storage())
+        func plan(_ version: String, _ other: Content) throws -> ArrayPlan.Action? {
+            var first = member(.active(0))
+            first.signatures[0].version = version
+            first.signatures += other.signatures
+            first.table = other.table
+            return try layout.plan(contents(layout, first, member(.active(1)))).arrays.first?.action
+        }
+        #expect(try plan("1.0", Content([Signature(type: "ext4")], table: "gpt")) == .keep)
+        #expect(try plan("1.2", Content([Signature(type: "ext4", offset: 1080)])) == .keep)
+        for other in [
+            Content([Signature(type: "zfs_member", offset: 16384)]), Content(table: "PMBR"),
+            Content([Signature(type: "xfs", offset: 2 << 20)]),
+            Content([Signature(type: "linux_raid_member", version: "1.0")]),
+        ] {
+            let refusal = #expect(throws: DiskRefusal.self) { try plan("1.2", other) }
+            #expect(refusal?.description.contains("which exclude each other") == true)
+            #expect(refusal?.advice.contains { $0.contains("wipefs -a /dev/vda1") } == false)
+        }
+    }
+
+    @Test("an array of arrays, or of volumes of the config, is refused by name")
+    func nested() throws {
+        var storage = try storage()
+        storage.raid.append(storage.raid[0])
+        storage.raid[1].name = "outer"
+        storage.raid[1].devices = ["/dev/md/data", "/dev/vdc"]
+        let refusal = #expect(throws: DiskRefusal.self) { try layout(storage, labels: [nil, nil]).planBlank() }
+        #expect(refusal?.conflicts.map(\.problem) == [.memberIsMade("/dev/md/data", by: "the array \"data\"")])
+    }
+
+    @Test("what belongs to a table that the config replaces goes with it")
+    func replaced() throws {
+        let layout = layout(try storage(), labels: ["other", "other"])
+        let old = member(.active(0), name: "any:old")
+        let plan = try layout.plan(Dictionary(uniqueKeysWithValues: layout.areas.map { ($0, old) }))
+        #expect(plan.arrays[0].action == .create && plan.arrays[0].members.allSatisfy(\.isLetGo))
+        #expect(plan.destroyed.map(\.device) == ["/dev/vda1", "/dev/vdb1"])
+    }
+
+    @Test("metadata by which it would not be found again is refused")
+    func metadata() throws {
+        for option in [#""--metadata=0.90""#, #""-e", "ddf""#, #""-e0""#] {
+            let layout = layout(try storage("\"options\": [\(option)]"), labels: [nil, nil])
+            #expect(throws: DiskRefusal.self) { try layout.planBlank() }
+        }
+        #expect(
+            try layout(storage(#""options": ["--metadata=1.0"]"#), labels: [nil, nil]).planBlank().arrays.count == 1)
+    }
+
+    @Test(
+        "has the name that mdadm gives it",
+        arguments: [
+            ("data", "/dev/md/data", "data"), ("/dev/md/data", "/dev/md/data", "data"), ("/dev/md0", "/dev/md0", "0"),
+            ("/dev/md_home", "/dev/md_home", "home"), ("md-boot", "/dev/md/md-boot", "md-boot"),
+        ])
+    func names(name: String, node: String, inSuperblock: String) {
+        var array = IgnitionConfig.Raid()
+        array.name = name
+        #expect(array.node == node && array.arrayName == inSuperblock)
+        var storage = IgnitionConfig.Storage()
+        storage.raid = [array]
+        #expect(storage.array(named: node) == 0)
+        #expect(storage.array(named: "/dev/disk/by-id/md-name-any:\(inSuperblock)") == 0)
+    }
+}

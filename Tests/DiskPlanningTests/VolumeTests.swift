@@ -1,0 +1,126 @@
+import DiskFormats
+import IgnitionConfig
+import Testing
+
+@testable import DiskPlanning
+
+@Suite struct Volumes {
+    private func placed(_ json: String) throws -> PlacedVolume {
+        let text = """
+            {"ignition": {"version": "3.4.0"},
+             "storage": {"luks": [{"name": "data", "device": "/dev/vda1"\(json.isEmpty ? "" : ", " + json)}]}}
+            """
+        let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
+        return PlacedVolume(
+            entry: 0, wanted: config.storage.luks[0], node: "/dev/vda1",
+            area: DiskArea(node: "/dev/vda", bytes: 0..<1 << 30), users: [])
+    }
+
+    private static let key = #""keyFile": {"source": "data:,x"}"#
+    private let luks2 = Content([Signature(type: "crypto_LUKS", version: "2")])
+
+    @Test(
+        "is kept only when header and key are the config's",
+        arguments: [
+            (key, FoundVolume(uuid: "u", isOpenedByKey: true), "keep"),
+            (key + #", "label": "a""#, FoundVolume(uuid: "u", label: "a", isOpenedByKey: true), "keep"),
+            (key + #", "label": "a""#, FoundVolume(uuid: "u", isOpenedByKey: true), "label"),
+            (
+                key + #", "uuid": "0A1B2C3D-0000-4000-8000-000000000001""#,
+                FoundVolume(uuid: "0a1b2c3d-0000-4000-8000-000000000001", isOpenedByKey: true), "keep"
+            ),
+            (key + #", "discard": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "discard"),
+            (key, FoundVolume(uuid: "u", allowsDiscards: true, isOpenedByKey: true), "discard"),
+            (key, FoundVolume(uuid: "u", isOpenedByKey: false), "does not open"),
+            ("", FoundVolume(uuid: "u"), "no key"),
+            (key, FoundVolume(uuid: "u", keySlots: 0), "key slot"),
+            (key + #", "wipeVolume": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "create"),
+        ])
+    func decisions(json: String, found: FoundVolume, outcome: String) throws {
+        let volume = try placed(json)
+        do throws(DiskConflict) {
+            let plan = try volume.plan(luks2, found)
+            #expect("\(plan.action)" == outcome)
+        } catch {
+            #expect("\(error)".contains(outcome), "\(error)")
+        }
+    }
+
+    @Test(
+        "never overwrites what the config does not wipe",
+        arguments: [
+            Content([Signature(type: "ext4", label: "backup")]),
+            Content([Signature(type: "crypto_LUKS", version: "1")]),
+            Content([Signature(type: "crypto_LUKS", version: "2"), Signature(type: "xfs")]), Content(table: "gpt"),
+        ])
+    func foreign(content: Content) throws {
+        #expect(throws: DiskConflict.self) { try placed(Self.key).plan(content, nil) }
+        #expect(try placed(#""wipeVolume": true"#).plan(content, nil).action == .create)
+        #expect(try placed("").plan(.blank, nil).action == .create)
+        #expect(try placed("").plan(.unknown, nil).action == .create)
+        #expect(throws: DiskConflict.self) { try placed("").plan(.notLooked, nil) }
+        var partition = try placed("")
+        #expect(try partition.plan(.noise, nil).action == .create)
+        partition.wasThere = true
+        #expect(throws: DiskConflict.self) { try partition.plan(.noise, nil) }
+    }
+
+    @Test("reads cryptsetup's options as cryptsetup does")
+    func options() throws {
+        let json = #"""
+            "options": ["--cipher=serpent-xts-plain64", "-s", "256", "-hsha512", "--pbkdf", "argon2i",
+             "--pbkdf-memory=65536", "--sector-size", "4096", "--luks2-metadata-size=64k", "--use-urandom"],
+            "openOptions": ["--perf-same_cpu_crypt"], "discard": true
+            """#
+        let options = try VolumeOptions(placed(json).wanted)
+        #expect(options.cipher == "serpent" && options.mode == "xts-plain64" && options.volumeKeySize == 256)
+        #expect(options.hash == "sha512" && options.keyDerivation == "argon2i" && options.memory == 65536)
+        #expect(options.sectorSize == 4096 && options.metadataSize == 65536)
+        #expect(options.activation == [.sameProcessor, .allowDiscards])
+        #expect(try VolumeOptions(placed("").wanted).volumeKeySize == 512)
+    }
+
+    @Test(
+        "an option that is not understood is named",
+        arguments: [
+            ("--integrity", VolumeOptionFault.unknown("--integrity")), ("--cipher", .withoutValue("--cipher")),
+            ("-c=aes", .badValue(option: "-c", value: "=aes")),
+            ("--key-size=12", .badValue(option: "--key-size", value: "12")),
+            ("--pbkdf=md5", .badValue(option: "--pbkdf", value: "md5")),
+            ("--key-slot=4294967295", .badValue(option: "--key-slot", value: "4294967295")),
+            ("--key-slot=32", .badValue(option: "--key-slot", value: "32")),
+            ("--key-size=4294967288", .badValue(option: "--key-size", value: "4294967288")),
+            ("--luks2-keyslots-size=9t", .badValue(option: "--luks2-keyslots-size", value: "9t")),
+        ])
+    func badOptions(option: String, fault: VolumeOptionFault) throws {
+        let volume = try placed(#""options": ["\#(option)"]"#)
+        #expect(throws: fault) { try VolumeOptions(volume.wanted) }
+    }
+
+    @Test("a filesystem inside a volume is planned with it")
+    func inside() throws {
+        let text = """
+            {"ignition": {"version": "3.4.0"}, "storage": {
+             "disks": [{"device": "/dev/vda", "partitions": [{"label": "c"}]}],
+             "luks": [{"name": "data", "device": "/dev/disk/by-partlabel/c", \(Self.key)}],
+             "filesystems": [{"device": "/dev/mapper/data", "format": "xfs", "label": "d", "path": "/var"}]}}
+            """
+        let storage = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
+        #expect(storage.devicesToWaitFor() == ["/dev/vda"])
+        let disk = FoundDisk(path: "/dev/vda", node: "/dev/vda", size: 1 << 30, table: .none)
+        let layout = DiskLayout(storage, on: DiskInventory(disks: [disk]))
+        let first = try layout.planBlank()
+        #expect(first.summary == "4 created, nothing destroyed.")
+        #expect(
+            first.summaryLines == [
+                "/dev/vda: GPT, 1 partition, LUKS2 \"data\" and xfs \"d\" created, nothing destroyed"
+            ])
+        let area = try #require(layout.volumes.first?.area)
+        var found = FoundVolume(uuid: "u", isOpenedByKey: true)
+        found.content = Content([Signature(type: "ext4", label: "mine")])
+        #expect(throws: DiskRefusal.self) { try layout.plan([area: luks2], volumes: [0: found]) }
+        found.content = Content([Signature(type: "xfs", label: "d")])
+        let second = try layout.plan([area: luks2], volumes: [0: found])
+        #expect(second.volumes.map(\.action) == [.keep] && second.filesystems.map(\.action) == [.keep])
+    }
+}

@@ -1,0 +1,39 @@
+import Accounts
+import IgnitionConfig
+import Testing
+
+@testable import FilePlanning
+
+@Suite("what became of things") struct DeedsTests {
+    @Test func ofFilesAndAccounts() throws {
+        let text = #"""
+            {"ignition": {"version": "3.4.0"},
+             "passwd": {"users": [{"name": "core", "sshAuthorizedKeys": ["k"]}, {"name": "new"},
+                                  {"name": "gone", "shouldExist": false}, {"name": "old", "shouldExist": false}],
+                        "groups": [{"name": "staff"}]},
+             "storage": {"files": [{"path": "/new"}, {"path": "/same", "contents": {"source": "data:,a"}},
+                                   {"path": "/over", "overwrite": true, "contents": {"source": "data:,a"}},
+                                   {"path": "/equal", "overwrite": true, "contents": {"source": "data:,a"}},
+                                   {"path": "/more", "append": [{"source": "data:,a"}]}],
+                         "links": [{"path": "/link", "target": "/new"}]},
+             "systemd": {"units": [{"name": "a.service", "mask": true}]}}
+            """#
+        let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
+        let accounts = TargetAccounts(
+            passwd: "core:x:1:1::/home/core:/bin/sh\nold:x:2:2::/:/bin/sh\n", group: "staff:x:5:\n")
+        let file = TargetPlace.Found.file(hasWantedContent: false)
+        let found: [String: TargetPlace.Found] = [
+            "/same": .file(hasWantedContent: true), "/over": file, "/equal": file, "/more": file,
+        ]
+        var inventory = TargetInventory(accounts: accounts)
+        for (path, found) in found { inventory.places[path] = TargetPlace(resolved: path, found: found) }
+        inventory.places["/more"]?.missingFragments = [0]
+        let plan = try FilesPlan(config, on: inventory)
+        let deeds = plan.deeds(
+            config, on: inventory, alsoKept: [.init("/equal", .sameContent)], keysOf: ["core", "new"])
+        #expect(Set(deeds.kept) == ["user core", "user gone", "group staff", "/same", "/equal"])
+        #expect(Set(deeds.created) == ["user new", "/new", "/link", "/etc/systemd/system/a.service"])
+        #expect(Set(deeds.changed) == ["user old", "SSH keys of core", "/over", "/more"])
+        #expect(deeds.summary == "5 kept, 4 created, 4 changed, nothing destroyed")
+    }
+}
