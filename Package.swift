@@ -49,7 +49,9 @@ let package = Package(
         .target(name: "DiskFormats", dependencies: ["Encoding"]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
-        .target(name: "Hardware", dependencies: ["BootArguments", "Encoding", "Reporting"]),
+        .target(name: "KernelModules"),
+        .target(name: "DeviceNames", dependencies: ["Encoding"]),
+        .target(name: "NetworkPlanning", dependencies: ["BootArguments", "DeviceNames", "Reporting"]),
         .target(name: "BootReport", dependencies: ["JSONText", "Reporting"]),
         .target(
             name: "DiskPlanning",
@@ -70,12 +72,14 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "Hardware", "JSONText", "LinuxSystem", "Reporting", "TargetRoot", system, logging,
+                "BootArguments", "DeviceNames", "JSONText", "LinuxSystem", "NetworkPlanning", "Reporting",
+                "TargetRoot", system, logging,
             ]),
         .target(
             name: "Devices",
             dependencies: [
-                "BootArguments", "CBlkid", "CLinux", "Hardware", "LinuxSystem", "Reporting", system, logging,
+                "BootArguments", "CBlkid", "CLinux", "DeviceNames", "KernelModules", "LinuxSystem", "NetworkPlanning",
+                "Reporting", system, logging,
             ]),
         .target(
             name: "BlockDevices",
@@ -115,8 +119,8 @@ let package = Package(
         .target(
             name: "InitramfsImage",
             dependencies: [
-                "CZlib", "Encoding", "Hardware", "Hashing", "IgnitionConfig", "LinuxSystem", "LiveImage", "Reporting",
-                system,
+                "CZlib", "Encoding", "Hashing", "IgnitionConfig", "KernelModules", "LinuxSystem", "LiveImage",
+                "Reporting", system,
             ]),
         .executableTarget(
             name: "firstlight-image", dependencies: ["InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
@@ -129,7 +133,9 @@ let package = Package(
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),
         .testTarget(name: "LiveImageTests", dependencies: ["LiveImage"]),
         .testTarget(name: "DiskFormatsTests", dependencies: ["DiskFormats"]),
-        .testTarget(name: "HardwareTests", dependencies: ["Hardware"]),
+        .testTarget(name: "KernelModulesTests", dependencies: ["KernelModules"]),
+        .testTarget(name: "DeviceNamesTests", dependencies: ["DeviceNames"]),
+        .testTarget(name: "NetworkPlanningTests", dependencies: ["NetworkPlanning"]),
         .testTarget(name: "BootReportTests", dependencies: ["BootReport"]),
         .testTarget(name: "DiskPlanningTests", dependencies: ["DiskPlanning", "SeededNumbers"]),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts"]),

@@ -2,8 +2,8 @@
 
 import CLinux
 import Glibc
-import Hardware
 import LinuxSystem
+import NetworkPlanning
 import Reporting
 import SystemPackage
 

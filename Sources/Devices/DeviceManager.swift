@@ -1,7 +1,7 @@
 // The devices of a machine without udev: drivers for what is there and for what comes, links for disks.
 
 import BootArguments
-import Hardware
+import DeviceNames
 import LinuxSystem
 import Logging
 import Synchronization

@@ -2,8 +2,8 @@
 
 import CBlkid
 import CLinux
+import DeviceNames
 import Glibc
-import Hardware
 import LinuxSystem
 import SystemPackage
 

@@ -1,7 +1,7 @@
 // The links below /dev, kept true to the block devices that are there.
 
+import DeviceNames
 import Glibc
-import Hardware
 import LinuxSystem
 import Logging
 import SystemPackage

@@ -1,8 +1,8 @@
 // Devices: the machine's hardware as PID 1 sees it without udev: API filesystems, kernel modules for
 // what is there and for what comes, and the links below /dev/disk.
 
+import DeviceNames
 import Glibc
-import Hardware
 import LinuxSystem
 import SystemPackage
 

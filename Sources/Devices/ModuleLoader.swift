@@ -2,7 +2,7 @@
 
 import BootArguments
 import Glibc
-import Hardware
+import KernelModules
 import LinuxSystem
 import Logging
 import Synchronization

@@ -1,6 +1,6 @@
 // Firmware: files that devices are given by their drivers. A driver without them is as good as none.
 
-import Hardware
+import KernelModules
 import LinuxSystem
 import SystemPackage
 

@@ -1,6 +1,6 @@
 // The system that an image is made on: its kernels, programs and certificates.
 
-import Hardware
+import KernelModules
 import LinuxSystem
 import Reporting
 import SystemPackage

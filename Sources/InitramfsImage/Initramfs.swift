@@ -3,8 +3,8 @@
 // An initramfs has two parts. The kernel unpacks both, but the second is one file, a squashfs, that
 // the agent mounts on /usr: modules and tools stay compressed in memory until they are used.
 
-import Hardware
 import IgnitionConfig
+import KernelModules
 import LinuxSystem
 import LiveImage
 import Reporting

@@ -1,6 +1,6 @@
 // Reading `--modules` and choosing from what a kernel has.
 
-import Hardware
+import KernelModules
 import Reporting
 
 /// A choice of kernel modules: `generic`, `virtio`, `virtio,e1000e,@drivers/nvme,-hid_apple`.

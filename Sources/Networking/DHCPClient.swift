@@ -2,9 +2,9 @@
 
 import BootArguments
 import Glibc
-import Hardware
 import JSONText
 import LinuxSystem
+import NetworkPlanning
 import SystemPackage
 
 /// A running DHCP client. It ends with its first lease: addresses are set here, not by it.

@@ -2,9 +2,9 @@
 
 import BootArguments
 import Glibc
-import Hardware
 import LinuxSystem
 import Logging
+import NetworkPlanning
 import Reporting
 import SystemPackage
 

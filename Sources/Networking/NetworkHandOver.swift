@@ -2,10 +2,10 @@
 
 import BootArguments
 import Glibc
-import Hardware
 import JSONText
 import LinuxSystem
 import Logging
+import NetworkPlanning
 import Reporting
 import SystemPackage
 import TargetRoot

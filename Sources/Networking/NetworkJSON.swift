@@ -1,8 +1,8 @@
 // Leases and the state of the network as JSON, for the stages after this one and for programs.
 
 import BootArguments
-import Hardware
 import JSONText
+import NetworkPlanning
 
 extension NetworkRoute {
     fileprivate var json: JSONValue {

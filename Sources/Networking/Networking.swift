@@ -1,12 +1,13 @@
 // Networking: brings the machine's network up as far as booting needs it, and hands it to the real root.
-// What is decided lies in Hardware (plans, verdicts, leases); here it is done.
+// What is decided lies in NetworkPlanning (plans, verdicts, leases); here it is done.
 
 import BootArguments
+import DeviceNames
 import Glibc
-import Hardware
 import JSONText
 import LinuxSystem
 import Logging
+import NetworkPlanning
 import Reporting
 import SystemPackage
 import TargetRoot

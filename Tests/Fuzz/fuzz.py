@@ -23,7 +23,7 @@ TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
 MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
-           "Hardware", "BootReport", "DiskPlanning", "Accounts"]
+           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",

@@ -1,4 +1,4 @@
-import Hardware
+import KernelModules
 import Testing
 
 @testable import InitramfsImage

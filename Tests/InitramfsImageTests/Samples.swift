@@ -1,6 +1,6 @@
 // Files and folders for the tests of this target.
 
-import Hardware
+import KernelModules
 import LinuxSystem
 import SystemPackage
 

@@ -1,8 +1,8 @@
 import BootArguments
-import Hardware
 import LinuxSystem
 import Logging
 import LoopbackServer
+import NetworkPlanning
 import SystemPackage
 import TargetRoot
 import Testing

@@ -1,10 +1,10 @@
 import BootArguments
 import Fetching
-import Hardware
 import IgnitionConfig
 import LiveImage
 import LiveRoot
 import Networking
+import NetworkPlanning
 import Reporting
 import SystemPackage
 import Testing

@@ -1,10 +1,11 @@
 // Names, keyfiles, plans, verdicts and what servers say.
 
 import BootArguments
+import DeviceNames
 import Foundation
 import Testing
 
-@testable import Hardware
+@testable import NetworkPlanning
 
 private func fixtures(_ folder: String) throws -> [URL] {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

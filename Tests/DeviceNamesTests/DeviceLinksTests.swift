@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Hardware
+@testable import DeviceNames
 
 /// One device as a real machine showed it, made by Fixtures/hardware/capture-links.py.
 private struct CapturedDevice: Decodable, Sendable {

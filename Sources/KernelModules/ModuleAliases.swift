@@ -142,3 +142,5 @@ func moduleName(_ bytes: some Collection<UInt8>) -> String {
         return count
     }
 }
+
+let newline = UInt8(ascii: "\n")

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Hardware
+@testable import KernelModules
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../Fixtures/hardware/modules").standardized

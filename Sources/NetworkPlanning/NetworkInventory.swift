@@ -1,6 +1,7 @@
 // The network interfaces that `/sys` shows, and the network hardware that has none.
 
 import BootArguments
+import DeviceNames
 
 extension NetworkInterface {
     /// Every network interface, by number.

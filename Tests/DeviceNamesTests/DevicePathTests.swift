@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Hardware
+@testable import DeviceNames
 
 /// A view of `/sys` with these devices: `path: subsystem, type` and files.
 private func sysfs(_ devices: [(String, String?, String?)], files: [String: String] = [:]) -> Sysfs {

@@ -82,3 +82,12 @@ public struct SysfsDevice: Sendable {
     /// The bytes of one of its files.
     public func bytes(_ name: String) -> [UInt8]? { sysfs.read("\(path)/\(name)") }
 }
+
+/// The last name of a path.
+package func lastComponent(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+}
+
+func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0") <= byte && byte <= UInt8(ascii: "9") }
+
+private let newline = UInt8(ascii: "\n")

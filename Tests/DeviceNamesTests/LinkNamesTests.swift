@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Hardware
+@testable import DeviceNames
 
 @Suite struct LinkNamesTests {
     /// What udev makes of a label: `ID_FS_LABEL_ENC`.

@@ -36,8 +36,8 @@ public struct ATAIdentity: Equatable, Sendable {
 
     /// `MODEL_SERIAL`, or `MODEL` where the drive has no serial number.
     var identifier: String {
-        let serial = Hardware.identifier(self.serial)
-        let model = Hardware.identifier(self.model)
+        let serial = DeviceNames.identifier(self.serial)
+        let model = DeviceNames.identifier(self.model)
         return serial.isEmpty ? model : "\(model)_\(serial)"
     }
 }
@@ -52,11 +52,11 @@ struct SCSIIdentity: Equatable {
     init(inquiry: [UInt8]?, page80: [UInt8]?, page83: [UInt8]?) {
         let maker = inquiry.flatMap { $0.count >= 32 ? Array($0[8..<32]) : nil }
         if let page83, let found = SCSIIdentity.fromPage83(page83, maker: maker) {
-            serial = Hardware.identifier(found.identifier)
+            serial = DeviceNames.identifier(found.identifier)
             worldWideName = found.name
         } else if let page80, page80.count >= 4, page80[1] == 0x80, let maker {
             // "S" keeps it apart from the vendor's own identifiers of page 83h, which begin with "0".
-            serial = Hardware.identifier([UInt8(ascii: "S")] + maker + page80[4...].prefix(Int(page80[3])))
+            serial = DeviceNames.identifier([UInt8(ascii: "S")] + maker + page80[4...].prefix(Int(page80[3])))
         } else {
             serial = ""
         }
