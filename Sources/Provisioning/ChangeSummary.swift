@@ -1,16 +1,19 @@
-// What became of things: kept, created, changed, destroyed. The report is made of it, and the sum of a plan.
+// What was kept, created, changed and destroyed. The report and a plan's summary are made of it.
 
 import IgnitionConfig
 
-/// Things that provisioning had to do with, each in a few words.
+/// What provisioning did, or will do, to each thing; one phrase per thing.
 public struct ChangeSummary: Equatable, Sendable {
-    /// As wanted already, and left as they are.
+    /// Things that were as wanted, and stay as they are.
     public var kept: [String]
+    /// Things that were not there before.
     public var created: [String]
+    /// Things that were there and are different now.
     public var changed: [String]
-    /// Out of reach now, because the config asked for it.
+    /// Things that are out of reach now, because the config asked for it.
     public var destroyed: [String]
 
+    /// Makes a summary of lists of phrases.
     public init(
         kept: [String] = [], created: [String] = [], changed: [String] = [], destroyed: [String] = []
     ) {
@@ -20,6 +23,7 @@ public struct ChangeSummary: Equatable, Sendable {
         self.destroyed = destroyed
     }
 
+    /// Appends the lists of another summary.
     public static func += (one: inout ChangeSummary, other: ChangeSummary) {
         one.kept += other.kept
         one.created += other.created
@@ -37,8 +41,10 @@ public struct ChangeSummary: Equatable, Sendable {
 }
 
 extension StoragePlan {
-    /// A table, a partition, an array, a LUKS volume and a filesystem are one thing each; partitions that the
-    /// config does not name are none of its business.
+    /// What the plan keeps, creates, changes and destroys.
+    ///
+    /// A table, a partition, an array, a LUKS volume and a filesystem count as one thing each; partitions that the
+    /// config does not name do not count.
     public var deeds: ChangeSummary {
         var deeds = ChangeSummary(destroyed: destroyed.map(\.line))
         for disk in disks {
@@ -67,13 +73,14 @@ extension StoragePlan {
 }
 
 extension FilesPlan {
-    /// What carrying out the plan makes of the target.
+    /// What carrying out the plan does to the target.
     ///
     /// - Parameters:
-    ///   - config: What the plan was made from, for its accounts.
+    ///   - config: The config that the plan was made from; its accounts are counted.
     ///   - inventory: What was there before.
-    ///   - alsoKept: What turned out to be as wanted only once its content was here.
+    ///   - alsoKept: Things that turned out to be as wanted only when their content was fetched.
     ///   - keysOf: Users whose SSH keys were not as wanted.
+    /// - Returns: Each thing once.
     public func deeds(
         _ config: IgnitionConfig, on inventory: TargetInventory, alsoKept: [Kept] = [], keysOf: [String] = []
     ) -> ChangeSummary {
@@ -105,7 +112,7 @@ extension FilesPlan {
                 add(path, wasThere: replacing)
             case .append(let path, _, _, _), .removeLink(let path): add(path, wasThere: true)
             case .disable(let unit): add(unit, wasThere: true)
-            // Part of the account's, the entry's or the unit's own line.
+            // These belong to the line of their account, entry or unit.
             default: break
             }
         }

@@ -1,25 +1,29 @@
-// What stands on the disks before anything is changed: plain values that BlockDevices reads.
+// What the disks hold before anything is changed: plain values that BlockDevices reads.
 
 import Reporting
 
-/// A mark on a device that tells the kind of its content: a filesystem, LUKS, RAID, swap.
+/// A mark that tells what a device holds: a filesystem, LUKS, RAID, swap.
 public struct Signature: Equatable, Sendable {
     /// libblkid's name: `ext4`, `xfs`, `vfat`, `swap`, `crypto_LUKS`, `linux_raid_member`.
     public var type: String
+    /// The format's version, where there are several.
     public var version: String?
+    /// The label; `nil` where there is none.
     public var label: String?
+    /// The UUID as libblkid writes it; `nil` where there is none.
     public var uuid: String?
-    /// Bytes that the content spans from the start of its device, where that is cheaply known.
+    /// Bytes from the start of the device that the content spans, where that is cheap to know.
     public var size: UInt64?
-    /// Bytes in use, where that is cheaply known.
+    /// Bytes in use, where that is cheap to know.
     public var used: UInt64?
-    /// Whether a mark says that it was never finished: `mkfs.xfs` clears one of its own as its last act, vfat has ours.
+    /// Whether a mark says that creating it never finished: `mkfs.xfs` clears its own mark last, vfat has one of ours.
     public var isUnfinished: Bool
-    /// Of a member of a RAID array: what it says of the array.
+    /// What a member of a RAID array says of the array.
     public var member: ArrayMember?
-    /// Bytes from the start of what was looked at to the mark itself, where that is known.
+    /// Bytes from the start of the range that was read to the mark, where known.
     public var offset: UInt64?
 
+    /// Makes a signature; only the type is always known.
     public init(
         type: String, version: String? = nil, label: String? = nil, uuid: String? = nil, size: UInt64? = nil,
         used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil, offset: UInt64? = nil
@@ -37,7 +41,7 @@ public struct Signature: Equatable, Sendable {
 }
 
 extension Signature: CustomStringConvertible {
-    /// `ext4 "backup"`, `LUKS2 "cache"`, `swap`.
+    /// The name with the label: `ext4 "backup"`, `LUKS2 "cache"`, `swap`.
     public var description: String { label.map { "\(name) \"\($0)\"" } ?? name }
 
     /// The type as people write it.
@@ -51,44 +55,52 @@ extension Signature: CustomStringConvertible {
     }
 }
 
-/// What stands in a device, or in a range of one. That nobody looked, that it is blank and that nobody knows what
-/// it holds are three different answers, and ``kind`` tells them apart.
+/// What a device, or a range of one, holds.
+///
+/// Not looked at, blank, and unknown are three different answers; ``kind`` tells them apart.
 public struct Content: Equatable, Sendable {
-    /// In libblkid's order, RAID first; those that it does not know last.
+    /// In libblkid's order, RAID first; marks that libblkid does not know come last.
     public var signatures: [Signature]
-    /// The partition table that stands in it: `gpt`, `dos`, `PMBR` (a protective MBR alone).
+    /// The partition table in it: `gpt`, `dos`, or `PMBR`, a protective MBR alone.
     public var table: String?
-    /// What its bytes look like where no mark was found.
+    /// What the bytes look like where no mark was found.
     public var rest: Rest
 
-    /// Bytes that nothing is known of.
+    /// What bytes without a mark look like.
     public enum Rest: Equatable, Sendable {
         case notLooked
-        /// All bytes that were read are the same, 0 or 0xff.
+        /// All bytes that were read are 0, or all are 0xff.
         case blank
         /// Something was written there once.
         case unknown
-        /// Start, middle and end read like noise: encrypted or compressed, and without a header.
+        /// Start, middle and end look random: encrypted or compressed data without a header.
         case noise
     }
 
+    /// The answer in one word.
     public enum Kind: Equatable, Sendable {
         case notLooked, blank, unknown, noise
-        /// A signature or a table says what it is.
+        /// A signature or a table tells what it is.
         case known
     }
 
+    /// Makes the content of a range; `rest` counts only where there is neither a signature nor a table.
     public init(_ signatures: [Signature] = [], table: String? = nil, rest: Rest = .blank) {
         self.signatures = signatures
         self.table = table
         self.rest = rest
     }
 
+    /// A range that was read and is blank.
     public static let blank = Content()
+    /// A range that nobody has read.
     public static let notLooked = Content(rest: .notLooked)
+    /// A range that was read and holds something that no mark explains.
     public static let unknown = Content(rest: .unknown)
+    /// A range that looks random.
     public static let noise = Content(rest: .noise)
 
+    /// What is known of the content.
     public var kind: Kind {
         guard signatures.isEmpty, table == nil else { return .known }
         return switch rest {
@@ -99,6 +111,7 @@ public struct Content: Equatable, Sendable {
         }
     }
 
+    /// Whether a signature or a table tells what it is.
     public var isKnown: Bool { kind == .known }
 }
 
@@ -129,19 +142,22 @@ func tableName(_ type: String) -> String {
     }
 }
 
-/// One entry of a GPT.
+/// One entry of a partition table.
 public struct FoundPartition: Equatable, Sendable {
     /// From 1.
     public var number: Int
+    /// The name in the entry; empty where there is none.
     public var label: String
-    /// Upper case, as is ``type``.
+    /// The entry's GUID in upper case.
     public var guid: String
+    /// The type's GUID in upper case.
     public var type: String
     /// Logical sectors, end excluded.
     public var sectors: Range<UInt64>
-    /// What uses it, as phrases: `mounted on /srv`, `held by dm-0`, `in use as swap`.
+    /// Who uses it, as phrases: `mounted on /srv`, `held by dm-0`, `in use as swap`.
     public var users: [String]
 
+    /// Makes an entry of what a table says.
     public init(
         number: Int, label: String, guid: String, type: String, sectors: Range<UInt64>, users: [String] = []
     ) {
@@ -154,16 +170,18 @@ public struct FoundPartition: Equatable, Sendable {
     }
 }
 
+/// The partition table of a disk.
 public enum FoundTable: Equatable, Sendable {
     case none
     case gpt(FoundGPT)
     /// A table of another kind, by libblkid's name for it, and its partitions.
     case other(String, [FoundPartition])
-    /// Something says GPT, but neither of its two copies can be read.
+    /// There are marks of a GPT, but neither of its two copies can be read.
     case unreadableGPT
 }
 
 extension FoundTable {
+    /// The entries of the table, if it can be read.
     public var partitions: [FoundPartition] {
         switch self {
         case .gpt(let gpt): gpt.partitions
@@ -178,7 +196,7 @@ extension FoundTable {
         return gpt.damage.map(\.rawValue).joined(separator: " and ")
     }
 
-    /// In a word: `GPT`, `MBR`, or `nil` where there is none.
+    /// The kind of table, such as `GPT` or `MBR`; `nil` where there is none.
     public var name: String? {
         switch self {
         case .none: nil
@@ -190,23 +208,27 @@ extension FoundTable {
     }
 }
 
+/// A GUID partition table of which at least one copy can be read.
 public struct FoundGPT: Equatable, Sendable {
-    /// The sectors that partitions may take, end excluded, as the table itself says.
+    /// The sectors that partitions may take, end excluded, as the table says.
     public var usable: Range<UInt64>
-    /// How many partitions the table has room for.
+    /// How many entries the table has room for.
     public var capacity: Int
+    /// The entries in use, by number.
     public var partitions: [FoundPartition]
-    /// What is missing of it; at least one of its two copies is whole.
+    /// What is missing; at least one copy is whole.
     public var damage: [Damage]
 
+    /// A part of a GPT that can be missing.
     public enum Damage: String, Equatable, Sendable {
         case primary = "primary copy"
         case backup = "backup copy"
-        /// Without it the kernel sees no partitions. A power cut while libfdisk writes a new table
-        /// leaves this: it writes the protective MBR last.
+        /// Without it the kernel sees no partitions. libfdisk writes it last, so that a power cut can leave a new table
+        /// without it.
         case protectiveMBR = "protective MBR"
     }
 
+    /// Makes a table of what a reader found.
     public init(usable: Range<UInt64>, capacity: Int = 128, partitions: [FoundPartition], damage: [Damage] = []) {
         self.usable = usable
         self.capacity = capacity
@@ -215,24 +237,26 @@ public struct FoundGPT: Equatable, Sendable {
     }
 }
 
-/// A disk that the config names below `storage.disks`.
+/// A disk that the config names in `storage.disks`.
 public struct FoundDisk: Equatable, Sendable {
-    /// As the config writes it.
+    /// The path as the config writes it.
     public var path: String
-    /// The kernel's own name: `/dev/vda`.
+    /// The kernel's name: `/dev/vda`.
     public var node: String
     /// Bytes.
     public var size: UInt64
     /// Bytes of a logical sector: 512 or 4096.
     public var sectorSize: UInt64
+    /// The partition table.
     public var table: FoundTable
-    /// Signatures on the disk as a whole, beside or instead of a table.
+    /// Signatures on the disk as a whole, beside a table or without one.
     public var content: Content
-    /// What uses the disk as a whole, not one of its partitions.
+    /// Who uses the disk as a whole, beside its partitions.
     public var users: [String]
-    /// Where it is a map of device-mapper: the kernel knows nothing of its partitions.
+    /// Set where the disk is a map of device-mapper, of whose partitions the kernel knows nothing.
     public var map: FoundMap?
 
+    /// Makes a disk of what was found on it.
     public init(
         path: String, node: String, size: UInt64, sectorSize: UInt64 = 512, table: FoundTable,
         content: Content = .blank, users: [String] = [], map: FoundMap? = nil
@@ -247,34 +271,37 @@ public struct FoundDisk: Equatable, Sendable {
         self.users = users
     }
 
-    /// The name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
+    /// The node of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
     public func partitionNode(_ number: Int) -> String {
         guard let map else { return partitionNodeName(disk: node, number: number) }
         return "/dev/mapper/" + map.partitionName(number)
     }
 }
 
-/// The kernel puts a `p` between where the disk's own name ends in a digit.
+/// The node of a partition; the kernel puts a `p` before the number where the disk's name ends in a digit.
 public func partitionNodeName(disk: String, number: Int) -> String {
     let endsInDigit = disk.utf8.last.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? false
     return disk + (endsInDigit ? "p" : "") + String(number)
 }
 
-/// An existing device that a filesystem of the config names and that no planned partition stands for.
+/// A device of the config's filesystems, LUKS volumes or arrays that exists before the plan.
 public struct FoundDevice: Equatable, Sendable {
-    /// As the config writes it.
+    /// The path as the config writes it.
     public var path: String
+    /// The kernel's name.
     public var node: String
     /// Bytes.
     public var size: UInt64
-    /// The disk and number where it is a partition.
+    /// The disk and number, where it is a partition.
     public var partition: PartitionAddress?
+    /// Who uses it, as phrases.
     public var users: [String]
-    /// The partitions of the table that stands in it.
+    /// The partitions of a table on it.
     public var partitions: [FoundPartition]
     /// Bytes of a logical sector.
     public var sectorSize: UInt64
 
+    /// Makes a device of what was found.
     public init(
         path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [String] = [],
         partitions: [FoundPartition] = [], sectorSize: UInt64 = 512
@@ -295,11 +322,14 @@ extension FoundDevice {
     }
 }
 
-/// A partition by its disk's node and its number.
+/// A partition, by its disk's node and its number.
 public struct PartitionAddress: Hashable, Sendable {
+    /// The kernel's name of the disk.
     public var disk: String
+    /// From 1.
     public var number: Int
 
+    /// Makes an address of a disk's node and a number.
     public init(disk: String, number: Int) {
         self.disk = disk
         self.number = number
@@ -308,13 +338,16 @@ public struct PartitionAddress: Hashable, Sendable {
 
 /// Everything found, by the paths of the config.
 public struct DiskInventory: Equatable, Sendable {
+    /// The disks that are there.
     public var disks: [FoundDisk]
+    /// The other devices that are there.
     public var devices: [FoundDevice]
     /// Kernel names of disks, by the links that lead to them.
     public var nodes: [String: String]
-    /// Of links by a label or a UUID: the partitions that bear it, where there are several.
+    /// Devices that share a label or UUID, by the link that is made of it.
     public var twins: [String: [String]]
 
+    /// Makes an inventory of what was found.
     public init(
         disks: [FoundDisk], devices: [FoundDevice] = [], nodes: [String: String] = [:], twins: [String: [String]] = [:]
     ) {
@@ -327,9 +360,12 @@ public struct DiskInventory: Equatable, Sendable {
 
 /// A range of a device, in bytes, whose content decides what may be done there.
 public struct DiskArea: Hashable, Sendable {
+    /// The kernel's name of the device.
     public var node: String
+    /// End excluded.
     public var bytes: Range<UInt64>
 
+    /// Makes an area of a device's node and a range of bytes.
     public init(node: String, bytes: Range<UInt64>) {
         self.node = node
         self.bytes = bytes

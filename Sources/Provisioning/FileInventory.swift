@@ -1,23 +1,24 @@
-// What the target root holds already where the config wants something: plain values that TargetRoot reads.
+// What the target root already holds where the config wants something: plain values that TargetRoot reads.
 
 import IgnitionConfig
 import Reporting
 
-/// The part of the target root that a config is about.
+/// The part of the target root that a config touches.
 public struct TargetInventory: Equatable, Sendable {
-    /// By the path as it is configured; a unit's and a drop-in's too.
+    /// What is at each path, by the path as the config writes it; those of units and drop-ins too.
     public var places: [String: TargetPlace]
+    /// The users and groups.
     public var accounts: TargetAccounts
-    /// What new accounts take from the target.
+    /// The target's own settings for new accounts.
     public var accountSettings = AccountSettings()
-    /// Who owns the folder that stands where a user's home is to be, for users that are not there yet and are given no
-    /// number; by the user's name.
+    /// The owners of folders that stand where new users without a given number will have their homes, by user name.
     public var homeOwners: [String: UInt32] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
-    /// Names of preset lines that disable what is enabled now; looked at only for the original's own behaviour.
+    /// The units to disable that are enabled now; read only where Ignition's behaviour is followed.
     public var unitsToDisable: [String] = []
 
+    /// Makes an inventory of what was found.
     public init(
         places: [String: TargetPlace] = [:], accounts: TargetAccounts = .init(), presets: String? = nil
     ) {
@@ -27,33 +28,36 @@ public struct TargetInventory: Equatable, Sendable {
     }
 }
 
-/// One path of the target.
+/// What is at one path of the target.
 public struct TargetPlace: Equatable, Sendable {
+    /// The kind of thing that is there.
     public enum Found: Equatable, Sendable {
         case nothing
-        /// `hasWantedContent`: whether it holds what the config wants, where that was to be compared.
+        /// `hasWantedContent`: whether it holds what the config wants, if the two were compared.
         case file(hasWantedContent: Bool)
         /// `holdsMounts`: whether another filesystem is mounted on it or below it.
         case folder(holdsMounts: Bool)
         case link(target: String)
         /// A device, a socket, a pipe.
         case other
-        /// Something that is no folder stands on the way.
+        /// Something on the way is not a folder.
         case blocked(by: String)
         /// Links on the way lead round in circles.
         case circular
     }
 
-    /// Where the path leads, with the links in its parents followed; absolute in the target.
+    /// Where the path leads when links in its parents are followed; absolute in the target.
     public var resolved: String
+    /// What is there.
     public var found: Found
-    /// Filesystem and inode; equal for two names of one file.
+    /// The filesystem and inode; equal for two names of one file.
     public var identity: FileIdentity?
-    /// How a file differs from what is wanted, where it was compared.
+    /// How a file differs from what is wanted, if the two were compared.
     public var difference: ContentDifference?
     /// The fragments that a file does not have yet, by their index in the config.
     public var missingFragments: [Int] = []
 
+    /// Makes a place of what was found.
     public init(resolved: String, found: Found, identity: FileIdentity? = nil) {
         self.resolved = resolved
         self.found = found
@@ -61,10 +65,14 @@ public struct TargetPlace: Equatable, Sendable {
     }
 }
 
+/// What tells one file from another.
 public struct FileIdentity: Hashable, Sendable {
+    /// The filesystem's device number.
     public var device: UInt64
+    /// The inode number in that filesystem.
     public var inode: UInt64
 
+    /// Makes an identity of a device number and an inode number.
     public init(device: UInt64, inode: UInt64) {
         self.device = device
         self.inode = inode
@@ -72,7 +80,7 @@ public struct FileIdentity: Hashable, Sendable {
 }
 
 extension TargetPlace.Found {
-    /// As part of a sentence: "a directory".
+    /// The thing in words, as part of a sentence: `a directory`.
     var noun: String {
         switch self {
         case .nothing: "nothing"
@@ -88,18 +96,26 @@ extension TargetPlace.Found {
 
 // MARK: Accounts
 
-/// The target's users and groups.
+/// The users and groups of a target.
 public struct TargetAccounts: Equatable, Sendable {
+    /// A line of `passwd`, with the hash of `shadow`.
     public struct User: Equatable, Sendable {
+        /// The login name.
         public var name: String
+        /// The user's number.
         public var uid: UInt32
+        /// The number of the primary group.
         public var gid: UInt32
+        /// The comment field, such as the full name.
         public var gecos: String
+        /// The absolute path of the home.
         public var home: String
+        /// The absolute path of the login shell; empty where the line has none.
         public var shell: String
-        /// From the shadow file, or from passwd where that refers to none.
+        /// The hash in `shadow`, or in `passwd` where that does not refer to `shadow`.
         public var passwordHash: String?
 
+        /// Makes a user of the fields of its line.
         public init(
             name: String, uid: UInt32, gid: UInt32, gecos: String = "", home: String, shell: String = "",
             passwordHash: String? = nil
@@ -114,15 +130,20 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
+    /// A line of `group`, with the hash of `gshadow`.
     public struct Group: Equatable, Sendable {
+        /// The group's name.
         public var name: String
+        /// The group's number.
         public var gid: UInt32
+        /// The names of the members.
         public var members: [String]
-        /// Whether it stands in the image's own database (`/usr/lib/group`) and not in `/etc/group`.
+        /// Whether it comes from the image's own database (`/usr/lib/group`), not from `/etc/group`.
         public var isImages = false
-        /// From the shadow file, or from the group file where that refers to none.
+        /// The hash in `gshadow`, or in `group` where that does not refer to `gshadow`.
         public var passwordHash: String?
 
+        /// Makes a group of the fields of its line.
         public init(name: String, gid: UInt32, members: [String] = [], passwordHash: String? = nil) {
             self.name = name
             self.gid = gid
@@ -131,13 +152,15 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
+    /// The users in the order of the files.
     public var users: [User] = []
+    /// The groups in the order of the files.
     public var groups: [Group] = []
 
+    /// Makes a target without accounts.
     public init() {}
 
-    /// Reads the texts of `/etc/passwd`, `/etc/group`, `/etc/shadow` and `/etc/gshadow`.
-    /// Lines that are not of their form are passed over.
+    /// Parses the texts of `/etc/passwd`, `/etc/group`, `/etc/shadow` and `/etc/gshadow`; malformed lines are skipped.
     public init(passwd: String, group: String, shadow: String = "", gshadow: String = "") {
         func fields(_ text: String, atLeast count: Int) -> [[String]] {
             lines(of: text).map { line in
@@ -147,7 +170,7 @@ public struct TargetAccounts: Equatable, Sendable {
         func hashes(_ text: String) -> [String: String] {
             Dictionary(fields(text, atLeast: 2).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
-        // "x" says that the hash is in the shadow file; what else stands there is one.
+        // "x" says that the hash is in the shadow file; anything else is the hash itself.
         func hash(_ entry: [String], _ shadow: [String: String]) -> String? {
             shadow[entry[0]] ?? (entry[1] == "x" ? nil : entry[1])
         }
@@ -167,7 +190,7 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
-    /// With the accounts of the image's own database, behind those of `/etc`, which go before them.
+    /// Adds the accounts of the image's own database after those of `/etc`, which take precedence.
     public func merged(withImages other: TargetAccounts) -> TargetAccounts {
         var merged = self
         merged.users += other.users
@@ -179,7 +202,9 @@ public struct TargetAccounts: Equatable, Sendable {
         return merged
     }
 
+    /// The first user of that name.
     public func user(named name: String) -> User? { users.first { $0.name == name } }
+    /// The first group of that name.
     public func group(named name: String) -> Group? { groups.first { $0.name == name } }
 
     /// The names of the groups that list the user as a member.

@@ -1,2 +1,2 @@
-// Provisioning: from what a config wants and what is there to what is to be done: StoragePlan for the
-// disks, FilesPlan for the target root. Plain values, so that a plan can be printed and compared. No I/O.
+// Provisioning compares what a config wants with what exists, and decides what is to be done: StoragePlan for the
+// disks, FilesPlan for the target root. Plans are plain values, so that they can be printed and compared. No I/O.
