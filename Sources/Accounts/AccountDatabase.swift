@@ -1,15 +1,22 @@
-// Users and groups without any program of the target's: from the account files to what they are to be.
+// What a request for a user or a group makes of the target's account files, decided without any program of the target.
 
-/// All that deciding about accounts takes: plain values that TargetRoot reads.
+/// The accounts of a target, as plain values that TargetRoot reads.
 public struct AccountDatabase: Equatable, Sendable {
-    /// Those that are there; `passwd` and `group` always are, be they empty.
+    /// The account files that are there; `passwd` and `group` always are, even if empty.
     var files: [AccountFileName: AccountFile]
-    /// What other databases of the target hold: the image's own, in `/usr/lib`.
+    /// The accounts of the target's other databases, such as the image's own in `/usr/lib`.
     let elsewhere: TargetAccounts
     let settings: AccountSettings
     /// Days since 1970.
     let today: Int
 
+    /// Parses the account files.
+    ///
+    /// - Parameters:
+    ///   - files: The whole bytes of each file that is there.
+    ///   - elsewhere: The accounts of the target's other databases.
+    ///   - settings: The target's own settings for new accounts.
+    ///   - today: Days since 1970.
     public init(
         files: [AccountFileName: [UInt8]], elsewhere: TargetAccounts = .init(), settings: AccountSettings = .init(),
         today: Int
@@ -26,49 +33,60 @@ public struct AccountDatabase: Equatable, Sendable {
 }
 
 extension AccountDatabase {
-    /// Whose group a file that is made anew gets, as Debian's shadow does it.
+    /// The group of a newly made `shadow` or `gshadow`, as Debian's shadow chooses it.
     public var shadowGroup: UInt32 { AccountEdit(self).group("shadow")?.id ?? 0 }
 }
 
-/// What one request comes to.
+/// What one request changes.
 public struct AccountChange: Equatable, Sendable {
-    /// In this order, before the files: a user is there once all that belongs to it is.
+    /// The effects in their order; they come before the files, since `passwd` names a user when all else is done.
     public var effects: [AccountEffect] = []
-    /// The files that are to be written, each whole.
+    /// The files to write, each as a whole.
     public var files: [AccountFile] = []
 }
 
-/// One effect beside the account files. Paths are absolute in the target.
+/// One effect beside the account files, with paths that are absolute in the target.
 public enum AccountEffect: Equatable, Sendable {
+    /// The numbers of a user and a group.
     public struct Owner: Equatable, Sendable {
+        /// The user's number.
         public var user: UInt32
+        /// The group's number.
         public var group: UInt32
 
+        /// Makes an owner of a user's and a group's number.
         public init(_ user: UInt32, _ group: UInt32) {
             self.user = user
             self.group = group
         }
     }
 
-    /// Make a home with all that is in the folder `skeleton`; one that is there is left alone.
+    /// Make a home and copy the folder `skeleton` into it; a home that exists is left alone.
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
-    /// Make an empty mailbox, unless one is there. Without a group `mail` it is the user's alone.
+    /// Make an empty mailbox, unless it exists.
     case makeMailbox(String, owner: Owner, mode: UInt32)
     /// Forget when the id was last used to log in.
     case clearLoginRecords(of: UInt32)
-    /// Move a home; what in it has the first owner gets the second. One that is not there is none to move.
+    /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is no error.
     case moveHome(String, to: String, owner: Owner, newOwner: Owner)
-    /// What in the home has the first owner gets the second, where the home is one of theirs.
+    /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them.
     case changeOwner(of: String, from: Owner, to: Owner)
+    /// Give a mailbox to another user.
     case changeMailboxOwner(String, from: UInt32, to: UInt32)
+    /// Copy what the records of logins say of one id to another.
     case copyLoginRecords(from: UInt32, to: UInt32)
-    /// Remove a home with all that is in it where the user owns it.
+    /// Remove a home with all that is in it, if the user owns it.
     case removeHome(String, of: UInt32)
+    /// Remove a mailbox, if the user owns it.
     case removeMailbox(String, of: UInt32)
 }
 
 extension AccountDatabase {
-    /// What makes the request true, or why it cannot be.
+    /// The changes that make the request true.
+    ///
+    /// - Parameter request: One change of the target's accounts.
+    /// - Returns: Effects and files; the database itself stays as it is.
+    /// - Throws: ``AccountFault`` where the request cannot be met.
     public func change(for request: AccountRequest) throws(AccountFault) -> AccountChange {
         var edit = AccountEdit(self)
         switch request {
@@ -83,7 +101,7 @@ extension AccountDatabase {
         }
         var order = AccountFileName.allCases
         if case .changeGroup = request {
-            // A group has its new number once `group` says so; users that had the old one have the new one by then.
+            // Users of the group's old number have the new one once `passwd` is written; `group` follows it.
             order.removeAll { $0 == .group }
             order.append(.group)
         }
@@ -92,7 +110,7 @@ extension AccountDatabase {
     }
 }
 
-/// The files under way to what a request wants.
+/// A working copy of the account files, changed step by step.
 struct AccountEdit {
     typealias Field = AccountFile.Field
 
@@ -115,7 +133,7 @@ struct AccountEdit {
         try files[file]?.entry(name)
     }
 
-    /// Names and ids of the users or groups, the file's first.
+    /// Names and ids of all users or groups, those of the file first.
     func ids(_ file: AccountFileName) -> [(name: String, id: UInt32)] {
         let local = (files[file]?.entries ?? []).compactMap { entry in
             files[file]?.id(entry.fields).map { (String(decoding: entry.fields[0], as: UTF8.self), $0) }
@@ -124,7 +142,7 @@ struct AccountEdit {
             + (file == .passwd ? elsewhere.users.map { ($0.name, $0.uid) } : elsewhere.groups.map { ($0.name, $0.gid) })
     }
 
-    /// A group by its number or its name.
+    /// Finds a group by its number or its name.
     func group(_ text: String) -> (name: String, id: UInt32)? {
         if let id = UInt32(text) { return ids(.group).first { $0.id == id } }
         return ids(.group).first { $0.name == text }
@@ -144,7 +162,7 @@ struct AccountEdit {
 
     // MARK: Checking
 
-    /// As useradd takes names on Debian, but none that would be a path.
+    /// Whether useradd on Debian accepts the name; unlike useradd, this refuses names that could be a path.
     static func isName(_ name: String) -> Bool {
         guard let first = name.utf8.first, name.utf8.count <= 32, !"-+~".utf8.contains(first) else { return false }
         return name != "." && name != ".." && name.utf8.allSatisfy { $0 > 32 && $0 != 127 && !":,/".utf8.contains($0) }
@@ -177,7 +195,7 @@ struct AccountEdit {
         try putGroup(name, id, hash: hash)
     }
 
-    /// One that is there already was copied by an earlier run.
+    /// Copies a group of the image's own database; a group that is there already was copied by an earlier run.
     mutating func copyGroup(_ name: String, gid: UInt32, members: [String]) throws(AccountFault) {
         if try entry(name, in: .group) != nil { return }
         if let other = ids(.group).first(where: { $0.id == gid && $0.name != name }) {
@@ -249,7 +267,7 @@ struct AccountEdit {
 
     // MARK: Members
 
-    /// Puts the user into the groups it is to be in, and takes it out of all others where `isWhole`.
+    /// Adds the user to the given groups, and removes it from all others if `isWhole`.
     mutating func setGroups(_ names: Set<String>, of user: String, isWhole: Bool) {
         let name = Array(user.utf8)
         for file in [AccountFileName.group, .gshadow] {

@@ -2,25 +2,26 @@
 
 import Reporting
 
-/// Nothing was changed.
+/// A request that cannot be met; nothing was changed.
 public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
     case badUserName(String)
     case badGroupName(String)
-    /// A field that would break the lines of the account files.
+    /// The field would break the lines of the account files.
     case badField(String, of: String)
     case badID(Int, of: String)
     case noGroup(String, wantedBy: String)
     case groupExists(String)
-    /// One that a new user was to get for itself.
+    /// A new user is to get a group of its own name, and a group of that name exists.
     case groupIsThere(String)
     case userIDInUse(UInt32, by: String, wantedBy: String)
     case groupIDInUse(UInt32, by: String, wantedBy: String)
     case noFreeID(of: String, setting: String)
     case primaryGroup(String, of: String)
     case repeated(String, in: AccountFileName)
-    /// It comes from another database of the target than the file.
+    /// The account comes from another database of the target, not from the file.
     case notInFile(String, AccountFileName)
 
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .badUserName(let name): "\"\(name)\" is not a valid user name"
@@ -39,6 +40,7 @@ public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
         }
     }
 
+    /// What the operator can change in the config or in the target.
     public var advice: [String] {
         switch self {
         case .badUserName, .badGroupName:

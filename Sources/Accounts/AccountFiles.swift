@@ -1,37 +1,46 @@
-// The account files as text: what is understood of them can be changed, all other lines stay byte for byte.
+// The account files as text: entries can be changed, and every other line stays as it is, byte for byte.
 
-/// The files below `/etc` that hold users and groups, in the order in which changed ones take their places: a user
-/// is there once `passwd` names it, and one that `shadow` alone has was begun by a run that was stopped.
+/// The files below `/etc` that hold users and groups, in the order in which changed ones are replaced.
+///
+/// A user exists once `passwd` names it, so `passwd` comes last. A user that only `shadow` names was begun by a run
+/// that was stopped.
 public enum AccountFileName: String, CaseIterable, Sendable {
     case shadow, subuid, subgid, gshadow, group, passwd
 
-    /// Its permissions where it is made anew.
+    /// The permissions of a file that is newly made.
     public var newMode: UInt32 { self == .shadow || self == .gshadow ? 0o440 : 0o644 }
 }
 
 /// One account file, line by line.
 ///
-/// - SeeAlso: passwd(5), shadow(5), group(5), gshadow(5), subuid(5). What makes a line an entry is what shadow's
-///   programs (4.13) take for one.
+/// A line is an entry if shadow's programs (4.13) take it for one.
+///
+/// - SeeAlso: passwd(5), shadow(5), group(5), gshadow(5), subuid(5).
 public struct AccountFile: Equatable, Sendable {
     typealias Field = [UInt8]
 
     private struct Line: Equatable, Sendable {
         var text: [UInt8]
-        /// `nil`: no entry, but a comment, a reference to NIS, or damaged.
+        /// `nil`: the line is no entry, but a comment, a reference to NIS, or damaged.
         var fields: [Field]?
     }
 
+    /// Which file it is.
     public let name: AccountFileName
     private var lines: [Line]
-    /// Whether it is to be written; shadow's programs do so for some changes that change nothing.
+    /// Whether the file has to be written; shadow's programs also write it for some changes that change nothing.
     public private(set) var isChanged = false
 
+    /// Splits the bytes of a file into lines and entries.
+    ///
+    /// - Parameters:
+    ///   - name: Which file it is.
+    ///   - bytes: The whole file.
     public init(_ name: AccountFileName, parsing bytes: [UInt8]) {
         self.name = name
         var texts = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Array.init)
         if texts.last == [] { texts.removeLast() }
-        // A backslash at the end of a line joins it with the next in the group files; nobody writes such lines.
+        // In the group files, a backslash at the end of a line joins it with the next; such lines are never changed.
         let joins = name == .group || name == .gshadow
         var isJoined = false
         lines = texts.map { text in
@@ -69,21 +78,23 @@ public struct AccountFile: Equatable, Sendable {
 
     static func number(_ field: Field) -> UInt64? { UInt64(String(decoding: field, as: UTF8.self)) }
 
-    /// The entries, each with its place among the lines.
+    /// The entries, each with the index of its line.
     var entries: [(line: Int, fields: [Field])] {
         lines.enumerated().compactMap { number, line in line.fields.map { (number, $0) } }
     }
 
-    /// The entry of that name.
+    /// The entry with a name.
     ///
-    /// - Throws: ``AccountFault/repeated(_:in:)`` where there are several, which the programs do not touch.
+    /// - Parameter name: The name of a user or a group.
+    /// - Returns: The entry with the index of its line, or `nil` where there is none.
+    /// - Throws: ``AccountFault/repeated(_:in:)`` where there are several; shadow's programs refuse those too.
     func entry(_ name: String) throws(AccountFault) -> (line: Int, fields: [Field])? {
         let found = entries.filter { $0.fields[0] == Array(name.utf8) }
         if found.count > 1 { throw .repeated(name, in: self.name) }
         return found.first
     }
 
-    /// A field that is a number; that of an entry's id always is one.
+    /// A field as a number; the id of an entry always is one.
     func id(_ fields: [Field], _ index: Int = 2) -> UInt32? {
         Self.number(fields[index]).flatMap(UInt32.init(exactly:))
     }
@@ -95,7 +106,7 @@ public struct AccountFile: Equatable, Sendable {
         isChanged = true
     }
 
-    /// Changes the entry of that name or adds it; new ones stand before what NIS is to add.
+    /// Changes the entry of that name, or adds it before the lines that refer to NIS.
     mutating func put(_ fields: [Field]) throws(AccountFault) {
         if let present = try entry(String(decoding: fields[0], as: UTF8.self)) {
             return set(fields, line: present.line)
@@ -115,12 +126,12 @@ public struct AccountFile: Equatable, Sendable {
         isChanged = true
     }
 
-    /// Members are the last field of the two group files, administrators the one before in `gshadow`.
+    /// The names in a list: field 3 of the group files holds the members, field 2 of `gshadow` the administrators.
     static func members(_ fields: [Field], _ index: Int = 3) -> [Field] {
         fields[index].split(separator: UInt8(ascii: ",")).map(Array.init)
     }
 
-    /// Sets who is in a list of an entry.
+    /// Replaces a list of names in an entry.
     mutating func setMembers(_ members: [Field], _ index: Int = 3, line: Int) {
         guard var fields = lines[line].fields else { return }
         fields[index] = Array(members.joined(separator: [UInt8(ascii: ",")]))
@@ -129,8 +140,9 @@ public struct AccountFile: Equatable, Sendable {
 
     // MARK: Ranges of subordinate ids
 
-    /// The first `count` ids between `lowest` and `highest` that nobody has. Sorts the entries by their start, what
-    /// is none behind them, as shadow's programs do.
+    /// Finds the first `count` ids between `lowest` and `highest` that no entry covers.
+    ///
+    /// It also sorts the entries by their start and moves other lines behind them, as shadow's programs do.
     mutating func takeRange(lowest: UInt64, highest: UInt64, count: UInt64) -> UInt64? {
         func key(_ line: Line) -> (UInt64, UInt64, String) {
             guard let fields = line.fields, let start = Self.number(fields[1]), let count = Self.number(fields[2])

@@ -3,9 +3,12 @@
 import IgnitionConfig
 
 extension TargetAccounts {
-    /// What makes the group as wanted; `nil` where it is so already.
+    /// The request that makes a group what the config wants; `nil` where nothing has to be done.
     ///
-    /// - Parameter strict: Everything is asked for, be it so already: what the original does.
+    /// - Parameters:
+    ///   - group: The group of the config.
+    ///   - strict: Whether every given field is set even where nothing differs, as Ignition does.
+    /// - Returns: At most one request.
     package func request(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountRequest? {
         let present = self.group(named: group.name)
         if group.shouldExist == false { return present == nil ? nil : .removeGroup(group.name) }
@@ -19,13 +22,13 @@ extension TargetAccounts {
         return isWanted ? nil : .changeGroup(name: group.name, gid: gid, hash: newHash)
     }
 
-    /// What makes the user as wanted; `nil` where it is so already.
+    /// The request that makes a user what the config wants; `nil` where nothing has to be done.
     package func request(for user: IgnitionConfig.User, strict: Bool = false) -> AccountRequest? {
         let present = self.user(named: user.name)
         if user.shouldExist == false { return present == nil ? nil : .removeUser(user.name) }
         guard let present else { return .addUser(newUser(user)) }
         let fields = change(present, to: user, strict: strict)
-        // usermod takes no call without anything to change; the original's says "no changes" and does nothing.
+        // Without a change, usermod only says "no changes". Ignition calls it nevertheless.
         return fields == .init() ? nil : .changeUser(user.name, fields)
     }
 
@@ -35,7 +38,7 @@ extension TargetAccounts {
         new.mayHaveGroup = user.noUserGroup != true
         new.isSystem = user.system == true
         new.clearsLoginRecords = user.noLogInit != true
-        // Without a hash nobody gets in by password: "*" rather than useradd's "!", which sshd may take for locked.
+        // No password can match "*"; sshd may take useradd's "!" for a locked account.
         new.fields.hash = given(user.passwordHash) ?? "*"
         new.fields.uid = user.uid
         new.fields.gecos = given(user.gecos)
@@ -46,12 +49,12 @@ extension TargetAccounts {
         return new
     }
 
-    /// Only what differs is asked for; `usermod` refuses or repeats work otherwise.
+    /// The fields that differ; `usermod` refuses others or repeats work for them.
     private func change(
         _ present: User, to user: IgnitionConfig.User, strict: Bool
     ) -> AccountRequest.UserFields {
         var fields = AccountRequest.UserFields()
-        // usermod leaves the last slash out.
+        // usermod drops the last slash.
         let home = given(user.homeDir).map { $0.count > 1 && $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
         if let home = strict ? given(user.homeDir) : home, strict || home != present.home { fields.home = home }
         if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
@@ -74,11 +77,11 @@ extension TargetAccounts {
     }
 }
 
-/// To the original an empty text is as good as none.
+/// Treats an empty text as a missing one, as Ignition does.
 private func given(_ text: String?) -> String? { text == "" ? nil : text }
 
 extension IgnitionConfig.User {
-    /// The text of the key file: one key a line; `nil` where there are no keys.
+    /// The text of the key file, one key per line; `nil` where there are no keys.
     package var authorizedKeys: String? {
         if sshAuthorizedKeys.isEmpty { return nil }
         let text = sshAuthorizedKeys.joined(separator: "\n")

@@ -1,46 +1,58 @@
-// What is to be done to the target's users and groups, and the program of shadow's that does it.
+// What is to be done to the target's users and groups, and the program of shadow that does it.
 
-/// One change of the target's accounts; optional fields stay as they are, or take the program's defaults.
+/// One change of the target's accounts; fields that are `nil` stay as they are or take the program's defaults.
 public enum AccountRequest: Equatable, Sendable {
     case addGroup(name: String, gid: Int? = nil, hash: String? = nil, isSystem: Bool = false)
     case changeGroup(name: String, gid: Int? = nil, hash: String? = nil)
     case removeGroup(String)
-    /// A line in `/etc/group` for a group of the image's own database: members are written there alone.
+    /// Copy a group of the image's own database into `/etc/group`, the only file in which members are written.
     case copyGroup(String, gid: UInt32, members: [String])
     case addUser(NewUser)
     case changeUser(String, UserFields)
-    /// With home and mailbox.
+    /// Remove a user with its home and mailbox.
     case removeUser(String)
 
+    /// The fields of a user that a request sets.
     public struct UserFields: Equatable, Sendable {
+        /// The hash of the password, as `shadow` holds it.
         public var hash: String?
+        /// The user's number.
         public var uid: Int?
+        /// The comment field, such as the full name.
         public var gecos: String?
-        /// A name or a number.
+        /// The name or number of the primary group.
         public var primaryGroup: String?
-        /// Names or numbers; `nil` leaves the user in its groups.
+        /// The names or numbers of the other groups; `nil` leaves the user in its groups.
         public var groups: [String]?
+        /// The absolute path of the login shell.
         public var shell: String?
-        /// One that exists moves there.
+        /// The absolute path of the home; the home of a user that exists moves there.
         public var home: String?
 
+        /// Makes fields that set nothing.
         public init() {}
     }
 
+    /// A user to create.
     public struct NewUser: Equatable, Sendable {
+        /// The name of the user.
         public var name: String
+        /// The fields that are not left to the program's defaults.
         public var fields = UserFields()
+        /// Whether a home is made.
         public var hasHome = true
-        /// `false`: no group of its own, whatever the target's settings say.
+        /// Whether the user may get a group of its own; `false` overrides the target's settings.
         public var mayHaveGroup = true
+        /// Whether it is a system user: its id comes from another range, and its password does not age.
         public var isSystem = false
-        /// Whether what an earlier user of the same id left in the records of logins goes.
+        /// Whether the records of logins that an earlier user of the same id left are cleared.
         public var clearsLoginRecords = true
 
+        /// Makes a request for a user with a home and default settings.
         public init(_ name: String) { self.name = name }
     }
 
-    /// The user or the group.
+    /// The name of the user or the group.
     public var name: String {
         switch self {
         case .addGroup(let name, _, _, _), .changeGroup(let name, _, _), .removeGroup(let name),
@@ -52,16 +64,20 @@ public enum AccountRequest: Equatable, Sendable {
     }
 }
 
-/// A program and its arguments. Its description leaves out the values of secrets.
+/// A program and its arguments.
 public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
+    /// The program's name.
     public var program: String
+    /// The arguments, secrets included.
     public var arguments: [String]
 
+    /// Makes a command of a program and its arguments.
     public init(_ program: String, _ arguments: [String]) {
         self.program = program
         self.arguments = arguments
     }
 
+    /// The command as a line, without the values of secrets.
     public var description: String {
         var shown = arguments
         for index in arguments.indices.dropFirst() where arguments[index - 1] == "--password" { shown[index] = "..." }
@@ -70,8 +86,9 @@ public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension AccountRequest {
-    /// What does it, as the original calls it; `nil` where no program does: groupadd takes no name that any database
-    /// of the target has.
+    /// The command that does it, as Ignition calls it.
+    ///
+    /// `nil` for ``copyGroup(_:gid:members:)``: groupadd refuses a name that any database of the target has.
     public var command: AccountCommand? {
         func option(_ name: String, _ value: (some CustomStringConvertible)?) -> [String] {
             value.map { [name, "\($0)"] } ?? []
@@ -101,7 +118,7 @@ extension AccountRequest {
 }
 
 extension AccountRequest.UserFields {
-    /// Those that useradd and usermod have in common.
+    /// The options that useradd and usermod share.
     fileprivate var options: [String] {
         var options: [String] = []
         if let hash { options += ["--password", hash] }

@@ -1,14 +1,16 @@
-// What the target's own settings say of new users and groups.
+// The target's own settings for new users and groups.
 
-/// `/etc/login.defs` and `/etc/default/useradd`.
+/// The settings of `/etc/login.defs` and `/etc/default/useradd`.
 ///
-/// - SeeAlso: login.defs(5), useradd(8). What is not set has the value that Debian's shadow 4.13 is built with.
+/// A setting that is missing has the value that Debian's shadow 4.13 is built with.
+///
+/// - SeeAlso: login.defs(5), useradd(8).
 public struct AccountSettings: Equatable, Sendable {
     private var values: [String: String] = [:]
-    /// Of `/etc/default/useradd`.
+    /// The settings of `/etc/default/useradd`.
     private var defaults: [String: String] = [:]
 
-    /// Lines that are not of their form are passed over; of repeated ones the last counts.
+    /// Parses the texts of both files; malformed lines are skipped, and the last of repeated ones counts.
     public init(loginDefs: String = "", useradd: String = "") {
         for line in loginDefs.split(whereSeparator: \.isNewline) {
             let words = line.drop { $0 == " " || $0 == "\t" }
@@ -23,7 +25,7 @@ public struct AccountSettings: Equatable, Sendable {
         }
     }
 
-    /// A number as strtol reads it: decimal, `0x` hexadecimal, `0` octal.
+    /// Parses a number as strtol does: decimal, `0x` hexadecimal, `0` octal.
     private static func number(_ text: String) -> Int? {
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         let magnitude =
@@ -32,19 +34,19 @@ public struct AccountSettings: Equatable, Sendable {
         return magnitude.map { text.hasPrefix("-") ? -$0 : $0 }
     }
 
-    /// A setting of login.defs; what is no number counts as not set.
+    /// A setting of login.defs as a number; one that is not a number counts as missing.
     func number(_ name: String) -> Int? { values[name].flatMap(Self.number) }
 
     func isSet(_ name: String) -> Bool { values[name]?.lowercased() == "yes" }
 
     // MARK: New users
 
-    /// Name or number of the group of those who get none of their own.
+    /// The name or number of the group of users that get no group of their own.
     var group: String? { defaults["GROUP"] }
-    /// Below it stand the homes.
+    /// The folder that holds the homes.
     public var homes: String { defaults["HOME"] ?? "/home" }
     var shell: String { defaults["SHELL"] ?? "/bin/bash" }
-    /// What a new home holds.
+    /// The folder that is copied into a new home.
     var skeleton: String { defaults["SKEL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/etc/skel" }
     var clearsLoginRecords: Bool { defaults["LOG_INIT"] != "no" }
     /// The folder for mailboxes; `nil` where new users get none.
@@ -54,15 +56,15 @@ public struct AccountSettings: Equatable, Sendable {
         UInt32(truncatingIfNeeded: number("HOME_MODE") ?? 0o777 & ~(number("UMASK") ?? 0o022)) & 0o7777
     }
 
-    /// Fields 3 to 7 of a new user's line in `shadow` but the day of the last change: ages of the password in days,
-    /// and the day on which the account ends.
+    /// Fields 3 to 7 of a new user's line in `shadow`, counted from 0: the ages of the password in days, and the day on
+    /// which the account ends.
     var ages: [String] {
         let inactive = defaults["INACTIVE"].flatMap(Self.number) ?? -1
         let ages = [number("PASS_MIN_DAYS"), number("PASS_MAX_DAYS"), number("PASS_WARN_AGE"), inactive, lastDay]
         return ages.map { age in age.map { $0 < 0 ? "" : String($0) } ?? "" }
     }
 
-    /// `EXPIRE`: a day since 1970, or a date.
+    /// The setting `EXPIRE`, as days since 1970; it holds such a number or a date.
     private var lastDay: Int? {
         guard let text = defaults["EXPIRE"], !text.isEmpty else { return nil }
         if let day = Int(text) { return day }
@@ -70,7 +72,7 @@ public struct AccountSettings: Equatable, Sendable {
         guard parts.count == 3, (1970...9999).contains(parts[0]), (1...12).contains(parts[1]),
             (1...31).contains(parts[2])
         else { return nil }
-        // Years begin in March here: the leap day is the last of its year; see utcTimestamp.
+        // Years begin in March here, so that the leap day is the last of its year; see `utcTimestamp`.
         let year = parts[1] > 2 ? parts[0] : parts[0] - 1
         let month = (parts[1] + 9) % 12
         return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + parts[2] - 1 - 719_468
@@ -78,15 +80,19 @@ public struct AccountSettings: Equatable, Sendable {
 
     // MARK: Ids
 
-    /// Where new ids are looked for.
+    /// The range in which new ids are chosen.
     struct IDRange: Equatable {
         var lowest: UInt32
         var highest: UInt32
-        /// From which on an id that is asked for is taken.
+        /// The lowest id that a request may name.
         var lowestWanted: UInt32
     }
 
-    /// - Parameter kind: `UID` or `GID`.
+    /// The range of ids for new users or groups.
+    ///
+    /// - Parameters:
+    ///   - kind: `UID` or `GID`.
+    ///   - isSystem: Whether the ids are for system accounts.
     /// - Returns: `nil` where the settings leave no room.
     func range(_ kind: String, isSystem: Bool) -> IDRange? {
         func id(_ name: String, _ fallback: Int) -> Int { number(name) ?? fallback }
@@ -101,7 +107,10 @@ public struct AccountSettings: Equatable, Sendable {
         return IDRange(lowest: lowest, highest: highest, lowestWanted: isSystem ? 1 : lowest)
     }
 
+    /// The range of subordinate ids, and how many a new user gets.
+    ///
     /// - Parameter kind: `SUB_UID` or `SUB_GID`.
+    /// - Returns: The first and the last id of the range, and the number of ids per user.
     func subordinates(_ kind: String) -> (lowest: UInt64, highest: UInt64, count: UInt64) {
         func value(_ name: String, _ fallback: UInt64) -> UInt64 {
             number(name).flatMap(UInt64.init(exactly:)) ?? fallback
@@ -113,12 +122,17 @@ public struct AccountSettings: Equatable, Sendable {
 }
 
 extension AccountSettings.IDRange {
-    /// A free id as shadow's programs choose it: `wanted` where that is free, else the one after the highest in use
-    /// (before the lowest, for those of the system), else the first hole from there.
+    /// Chooses a free id as shadow's programs do.
+    ///
+    /// That is `wanted` where it is free, else the one after the highest in use (for system accounts the one before the
+    /// lowest), else the first gap from there.
     ///
     /// - Parameters:
-    ///   - taken: Ids in the file.
-    ///   - elsewhere: Those that other databases of the target have.
+    ///   - taken: The ids in the file.
+    ///   - elsewhere: The ids in the target's other databases.
+    ///   - wanted: The preferred id.
+    ///   - isSystem: Whether the id is for a system account; those are chosen downwards.
+    /// - Returns: `nil` where the range is full.
     func free(_ taken: Set<UInt32>, elsewhere: Set<UInt32>, wanted: UInt32? = nil, isSystem: Bool) -> UInt32? {
         func isFree(_ id: UInt32) -> Bool { !taken.contains(id) && !elsewhere.contains(id) }
         if let wanted, wanted >= lowestWanted, wanted <= highest, isFree(wanted) { return wanted }

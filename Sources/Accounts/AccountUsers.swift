@@ -1,4 +1,4 @@
-// Users natively: what useradd, usermod and userdel of shadow 4.13 make of the account files and of homes.
+// Users: what useradd, usermod and userdel of shadow 4.13 make of the account files and of homes.
 
 extension AccountEdit {
     // MARK: A new user
@@ -10,8 +10,7 @@ extension AccountEdit {
         let home = user.fields.home ?? "\(settings.homes)/\(name)"
         let groups = try groups(user.fields.groups ?? [], of: name)
         let hasOwnGroup = user.fields.primaryGroup == nil && user.mayHaveGroup && settings.isSet("USERGROUPS_ENAB")
-        // A line of the user's in shadow, and none in passwd: an earlier run was stopped between the two. What
-        // it made is used.
+        // `shadow` names the user and `passwd` does not: an earlier run was stopped in between. What it made is used.
         let isResumed = try entry(name, in: .shadow) != nil
 
         let uid: UInt32
@@ -60,7 +59,7 @@ extension AccountEdit {
         }
     }
 
-    /// Today, as a field; on the first day of 1970, which would ask for a new password, nothing.
+    /// Today as a field; empty on the first day of 1970, which would demand a new password at login.
     private var lastChange: String { today > 0 ? String(today) : "" }
 
     private func check(_ fields: AccountRequest.UserFields, of name: String) throws(AccountFault) {
@@ -77,7 +76,7 @@ extension AccountEdit {
         }
     }
 
-    /// The names of groups given by name or number.
+    /// The names of groups that are given by name or number.
     private func groups(_ wanted: [String], of name: String) throws(AccountFault) -> Set<String> {
         var names: Set<String> = []
         for text in wanted {
@@ -87,7 +86,7 @@ extension AccountEdit {
         return names
     }
 
-    /// Makes the user's own group, with the user's number where that is free, and returns its number.
+    /// Makes the user's own group, with the user's number if that is free, and returns the group's number.
     private mutating func ownGroup(
         of name: String, _ uid: UInt32, isSystem: Bool, isResumed: Bool
     ) throws(AccountFault) -> UInt32 {
@@ -101,7 +100,7 @@ extension AccountEdit {
         return gid
     }
 
-    /// Whether a user with the id that was asked for gets subordinate ids; one whose id was chosen does.
+    /// Whether the user gets subordinate ids: yes, unless the requested id is outside the range of ordinary users.
     private func isOrdinary(_ wanted: Int?) -> Bool {
         guard let wanted, wanted != 0 else { return true }
         return wanted >= settings.number("UID_MIN") ?? 1000 && wanted <= settings.number("UID_MAX") ?? 60000
@@ -149,13 +148,13 @@ extension AccountEdit {
         }
         let groups = try wanted.groups.map { names throws(AccountFault) in try self.groups(names, of: name) }
         if let hash = wanted.hash { try setHash(hash, of: name, &fields) }
-        // A password alone makes usermod write the file too.
+        // Setting a password also makes usermod write `passwd`.
         if fields != present.fields || wanted.hash != nil { files[.passwd]?.set(fields, line: present.line) }
         if let groups { setGroups(groups, of: name, isWhole: true) }
         planMoves(of: name, from: .init(uid, gid), to: owner, home: home, newHome: newHome)
     }
 
-    /// The hash goes to `shadow`, and to `passwd` where that does not refer to it.
+    /// Sets the hash in `shadow`, and in `passwd` where that does not refer to `shadow`.
     private mutating func setHash(_ hash: String, of name: String, _ fields: inout [Field]) throws(AccountFault) {
         let isShadowed = files[.shadow] != nil && fields[1] == Array("x".utf8)
         if !isShadowed { fields[1] = Array(hash.utf8) }
@@ -209,7 +208,7 @@ extension AccountEdit {
         effects.append(.removeHome(String(decoding: fields[5], as: UTF8.self), of: uid))
     }
 
-    /// A group of the user's name goes with it where it was the user's own: nobody else is in it.
+    /// Removes the group of the user's name if it was the user's own: it has no members and is nobody's primary group.
     private mutating func removeOwnGroup(of name: String, _ gid: UInt32) throws(AccountFault) {
         guard let (line, fields) = try entry(name, in: .group), files[.group]?.id(fields) == gid, fields[3].isEmpty,
             !(files[.passwd]?.entries ?? []).contains(where: { files[.passwd]?.id($0.fields, 3) == gid }),

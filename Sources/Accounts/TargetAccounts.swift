@@ -2,18 +2,26 @@
 
 import Reporting
 
-/// The target's users and groups.
+/// The users and groups of a target.
 public struct TargetAccounts: Equatable, Sendable {
+    /// A line of `passwd`, with the hash of `shadow`.
     public struct User: Equatable, Sendable {
+        /// The login name.
         public var name: String
+        /// The user's number.
         public var uid: UInt32
+        /// The number of the primary group.
         public var gid: UInt32
+        /// The comment field, such as the full name.
         public var gecos: String
+        /// The absolute path of the home.
         public var home: String
+        /// The absolute path of the login shell; empty where the line has none.
         public var shell: String
-        /// From the shadow file, or from passwd where that refers to none.
+        /// The hash in `shadow`, or in `passwd` where that does not refer to `shadow`.
         public var passwordHash: String?
 
+        /// Makes a user of the fields of its line.
         public init(
             name: String, uid: UInt32, gid: UInt32, gecos: String = "", home: String, shell: String = "",
             passwordHash: String? = nil
@@ -28,15 +36,20 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
+    /// A line of `group`, with the hash of `gshadow`.
     public struct Group: Equatable, Sendable {
+        /// The group's name.
         public var name: String
+        /// The group's number.
         public var gid: UInt32
+        /// The names of the members.
         public var members: [String]
-        /// Whether it stands in the image's own database (`/usr/lib/group`) and not in `/etc/group`.
+        /// Whether it comes from the image's own database (`/usr/lib/group`), not from `/etc/group`.
         public var isImages = false
-        /// From the shadow file, or from the group file where that refers to none.
+        /// The hash in `gshadow`, or in `group` where that does not refer to `gshadow`.
         public var passwordHash: String?
 
+        /// Makes a group of the fields of its line.
         public init(name: String, gid: UInt32, members: [String] = [], passwordHash: String? = nil) {
             self.name = name
             self.gid = gid
@@ -45,13 +58,15 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
+    /// The users in the order of the files.
     public var users: [User] = []
+    /// The groups in the order of the files.
     public var groups: [Group] = []
 
+    /// Makes a target without accounts.
     public init() {}
 
-    /// Reads the texts of `/etc/passwd`, `/etc/group`, `/etc/shadow` and `/etc/gshadow`.
-    /// Lines that are not of their form are passed over.
+    /// Parses the texts of `/etc/passwd`, `/etc/group`, `/etc/shadow` and `/etc/gshadow`; malformed lines are skipped.
     public init(passwd: String, group: String, shadow: String = "", gshadow: String = "") {
         func fields(_ text: String, atLeast count: Int) -> [[String]] {
             lines(of: text).map { line in
@@ -61,7 +76,7 @@ public struct TargetAccounts: Equatable, Sendable {
         func hashes(_ text: String) -> [String: String] {
             Dictionary(fields(text, atLeast: 2).map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         }
-        // "x" says that the hash is in the shadow file; what else stands there is one.
+        // "x" says that the hash is in the shadow file; anything else is the hash itself.
         func hash(_ entry: [String], _ shadow: [String: String]) -> String? {
             shadow[entry[0]] ?? (entry[1] == "x" ? nil : entry[1])
         }
@@ -81,7 +96,7 @@ public struct TargetAccounts: Equatable, Sendable {
         }
     }
 
-    /// With the accounts of the image's own database, behind those of `/etc`, which go before them.
+    /// Adds the accounts of the image's own database after those of `/etc`, which take precedence.
     public func merged(withImages other: TargetAccounts) -> TargetAccounts {
         var merged = self
         merged.users += other.users
@@ -93,7 +108,9 @@ public struct TargetAccounts: Equatable, Sendable {
         return merged
     }
 
+    /// The first user of that name.
     public func user(named name: String) -> User? { users.first { $0.name == name } }
+    /// The first group of that name.
     public func group(named name: String) -> Group? { groups.first { $0.name == name } }
 
     /// The names of the groups that list the user as a member.

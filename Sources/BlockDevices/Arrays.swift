@@ -1,4 +1,4 @@
-// RAID arrays: looked into before anything is changed, then made or assembled, by mdadm.
+// RAID arrays: mdadm assembles them for a look before anything is changed, and creates or assembles them later.
 
 import DiskFormats
 import DiskPlanning
@@ -6,16 +6,17 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// Arrays assembled read-only for the time of planning. The kernel then writes nothing to their members,
-/// neither a count of events nor what a resync would.
+/// Assembles arrays read-only while the plan is made.
+///
+/// The kernel then writes nothing to their members: no event counter, no resync.
 final class ArrayLook {
     private let access: DiskAccess
-    /// Where the insides of arrays can be seen meanwhile, by the nodes they will have.
+    /// The nodes at which the arrays can be read meanwhile, by the nodes that they will have.
     private(set) var nodes: [String: String] = [:]
     private var started: [String] = []
     private var loops: [Loop] = []
 
-    /// A member of which the kernel has no partition yet, seen through its disk.
+    /// A member for which the kernel has no partition yet, seen through its disk.
     private final class Loop {
         let device: LoopDevice
 
@@ -34,9 +35,9 @@ final class ArrayLook {
         loops = []
     }
 
-    /// Makes the arrays that stay visible, and adds what stands in them to `contents`.
+    /// Makes the arrays that stay readable, and adds what they hold to `contents`.
     ///
-    /// - Returns: A conflict for each that mdadm does not start.
+    /// - Returns: A conflict for each array that mdadm does not start.
     func assemble(
         _ plans: [ArrayPlan], _ contents: inout [DiskArea: Content]
     ) throws(BootFailure) -> [DiskConflict] {
@@ -74,27 +75,28 @@ final class ArrayLook {
             }
         }
         try assembly(of: plan.wanted.node, from: members, readOnly: true).run()
-        // On a busy machine udev is late with the link, and mdadm waits but five seconds for it.
+        // On a busy machine udev may be late with the link, and mdadm waits only five seconds for it.
         let node = Files.resolved(FilePath(plan.wanted.node))?.string ?? ArrayHolder(of: plan)?.node ?? plan.wanted.node
         started.append(node)
         return node
     }
 }
 
-/// `--run`: a degraded array too.
+/// The command that assembles an array; `--run` starts a degraded one too.
 private func assembly(of node: String, from members: [String], readOnly: Bool = false) -> Command {
     Command(
         "mdadm",
         ["--assemble", node, "--run", "--homehost", "any"] + (readOnly ? ["--readonly"] : []) + members)
 }
 
-/// The array that the kernel has made of the members of a plan: udev's rules do so where they are at work,
-/// or an earlier run of the stage did.
+/// The array that the kernel has already made of the members of a plan.
+///
+/// udev's rules assemble it where they are active, or an earlier run of the stage did.
 private struct ArrayHolder {
     let node: String
     private let state: String
 
-    /// `nil` where the members are free.
+    /// Finds the array; `nil` where the members are free.
     init?(of plan: ArrayPlan) {
         let holders = plan.members.filter { $0.superblock != nil }.flatMap { member in
             Files.names(in: FilePath("/sys/class/block/\(FilePath(member.node).lastComponent?.string ?? "")/holders"))
@@ -104,7 +106,7 @@ private struct ArrayHolder {
         state = Files.line(FilePath("/sys/class/block/\(name)/md/array_state")) ?? "inactive"
     }
 
-    /// An array that udev has begun and that still waits for members is not.
+    /// `false` for an array that udev has begun and that still waits for members.
     var isRunning: Bool { !["clear", "inactive"].contains(state) }
     var isReadOnly: Bool { state == "readonly" }
 
@@ -112,12 +114,13 @@ private struct ArrayHolder {
 }
 
 extension DiskStage {
-    /// Erases what stands where members of an array will be and what the plan lets go, before the table that
-    /// tells so is gone: a power cut in between leaves a disk of which the next boot thinks the same.
+    /// Erases what the plan lets go of where members of an array will be, before the table changes.
+    ///
+    /// After a power cut in between, the next boot still finds the old table and comes to the same plan.
     static func erase(_ plan: ArrayPlan, _ access: DiskAccess) throws {
         for member in plan.members where member.isLetGo {
             access.report(.writing("signatures in the place of \(member.node)"))
-            // What an old array held would else show in the new one.
+            // The new array would otherwise show what an old one held.
             if let inside = member.found.signatures.first?.member {
                 let start = member.area.bytes.lowerBound + inside.dataOffset
                 try erase(DiskArea(node: member.area.node, bytes: start..<member.area.bytes.upperBound))
@@ -131,7 +134,7 @@ extension DiskStage {
         try Eraser.erase(area.node, bytes: area.bytes, sharing: true)
     }
 
-    /// Makes an array or assembles the one that is there.
+    /// Creates an array, or assembles the one that exists.
     static func prepare(_ plan: ArrayPlan, _ access: DiskAccess) throws {
         let node = plan.wanted.node
         plan.modules.forEach { try? access.loadFilesystem($0) }
@@ -152,6 +155,8 @@ extension DiskStage {
         access.report(.done("\(plan.title) \(plan.action == .create ? "created" : "assembled") as \(node)"))
     }
 
+    /// Assembles an array that exists.
+    ///
     /// - Returns: Whether it was not running yet.
     private static func assemble(_ plan: ArrayPlan) throws(Command.Failure) -> Bool {
         let node = plan.wanted.node

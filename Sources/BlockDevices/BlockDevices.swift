@@ -1,5 +1,5 @@
-// BlockDevices: the only code that reads and writes disks: signatures (libblkid), tables (libfdisk),
-// LUKS headers (libcryptsetup), filesystems (mkfs programs), mounts of the config's filesystems.
+// BlockDevices is the only code that reads and writes disks: signatures (libblkid), tables (libfdisk), LUKS headers
+// (libcryptsetup), filesystems (mkfs programs), and mounts of the config's filesystems.
 
 import DiskFormats
 import Reporting
@@ -9,26 +9,27 @@ import SystemPackage
 public enum DiskFailure: Error, Equatable, Sendable {
     case unreadable(String, Errno)
     case unwritable(String, Errno)
-    /// Between the plan and its turn the device changed: it holds what the plan did not see.
+    /// The device changed after the plan was made, and holds something that the plan did not see.
     case changed(String, holds: Content)
-    /// The table that is there now is not the one that was planned from.
+    /// The table is not the one that the plan was made from.
     case tableChanged(String)
-    /// libfdisk, or the kernel, did not do as it was told.
+    /// libfdisk or the kernel refused a change of the table.
     case tableNotWritten(String, doing: String, Errno)
-    /// What was erased is still to be seen.
+    /// Something that was erased is still there.
     case notErased(String, holds: Content)
-    /// The table was written, but reads back as something else.
+    /// The table was written, but reads back differently.
     case tableNotAsPlanned(String)
     case missing(String)
     case volumeNotCreated(String, Errno)
     case volumeNotOpened(name: String, String, Errno)
-    /// Opening a volume would take more memory than there is, in bytes: a boot would end with it.
+    /// Opening a volume would take more memory than is available, both in bytes, and would end the boot.
     case derivationTooLarge(String, needed: UInt64, available: UInt64)
-    /// Another device is open under the name of a volume of the config.
+    /// Another device is already open under the name of a volume of the config.
     case nameTaken(String, by: String)
 }
 
 extension DiskFailure: CustomStringConvertible {
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .unreadable(let device, let reason): "cannot read \(device): \(reason)"
@@ -52,6 +53,7 @@ extension DiskFailure: CustomStringConvertible {
 }
 
 extension DiskFailure: Advising {
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .unreadable(_, .permissionDenied), .unreadable(_, .notPermitted), .unwritable(_, .permissionDenied),

@@ -1,4 +1,4 @@
-// libblkid: the signatures and tables that it knows. `Look` alone asks it, and `Eraser` alone lets it write.
+// libblkid: the signatures and tables that it knows. Only `Look` asks it, and only `Eraser` lets it write.
 
 import CBlkid
 import CLinux
@@ -16,20 +16,24 @@ struct BlockProbe: ~Copyable {
     /// Bytes of the range.
     private let length: UInt64
 
+    /// Opens a probe.
+    ///
     /// - Parameters:
+    ///   - path: A block device or an image file.
     ///   - bytes: The range to look at; `nil` is the whole device.
-    ///   - sectorSize: Bytes of a logical sector, where the file cannot say: an image of a disk.
-    ///   - forWriting: Needed by what erases alone.
+    ///   - sectorSize: Bytes of a logical sector, for disk images, which cannot tell it.
+    ///   - forWriting: Whether the probe is used to erase.
     ///   - sharing: Whether others may use other ranges of the device meanwhile.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     init(
         _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, forWriting: Bool = false,
         sharing: Bool = false
     ) throws(DiskFailure) {
-        // Writing asks for the device alone: a mounted one then fails to open.
+        // O_EXCL asks for the device alone, so that a mounted one fails to open.
         let access = forWriting ? O_RDWR | (sharing ? 0 : O_EXCL) : O_RDONLY
         let descriptor = open(path, access | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unreadable(path, Errno(rawValue: errno)) }
-        // What was read through another node of the same disk may be old here.
+        // The cache may be outdated if the same disk was written through another node.
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         guard let handle = blkid_new_probe() else {
             close(descriptor)
@@ -58,9 +62,9 @@ struct BlockProbe: ~Copyable {
         close(descriptor)
     }
 
-    /// Every signature in the range, in libblkid's order (RAID first), with sizes where they are cheaply known.
+    /// Every signature in the range, in libblkid's order (RAID first), with sizes where they are cheap to know.
     ///
-    /// libblkid's own answer ends at the first RAID or LUKS signature; what stands beside it matters here too.
+    /// libblkid's own answer ends at the first RAID or LUKS signature; what is beside it matters here too.
     func signatures() throws(DiskFailure) -> [Signature] {
         enable(superblocks: true, partitions: false)
         var signatures: [Signature] = []
@@ -83,7 +87,7 @@ struct BlockProbe: ~Copyable {
         }
     }
 
-    /// The partitions of a table of any kind; without those that only contain others.
+    /// The partitions of a table of any kind, without extended partitions, which only contain others.
     func partitions() throws(DiskFailure) -> [FoundPartition] {
         enable(superblocks: false, partitions: true)
         guard let list = blkid_probe_get_partitions(handle) else { return [] }
@@ -106,9 +110,10 @@ struct BlockProbe: ~Copyable {
         }
     }
 
-    /// Erases every signature in the range, tables included, backup copies too.
+    /// Erases every signature in the range, including tables and backup copies.
     ///
-    /// - Parameter kept: Ranges, by their distance from the start, in which nothing is erased.
+    /// - Parameter kept: Ranges in which nothing is erased, counted from the start of the probe's range.
+    /// - Throws: ``DiskFailure/unwritable(_:_:)``.
     func wipe(except kept: [Range<UInt64>]) throws(DiskFailure) {
         enable(superblocks: true, partitions: true, evenWithoutMBR: true)
         var erased = 0
@@ -118,10 +123,10 @@ struct BlockProbe: ~Copyable {
             guard found == 0 else { throw .unwritable(path, .ioError) }
             let mark = number("SBMAGIC_OFFSET") ?? number("PTMAGIC_OFFSET")
             if let mark, kept.contains(where: { $0.contains(mark) }) { continue }
-            // Steps back, so that the same prober then finds a second copy of its mark.
+            // The probe steps back, so that the same prober finds a second copy of its mark.
             guard blkid_do_wipe(handle, 0) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
             erased += 1
-            // A mark that cannot be erased would be found for ever.
+            // A mark that cannot be erased would be found again and again.
             guard erased < 1000 else { throw .unwritable(path, .ioError) }
         }
         guard fsync(descriptor) == 0 else { throw .unwritable(path, Errno(rawValue: errno)) }
@@ -161,7 +166,7 @@ struct BlockProbe: ~Copyable {
         let read = { [descriptor, offset] (position: UInt64, count: Int) in
             readBytes(descriptor, at: offset + position, count: count)
         }
-        // The mark may have come along with a copy, or have outlived its day.
+        // The mark may have come along with a copied image, or may be outdated.
         let isMarked =
             InProgressMarker.isThere(type, length: length, read: read)
             && (type == "vfat" ? SuperblockReader.isEmptyFAT(read: read) : SuperblockReader.isUnusedXFS(read: read))

@@ -1,4 +1,4 @@
-// The programs of Clevis: a passphrase given to a pin, and had back from it.
+// The programs of Clevis: they bind a passphrase to a pin, and give it back.
 
 import DiskPlanning
 import Glibc
@@ -9,11 +9,11 @@ import SystemPackage
 /// A passphrase that opens a volume, and the token by which Clevis gets it back.
 struct VolumeBinding {
     var passphrase: SecretBytes
-    /// JSON, as it stands in a LUKS2 header.
+    /// JSON, as it is in a LUKS2 header.
     var token: String
 }
 
-/// What Clevis returned is not what it was given.
+/// Clevis returned another passphrase than it was given.
 struct BindingNotProven: Error, CustomStringConvertible {
     var policy: String
 
@@ -21,13 +21,13 @@ struct BindingNotProven: Error, CustomStringConvertible {
 }
 
 enum Clevis {
-    /// Binds a new passphrase to what the config says. Nothing is written anywhere.
+    /// Binds a new passphrase to what the config says; nothing is written to any disk.
     static func bind(_ wanted: IgnitionConfig.Clevis, _ keys: VolumeKeys) throws -> VolumeBinding {
         for server in wanted.tang where (server.advertisement ?? "").isEmpty {
-            // With the patience of every other fetch; what clevis itself runs has little.
+            // This fetch is as patient as all others; the one that clevis itself makes is not.
             try keys.ask(server.url + "/adv")
         }
-        // Digits: what reads it back is a shell.
+        // Digits only, because a shell script reads it back.
         let passphrase = SecretBytes.randomDigits(bytes: 32)
         let encrypted = try Command("clevis", ["encrypt", wanted.pin, wanted.pinConfig ?? ""]).run(secret: passphrase)
         let text = encrypted.withBytes { String(decoding: $0, as: UTF8.self) }.filter { !$0.isWhitespace }
@@ -40,7 +40,11 @@ enum Clevis {
         return VolumeBinding(passphrase: passphrase, token: FoundBinding.token(text))
     }
 
+    /// Gets a passphrase back from Clevis.
+    ///
     /// - Parameter encryptedKey: In JWE's compact form.
+    /// - Returns: The passphrase.
+    /// - Throws: What the program says, where the pin does not open it.
     static func decrypt(_ encryptedKey: String) throws(Command.Failure) -> SecretBytes {
         try Command("clevis", ["decrypt"]).run(secret: SecretBytes(Array(encryptedKey.utf8)))
     }

@@ -1,4 +1,4 @@
-// libcryptsetup's contexts, and the copies of headers that are looked at in place of the disks' own.
+// libcryptsetup's contexts, and copies of headers that are read in place of the disks' own.
 
 import CCryptsetup
 import CLinux
@@ -7,19 +7,22 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// The start of a device or of a range of one, in an anonymous file.
+/// The start of a device, or of a range of one, in an anonymous file.
 ///
-/// libcryptsetup mends a header of which one copy is damaged as soon as it reads it. Whoever only looks
-/// gives it a copy.
+/// libcryptsetup repairs a header with a damaged copy as soon as it reads it; code that must not write uses this.
 struct HeaderCopy: ~Copyable {
     let descriptor: Int32
     /// Bytes of the range.
     let size: UInt64
     var path: String { "/proc/self/fd/\(descriptor)" }
 
+    /// Copies the start of a range.
+    ///
     /// - Parameters:
+    ///   - path: A block device or an image file.
     ///   - bytes: The range; `nil` is the whole device.
-    ///   - length: How much of it is copied: both headers with their JSON areas lie within the first 8 MiB.
+    ///   - length: Bytes to copy; both headers with their JSON areas are within the first 8 MiB.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     init(_ path: String, bytes: Range<UInt64>? = nil, length: UInt64 = 8 << 20) throws(DiskFailure) {
         let source = try BlockFile(path)
         let bytes = bytes ?? 0..<source.size
@@ -48,11 +51,11 @@ struct HeaderCopy: ~Copyable {
 /// One libcryptsetup context, freed with the value.
 struct CryptHandle: ~Copyable {
     private let handle: OpaquePointer
-    /// For messages.
+    /// The device's name in messages.
     private let device: String
 
     init(_ path: String, of device: String? = nil) throws(DiskFailure) {
-        // What is looked at is ours alone: nothing to lock, and an initramfs has no folder for locks.
+        // Only this program sees the file, so there is nothing to lock, and an initramfs has no folder for locks.
         crypt_metadata_locking(nil, 0)
         var handle: OpaquePointer?
         let result = crypt_init(&handle, path)
@@ -60,9 +63,9 @@ struct CryptHandle: ~Copyable {
         guard result == 0, let handle else {
             throw .unreadable(self.device, Errno(rawValue: result < 0 ? -result : ENOMEM))
         }
-        // What is no LUKS device is an answer here, not an event for the log.
+        // "No LUKS device" is an answer here, not an event for the log.
         crypt_set_log_callback(handle, { _, _, _ in }, nil)
-        // Nor is a map that udev holds for a moment longer, of which libdevmapper would speak without a handle.
+        // Neither is a map that udev still holds, which libdevmapper reports without a handle.
         crypt_set_log_callback(nil, { _, _, _ in }, nil)
         self.handle = handle
     }
@@ -104,7 +107,7 @@ struct CryptHandle: ~Copyable {
         }
     }
 
-    /// The memory in bytes that deriving a key may take: the most of all slots.
+    /// The memory in bytes that deriving a key may take: the largest of all slots.
     var derivationMemory: UInt64 {
         let sizes = (0..<crypt_keyslot_max(CRYPT_LUKS2)).compactMap { slot -> UInt64? in
             var derivation = crypt_pbkdf_type()
@@ -114,7 +117,7 @@ struct CryptHandle: ~Copyable {
         return sizes.max() ?? 0
     }
 
-    /// What the header keeps of ways to open it, as JSON.
+    /// The tokens in the header, in JSON.
     var tokens: [String] {
         (0..<crypt_token_max(CRYPT_LUKS2)).compactMap { number in
             var text: UnsafePointer<CChar>?
@@ -123,16 +126,16 @@ struct CryptHandle: ~Copyable {
         }
     }
 
-    /// Where the second copy of the header begins.
+    /// The offset of the header's second copy.
     var secondHeader: UInt64 {
         var (metadata, keySlots): (UInt64, UInt64) = (0, 0)
         return crypt_get_metadata_size(handle, &metadata, &keySlots) == 0 ? metadata : 0
     }
 
-    /// The key of the data; `nil` where `passphrase` opens no slot.
+    /// The volume key; `nil` where `passphrase` opens no slot.
     func volumeKey(_ passphrase: SecretBytes) throws(DiskFailure) -> SecretBytes? {
         var size = Int(crypt_get_volume_key_size(handle))
-        // The header's own word for it; no cipher of the kernel's has a key as long as this.
+        // The size comes from the header; no cipher of the kernel has a key as long as this limit.
         guard (1...8192).contains(size) else { throw .unreadable(device, .invalidArgument) }
         let key = SecretBytes(count: size)
         let result = key.withBytes { key in
@@ -143,12 +146,12 @@ struct CryptHandle: ~Copyable {
             }
         }
         if result >= 0 { return key }
-        // EPERM: no slot; ENOENT: none at all.
+        // EPERM: no slot matches. ENOENT: there are no slots.
         guard result == -EPERM || result == -ENOENT else { throw .unreadable(device, Errno(rawValue: -result)) }
         return nil
     }
 
-    /// Opens the data below `/dev/mapper`.
+    /// Opens the volume below `/dev/mapper`.
     func activate(_ name: String, volumeKey: SecretBytes, flags: UInt32 = 0) throws(DiskFailure) {
         let result = volumeKey.withBytes { key in
             crypt_activate_by_volume_key(
@@ -157,13 +160,19 @@ struct CryptHandle: ~Copyable {
         if result < 0 { throw .volumeNotOpened(name: name, device, Errno(rawValue: -result)) }
     }
 
-    /// Writes a new LUKS2 header with what opens it, and returns the key of the data.
+    /// Writes a new LUKS2 header with its keys.
     ///
     /// - Parameters:
-    ///   - sectorSize: In bytes, and `alignment` in sectors of 512, where the config gives none.
-    ///   - passphrase: One that the config gives, or that was made up and is kept.
-    ///   - binding: One that Clevis keeps, and its token, which is written before the key that it is for.
-    ///   - memoryLimit: KiB that deriving a key from the passphrase may take, then and ever after.
+    ///   - wanted: The config's options.
+    ///   - label: The label; `nil` for none.
+    ///   - uuid: The UUID; `nil` for a random one.
+    ///   - passphrase: The key that the config gives or that was generated.
+    ///   - binding: The passphrase that Clevis keeps, and its token, which is written before the passphrase's slot.
+    ///   - memoryLimit: KiB that deriving a key from the passphrase may take, now and at every later opening.
+    ///   - sectorSize: Bytes that are encrypted at a time, if the config does not say.
+    ///   - alignment: Of the data, in sectors of 512 bytes, if the config does not say.
+    /// - Returns: The volume key.
+    /// - Throws: ``DiskFailure/volumeNotCreated(_:_:)``.
     func format(
         _ wanted: VolumeOptions, label: String?, uuid: String?, passphrase: SecretBytes?, binding: VolumeBinding?,
         memoryLimit: UInt32, sectorSize: UInt32, alignment: Int
@@ -212,8 +221,8 @@ struct CryptHandle: ~Copyable {
             result = crypt_token_json_set(handle, CRYPT_ANY_TOKEN, binding.token)
             if result < 0 { throw .volumeNotCreated(device, Errno(rawValue: -result)) }
             let token = result
-            // Behind the config's own key, as the original leaves them; all of it is random, so that one
-            // derivation is as good as many.
+            // After the config's own key, where Ignition puts it. The passphrase is random, so one derivation is as
+            // good as many.
             var quick = crypt_pbkdf_type()
             (quick.type, quick.hash, quick.iterations) = (text("pbkdf2"), text("sha256"), 1000)
             quick.flags = firstlight_crypt_no_benchmark
@@ -247,7 +256,7 @@ struct CryptHandle: ~Copyable {
         }
     }
 
-    /// The device below an opened volume; `nil` where none of that name is open.
+    /// The device of an opened volume; `nil` where no volume of that name is open.
     static func device(ofOpen name: String) -> String? {
         var handle: OpaquePointer?
         guard crypt_init_by_name(&handle, name) == 0, let handle else { return nil }

@@ -8,15 +8,23 @@ import SystemPackage
 
 /// Everything that can be told of a device without changing it.
 public struct DeviceDescription: Equatable, Sendable {
+    /// The path of the device or image.
     public var path: String
     /// Bytes.
     public var size: UInt64
+    /// The signatures on the device as a whole.
     public var content: Content
+    /// The LUKS header, if there is one.
     public var luks: LUKSHeader?
+    /// The partition table.
     public var table: FoundTable
+    /// Bytes of a logical sector.
     public var sectorSize: UInt64
 
-    /// - Parameter path: A block device or an image of a disk or filesystem.
+    /// Reads a device.
+    ///
+    /// - Parameter path: A block device, or an image of a disk or filesystem.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     public init(_ path: String) throws(DiskFailure) {
         let disk = try DiskProber().disk(path, node: path)
         self.path = path
@@ -27,7 +35,7 @@ public struct DeviceDescription: Equatable, Sendable {
         luks = disk.content.signatures.contains { $0.type == "crypto_LUKS" } ? try LUKSHeader.read(path) : nil
     }
 
-    /// `type`, `label` and `uuid` are those of the first signature; null where there is none.
+    /// The description for programs; `type`, `label` and `uuid` are those of the first signature, or null.
     public var json: JSONValue {
         let first = content.signatures.first
         return [
@@ -60,7 +68,7 @@ public struct DeviceDescription: Equatable, Sendable {
         ]
     }
 
-    /// A few lines for people.
+    /// The description for people, in a few lines.
     public var lines: [String] {
         let parts = ["\(ByteCount(size))", table.name, content.isKnown || table == .none ? "\(content)" : nil]
         var lines = ["\(path)   \(parts.compactMap(\.self).joined(separator: ", "))"]

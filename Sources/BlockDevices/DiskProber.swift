@@ -1,4 +1,4 @@
-// Reads what stands on the disks of a config: tables, signatures, users. Writes nothing.
+// Reads what the disks of a config hold: tables, signatures, users. Writes nothing.
 
 import CLinux
 import DiskFormats
@@ -12,9 +12,14 @@ import SystemPackage
 public struct DiskProber {
     private let users: DeviceUsers
 
+    /// Reads who uses which device.
     public init() { users = DeviceUsers() }
 
-    /// What the config names: its disks, and those devices of its filesystems that are there.
+    /// Reads what the config names: its disks, and the devices of filesystems, LUKS volumes and arrays that are there.
+    ///
+    /// - Parameter storage: The config.
+    /// - Returns: What was found, by the config's paths; a path that leads nowhere is missing.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     public func inventory(_ storage: IgnitionConfig.Storage) throws(DiskFailure) -> DiskInventory {
         var inventory = DiskInventory(disks: [])
         inventory.disks = try present(storage.disks.map(\.device)) { path, node throws(DiskFailure) in
@@ -31,7 +36,9 @@ public struct DiskProber {
         return inventory
     }
 
-    /// The kernel's own name of what a path leads to. Where udev does not run, libdevmapper makes nodes of its own.
+    /// The kernel's name of the device at a path.
+    ///
+    /// Where udev does not run, libdevmapper makes device nodes of its own in place of links.
     static func node(_ path: String) -> String? {
         guard let end = Files.resolved(FilePath(path)) else { return nil }
         guard end.starts(with: "/dev/mapper"), let device = Files.status(end), device.st_mode & S_IFMT == S_IFBLK
@@ -48,7 +55,9 @@ public struct DiskProber {
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// All partitions with the label that a link is made of; `nil` for other links. The kernel tells it in ASCII alone.
+    /// All partitions with the label of a link; `nil` for other links.
+    ///
+    /// The kernel reports labels in ASCII only.
     private static func twins(_ path: String) -> [String]? {
         let folder: FilePath = "/sys/class/block"
         let name = DeviceName(path)
@@ -61,40 +70,40 @@ public struct DiskProber {
         }.sorted().map { "/dev/\($0)" }
     }
 
-    /// Whether something holds the whole disk of a partition: a multipath map or an array has partitions of its own.
+    /// Whether something holds a partition's whole disk; a multipath map or an array has partitions of its own.
     private static func isOfHeldDisk(_ name: String) -> Bool {
         let partition = Files.resolved(FilePath("/sys/class/block").appending(name))
         guard let partition, Files.exists(partition.appending("partition")) else { return false }
         return !Files.names(in: partition.removingLastComponent().appending("holders")).isEmpty
     }
 
-    /// What stands in every device of the machine that nothing else is made of.
+    /// The signatures of all devices that nothing else is built on.
     private static func everythingHeld() -> [(node: String, signature: Signature)] {
         let folder: FilePath = "/sys/class/block"
         let names = Files.names(in: folder).sorted().filter { name in
-            // An empty drive for disks or floppies may take seconds to say so, and holds nothing to be made or kept.
+            // An empty optical or floppy drive may take seconds to say so, and holds nothing to create or keep.
             !["sr", "fd", "ram"].contains { name.hasPrefix($0) } && Files.line(folder.appending("\(name)/size")) != "0"
                 && Files.names(in: folder.appending("\(name)/holders")).isEmpty && !isOfHeldDisk(name)
         }
         let looks = sideBySide(names.map { "/dev/\($0)" }) { node in (node, try? Look(node).content.signatures) }
-        // No link leads to what is two things at once, or to a member of an array.
+        // No link leads to a device with two signatures, or to a member of an array.
         return looks.compactMap { node, signatures in
             signatures.flatMap { $0.count == 1 ? $0.first : nil }.map { (node, $0) }
         }
     }
 
-    /// The devices that bear the label or the UUID that a link is made of; `nil` for other links.
+    /// The devices that have the label or UUID of a link; `nil` for other links.
     private static func twins(_ path: String, among held: [(node: String, signature: Signature)]) -> [String]? {
         let name = DeviceName(path)
         guard name.isOfContent else { return nil }
         var shared: Set<String> = []
         return held.filter { name.isLink(of: $0.signature) }.filter { found in
-            // All devices of one btrfs bear its names.
+            // All devices of one btrfs share its label and UUID.
             found.signature.type != "btrfs" || shared.insert(found.signature.uuid ?? found.node).inserted
         }.map(\.node)
     }
 
-    /// What `look` sees of those paths that are there, each once.
+    /// Looks at each of the paths that is there, each once.
     private func present<Found>(
         _ paths: [String], _ look: (_ path: String, _ node: String) throws(DiskFailure) -> Found
     ) throws(DiskFailure) -> [Found] {
@@ -105,9 +114,14 @@ public struct DiskProber {
         return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
 
-    /// A disk or an image of one.
+    /// Reads a disk or an image of one.
     ///
-    /// - Parameter sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    /// - Parameters:
+    ///   - path: The path as the config writes it.
+    ///   - node: The kernel's name.
+    ///   - given: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    /// - Returns: The table, the content beside it, and who uses what.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     public func disk(
         _ path: String, node: String, sectorSize given: UInt64? = nil
     ) throws(DiskFailure) -> FoundDisk {
@@ -119,13 +133,13 @@ public struct DiskProber {
             map: MapPartitions.found(node))
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
-        // The maps of its partitions hold a map; what holds them is in the table.
+        // The maps of its partitions hold a map; whoever holds those is in the table.
         let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { DiskProber.node(disk.partitionNode($0)) }
         disk.users = users.of(node, beside: maps).filter { !isShared || $0 != "in use" }
         return disk
     }
 
-    /// Whoever uses a partition has claimed its disk with it.
+    /// Adds who uses the partitions; whoever uses a partition has also claimed its disk.
     private func withUsers(_ disk: FoundDisk) -> FoundTable {
         let isClaimed = users.isClaimed(disk.node)
         let table = disk.table
@@ -170,7 +184,13 @@ public struct DiskProber {
             sectorSize: file.sectorSize)
     }
 
-    /// What stands in the areas of a layout.
+    /// Reads what the areas of a layout hold.
+    ///
+    /// - Parameters:
+    ///   - areas: Areas of the layout.
+    ///   - layout: The layout, for its disks' sector sizes and nodes.
+    /// - Returns: The content of every area.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     public func contents(_ areas: [DiskArea], of layout: DiskLayout) throws(DiskFailure) -> [DiskArea: Content] {
         let contents = try sideBySide(areas) { area throws(DiskFailure) in
             let disk = layout.disks.first { $0.disk.node == area.node }
@@ -186,8 +206,9 @@ public struct DiskProber {
 }
 
 extension DiskPlan {
-    /// The same area by the partition's own node, where the kernel has one: what was written through it
-    /// may not show yet to those who read through the disk.
+    /// The same area through the partition's own node, if the kernel has one.
+    ///
+    /// What was written through that node may not show yet to those who read through the disk.
     fileprivate func nodeArea(_ area: DiskArea) -> DiskArea? {
         let partition = disk.table.partitions.first { geometry.bytes($0.sectors) == area.bytes }
         guard let node = partition.map({ disk.partitionNode($0.number) }), KernelPartitions.matches(node, area)
@@ -199,7 +220,7 @@ extension DiskPlan {
 /// Who uses which block device now.
 struct DeviceUsers {
     private var phrases: [String: [String]] = [:]
-    /// Whoever asks claims the device for that moment: two at once would each be told that it is claimed.
+    /// Asking claims the device for a moment, so two who ask at once would each find it claimed.
     private let asking = Monitor(())
 
     init() {
@@ -217,7 +238,7 @@ struct DeviceUsers {
         }
     }
 
-    /// Those users that are known by the device's name.
+    /// The users that are known by the device's name.
     func named(_ node: String) -> [String] { phrases[node] ?? [] }
 
     private mutating func add(_ phrase: String, to path: String) {
@@ -225,9 +246,12 @@ struct DeviceUsers {
         phrases[node, default: []].append(phrase)
     }
 
-    /// What uses a device, as phrases that follow "is".
+    /// The users of a device, as phrases that follow "is".
     ///
-    /// - Parameter parts: Devices that are only names of its parts.
+    /// - Parameters:
+    ///   - node: The kernel's name.
+    ///   - parts: Devices that are only names of its parts.
+    /// - Returns: Nothing where nobody uses it.
     func of(_ node: String, beside parts: [String] = []) -> [String] {
         let name = FilePath(node).lastComponent?.string ?? ""
         let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
@@ -237,10 +261,12 @@ struct DeviceUsers {
         return known.isEmpty && parts.isEmpty && isClaimed(node) ? ["in use"] : known
     }
 
-    /// Whether the kernel has given the device to somebody alone: the second device of a btrfs, say, which
-    /// no list of mounts names. A disk is claimed with any of its partitions.
+    /// Whether the kernel has given the device to somebody exclusively.
+    ///
+    /// This also finds users that no list of mounts names, such as the second device of a btrfs. A disk is claimed with
+    /// any of its partitions.
     func isClaimed(_ node: String) -> Bool {
-        // Only of a block device does O_EXCL ask this.
+        // O_EXCL asks this of block devices only.
         guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
         return asking.change { _ in
             let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
@@ -281,20 +307,20 @@ struct BlockFile: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// In which sizes it reads and writes; an image of a disk, as a disk of 512-byte sectors.
+    /// The sizes in which the device reads and writes; an image counts as a disk with 512-byte sectors.
     var topology: firstlight_topology {
         var topology = firstlight_topology(logical: 512, physical: 512, minimum: 512, optimal: 0)
         firstlight_read_topology(descriptor, &topology)
         return topology
     }
 
-    /// `count` bytes at a position, or `nil` where they are not all there.
+    /// `count` bytes at a position, or `nil` where not all of them can be read.
     borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
         readBytes(descriptor, at: position, count: count)
     }
 }
 
-/// `count` bytes of an open file at a position, or `nil` where they are not all there.
+/// `count` bytes of an open file at a position, or `nil` where not all of them can be read.
 func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
     guard let position = off_t(exactly: position), count > 0, off_t.max - position > count else { return nil }
     var buffer = [UInt8](repeating: 0, count: count)

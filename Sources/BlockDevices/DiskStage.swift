@@ -1,4 +1,4 @@
-// The disks stage: look, plan, and only then write.
+// The disks stage: it looks, plans, and only then writes.
 
 import CLinux
 import DiskFormats
@@ -9,23 +9,26 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// What the disks stage needs from whoever runs it.
+/// What the disks stage needs from its caller.
 public struct DiskAccess {
-    /// Returns when a device of that path is there.
+    /// Returns when there is a device at that path.
     public var waitForDevice: (String) throws -> Void
-    /// Tables, or what devices hold, have changed: links below `/dev/disk` are to follow.
-    /// No descriptor of ours is open on the devices then.
+    /// Called when tables or contents of these devices have changed, so that links below `/dev/disk` can follow.
+    ///
+    /// None of the stage's descriptors are open on the devices then.
     public var devicesChanged: ([String]) throws -> Void
-    /// Makes the kernel know a filesystem, by its type.
+    /// Makes a filesystem known to the kernel, by its type.
     public var loadFilesystem: (String) throws -> Void
+    /// Called with each write and each result.
     public var report: (DiskEvent) -> Void
-    /// Takes note of a LUKS volume and its key, before anything is put into it.
+    /// Called with a LUKS volume and its key, before anything is written into the volume.
     public var volumeOpened: (OpenVolume) throws -> Void
     /// Where the keys of LUKS volumes come from.
     public var keys: VolumeKeys
-    /// Told of keys that somebody else is asked for.
+    /// Told of waits for keys that others give.
     public var waits = Waits.untold
 
+    /// Makes access of its parts.
     public init(
         waitForDevice: @escaping (String) throws -> Void, devicesChanged: @escaping ([String]) throws -> Void,
         loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void,
@@ -39,24 +42,29 @@ public struct DiskAccess {
         self.report = report
     }
 
-    /// A machine whose devices are all there and whose modules are all loaded, and nobody to tell.
+    /// Access for a machine on which all devices are there and all modules are loaded; events go nowhere.
     public static var settled: DiskAccess {
         DiskAccess(waitForDevice: { _ in }, devicesChanged: { _ in }, loadFilesystem: { _ in }, report: { _ in })
     }
 }
 
-/// What the disks stage does, as it does it.
+/// What the disks stage is doing.
 public enum DiskEvent: Equatable, Sendable {
-    /// A write begins; from now on it counts as written: `the partition table of /dev/vda`.
+    /// A write begins, and counts as written from now on: `the partition table of /dev/vda`.
     case writing(String)
-    /// Done: `xfs "var" created on /dev/vda1`.
+    /// Something is done: `xfs "var" created on /dev/vda1`.
     case done(String)
 }
 
+/// The disks stage.
 public enum DiskStage {
-    /// What is to be done, from what is there. Writes nothing.
+    /// Plans what is to be done from what is there, and writes nothing.
     ///
-    /// - Throws: Where the cause is a ``DiskRefusal``, the config and the disks contradict each other.
+    /// - Parameters:
+    ///   - storage: The config.
+    ///   - access: What the stage needs from its caller.
+    /// - Returns: A plan without conflicts.
+    /// - Throws: A failure whose cause is a ``DiskRefusal`` where the config and the disks contradict each other.
     public static func plan(
         _ storage: IgnitionConfig.Storage, access: DiskAccess
     ) throws(BootFailure) -> StoragePlan {
@@ -64,7 +72,7 @@ public enum DiskStage {
             for device in devices { try step("waiting for \(device)") { try access.waitForDevice(device) } }
         }
         try wait(for: storage.disks.map(\.device))
-        // Which paths are partitions of these disks, under whatever name, shows once the disks are there.
+        // Only now it is known which paths are partitions of these disks, under whatever name.
         let nodes = DiskProber.nodes(storage)
         try wait(for: storage.devicesToWaitFor(nodes))
         for device in storage.membersToWaitFor(nodes) {
@@ -96,7 +104,12 @@ public enum DiskStage {
         }
     }
 
-    /// Does it: tables first, then filesystems, each looked at once more before it is written.
+    /// Carries out a plan: tables first, then filesystems, each checked once more before it is written.
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - access: What the stage needs from its caller.
+    /// - Throws: The failure of a step; what was written until then stays.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
         let access = access.guarded()
         try requirePrograms(of: plan)
@@ -125,7 +138,7 @@ public enum DiskStage {
         if !changed.isEmpty { try step("settling devices") { try access.devicesChanged(changed) } }
     }
 
-    /// Before the first write, not half-way: every program that will be needed is here.
+    /// Checks before the first write that every program that will be needed is installed.
     private static func requirePrograms(of plan: StoragePlan) throws(BootFailure) {
         for array in plan.arrays {
             let command = Command("mdadm", array.creation)
@@ -144,7 +157,9 @@ public enum DiskStage {
 
     // MARK: Tables
 
-    /// - Returns: What keeps the new partitions there while they are worked on.
+    /// Writes a disk's table.
+    ///
+    /// - Returns: What keeps the new partitions in place while they are worked on.
     private static func partition(_ plan: DiskPlan, _ access: DiskAccess) throws -> HeldPartition? {
         let disk = plan.disk
         let now = try DiskProber().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
@@ -185,8 +200,8 @@ public enum DiskStage {
 
     private static func write(_ plan: DiskPlan) throws {
         if plan.action == .replace, !plan.isGPTAlone {
-            // What a partition of the new table goes on holding is not erased with the old one. Beside an owner of the
-            // whole disk, whose marks can be anywhere, none holds anything: the plan has seen to it.
+            // Partitions of the new table that keep their content are not erased with the old one. Beside an owner of
+            // the whole disk, whose marks can be anywhere, no partition keeps content: the plan made sure of that.
             let hasOwner = plan.disk.table != .none && plan.disk.content.isKnown
             let kept = plan.partitions.filter { $0.change != .create && !hasOwner }.map { plan.area($0).bytes }
             try Eraser.erase(plan.disk.node, sectorSize: plan.disk.sectorSize, except: kept)
@@ -224,7 +239,7 @@ public enum DiskStage {
         try clear(plan.node, plan.area, found: plan.found, announcing: plan.deedUnderWay, access)
     }
 
-    /// Looks at a device once more, and erases what the plan says may go.
+    /// Looks at a device once more, and erases what the plan lets go of.
     static func clear(
         _ node: String, _ area: DiskArea, found: Content, announcing deed: String, _ access: DiskAccess
     ) throws {
@@ -243,7 +258,7 @@ public enum DiskStage {
             .map { Command($0.program, $0.arguments + [plan.node]) }
     }
 
-    /// Tells the device that nothing on it is needed any more; one that has no use for that refuses it.
+    /// Tells the device that nothing on it is needed any more; a device that cannot discard refuses.
     private static func discard(_ node: String) {
         let descriptor = open(node, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
@@ -262,7 +277,7 @@ public enum DiskStage {
 // MARK: Words and comparisons
 
 extension FoundTable {
-    /// Who uses what may change without anybody touching the table.
+    /// The table without its users, which may change while nobody touches the table.
     fileprivate var withoutUsers: FoundTable {
         func idle(_ partitions: [FoundPartition]) -> [FoundPartition] {
             partitions.map { partition in
@@ -282,7 +297,7 @@ extension FoundTable {
 }
 
 extension Content {
-    /// Whether a signature was seen when the plan was made, whatever it counts as used by now.
+    /// Whether the plan saw this signature, whatever amount is in use by now.
     fileprivate func includes(_ signature: Signature) -> Bool {
         signatures.contains {
             $0.type == signature.type && $0.label == signature.label && $0.uuid == signature.uuid
@@ -291,7 +306,7 @@ extension Content {
 }
 
 extension DiskPlan {
-    /// Whether nothing but a GPT stands on the disk: a new one then takes its place in full.
+    /// Whether the disk holds a GPT and nothing else, so that a new one replaces it completely.
     fileprivate var isGPTAlone: Bool {
         if case .gpt = disk.table { return !disk.content.isKnown }
         return false
@@ -305,7 +320,7 @@ extension DiskPlan {
             }
     }
 
-    /// `GPT with 1 partition created on /dev/vda`.
+    /// A phrase such as `GPT with 1 partition created on /dev/vda`.
     fileprivate var deed: String {
         let changed = partitions.filter { $0.change != .keep }.count
         return switch action {

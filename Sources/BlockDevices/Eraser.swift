@@ -1,4 +1,4 @@
-// Erases what says what a device is, and looks again: a mark that stayed would be somebody's at the next boot.
+// Erases marks that tell what a device holds, and looks again: a mark that stayed would mislead the next boot.
 
 import DiskFormats
 import DiskPlanning
@@ -6,14 +6,18 @@ import Glibc
 import SystemPackage
 
 enum Eraser {
-    /// Erases every mark in a range: signatures and tables that libblkid knows, both copies of a GPT whatever else is
-    /// missing of it, and the marks that libblkid does not know. Content is not touched.
+    /// Erases every mark in a range, and no content.
+    ///
+    /// These are the signatures and tables that libblkid knows, both copies of a GPT whatever else is missing of it,
+    /// and the marks that libblkid does not know.
     ///
     /// - Parameters:
-    ///   - bytes: `nil` is the whole device.
+    ///   - path: A block device or an image file.
+    ///   - bytes: The range; `nil` is the whole device.
     ///   - sectorSize: Bytes of a logical sector; `nil` asks the device.
-    ///   - kept: Ranges in which nothing is erased, by their distance from the start: partitions whose content stays.
+    ///   - kept: Ranges in which nothing is erased, counted from the start: partitions whose content stays.
     ///   - sharing: Whether others may use other ranges of the device meanwhile.
+    /// - Throws: ``DiskFailure``, also where a mark is still there afterwards.
     static func erase(
         _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, except kept: [Range<UInt64>] = [],
         sharing: Bool = false
@@ -22,7 +26,7 @@ enum Eraser {
         let range = bytes ?? 0..<file.size
         let sectorSize = sectorSize ?? file.sectorSize
         var left = Content.notLooked
-        // Once a table is gone, what stood at the end of its last partition shows as the disk's own.
+        // Once a table is gone, a mark at the end of its last partition shows as the disk's own.
         for _ in 0..<4 {
             try wipe(path, range, sectorSize, kept, sharing)
             left = try remaining(path, range, sectorSize, kept)
@@ -31,7 +35,7 @@ enum Eraser {
         throw .notErased(path, holds: left)
     }
 
-    /// What a look still finds, but for content of partitions that stay.
+    /// What a look still finds, without the content of partitions that stay.
     private static func remaining(
         _ path: String, _ range: Range<UInt64>, _ sectorSize: UInt64, _ kept: [Range<UInt64>]
     ) throws(DiskFailure) -> Content {
@@ -46,7 +50,7 @@ enum Eraser {
         let size = range.upperBound - range.lowerBound
         let file = try BlockFile(path)
         let probe = try BlockProbe(path, bytes: range, sectorSize: sectorSize, forWriting: true, sharing: sharing)
-        // Before libblkid sees the disk without a table: where partitions are, it knows by that.
+        // This comes before libblkid sees the disk without its table, by which it finds the partitions.
         try probe.wipe(except: kept)
         func isKept(_ place: UInt64) -> Bool { kept.contains { $0.contains(place) } }
         for sectorSize in Set([512, 4096, sectorSize]) {
@@ -67,7 +71,7 @@ enum Eraser {
         }
     }
 
-    /// Zeros the bytes of an area, where they are not zero already: what has never been written stays so.
+    /// Writes zeros over the bytes of an area that are not zero, so that blocks never written stay unallocated.
     static func zero(_ area: DiskArea) throws(DiskFailure) {
         let file = try BlockFile(area.node)
         let descriptor = open(area.node, O_RDWR | O_CLOEXEC)

@@ -9,7 +9,7 @@ import SystemPackage
 
 /// Why a filesystem could not be mounted or unmounted.
 public enum MountFailure: Error, Equatable, Sendable {
-    /// A part of the way is a link or a file; a link could lead out of the real root.
+    /// A part of the path is a link or a file; a link could lead out of the real root.
     case notAFolder(FilePath, isLink: Bool)
     case cannotOpen(FilePath, Errno)
     case cannotMakeFolder(FilePath, Errno)
@@ -18,6 +18,7 @@ public enum MountFailure: Error, Equatable, Sendable {
 }
 
 extension MountFailure: CustomStringConvertible {
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .notAFolder(let path, let isLink): "\(path) is \(isLink ? "a symbolic link" : "not a folder")"
@@ -30,6 +31,7 @@ extension MountFailure: CustomStringConvertible {
 }
 
 extension MountFailure: Advising {
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .notAFolder: ["Use a \"path\" without links in it: /var/home rather than /home, for instance."]
@@ -41,18 +43,20 @@ extension MountFailure: Advising {
     }
 }
 
-/// What mounting needs from whoever asks for it. Paths are absolute in the real root.
+/// What mounting needs from its caller; paths are absolute in the real root.
 public struct MountAccess {
+    /// What the disks stage needs, which mounting uses too.
     public var disks: DiskAccess
-    /// Takes note of a folder that was made.
+    /// Called with each folder that was made.
     public var folderMade: (String) throws -> Void
-    /// Takes note of a filesystem that is mounted now.
+    /// Called with each filesystem that is mounted now.
     public var mounted: (_ path: String, _ node: String) throws -> Void
-    /// Takes note of one that is mounted no more.
+    /// Called with each path at which a filesystem is no longer mounted.
     public var unmounted: (String) throws -> Void
-    /// Gives something new the labels of the target's policy, and what is in it.
+    /// Gives something new, and what is in it, the labels of the target's policy.
     public var label: (String) throws -> Void
 
+    /// Makes access of its parts; by default nobody is told of anything.
     public init(
         _ disks: DiskAccess = .settled, folderMade: @escaping (String) throws -> Void = { _ in },
         mounted: @escaping (String, String) throws -> Void = { _, _ in },
@@ -66,14 +70,19 @@ public struct MountAccess {
     }
 }
 
+/// Mounts the config's filesystems below the real root, and unmounts them.
 public enum FilesystemMounts {
-    /// Mounts what the config gives a `path`, shallowest first. What is mounted already stays as it is. Where one
-    /// cannot be mounted, those that this call has mounted are unmounted again.
+    /// Mounts the filesystems that have a `path`, shallowest first.
+    ///
+    /// What is already mounted stays. If one cannot be mounted, those that this call mounted are unmounted again.
     ///
     /// - Parameters:
+    ///   - storage: The config.
     ///   - root: The real root: `/sysroot`.
-    ///   - nodes: Kernel names by the config's device paths, as the disks stage planned them: a label could
-    ///     name another device by now. A path that is not there is followed.
+    ///   - nodes: Kernel names by the config's device paths, as the disks stage planned them: a label could lead to
+    ///     another device by now. A path that is not in it is followed.
+    ///   - access: What mounting needs from its caller.
+    /// - Throws: The failure of the first filesystem that cannot be mounted.
     public static func mount(
         _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String] = [:], access: MountAccess
     ) throws(BootFailure) {
@@ -86,12 +95,14 @@ public enum FilesystemMounts {
                 }
             }
         } catch {
-            // What went wrong first is what is told.
+            // The first failure is the one to report.
             try? unmount(done, under: root, access: access)
             throw error
         }
     }
 
+    /// Mounts one filesystem.
+    ///
     /// - Returns: Whether it was not mounted before.
     private static func mount(
         _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess
@@ -116,17 +127,21 @@ public enum FilesystemMounts {
             throw MountFailure.cannotMount(device: node, on: path, error)
         }
         try access.mounted(mount.path, node)
-        // Made at this boot, most likely: the maker of a filesystem knows no labels.
+        // A filesystem without files was probably made at this boot, and its maker sets no labels.
         if Files.names(in: path).allSatisfy({ $0 == "lost+found" }) { try access.label(mount.path) }
         access.disks.report(.done("\(node) mounted on \(mount.path)"))
         return true
     }
 
-    /// Unmounts filesystems, the last one first; what is not mounted is passed over. One that cannot be unmounted
-    /// keeps none of the others.
+    /// Unmounts filesystems, the last one first; what is not mounted is skipped.
     ///
-    /// - Parameter paths: Absolute in the real root, in the order of mounting.
-    /// - Throws: The first failure, once all have been tried.
+    /// One that cannot be unmounted does not prevent the others from being unmounted.
+    ///
+    /// - Parameters:
+    ///   - paths: Absolute in the real root, in the order of mounting.
+    ///   - root: The real root: `/sysroot`.
+    ///   - access: Its `unmounted` is called.
+    /// - Throws: The first failure, after all have been tried.
     public static func unmount(
         _ paths: [String], under root: FilePath, access: MountAccess = MountAccess()
     ) throws(BootFailure) {

@@ -1,25 +1,26 @@
-// A mark of ours on a device: a filesystem is being made here, and nothing is in it yet.
+// A mark of ours on a device: a filesystem is being created here, and there is nothing in it yet.
 //
-// mkfs.fat writes first what makes a device a FAT filesystem, and only then its tables and its label. mkfs.xfs says in
+// mkfs.fat first writes what makes a device a FAT filesystem, and only then its tables and its label. mkfs.xfs notes in
 // its superblock that it has not finished, and takes that back last, but without a flush in between: a disk with a
-// cache may keep this and lose what came before. After such a power cut nobody could tell either from somebody's
-// damaged one. The makers of the others flush before they write what makes a device a filesystem.
+// cache may keep this write and lose earlier ones. After a power cut nobody could tell such a filesystem from a damaged
+// one of somebody's. The other mkfs programs flush before they write what makes a device a filesystem.
 
 import DiskPlanning
 import Glibc
 import SystemPackage
 
+/// The mark that a filesystem is being created on a device.
 enum InProgressMarker {
-    /// One sector.
+    /// The mark itself, one sector.
     private static let bytes: [UInt8] = {
         let text = Array("firstlight: a filesystem is being made here\n".utf8)
         return text + [UInt8](repeating: 0, count: 512 - text.count)
     }()
 
-    /// Where it stands for a filesystem of this type, in bytes from the end of the device; `nil`: it needs none.
+    /// The distance in bytes from the end of the device to the mark; `nil` where a filesystem needs none.
     ///
-    /// Of a vfat in the middle of the last cluster, where mkfs.fat does not write. mkfs.xfs clears the last 128 KiB; the
-    /// last allocation group, of 16 MiB or more, has nothing before them but free space.
+    /// For vfat it is in the middle of the last cluster, where mkfs.fat does not write. mkfs.xfs clears the last 128
+    /// KiB; before them the last allocation group, of 16 MiB or more, holds only free space.
     private static func distance(_ type: String) -> UInt64? {
         switch type {
         case "vfat": 512
@@ -28,10 +29,13 @@ enum InProgressMarker {
         }
     }
 
+    /// Whether the mark is on a device.
+    ///
     /// - Parameters:
-    ///   - type: What libblkid calls the filesystem that is there.
+    ///   - type: libblkid's name of the filesystem on it.
     ///   - length: Bytes of the device.
-    ///   - read: `count` bytes at a position from its start, or `nil`.
+    ///   - read: Returns `count` bytes at a position from the start, or `nil`.
+    /// - Returns: `false` also where the mark cannot be read.
     static func isThere(_ type: String, length: UInt64, read: (UInt64, Int) -> [UInt8]?) -> Bool {
         guard let position = position(type, length: length) else { return false }
         return read(position, bytes.count) == bytes
@@ -42,10 +46,10 @@ enum InProgressMarker {
         return (length - distance) / 512 * 512
     }
 
-    /// Whether a filesystem of that format needs it.
+    /// Whether creating a filesystem of that format needs the mark.
     static func isNeeded(for format: FilesystemFormat) -> Bool { distance(format.rawValue) != nil }
 
-    /// Sets the mark before the first write of a maker, or removes it once everything of it is on the disk.
+    /// Sets the mark before the first write of a mkfs program, or removes it when all of its writes are on the disk.
     static func write(_ isUnfinished: Bool, for format: FilesystemFormat, on node: String) throws(DiskFailure) {
         guard let position = position(format.rawValue, length: try BlockFile(node).size) else { return }
         let descriptor = open(node, O_RDWR | O_CLOEXEC)

@@ -1,4 +1,4 @@
-// Before anything is changed: can the filesystems that are to be kept be mounted at all?
+// Checks before anything is changed whether the filesystems that are to be kept can be mounted.
 
 import CLinux
 import DiskPlanning
@@ -6,11 +6,15 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
+/// Tries to mount filesystems that are to be kept.
 enum KeptFilesystems {
-    /// Opens each kept filesystem read-only, its journal not replayed: nothing is written to it.
+    /// Opens each kept filesystem read-only without replaying its journal, so that nothing is written to it.
     ///
-    /// - Parameter nodes: Where the insides of LUKS volumes can be seen, by the nodes they will have.
-    /// - Returns: A conflict for each that the kernel refuses.
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - nodes: The nodes at which LUKS volumes and arrays can be read now, by the nodes that they will have.
+    ///   - access: What the stage needs from its caller.
+    /// - Returns: A conflict for each filesystem that the kernel refuses.
     static func conflicts(
         in plan: StoragePlan, nodes: [String: String], access: DiskAccess
     ) -> [DiskConflict] {
@@ -19,16 +23,16 @@ enum KeptFilesystems {
         let access = access.guarded()
         let refusals = sideBySide(kept) { refusal(of: $0, nodes, access) }
         return zip(kept, refusals).compactMap { filesystem, refusal in
-            // Alone once more: the kernel mounts no two with the same UUID at a time, as copies of a disk have it.
+            // A second try alone: the kernel mounts only one of several filesystems with one UUID, as on copied disks.
             guard refusal != nil, let reason = self.refusal(of: filesystem, nodes, access) else { return nil }
             return DiskConflict(
                 filesystem.node, .notMountable(filesystem.found, reason: "\(reason)"), at: filesystem.wanted.origin)
         }
     }
 
-    /// Each module is asked for once, and not at all where the kernel has it: that may take a program.
+    /// Loads each module once, and not at all where the kernel has it, since loading may take a program.
     private static func makeKnown(_ formats: Set<FilesystemFormat>, _ access: DiskAccess) {
-        // A line each, some of them with a word and a tab before the name.
+        // One per line, some of them after a word and a tab.
         let words = (Files.line("/proc/filesystems") ?? "").split(whereSeparator: \.isWhitespace)
         let known = Set(words.map(String.init))
         for name in formats.map(\.rawValue).sorted() where !known.contains(name) { try? access.loadFilesystem(name) }
@@ -61,14 +65,14 @@ enum KeptFilesystems {
         let result = firstlight_try_filesystem(plan.format.rawValue, node, option?.name, option?.value)
         return switch -result {
         case 0: nil
-        // Mounted already, or not ours to try; a kernel without that filesystem stops nobody who only keeps it.
+        // Mounted already, or not ours to try. A kernel without the filesystem matters only where it is to be mounted.
         case EBUSY, EPERM, ENOSYS: nil
         case ENODEV where (plan.wanted.path ?? "").isEmpty: nil
         case let reason: Errno(rawValue: reason)
         }
     }
 
-    /// Whether a btrfs has further devices, which need not be there yet and are nobody's in the config.
+    /// Whether a btrfs has further devices, which need not be there yet and which the config does not name.
     private static func spansDevices(_ file: borrowing BlockFile, at start: UInt64) -> Bool {
         // The number of devices in the superblock at 64 KiB.
         guard let field = file.read(at: start + 0x10088, count: 8) else { return false }

@@ -7,7 +7,7 @@ import LinuxSystem
 import SystemPackage
 
 enum KernelPartitions {
-    /// Whether the kernel's partitions that the plan changes are what the plan made them.
+    /// Whether the kernel's view of the changed partitions agrees with the plan.
     static func agree(with plan: DiskPlan) -> Bool {
         let present = plan.partitions.filter { $0.change != .keep || plan.isWrittenInFull }
         let gone = plan.disk.table.partitions.filter { old in !plan.partitions.contains { $0.number == old.number } }
@@ -15,12 +15,12 @@ enum KernelPartitions {
             && !gone.contains { Files.exists(folder(plan.disk.partitionNode($0.number))) }
     }
 
-    /// A node must be the area that was planned, in the kernel's own view, before anybody writes to it.
+    /// Checks before a write that the kernel's view of a node is the planned area.
     static func require(_ node: String, _ area: DiskArea) throws(DiskFailure) {
         guard matches(node, area) else { throw .tableNotAsPlanned(node) }
     }
 
-    /// Makes the kernel read the whole table anew. Nothing of it may be in use.
+    /// Makes the kernel read the whole table again; none of its partitions may be in use.
     static func reread(_ disk: String) throws(DiskFailure) {
         let descriptor = open(disk, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unreadable(disk, Errno(rawValue: errno)) }
@@ -28,11 +28,10 @@ enum KernelPartitions {
         try whileBusy(disk) { firstlight_reread_partitions(descriptor) != -EBUSY }
     }
 
-    /// Repeats `attempt` until it holds.
+    /// Repeats `attempt` until it returns `true`, for at most five seconds.
     ///
-    /// udev looks at a partition when it appears and whenever its disk was written; while it has the
-    /// partition open, for some milliseconds, the kernel neither removes nor resizes it. The kernel does
-    /// not tell when that is over.
+    /// udev looks at a partition when it appears and whenever its disk was written. While it has the partition open,
+    /// for some milliseconds, the kernel neither removes nor resizes it, and does not tell when that is over.
     static func whileBusy(_ disk: String, _ attempt: () -> Bool) throws(DiskFailure) {
         for _ in 0..<100 {
             if attempt() { return }
@@ -41,9 +40,9 @@ enum KernelPartitions {
         throw .tableNotWritten(disk, doing: "tell the kernel of its partitions", .resourceBusy)
     }
 
-    /// Waits until the kernel has all of these partitions just where they were planned, and keeps it that way.
+    /// Waits until the kernel has all of these partitions exactly where they were planned, and keeps it that way.
     ///
-    /// - Returns: What has to live as long as the partitions are worked on; `nil` where there is none.
+    /// - Returns: What has to live as long as the partitions are worked on; `nil` where there are none.
     static func hold(_ partitions: [PlannedPartition], of plan: DiskPlan) throws(DiskFailure) -> HeldPartition? {
         guard let first = partitions.first.map({ plan.disk.partitionNode($0.number) }) else { return nil }
         var missing = first
@@ -58,10 +57,10 @@ enum KernelPartitions {
         throw .tableNotAsPlanned(missing)
     }
 
-    /// Whether the kernel has a partition of that name just there.
+    /// Whether the kernel has a partition of that name at exactly that place.
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
         if node.hasPrefix("/dev/mapper/") { return MapPartitions.matches(node, area) }
-        // Both in units of 512 bytes, whatever the sector size.
+        // Both are in units of 512 bytes, whatever the sector size.
         guard let start = number("start", of: node), let count = number("size", of: node) else { return false }
         return area.bytes.lowerBound.quotientAndRemainder(dividingBy: 512) == (start, 0)
             && (area.bytes.upperBound - area.bytes.lowerBound).quotientAndRemainder(dividingBy: 512) == (count, 0)
@@ -78,8 +77,8 @@ enum KernelPartitions {
 
 /// A partition held open, closed when the value goes away.
 ///
-/// While one of them is open the kernel reads no table of its disk anew, which it would do by removing all
-/// partitions first. udev asks it to whenever somebody has closed the disk after writing.
+/// While one of them is open, the kernel does not read the table of its disk again, which would first remove all
+/// partitions. udev asks it to whenever somebody has closed the disk after writing.
 final class HeldPartition: Sendable {
     private let descriptor: Int32
 
@@ -92,10 +91,10 @@ final class HeldPartition: Sendable {
 }
 
 extension DiskPlan {
-    /// Whether the kernel has to read the whole table: it knows none of it yet, or another one.
+    /// Whether the kernel has to read the whole table, because it knows none of it yet, or another one.
     var isWrittenInFull: Bool {
         if case .gpt(let gpt) = disk.table, gpt.damage.contains(.protectiveMBR) { return true }
-        // The kernel does not look at the second copy; but what it had read before the first was lost it still knows.
+        // The kernel ignores the second copy, but still knows what it read before the first was lost.
         if case .gpt(let gpt) = disk.table, gpt.damage.contains(.primary) {
             return gpt.partitions.allSatisfy(\.users.isEmpty)
         }

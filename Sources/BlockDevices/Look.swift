@@ -1,5 +1,5 @@
-// What stands in a range of bytes. There is one answer, and this is where it is found: every plan, every check
-// before a write and every stage asks here, and nobody else asks libblkid.
+// What a range of bytes holds. Every plan, every check before a write and every stage asks here, and nobody else asks
+// libblkid, so that there is one answer.
 
 import DiskFormats
 import DiskPlanning
@@ -7,26 +7,33 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// The type of the filesystem on a whole device (`iso9660`, `vfat`), or `nil` where there is none, or several. Of those
-/// that stand on one disc by design it is libblkid's first.
+/// The type of the filesystem on a whole device, such as `iso9660` or `vfat`.
+///
+/// - Parameter device: A block device or an image file.
+/// - Returns: `nil` where there is none, or several; where several are on one disc by design, libblkid's first.
+/// - Throws: ``DiskFailure/unreadable(_:_:)``.
 public func filesystemType(of device: String) throws(DiskFailure) -> String? {
     let content = try Look(device).content
     return content.signatures.count == 1 || content.isImage ? content.signatures.first?.type : nil
 }
 
-/// A look at a device, an image file, or a range of one. Nothing is written.
+/// A look at a device, an image file, or a range of one; nothing is written.
 ///
-/// libblkid is asked with all its signatures, whichever it would hide behind the first, and with its tables; GPTs are
-/// read by our own reader, which sees those that lost a copy or their protective MBR; and marks are looked for that
-/// libblkid does not know. Where none of them finds anything, the bytes themselves tell blank from unknown.
+/// It combines libblkid's signatures, including those that libblkid hides behind the first, and its tables; our own
+/// reader of GPTs, which also finds those that lost a copy or their protective MBR; and marks that libblkid does not
+/// know. Where none of them finds anything, the bytes themselves tell blank from unknown.
 struct Look {
     var table: FoundTable
-    /// What holds the range as a whole; what stands in one of the table's partitions is that one's.
+    /// What holds the range as a whole; the content of a partition of the table is not part of it.
     var content: Content
 
+    /// Looks at a range.
+    ///
     /// - Parameters:
+    ///   - path: A block device or an image file.
     ///   - bytes: The range to look at; `nil` is the whole device.
-    ///   - sectorSize: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    ///   - given: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     init(_ path: String, bytes: Range<UInt64>? = nil, sectorSize given: UInt64? = nil) throws(DiskFailure) {
         let file = try BlockFile(path)
         // A table can name sectors that its disk does not have.
@@ -47,13 +54,13 @@ struct Look {
         let probe = try BlockProbe(path, bytes: range, sectorSize: sectorSize)
         try readTable(probe, size, sectorSize, read)
         var signatures = try probe.signatures()
-        // Nothing stands at the end of a disc, and a drive tries for seconds to read what was never burnt there.
+        // Nothing is at the end of a disc, and a drive tries for seconds to read what was never written there.
         if table != .none || !Content(signatures).isImage {
             signatures += UnlistedSignatures.find(size: size, sectorSize: sectorSize, beside: signatures, read: read)
         }
         let geometry = SectorGeometry(sectorSize: sectorSize)
         let inner = table.partitions.map { geometry.bytes($0.sectors) }.filter { range in
-            // An entry that covers the table itself makes nothing its own.
+            // An entry that covers the table itself does not own what it covers.
             range.lowerBound >= 2 * sectorSize && !range.isEmpty
         }
         content.signatures = signatures.filter { mark in !inner.contains { mark.isInside($0) } }
@@ -65,15 +72,16 @@ struct Look {
         if !content.isKnown, table == .none { content.rest = try Samples(0..<size, read).rest(path) }
     }
 
-    /// Whether a device is an inner part of a volume of LVM's or Stratis'. libblkid scans none of these, and says the
-    /// same of them as of blank ones.
+    /// Whether a device is an inner part of a volume of LVM or Stratis.
+    ///
+    /// libblkid scans none of these, and reports them like blank ones.
     ///
     /// - SeeAlso: util-linux, `sysfs_devno_is_dm_private`.
     static func isPrivate(_ node: String, sysfs: FilePath = "/sys") -> Bool {
         let name = FilePath(node).lastComponent?.string ?? ""
         guard let id = Files.line(sysfs.appending("class/block/\(name)/dm/uuid")) else { return false }
         if id.hasPrefix("stratis-1-private") { return true }
-        // `LVM-`, both UUIDs in one word, and of an inner part its name.
+        // `LVM-`, both UUIDs in one word, and for an inner part also its name.
         return id.hasPrefix("LVM-") && id.dropFirst(4).contains("-") && id.last != "-"
     }
 
@@ -93,7 +101,7 @@ struct Look {
         }
         if !isPlain, let type {
             table = .other(type, try probe.partitions())
-            // Two tables, each of which may be the one that counts.
+            // Two tables, either of which may be the valid one.
             if own != nil { content.table = "gpt" }
             return
         }
@@ -110,13 +118,13 @@ struct Look {
         }
     }
 
-    /// The same with the table as a part of it: of an area in which a table is somebody's content.
+    /// The content including the table, for areas in which a table is somebody's content.
     var whole: Content {
         var whole = content
         switch table {
         case .none: break
         case .gpt: whole.table = "gpt"
-        // The boot code in a filesystem's first sector ends as a table without entries does.
+        // The boot code in a filesystem's first sector ends like a table without entries.
         case .other("dos", []) where content.isKnown: break
         case .other(let type, _): whole.table = type
         case .unreadableGPT: whole.table = content.table ?? "broken gpt"
@@ -125,11 +133,11 @@ struct Look {
     }
 }
 
-/// The mark by which a GPT's header is known.
+/// The mark at the start of a GPT's header.
 enum GPTMark {
     static let bytes = Array("EFI PART".utf8)
 
-    /// Where a header can stand at either end, for this sector size.
+    /// Where a header can be at either end, for this sector size.
     static func places(size: UInt64, sectorSize: UInt64) -> [UInt64] {
         guard size / sectorSize >= 6 else { return [] }
         return [sectorSize, (size / sectorSize - 1) * sectorSize]
@@ -137,11 +145,11 @@ enum GPTMark {
 }
 
 extension Signature {
-    /// Whether the mark belongs to a partition in that range and not to the disk around it.
+    /// Whether the mark belongs to a partition in that range, and not to the disk around it.
     fileprivate func isInside(_ partition: Range<UInt64>) -> Bool {
         guard let offset, partition.contains(offset) else { return false }
         guard type == "linux_raid_member" else { return true }
-        // The superblocks of format 1 say where they stand; of the older one only its place tells.
+        // Superblocks of format 1 say where they are; for the older format only the place tells.
         if ["1.0", "1.1", "1.2"].contains(version) { return false }
         let reserved: UInt64 = 64 << 10
         let size = partition.upperBound - partition.lowerBound
@@ -149,15 +157,14 @@ extension Signature {
     }
 }
 
-/// Bytes of a range by which blank, noise and anything else are told apart: 64 KiB at the start, in the middle and at
-/// the end.
+/// Samples that tell blank, noise and anything else apart: 64 KiB at the start, in the middle and at the end.
 private struct Samples {
     private let places: [UInt64]
     private let count: Int
     private let read: (UInt64, Int) -> [UInt8]?
 
     static let size: UInt64 = 64 << 10
-    /// Bits a byte. Random bytes of that number have 7.997, and compressed ones little less.
+    /// Bits per byte; this many random bytes have 7.997, and compressed ones little less.
     private static let noise = 7.99
 
     init(_ range: Range<UInt64>, _ read: @escaping (UInt64, Int) -> [UInt8]?) {
@@ -175,7 +182,7 @@ private struct Samples {
         for place in places {
             guard let bytes = read(place, count) else { throw .unreadable(path, .ioError) }
             kinds.append(Samples.kind(bytes))
-            // Two that differ already say all there is to say.
+            // One unknown sample, or two that differ, settle the answer.
             if kinds.last == .unknown || kinds.last != kinds.first { return .unknown }
         }
         return kinds.first ?? .blank
@@ -187,7 +194,7 @@ private struct Samples {
         return bytes.count == size && entropy(bytes) > noise ? .noise : .unknown
     }
 
-    /// Bits a byte.
+    /// The entropy in bits per byte.
     private static func entropy(_ bytes: [UInt8]) -> Double {
         var counts = [Int](repeating: 0, count: 256)
         for byte in bytes { counts[Int(byte)] += 1 }

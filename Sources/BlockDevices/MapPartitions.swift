@@ -1,6 +1,6 @@
-// Partitions of a disk that is a map of device-mapper, such as a multipath disk. The kernel makes none there: each is a
-// linear map of its own. Where kpartx's udev rules run, they make them; what is missing is made here, with the same
-// names and UUIDs, so that whoever comes second finds it there.
+// Partitions of a disk that is a map of device-mapper, such as a multipath disk. The kernel makes none there; each is a
+// linear map of its own. Where kpartx's udev rules are active, they make these maps. Missing ones are made here with
+// the same names and UUIDs, so that either side finds what the other has made.
 
 import CDevmapper
 import DiskPlanning
@@ -9,7 +9,7 @@ import LinuxSystem
 import SystemPackage
 
 enum MapPartitions {
-    /// What is known of a device that is a map; `nil` for others.
+    /// Reads a device that is a map; `nil` for others.
     static func found(_ node: String, sysfs: FilePath = "/sys") -> FoundMap? {
         let folder = sysfs.appending("class/block")
         let device = folder.appending(FilePath(node).lastComponent?.string ?? "")
@@ -41,19 +41,21 @@ enum MapPartitions {
         return PartitionAddress(disk: "/dev/\(disk)", number: number)
     }
 
-    /// `part3-UUID`, as kpartx names a partition of the map `UUID`.
+    /// The number in `part3-UUID`, kpartx's UUID for a partition of the map `UUID`.
     private static func number(_ uuid: String, of disk: String) -> Int? {
         guard uuid.hasPrefix("part"), !disk.isEmpty, uuid.hasSuffix("-\(disk)") else { return nil }
         return Int(uuid.dropFirst("part".count).dropLast(disk.count + 1))
     }
 
-    /// Whether a map is just that area of its disk.
+    /// Whether a map shows exactly that area of its disk.
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
         guard let disk = number(of: area.node), let name = name(of: node), let place = Place(name) else { return false }
         return place == Place(disk, area)
     }
 
-    /// Makes, changes and removes maps until they are the partitions of the plan. kpartx may do the same meanwhile.
+    /// Makes, changes and removes maps until they are the partitions of the plan.
+    ///
+    /// kpartx may do the same meanwhile.
     static func follow(_ plan: DiskPlan) throws(DiskFailure) {
         let node = plan.disk.node
         guard let map = plan.disk.map, let disk = number(of: node) else { return }
@@ -65,7 +67,7 @@ enum MapPartitions {
             let (name, place) = (map.partitionName(partition.number), Place(disk, plan.area(partition)))
             try KernelPartitions.whileBusy(node) {
                 if Place(name) == place { return true }
-                // Only what is a partition of this disk by its UUID is changed: the name alone may be anybody's.
+                // Only a map whose UUID says that it is this disk's partition is changed: anybody may use the name.
                 if found(node)?.partitions[partition.number]?.name == name {
                     return run(DM_DEVICE_RELOAD, name, place) && run(DM_DEVICE_RESUME, name)
                 }
@@ -75,6 +77,8 @@ enum MapPartitions {
         dm_task_update_nodes()
     }
 
+    /// Has device-mapper make, change or remove a map.
+    ///
     /// - Returns: Whether device-mapper did it.
     private static func run(_ type: Int, _ name: String, _ place: Place? = nil, uuid: String? = nil) -> Bool {
         perform(type, name) { task in
@@ -93,12 +97,12 @@ enum MapPartitions {
         }
     }
 
-    /// Whether something uses it. Where device-mapper does not say, something may.
+    /// Whether something uses a map; `true` where device-mapper does not say.
     private static func isOpen(_ name: String) -> Bool { information(name).map { $0.open_count > 0 } ?? true }
 
     private static func exists(_ name: String) -> Bool { information(name).map { $0.exists != 0 } ?? true }
 
-    /// Has device-mapper do one thing to the map of that name.
+    /// Has device-mapper do one thing with the map of that name.
     private static func perform<Answer>(
         _ type: Int, _ name: String, prepare: (OpaquePointer) -> Bool = { _ in true },
         answer: (OpaquePointer) -> Answer?
@@ -112,7 +116,7 @@ enum MapPartitions {
 
     /// The part of a disk that a linear map shows, in units of 512 bytes.
     private struct Place: Equatable {
-        /// `254:0`
+        /// The disk's device number, such as `254:0`.
         var disk: String
         var start: UInt64
         var count: UInt64
@@ -123,7 +127,7 @@ enum MapPartitions {
             count = (area.bytes.upperBound - area.bytes.lowerBound) / 512
         }
 
-        /// Of the map of that name; `nil` where there is none, or where it is no single linear one.
+        /// Reads the map of that name; `nil` where there is none, or it is anything but one linear target.
         init?(_ name: String) {
             let found = perform(DM_DEVICE_TABLE, name) { task -> Place? in
                 var (offset, length): (UInt64, UInt64) = (0, 0)
@@ -144,7 +148,7 @@ enum MapPartitions {
             self.count = count
         }
 
-        /// `nil` where the kernel's numbers are no bytes of any disk.
+        /// The bytes of the disk; `nil` where the kernel's numbers exceed those of any disk.
         var bytes: Range<UInt64>? {
             let (end, isTooFar) = start.addingReportingOverflow(count)
             guard !isTooFar, end <= UInt64.max / 512 else { return nil }
@@ -152,12 +156,12 @@ enum MapPartitions {
         }
     }
 
-    /// `254:0`
+    /// The device number of a node, such as `254:0`.
     private static func number(of node: String) -> String? {
         Files.line(FilePath("/sys/class/block/\(FilePath(node).lastComponent?.string ?? "")/dev"))
     }
 
-    /// The map's name of a node below `/dev`.
+    /// The map's name, by a node below `/dev`.
     private static func name(of node: String) -> String? {
         guard let kernel = DiskProber.node(node), let name = FilePath(kernel).lastComponent else { return nil }
         return Files.line(FilePath("/sys/class/block/\(name.string)/dm/name"))

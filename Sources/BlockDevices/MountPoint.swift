@@ -1,23 +1,25 @@
-// A folder of the real root to mount on, held open: no path is looked up a second time that somebody could have
-// led elsewhere in between.
+// A folder of the real root to mount on. It is held open, so that no path is looked up a second time after somebody
+// could have led it elsewhere.
 
 import CLinux
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// A folder below the real root, reached through real folders alone.
+/// A folder below the real root that was reached through real folders only.
 struct MountPoint: ~Copyable {
     private let descriptor: Int32
-    /// As people know it: `/sysroot/var`.
+    /// The path as people know it: `/sysroot/var`.
     let path: FilePath
 
-    /// Opens the way to `path` folder by folder, each below the one before. What is missing is made, with mode 0755
-    /// and root's; a link on the way is refused, as the original does.
+    /// Opens `path` folder by folder, each below the one before.
+    ///
+    /// Missing folders are made, owned by root with mode 0755. A link on the way is refused, as Ignition does.
     ///
     /// - Parameters:
     ///   - path: Absolute in the real root.
-    ///   - made: Told of each folder that had to be made, absolute in the real root.
+    ///   - root: The real root.
+    ///   - made: Called with each folder that was made, absolute in the real root.
     /// - Throws: ``MountFailure``, or what `made` throws.
     init(_ path: String, under root: FilePath, made: (String) throws -> Void) throws {
         var here = open(root.string, Self.flags)
@@ -34,7 +36,7 @@ struct MountPoint: ~Copyable {
                 }
                 try made(seen)
                 next = openat(above, component, Self.flags)
-                // The mode is what was asked for, whatever the umask.
+                // The mode must not depend on the umask.
                 if next >= 0 { chmod(procPath(next), 0o755) }
             }
             guard next >= 0 else {
@@ -53,7 +55,7 @@ struct MountPoint: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// Names the open folder itself, whatever stands at its path by now; good for as long as this value is.
+    /// A path to the open folder itself, whatever is at its former path by now; valid as long as this value.
     var target: FilePath { FilePath(procPath(descriptor)) }
 
     /// Mounts a device on the open folder.
@@ -63,7 +65,9 @@ struct MountPoint: ~Copyable {
 
     private static let flags = Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
 
-    /// Unmounts what is on a folder. The folder above it is held open meanwhile, and no link at the end is followed.
+    /// Unmounts what is mounted on a folder.
+    ///
+    /// The folder above it is held open meanwhile, and a link at the end is not followed.
     static func unmount(_ path: String, under root: FilePath) throws(Errno) {
         let parts = path.split(separator: "/")
         let parent = firstlight_open_inside(
@@ -77,7 +81,7 @@ struct MountPoint: ~Copyable {
     }
 }
 
-/// An open file or folder as a path.
+/// A path to an open file or folder.
 private func procPath(_ descriptor: Int32) -> String { "/proc/self/fd/\(descriptor)" }
 
 extension FilePath {

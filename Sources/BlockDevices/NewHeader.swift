@@ -1,18 +1,20 @@
 // A new LUKS2 header, complete in memory before any of it is on the disk.
 //
-// libcryptsetup writes one step by step: a power cut would leave a header without keys, or one of which neither
-// copy is whole, and nobody could tell it from somebody's damaged volume. So none of ours is ever seen unfinished.
+// libcryptsetup writes a header step by step. A power cut would leave one without keys, or with two damaged copies, and
+// nobody could tell it from a damaged volume of somebody's. Therefore none of ours is ever on a disk unfinished.
 
 import CLinux
 import Glibc
 import SystemPackage
 
 extension HeaderCopy {
-    /// Puts a header on the disk, the blocks by which it is recognised last.
+    /// Writes a header to the disk; the blocks by which it is recognised come last.
     ///
     /// - Parameters:
+    ///   - node: The device.
     ///   - length: Bytes before the encrypted data.
-    ///   - second: Where the second copy of the header begins.
+    ///   - second: The offset of the header's second copy.
+    /// - Throws: ``DiskFailure``.
     func write(to node: String, length: UInt64, second: UInt64) throws(DiskFailure) {
         let disk = open(node, O_RDWR | O_CLOEXEC)
         guard disk >= 0 else { throw .unwritable(node, Errno(rawValue: errno)) }
@@ -41,17 +43,21 @@ extension HeaderCopy {
 }
 
 extension firstlight_topology {
-    /// Bytes that a volume of `size` bytes encrypts at a time, where the config does not say: as libcryptsetup
-    /// chooses for a device, which it does not see when it writes into memory.
+    /// Bytes that a volume encrypts at a time, if the config does not say.
+    ///
+    /// libcryptsetup makes the same choice for a device, which it does not see when it writes into memory.
+    ///
+    /// - Parameter size: Bytes of the volume's device.
+    /// - Returns: 512 to 4096.
     func encryptedSector(size: UInt64) -> UInt32 {
         let isSound = physical > logical && physical <= 4096 && physical % logical == 0
         let best = isSound ? physical : min(logical, 4096)
         return size % UInt64(best) == 0 ? best : 512
     }
 
-    /// What the start of the data is aligned to, in sectors of 512 bytes; 0 is libcryptsetup's own choice.
+    /// The alignment of the data in sectors of 512 bytes; 0 leaves it to libcryptsetup.
     var alignment: Int {
-        // A stripe of an array, for one, where the usual MiB is no multiple of it.
+        // It matters for the stripe of an array, for instance, if the usual MiB is no multiple of it.
         let stripe = optimal > minimum && optimal % 4096 == 0 ? optimal : minimum
         return stripe > 0 && (1 << 20) % stripe != 0 ? Int(stripe / 512) : 0
     }

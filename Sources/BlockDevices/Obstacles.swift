@@ -1,4 +1,4 @@
-// What keeps devices from being written to, found before the first write and not at it.
+// What prevents devices from being written to, found before the first write.
 
 import DiskPlanning
 import Glibc
@@ -6,8 +6,12 @@ import LinuxSystem
 import SystemPackage
 
 enum Obstacles {
-    /// - Parameter sysfs: Where the kernel tells of its devices.
-    /// - Returns: A conflict for each device that the plan writes to and that cannot or must not be written to.
+    /// Finds devices that the plan writes to and that cannot or must not be written to.
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - sysfs: Where the kernel describes its devices.
+    /// - Returns: At most two conflicts for each device.
     static func conflicts(in plan: StoragePlan, sysfs: FilePath = "/sys") -> [DiskConflict] {
         let folder = sysfs.appending("class/block")
         let paths = pathsToDisks(folder)
@@ -28,7 +32,7 @@ enum Obstacles {
         }
     }
 
-    /// Whole disks by what they say they are.
+    /// The names of whole disks by their identity.
     private static func pathsToDisks(_ folder: FilePath) -> [String: [String]] {
         var paths: [String: [String]] = [:]
         for name in Files.names(in: folder).sorted() {
@@ -38,7 +42,7 @@ enum Obstacles {
         return paths
     }
 
-    /// A name that no other disk has: a vendor's text can stand on every stick that it made.
+    /// An identity that no other disk has; a vendor's text may be the same on every stick that it made.
     private static func identity(_ disk: FilePath) -> String? {
         // NVMe hides the paths to a disk that it joins itself.
         if Files.exists(disk.appending("partition")) || Files.line(disk.appending("hidden")) == "1" { return nil }

@@ -1,11 +1,10 @@
-// Devices that have nothing to do with each other are worked on at the same time: each program waits for its
-// own disk most of the time.
+// Works on independent devices at the same time, since each program mostly waits for its own disk.
 
 import LinuxSystem
 import Reporting
 
 extension DiskAccess {
-    /// The same for several threads: whoever asks second waits for the first to have its answer.
+    /// The same access for several threads: the second to ask waits until the first has its answer.
     func guarded() -> DiskAccess {
         let door = Monitor(self)
         var guarded = DiskAccess(
@@ -22,8 +21,9 @@ extension DiskAccess {
 /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
 private let mostAtOnce = 4
 
-/// Does the same with each of several devices, and returns what that gives in their order. All that are begun are
-/// finished; of their failures the first in that order is thrown.
+/// Does the same with each of several devices, and returns the results in their order.
+///
+/// Everything that was begun is finished; the first failure in that order is thrown.
 func sideBySide<Item, Result, Failure: Error>(
     _ items: [Item], _ body: (Item) throws(Failure) -> Result
 ) throws(Failure) -> [Result] {
@@ -40,7 +40,7 @@ func sideBySide<Item, Result, Failure: Error>(
 }
 
 extension DiskStage {
-    /// Does the same with each of several devices; a failure is told as one of a step: `partitioning /dev/vda`.
+    /// Does the same with each of several devices; a failure names its step: `partitioning /dev/vda`.
     static func sideBySide<Item>(
         _ items: [Item], _ doing: String, _ node: KeyPath<Item, String>, _ body: (Item) throws -> Void
     ) throws(BootFailure) {

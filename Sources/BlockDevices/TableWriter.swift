@@ -1,4 +1,4 @@
-// Writes partition tables through libfdisk: explicit sectors, only the entries that change.
+// Writes partition tables through libfdisk: explicit sectors, and only the entries that change.
 
 import CFdisk
 import CLinux
@@ -20,8 +20,8 @@ struct TableWriter: ~Copyable {
     private let isFile: Bool
 
     init(_ disk: FoundDisk) throws(DiskFailure) {
-        // libfdisk writes the second copy, the first copy, then the protective MBR, and syncs only at the
-        // end. O_DSYNC makes the disk keep that order, so that a power cut leaves at least one copy whole.
+        // libfdisk writes the second copy, the first copy, then the protective MBR, and syncs only at the end. O_DSYNC
+        // makes the disk keep that order, so that a power cut leaves at least one copy whole.
         let descriptor = open(disk.node, O_RDWR | O_DSYNC | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unwritable(disk.node, Errno(rawValue: errno)) }
         guard let context = fdisk_new_context() else {
@@ -30,7 +30,7 @@ struct TableWriter: ~Copyable {
         }
         fdisk_disable_dialogs(context, 1)
         fdisk_enable_wipe(context, 0)
-        // An image of a disk cannot say its sector size; of a disk it is the same again.
+        // An image of a disk cannot tell its sector size; for a disk this changes nothing.
         fdisk_save_user_sector_size(context, UInt32(clamping: disk.sectorSize), UInt32(clamping: disk.sectorSize))
         fdisk_save_user_grain(context, 1 << 20)
         let result = fdisk_assign_device_by_fd(context, descriptor, disk.node, 0)
@@ -50,17 +50,19 @@ struct TableWriter: ~Copyable {
 
     deinit {
         if let original { fdisk_unref_table(original) }
-        // Flushed explicitly; libfdisk's own way is sync(2), which waits for every disk of the machine.
+        // The disk was flushed explicitly. libfdisk would use sync(2), which waits for every disk of the machine.
         fdisk_deassign_device(context, 1)
         fdisk_unref_context(context)
         close(descriptor)
     }
 
-    /// Makes the table what the plan says and writes it. The kernel is told of changed entries; to make it
-    /// read a table in full is the caller's, once this is closed.
+    /// Makes the table what the plan says, and writes it.
+    ///
+    /// It tells the kernel of changed entries. Where the kernel has to read the whole table, the caller makes it do so
+    /// after this value is gone.
     func write(_ plan: DiskPlan) throws(DiskFailure) {
         if plan.createsTable {
-            // As sgdisk does it: the first sector after the entries is usable, not the first MiB.
+            // As sgdisk does it: the first sector after the entries is usable, not only the first MiB.
             fdisk_set_first_lba(context, plan.geometry.usable(diskSize: disk.size).lowerBound)
             try check("create a GPT", fdisk_create_disklabel(context, "gpt"))
         }
@@ -96,7 +98,7 @@ struct TableWriter: ~Copyable {
         fdisk_partition_set_partno(partition, planned.number - 1)
         fdisk_partition_set_start(partition, planned.sectors.lowerBound)
         fdisk_partition_set_size(partition, planned.sectors.upperBound - planned.sectors.lowerBound)
-        // Exactly this size: nothing is to be aligned behind the plan's back.
+        // Exactly this size: libfdisk must not align what the plan has decided.
         fdisk_partition_size_explicit(partition, 1)
         if !planned.label.isEmpty { fdisk_partition_set_name(partition, planned.label) }
         if let guid = planned.guid { fdisk_partition_set_uuid(partition, guid) }
@@ -108,7 +110,7 @@ struct TableWriter: ~Copyable {
         try check(doing, fdisk_add_partition(context, partition, nil))
     }
 
-    /// Number, GUID, type, name and attributes stay.
+    /// Changes the size; number, GUID, type, name and attributes stay.
     private func resize(_ planned: PlannedPartition) throws(DiskFailure) {
         let doing = "resize partition \(planned.number)"
         guard let partition = fdisk_new_partition() else { throw .tableNotWritten(disk.node, doing: doing, .noMemory) }
@@ -118,10 +120,10 @@ struct TableWriter: ~Copyable {
         try check(doing, fdisk_set_partition(context, planned.number - 1, partition))
     }
 
-    /// Only of what changed, so that the other partitions may stay mounted.
+    /// Tells the kernel of changed entries only, so that the other partitions may stay mounted.
     private func tellKernel(_ plan: DiskPlan) throws(DiskFailure) {
         try KernelPartitions.whileBusy(disk.node) {
-            // Its result says nothing: a change that the kernel refuses is only a warning to libfdisk.
+            // The result says nothing: to libfdisk a change that the kernel refuses is only a warning.
             fdisk_reread_changes(context, original)
             return KernelPartitions.agree(with: plan)
         }
@@ -134,8 +136,9 @@ struct TableWriter: ~Copyable {
     }
 }
 
-/// Writes the sector that keeps others from taking the disk for empty, and without which the kernel
-/// does not look for a GPT. libfdisk does not open a GPT that lacks it.
+/// Writes the sector that keeps others from taking the disk for empty.
+///
+/// Without it the kernel does not look for a GPT, and libfdisk does not open one.
 func writeProtectiveMBR(_ disk: FoundDisk) throws(DiskFailure) {
     var sector = [UInt8](repeating: 0, count: 512)
     let sectors = UInt32(clamping: disk.size / disk.sectorSize - 1)

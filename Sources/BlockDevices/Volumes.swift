@@ -1,4 +1,4 @@
-// LUKS volumes: looked into before anything is changed, then made and opened.
+// LUKS volumes: looked into before anything is changed, then created and opened.
 
 import CCryptsetup
 import CLinux
@@ -13,15 +13,17 @@ import SystemPackage
 
 /// A LUKS volume that is open, as the real root needs to know it.
 public struct OpenVolume: Sendable {
+    /// The name below `/dev/mapper`.
     public var name: String
+    /// The UUID in the volume's header.
     public var uuid: String
-    /// What opens it; `nil` where only Clevis does.
+    /// The passphrase that opens it; `nil` where only Clevis does.
     public var key: SecretBytes?
-    /// Whether opening it takes a network.
+    /// Whether opening it needs a network.
     public var opensOverNetwork = false
 }
 
-/// The keys of a config's volumes, from the plan to the moment they are opened.
+/// The keys of a config's volumes, from the plan until the volumes are open.
 public final class VolumeKeys {
     /// Writes the bytes of a resource into an open file.
     public typealias Fetch = (IgnitionConfig.Resource, Int32) throws -> Void
@@ -32,26 +34,31 @@ public final class VolumeKeys {
     fileprivate var volumeKeys: [String: SecretBytes] = [:]
     fileprivate var bindings: [String: VolumeBinding] = [:]
 
+    /// Makes an empty set of keys.
+    ///
     /// - Parameters:
-    ///   - known: Passphrases of volumes that an earlier run of the stage made, by name.
-    ///   - made: All volumes that it made or opened.
+    ///   - known: Passphrases of volumes that an earlier run of the stage created, by name.
+    ///   - made: All volumes that it created or opened.
+    ///   - fetch: Gets a key file that the config names.
     public init(known: [String: SecretBytes] = [:], made: Set<String> = [], fetch: @escaping Fetch) {
         passphrases = known
         self.made = made.union(known.keys)
         self.fetch = fetch
     }
 
-    /// The keys that stand in the config itself (`data:`), and no others.
+    /// Makes keys that come only from the config itself (`data:`).
+    ///
+    /// - Returns: Keys that fetch nothing.
     public static func inline() -> VolumeKeys {
         VolumeKeys { resource, descriptor in
             try Files.writeAll(try DataURL(parsing: resource.source ?? "").bytes, to: descriptor)
         }
     }
 
-    /// Whether an earlier run of the stage made or opened the volume.
+    /// Whether an earlier run of the stage created or opened the volume.
     fileprivate func isKnown(_ name: String) -> Bool { made.contains(name) }
 
-    /// `nil` where the config gives none and none is known.
+    /// The passphrase of a volume; `nil` where the config gives none and none is known.
     fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
         if let known = passphrases[wanted.name] { return known }
         guard wanted.givesKey else { return nil }
@@ -64,7 +71,7 @@ public final class VolumeKeys {
         return passphrase
     }
 
-    /// Sees that a server answers, and takes no interest in what.
+    /// Checks that a server answers; the answer does not matter.
     func ask(_ url: String) throws {
         let file = firstlight_memory_file("answer")
         guard file >= 0 else { throw Errno(rawValue: -file) }
@@ -72,7 +79,7 @@ public final class VolumeKeys {
         try fetch(IgnitionConfig.Resource(source: url), file)
     }
 
-    /// The config's key, or one made up: 4096 random bytes as 8192 digits, as the original makes them.
+    /// The passphrase of a new volume: the config's, or 4096 random bytes as 8192 digits, which is what Ignition makes.
     fileprivate func passphraseForNew(_ wanted: IgnitionConfig.Luks) throws -> SecretBytes {
         if let given = try passphrase(of: wanted) { return given }
         let made = SecretBytes.randomDigits(bytes: 4096)
@@ -81,14 +88,16 @@ public final class VolumeKeys {
     }
 }
 
-/// Volumes opened read-only for the time of planning, closed with the value.
+/// Opens volumes read-only while the plan is made; they are closed with the value.
 final class VolumeLook {
     private let access: DiskAccess
-    /// Where the insides of volumes can be seen meanwhile, by the nodes they will have.
+    /// The nodes at which volumes and arrays can be read meanwhile, by the nodes that they will have.
     private(set) var nodes: [String: String]
     private var opened: [String] = []
 
-    /// - Parameter nodes: Where the insides of arrays can be seen.
+    /// - Parameters:
+    ///   - access: What the stage needs from its caller.
+    ///   - nodes: The nodes at which arrays can be read.
     init(_ access: DiskAccess, nodes: [String: String] = [:]) {
         self.access = access
         self.nodes = nodes
@@ -101,7 +110,7 @@ final class VolumeLook {
 
     private static let prefix = "firstlight-look-"
 
-    /// Closes what a look has left open that was ended halfway; one that is still at work is left alone.
+    /// Closes what an interrupted look has left open, but nothing of a look that is still at work.
     static func closeLeftovers() {
         for name in Files.names(in: "/dev/mapper") where name.hasPrefix(prefix) {
             let number = name.dropFirst(prefix.count).split(separator: "-").first.flatMap { pid_t($0) }
@@ -109,7 +118,13 @@ final class VolumeLook {
         }
     }
 
-    /// What is known of those volumes that are there and are not to be wiped, by entry.
+    /// Looks into the volumes that exist and are not to be wiped.
+    ///
+    /// - Parameters:
+    ///   - placed: The volumes of the layout.
+    ///   - contents: What their areas hold.
+    /// - Returns: What is known of each, by its index in `storage.luks`.
+    /// - Throws: The failure of a look.
     func volumes(_ placed: [PlacedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume] {
         var found: [Int: FoundVolume] = [:]
         for volume in placed where volume.wanted.wipeVolume != true || access.keys.isKnown(volume.wanted.name) {
@@ -155,7 +170,7 @@ final class VolumeLook {
             guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
             opener = passphrase
         }
-        // The key slots lie behind the headers.
+        // The key slots are behind the headers.
         let copied = min(first.dataOffset, 128 << 20)
         try DiskFailure.requireMemory(first.derivationMemory + copied, toOpen: volume.node)
         let whole = try CryptHandle.copy(area, length: copied)
@@ -180,7 +195,7 @@ final class VolumeLook {
         let name = "\(Self.prefix)\(getpid())-\(volume.entry)"
         try? access.loadFilesystem("loop")
         try? access.loadFilesystem("dm_crypt")
-        // Read-only from below: whatever libcryptsetup would like to mend stays as it is.
+        // The loop device is read-only, so that libcryptsetup cannot repair anything.
         let area = seen(volume.area)
         let loop = try LoopDevice(
             file: FilePath(area.node), offset: area.bytes.lowerBound,
@@ -205,7 +220,7 @@ final class VolumeLook {
 }
 
 extension DiskFailure {
-    /// A boot that runs out of memory while it derives a key ends with it.
+    /// Refuses to derive a key for which the memory does not suffice, since that would end the boot.
     fileprivate static func requireMemory(_ needed: UInt64, toOpen device: String) throws(DiskFailure) {
         guard let available = Machine.memory("MemAvailable"), needed > available else { return }
         throw .derivationTooLarge(device, needed: needed, available: available)
@@ -219,7 +234,7 @@ extension CryptHandle {
 }
 
 extension DiskStage {
-    /// Makes a volume where the plan says so, and opens it.
+    /// Creates a volume where the plan says so, and opens it.
     static func prepare(_ plan: VolumePlan, _ access: DiskAccess) throws {
         let name = plan.wanted.name
         try access.waitForDevice(plan.node)
@@ -227,7 +242,7 @@ extension DiskStage {
         if plan.action == .create {
             try clear(plan.node, plan.area, found: plan.found, announcing: "LUKS2 \"\(name)\" on \(plan.node)", access)
         } else if CryptHandle.device(ofOpen: name) != nil {
-            // Planning has seen that it is this one.
+            // The plan has made sure that it is this one.
             return try access.volumeOpened(try openVolume(plan, access))
         }
         let key = plan.action == .create ? try create(plan, access) : access.keys.volumeKeys[name]
@@ -242,13 +257,15 @@ extension DiskStage {
             .done("LUKS2 \"\(name)\" \(plan.action == .create ? "created" : "opened") on \(plan.node)"))
     }
 
-    /// - Returns: The key of its data.
+    /// Creates a volume.
+    ///
+    /// - Returns: The volume key.
     private static func create(_ plan: VolumePlan, _ access: DiskAccess) throws -> SecretBytes {
         let keys = access.keys
         let passphrase =
             plan.wanted.clevis.isUsed
             ? try keys.passphrase(of: plan.wanted) : try keys.passphraseForNew(plan.wanted)
-        // A machine that boots from RAM has its root there too, and at the next boot it must open this again.
+        // A machine that boots from RAM also has its root there, and has to open this volume at the next boot.
         let available = Machine.memory("MemAvailable") ?? 1 << 30
         let topology = try BlockFile(plan.node).topology
         let header = try HeaderCopy(plan.node, length: 0)
@@ -268,8 +285,9 @@ extension DiskStage {
         return plan.opened(uuid: uuid, key: isBound ? nil : try access.keys.passphraseForNew(plan.wanted))
     }
 
-    /// Before the first write: no volume takes more memory to make than there is. Where the config says nothing
-    /// of it, a share of what is free is taken.
+    /// Checks before the first write that no volume needs more memory than there is.
+    ///
+    /// Where the config does not set the memory, a share of what is free is used, so there is nothing to check.
     static func requireMemory(for volumes: [VolumePlan]) throws(BootFailure) {
         for volume in volumes where volume.action == .create {
             guard let wanted = volume.options.memory else { continue }
@@ -279,7 +297,7 @@ extension DiskStage {
         }
     }
 
-    /// Before the first write: every key that Clevis is to keep is made, given to it, and had back.
+    /// Gives Clevis every key that it is to keep, and gets it back, before the first write.
     static func bind(_ volumes: [VolumePlan], _ access: DiskAccess) throws(BootFailure) {
         for volume in volumes where volume.action == .create && volume.wanted.clevis.isUsed {
             try step("binding the LUKS volume \(volume.wanted.name)") {

@@ -1,14 +1,17 @@
-// What became of things: kept, created, changed, destroyed. The report is made of it, and the sum of a plan.
+// What was kept, created, changed and destroyed. The report and a plan's summary are made of it.
 
-/// Things that provisioning had to do with, each in a few words.
+/// What provisioning did, or will do, to each thing; one phrase per thing.
 public struct ChangeSummary: Equatable, Sendable {
-    /// As wanted already, and left as they are.
+    /// Things that were as wanted, and stay as they are.
     public var kept: [String]
+    /// Things that were not there before.
     public var created: [String]
+    /// Things that were there and are different now.
     public var changed: [String]
-    /// Out of reach now, because the config asked for it.
+    /// Things that are out of reach now, because the config asked for it.
     public var destroyed: [String]
 
+    /// Makes a summary of lists of phrases.
     public init(
         kept: [String] = [], created: [String] = [], changed: [String] = [], destroyed: [String] = []
     ) {
@@ -18,6 +21,7 @@ public struct ChangeSummary: Equatable, Sendable {
         self.destroyed = destroyed
     }
 
+    /// Appends the lists of another summary.
     public static func += (one: inout ChangeSummary, other: ChangeSummary) {
         one.kept += other.kept
         one.created += other.created

@@ -1,20 +1,22 @@
-// The report: what provisioning did at this boot, stage by stage, as one value for people and for programs.
+// The report: what provisioning did at this boot, stage by stage, for people and for programs.
 
 import JSONText
 import Reporting
 
-/// What a boot did to make the machine as its config says. It holds names and reasons, never a secret.
+/// What a boot did to make the machine what its config says; it holds names and reasons, never a secret.
 public struct ProvisioningReport: Equatable, Sendable {
-    /// What one stage did, and what it took.
+    /// What one stage did, and how long it took.
     public struct Stage: Equatable, Sendable {
-        /// The stage's word in the boot's story: `disks`, `files`.
+        /// The stage's word on the console: `disks`, `files`.
         public var name: String
-        /// Of all its runs at this boot.
+        /// The time of all its runs at this boot.
         public var seconds: Double
+        /// What the stage kept, created, changed and destroyed.
         public var deeds: ChangeSummary
-        /// What is worth knowing of it and was neither kept nor made: where a config came from.
+        /// What else is worth knowing, such as where a config came from.
         public var notes: [String]
 
+        /// Makes a stage; without arguments it has done nothing yet.
         public init(_ name: String, seconds: Double = 0, deeds: ChangeSummary = ChangeSummary(), notes: [String] = []) {
             self.name = name
             self.seconds = seconds
@@ -27,13 +29,16 @@ public struct ProvisioningReport: Equatable, Sendable {
     public struct Failure: Equatable, Sendable {
         /// The stage that failed.
         public var stage: String
+        /// What went wrong, as a phrase.
         public var cause: String
-        /// Acts under way, outermost first, as phrases after "while".
+        /// The acts under way, outermost first, as phrases after "while".
         public var steps: [String]
-        /// What was written to disks until then, one phrase each.
+        /// What had been written to disks by then, one phrase each.
         public var written: [String]
+        /// What the operator can do, most useful first.
         public var advice: [String]
 
+        /// Makes a failure of its parts.
         public init(stage: String, cause: String, steps: [String], written: [String], advice: [String]) {
             self.stage = stage
             self.cause = cause
@@ -42,25 +47,35 @@ public struct ProvisioningReport: Equatable, Sendable {
             self.advice = advice
         }
 
+        /// Makes a failure of the one that stopped the boot.
+        ///
+        /// - Parameters:
+        ///   - failure: The failure with its steps.
+        ///   - stage: The stage that failed.
+        ///   - written: What had been written to disks by then, one phrase each.
         public init(_ failure: BootFailure, in stage: String, written: [String]) {
             self.init(
                 stage: stage, cause: "\(failure.cause)", steps: failure.steps, written: written, advice: failure.advice)
         }
     }
 
+    /// How provisioning ended, if it has.
     public enum Outcome: Equatable, Sendable {
         case unfinished
         case done
         case failed(Failure)
     }
 
+    /// How provisioning ended, if it has.
     public var outcome: Outcome
-    /// In the order in which they began.
+    /// The stages in the order in which they began.
     public var stages: [Stage]
+    /// What the operator should know, in sentences.
     public var warnings: [String]
-    /// The kernel's name for this boot, by which whoever collects reports tells one from another.
+    /// The kernel's id of this boot, by which a collector tells reports apart.
     public var bootID: String
 
+    /// Makes a report; without arguments nothing has happened yet.
     public init(bootID: String = "", outcome: Outcome = .unfinished, stages: [Stage] = [], warnings: [String] = []) {
         self.bootID = bootID
         self.outcome = outcome
@@ -68,7 +83,7 @@ public struct ProvisioningReport: Equatable, Sendable {
         self.warnings = warnings
     }
 
-    /// The stage of that name; asked for and not there yet, it begins.
+    /// The stage of that name; setting one that does not exist yet adds it.
     public subscript(name: String) -> Stage {
         get { stages.first { $0.name == name } ?? Stage(name) }
         set {
@@ -80,7 +95,14 @@ public struct ProvisioningReport: Equatable, Sendable {
         }
     }
 
-    /// Takes down what a stage did. One that runs once more in the same boot finds kept what it made itself.
+    /// Adds what a run of a stage did.
+    ///
+    /// A stage that runs again in the same boot finds what it made itself; that does not count as kept.
+    ///
+    /// - Parameters:
+    ///   - deeds: What the run kept, created, changed and destroyed.
+    ///   - notes: What else is worth knowing; each is noted once.
+    ///   - name: The stage's name.
     public mutating func add(_ deeds: ChangeSummary, notes: [String] = [], to name: String) {
         var stage = self[name]
         let made = Set(stage.deeds.created + stage.deeds.changed)
@@ -93,15 +115,16 @@ public struct ProvisioningReport: Equatable, Sendable {
         self[name] = stage
     }
 
-    /// Of all stages together.
+    /// The changes of all stages together.
     public var deeds: ChangeSummary { stages.reduce(into: ChangeSummary()) { $0 += $1.deeds } }
+    /// The time of all stages together.
     public var seconds: Double { stages.reduce(0) { $0 + $1.seconds } }
 }
 
 // MARK: For programs
 
 extension ProvisioningReport {
-    /// `/run/firstlight/report.json`, and what is posted.
+    /// The content of `/run/firstlight/report.json`, which is also what is posted.
     public var json: JSONValue {
         let deeds = deeds
         var json: JSONValue = [
@@ -115,7 +138,9 @@ extension ProvisioningReport {
         return json
     }
 
-    /// What ``json`` wrote; what is missing in it is empty here.
+    /// Reads what ``json`` wrote; what is missing there is empty here.
+    ///
+    /// - Parameter json: The parsed file.
     public init(json: JSONValue) {
         self.init(
             bootID: json["bootID"]?.string ?? "", stages: (json["stages"]?.elements ?? []).map { Stage(json: $0) },
@@ -129,7 +154,7 @@ extension ProvisioningReport {
 
     fileprivate static func texts(_ list: JSONValue?) -> [String] { (list?.elements ?? []).compactMap(\.string) }
 
-    /// Thousandths are enough, and no clock is better.
+    /// Rounds to thousandths; no clock measures more.
     fileprivate static func rounded(_ seconds: Double) -> JSONValue { .number((seconds * 1000).rounded() / 1000) }
 }
 

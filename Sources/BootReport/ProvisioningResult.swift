@@ -4,15 +4,19 @@ import JSONText
 
 /// What the result file says.
 public struct ProvisioningResult: Equatable, Sendable {
+    /// The kernel's id of the boot that provisioned the system.
     public var bootID: String
     /// Seconds since 1970, UTC.
     public var date: Int64
+    /// Whether somebody gave a config.
     public var userConfigProvided: Bool
-    /// An earlier result that is to be kept: where the system lives on from boot to boot.
+    /// An earlier result, which is kept on a system that lives on from boot to boot.
     public var previous: JSONValue?
 
+    /// Where the file is, absolute in the target.
     public static let path = "/etc/.ignition-result.json"
 
+    /// Makes a result.
     public init(bootID: String, date: Int64, userConfigProvided: Bool, previous: JSONValue? = nil) {
         self.bootID = bootID
         self.date = date
@@ -20,6 +24,7 @@ public struct ProvisioningResult: Equatable, Sendable {
         self.previous = previous
     }
 
+    /// The file's content, in JSON.
     public var text: String {
         var value: JSONValue = [
             "provisioningBootID": .string(bootID), "provisioningDate": .string(utcTimestamp(date)),
@@ -30,9 +35,10 @@ public struct ProvisioningResult: Equatable, Sendable {
     }
 }
 
-/// A time as RFC 3339 writes it: `2026-03-01T08:15:00Z`.
+/// Formats a time as RFC 3339 does: `2026-03-01T08:15:00Z`.
 ///
 /// - Parameter seconds: Since 1970, without leap seconds.
+/// - Returns: The time in UTC.
 public func utcTimestamp(_ seconds: Int64) -> String {
     func padded(_ number: Int64, _ width: Int) -> String {
         let digits = String(number)
@@ -41,7 +47,7 @@ public func utcTimestamp(_ seconds: Int64) -> String {
     let (days, second) = seconds.quotientAndRemainder(dividingBy: 86400)
     let day = second < 0 ? days - 1 : days
     let time = second < 0 ? second + 86400 : second
-    // Years from March on, in eras of 400 years: the leap day is the last of its year.
+    // Years begin in March here, so that the leap day is the last of its year; an era has 400 years.
     // See Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     let shifted = day + 719_468
     let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097

@@ -1,11 +1,13 @@
-// The report as people read it: one page of a console, stages below each other as in the boot's story.
+// The report as people read it: one page of a console, with the stages below each other.
 
 import Reporting
 
 extension ProvisioningReport {
-    /// The first line follows the story's own head, which leaves it 60 columns; the others are whole lines of at
-    /// most 80. Each kind of thing takes two at most where names allow: however long the config, the report stays a
-    /// page. What the story has told already, where config and root image came from, is left to `report.json`.
+    /// The report as lines of a console.
+    ///
+    /// The first line follows a head that leaves it 60 columns; the others are whole lines of at most 80. Each kind of
+    /// change takes at most two lines where names allow, so that the report stays a page however long the config is.
+    /// What the console has already shown, such as where config and root image came from, is only in `report.json`.
     ///
     ///     provisioned in 1.4 s: 2 kept, 3 created, nothing destroyed
     ///               disks       0.6 s  kept /dev/vda1 "var", xfs "var" on /dev/vda1
@@ -21,15 +23,15 @@ extension ProvisioningReport {
 }
 
 extension ProvisioningReport.Stage {
-    /// Where the topic stands in the story.
+    /// The column of the console at which topics begin.
     private static let margin = 10
-    /// A page has room for so much of each kind.
+    /// The number of lines that each kind of change may take.
     private static let mostLines = 2
 
     fileprivate var lines: [String] {
         let time = tenths(seconds)
         let head = spaces(Self.margin) + rightPadded(name, to: 10) + leftPadded(time, to: 5) + " s  "
-        // What is lost stands first.
+        // Losses come first.
         let kinds = [
             ("DESTROYED", deeds.destroyed), ("created", deeds.created), ("changed", deeds.changed),
             ("kept", deeds.kept),
@@ -40,7 +42,7 @@ extension ProvisioningReport.Stage {
         return texts.enumerated().map { ($0.offset == 0 ? head : spaces(head.count)) + $0.element }
     }
 
-    /// `created a, b, c and 12 more`, on at most two lines.
+    /// A list such as `created a, b, c and 12 more`, on at most two lines.
     private static func listed(_ names: [String], after word: String, width: Int) -> [String] {
         for count in stride(from: min(names.count, 40), through: 1, by: -1) {
             let more = names.count == count ? "" : " and \(names.count - count) more"
@@ -48,7 +50,7 @@ extension ProvisioningReport.Stage {
             let lines = wrapped(text, width: width, indent: 0)
             if lines.count <= mostLines, lines.allSatisfy({ $0.count <= width }) { return lines }
         }
-        // One long name: whole, broken where the line ends.
+        // A single long name is printed whole, broken where the line ends.
         let more = names.count == 1 ? "" : " and \(names.count - 1) more"
         var rest = (word + (names.first ?? "") + more)[...]
         var lines: [String] = []

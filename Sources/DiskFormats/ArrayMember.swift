@@ -1,37 +1,41 @@
-// What a member of a RAID array says of its array: the superblock of md, format 1.
+// The superblock of md, format 1: what a member of a RAID array says of its array.
 
 import Encoding
 
 /// The superblock of one member.
 public struct ArrayMember: Equatable, Sendable {
-    /// Of the array: 32 hexadecimal digits.
+    /// The array's UUID: 32 hexadecimal digits.
     public var uuid: String
-    /// As it stands there: `any:data`, `host:data`, `data`.
+    /// The name as the superblock holds it: `any:data`, `host:data`, `data`.
     public var name: String
-    /// md's number: -1 is linear.
+    /// md's number of the level; -1 is linear.
     public var level: Int
-    /// How many devices the array has; spares do not count.
+    /// How many devices the array has, without spares.
     public var devices: Int
+    /// What this member is in the array.
     public var role: Role
-    /// Grows with every change of the array's state: a member that fell behind is out of date. A redundant
-    /// array that has never been started has 0.
+    /// A counter that grows with every change of the array's state.
+    ///
+    /// A member with a lower one is out of date. A redundant array that was never started has 0.
     public var events: UInt64
-    /// Bytes from the start of the member to where the array's content is.
+    /// Bytes from the start of the member to the array's content.
     public var dataOffset: UInt64
     /// Bytes of the member that the array uses.
     public var dataSize: UInt64
     /// Whether the member is still being filled.
     public var isRebuilding: Bool
-    /// What the range of its data looks like, where that was looked at.
+    /// What the range of its data looks like, where that was read.
     public var data: Content.Rest
 
+    /// What a member is in its array.
     public enum Role: Equatable, Sendable {
         case active(Int)
         case spare
-        /// Failed, or a journal: nothing that holds the array's content.
+        /// A failed device or a journal, which holds none of the array's content.
         case other
     }
 
+    /// Makes a member of what its superblock says.
     public init(
         uuid: String, name: String, level: Int, devices: Int, role: Role, events: UInt64 = 1,
         dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false, data: Content.Rest = .notLooked
@@ -48,9 +52,9 @@ public struct ArrayMember: Equatable, Sendable {
         self.data = data
     }
 
-    /// Whether the array is called so, on whichever host.
+    /// Whether the array has that name, on whichever host.
     package func isNamed(_ wanted: String) -> Bool {
-        // The field has 32 bytes, and the host is left out where it does not fit.
+        // The field has 32 bytes, and mdadm leaves the host out where it does not fit.
         let short = String(decoding: Array(wanted.utf8.prefix(32)), as: UTF8.self)
         return name == short || name.split(separator: ":", maxSplits: 1).last.map(String.init) == wanted
     }
@@ -60,10 +64,10 @@ extension ArrayMember {
     /// Reads the superblock of a member.
     ///
     /// - Parameters:
-    ///   - version: libblkid's word for its format: `1.2` and its like. The older 0.90 has no name to go by.
+    ///   - version: libblkid's word for the format, `1.2` and its like. The older 0.90 has no name, so it is not read.
     ///   - size: Bytes of the member.
-    ///   - read: `count` bytes at a position from its start, or `nil`.
-    /// - Returns: `nil` where there is none, or it contradicts itself.
+    ///   - read: Returns `count` bytes at a position from the member's start, or `nil`.
+    /// - Returns: `nil` where there is no superblock, or it contradicts itself.
     /// - SeeAlso: The kernel's `include/uapi/linux/raid/md_p.h`, `struct mdp_superblock_1`.
     public static func read(version: String, size: UInt64, read: (UInt64, Int) -> [UInt8]?) -> ArrayMember? {
         guard let place = place(version: version, size: size), let head = read(place, 256).map({ ByteFields($0) }),
@@ -92,7 +96,7 @@ extension ArrayMember {
             isRebuilding: head.little32(8) & 2 != 0)
     }
 
-    /// Bytes from the start of a member to its superblock; `nil` where there can be none, or the format is not known here.
+    /// Bytes from the start of a member to its superblock; `nil` where it does not fit, or the version is unknown.
     static func place(version: String, size: UInt64) -> UInt64? {
         switch version {
         // In units of 4 KiB, at least 8 KiB from the end.
@@ -103,7 +107,7 @@ extension ArrayMember {
         }
     }
 
-    /// The sum of its words, the checksum itself left out.
+    /// The sum of the superblock's words, without the checksum itself.
     private static func checksum(_ bytes: [UInt8]) -> UInt32 {
         let block = ByteFields(bytes)
         var sum: UInt64 = 0

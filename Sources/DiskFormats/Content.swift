@@ -1,23 +1,27 @@
-// What stands in a device: values that the readers of this room and libblkid fill.
+// What a device holds, as the readers of this room and libblkid tell it.
 
-/// A mark on a device that tells the kind of its content: a filesystem, LUKS, RAID, swap.
+/// A mark that tells what a device holds: a filesystem, LUKS, RAID, swap.
 public struct Signature: Equatable, Sendable {
     /// libblkid's name: `ext4`, `xfs`, `vfat`, `swap`, `crypto_LUKS`, `linux_raid_member`.
     public var type: String
+    /// The format's version, where there are several.
     public var version: String?
+    /// The label; `nil` where there is none.
     public var label: String?
+    /// The UUID as libblkid writes it; `nil` where there is none.
     public var uuid: String?
-    /// Bytes that the content spans from the start of its device, where that is cheaply known.
+    /// Bytes from the start of the device that the content spans, where that is cheap to know.
     public var size: UInt64?
-    /// Bytes in use, where that is cheaply known.
+    /// Bytes in use, where that is cheap to know.
     public var used: UInt64?
-    /// Whether a mark says that it was never finished: `mkfs.xfs` clears one of its own as its last act, vfat has ours.
+    /// Whether a mark says that creating it never finished: `mkfs.xfs` clears its own mark last, vfat has one of ours.
     public var isUnfinished: Bool
-    /// Of a member of a RAID array: what it says of the array.
+    /// What a member of a RAID array says of the array.
     public var member: ArrayMember?
-    /// Bytes from the start of what was looked at to the mark itself, where that is known.
+    /// Bytes from the start of the range that was read to the mark, where known.
     public var offset: UInt64?
 
+    /// Makes a signature; only the type is always known.
     public init(
         type: String, version: String? = nil, label: String? = nil, uuid: String? = nil, size: UInt64? = nil,
         used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil, offset: UInt64? = nil
@@ -35,7 +39,7 @@ public struct Signature: Equatable, Sendable {
 }
 
 extension Signature: CustomStringConvertible {
-    /// `ext4 "backup"`, `LUKS2 "cache"`, `swap`.
+    /// The name with the label: `ext4 "backup"`, `LUKS2 "cache"`, `swap`.
     public var description: String { label.map { "\(name) \"\($0)\"" } ?? name }
 
     /// The type as people write it.
@@ -49,44 +53,52 @@ extension Signature: CustomStringConvertible {
     }
 }
 
-/// What stands in a device, or in a range of one. That nobody looked, that it is blank and that nobody knows what
-/// it holds are three different answers, and ``kind`` tells them apart.
+/// What a device, or a range of one, holds.
+///
+/// Not looked at, blank, and unknown are three different answers; ``kind`` tells them apart.
 public struct Content: Equatable, Sendable {
-    /// In libblkid's order, RAID first; those that it does not know last.
+    /// In libblkid's order, RAID first; marks that libblkid does not know come last.
     public var signatures: [Signature]
-    /// The partition table that stands in it: `gpt`, `dos`, `PMBR` (a protective MBR alone).
+    /// The partition table in it: `gpt`, `dos`, or `PMBR`, a protective MBR alone.
     public var table: String?
-    /// What its bytes look like where no mark was found.
+    /// What the bytes look like where no mark was found.
     public var rest: Rest
 
-    /// Bytes that nothing is known of.
+    /// What bytes without a mark look like.
     public enum Rest: Equatable, Sendable {
         case notLooked
-        /// All bytes that were read are the same, 0 or 0xff.
+        /// All bytes that were read are 0, or all are 0xff.
         case blank
         /// Something was written there once.
         case unknown
-        /// Start, middle and end read like noise: encrypted or compressed, and without a header.
+        /// Start, middle and end look random: encrypted or compressed data without a header.
         case noise
     }
 
+    /// The answer in one word.
     public enum Kind: Equatable, Sendable {
         case notLooked, blank, unknown, noise
-        /// A signature or a table says what it is.
+        /// A signature or a table tells what it is.
         case known
     }
 
+    /// Makes the content of a range; `rest` counts only where there is neither a signature nor a table.
     public init(_ signatures: [Signature] = [], table: String? = nil, rest: Rest = .blank) {
         self.signatures = signatures
         self.table = table
         self.rest = rest
     }
 
+    /// A range that was read and is blank.
     public static let blank = Content()
+    /// A range that nobody has read.
     public static let notLooked = Content(rest: .notLooked)
+    /// A range that was read and holds something that no mark explains.
     public static let unknown = Content(rest: .unknown)
+    /// A range that looks random.
     public static let noise = Content(rest: .noise)
 
+    /// What is known of the content.
     public var kind: Kind {
         guard signatures.isEmpty, table == nil else { return .known }
         return switch rest {
@@ -97,6 +109,7 @@ public struct Content: Equatable, Sendable {
         }
     }
 
+    /// Whether a signature or a table tells what it is.
     public var isKnown: Bool { kind == .known }
 }
 

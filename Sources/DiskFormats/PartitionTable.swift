@@ -1,18 +1,21 @@
-// A partition table as it stands on a disk.
+// A partition table as it is on a disk.
 
-/// One entry of a GPT.
+/// One entry of a partition table.
 public struct FoundPartition: Equatable, Sendable {
     /// From 1.
     public var number: Int
+    /// The name in the entry; empty where there is none.
     public var label: String
-    /// Upper case, as is ``type``.
+    /// The entry's GUID in upper case.
     public var guid: String
+    /// The type's GUID in upper case.
     public var type: String
     /// Logical sectors, end excluded.
     public var sectors: Range<UInt64>
-    /// What uses it, as phrases: `mounted on /srv`, `held by dm-0`, `in use as swap`.
+    /// Who uses it, as phrases: `mounted on /srv`, `held by dm-0`, `in use as swap`.
     public var users: [String]
 
+    /// Makes an entry of what a table says.
     public init(
         number: Int, label: String, guid: String, type: String, sectors: Range<UInt64>, users: [String] = []
     ) {
@@ -25,16 +28,18 @@ public struct FoundPartition: Equatable, Sendable {
     }
 }
 
+/// The partition table of a disk.
 public enum FoundTable: Equatable, Sendable {
     case none
     case gpt(FoundGPT)
     /// A table of another kind, by libblkid's name for it, and its partitions.
     case other(String, [FoundPartition])
-    /// Something says GPT, but neither of its two copies can be read.
+    /// There are marks of a GPT, but neither of its two copies can be read.
     case unreadableGPT
 }
 
 extension FoundTable {
+    /// The entries of the table, if it can be read.
     public var partitions: [FoundPartition] {
         switch self {
         case .gpt(let gpt): gpt.partitions
@@ -49,7 +54,7 @@ extension FoundTable {
         return gpt.damage.map(\.rawValue).joined(separator: " and ")
     }
 
-    /// In a word: `GPT`, `MBR`, or `nil` where there is none.
+    /// The kind of table, such as `GPT` or `MBR`; `nil` where there is none.
     public var name: String? {
         switch self {
         case .none: nil
@@ -61,23 +66,27 @@ extension FoundTable {
     }
 }
 
+/// A GUID partition table of which at least one copy can be read.
 public struct FoundGPT: Equatable, Sendable {
-    /// The sectors that partitions may take, end excluded, as the table itself says.
+    /// The sectors that partitions may take, end excluded, as the table says.
     public var usable: Range<UInt64>
-    /// How many partitions the table has room for.
+    /// How many entries the table has room for.
     public var capacity: Int
+    /// The entries in use, by number.
     public var partitions: [FoundPartition]
-    /// What is missing of it; at least one of its two copies is whole.
+    /// What is missing; at least one copy is whole.
     public var damage: [Damage]
 
+    /// A part of a GPT that can be missing.
     public enum Damage: String, Equatable, Sendable {
         case primary = "primary copy"
         case backup = "backup copy"
-        /// Without it the kernel sees no partitions. A power cut while libfdisk writes a new table
-        /// leaves this: it writes the protective MBR last.
+        /// Without it the kernel sees no partitions. libfdisk writes it last, so that a power cut can leave a new table
+        /// without it.
         case protectiveMBR = "protective MBR"
     }
 
+    /// Makes a table of what a reader found.
     public init(usable: Range<UInt64>, capacity: Int = 128, partitions: [FoundPartition], damage: [Damage] = []) {
         self.usable = usable
         self.capacity = capacity

@@ -1,7 +1,7 @@
-// Reads a GUID partition table as it stands on a disk: both copies, whole or damaged.
+// Reads both copies of a GUID partition table, whole or damaged.
 //
-// The writer is libfdisk; a reader of our own tells what libfdisk does not say (which copy is damaged,
-// a table whose protective MBR is missing), and checks independently what was written.
+// libfdisk writes tables. This reader tells what libfdisk does not: which copy is damaged, and whether only the
+// protective MBR is missing. It also checks independently what was written.
 
 import Encoding
 
@@ -15,15 +15,20 @@ private struct Header {
     var entriesChecksum: UInt32
 }
 
+/// Reads a GUID partition table.
+///
 /// - SeeAlso: UEFI 2.10, section 5.3.
 public struct PartitionTableReader {
     private let sectorSize: Int
     private let lastSector: UInt64
     private let read: (UInt64, Int) -> [UInt8]?
 
+    /// Makes a reader of a disk or an image of one.
+    ///
     /// - Parameters:
     ///   - size: Bytes of the disk.
-    ///   - read: `count` bytes at a position in bytes, or `nil` where they cannot be read.
+    ///   - sectorSize: Bytes of a logical sector.
+    ///   - read: Returns `count` bytes at a position in bytes, or `nil` where they cannot be read.
     public init?(size: UInt64, sectorSize: UInt64, read: @escaping (UInt64, Int) -> [UInt8]?) {
         guard sectorSize >= 512, sectorSize <= 1 << 16, sectorSize & (sectorSize - 1) == 0, size / sectorSize >= 6
         else { return nil }
@@ -40,7 +45,7 @@ public struct PartitionTableReader {
         var damage: [FoundGPT.Damage] = []
         if !hasProtectiveMBR { damage.append(.protectiveMBR) }
         if primary == nil { damage.append(.primary) }
-        // A copy that is whole but tells another story is as good as none.
+        // A copy that is whole but differs from the first is useless as a backup.
         if backup?.entries != whole.entries { damage.append(.backup) }
         return FoundGPT(
             usable: whole.header.usable, capacity: whole.header.entryCount,
@@ -83,7 +88,7 @@ public struct PartitionTableReader {
             let type = entry.guid(0)
             let first = entry.little64(32)
             let (end, overflow) = entry.little64(40).addingReportingOverflow(1)
-            // An entry that ends before it starts takes no sectors, yet it is there.
+            // An entry that ends before it starts takes no sectors, yet it exists.
             guard type != "00000000-0000-0000-0000-000000000000" else { return nil }
             let units = (0..<36).map { entry.little16(56 + 2 * $0) }.prefix { $0 != 0 }
             return FoundPartition(
@@ -92,7 +97,7 @@ public struct PartitionTableReader {
         }
     }
 
-    /// Whether an entry of the MBR stands guard over a GPT.
+    /// Whether an entry of the MBR protects a GPT.
     private var hasProtectiveMBR: Bool {
         guard let block = bytes(at: 0, count: 512), block[510] == 0x55, block[511] == 0xaa else { return false }
         return (0..<4).contains { entry in
@@ -108,7 +113,7 @@ public struct PartitionTableReader {
 }
 
 extension ByteFields {
-    /// The first three parts of a GUID are little-endian numbers, the other two plain bytes.
+    /// A GUID as text; its first three parts are little-endian numbers, the other two plain bytes.
     fileprivate func guid(_ index: Int) -> String {
         let (order, digits) = (guidOrder, digits)
         return String(unsafeUninitializedCapacity: 36) { text in
@@ -131,10 +136,10 @@ extension ByteFields {
 private let guidOrder = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
 private let digits = Array("0123456789ABCDEF".utf8)
 
-/// The checksum of IEEE 802.3, as GPT uses it.
+/// The checksum of IEEE 802.3, which GPT uses.
 func crc32(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, crcOfByte) }
 
-/// The checksum of Castagnoli, as XFS uses it.
+/// The checksum of Castagnoli, which XFS uses.
 public func crc32c(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, castagnoliOfByte) }
 
 private func checksum(_ bytes: [UInt8], _ ofByte: [UInt32]) -> UInt32 {

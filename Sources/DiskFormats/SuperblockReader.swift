@@ -1,21 +1,26 @@
-// How much a filesystem spans and holds, from its superblock alone: what a plan tells before it
-// destroys something, and what it checks before a partition shrinks.
+// How much a filesystem spans and holds, read from its superblock: a plan tells it before it destroys something, and
+// checks it before a partition shrinks.
 
 import Encoding
 
 /// Reads the sizes that superblocks record.
 public enum SuperblockReader {
+    /// The sizes of a filesystem.
     public struct Usage: Equatable, Sendable {
         /// Bytes from the start of the device.
         public var size: UInt64
+        /// Bytes in use; `nil` where the superblock does not say.
         public var used: UInt64?
+        /// Whether the superblock says that its creation never finished.
         public var isUnfinished = false
     }
 
+    /// Reads the sizes of a filesystem.
+    ///
     /// - Parameters:
-    ///   - type: libblkid's name of the filesystem that was found.
-    ///   - read: `count` bytes at a position from the start of the filesystem, or `nil`.
-    /// - Returns: `nil` where the type is not known here, or the superblock contradicts itself.
+    ///   - type: libblkid's name of the filesystem.
+    ///   - read: Returns `count` bytes at a position from the start of the filesystem, or `nil`.
+    /// - Returns: `nil` where the type is unknown here, or the superblock contradicts itself.
     /// - SeeAlso: The kernel's `fs/ext4/ext4.h`, `fs/xfs/libxfs/xfs_format.h`, `fs/btrfs` (`btrfs_super_block`),
     ///   `include/linux/swap.h`; Microsoft's FAT specification 1.03.
     public static func usage(_ type: String, read: (UInt64, Int) -> [UInt8]?) -> Usage? {
@@ -46,12 +51,12 @@ public enum SuperblockReader {
         guard blockSize >= 512, blockSize <= 65536,
             var usage = usage(blocks: block.big64(0x08), free: block.big64(0x90), blockSize: blockSize)
         else { return nil }
-        // sb_inprogress; a bit that flipped in somebody's filesystem is no maker's word.
+        // sb_inprogress counts only where the checksum proves that mkfs.xfs wrote it, and that no bit flipped since.
         usage.isUnfinished = block[0x7e] != 0 && isSealedXFS(block, read: read)
         return usage
     }
 
-    /// Whether the superblock has a checksum, as it has by default, and the right one.
+    /// Whether the superblock has a checksum, as it does by default, and the checksum is right.
     private static func isSealedXFS(_ block: ByteFields, read: (UInt64, Int) -> [UInt8]?) -> Bool {
         let (version, sector) = (UInt16(bigEndian: block.little16(0x64)), UInt16(bigEndian: block.little16(0x66)))
         guard version & 0xf == 5, (512...4096).contains(sector), var whole = read(0, Int(sector)) else { return false }
@@ -59,8 +64,12 @@ public enum SuperblockReader {
         return crc32c(whole) == block.little32(0xe0)
     }
 
-    /// Whether nobody has ever mounted an XFS filesystem to write into it: its log has no record of its own but the
-    /// first, which mkfs.xfs leaves in two blocks.
+    /// Whether an XFS filesystem was never mounted for writing.
+    ///
+    /// Its log then holds no record but the first, two blocks long, which mkfs.xfs writes.
+    ///
+    /// - Parameter read: Returns `count` bytes at a position from the start of the filesystem, or `nil`.
+    /// - Returns: `false` also where that cannot be told.
     ///
     /// - SeeAlso: Linux, `fs/xfs/libxfs/xfs_log_format.h` (`xlog_rec_header`).
     public static func isUnusedXFS(read: (UInt64, Int) -> [UInt8]?) -> Bool {
@@ -75,7 +84,7 @@ public enum SuperblockReader {
         let (group, isBeyond) = (start >> bits).multipliedReportingOverflow(by: groupBlocks)
         guard !isBeyond, group < 1 << 46 else { return false }
         let position = (group + start & (1 << bits - 1)) * blockSize
-        // Records are of 256 KiB at most, so that a log that has gone round shows some of them.
+        // A record has at most 256 KiB, so this much of a log that has wrapped round contains some.
         guard let log = read(position, Int(min(logBlocks * blockSize, 1 << 20))) else { return false }
         let uuid = block.bytes[0x20..<0x30]
         return stride(from: 0, to: log.count - 511, by: 512).allSatisfy { place in
@@ -88,7 +97,7 @@ public enum SuperblockReader {
     private static func btrfs(_ block: ByteFields) -> Usage? {
         let total = block.little64(0x70)
         let used = block.little64(0x78)
-        // A filesystem over several devices counts all of them; the size of this one is in its item.
+        // The total of a filesystem on several devices counts all of them; this device's own size is in its item.
         let device = block.little64(0xc9 + 8)
         guard used <= total, device > 0 else { return nil }
         return Usage(size: device, used: block.little64(0x88) == 1 ? used : nil)
@@ -116,8 +125,12 @@ public enum SuperblockReader {
         return Usage(size: size, used: free <= size ? size - free : nil)
     }
 
-    /// Whether a FAT filesystem certainly holds nothing: its table was never written, or both the table and the root
-    /// directory are empty but for the label.
+    /// Whether a FAT filesystem holds nothing.
+    ///
+    /// Either its table was never written, or the table and the root directory are empty but for the label.
+    ///
+    /// - Parameter read: Returns `count` bytes at a position from the start of the filesystem, or `nil`.
+    /// - Returns: `false` also where that cannot be told.
     ///
     /// - SeeAlso: Microsoft's FAT specification 1.03.
     public static func isEmptyFAT(read: (UInt64, Int) -> [UInt8]?) -> Bool {
@@ -137,7 +150,7 @@ public enum SuperblockReader {
         let data = root + (entries * 32 + sectorSize - 1) / sectorSize * sectorSize
         guard let head = read(table, Int(min(perTable * sectorSize, 64 << 10))) else { return false }
         let media = block[0x15]
-        // The entries of the first two clusters are no files'; of FAT32 the third is the root directory's.
+        // The first two entries belong to no file; on FAT32 the third is the root directory's.
         let used: ArraySlice<UInt8>
         if is32 {
             guard head[0] == media, head[1] == 0xff, head[2] == 0xff else { return true }

@@ -1,21 +1,23 @@
-// Marks that libblkid 2.38 does not know, or knows at one place of several.
+// Marks that libblkid 2.38 does not know, or knows in only one of several places.
 //
-// A device whose owner nobody recognises is taken for blank, so each mark here is one that somebody's data is
-// lost without. All of them are at fixed places: a look costs a few sectors at either end.
+// A device without a known mark may be overwritten, so each mark here protects somebody's data. All of them are at
+// fixed places: looking for them costs a few sectors at either end.
 
-/// Reads them.
+/// Finds marks that libblkid does not know.
 public enum UnlistedSignatures {
-    /// A mark at a fixed place from the start.
+    /// A mark at a fixed distance from the start.
     private struct Mark {
         var type: String
         var offset: UInt64
         var bytes: [UInt8]
     }
 
+    /// The marks at fixed places.
+    ///
     /// - SeeAlso: bcachefs-tools, `bcachefs_format.h`; the kernel's `fs/qnx6`; DragonFly's `hammer2_disk.h`;
     ///   OpenBSD's `softraidvar.h`.
     private static let marks: [Mark] = [
-        // The superblock, and the layout that stands before it; old ones bear bcache's number.
+        // The superblock, and the layout before it; old ones carry bcache's number.
         Mark(type: "bcachefs", offset: 4096 + 24, bytes: bcachefs),
         Mark(type: "bcachefs", offset: 3584, bytes: bcachefs),
         Mark(type: "bcachefs", offset: 4096 + 24, bytes: bcache), Mark(type: "bcachefs", offset: 3584, bytes: bcache),
@@ -31,11 +33,14 @@ public enum UnlistedSignatures {
         0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81,
     ]
 
+    /// Finds the marks in a device or a range.
+    ///
     /// - Parameters:
     ///   - size: Bytes of the device or range.
     ///   - sectorSize: Bytes of a logical sector.
-    ///   - known: What libblkid has found: not told once more.
-    ///   - read: `count` bytes at a position from its start, or `nil`.
+    ///   - known: What libblkid has found; it is not reported again.
+    ///   - read: Returns `count` bytes at a position from the start, or `nil`.
+    /// - Returns: Signatures with their offsets.
     public static func find(
         size: UInt64, sectorSize: UInt64, beside known: [Signature], read: (UInt64, Int) -> [UInt8]?
     ) -> [Signature] {
@@ -49,13 +54,13 @@ public enum UnlistedSignatures {
             else { continue }
             found.append(Signature(type: mark.type, offset: mark.offset))
         }
-        // FreeBSD's GEOM keeps what it knows of a disk in its last sector.
+        // FreeBSD's GEOM keeps its metadata in the last sector.
         if !isKnown("geom"), size >= sectorSize, sectorSize >= 16,
             let last = read(size - sectorSize, 16), last.starts(with: Array("GEOM::".utf8))
         {
             found.append(Signature(type: "geom", offset: size - sectorSize))
         }
-        // libblkid tells of one superblock of md's; a disk can have an old one at its other end.
+        // libblkid reports one superblock of md; a disk can have an old one at its other end.
         for version in ["1.0", "1.1", "1.2"]
         where !known.contains(where: { $0.type == "linux_raid_member" && $0.version == version }) {
             guard let place = ArrayMember.place(version: version, size: size),
@@ -84,8 +89,9 @@ public enum UnlistedSignatures {
 
     private static let zfsList: UInt64 = 16 << 10
 
-    /// A label's list of names and values, in XDR; the first of them is `version`. libblkid wants four
-    /// uberblocks, which a young pool does not have.
+    /// Whether a label's list of names and values, in XDR, begins with `version`.
+    ///
+    /// libblkid looks for four uberblocks, which a young pool does not have.
     private static func isZFS(_ label: UInt64, _ read: (UInt64, Int) -> [UInt8]?) -> Bool {
         guard let list = read(label + zfsList, 32) else { return false }
         return list[0] == 1 && list[1] <= 1 && list[2..<11].allSatisfy { $0 == 0 } && list[11] == 1
@@ -94,19 +100,19 @@ public enum UnlistedSignatures {
 }
 
 extension Signature {
-    /// Whether what it stands for keeps its metadata at the end: a device that ends elsewhere has lost it.
+    /// Whether its metadata is at the end of the device; if the end moves, the metadata is lost.
     public var isAtTheEnd: Bool {
         switch type {
-        // An unknown version is one of which libblkid alone knows the place: 0.90.
+        // Without a known version it is 0.90, whose place only libblkid knows.
         case "linux_raid_member": version != "1.1" && version != "1.2"
         case "drbd", "zfs_member", "geom": true
         default: type.hasSuffix("_raid_member")
         }
     }
 
-    /// Whether other signatures can be what stands inside: it begins where the device begins.
+    /// Whether other signatures may belong to what is inside, because the content starts where the device starts.
     package var mayShowItsInside: Bool { isAtTheEnd && type != "zfs_member" }
 
-    /// Marks that stand beside each other by design: an image for discs and sticks.
+    /// Marks that are together by design, in images for optical discs and USB sticks.
     package static let companions: Set<String> = ["iso9660", "udf", "hfs", "hfsplus"]
 }

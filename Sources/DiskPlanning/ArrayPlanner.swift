@@ -1,7 +1,7 @@
-// One RAID array: what the config wants + what its members hold -> keep, create, or conflicts.
+// One RAID array: what the config wants and what its members hold give keep, create, or conflicts.
 //
-// The config has no word for "wipe this array". What a member holds may go only where the config lets it
-// go in another way: with a partition or a table that this very plan removes.
+// The config has no field to wipe an array. What a member holds may be erased only where the config asks for that in
+// another way: it removes the partition or the table that the content belongs to.
 
 import DiskFormats
 import IgnitionConfig
@@ -9,7 +9,7 @@ import JSONText
 import Reporting
 
 extension IgnitionConfig.Raid {
-    /// The path under which the array is found.
+    /// The device node of the array.
     public var node: String { name.hasPrefix("/dev") ? name : "/dev/md/\(name)" }
 
     /// The name that mdadm writes into the superblocks.
@@ -36,10 +36,10 @@ extension IgnitionConfig.Raid {
         }
     }
 
-    /// Devices that hold content; the others are spares.
+    /// How many devices hold content; the others are spares.
     var activeDevices: Int { max(devices.count - min(max(spares ?? 0, 0), devices.count), 0) }
 
-    /// mdadm's `--metadata`, where it is one whose arrays nobody here would find again.
+    /// The value of mdadm's `--metadata` where this agent would not find such an array at the next boot.
     var unusableMetadata: String? {
         var values: [String] = []
         for (index, option) in options.enumerated() {
@@ -52,25 +52,25 @@ extension IgnitionConfig.Raid {
     }
 }
 
-/// A level of md by its number.
+/// What a level of md means, by its number.
 enum ArrayLevel {
     static func name(_ number: Int) -> String { number == -1 ? "linear" : "raid\(number)" }
 
     static func isRedundant(_ number: Int) -> Bool { number > 0 }
 
-    /// How many of the devices must be there for the content to be whole.
+    /// How many devices must be present for the content to be complete.
     static func needed(_ number: Int, of devices: Int) -> Int {
         switch number {
         case 1: 1
         case 4, 5: max(devices - 1, 1)
         case 6: max(devices - 2, 1)
-        // At most every second one may be missing; which ones, mdadm knows.
+        // At most every second device may be missing; only mdadm knows which ones.
         case 10: (devices + 1) / 2
         default: devices
         }
     }
 
-    /// Bytes that an array has at most.
+    /// The largest size that the array can have, in bytes.
     static func size(_ number: Int, of members: [UInt64], active: Int) -> UInt64 {
         let least = members.min() ?? 0
         func times(_ count: Int) -> UInt64 {
@@ -91,32 +91,36 @@ enum ArrayLevel {
     }
 }
 
-/// The place of an array, once partitions are planned.
+/// An array and its members, once partitions are planned.
 struct PlacedArray: Equatable, Sendable {
-    /// Which entry of `storage.raid`.
+    /// The index in `storage.raid`.
     var entry: Int
     var wanted: IgnitionConfig.Raid
     /// In the config's order.
     var members: [Member]
 
     struct Member: Equatable, Sendable {
-        /// As the config writes it.
+        /// The path as the config writes it.
         var device: String
-        /// `nil`: it is not there.
+        /// `nil` where the device is not there.
         var target: FilesystemTarget?
-        /// Whether the plan removes the partition or table that what it holds belongs to.
+        /// Whether the plan removes the partition or table that the content belongs to.
         var isLetGo = false
     }
 
-    /// The inside, as large as it can be at most; how large it is the array itself will tell.
+    /// The area inside the array, at its largest possible size; only the array itself tells the real one.
     var area: DiskArea {
         let sizes = members.compactMap(\.target).prefix(wanted.activeDevices).map(\.area.bytes.length)
         let size = ArrayLevel.size(wanted.levelNumber, of: Array(sizes), active: wanted.activeDevices)
         return DiskArea(node: wanted.node, bytes: 0..<size)
     }
 
-    /// What is to be done.
+    /// Decides what is to be done.
     ///
+    /// - Parameters:
+    ///   - content: Tells what a member holds.
+    ///   - conflicts: Gets what contradicts the config.
+    ///   - warnings: Gets what the operator should know of an array that is kept.
     /// - Returns: `nil` where there are conflicts.
     func plan(
         _ content: (FilesystemTarget) -> Content, conflicts: inout [DiskConflict], warnings: inout [String]
@@ -157,7 +161,7 @@ struct PlacedArray: Equatable, Sendable {
         DiskConflict(device, problem, at: wanted.origin)
     }
 
-    /// What is wrong with a device that holds something else, or its member and something else.
+    /// The conflict of a device that holds something else, alone or beside its superblock.
     private func problem(_ holds: Content) -> DiskConflict.Problem {
         let own = holds.signatures.first { $0.member?.isNamed(wanted.arrayName) == true }
         return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wantedName)
@@ -174,7 +178,7 @@ struct PlacedArray: Equatable, Sendable {
         }
         if let difference = difference(found) { conflicts.append(conflict(first.node, .arrayDiffers(difference))) }
         guard conflicts.count == before else { return nil }
-        // Somebody can lay an array around what is there, and never start it.
+        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.
         let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
         if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.
@@ -210,7 +214,7 @@ struct PlacedArray: Equatable, Sendable {
         missing += all.filter { $0.superblock == nil }.map { "\($0.node) is not part of it" }
         for member in old {
             guard let superblock = member.superblock else { continue }
-            // mdadm takes a member that is one event behind for up to date.
+            // mdadm treats a member that is one event behind as up to date.
             if newest - superblock.events > 1 {
                 missing.append("\(member.node) is out of date")
             } else if case .active(let role) = superblock.role {
@@ -259,36 +263,43 @@ struct PlacedArray: Equatable, Sendable {
 
 /// What becomes of one entry of `storage.raid`.
 public struct ArrayPlan: Equatable, Sendable {
+    /// The index in `storage.raid`.
     public var entry: Int
+    /// The entry itself.
     public var wanted: IgnitionConfig.Raid
-    /// Those that are there, in the config's order.
+    /// The members that are present, in the config's order.
     public var members: [Member]
-    /// The inside, as large as it can be at most.
+    /// The area inside the array, at its largest possible size.
     public var area: DiskArea
+    /// What is done to the array.
     public var action: Action
 
+    /// One member that is present.
     public struct Member: Equatable, Sendable {
-        /// The kernel's name.
+        /// The kernel's name of the device.
         public var node: String
+        /// The area that the member takes.
         public var area: DiskArea
+        /// The partition, where the member is one.
         public var partition: PartitionAddress?
         /// What the area holds before anything is changed.
         public var found: Content
-        /// Whether that is erased before the table changes: the config removes what it belongs to.
+        /// Whether the content is erased before the table changes, because the config removes what it belongs to.
         public var isLetGo: Bool
 
-        /// `nil` where it is not a member of an array, or is not to stay one.
+        /// The superblock; `nil` where the device is no member of an array or does not stay one.
         public var superblock: ArrayMember? { isLetGo ? nil : found.arrayMember }
     }
 
+    /// What is done to an array.
     public enum Action: Equatable, Sendable {
-        /// Only assembled.
+        /// Assembled, and nothing else.
         case keep
-        /// Made of members that are blank, let go, or were never finished.
+        /// Created on members that are blank, are let go, or belong to an array that was never finished.
         case create
     }
 
-    /// mdadm's arguments to create it, as the original calls it.
+    /// mdadm's arguments to create the array, as Ignition passes them.
     public var creation: [String] {
         let spares = wanted.spares ?? 0
         return ["--create", wanted.name, "--force", "--run", "--homehost", "any", "--level", wanted.level ?? ""]
@@ -296,7 +307,7 @@ public struct ArrayPlan: Equatable, Sendable {
             + (spares > 0 ? ["--spare-devices", "\(spares)"] : []) + wanted.options + members.map(\.node)
     }
 
-    /// The kernel modules it may need.
+    /// The kernel modules that the array may need.
     public var modules: [String] {
         switch wanted.levelNumber {
         case -1: ["md_mod", "linear"]
@@ -324,8 +335,10 @@ public struct ArrayPlan: Equatable, Sendable {
 }
 
 extension Content {
-    /// The superblock, where a member of one array stands there. RAID goes before everything else: what an array
-    /// with its superblock at the end holds shows on its members too, and mdadm leaves what it finds before its data.
+    /// The superblock, if the content is a member of one array.
+    ///
+    /// Other signatures are allowed in two cases: an array with its superblock at the end also shows what it holds, and
+    /// mdadm leaves what it finds before the start of its data.
     var arrayMember: ArrayMember? {
         guard let first = signatures.first, let member = first.member else { return nil }
         let isInside = first.mayShowItsInside
@@ -336,6 +349,6 @@ extension Content {
         return member
     }
 
-    /// Whether it is somebody's, so that it is told before it goes.
+    /// Whether the content may be somebody's, so that its loss has to be listed.
     var isSomebodys: Bool { isKnown || kind == .noise }
 }

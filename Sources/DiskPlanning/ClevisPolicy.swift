@@ -1,20 +1,20 @@
-// How a LUKS volume is bound by Clevis: what the config asks for, and what a header's token says.
+// How Clevis binds a LUKS volume: what the config asks for, and what a token in a LUKS header says.
 
 import Encoding
 import IgnitionConfig
 import JSONText
 import Reporting
 
-/// A pin and what it is bound to, as far as it tells one binding from another.
+/// A pin and what it binds to, as far as that tells one binding from another.
 ///
-/// Servers are told apart by their URLs. The keys that a server had when the volume was bound stay in the
-/// header; whether it still answers with them shows when the volume is opened.
+/// Servers are told apart by their URLs, not by their keys: the keys that a server had at binding time are in the
+/// header, and opening the volume shows whether the server still has them.
 public indirect enum ClevisPolicy: Equatable, Sendable {
     case tang(url: String)
-    /// `registers`: the PCRs that it is sealed to; empty is none.
+    /// `registers`: the PCRs that it is sealed to; empty where there are none.
     case tpm2(registers: String)
     case threshold(Int, [ClevisPolicy])
-    /// Any other pin: only its program knows what its configuration means.
+    /// Any other pin; only its program knows what its configuration means.
     case other(pin: String)
 }
 
@@ -33,7 +33,7 @@ extension ClevisPolicy: CustomStringConvertible {
 extension ClevisPolicy {
     /// Reads a pin's configuration, as `clevis encrypt` takes it.
     ///
-    /// - Returns: `nil` where it is no JSON object.
+    /// - Returns: `nil` where it is not a JSON object.
     init?(pin: String, config: JSONNode) {
         guard config.members != nil else { return nil }
         switch pin {
@@ -52,11 +52,11 @@ extension ClevisPolicy {
         }
     }
 
-    /// Reads the protected header of an encrypted key: in each part of a divided one, the same again.
+    /// Reads the protected header of an encrypted key; each part of a split key has such a header again.
     ///
     /// - Parameters:
     ///   - protected: Base64url, the first part of a JWE.
-    ///   - depth: How many levels more are looked into: a hostile header may go on for ever.
+    ///   - depth: How many more levels are read, since a hostile header may nest without end.
     init?(protected: some StringProtocol, depth: Int = 8) {
         guard depth > 0, let bytes = try? Base64.url.decode(Array(protected.utf8)[...]),
             let header = (try? JSONNode(parsing: bytes))?["clevis"], let pin = header["pin"]?.string
@@ -78,7 +78,7 @@ extension ClevisPolicy {
         }
     }
 
-    /// `"0,7"`, `7` and `["0", "7"]` are all written.
+    /// Reads a list of PCRs, which is written as `"0,7"`, `7` or `["0", "7"]`.
     private static func registers(_ node: JSONNode?) -> String {
         if let number = node?.integer { return "\(number)" }
         if let elements = node?.elements { return elements.map { registers($0) }.joined(separator: ",") }
@@ -90,11 +90,12 @@ extension ClevisPolicy {
 private func sorted(_ pins: [ClevisPolicy]) -> [ClevisPolicy] { pins.sorted { "\($0)" < "\($1)" } }
 
 extension IgnitionConfig.Clevis {
+    /// The name of the pin: the custom one, or `sss`, which combines all others.
     public var pin: String { (custom.pin ?? "").isEmpty ? "sss" : custom.pin ?? "" }
 
-    /// What `clevis encrypt` is told, in the shape in which the original tells it.
+    /// The configuration that `clevis encrypt` is given, in the same shape as Ignition's.
     ///
-    /// - Returns: `nil` where an advertisement is no JSON.
+    /// - Returns: `nil` where an advertisement is not JSON.
     public var pinConfig: String? {
         if pin != "sss" || !(custom.pin ?? "").isEmpty { return custom.config ?? "" }
         var servers: [JSONValue] = []
@@ -117,17 +118,18 @@ extension IgnitionConfig.Clevis {
         return config.text()
     }
 
-    /// `nil` where the pin's configuration is no JSON object.
+    /// What the config asks for; `nil` where the pin's configuration is not a JSON object.
     public var policy: ClevisPolicy? {
         guard let text = pinConfig, let config = try? JSONNode(parsing: Array(text.utf8)) else { return nil }
         return ClevisPolicy(pin: pin, config: config)
     }
 
-    /// Whether opening the volume takes a network.
+    /// Whether opening the volume needs a network.
     public var opensOverNetwork: Bool { !tang.isEmpty || custom.needsNetwork == true }
 
-    /// Whether enough of its parts are at hand while it is made to prove that it opens. The parts of
-    /// servers that the config itself speaks for need not be reachable; custom pins are not proven.
+    /// Whether the servers and the TPM that take part in binding are enough to prove that the volume opens.
+    ///
+    /// Servers whose advertisement is in the config need not be reachable then; custom pins are never proved.
     public var isProvable: Bool {
         guard (custom.pin ?? "").isEmpty else { return false }
         let present = tang.filter { ($0.advertisement ?? "").isEmpty }.count + (tpm2 == true ? 1 : 0)
@@ -135,16 +137,16 @@ extension IgnitionConfig.Clevis {
     }
 }
 
-/// A binding that the header of a volume holds.
+/// A binding in the header of a volume.
 public struct FoundBinding: Equatable, Sendable {
-    /// `nil` where it cannot be read.
+    /// What it binds to; `nil` where that cannot be read.
     public var policy: ClevisPolicy?
     /// The encrypted key, in JWE's compact form.
     public var encryptedKey: String
 
     /// Reads a token of a LUKS2 header.
     ///
-    /// - Returns: `nil` where it is none of Clevis.
+    /// - Returns: `nil` where it is not one of Clevis's tokens.
     public init?(token: String) {
         guard let node = try? JSONNode(parsing: Array(token.utf8)), node["type"]?.string == "clevis",
             let jwe = node["jwe"]
@@ -154,7 +156,7 @@ public struct FoundBinding: Equatable, Sendable {
         policy = ClevisPolicy(protected: parts[0])
     }
 
-    /// The token for an encrypted key in compact form; no slot is its own yet.
+    /// Makes the token for an encrypted key in compact form; it refers to no key slot yet.
     public static func token(_ encryptedKey: String) -> String {
         let parts = encryptedKey.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let names = ["protected", "encrypted_key", "iv", "ciphertext", "tag"]

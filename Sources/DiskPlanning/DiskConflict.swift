@@ -1,41 +1,50 @@
-// Where the config and the disks contradict each other: the reasons not to touch anything.
+// The reasons not to touch any disk: what the config asks for contradicts what the disks hold.
 
 import DiskFormats
 import IgnitionConfig
 import Reporting
 
-/// One thing the config asks for that would destroy something it did not ask to destroy, or that cannot be.
+/// One thing in the config that is impossible, or that would destroy something that the config did not ask to destroy.
 public struct DiskConflict: Error, Equatable, Sendable {
+    /// The entry of the config.
     public var origin: IgnitionConfig.Origin
-    /// The kernel's name of the device, or the config's where there is no such device.
+    /// The kernel's name of the device; the config's path where there is no such device.
     public var device: String
+    /// What is wrong.
     public var problem: Problem
 
+    /// Makes a conflict.
+    ///
+    /// - Parameters:
+    ///   - device: The kernel's name of the device, or the config's path.
+    ///   - problem: What is wrong.
+    ///   - origin: The entry of the config.
     public init(_ device: String, _ problem: Problem, at origin: IgnitionConfig.Origin) {
         self.device = device
         self.problem = problem
         self.origin = origin
     }
 
+    /// What is wrong with a device, or with what the config wants of it.
     public enum Problem: Equatable, Sendable {
         // Disks
         case sameDisk(as: String)
         case tableNotGPT(FoundTable)
         case contentWithoutTable(Content)
-        /// Something else says that the whole disk is its own.
+        /// Something beside the table claims the whole disk.
         case ownerBesideTable(Content, table: FoundTable)
-        /// The same, and partitions that the config keeps hold something, in these words.
+        /// The same, and partitions that the config keeps hold something; `kept` names each of them and its content.
         case ownerBesideKept(Content, kept: [String])
-        /// Of a table that lost a copy nothing is the config's: writing it anew may revive what was long gone.
+        /// The table has lost a copy, and nothing on it belongs to the config: a repair could revive an old table.
         case damagedTable(FoundTable)
-        /// Nobody looked, so nothing is known to be free.
+        /// Nobody looked at the device, so nothing is known to be free.
         case notLooked
         case diskInUse([String])
-        /// The map of a partition is in use and shows other bytes of its disk than the table says.
+        /// The map of a partition is in use, and shows other bytes of its disk than the table says.
         case mapDiffers(found: Range<UInt64>?, wanted: Range<UInt64>)
-        /// Another map has the name that the map of a new partition would have.
+        /// Another map has the name that a new partition's map would get.
         case mapNameTaken
-        /// It would be written to, and cannot be.
+        /// The plan would write to the device, and it is read-only.
         case readOnly
         /// Another device of the machine is a way to the same disk.
         case anotherPath(String)
@@ -47,9 +56,9 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case ambiguousLabel(String, numbers: [Int])
         case noRoom(wanted: String, largest: UInt64)
         case numberBeyondTable(Int, capacity: Int)
-        /// A smaller partition would cut off what it holds.
+        /// The smaller partition would cut off part of the content.
         case wouldTruncate(Content)
-        /// What it holds keeps its metadata at the end, and would not find it at another.
+        /// The content keeps metadata at the end, and would not find it after the end moves.
         case metadataAtEnd(Content)
 
         // RAID arrays
@@ -59,7 +68,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case arraysMixed(with: String)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
         case arrayNotAssembled(String)
-        /// A member is made by the config itself.
+        /// The config itself creates this member.
         case memberIsMade(String, by: String)
 
         // LUKS volumes
@@ -76,22 +85,22 @@ public struct DiskConflict: Error, Equatable, Sendable {
         // Filesystems
         case noSuchDevice
         case ambiguousDevice([String])
-        /// A link that several devices claim, and no partition of the config to tell which is meant.
+        /// Several devices claim the link, and no partition of the config tells which one is meant.
         case ambiguousLink([String])
-        /// A link leads to something that is there, and the config would make another thing of that name.
+        /// The name leads to something that exists, and the config would create another thing of that name.
         case namedElsewhere(existing: String, own: String)
-        /// The real root itself stands there.
+        /// The path is `/`, where the real root itself is mounted.
         case pathIsRoot
         case deviceRemoved
         case sameDevice(as: String)
         case diskIsPartitioned
         case otherContent(Content, wanted: String)
-        /// It holds what the config wants, and something that excludes it.
+        /// The device holds what the config wants, and something that contradicts it.
         case severalSignatures(Content, wanted: Signature)
         case looksEncrypted(wanted: String)
-        /// The filesystem that would be kept is longer than its partition.
+        /// The filesystem to keep is longer than its partition.
         case longerThanPartition(Signature, size: UInt64)
-        /// It is what the config wants, but the kernel cannot mount it, even without replaying its journal.
+        /// The content is what the config wants, but the kernel cannot mount it, even without replaying its journal.
         case notMountable(Content, reason: String)
         case deviceInUse([String])
         case overlaps(number: Int)
@@ -99,13 +108,16 @@ public struct DiskConflict: Error, Equatable, Sendable {
     }
 }
 
-/// An attribute in which a partition is not what the config gives.
+/// A field of the config and the different value that was found.
 public struct PartitionDifference: Equatable, Sendable {
-    /// The config's name of the field: `label`, `sizeMiB`.
+    /// The config's name of the field, such as `label` or `sizeMiB`.
     public var field: String
+    /// The value that was found, as text.
     public var found: String
+    /// The value that the config gives, as text.
     public var wanted: String
 
+    /// Makes a difference of a field's name and both values.
     public init(_ field: String, found: String, wanted: String) {
         self.field = field
         self.found = found
@@ -217,7 +229,7 @@ extension DiskConflict: CustomStringConvertible {
 }
 
 extension DiskConflict: Advising {
-    /// Where a field that destroys is named, a last line says to take it out again.
+    /// What the operator can do; where a line names a field that destroys, the last one says to remove it again.
     public var advice: [String] {
         let lines = advisable
         return lines.contains { $0.contains("\"wipe") } ? lines + [DiskConflict.once] : lines
@@ -352,11 +364,11 @@ extension DiskConflict: Advising {
     private func freeing(_ users: [String]) -> [String] {
         let arrays = users.filter { $0.hasPrefix("held by md") }.map { "/dev/\($0.dropFirst("held by ".count))" }
         guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
-        // Of an array that udev or somebody started and that nobody uses.
+        // udev or somebody started the array, and nobody uses it.
         return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
     }
 
-    /// The config has no field for it.
+    /// The command for content that no field of the config destroys.
     private var wiping: String { "To destroy it:         wipefs -a \(device), once, at this console." }
 
     private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
@@ -370,7 +382,7 @@ extension DiskConflict: Advising {
         return lines
     }
 
-    /// What to write in the config so that it accepts `content`.
+    /// What the config has to say to accept `content`.
     private func keeping(_ content: Content, _ wanted: String) -> String {
         let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
         // Only a filesystem's entry has these fields.
@@ -382,18 +394,20 @@ extension DiskConflict: Advising {
     }
 }
 
-/// Where something stands on a disk, in units of 512 bytes as dmsetup counts.
+/// A place on a disk, in units of 512 bytes as dmsetup counts.
 private func sectors(_ bytes: Range<UInt64>) -> String {
     "\((bytes.upperBound - bytes.lowerBound) / 512) sectors from \(bytes.lowerBound / 512) on"
 }
 
 /// Every conflict of every device, found before the first write.
 public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, Advising {
+    /// At least one.
     public var conflicts: [DiskConflict]
 
+    /// Makes a refusal of at least one conflict.
     public init(_ conflicts: [DiskConflict]) { self.conflicts = conflicts }
 
-    /// One conflict in one sentence; several in a line each, with their places in the config.
+    /// One sentence for a single conflict; several get a line each, with their places in the config.
     public var description: String {
         if conflicts.count == 1, let only = conflicts.first { return "\(only)." }
         let lines = conflicts.map { "  \($0).\n    at \($0.origin)" }
@@ -401,7 +415,7 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
             + lines.joined(separator: "\n")
     }
 
-    /// The advice of each conflict; with several, under the name of its device.
+    /// The advice of each conflict, under the name of its device where there are several.
     public var advice: [String] {
         if conflicts.count == 1, let only = conflicts.first { return only.advice }
         let all = conflicts.map { ($0.device, $0.advice) }
@@ -411,7 +425,7 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
         return all.contains { $0.1.contains(DiskConflict.once) } ? lines + [DiskConflict.once] : lines
     }
 
-    /// The refusal as it ends a boot: a single conflict's place in the config is the step under way.
+    /// The failure that ends the boot; the place of a single conflict in the config is its step.
     public var failure: BootFailure {
         let steps = conflicts.count == 1 ? conflicts.map { "planning \($0.origin)" } : ["planning storage"]
         return BootFailure(steps: steps, cause: self)

@@ -1,19 +1,20 @@
-// The names under which a partition of the config will be found once it is there.
+// The names under which devices of the config are found, now and after the plan is applied.
 
 import DiskFormats
 import IgnitionConfig
 
-/// A device path as a config writes it, read for what it says of partitions.
+/// A device path of a config, parsed for what it says of partitions and content.
 public struct DeviceName {
     private let path: String
     private let label: String?
     private let guid: String?
-    /// The label and the UUID of what a device holds.
+    /// The label and the UUID of a device's content.
     private let contentLabel: String?
     private let contentUUID: String?
-    /// The disk that the path spells, and the number of the partition behind it.
+    /// The disk and the partition number that the path spells.
     private let stem: (disk: String, number: Int)?
 
+    /// Parses a path as the config writes it.
     public init(_ path: String) {
         self.path = path
         label = DeviceName.last(of: path, in: "/dev/disk/by-partlabel/").map(DeviceName.unescaped)
@@ -24,12 +25,18 @@ public struct DeviceName {
         stem = isOfDisk ? DeviceName.stem(of: path) : nil
     }
 
-    /// The disk that it spells: `/dev/disk/by-path/x` of `/dev/disk/by-path/x-part1`. It may have other names.
+    /// The disk that the path spells, such as `/dev/disk/by-path/x` in `/dev/disk/by-path/x-part1`.
+    ///
+    /// It may have other names.
     var disk: String? { stem?.disk }
 
-    /// Whether it will be the name of that partition.
+    /// Whether the path will be a name of that partition.
     ///
-    /// - Parameter nodes: Kernel names of disks, by the links that lead to them.
+    /// - Parameters:
+    ///   - partition: A partition of the plan.
+    ///   - disk: Its disk.
+    ///   - nodes: Kernel names of disks, by the links that lead to them.
+    /// - Returns: `true` for any of the partition's names.
     func names(_ partition: PlannedPartition, of disk: FoundDisk, _ nodes: [String: String]) -> Bool {
         if let label { return partition.entry != nil && label == partition.label }
         if let guid { return partition.guid == guid }
@@ -37,27 +44,27 @@ public struct DeviceName {
         return DeviceName.paths(of: partition.number, on: [disk.path, disk.node]).contains(path)
     }
 
-    /// Whether it was the name of a partition before the plan.
+    /// Whether the path was a name of that partition before the plan.
     func named(_ partition: FoundPartition) -> Bool {
         if let label { return label == partition.label }
         if let guid { return guid == partition.guid }
         return true
     }
 
-    /// Whether a partition that is there bears the label that this is the link of.
+    /// Whether the path is the link of a partition label.
     public func isLink(ofLabel other: String) -> Bool { label == other }
 
-    /// Whether it is a name of what devices hold, whichever device that is.
+    /// Whether the path names a device by its content's label or UUID.
     public var isOfContent: Bool { contentLabel != nil || contentUUID != nil }
 
-    /// Whether a device with that signature bears the label or the UUID that this is the link of.
+    /// Whether the path is the link of the signature's label or UUID.
     public func isLink(of signature: Signature) -> Bool {
         if let contentLabel { return signature.label == contentLabel }
         return contentUUID != nil && signature.uuid == contentUUID
     }
 
-    /// Whether it may be the name of a partition that the config creates, so that nobody should wait for
-    /// it before the partitions are made.
+    /// Whether the path may name a partition that the config creates; such a path is not waited for before the
+    /// partitions are made.
     func mayName(_ wanted: IgnitionConfig.Partition, of disk: String, _ nodes: [String: String]) -> Bool {
         guard wanted.shouldExist != false else { return false }
         if let label { return wanted.label == label }
@@ -72,7 +79,7 @@ public struct DeviceName {
         return Int(digits).map { DeviceName.paths(of: $0, on: [disk]).contains(path) } ?? false
     }
 
-    /// `-part1` of udev's links, else the digits at the end: `vda1`, `nvme0n1p1`.
+    /// Splits a path at `-part1` of udev's links, or at the digits at the end: `vda1`, `nvme0n1p1`.
     private static func stem(of path: String) -> (String, Int)? {
         let digits = path.reversed().prefix { $0.isASCII && $0.isNumber }.count
         guard digits > 0, digits < path.count, let number = Int(path.suffix(digits)) else { return nil }
@@ -90,7 +97,7 @@ public struct DeviceName {
         path.hasPrefix(folder) ? String(path.dropFirst(folder.count)) : nil
     }
 
-    /// udev writes unusual characters of a label as `\x20`.
+    /// Decodes the `\x20` by which udev writes unusual characters of a label.
     private static func unescaped(_ name: String) -> String {
         var bytes: [UInt8] = []
         var rest = Array(name.utf8)[...]
@@ -109,10 +116,12 @@ public struct DeviceName {
 }
 
 extension IgnitionConfig.Storage {
-    /// The devices that must be there before anything can be planned: disks, and what filesystems name
-    /// unless a partition of the config may become it.
+    /// The devices that have to be there before planning.
     ///
-    /// - Parameter nodes: Kernel names of disks, by the links that lead to them, as far as they are there.
+    /// These are the disks, and the devices of filesystems and LUKS volumes, without those that the config may create.
+    ///
+    /// - Parameter nodes: Kernel names of disks by the links that lead to them, as far as they are there.
+    /// - Returns: Paths as the config writes them, each once.
     public func devicesToWaitFor(_ nodes: [String: String] = [:]) -> [String] {
         let inner = filesystems.filter { !($0.format ?? "").isEmpty }.map(\.device)
         let lone = (luks.compactMap(\.device) + inner).filter { !mayBePlanned($0, nodes) && !isMade($0) }
@@ -120,7 +129,10 @@ extension IgnitionConfig.Storage {
         return (disks.map(\.device) + lone).filter { seen.insert($0).inserted }
     }
 
-    /// Members of arrays that must be there too, unless their array can do without them.
+    /// Members of arrays that are waited for too; an array may do without one.
+    ///
+    /// - Parameter nodes: Kernel names of disks by the links that lead to them, as far as they are there.
+    /// - Returns: Paths as the config writes them, each once.
     public func membersToWaitFor(_ nodes: [String: String] = [:]) -> [String] {
         let others = devicesToWaitFor(nodes)
         var seen: Set<String> = []
@@ -129,27 +141,28 @@ extension IgnitionConfig.Storage {
         }
     }
 
-    /// Whether a path is the inside of something else of the config.
+    /// Whether the path names an array or an opened LUKS volume of the config.
     public func isMade(_ path: String) -> Bool { volume(named: path) != nil || array(named: path) != nil }
 
-    /// What of the config makes a path, in words.
+    /// What of the config creates the device at a path, in words.
     func maker(of path: String) -> String? {
         array(named: path).map { "the array \"\(raid[$0].arrayName)\"" }
             ?? volume(named: path).map { "the LUKS volume \"\(luks[$0].name)\"" }
     }
 
-    /// The entry of `raid` that a path is the inside of.
+    /// The index in `raid` of the array that has this path.
     public func array(named path: String) -> Int? {
         raid.firstIndex { path == $0.node || path == "/dev/disk/by-id/md-name-any:\($0.arrayName)" }
     }
 
-    /// The entry of `luks` that a path is the inside of.
+    /// The index in `luks` of the opened volume that has this path.
     public func volume(named path: String) -> Int? {
         luks.firstIndex { path == $0.mappedNode || path == "/dev/disk/by-id/dm-name-\($0.name)" }
     }
 
-    /// Links that tell whether a path is a partition of one of the config's disks: those disks, and what the paths
-    /// spell as the disk of a partition.
+    /// The paths that tell which devices are partitions of the config's disks.
+    ///
+    /// These are the disks themselves, and what other paths spell as the disk of a partition.
     public var disksSpelled: [String] {
         let paths = filesystems.map(\.device) + luks.compactMap(\.device) + raid.flatMap(\.devices)
         return disks.map(\.device) + paths.compactMap { DeviceName($0).disk }

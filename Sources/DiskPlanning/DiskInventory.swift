@@ -1,25 +1,27 @@
-// What stands on the disks before anything is changed: plain values that BlockDevices reads.
+// What the disks hold before anything is changed: plain values that BlockDevices reads.
 
 import DiskFormats
 
-/// A disk that the config names below `storage.disks`.
+/// A disk that the config names in `storage.disks`.
 public struct FoundDisk: Equatable, Sendable {
-    /// As the config writes it.
+    /// The path as the config writes it.
     public var path: String
-    /// The kernel's own name: `/dev/vda`.
+    /// The kernel's name: `/dev/vda`.
     public var node: String
     /// Bytes.
     public var size: UInt64
     /// Bytes of a logical sector: 512 or 4096.
     public var sectorSize: UInt64
+    /// The partition table.
     public var table: FoundTable
-    /// Signatures on the disk as a whole, beside or instead of a table.
+    /// Signatures on the disk as a whole, beside a table or without one.
     public var content: Content
-    /// What uses the disk as a whole, not one of its partitions.
+    /// Who uses the disk as a whole, beside its partitions.
     public var users: [String]
-    /// Where it is a map of device-mapper: the kernel knows nothing of its partitions.
+    /// Set where the disk is a map of device-mapper, of whose partitions the kernel knows nothing.
     public var map: FoundMap?
 
+    /// Makes a disk of what was found on it.
     public init(
         path: String, node: String, size: UInt64, sectorSize: UInt64 = 512, table: FoundTable,
         content: Content = .blank, users: [String] = [], map: FoundMap? = nil
@@ -34,34 +36,37 @@ public struct FoundDisk: Equatable, Sendable {
         self.users = users
     }
 
-    /// The name of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
+    /// The node of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
     public func partitionNode(_ number: Int) -> String {
         guard let map else { return partitionNodeName(disk: node, number: number) }
         return "/dev/mapper/" + map.partitionName(number)
     }
 }
 
-/// The kernel puts a `p` between where the disk's own name ends in a digit.
+/// The node of a partition; the kernel puts a `p` before the number where the disk's name ends in a digit.
 public func partitionNodeName(disk: String, number: Int) -> String {
     let endsInDigit = disk.utf8.last.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? false
     return disk + (endsInDigit ? "p" : "") + String(number)
 }
 
-/// An existing device that a filesystem of the config names and that no planned partition stands for.
+/// A device of the config's filesystems, LUKS volumes or arrays that exists before the plan.
 public struct FoundDevice: Equatable, Sendable {
-    /// As the config writes it.
+    /// The path as the config writes it.
     public var path: String
+    /// The kernel's name.
     public var node: String
     /// Bytes.
     public var size: UInt64
-    /// The disk and number where it is a partition.
+    /// The disk and number, where it is a partition.
     public var partition: PartitionAddress?
+    /// Who uses it, as phrases.
     public var users: [String]
-    /// The partitions of the table that stands in it.
+    /// The partitions of a table on it.
     public var partitions: [FoundPartition]
     /// Bytes of a logical sector.
     public var sectorSize: UInt64
 
+    /// Makes a device of what was found.
     public init(
         path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [String] = [],
         partitions: [FoundPartition] = [], sectorSize: UInt64 = 512
@@ -82,11 +87,14 @@ extension FoundDevice {
     }
 }
 
-/// A partition by its disk's node and its number.
+/// A partition, by its disk's node and its number.
 public struct PartitionAddress: Hashable, Sendable {
+    /// The kernel's name of the disk.
     public var disk: String
+    /// From 1.
     public var number: Int
 
+    /// Makes an address of a disk's node and a number.
     public init(disk: String, number: Int) {
         self.disk = disk
         self.number = number
@@ -95,13 +103,16 @@ public struct PartitionAddress: Hashable, Sendable {
 
 /// Everything found, by the paths of the config.
 public struct DiskInventory: Equatable, Sendable {
+    /// The disks that are there.
     public var disks: [FoundDisk]
+    /// The other devices that are there.
     public var devices: [FoundDevice]
     /// Kernel names of disks, by the links that lead to them.
     public var nodes: [String: String]
-    /// Of links by a label or a UUID: the partitions that bear it, where there are several.
+    /// Devices that share a label or UUID, by the link that is made of it.
     public var twins: [String: [String]]
 
+    /// Makes an inventory of what was found.
     public init(
         disks: [FoundDisk], devices: [FoundDevice] = [], nodes: [String: String] = [:], twins: [String: [String]] = [:]
     ) {
@@ -114,9 +125,12 @@ public struct DiskInventory: Equatable, Sendable {
 
 /// A range of a device, in bytes, whose content decides what may be done there.
 public struct DiskArea: Hashable, Sendable {
+    /// The kernel's name of the device.
     public var node: String
+    /// End excluded.
     public var bytes: Range<UInt64>
 
+    /// Makes an area of a device's node and a range of bytes.
     public init(node: String, bytes: Range<UInt64>) {
         self.node = node
         self.bytes = bytes

@@ -1,26 +1,29 @@
-// The plan for all disks, in two steps, both without effects: here the first.
+// The plan for all disks is made in two steps, both without effects. This is the first.
 //
-// First the partitions (`DiskLayout`), which tells where every filesystem will be; then, knowing what
-// stands in each of these areas, the filesystems (StoragePlanning.swift). So all conflicts of all devices
-// are found before the first write.
+// It plans the partitions, which tells where every filesystem will be. The second step (StoragePlanning.swift) then
+// knows what each of these areas holds, and plans arrays, volumes and filesystems. So all conflicts of all devices are
+// found before the first write.
 
 import IgnitionConfig
 import Reporting
 
-/// Step one: partitions planned, filesystems placed.
+/// The result of step one: partitions are planned, and filesystems, volumes and arrays are located.
 public struct DiskLayout: Equatable, Sendable {
+    /// The plan of each disk of the config, in the config's order.
     public var disks: [DiskPlan]
+    /// What contradicts the config so far.
     public private(set) var conflicts: [DiskConflict]
+    /// What the operator should know of the plan so far.
     public private(set) var warnings: [String]
-    /// Nodes of disks whose partitions could not be planned.
+    /// The nodes of disks whose partitions could not be planned.
     private var refused: Set<String> = []
     /// Devices outside `storage.disks` that hold partitions.
     private(set) var partitioned: [FoundDevice] = []
 
     private(set) var placed: [Placed] = []
-    /// Where the members of RAID arrays are, or will be.
+    /// The arrays, with the areas of their members.
     private(set) var arrays: [PlacedArray] = []
-    /// Where LUKS volumes are, or will be.
+    /// The LUKS volumes, with their areas.
     public private(set) var volumes: [PlacedVolume] = []
 
     struct Placed: Equatable, Sendable {
@@ -28,20 +31,21 @@ public struct DiskLayout: Equatable, Sendable {
         var wanted: IgnitionConfig.Filesystem
         var format: FilesystemFormat
         var target: FilesystemTarget
-        /// The entry of `storage.luks` whose inside it stands in.
+        /// The index in `storage.luks` of the volume that it is in.
         var volume: Int?
-        /// The entry of `storage.raid` whose inside it stands in.
+        /// The index in `storage.raid` of the array that it is in.
         var array: Int?
     }
 
-    /// An entry of the config that takes a device for itself.
+    /// An entry of the config that needs a device for itself.
     private struct Claim {
         var device: String
-        /// Whether the config lets go what the device holds.
+        /// Whether the config lets go of what the device holds.
         var wipes: Bool
         var origin: IgnitionConfig.Origin
     }
 
+    /// Plans the partitions, and locates everything else.
     public init(_ storage: IgnitionConfig.Storage, on inventory: DiskInventory) {
         disks = []
         conflicts = []
@@ -82,8 +86,9 @@ public struct DiskLayout: Equatable, Sendable {
         for disk in disks { warnings += DiskLayout.warnings(disk) }
     }
 
-    /// The kernel reads the first copy of a GPT alone, and only behind a protective MBR: what stands on its partitions
-    /// cannot be reached without them.
+    /// Repairs damaged tables of disks that the config uses.
+    ///
+    /// The kernel reads only the first copy of a GPT, and only behind a protective MBR.
     private mutating func repairTablesInUse() {
         let used = Set((volumes.map(\.partition) + placed.map(\.target.partition)).compactMap { $0?.disk })
         for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
@@ -121,7 +126,7 @@ public struct DiskLayout: Equatable, Sendable {
                     if let maker = storage.maker(of: device) {
                         throw DiskConflict(wanted.node, .memberIsMade(device, by: maker), at: wanted.origin)
                     }
-                    // What is not there need not stop the boot: the others decide.
+                    // A missing member need not stop the boot: the others decide.
                     guard
                         storage.mayBePlanned(device, inventory.nodes)
                             || inventory.devices.contains(where: { $0.path == device })
@@ -144,25 +149,25 @@ public struct DiskLayout: Equatable, Sendable {
                     conflicts.append(error)
                 }
             }
-            // Where a member could not be placed, its own conflict says so.
+            // A member that could not be located has a conflict of its own.
             if isWhole { arrays.append(array) }
         }
     }
 
-    /// Whether the plan takes away the partition or the table that the content of an area belongs to.
+    /// Whether the plan removes the partition or the table that an area's content belongs to.
     private func letsGo(of target: FilesystemTarget) -> Bool {
         guard let disk = disks.first(where: { $0.disk.node == target.area.node }) else { return false }
         let old = disk.disk.table.partitions.filter { disk.area($0.sectors).bytes.overlaps(target.area.bytes) }
         return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
     }
 
-    /// The inside of an array, where that could be placed.
+    /// The inside of an array, if the array could be located.
     private func inside(_ array: Int) -> FilesystemTarget? {
         guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
         return FilesystemTarget(node: outer.wanted.node, area: outer.area)
     }
 
-    /// A filesystem inside a LUKS volume of the config. Where that one could not be placed, its own conflict says so.
+    /// Locates a filesystem inside a LUKS volume; a volume that could not be located has a conflict of its own.
     private mutating func place(
         _ wanted: IgnitionConfig.Filesystem, _ entry: Int, _ format: FilesystemFormat, in volume: Int
     ) throws(DiskConflict) {
@@ -220,7 +225,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     // MARK: Where filesystems are
 
-    /// `nil` where a partition that could not be planned may be meant: that conflict says enough.
+    /// Finds the area of a device path; `nil` where a conflict of a partition already explains why there is none.
     private mutating func target(
         _ claim: Claim, _ storage: IgnitionConfig.Storage, _ inventory: DiskInventory
     ) throws(DiskConflict) -> FilesystemTarget? {
@@ -255,7 +260,7 @@ public struct DiskLayout: Equatable, Sendable {
             guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
                 let partition = disk.survivor(of: old)
             else {
-                // Nothing is removed by a plan that was refused; its own conflicts say enough.
+                // A plan that was refused removes nothing; its own conflicts say enough.
                 if refused.contains(address.disk) { return nil }
                 throw DiskConflict(claim.device, .deviceRemoved, at: claim.origin)
             }
@@ -269,7 +274,7 @@ public struct DiskLayout: Equatable, Sendable {
             partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
     }
 
-    /// Whether a partition has not been called so before.
+    /// Whether a partition did not have that name before.
     private func isNewName(_ name: DeviceName, _ partition: PlannedPartition, of disk: DiskPlan) -> Bool {
         if case .create = partition.change { return true }
         return !disk.disk.table.partitions.contains { $0.number == partition.number && name.named($0) }
@@ -287,7 +292,7 @@ public struct DiskLayout: Equatable, Sendable {
         _ partition: PlannedPartition, of disk: DiskPlan, _ claim: Claim
     ) throws(DiskConflict) -> FilesystemTarget {
         let node = disk.disk.partitionNode(partition.number)
-        // A table can say that two partitions share sectors; writing to one would then destroy the other.
+        // A table can say that two partitions share sectors; writing to one would destroy the other.
         if let other = disk.partitions.first(where: {
             $0.number != partition.number && $0.sectors.overlaps(partition.sectors)
         }) {

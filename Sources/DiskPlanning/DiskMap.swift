@@ -2,23 +2,25 @@
 
 import IgnitionConfig
 
-/// What device-mapper knows of a disk that is one of its maps.
+/// A disk that is a map of device-mapper, and the maps of its partitions.
 public struct FoundMap: Equatable, Sendable {
-    /// `mpatha`
+    /// The map's name, such as `mpatha`.
     public var name: String
-    /// The maps of its partitions that are there, by number.
+    /// The maps of its partitions that exist, by number.
     public var partitions: [Int: Partition]
-    /// Names of the machine's other maps.
+    /// The names of the machine's other maps.
     public var otherNames: Set<String>
 
     /// The map of a partition.
     public struct Partition: Equatable, Sendable {
+        /// The map's name.
         public var name: String
-        /// The bytes of the disk that it shows; `nil` where it is anything but one part of it.
+        /// The bytes of the disk that the map shows; `nil` where it is anything but one part of that disk.
         public var bytes: Range<UInt64>?
         /// Whether a program, a mount or another map uses it.
         public var isOpen: Bool
 
+        /// Makes the map of a partition.
         public init(name: String, bytes: Range<UInt64>?, isOpen: Bool = false) {
             self.name = name
             self.bytes = bytes
@@ -26,18 +28,19 @@ public struct FoundMap: Equatable, Sendable {
         }
     }
 
+    /// Makes a disk that is a map.
     public init(name: String, partitions: [Int: Partition] = [:], otherNames: Set<String> = []) {
         self.name = name
         self.partitions = partitions
         self.otherNames = otherNames
     }
 
-    /// The name that the map of a partition has, or will have: as Debian's rules for kpartx give it.
+    /// The name that the map of a partition has or will get; Debian's rules for kpartx give the same.
     public func partitionName(_ number: Int) -> String { partitions[number]?.name ?? "\(name)-part\(number)" }
 }
 
 extension DiskPlan {
-    /// Maps of partitions that go: the plan removes the partition, or there never was one and nobody uses the map.
+    /// The maps to remove: their partition goes, or there is no such partition and nobody uses the map.
     public var mapsToRemove: [String] {
         guard let map = disk.map, action != .keep else { return [] }
         let stay = action == .erase ? [] : partitions.map(\.number)
@@ -46,13 +49,13 @@ extension DiskPlan {
         }.map(\.value.name).sorted()
     }
 
-    /// Maps that cannot become what the plan needs them to be.
+    /// Conflicts of maps that cannot become what the plan needs.
     var mapConflicts: [DiskConflict] {
         guard let map = disk.map else { return [] }
         let old = Dictionary(disk.table.partitions.map { ($0.number, area($0.sectors).bytes) }) { first, _ in first }
         let new = Dictionary(partitions.map { ($0.number, area($0).bytes) }) { first, _ in first }
         return Set(old.keys).union(new.keys).sorted().compactMap { number in
-            // What uses a map that shows what the table says uses the partition.
+            // Whoever uses a map that agrees with the table uses the partition, which has a conflict of its own.
             if let there = map.partitions[number], there.isOpen, let bytes = old[number] ?? new[number],
                 there.bytes != bytes
             {

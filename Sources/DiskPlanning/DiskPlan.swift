@@ -1,52 +1,59 @@
-// One disk as the plan will leave it: its table, its partitions, and what of the old ones goes.
+// One disk as the plan will leave it: its table, its partitions, and which old ones are lost.
 
 import DiskFormats
 import IgnitionConfig
 
 /// What becomes of one disk and its partition table.
 public struct DiskPlan: Equatable, Sendable {
+    /// The disk as it was found.
     public var disk: FoundDisk
+    /// The entry of the config.
     public var wanted: IgnitionConfig.Disk
+    /// What is done to the table.
     public var action: TableAction
     /// The partitions that the disk will have, by number.
     public var partitions: [PlannedPartition]
-    /// Partitions whose content is out of reach afterwards.
+    /// Old partitions whose content is out of reach afterwards.
     public var lost: [FoundPartition]
-    /// New partitions, by number, over bytes that nobody knows: their first MiB is zeroed before the table is written,
-    /// so that nothing of what was there is taken for content at the next boot.
+    /// The numbers of new partitions over bytes that no mark explains.
+    ///
+    /// Their first MiB is zeroed before the table is written, so that the next boot takes no remains for content.
     public var zeroed: Set<Int> = []
 
+    /// What is done to a partition table.
     public enum TableAction: Equatable, Sendable {
         /// Nothing is written.
         case keep
-        /// There was no table.
+        /// A table is written where there was none.
         case create
         /// Entries of the table change.
         case edit
-        /// Of the table something is missing that the kernel needs to see it; it is written as it was.
+        /// The table lacks a part that the kernel needs, and is written again with the same entries.
         case repair
-        /// What stood on the disk goes, and a new table is written.
+        /// What the disk holds is erased, and a new table is written.
         case replace
-        /// What stood on the disk goes, and no table is wanted.
+        /// What the disk holds is erased, and no table is written.
         case erase
     }
 
+    /// The sector arithmetic of the disk.
     public var geometry: SectorGeometry { SectorGeometry(sectorSize: disk.sectorSize) }
 
+    /// The area of a partition, as a range of the disk.
     public func area(_ partition: PlannedPartition) -> DiskArea { area(partition.sectors) }
     func area(_ sectors: Range<UInt64>) -> DiskArea { DiskArea(node: disk.node, bytes: geometry.bytes(sectors)) }
     var wholeArea: DiskArea { DiskArea(node: disk.node, bytes: 0..<disk.size) }
 
-    /// What says beside the table that the whole disk is its own.
+    /// What claims the whole disk beside the table.
     var owner: Content? { disk.table != .none && disk.content.isKnown ? disk.content : nil }
 
-    /// What is zeroed of a new partition.
+    /// The part of a new partition that is zeroed.
     public func head(_ partition: PlannedPartition) -> DiskArea {
         let bytes = area(partition).bytes
         return DiskArea(node: disk.node, bytes: bytes.lowerBound..<min(bytes.upperBound, bytes.lowerBound + 1 << 20))
     }
 
-    /// The partition in which the content of an old one is still whole.
+    /// The partition that still has the whole content of an old one.
     func survivor(of old: FoundPartition) -> PlannedPartition? {
         partitions.first {
             $0.sectors.lowerBound == old.sectors.lowerBound && $0.sectors.upperBound >= old.sectors.upperBound
@@ -54,17 +61,24 @@ public struct DiskPlan: Equatable, Sendable {
     }
 }
 
+/// A partition that the disk will have.
 public struct PlannedPartition: Equatable, Sendable {
+    /// From 1.
     public var number: Int
+    /// The name in the entry; empty where there is none.
     public var label: String
-    /// `nil`: a random one, chosen when it is created.
+    /// `nil`: a random one is chosen when the partition is created.
     public var guid: String?
+    /// The type's GUID in upper case.
     public var type: String
+    /// Logical sectors, end excluded.
     public var sectors: Range<UInt64>
+    /// What is done to the entry.
     public var change: Change
-    /// Which entry of the disk's `partitions` asks for it; `nil` where the config does not name it.
+    /// The index in the disk's `partitions`; `nil` where the config does not name the partition.
     public var entry: Int?
 
+    /// What is done to an entry of a table.
     public enum Change: Equatable, Sendable {
         case keep
         case create
@@ -73,6 +87,7 @@ public struct PlannedPartition: Equatable, Sendable {
         case resize(from: Range<UInt64>)
     }
 
+    /// Makes a planned partition.
     public init(
         number: Int, label: String, guid: String?, type: String, sectors: Range<UInt64>, change: Change, entry: Int?
     ) {
@@ -85,14 +100,14 @@ public struct PlannedPartition: Equatable, Sendable {
         self.entry = entry
     }
 
-    /// Linux filesystem data.
+    /// The type of Linux filesystem data.
     public static let defaultType = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 }
 
 // MARK: What was there, and what becomes of it
 
 extension DiskPlan {
-    /// The area a partition had, where it starts as it did and ends elsewhere.
+    /// The former area of a partition that starts where it did and ends elsewhere.
     func formerArea(_ now: PlannedPartition) -> DiskArea? {
         switch now.change {
         case .keep, .create: nil
@@ -107,7 +122,7 @@ extension DiskPlan {
         var isResized: Bool
     }
 
-    /// Partitions that begin where they did, hold what they held, and end elsewhere.
+    /// Partitions that start where they did, keep their content, and end elsewhere.
     var moved: [Moved] {
         partitions.compactMap { now in
             var isResized = false
@@ -124,7 +139,7 @@ extension DiskPlan {
         }
     }
 
-    /// New partitions that overlap no old one, of whose bytes nobody has said anything yet.
+    /// New partitions that overlap no old one, so that their bytes were not looked at yet.
     var heads: [PlannedPartition] {
         // Where old entries cannot be read, nobody knows what they would overlap.
         if disk.table == .unreadableGPT { return [] }
@@ -133,12 +148,12 @@ extension DiskPlan {
         }
     }
 
-    /// Old partitions that stay, of those that the config names.
+    /// Old partitions that stay and that the config names.
     var named: [FoundPartition] {
         disk.table.partitions.filter { survivor(of: $0)?.entry != nil }
     }
 
-    /// A table of which no partition is told when it goes.
+    /// A table whose loss is listed as a whole, since its partitions are not known.
     var unlistedTable: String? {
         switch disk.table {
         case .unreadableGPT: "broken gpt"
@@ -147,7 +162,7 @@ extension DiskPlan {
         }
     }
 
-    /// Where the config asks for that partition, or for the disk as a whole.
+    /// The entry of the config for a partition number, or that of the disk as a whole.
     func origin(ofNumber number: Int) -> IgnitionConfig.Origin {
         let entry =
             partitions.first { $0.number == number }?.entry

@@ -1,12 +1,12 @@
-// The command that settles which of two things a device is: typed once by an operator, never run by us.
+// The command with which an operator, once, decides which of two things a device is. The agent never runs it.
 
 import DiskFormats
 
 extension Content {
-    /// Whether it is an image for discs and sticks, which has a table and a filesystem by design.
+    /// Whether it is an image for optical discs and USB sticks, which has a table and a filesystem by design.
     public var isImage: Bool { !signatures.isEmpty && signatures.allSatisfy { Signature.companions.contains($0.type) } }
 
-    /// A command that erases every mark but those of `kept`.
+    /// A command that erases every mark but `kept`.
     func erasing(allBut kept: Signature? = nil, on device: String) -> String {
         let others = signatures.filter { $0 != kept }
         if let unlisted = others.first(where: \.isUnlisted), let offset = unlisted.offset {
@@ -16,22 +16,22 @@ extension Content {
         if offsets.count == others.count + (table == nil ? 0 : 1) {
             return "wipefs" + offsets.map { " -o 0x" + String($0, radix: 16) }.joined() + " \(device)"
         }
-        // Several copies of a mark: all of that kind, and of nothing else.
+        // Several copies of a mark: erase all of that kind, and nothing else.
         var types: [String] = []
         for type in others.map(\.type) + (table.map { [$0 == "gpt" ? "gpt,PMBR" : $0] } ?? [])
         where !types.contains(type) { types.append(type) }
         return "wipefs -a -t \(types.joined(separator: ",")) \(device)"
     }
 
-    /// The last two bytes of the first sector.
+    /// The offset of an MBR's mark, the last two bytes of the first sector.
     private var tableOffset: UInt64? { table == "dos" || table == "PMBR" ? 510 : nil }
 }
 
 extension Signature {
-    /// Whether wipefs does not know it.
+    /// Whether wipefs does not know the mark.
     fileprivate var isUnlisted: Bool { ["bcachefs", "hammer2", "qnx6", "openbsd_softraid", "geom"].contains(type) }
 
-    /// Whether erasing one mark is enough.
+    /// Whether the mark stands in one place only.
     fileprivate var standsOnce: Bool {
         switch type {
         case "zfs_member", "nilfs2", "vfat", "ufs": false

@@ -1,16 +1,22 @@
-// The filesystems that a config can ask for, and the programs that make them.
+// The filesystems that a config can ask for, and the programs that create them.
 
 import IgnitionConfig
 
-/// `storage.filesystems[].format`.
+/// The values of `storage.filesystems[].format`.
 public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
     case ext4, xfs, btrfs, vfat, swap
-    /// No filesystem at all; with `wipeFilesystem`, what is there is erased.
+    /// No filesystem; with `wipeFilesystem`, what is there is erased.
     case none
 
-    /// The program that makes it, and its arguments but for the device, which comes last.
+    /// The program that creates the filesystem, and its arguments without the device, which comes last.
     ///
-    /// The config's own options stand first, so that what follows wins where a program lets it.
+    /// The config's own options come first; where a program lets the last option win, ours win.
+    ///
+    /// - Parameters:
+    ///   - options: The config's options.
+    ///   - label: The label; empty counts as none.
+    ///   - uuid: The UUID; empty counts as none.
+    /// - Returns: `nil` for ``none``.
     public func maker(options: [String], label: String?, uuid: String?) -> (program: String, arguments: [String])? {
         let label = label.flatMap { $0.isEmpty ? nil : $0 }
         let uuid = uuid.flatMap { $0.isEmpty ? nil : $0.lowercased() }
@@ -26,7 +32,7 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
             add("-L", label)
             return ("mkfs.ext4", arguments)
         case .xfs:
-            // The device is told by us what it may forget, before the first write.
+            // The device is discarded by us, before the first write.
             arguments += ["-f", "-K"]
             add("-m", uuid.map { "uuid=\($0)" })
             add("-L", label)
@@ -37,7 +43,7 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
             add("-L", label)
             return ("mkfs.btrfs", arguments)
         case .vfat:
-            // There is no flag to force it: it asks nothing.
+            // There is no flag to force it, since it never asks.
             add("-i", uuid.map { $0.filter { $0 != "-" } })
             add("-n", label)
             return ("mkfs.fat", arguments)
@@ -49,8 +55,7 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
         }
     }
 
-    /// The mount option that reads it as it lies there, without replaying its journal; an option without a
-    /// value is a flag.
+    /// The mount option that leaves the journal as it is; an option without a value is a flag.
     public var optionToLeaveJournal: (name: String, value: String?)? {
         switch self {
         case .ext4: ("noload", nil)
@@ -63,7 +68,7 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
     /// Whether it can be mounted.
     public var isMountable: Bool { self != .swap && self != .none }
 
-    /// UUIDs compare without regard to case; vfat's as libblkid writes it, with a dash in the middle.
+    /// Compares UUIDs without regard to case; that of vfat has a dash in the middle in libblkid's form.
     func sameUUID(_ one: String, _ other: String) -> Bool { canonical(one) == canonical(other) }
 
     private func canonical(_ uuid: String) -> String {

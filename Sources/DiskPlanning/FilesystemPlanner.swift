@@ -1,4 +1,4 @@
-// One filesystem: what the config wants + what its device holds -> keep, create, erase, or a conflict.
+// One filesystem: what the config wants and what its device holds give keep, create, erase, or a conflict.
 
 import DiskFormats
 import IgnitionConfig
@@ -6,37 +6,42 @@ import Reporting
 
 /// What becomes of one entry of `storage.filesystems`.
 public struct FilesystemPlan: Equatable, Sendable {
-    /// Which entry of `storage.filesystems`.
+    /// The index in `storage.filesystems`.
     public var entry: Int
+    /// The entry itself.
     public var wanted: IgnitionConfig.Filesystem
+    /// The entry's format.
     public var format: FilesystemFormat
-    /// The kernel's name that the device has, or will have when its partition is there.
+    /// The kernel's name of the device, which may exist only when its partition is made.
     public var node: String
+    /// The area that the filesystem takes.
     public var area: DiskArea
     /// The partition, where it is one of a disk of the config.
     public var partition: PartitionAddress?
     /// What the area holds before anything is changed.
     public var found: Content
+    /// What is done to the area.
     public var action: Action
 
+    /// What is done to the area of a filesystem.
     public enum Action: Equatable, Sendable {
         /// Nothing is written.
         case keep
-        /// Made on a blank area, or after erasing the signatures of what is `found`.
+        /// Created on an area without known content, or after the signatures in `found` are erased.
         case create
-        /// The signatures of what is `found` are erased, and no filesystem is made.
+        /// The signatures in `found` are erased, and no filesystem is created.
         case erase
     }
 }
 
-/// The place of a filesystem, once partitions are planned.
+/// A device of the config, once partitions are planned.
 struct FilesystemTarget: Equatable {
     var node: String
     var area: DiskArea
     var partition: PartitionAddress?
-    /// What uses it now.
+    /// Who uses it now, as phrases.
     var users: [String] = []
-    /// Whether it is a partition that was there before: what it holds may be somebody's.
+    /// Whether it is a partition that existed before, so that unknown content may be somebody's.
     var wasThere = false
 }
 
@@ -70,7 +75,7 @@ struct FilesystemPlanner {
     }
 
     private func reuse() throws(DiskConflict) -> FilesystemPlan.Action {
-        // Its maker says that it never finished: no data can be in it, and its label may be yet to come.
+        // Its maker says that it never finished: it holds no data yet, and perhaps not even its label.
         if found.table == nil, found.signatures.count == 1, let only = found.signatures.first, only.isUnfinished,
             only.type == format.rawValue
         {
@@ -79,7 +84,7 @@ struct FilesystemPlanner {
         guard let match = found.signatures.first(where: accepts) else {
             throw conflict(.otherContent(found, wanted: wanted.wantedName))
         }
-        // Whichever of two is the right one, mounting the other would write into it.
+        // Whichever of the two is right, mounting the filesystem would write over the other.
         guard found.signatures.count == 1, found.table == nil else {
             throw conflict(.severalSignatures(found, wanted: match))
         }
@@ -88,7 +93,7 @@ struct FilesystemPlanner {
         return .keep
     }
 
-    /// A label or UUID that the config leaves out accepts any; an empty one accepts only none.
+    /// Whether the config accepts the filesystem: without a label or UUID it accepts any, with an empty one only none.
     private func accepts(_ signature: Signature) -> Bool {
         guard signature.type == format.rawValue else { return false }
         if let label = wanted.label, label != signature.label ?? "" { return false }

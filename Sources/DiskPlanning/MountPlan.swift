@@ -2,16 +2,20 @@
 
 import IgnitionConfig
 
-/// One filesystem below the real root, for as long as files are written.
+/// One filesystem that is mounted below the real root while files are written.
 public struct PlannedMount: Equatable, Sendable {
-    /// As the config writes it.
+    /// The device's path as the config writes it.
     public var device: String
-    /// Absolute, seen from the real root.
+    /// Absolute in the real root.
     public var path: String
+    /// The kernel's name of the filesystem.
     public var type: String
+    /// The entry's mount options.
     public var options: [String]
+    /// The entry of the config.
     public var origin: IgnitionConfig.Origin
 
+    /// Makes a mount.
     public init(device: String, path: String, type: String, options: [String], origin: IgnitionConfig.Origin) {
         self.device = device
         self.path = path
@@ -24,7 +28,7 @@ public struct PlannedMount: Equatable, Sendable {
 }
 
 extension IgnitionConfig.Storage {
-    /// In the order of mounting: shallowest first, else as the config has them.
+    /// The mounts in their order: shallowest first, else as in the config.
     public var mounts: [PlannedMount] {
         let mounts = filesystems.compactMap { filesystem -> PlannedMount? in
             guard let path = filesystem.path, !path.isEmpty,

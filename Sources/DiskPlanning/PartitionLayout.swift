@@ -5,12 +5,18 @@ public struct SectorGeometry: Equatable, Sendable {
     /// Bytes of a logical sector.
     public var sectorSize: UInt64
 
+    /// Makes a geometry; a size of 0 counts as 1.
     public init(sectorSize: UInt64) { self.sectorSize = max(sectorSize, 1) }
 
+    /// Sectors in a MiB, the alignment of new partitions.
     public var sectorsPerMiB: UInt64 { max((1 << 20) / sectorSize, 1) }
 
-    /// The sectors that partitions may take in a new table of 128 entries: after the protective MBR,
-    /// the header and its entries, and before their copies at the end. Empty where the disk is too small.
+    /// The sectors that partitions may take in a new table.
+    ///
+    /// A table of 128 entries stands behind the protective MBR, and its copy at the end of the disk.
+    ///
+    /// - Parameter bytes: The size of the disk.
+    /// - Returns: Sectors, end excluded; empty where the disk is too small.
     public func usable(diskSize bytes: UInt64) -> Range<UInt64> {
         let total = bytes / sectorSize
         let entries = (128 * 128 + sectorSize - 1) / sectorSize
@@ -20,20 +26,22 @@ public struct SectorGeometry: Equatable, Sendable {
         return first..<(total - reserved)
     }
 
-    /// `nil` where the number is negative or beyond 64 bits.
+    /// The number of sectors; `nil` where `miB` is negative, or the number exceeds 64 bits.
     func sectors(miB: Int) -> UInt64? {
         guard let count = UInt64(exactly: miB) else { return nil }
         let (sectors, overflow) = count.multipliedReportingOverflow(by: sectorsPerMiB)
         return overflow ? nil : sectors
     }
 
+    /// The bytes of a range of sectors, end excluded.
     public func bytes(_ sectors: Range<UInt64>) -> Range<UInt64> {
         multiplied(sectors.lowerBound)..<multiplied(sectors.upperBound)
     }
 
+    /// The bytes that a range of sectors takes.
     public func size(_ sectors: Range<UInt64>) -> UInt64 { multiplied(sectors.length) }
 
-    /// A hostile table may name sectors beyond any disk.
+    /// A hostile table may name sectors beyond any disk, so the product is capped.
     private func multiplied(_ sector: UInt64) -> UInt64 {
         let (bytes, overflow) = sector.multipliedReportingOverflow(by: sectorSize)
         return overflow ? .max : bytes
@@ -42,7 +50,7 @@ public struct SectorGeometry: Equatable, Sendable {
 
 /// The blocks of a disk that no partition takes.
 struct FreeSpace {
-    /// Sorted, none empty, none touching the next.
+    /// Sorted; no block is empty or touches the next.
     private(set) var blocks: [Range<UInt64>]
 
     init(_ usable: Range<UInt64>, without taken: some Sequence<Range<UInt64>>) {
@@ -73,11 +81,12 @@ struct FreeSpace {
         blocks.first { $0.contains(sector) }
     }
 
-    /// The sectors of a partition.
+    /// Finds the sectors of a partition.
     ///
     /// - Parameters:
-    ///   - start: `nil` is the first sector of the largest block on a boundary of `alignment`.
-    ///   - count: `nil` is the rest of the block.
+    ///   - start: `nil` means the first aligned sector of the largest block.
+    ///   - count: `nil` means the rest of the block.
+    ///   - alignment: In sectors; it applies only where `start` is `nil`.
     /// - Returns: `nil` where there is no such room.
     /// - SeeAlso: sgdisk(8), option `--new` with values of 0.
     func place(start: UInt64?, count: UInt64?, alignment: UInt64) -> Range<UInt64>? {
@@ -99,6 +108,6 @@ struct FreeSpace {
 }
 
 extension Range<UInt64> {
-    /// Unlike `count`, not limited to what `Int` holds: a hostile table names any sector.
+    /// The length; unlike `count` it is not limited to what `Int` holds, since a hostile table names any sector.
     var length: UInt64 { upperBound - lowerBound }
 }

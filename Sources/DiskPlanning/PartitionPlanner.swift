@@ -1,12 +1,14 @@
-// One disk's partitions: what the config wants + the table that is there -> the table to be, or conflicts.
+// One disk's partitions: what the config wants and the table that is there give the new table, or conflicts.
 //
-// Partitions are matched by number, as the original does; beyond it, an entry without a number is the
-// one existing partition that carries its label, so that a config finds its partitions again.
+// Partitions are matched by number, as Ignition does. In addition, an entry without a number means the one existing
+// partition that carries its label, so that a config finds its partitions again.
 
 import DiskFormats
 import IgnitionConfig
 import Reporting
 
+/// Plans the partition table of one disk.
+///
 /// - SeeAlso: Ignition's disks stage, `partitions`; sgdisk(8) for the meaning of 0.
 struct PartitionPlanner {
     struct Outcome: Equatable {
@@ -26,7 +28,7 @@ struct PartitionPlanner {
 
     func plan() -> Outcome {
         var outcome = planTable()
-        // As the original: whatever holds the disk as a whole would be cut off from its partitions.
+        // As Ignition does: whoever holds the disk as a whole would be cut off from its partitions.
         if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
         outcome.conflicts += outcome.plan.mapConflicts
         return outcome
@@ -58,11 +60,12 @@ struct PartitionPlanner {
         }
     }
 
-    /// A GPT beside something that says the whole disk is its own: either of them may be long gone, and writing to
-    /// the disk as if one were would overwrite the other.
+    /// Plans a disk that holds a GPT and something that claims the whole disk.
+    ///
+    /// Either of them may be outdated, and writing as if one were would overwrite the other.
     private func besideOwner(_ edited: Outcome, _ wantsPartitions: Bool) -> Outcome {
         let mayStay = config.wipeTable != true || isWhatTheConfigMakes(edited)
-        // Both have their place in an image for discs and sticks.
+        // An image for discs and sticks holds both by design.
         if disk.content.isImage, mayStay, edited.conflicts.isEmpty, [.keep, .repair].contains(edited.plan.action) {
             return Outcome(plan: unchanged(edited.plan.partitions))
         }
@@ -70,8 +73,10 @@ struct PartitionPlanner {
         return anew(wantsPartitions ? .replace : .erase)
     }
 
-    /// A GPT that lost its protective MBR or its first copy is nothing to anybody else. It is mended only where
-    /// something of the config stands on it: else it may have been left behind by somebody who then used the disk.
+    /// Repairs a damaged GPT only where it holds something of the config.
+    ///
+    /// Without its protective MBR or first copy nobody else sees the table: it may be a remnant on a disk that somebody
+    /// used for something else since.
     private func mended(_ edited: Outcome, _ gpt: FoundGPT) -> Outcome {
         guard gpt.damage.contains(.protectiveMBR) || gpt.damage.contains(.primary),
             !edited.plan.partitions.contains(where: { $0.entry != nil && $0.change != .create })
@@ -85,8 +90,8 @@ struct PartitionPlanner {
         return outcome
     }
 
-    /// Whether wiping the table and creating it again would lead to the same partitions: each of them
-    /// is one that the config names and that is right in all it gives.
+    /// Whether wiping the table and creating it again would give the same partitions: the config names each of them,
+    /// and each is right in all that the config gives.
     private func isWhatTheConfigMakes(_ edited: Outcome) -> Bool {
         edited.conflicts.isEmpty && edited.plan.lost.isEmpty
             && edited.plan.partitions.allSatisfy { $0.change == .keep && $0.entry != nil }
@@ -128,19 +133,19 @@ struct PartitionPlanner {
         var wanted: IgnitionConfig.Partition
         var number: Int
         var existing: FoundPartition?
-        /// Found by its label, not by its number.
+        /// Whether it was found by its label, not by its number.
         var isByLabel = false
         var isWanted: Bool { wanted.shouldExist != false }
-        /// Right in all it gives, wherever a largest block may be: nothing moves it.
+        /// Whether the partition is right in all that the config gives, so that nothing moves it.
         var isSettled = false
     }
 
-    /// As the original lays partitions out; where that contradicts the disk, with everything that is
-    /// right already in its place first, provided that nothing is lost so.
+    /// Lays partitions out as Ignition does; where that conflicts with the disk, partitions that are already right are
+    /// placed first, if nothing is lost that way.
     ///
-    /// The original forgets all named partitions first and then places them in the config's order, so a
-    /// new entry can take the place of a later one that is there. Its order is tried first, since a given
-    /// 0 leads to the same place again only in the order that led to it.
+    /// Ignition first forgets all named partitions and then places them in the config's order, so a new entry can take
+    /// the place of a later one that exists. Its order is tried first, because a given 0 leads to the same place again
+    /// only in the order in which the partitions were made.
     private func edit(_ gpt: FoundGPT) -> Outcome {
         let inOrder = edit(gpt, settledFirst: false)
         guard !inOrder.conflicts.isEmpty else { return inOrder }
@@ -195,7 +200,7 @@ struct PartitionPlanner {
             return now.change == .keep ? nil : existing
         }
         plan.lost = gone.filter { old in
-            // Resizing moves nothing; whether the smaller one still holds its content is checked with it.
+            // Resizing moves nothing; whether a smaller partition still holds its content is checked elsewhere.
             if case .resize = plan.partitions.first(where: { $0.number == old.number })?.change { return false }
             return plan.survivor(of: old) == nil
         }
@@ -207,7 +212,7 @@ struct PartitionPlanner {
         return Outcome(plan: plan, conflicts: conflicts)
     }
 
-    /// Numbered entries first, in the config's order; then those without, each with a number of its own.
+    /// Assigns numbers: first the entries that give one, in the config's order, then a number for each of the others.
     private func assign(_ gpt: FoundGPT, _ conflicts: inout [DiskConflict]) -> [Target] {
         let entries = Array(config.partitions.enumerated())
         var targets: [Target] = []
@@ -224,7 +229,7 @@ struct PartitionPlanner {
             // An empty label names nothing: half of all partitions carry it.
             let label = wanted.label.flatMap { $0.isEmpty ? nil : $0 }
             let same = gpt.partitions.filter { found in
-                // Of those without a label, what the config gives besides has to be so.
+                // A partition without a label also has to match everything else that the config gives.
                 let isMeant =
                     label == nil
                     ? wanted.label != nil && found.label.isEmpty && differences(wanted, found, sectors: nil).isEmpty
@@ -244,7 +249,7 @@ struct PartitionPlanner {
                 targets.append(Target(entry: entry, wanted: wanted, number: number, existing: nil))
             }
         }
-        // What an earlier boot made in the place of a deleted partition has its number, and is not deleted again.
+        // An earlier boot may have given a deleted partition's number to a new one, which is not deleted again.
         let found = Set(targets.filter(\.isByLabel).map(\.number))
         return targets.filter { $0.isWanted || !found.contains($0.number) }
     }
@@ -255,10 +260,10 @@ struct PartitionPlanner {
             && differences(target.wanted, existing, sectors: nil).isEmpty
     }
 
-    /// The sectors that an entry leads to when all the config's partitions are laid out one by one.
+    /// The sectors of an entry when the config's partitions are laid out one by one.
     ///
-    /// A given 0 means the largest free block or its rest, as in a new table; what is not given stays
-    /// what it is on a partition that stays.
+    /// A given 0 means the largest free block or the rest of it, as in a new table. A field that is not given stays as
+    /// it is on a partition that stays.
     private func place(_ target: Target, _ free: FreeSpace, after placed: [Range<UInt64>]) -> Range<UInt64>? {
         let wanted = target.wanted
         var start: UInt64?
@@ -275,7 +280,7 @@ struct PartitionPlanner {
             let stays = wanted.wipePartitionEntry != true || differences(wanted, existing, sectors: nil).isEmpty
             if stays, wanted.startMiB == nil { start = existing.sectors.lowerBound }
             if stays, wanted.sizeMiB == nil { count = existing.sectors.length }
-            // What is there already needs no free block of the table's, only to be in nobody's way.
+            // An existing partition needs no free block of the table; it only must not overlap those placed before.
             if start == existing.sectors.lowerBound, count == existing.sectors.length {
                 return placed.contains { $0.overlaps(existing.sectors) } ? nil : existing.sectors
             }
@@ -283,7 +288,7 @@ struct PartitionPlanner {
         return free.place(start: start, count: count, alignment: geometry.sectorsPerMiB)
     }
 
-    /// Keep, create, resize or create anew.
+    /// Decides between keep, create, resize and recreate.
     private func decide(_ target: Target, _ sectors: Range<UInt64>) throws(DiskConflict) -> PlannedPartition {
         let wanted = target.wanted
         guard let existing = target.existing else {
@@ -294,7 +299,7 @@ struct PartitionPlanner {
 
         let isOnlySize = differences.map(\.field) == ["sizeMiB"]
         if wanted.wipePartitionEntry == true {
-            // The original never takes a partition by its label, so it would not destroy this one.
+            // Ignition never takes a partition by its label, so it would not destroy this one.
             let survives =
                 sectors.lowerBound == existing.sectors.lowerBound && sectors.upperBound >= existing.sectors.upperBound
             guard !target.isByLabel || survives else {
@@ -312,8 +317,8 @@ struct PartitionPlanner {
         return resized
     }
 
-    /// What of the given attributes is not so; `sectors`: where the layout would put it, `nil` where
-    /// that is not known yet and only given numbers can be compared.
+    /// The fields that the config gives and that differ; `sectors` is where the layout would put the partition, and
+    /// while it is `nil`, only given numbers are compared.
     private func differences(
         _ wanted: IgnitionConfig.Partition, _ found: FoundPartition, sectors: Range<UInt64>?
     ) -> [PartitionDifference] {
@@ -372,8 +377,9 @@ struct PartitionPlanner {
             change: change, entry: entry)
     }
 
-    /// Exact where a difference hides behind the decimal: `4 GiB` and `4 GiB` would puzzle the reader. Two that are
-    /// compared are in one unit.
+    /// An amount in MiB, or in sectors where either of the two compared amounts is not whole MiB.
+    ///
+    /// The exact number matters: `4 GiB` against `4 GiB` would puzzle the reader.
     private func amount(_ sectors: UInt64, like other: UInt64?) -> String {
         areMiB(sectors, other) ? "\(sectors / geometry.sectorsPerMiB) MiB" : "\(sectors) sectors"
     }

@@ -3,8 +3,10 @@
 import BootReport
 
 extension StoragePlan {
-    /// A table, a partition, an array, a LUKS volume and a filesystem are one thing each; partitions that the
-    /// config does not name are none of its business.
+    /// What the plan keeps, creates, changes and destroys.
+    ///
+    /// A table, a partition, an array, a LUKS volume and a filesystem count as one thing each; partitions that the
+    /// config does not name do not count.
     public var deeds: ChangeSummary {
         var deeds = ChangeSummary(destroyed: destroyed.map(\.line))
         for disk in disks {

@@ -1,4 +1,4 @@
-// What will be done to the disks, and what is kept: a value that can be shown, compared and applied.
+// What will be done to the disks, and what is kept: a value that can be printed, compared and applied.
 
 import DiskFormats
 import IgnitionConfig
@@ -7,17 +7,20 @@ import Reporting
 
 /// The plan for all disks and filesystems of a config.
 public struct StoragePlan: Equatable, Sendable {
+    /// The disks, in the config's order.
     public var disks: [DiskPlan]
-    /// In the config's order.
+    /// The RAID arrays, in the config's order.
     public var arrays: [ArrayPlan]
-    /// In the config's order.
+    /// The LUKS volumes, in the config's order.
     public var volumes: [VolumePlan]
-    /// In the config's order.
+    /// The filesystems, in the config's order.
     public var filesystems: [FilesystemPlan]
     /// What the config asks to destroy.
     public var destroyed: [Destruction]
+    /// What the operator should know before the plan is applied.
     public var warnings: [String]
 
+    /// Makes a plan; without arguments nothing is to be done.
     public init(
         disks: [DiskPlan] = [], arrays: [ArrayPlan] = [], volumes: [VolumePlan] = [],
         filesystems: [FilesystemPlan] = [], destroyed: [Destruction] = [],
@@ -40,16 +43,20 @@ public struct StoragePlan: Equatable, Sendable {
 
 /// Something that will be out of reach once the plan is applied.
 public struct Destruction: Equatable, Sendable {
+    /// The kernel's name of the device.
     public var device: String
-    /// The partition's label; empty where it has none.
+    /// The partition's label; empty where there is none.
     public var label: String
     /// Bytes of the device.
     public var size: UInt64
+    /// What the device holds.
     public var content: Content
     /// The field of the config that asks for it.
     public var reason: String
+    /// The entry of the config.
     public var origin: IgnitionConfig.Origin
 
+    /// Makes a destruction of a device's content, and of the field that asks for it.
     public init(
         device: String, label: String, size: UInt64, content: Content, reason: String, origin: IgnitionConfig.Origin
     ) {
@@ -61,7 +68,7 @@ public struct Destruction: Equatable, Sendable {
         self.origin = origin
     }
 
-    /// `/dev/vdb1 ntfs "Photos", 212 GiB used (wipeTable, config.ign:9)`.
+    /// One line: `/dev/vdb1 ntfs "Photos", 212 GiB used (wipeTable, config.ign:9)`.
     public var line: String {
         var what = content.signatures.map(\.description).joined(separator: " and ")
         if let table = content.table {
@@ -79,24 +86,26 @@ public struct Destruction: Equatable, Sendable {
 }
 
 extension StoragePlan {
-    /// `2 kept, 6 created, nothing destroyed.`
+    /// The numbers of changes as one sentence: `2 kept, 6 created, nothing destroyed` and a full stop.
     public var summary: String { deeds.summary + "." }
 }
 
 extension StoragePlan {
-    /// A device, or the disk of one, that the plan writes to, and which entry of the config has it so.
+    /// A device that the plan writes to, or the disk of one, and the entry of the config that asks for it.
     public struct Written: Equatable, Sendable {
+        /// The kernel's name of the device.
         public var node: String
+        /// The entry of the config.
         public var origin: IgnitionConfig.Origin
     }
 
-    /// Kernel names of the devices that filesystems and LUKS volumes are on, by the config's paths.
+    /// Kernel names of the devices of filesystems and LUKS volumes, by the config's paths.
     public var nodes: [String: String] {
         let pairs = filesystems.map { ($0.wanted.device, $0.node) } + volumes.map { ($0.wanted.device ?? "", $0.node) }
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// All of them; a device that several entries write to is there several times.
+    /// Every device that the plan writes to; it is listed once for each entry that does.
     public var written: [Written] {
         var written = disks.filter { $0.action != .keep }.map { Written(node: $0.disk.node, origin: $0.wanted.origin) }
         for array in arrays where array.action == .create {
@@ -115,12 +124,14 @@ extension StoragePlan {
 }
 
 extension DiskPlan {
+    /// Whether a new table is written.
     public var createsTable: Bool { action == .create || action == .replace }
 }
 
 // MARK: For programs
 
 extension StoragePlan {
+    /// The plan for programs.
     public var json: JSONValue {
         let deeds = deeds
         return [
@@ -144,12 +155,14 @@ extension Destruction {
 }
 
 extension Content {
+    /// The content for programs.
     public var json: JSONValue {
         ["kind": .string("\(kind)"), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
     }
 }
 
 extension Signature {
+    /// The signature for programs; sizes are in bytes.
     public var json: JSONValue {
         [
             "type": .string(type), "version": JSONValue(version), "label": JSONValue(label), "uuid": JSONValue(uuid),

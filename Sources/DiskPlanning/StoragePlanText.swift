@@ -1,10 +1,10 @@
-// The plan as people read it: a tree, a line a disk for the boot's story.
+// The plan as people read it: as a tree, and as one line per disk for the console.
 
 import DiskFormats
 import Reporting
 
 extension StoragePlan {
-    /// What is destroyed first, then a tree of the disks, then the sum; at most 80 columns where names allow.
+    /// The plan as a tree: losses, then each disk, then warnings and a summary; at most 80 columns where names allow.
     public var lines: [String] {
         var lines = destroyed.map { "DESTROY  \($0.line)" }
         for disk in disks { lines += tree(of: disk) }
@@ -21,7 +21,7 @@ extension StoragePlan {
         return lines + [summary]
     }
 
-    /// One line a disk (or a lone device): `/dev/vda: 1 partition and xfs "var" kept, nothing destroyed`.
+    /// One line per disk or lone device: `/dev/vda: 1 partition and xfs "var" kept, nothing destroyed`.
     public var summaryLines: [String] {
         var lines = destroyed.map { "DESTROYS \($0.line)" }
         for disk in disks {
@@ -51,7 +51,7 @@ extension StoragePlan {
         !isArray(volume.node) && !disks.contains { holds($0, volume.partition, volume.node) }
     }
 
-    /// Whether a filesystem stands neither on a disk nor in an array or a volume of the config.
+    /// Whether a filesystem is neither on a disk nor in an array or a volume of the config.
     private func isAlone(_ filesystem: FilesystemPlan) -> Bool {
         !isArray(filesystem.node) && !disks.contains { holds($0, filesystem.partition, filesystem.node) }
             && !volumes.contains { $0.wanted.mappedNode == filesystem.node }
@@ -183,7 +183,7 @@ extension FilesystemPlan {
 }
 
 extension VolumePlan {
-    /// `LUKS2 "cache"`, by the name it is opened under.
+    /// `LUKS2 "cache"`, with the name under which it is opened.
     var name: String { "LUKS2 \"\(wanted.name)\"" }
 
     fileprivate var line: String {
@@ -192,11 +192,11 @@ extension VolumePlan {
 }
 
 extension Content {
-    /// Words for remains that go without having been anything that anybody knows.
+    /// Words for remains that are overwritten and that nothing identifies.
     fileprivate var overwritten: String { kind == .unknown || kind == .noise ? " over \(self)" : "" }
 }
 
-/// What it is, and from one column on what becomes of it.
+/// A line of two columns: what it is, and what becomes of it.
 private func row(_ what: String, _ does: String) -> String { rightPadded(what, to: 36) + " " + does }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -1,12 +1,12 @@
-// The plan for all disks, step two: what stands in every area that step one (DiskLayout.swift) found is known
-// now; what becomes of arrays, volumes and filesystems, and what is destroyed on the way.
+// The plan for all disks, step two: the content of every area that step one (DiskLayout.swift) found is known now. This
+// decides what becomes of arrays, volumes and filesystems, and lists what is destroyed.
 
 import DiskFormats
 import IgnitionConfig
 import Reporting
 
 extension DiskLayout {
-    /// The areas whose content step two needs to know: where filesystems will be, what goes, what shrinks.
+    /// The areas whose content step two needs: areas of filesystems, of what is lost, and of what shrinks.
     public var areas: [DiskArea] {
         var areas = arrays.flatMap(\.members).compactMap(\.target?.area)
         areas += volumes.filter { $0.array == nil }.map(\.area)
@@ -22,13 +22,13 @@ extension DiskLayout {
         return areas.filter { !$0.bytes.isEmpty && seen.insert($0).inserted }
     }
 
-    /// The disk itself, where a filesystem of the config takes the place of its partitions.
+    /// The disk itself, if a filesystem or a volume of the config takes the place of its partitions.
     private func clearedDisk(_ disk: DiskPlan) -> DiskPlan? {
         let takesAll = (placed.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
         return takesAll && disk.action != .erase ? disk : nil
     }
 
-    /// Devices outside `storage.disks` whose partitions something of the config takes the place of.
+    /// Devices outside `storage.disks` that hold partitions, and that something of the config takes as a whole.
     private var cleared: [FoundDevice] {
         let taken = placed.map(\.target.area) + volumes.map(\.area)
         return partitioned.filter { device in
@@ -37,7 +37,10 @@ extension DiskLayout {
         }
     }
 
-    /// What becomes of the arrays, so that those that stay can be looked into.
+    /// Plans the arrays, so that those that stay can be assembled and looked into.
+    ///
+    /// - Parameter contents: What each of ``areas`` holds now.
+    /// - Returns: The arrays without conflicts.
     public func arrayPlans(_ contents: [DiskArea: Content]) -> [ArrayPlan] {
         var conflicts: [DiskConflict] = []
         var warnings: [String] = []
@@ -52,10 +55,14 @@ extension DiskLayout {
         }
     }
 
+    /// Plans everything.
+    ///
     /// - Parameters:
-    ///   - contents: What stands in each of ``areas`` now, and in the arrays that stay; one that is missing
-    ///     was not looked at, and nothing is written there.
-    ///   - found: What is known of the LUKS2 volumes that are there, by their entry in `storage.luks`.
+    ///   - contents: What each of ``areas``, and each array that stays, holds now. An area that is missing was not
+    ///     looked at, and nothing is written there.
+    ///   - found: What is known of the LUKS2 volumes that exist, by their index in `storage.luks`.
+    /// - Returns: A plan without conflicts.
+    /// - Throws: ``DiskRefusal`` with every conflict of every device.
     public func plan(
         _ contents: [DiskArea: Content], volumes found: [Int: FoundVolume] = [:]
     ) throws(DiskRefusal) -> StoragePlan {
@@ -108,11 +115,11 @@ extension DiskLayout {
             filesystems: filesystems, destroyed: destroyed, warnings: warnings)
     }
 
-    /// What will stand there when the tables are written and before any filesystem is made.
+    /// The content of a device after the tables are written and before any filesystem is created.
     private func content(of target: FilesystemTarget, _ contents: [DiskArea: Content]) -> Content {
         if let disk = disks.first(where: { $0.wholeArea == target.area }), disk.action == .erase { return .blank }
         var content = contents[target.area] ?? .notLooked
-        // Some signatures stand at the end: where the partition's end moves, the new area hides them.
+        // Some signatures are at the end: when the partition's end moves, the new area does not show them.
         for disk in disks where disk.disk.node == target.partition?.disk {
             guard let now = disk.partitions.first(where: { $0.number == target.partition?.number }),
                 let former = disk.formerArea(now), let before = contents[former]
@@ -124,7 +131,7 @@ extension DiskLayout {
         return content
     }
 
-    /// What would be cut off, or would not find its metadata, where the end of a partition moves.
+    /// The conflict of content that would be cut off, or would not find its metadata, when a partition's end moves.
     private func truncation(
         _ moved: DiskPlan.Moved, of disk: DiskPlan, _ contents: [DiskArea: Content]
     ) -> DiskConflict? {
@@ -144,13 +151,14 @@ extension DiskLayout {
         return moved.isResized && isShrunk && !fits ? conflict(.wouldTruncate(content)) : nil
     }
 
-    /// Whether the config lets go what the area holds.
+    /// Whether the config lets go of what the area holds.
     private func isWiped(_ area: DiskArea) -> Bool {
         placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
             || volumes.contains { $0.area == area && $0.wanted.wipeVolume == true }
     }
 
-    /// A table may be wiped with what stands beside it, but never partitions that the config keeps.
+    /// The conflict of a table that is wiped with what is beside it, while the config keeps partitions that hold
+    /// something.
     private func keptBesideOwner(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskConflict? {
         guard let owner = disk.owner, disk.action == .replace || disk.action == .erase else { return nil }
         let kept = disk.named.compactMap { old -> String? in
@@ -163,7 +171,7 @@ extension DiskLayout {
         return DiskConflict(disk.disk.node, .ownerBesideKept(owner, kept: kept), at: disk.wanted.origin)
     }
 
-    /// Never where something known begins, nor over what an old entry holds: that stays until it is told.
+    /// Sets what is zeroed: never where known content begins, nor what an old entry holds.
     private func zeroing(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskPlan {
         var disk = disk
         disk.zeroed = Set(
@@ -211,7 +219,7 @@ extension DiskLayout {
         return destroyed
     }
 
-    /// The partitions of a device that is not among the config's disks.
+    /// What is lost with the partitions of a device that is not among the config's disks.
     private func destructions(
         _ device: FoundDevice, _ filesystems: [FilesystemPlan], _ volumes: [VolumePlan],
         _ contents: [DiskArea: Content]
@@ -227,7 +235,7 @@ extension DiskLayout {
         }
     }
 
-    /// Only what belongs to no partition of the old table: those that go are told already.
+    /// What is lost with an array's members, without partitions of the old table, which are listed already.
     private func destructions(_ array: ArrayPlan, _ contents: [DiskArea: Content]) -> [Destruction] {
         array.members.compactMap { member in
             guard member.isLetGo, let disk = disks.first(where: { $0.disk.node == member.area.node }),

@@ -1,13 +1,14 @@
-// What a config may add to the creation and the opening of a LUKS volume, in the words of cryptsetup.
+// The options that a config may add to creating and opening a LUKS volume, in the words of cryptsetup.
 
 import IgnitionConfig
 
-/// An option that cannot be honoured.
+/// An option of a LUKS volume that cannot be used.
 public enum VolumeOptionFault: Error, Equatable, Sendable, CustomStringConvertible {
     case unknown(String)
     case withoutValue(String)
     case badValue(option: String, value: String)
 
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .unknown(let option): "the LUKS option \(option) is not supported"
@@ -17,40 +18,47 @@ public enum VolumeOptionFault: Error, Equatable, Sendable, CustomStringConvertib
     }
 }
 
-/// The options of a LUKS2 volume; `nil` leaves it to libcryptsetup.
+/// The options of a LUKS2 volume; what is `nil` is left to libcryptsetup.
 ///
 /// - SeeAlso: cryptsetup-luksFormat(8), cryptsetup-open(8).
 public struct VolumeOptions: Equatable, Sendable {
-    /// `aes`, and its mode, `xts-plain64`.
+    /// The cipher, such as `aes`.
     public var cipher = "aes"
+    /// The cipher's mode, such as `xts-plain64`.
     public var mode = "xts-plain64"
-    /// Bits; XTS takes two keys.
+    /// Bits of the volume key; XTS takes two keys.
     public var keySize: Int?
+    /// The hash that derives a key from a passphrase.
     public var hash: String?
-    /// `argon2id`, `argon2i`, `pbkdf2`.
+    /// `argon2id`, `argon2i` or `pbkdf2`.
     public var keyDerivation: String?
-    /// Milliseconds that deriving the key is to take.
+    /// Milliseconds that deriving a key should take.
     public var iterationTime: Int?
-    /// Iterations, in place of a benchmark.
+    /// Iterations of deriving a key, in place of a benchmark.
     public var iterations: Int?
-    /// KiB.
+    /// KiB of memory that deriving a key takes.
     public var memory: Int?
+    /// Threads that derive a key.
     public var threads: Int?
-    /// Bytes.
+    /// Bytes that are encrypted at a time.
     public var sectorSize: Int?
+    /// The number of the slot for the config's key.
     public var keySlot: Int?
-    /// Bytes of the header's two areas.
+    /// Bytes of each copy of the header.
     public var metadataSize: Int?
+    /// Bytes of the area for key slots.
     public var keySlotsSize: Int?
-    /// Sectors of 512 bytes.
+    /// The alignment of the data, in sectors of 512 bytes.
     public var alignment: Int?
+    /// The subsystem label in the header.
     public var subsystem: String?
-    /// Kept in the header, and so in force at every opening.
+    /// Flags that the header keeps, and that are in force whenever the volume is opened.
     public var activation: Set<Activation> = []
 
     /// A LUKS2 header has 32 slots.
     private static let lastKeySlot = 31
 
+    /// A flag of an opened volume, by the option that sets it.
     public enum Activation: String, Sendable, CaseIterable {
         case allowDiscards = "--allow-discards"
         case sameProcessor = "--perf-same_cpu_crypt"
@@ -59,6 +67,10 @@ public struct VolumeOptions: Equatable, Sendable {
         case noWriteWorkqueue = "--perf-no_write_workqueue"
     }
 
+    /// Parses the options of an entry of `storage.luks`.
+    ///
+    /// - Parameter wanted: The entry.
+    /// - Throws: ``VolumeOptionFault`` at the first option that cannot be used.
     public init(_ wanted: IgnitionConfig.Luks) throws(VolumeOptionFault) {
         var words = Words(wanted.options)
         while let option = words.next() { try adopt(option, &words) }
@@ -73,12 +85,12 @@ public struct VolumeOptions: Equatable, Sendable {
         switch option {
         case "--cipher", "-c":
             let value = try words.value(of: option)
-            // `xchacha20,aes-adiantum-plain64`: up to the first dash.
+            // In `xchacha20,aes-adiantum-plain64` the cipher ends at the first dash.
             guard let dash = value.firstIndex(of: "-") else { throw .badValue(option: option, value: value) }
             cipher = String(value[..<dash])
             mode = String(value[value.index(after: dash)...])
         case "--key-size", "-s":
-            // libcryptsetup takes or refuses what is a size at all.
+            // libcryptsetup accepts or refuses sizes; this only keeps out what is no size.
             let bits = try words.number(of: option, upTo: 1 << 16)
             guard bits > 0, bits % 8 == 0 else { throw .badValue(option: option, value: "\(bits)") }
             keySize = bits
@@ -99,7 +111,7 @@ public struct VolumeOptions: Equatable, Sendable {
         case "--luks2-keyslots-size": keySlotsSize = try words.size(of: option)
         case "--align-payload": alignment = try words.number(of: option)
         case "--subsystem": subsystem = try words.value(of: option)
-        // They change nothing of what is made.
+        // These change nothing about the volume.
         case "--use-random", "--use-urandom", "--batch-mode", "-q", "--verbose", "-v", "--debug", "--force-password":
             break
         default: throw .unknown(option)
@@ -110,7 +122,7 @@ public struct VolumeOptions: Equatable, Sendable {
     public var volumeKeySize: Int { keySize ?? (mode.hasPrefix("xts-") ? 512 : 256) }
 }
 
-/// A list of command-line words: `--name value`, `--name=value`, `-n value`, `-nvalue`.
+/// Command-line words of the forms `--name value`, `--name=value`, `-n value`, `-nvalue`.
 private struct Words {
     private var rest: [String]
     private var attached: String?
@@ -144,7 +156,7 @@ private struct Words {
         return number
     }
 
-    /// Bytes, or with a suffix of 1024: `16m`.
+    /// A number of bytes, or of a binary unit: `16m`.
     mutating func size(of option: String) throws(VolumeOptionFault) -> Int {
         let value = try value(of: option)
         let digits = value.prefix { $0.isNumber }

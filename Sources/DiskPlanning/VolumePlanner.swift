@@ -1,4 +1,4 @@
-// One LUKS volume: what the config wants + what its device holds -> keep, create, or a conflict.
+// One LUKS volume: what the config wants and what its device holds give keep, create, or a conflict.
 
 import DiskFormats
 import IgnitionConfig
@@ -9,29 +9,32 @@ extension IgnitionConfig.Luks {
     /// The node of the opened volume.
     public var mappedNode: String { "/dev/mapper/\(name)" }
 
-    /// Whether the config names a key; else one is made.
+    /// Whether the config gives a key; otherwise one is generated.
     public var givesKey: Bool { !(keyFile.source ?? "").isEmpty }
 }
 
 /// What is known of a LUKS2 volume before anything is changed.
 public struct FoundVolume: Equatable, Sendable {
+    /// The UUID in the header.
     public var uuid: String
+    /// The label in the header; empty where there is none.
     public var label: String
-    /// The flag that lets discards through, as the header keeps it.
+    /// Whether the header has the flag that lets discards through.
     public var allowsDiscards: Bool
-    /// How many keys can open it.
+    /// How many key slots are in use.
     public var keySlots: Int
-    /// Whether the config's key, or its binding, opens it; `nil` where the config gives none.
+    /// Whether the config's key or Clevis binding opens the volume; `nil` where neither was tried.
     public var isOpenedByKey: Bool?
-    /// What Clevis has bound it to.
+    /// The Clevis bindings in the header.
     public var bindings: [FoundBinding] = []
     /// Why the config's binding does not open it; `nil` where it does, or was not tried.
     public var bindingFailure: String?
-    /// Whether an earlier run of the stage in this boot made or opened it.
+    /// Whether an earlier run of the stage in this boot created or opened it.
     public var isOfThisBoot = false
-    /// What stands inside, where it could be opened.
+    /// What the opened volume holds; blank where it could not be opened.
     public var content: Content
 
+    /// Makes a volume of what its header says.
     public init(
         uuid: String, label: String = "", allowsDiscards: Bool = false, keySlots: Int = 1,
         isOpenedByKey: Bool? = nil, content: Content = .blank
@@ -45,20 +48,23 @@ public struct FoundVolume: Equatable, Sendable {
     }
 }
 
-/// The place of a LUKS volume, once partitions are planned.
+/// A LUKS volume of the config, once partitions are planned.
 public struct PlacedVolume: Equatable, Sendable {
-    /// Which entry of `storage.luks`.
+    /// The index in `storage.luks`.
     public var entry: Int
+    /// The entry itself.
     public var wanted: IgnitionConfig.Luks
     /// The kernel's name of its device.
     public var node: String
+    /// The area that the volume takes.
     public var area: DiskArea
+    /// The partition, where its device is one.
     public var partition: PartitionAddress?
-    /// The entry of `storage.raid` whose inside it stands in.
+    /// The index in `storage.raid` of the array that it is in.
     public var array: Int?
-    /// What uses the device now.
+    /// Who uses the device now, as phrases.
     public var users: [String]
-    /// Whether it is a partition that was there before.
+    /// Whether its device is a partition that existed before.
     var wasThere = false
 
     var target: FilesystemTarget {
@@ -83,7 +89,7 @@ public struct PlacedVolume: Equatable, Sendable {
     }
 
     private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {
-        // What this boot has wiped and made anew is not wiped again when the stage is tried once more.
+        // A volume that this boot wiped and created is not wiped again when the stage runs once more.
         let wantedName = "LUKS2 \"\(wanted.name)\""
         if content.kind == .notLooked { throw conflict(.notLooked) }
         if wanted.wipeVolume == true, found?.isOfThisBoot != true || found?.isOpenedByKey != true { return .create }
@@ -97,7 +103,7 @@ public struct PlacedVolume: Equatable, Sendable {
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
         guard let found else { throw conflict(.otherContent(content, wanted: wantedName)) }
-        // None of ours is ever on a disk without one; somebody may have its key elsewhere.
+        // This program never leaves a header without keys on a disk, so somebody may have its key elsewhere.
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
             throw conflict(
@@ -140,20 +146,28 @@ extension PlacedVolume {
 
 /// What becomes of one entry of `storage.luks`.
 public struct VolumePlan: Equatable, Sendable {
+    /// The index in `storage.luks`.
     public var entry: Int
+    /// The entry itself.
     public var wanted: IgnitionConfig.Luks
+    /// The entry's options.
     public var options: VolumeOptions
+    /// The kernel's name of the device.
     public var node: String
+    /// The area that the volume takes.
     public var area: DiskArea
+    /// The partition, where the device is one.
     public var partition: PartitionAddress?
     /// What the area holds before anything is changed.
     public var found: Content
+    /// What is done to the area.
     public var action: Action
 
+    /// What is done to a LUKS volume.
     public enum Action: Equatable, Sendable {
-        /// Only opened.
+        /// Opened, and nothing else.
         case keep
-        /// Made on a blank area, or after erasing the signatures of what is `found`, and opened.
+        /// Created on an area without known content, or after the signatures in `found` are erased, and opened.
         case create
     }
 

@@ -1,4 +1,4 @@
-// What the real root is to know of LUKS volumes: a line of crypttab and a key file for each.
+// What the real root has to know of LUKS volumes: a line of crypttab and a key file for each.
 
 import Encoding
 import IgnitionConfig
@@ -6,29 +6,33 @@ import Reporting
 
 /// A LUKS volume of this boot, as `/etc/crypttab` names it.
 public struct CrypttabEntry: Equatable, Sendable {
+    /// The name of the opened volume.
     public var name: String
+    /// The UUID in the volume's header.
     public var uuid: String
+    /// What opens the volume in the real root.
     public var opener: Opener
 
-    /// What opens it in the real root.
+    /// What opens a volume in the real root.
     public enum Opener: Equatable, Sendable {
         case keyFile
         case clevis(overNetwork: Bool)
     }
 
+    /// Makes an entry of a volume's name, its UUID, and what opens it.
     public init(name: String, uuid: String, opener: Opener = .keyFile) {
         self.name = name
         self.uuid = uuid
         self.opener = opener
     }
 
-    /// `nil` where there is none.
+    /// The path of the key file in the real root; `nil` where Clevis opens the volume.
     public var keyFile: String? { opener == .keyFile ? "/etc/luks/\(name)" : nil }
 
     /// The third column of crypttab.
     var keyColumn: String { keyFile ?? "none" }
 
-    /// x-initrd.attach: what is open before the real root starts is closed after it has stopped.
+    /// The line of crypttab; x-initrd.attach keeps the volume open until the real root has stopped.
     var line: String {
         let network = opener == .clevis(overNetwork: true) ? ",_netdev" : ""
         return "\(name) UUID=\(uuid) \(keyColumn) luks\(network),x-initrd.attach"
@@ -36,13 +40,15 @@ public struct CrypttabEntry: Equatable, Sendable {
 }
 
 extension IgnitionConfig {
-    /// Adds the files by which the real root finds the volumes again.
+    /// Adds the files by which the real root finds the volumes again: key files and `/etc/crypttab`.
     ///
     /// - Parameters:
-    ///   - crypttab: What the target has there already. Lines of other volumes stay; one of ours is
-    ///     written once, however often this runs.
-    ///   - key: What opens a volume.
-    ///   - strict: The original's way: a line is added whatever is there.
+    ///   - volumes: The volumes that are open.
+    ///   - crypttab: The text that the target already has. Lines of other volumes stay; each of ours is written once,
+    ///     however often this runs.
+    ///   - strict: Whether lines are added whatever is there, as Ignition does.
+    ///   - key: Returns the bytes of a volume's key file.
+    /// - Throws: What `key` throws.
     public mutating func persist(
         _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false, key: (CrypttabEntry) throws -> [UInt8]
     ) rethrows {
@@ -64,7 +70,7 @@ extension IgnitionConfig {
         }
         let path = "/etc/crypttab"
         if let own = storage.files.firstIndex(where: { $0.path == path }) {
-            // The config writes the file itself: ours follow what it says.
+            // The config writes the file itself; our lines follow its own.
             let lines = volumes.map { "\($0.line)\n" }.joined()
             storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
         } else if strict {
@@ -85,8 +91,10 @@ extension IgnitionConfig {
     }
 }
 
-/// The text with one line for each volume. A line that names one of them is replaced where it stands, unless it
-/// says the same of device and key: options that somebody has added stay.
+/// A crypttab with one line for each volume.
+///
+/// A line that names one of them is replaced in its place, unless it gives the same device and key: options that
+/// somebody has added stay.
 func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
     var missing = volumes
     var lines = Reporting.lines(of: crypttab).map(String.init)

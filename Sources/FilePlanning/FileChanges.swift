@@ -1,16 +1,18 @@
 // What a plan makes of the target root, for the report.
 
+import Accounts
 import BootReport
 import IgnitionConfig
 
 extension FilesPlan {
-    /// What carrying out the plan makes of the target.
+    /// What carrying out the plan does to the target.
     ///
     /// - Parameters:
-    ///   - config: What the plan was made from, for its accounts.
+    ///   - config: The config that the plan was made from; its accounts are counted.
     ///   - inventory: What was there before.
-    ///   - alsoKept: What turned out to be as wanted only once its content was here.
+    ///   - alsoKept: Things that turned out to be as wanted only when their content was fetched.
     ///   - keysOf: Users whose SSH keys were not as wanted.
+    /// - Returns: Each thing once.
     public func deeds(
         _ config: IgnitionConfig, on inventory: TargetInventory, alsoKept: [Kept] = [], keysOf: [String] = []
     ) -> ChangeSummary {
@@ -42,7 +44,7 @@ extension FilesPlan {
                 add(path, wasThere: replacing)
             case .append(let path, _, _, _), .removeLink(let path): add(path, wasThere: true)
             case .disable(let unit): add(unit, wasThere: true)
-            // Part of the account's, the entry's or the unit's own line.
+            // These belong to the line of their account, entry or unit.
             default: break
             }
         }

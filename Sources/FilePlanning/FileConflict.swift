@@ -1,10 +1,11 @@
-// Where the config and the target root contradict each other: the reasons to write nothing.
+// The reasons to write nothing: what the config asks for contradicts what the target root holds.
 
 import IgnitionConfig
 import Reporting
 
-/// One thing that is in the way of the config, or that it names and that is not there.
+/// One thing in the target root that is in the way of the config, or that the config names and that is missing.
 public struct FileConflict: Equatable, Sendable {
+    /// What is wrong with a path.
     public enum Problem: Equatable, Sendable {
         case otherContent(ContentDifference?)
         case inTheWay(TargetPlace.Found, wanted: String)
@@ -15,16 +16,20 @@ public struct FileConflict: Equatable, Sendable {
         case unknownGroup(String)
         case noLinkTarget(String)
         case linkToFolder(String)
-        /// A group that was copied from the image, which numbers it otherwise now.
+        /// The group was copied from the image, and the image gives it another number now.
         case groupMoved(String, here: UInt32, image: UInt32)
-        /// A home that was kept, whose owner's number is another's now.
+        /// The home was kept, and its owner's number belongs to another user now.
         case homeOfAnother(String, number: UInt32, holder: String)
     }
 
+    /// Absolute in the target.
     public var path: String
+    /// What is wrong.
     public var problem: Problem
+    /// The entry of the config.
     public var origin: IgnitionConfig.Origin
 
+    /// Makes a conflict of a path, what is wrong with it, and the entry of the config.
     public init(_ path: String, _ problem: Problem, _ origin: IgnitionConfig.Origin) {
         self.path = path
         self.problem = problem
@@ -33,7 +38,7 @@ public struct FileConflict: Equatable, Sendable {
 }
 
 extension FileConflict: CustomStringConvertible {
-    /// Without the place in the config.
+    /// One sentence without its full stop and without the place in the config.
     public var description: String {
         switch problem {
         case .otherContent(let difference):
@@ -55,6 +60,7 @@ extension FileConflict: CustomStringConvertible {
         }
     }
 
+    /// What the operator can do; `nil` where there is nothing to suggest.
     var advice: String? {
         switch problem {
         case .otherContent, .inTheWay: "To replace \(path): \"overwrite\": true"
@@ -69,14 +75,18 @@ extension FileConflict: CustomStringConvertible {
     }
 }
 
-/// Where two contents of a file part, in a few words; of secrets the sizes alone.
+/// How two contents of a file differ, in a few words; for secrets only by their sizes.
 public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
-    /// The first line that differs, `nil` where a file ends before it, and how many more up to the last that does.
+    /// The first line that differs (`nil` where a file ends before it), and how many more lines differ after it.
     case line(Int, here: String?, wanted: String?, more: Int)
-    /// In bytes.
+    /// Both sizes in bytes.
     case sizes(here: UInt64, wanted: UInt64)
 
-    /// - Returns: `nil` where one of them is no text.
+    /// Compares two contents line by line; `nil` where one of them is not text.
+    ///
+    /// - Parameters:
+    ///   - here: The content of the file.
+    ///   - wanted: The content that the config gives.
     public init?(here: [UInt8], wanted: [UInt8]) {
         func lines(_ bytes: [UInt8]) -> [String]? {
             guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
@@ -96,6 +106,7 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
             more: max(0, max(here.count, wanted.count) - first - alike - 1))
     }
 
+    /// A phrase that follows a colon.
     public var description: String {
         switch self {
         case .line(let number, let here, let wanted, let more):
@@ -107,15 +118,17 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Every conflict of a config with the target root. Nothing was written.
+/// Every conflict of a config with the target root; nothing was written.
 public struct FileConflicts: Error, Equatable, Advising {
     /// At least one.
     public var conflicts: [FileConflict]
 
+    /// Makes an error of at least one conflict.
     public init(_ conflicts: [FileConflict]) { self.conflicts = conflicts }
 }
 
 extension FileConflicts: CustomStringConvertible {
+    /// Up to ten conflicts in one line, with their places in the config.
     public var description: String {
         let lines = conflicts.prefix(10).map { conflict in
             let place = conflict.origin.description
@@ -125,6 +138,7 @@ extension FileConflicts: CustomStringConvertible {
         return (lines + (more > 0 ? ["and \(counted(more, "more conflict"))"] : [])).joined(separator: "; ")
     }
 
+    /// What the operator can do about the conflicts; at most six lines.
     public var advice: [String] {
         ["No file of the target was changed."] + conflicts.compactMap(\.advice).prefix(5)
     }

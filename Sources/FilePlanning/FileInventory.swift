@@ -1,22 +1,23 @@
-// What the target root holds already where the config wants something: plain values that TargetRoot reads.
+// What the target root already holds where the config wants something: plain values that TargetRoot reads.
 
 import Accounts
 
-/// The part of the target root that a config is about.
+/// The part of the target root that a config touches.
 public struct TargetInventory: Equatable, Sendable {
-    /// By the path as it is configured; a unit's and a drop-in's too.
+    /// What is at each path, by the path as the config writes it; those of units and drop-ins too.
     public var places: [String: TargetPlace]
+    /// The users and groups.
     public var accounts: TargetAccounts
-    /// What new accounts take from the target.
+    /// The target's own settings for new accounts.
     public var accountSettings = AccountSettings()
-    /// Who owns the folder that stands where a user's home is to be, for users that are not there yet and are given no
-    /// number; by the user's name.
+    /// The owners of folders that stand where new users without a given number will have their homes, by user name.
     public var homeOwners: [String: UInt32] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
-    /// Names of preset lines that disable what is enabled now; looked at only for the original's own behaviour.
+    /// The units to disable that are enabled now; read only where Ignition's behaviour is followed.
     public var unitsToDisable: [String] = []
 
+    /// Makes an inventory of what was found.
     public init(
         places: [String: TargetPlace] = [:], accounts: TargetAccounts = .init(), presets: String? = nil
     ) {
@@ -26,33 +27,36 @@ public struct TargetInventory: Equatable, Sendable {
     }
 }
 
-/// One path of the target.
+/// What is at one path of the target.
 public struct TargetPlace: Equatable, Sendable {
+    /// The kind of thing that is there.
     public enum Found: Equatable, Sendable {
         case nothing
-        /// `hasWantedContent`: whether it holds what the config wants, where that was to be compared.
+        /// `hasWantedContent`: whether it holds what the config wants, if the two were compared.
         case file(hasWantedContent: Bool)
         /// `holdsMounts`: whether another filesystem is mounted on it or below it.
         case folder(holdsMounts: Bool)
         case link(target: String)
         /// A device, a socket, a pipe.
         case other
-        /// Something that is no folder stands on the way.
+        /// Something on the way is not a folder.
         case blocked(by: String)
         /// Links on the way lead round in circles.
         case circular
     }
 
-    /// Where the path leads, with the links in its parents followed; absolute in the target.
+    /// Where the path leads when links in its parents are followed; absolute in the target.
     public var resolved: String
+    /// What is there.
     public var found: Found
-    /// Filesystem and inode; equal for two names of one file.
+    /// The filesystem and inode; equal for two names of one file.
     public var identity: FileIdentity?
-    /// How a file differs from what is wanted, where it was compared.
+    /// How a file differs from what is wanted, if the two were compared.
     public var difference: ContentDifference?
     /// The fragments that a file does not have yet, by their index in the config.
     public var missingFragments: [Int] = []
 
+    /// Makes a place of what was found.
     public init(resolved: String, found: Found, identity: FileIdentity? = nil) {
         self.resolved = resolved
         self.found = found
@@ -60,10 +64,14 @@ public struct TargetPlace: Equatable, Sendable {
     }
 }
 
+/// What tells one file from another.
 public struct FileIdentity: Hashable, Sendable {
+    /// The filesystem's device number.
     public var device: UInt64
+    /// The inode number in that filesystem.
     public var inode: UInt64
 
+    /// Makes an identity of a device number and an inode number.
     public init(device: UInt64, inode: UInt64) {
         self.device = device
         self.inode = inode
@@ -71,7 +79,7 @@ public struct FileIdentity: Hashable, Sendable {
 }
 
 extension TargetPlace.Found {
-    /// As part of a sentence: "a directory".
+    /// The thing in words, as part of a sentence: `a directory`.
     var noun: String {
         switch self {
         case .nothing: "nothing"

@@ -1,19 +1,21 @@
-// Paths inside the target, whose links must not lead out of it.
+// Paths inside the target; their links must not lead out of it.
 
-/// What stands at a path of the target, as far as walking needs to know.
+/// What is at a path of the target, as far as path resolution needs to know.
 public enum PathComponent: Equatable, Sendable {
     case nothing
     case folder
     case link(target: String)
-    /// A file, a device, a socket.
+    /// A file, a device or a socket.
     case other
 }
 
+/// Why a path cannot be resolved.
 public enum PathFault: Error, Equatable, Sendable, CustomStringConvertible {
     case tooManyLinks(String)
-    /// Something other than a folder on the way.
+    /// Something on the way is not a folder.
     case blocked(by: String)
 
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .tooManyLinks(let path): "the links on the way to \(path) lead round in circles"
@@ -22,19 +24,20 @@ public enum PathFault: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The place a path names when the target's root is `/`: links followed in all parts but the last.
+/// Resolves a path as if the target's root were `/`, following links in all parts but the last.
 ///
-/// Absolute link targets start at the target's root again and `..` stops there, so no link leads outside.
-/// Below something missing there are no links to follow, and the rest of the path stays as it is.
+/// Absolute link targets start at the target's root, and `..` stops there, so no link leads outside. Below something
+/// that is missing there are no links to follow, and the rest of the path stays as it is.
 ///
 /// - Parameters:
 ///   - path: Absolute.
-///   - look: What stands at a path without links in its parents.
+///   - look: Tells what is at a path that has no links in its parents.
 /// - Returns: An absolute path whose parents are folders or missing.
+/// - Throws: ``PathFault`` where something on the way is neither a folder nor a link to one.
 public func resolveParents(
     of path: String, looking look: (String) -> PathComponent
 ) throws(PathFault) -> String {
-    // What is still to be walked, last part first.
+    // The parts still to be walked, the last one first.
     var rest = Array(path.split(separator: "/").reversed())
     var place: [Substring] = []
     var isMissing = false
@@ -43,7 +46,7 @@ public func resolveParents(
         if part == "." { continue }
         if part == ".." {
             if !place.isEmpty { place.removeLast() }
-            // What is above something missing is there, or was walked through as missing too.
+            // What is above something missing exists, or was itself walked through as missing.
             isMissing = false
             continue
         }
@@ -56,7 +59,7 @@ public func resolveParents(
         case .other: throw .blocked(by: here)
         case .link(let target):
             followed += 1
-            // Linux gives up after as many.
+            // Linux gives up after as many links.
             if followed > 40 { throw .tooManyLinks(path) }
             place = target.hasPrefix("/") ? [] : place.dropLast()
             rest += target.split(separator: "/").reversed()

@@ -1,14 +1,18 @@
-// Presets: how a config's `enabled` reaches systemd.
+// Presets: how `enabled` in a config reaches systemd.
 
 import IgnitionConfig
 import Reporting
 
-/// The preset file's text with this config's units in it.
+/// The text of the preset file with this config's units in it.
 ///
-/// Lines about the same units are replaced, all others kept, so that the same config leaves the same text
-/// however often it is applied. A line that comes first wins, hence stale ones must go.
-/// - Parameter disabling: What is to be disabled and was enabled: the original's lines, which name no others.
-///   `nil`: a line for every unit.
+/// Lines about the same units are replaced and all others kept, so that the same config leaves the same text however
+/// often it is applied. The first line about a unit wins, so stale ones must go.
+///
+/// - Parameters:
+///   - units: The units of the config.
+///   - existing: The text of the file that is there.
+///   - disabling: The units to disable that are enabled now; the lines are then Ignition's, which name no other
+///     units to disable. `nil` makes a line for every unit.
 /// - Returns: `nil` where no unit is to be enabled or disabled.
 /// - SeeAlso: systemd.preset(5).
 func presetText(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]? = nil) -> String? {
@@ -21,13 +25,13 @@ func presetText(for units: [IgnitionConfig.Unit], existing: String?, disabling: 
     return (kept + ours).joined(separator: "\n") + "\n"
 }
 
-/// What the original leaves: its lines behind those that are there, at every run.
+/// The text that Ignition leaves: at every run it appends its lines to those that are there.
 func appendedPresets(for units: [IgnitionConfig.Unit], existing: String?, disabling: [String]) -> String? {
     let lines = originalLines(for: units, disabling: disabling)
     return lines.isEmpty ? nil : (existing ?? "") + lines.map { "\($0)\n" }.joined()
 }
 
-/// The original's lines: of the units to disable only those that were enabled.
+/// The lines of Ignition, which disables only units that were enabled.
 private func originalLines(for units: [IgnitionConfig.Unit], disabling: [String]) -> [String] {
     presetLines(for: units, strict: true).filter { line in
         guard line.hasPrefix("disable ") else { return true }
@@ -35,16 +39,22 @@ private func originalLines(for units: [IgnitionConfig.Unit], disabling: [String]
     }
 }
 
-/// What the original asks systemctl about before it disables: the instances of a template are one word to it.
+/// The names that Ignition gives to systemctl before it disables units.
+///
+/// - Parameter units: The units of the config.
+/// - Returns: A name for each unit to disable; the instances of a template are one name.
 public func disabledPresets(of units: [IgnitionConfig.Unit]) -> [String] {
     presetLines(for: units, strict: true).filter { $0.hasPrefix("disable ") }.map {
         String($0.dropFirst("disable ".count))
     }
 }
 
-/// A line for each unit that is to be enabled or disabled, sorted as the original sorts them.
+/// A line for each unit that is to be enabled or disabled, in Ignition's order.
 ///
-/// - Parameter strict: A template itself is its own instance without a name: a blank at the line's end.
+/// - Parameters:
+///   - units: The units of the config.
+///   - strict: Whether a template counts as an instance with an empty name, which leaves a blank at the line's end.
+/// - Returns: The lines without their newlines.
 private func presetLines(for units: [IgnitionConfig.Unit], strict: Bool = false) -> [String] {
     var lines: [String: String] = [:]
     for unit in units {
@@ -62,9 +72,12 @@ private func presetLines(for units: [IgnitionConfig.Unit], strict: Bool = false)
 /// The first release of systemd whose presets know instances.
 private let firstWithInstances = 240
 
-/// A warning where presets name instances of templates, and the target's systemd would not understand them.
+/// A warning where presets name instances of templates and the target's systemd is too old to understand them.
 ///
-/// - Parameter said: What asks for the release: the words of `systemctl --version`; `nil` where there is none.
+/// - Parameters:
+///   - units: The units of the config.
+///   - said: Asks for the output of `systemctl --version`; `nil` where there is no systemctl.
+/// - Returns: `nil` where all is well, or the release is not known.
 public func instanceWarning(for units: [IgnitionConfig.Unit], systemctl said: () -> String?) -> String? {
     guard let unit = units.first(where: { $0.enabled != nil && $0.instance != nil }),
         let words = said()?.split(whereSeparator: \.isWhitespace), words.count > 1, words[0] == "systemd",
@@ -74,7 +87,7 @@ public func instanceWarning(for units: [IgnitionConfig.Unit], systemctl said: ()
         + "\(firstWithInstances) and later do"
 }
 
-/// The unit that a preset line is about; `nil` for a comment.
+/// The unit that a preset line names; `nil` for a comment.
 private func presetName(_ line: Substring) -> String? {
     let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
     guard words.count >= 2, words[0] == "enable" || words[0] == "disable" else { return nil }

@@ -1,30 +1,34 @@
-// What the files stage will do: decided before anything is written.
+// What the files stage will do, decided before anything is written.
 
 import Accounts
 import IgnitionConfig
 import Reporting
 
-/// Everything that makes the target root what a config wants: accounts, directories, files, links, units.
+/// The steps that make the target root what a config wants: accounts, directories, files, links, units.
 public struct FilesPlan: Equatable, Sendable {
-    /// One thing to do, and the part of the config that asks for it.
+    /// One thing to do, and the entry of the config that asks for it.
     public struct Step: Equatable, Sendable, CustomStringConvertible {
+        /// The effect.
         public var action: FileAction
+        /// The entry of the config.
         public var origin: IgnitionConfig.Origin
 
-        /// As failures name it, with its place in the config.
+        /// The action as failures name it, with its place in the config.
         public var description: String {
             let place = origin.description
             return "\(action)" + (place.isEmpty ? "" : " (\(place))")
         }
 
+        /// Makes a step of an action and the entry that asks for it.
         public init(_ action: FileAction, _ origin: IgnitionConfig.Origin) {
             self.action = action
             self.origin = origin
         }
     }
 
-    /// Something that is as wanted already.
+    /// Something that is already as wanted.
     public struct Kept: Equatable, Sendable {
+        /// Why nothing has to be done.
         public enum Reason: String, Sendable {
             case sameContent = "holds the same already"
             case exists = "is there already"
@@ -32,49 +36,56 @@ public struct FilesPlan: Equatable, Sendable {
             case sameAccount = "is so already"
         }
 
+        /// What it is: a path, an account, a unit.
         public var name: String
+        /// Why nothing has to be done.
         public var reason: Reason
 
+        /// Makes an entry of a name and a reason.
         public init(_ name: String, _ reason: Reason) {
             self.name = name
             self.reason = reason
         }
     }
 
-    /// In the order in which they are to be done.
+    /// The steps in the order in which they are carried out.
     public var steps: [Step] = []
+    /// What is already as wanted.
     public var kept: [Kept] = []
-    /// "3 files, 1 user, 2 units"; "nothing asked for".
+    /// What the config asks for: `3 files, 1 user, 2 units`, or `nothing asked for`.
     public var summary: String
 
+    /// Makes a plan.
     public init(steps: [Step] = [], kept: [Kept] = [], summary: String) {
         self.steps = steps
         self.kept = kept
         self.summary = summary
     }
 
-    /// What is told of so many steps where the boot stops; `nil`: nothing was written.
+    /// What a failure report says was written after that many steps; `nil` where nothing was.
     public func written(_ done: Int) -> String? {
         done == 0 ? nil : "\(done) of \(counted(steps.count, "change")) to the real root"
     }
 
+    /// Where units are written.
     public static let unitFolder = "/etc/systemd/system"
+    /// Where the units to enable and disable are named.
     public static let presetFile = "/etc/systemd/system-preset/20-ignition.preset"
 }
 
-/// One effect on the target root. Paths are absolute in it and as configured.
+/// One effect on the target root; paths are absolute in it and as the config writes them.
 public enum FileAction: Equatable, Sendable {
     /// Make, change or remove a user or a group.
     case account(AccountRequest)
-    /// Give folders that were made for mounts to the user whose home they are part of, mode 0700.
+    /// Give folders that were made for mounts inside a user's home to that user, with mode 0700.
     case claim(folders: [String], user: String)
     /// Write a user's SSH keys where the target's sshd reads them.
     case authorizedKeys(user: String, text: String)
-    /// Make a folder and those above it (0755, root); with `replacing`, what is there goes first.
+    /// Make a folder and those above it (0755, root); with `replacing`, what is there is removed first.
     case makeFolder(String, mode: UInt32, owner: PlannedOwner, replacing: Bool)
-    /// Write a file in one step; with `replacing`, what is there goes first where it is a folder.
+    /// Write a file in one step; with `replacing`, a folder that is there is removed first.
     case writeFile(String, PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool)
-    /// Add to a file that is there and has what stands `after`; without `repeats`, in a way that the next run recognises.
+    /// Append to a file that has the fragments `after`; unless `repeats`, the next run recognises what was added.
     case append(String, [IgnitionConfig.Resource], after: [IgnitionConfig.Resource], repeats: Bool)
     /// Set owner and mode of something that is kept; `nil` leaves the mode.
     case setAttributes(String, mode: UInt32?, owner: PlannedOwner)
@@ -82,7 +93,7 @@ public enum FileAction: Equatable, Sendable {
     /// `target` is absolute in the target root.
     case makeHardLink(String, target: String, replacing: Bool)
     case removeLink(String)
-    /// Have systemd apply its presets, which name these units.
+    /// Have systemd apply its presets to these units.
     case preset(enabled: [String], disabled: [String])
     /// Have systemd remove the links that enable a unit.
     case disable(String)
@@ -90,29 +101,36 @@ public enum FileAction: Equatable, Sendable {
 
 /// What a file is to hold.
 public struct PlannedContent: Equatable, Sendable {
+    /// One piece of a file.
     public enum Part: Equatable, Sendable {
         case text(String)
         case resource(IgnitionConfig.Resource)
     }
 
-    /// One after the other; none is an empty file.
+    /// The pieces in their order; no piece makes an empty file.
     public var parts: [Part]
 
+    /// Makes a content of its pieces.
     public init(_ parts: [Part]) { self.parts = parts }
+    /// Makes a content of one text.
     public init(text: String) { parts = [.text(text)] }
 }
 
-/// Whose something is to be; `nil` leaves it, which for something new is root.
+/// Who is to own something; `nil` leaves the owner, which is root for new things.
 public struct PlannedOwner: Equatable, Sendable {
+    /// A user or a group.
     public enum Identifier: Equatable, Sendable {
         case number(UInt32)
         /// Looked up in the target once its accounts are made.
         case name(String)
     }
 
+    /// The user.
     public var user: Identifier?
+    /// The group.
     public var group: Identifier?
 
+    /// Makes an owner; what is left out stays as it is.
     public init(user: Identifier? = nil, group: Identifier? = nil) {
         self.user = user
         self.group = group
@@ -127,11 +145,12 @@ public struct PlannedOwner: Equatable, Sendable {
         self.init(user: identifier(user), group: identifier(group))
     }
 
+    /// Leaves user and group as they are.
     public static let unchanged = PlannedOwner()
 }
 
 extension FileAction: CustomStringConvertible {
-    /// For the log and for failures: "writing /etc/motd". Never a secret.
+    /// The action for logs and failures, such as `writing /etc/motd`; it holds no secrets.
     public var description: String {
         switch self {
         case .account(let request):
@@ -152,20 +171,26 @@ extension FileAction: CustomStringConvertible {
     }
 }
 
-/// How far the original's own ways are followed where ours differ.
+/// How closely Ignition's behaviour is followed where ours differs.
 public enum Conformance: Sendable {
-    /// Not at all: what is as wanted is left alone, and systemd applies the presets at every boot.
+    /// Our own: what is as wanted is left alone, and systemd applies the presets at every boot.
     case own
-    /// The same for what is there already; units and the result are left as the original leaves them, since the
-    /// distribution whose initramfs calls us by the original's name goes on from there.
+    /// Existing things as in `own`; units and the result file are left as Ignition leaves them, because the
+    /// distribution whose initramfs calls this program by Ignition's name relies on that.
     case dropIn
-    /// Byte for byte: a file with contents that the config does not overwrite is a conflict whatever it holds,
-    /// what is appended is appended again, accounts are set even where nothing differs.
+    /// Byte for byte: a file with contents that the config does not overwrite is a conflict whatever it holds, appended
+    /// fragments are appended again, and accounts are set even where nothing differs.
     case strict
 }
 
 extension FilesPlan {
-    /// - Parameter mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
+    /// Makes the plan of a config for a target.
+    ///
+    /// - Parameters:
+    ///   - config: A checked config.
+    ///   - inventory: What the target holds.
+    ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
+    ///   - conformance: How closely Ignition is followed.
     /// - Throws: Every place where the config and the target contradict each other.
     public init(
         _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = [],

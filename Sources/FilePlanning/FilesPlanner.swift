@@ -1,16 +1,16 @@
-// From a config and the target's state to steps, kept things and conflicts.
+// A config and the target's state give steps, things that are kept, and conflicts.
 
 import Accounts
 import IgnitionConfig
 
-/// Works out a ``FilesPlan``, part by part in the order in which things are done.
+/// Makes a ``FilesPlan``, part by part in the order in which things are done.
 struct FilesPlanner {
     let config: IgnitionConfig
     let inventory: TargetInventory
     let mountFolders: [String]
     let conformance: Conformance
     private var strict: Bool { conformance == .strict }
-    /// Directories of the target whose content goes because the config overwrites them; each ends with a slash.
+    /// Directories of the target that the config overwrites, and whose content is removed; each ends with a slash.
     let emptied: [String]
 
     var steps: [FilesPlan.Step] = []
@@ -37,7 +37,7 @@ struct FilesPlanner {
         }
         let numbers = strict ? [:] : numbersOfKeptHomes()
         if !strict { copyGroups() }
-        // Nobody who is given the next free number is to be given one of these.
+        // Users with such a number come first, so that no other user gets one of these as the next free number.
         let users = config.passwd.users.filter { numbers[$0.name] != nil }
         for user in users + config.passwd.users.filter({ numbers[$0.name] == nil }) {
             var request = accounts.request(for: user, strict: strict)
@@ -52,7 +52,7 @@ struct FilesPlanner {
                 let folders = mountFolders.filter { $0 == home || $0.hasPrefix(home + "/") }
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
             }
-            // The original sets a given hash twice, and what it leaves as passwd- tells.
+            // Ignition sets a given hash twice, which shows in the passwd- that it leaves.
             if strict, let hash = user.passwordHash {
                 var again = AccountRequest.UserFields()
                 again.hash = hash.isEmpty ? "*" : hash
@@ -64,7 +64,7 @@ struct FilesPlanner {
         }
     }
 
-    /// The home that the config gives; an empty one is none, as everywhere in a config.
+    /// The home that the config gives; an empty one counts as none, as everywhere in a config.
     private func givenHome(_ user: IgnitionConfig.User) -> String? {
         user.homeDir.flatMap { $0.isEmpty ? nil : $0 }
     }
@@ -73,7 +73,7 @@ struct FilesPlanner {
         "\(inventory.accountSettings.homes)/\(user.name)"
     }
 
-    /// What is written for members is `/etc/group` alone: a group of the image's own database gets a line there.
+    /// Copies the image's own groups into `/etc/group` where users join them; members are written only there.
     private mutating func copyGroups() {
         let groups = inventory.accounts.groups
         var seen: Set<String> = []
@@ -94,10 +94,11 @@ struct FilesPlanner {
         }
     }
 
-    /// Numbers that users without one had at an earlier boot, as the homes tell that were kept: theirs again where
-    /// nobody else has them.
+    /// The numbers that users without a given one had at an earlier boot, which are the owners of their kept homes.
     ///
-    /// Only a home that is called as its user is taken for the user's own; others may be shared on purpose.
+    /// They get them back unless another user has them.
+    ///
+    /// Only a home that is named like its user counts as the user's own; others may be shared on purpose.
     private mutating func numbersOfKeptHomes() -> [String: UInt32] {
         let users = config.passwd.users
         var holders = Dictionary(
@@ -129,7 +130,7 @@ struct FilesPlanner {
         }
     }
 
-    /// Whether the owner's names are known, or will be.
+    /// Adds a conflict where the owner is named and neither exists nor is created.
     private mutating func checkOwner(_ owner: PlannedOwner, of path: String, _ origin: IgnitionConfig.Origin) {
         if case .name(let name) = owner.user, !willExist(user: name) {
             conflicts.append(.init(path, .unknownUser(name), origin))
@@ -155,7 +156,7 @@ struct FilesPlanner {
 
     // MARK: Directories, files, links
 
-    /// By depth of where they lead to, so that a directory is there before what is in it; hard links last.
+    /// Plans directories, files and links by the depth of where they lead, so that parents come first; hard links last.
     mutating func planNodes() {
         let storage = config.storage
         let nodes: [Node] =
@@ -209,7 +210,7 @@ struct FilesPlanner {
         var origin: IgnitionConfig.Origin { fields.4 }
     }
 
-    /// What stands at a path when its turn comes: nothing, below a directory that the config makes anew.
+    /// What is at a path when its turn comes: nothing, if it is inside a directory that the config makes anew.
     private func place(of path: String) -> TargetPlace {
         guard let place = inventory.places[path] else { return TargetPlace(resolved: path, found: .nothing) }
         let isCleared = emptied.contains { place.resolved.hasPrefix($0) }
@@ -218,7 +219,7 @@ struct FilesPlanner {
 
     private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
 
-    /// A file in the way of a folder is none where the config replaces it by a directory.
+    /// Whether the parents of a place are folders, or the config replaces what is in the way by a directory.
     private func isReachable(_ place: TargetPlace) -> Bool {
         switch place.found {
         case .circular: false
@@ -292,7 +293,7 @@ struct FilesPlanner {
         add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
     }
 
-    /// A relative target counts from the root, as the reference implementation has it.
+    /// Plans a hard link; a relative target counts from the root, as in Ignition.
     private mutating func planHard(_ link: IgnitionConfig.Link, _ place: TargetPlace) {
         let target = plainPath("/" + (link.target ?? ""))
         let there = self.place(of: target)
@@ -317,7 +318,7 @@ struct FilesPlanner {
         } else if isSame, writer?.overwrite != true {
             kept.append(.init(link.path, .sameTarget))
         } else {
-            // What overwrites the target gives it a new inode: the link has to follow.
+            // Overwriting the target gives it a new inode; the link has to follow.
             add(.makeHardLink(link.path, target: target, replacing: !place.found.isFree), link.origin)
         }
     }
@@ -367,7 +368,7 @@ struct FilesPlanner {
         }
     }
 
-    /// Masked, whatever contents the config gives would be lost: they are not written first.
+    /// Masks a unit; contents that the config gives would be lost, so they are not written first.
     private mutating func mask(_ path: String, _ origin: IgnitionConfig.Origin) {
         let place = place(of: path)
         if case .link("/dev/null") = place.found {
@@ -401,8 +402,8 @@ struct FilesPlanner {
                     replacing: inventory.presets != nil), origin)
         }
         if conformance != .own { return }
-        // systemd applies presets by itself in a first boot alone, which it takes none for that has an
-        // /etc/machine-id, be it empty; and even then it disables nothing.
+        // systemd applies presets by itself only at a first boot, which is never that of a system with an
+        // /etc/machine-id, even an empty one. Even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }
         if !(names(true) + names(false)).isEmpty {
             add(.preset(enabled: names(true), disabled: names(false)), origin)
@@ -411,7 +412,7 @@ struct FilesPlanner {
 }
 
 extension TargetPlace.Found {
-    /// Nothing is there, or what is in the way goes before.
+    /// Whether nothing is there, or what is in the way is removed first.
     var isFree: Bool {
         switch self {
         case .nothing, .blocked: true
@@ -421,7 +422,7 @@ extension TargetPlace.Found {
 }
 
 extension IgnitionConfig.File {
-    /// What the file holds in the end, where it is written anew.
+    /// What the file holds in the end where it is newly written.
     public var plannedContent: PlannedContent {
         PlannedContent((contents.source == nil ? [] : [.resource(contents)]) + append.map { .resource($0) })
     }

@@ -1,4 +1,4 @@
-// What the files stage would do, as a plan that people and programs read.
+// What the files stage would do, for people and for programs.
 
 import IgnitionConfig
 import JSONText
@@ -8,21 +8,28 @@ import Reporting
 public struct FilesPreview: Equatable, Sendable {
     /// Where the target is.
     public var root: String
+    /// The steps that would change something, in their order.
     public var changes: [FilesPlan.Step]
+    /// What is already as wanted.
     public var kept: [FilesPlan.Kept]
-    /// What would be out of reach afterwards: `/srv and what is in it`.
+    /// What would be out of reach afterwards.
     public var destroyed: [Loss]
 
+    /// One thing that would be out of reach, and the entry of the config that asks for it.
     public struct Loss: Equatable, Sendable {
+        /// The thing as a phrase: `/srv and what is in it`.
         public var what: String
+        /// The entry of the config.
         public var origin: IgnitionConfig.Origin
 
+        /// Makes a loss of a phrase and the entry that asks for it.
         public init(_ what: String, _ origin: IgnitionConfig.Origin) {
             self.what = what
             self.origin = origin
         }
     }
 
+    /// Makes a preview.
     public init(
         root: String, changes: [FilesPlan.Step] = [], kept: [FilesPlan.Kept] = [], destroyed: [Loss] = []
     ) {
@@ -32,6 +39,7 @@ public struct FilesPreview: Equatable, Sendable {
         self.destroyed = destroyed
     }
 
+    /// The preview for people: losses first, then changes, then what is kept.
     public var lines: [String] {
         var lines = destroyed.map { "DESTROY  \($0.what)\(place($0.origin))" }
         lines.append("\(root)   \(counted(changes.count, "change")), \(kept.count) kept")
@@ -43,6 +51,7 @@ public struct FilesPreview: Equatable, Sendable {
         origin.description.isEmpty ? "" : " (\(origin))"
     }
 
+    /// The preview for programs.
     public var json: JSONValue {
         [
             "root": .string(root),

@@ -1,4 +1,4 @@
-// Users and groups: the programs that change them where there are any, and else the account files themselves.
+// Users and groups: changed by programs where there are any, otherwise in the account files themselves.
 
 import Accounts
 import Glibc
@@ -6,9 +6,12 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// Makes, changes or removes an account: by the initramfs's own program, by the target's, or without any.
+    /// Makes, changes or removes an account with the initramfs's own program, the target's, or without any.
+    ///
+    /// - Parameter request: The change.
     ///
     /// - Returns: A warning where the account is as wanted and something else is not.
+    /// - Throws: What the program says, ``AccountFault`` or ``TargetFault``.
     func perform(_ request: AccountRequest) throws -> String? {
         guard let wanted = request.command else { return try performNatively(request) }
         do throws(Command.Failure) {
@@ -19,7 +22,7 @@ extension TargetRoot {
         } catch {
             switch error {
             case .missing: return try performNatively(request)
-            // The user is gone, but not a home that others share or that is not there; see userdel(8).
+            // The user is removed; a home that others share, or that does not exist, is not. See userdel(8).
             case .failed(_, status: 12, let said) where wanted.program == "userdel": return said
             default: throw error
             }
@@ -35,7 +38,7 @@ extension TargetRoot {
         var warning: String?
         let written = WrittenFiles()
         defer { written.abandon() }
-        // All of them are whole on the disk before the first takes its place: a full disk changes nothing.
+        // All files are complete on the disk before the first one is replaced, so that a full disk changes nothing.
         for file in change.files { try written.write(file, beside: etc, shadowGroup: database.shadowGroup) }
         for effect in change.effects {
             if let said = try perform(effect) { warning = said }
@@ -63,18 +66,20 @@ extension TargetRoot {
             settings: accountSettings, today: Int(time(nil)) / 86400)
     }
 
-    /// What the target's own settings say of new accounts.
+    /// The target's own settings for new accounts.
     var accountSettings: AccountSettings {
         AccountSettings(loginDefs: text("/etc/login.defs") ?? "", useradd: text("/etc/default/useradd") ?? "")
     }
 }
 
-/// Account files on their way: whole, and not yet in their places.
+/// New account files that are complete and have not replaced the old ones yet.
 private final class WrittenFiles {
     private var files: [(new: Place, backup: Place?, place: Place)] = []
 
-    /// Writes a file as shadow's programs do: owner and mode of the present one (never executable, never writable
-    /// for all), which stays as a backup with its times.
+    /// Writes a file as shadow's programs do.
+    ///
+    /// It gets owner and mode of the present file, but is never executable, nor writable for all. The present file
+    /// stays as a backup with its times.
     func write(_ file: AccountFile, beside etc: Place, shadowGroup: gid_t) throws {
         let place = etc.beside(file.name.rawValue)
         let new = place.temporary("account")
@@ -112,7 +117,7 @@ private final class WrittenFiles {
         }
     }
 
-    /// What has not taken its place goes.
+    /// Removes files that did not replace the old ones.
     func abandon() {
         for file in files {
             try? file.new.remove()
@@ -121,7 +126,7 @@ private final class WrittenFiles {
     }
 }
 
-/// The locks that shadow's programs and the C library take: nobody else changes an account meanwhile.
+/// The locks of shadow's programs and the C library, so that nobody else changes an account meanwhile.
 private final class AccountLocks {
     private var descriptor: Int32
     private var held: [Place] = []
@@ -172,8 +177,10 @@ private final class AccountLocks {
         throw .cannot("lock", path: whole.path, .resourceTemporarilyUnavailable)
     }
 
-    /// A link to a file with our number in it. One that names a process which is gone, or ours, which does not hold
-    /// it, was left by a run that was stopped.
+    /// Takes a lock, which is a link to a file that holds this process's number.
+    ///
+    /// A lock is stale if its process is gone, or if it names this process, which does not hold it. A run that was
+    /// stopped left it.
     private func take(_ lock: Place) throws {
         let file = lock.temporary("lock")
         let descriptor = try file.create()
@@ -201,6 +208,6 @@ private final class AccountLocks {
 }
 
 extension AccountFileName {
-    /// Made where they are missing.
+    /// Whether the file is created where it is missing.
     fileprivate var isAlways: Bool { self == .passwd || self == .group }
 }

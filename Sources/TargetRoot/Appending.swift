@@ -1,9 +1,9 @@
-// Appending exactly once: a file on storage that persisted keeps a record of what was appended to it.
+// Appending exactly once: a file on persistent storage keeps a record of what was appended to it.
 //
-// The record is an extended attribute of the file itself, and comes with the content in one step (the new file
-// takes the old one's place): it cannot be there without the content, survives whatever is written behind the
-// content later, and goes with the file. Where there is none, because the filesystem has no attributes or a
-// program has written the file anew, a file that ends with the very lines is taken to have them.
+// The record is an extended attribute of the file itself and arrives with the content in one step, when the new file
+// replaces the old one. It cannot exist without the content, survives whatever is written after the content later, and
+// goes with the file. Where there is no record, because the filesystem has no attributes or a program has rewritten the
+// file, a file that ends with exactly these lines counts as having them.
 
 import CLinux
 import Glibc
@@ -13,14 +13,20 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// `trusted` is root's alone; `user` is what ordinary users, and some containers, may write.
+    /// Only root may write `trusted`; ordinary users and some containers may write `user`.
     private static let recordNames = ["trusted.firstlight.appended", "user.firstlight.appended"]
 
-    /// Adds to a file that is there, the new content taking its place in one step.
+    /// Appends to a file that exists; the new content replaces the old in one step.
     ///
     /// - Parameters:
-    ///   - present: What it has already, by its record or, where it has none, by its end, which is about to be another.
-    ///   - repeats: Whether this leaves no record, so that it happens again the next time.
+    ///   - resources: What to append, in order.
+    ///   - path: The file.
+    ///   - present: What the file already has, by its record or, without a record, by its end, which is about to
+    ///     change.
+    ///   - repeats: Whether this leaves no record, so that the next run appends again.
+    ///   - scratch: A name for files without a name.
+    ///   - fetch: Gets what is appended.
+    /// - Throws: ``TargetFault``, or what `fetch` throws.
     func append(
         _ resources: [IgnitionConfig.Resource], to path: String, after present: [IgnitionConfig.Resource],
         repeats: Bool, scratch: Place, fetch: FetchContent
@@ -41,11 +47,11 @@ extension TargetRoot {
                 record.append(try digest(of: part))
             }
         }
-        // Not beside the file: a run that is killed once the file is whole must leave nothing there.
+        // Not in the file's folder: a run that is killed must leave nothing there once the file is whole.
         let new = try scratch.create()
         try? scratch.remove()
         defer { close(new) }
-        // All of it is fetched before the file is touched: a lost connection must not leave half.
+        // Everything is fetched before the file is touched, so that a lost connection does not leave half of it.
         for resource in resources {
             let part = try fetched(resource, beside: scratch, fetch: fetch)
             defer { close(part) }
@@ -56,8 +62,8 @@ extension TargetRoot {
             try named(place) { () throws(Errno) in if ftruncate(old, length) != 0 { throw Errno(rawValue: errno) } }
         }
         if status.st_nlink > 1 {
-            // A new file would part it from its other names, so this one cannot come in one step: whoever finds it
-            // half done knows by its record where that began.
+            // A new file would be separate from the old one's other names, so this one is changed in place. If that
+            // stops halfway, the record tells the next run where it began.
             func flush() throws(TargetFault) {
                 if fsync(old) != 0 { throw .cannot("append to", path: path, Errno(rawValue: errno)) }
             }
@@ -98,7 +104,7 @@ extension TargetRoot {
         }
     }
 
-    /// Which of the fragments a file does not have yet, as indices.
+    /// The indices of the fragments that a file does not have yet.
     func missing(_ fragments: [IgnitionConfig.Resource], of descriptor: Int32, spare: Place, fetch: FetchContent)
         throws -> [Int]
     {
@@ -120,7 +126,7 @@ extension TargetRoot {
                 missing.append(index)
             }
         }
-        // What an earlier run left half done is no sign of having the lines.
+        // What an earlier run left half done does not count as having the lines.
         guard missing.count == fragments.count, self.record(of: descriptor).isEmpty else { return missing }
         for (count, end) in zip(1...max(ends.count, 1), ends).reversed() where ftruncate(joined, end) == 0 {
             if try endsWithLines(descriptor, joined) { return missing.filter { $0 >= count } }
@@ -128,7 +134,7 @@ extension TargetRoot {
         return missing
     }
 
-    /// Whether a file ends with the lines of another; with nothing but blanks none does.
+    /// Whether a file ends with the lines of another that holds more than blanks.
     private func endsWithLines(_ descriptor: Int32, _ lines: Int32) throws -> Bool {
         guard try endsAlike(descriptor, lines, whole: false) else { return false }
         var (whole, end) = (stat(), stat())
@@ -159,11 +165,14 @@ extension TargetRoot {
             decoding: digest.finish().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// How long a file with several names was before an earlier run added to it that was stopped halfway.
+    /// The length of a file with several names before an earlier run appended to it and was stopped halfway.
     ///
-    /// - Parameter lines: What is to be added now.
-    /// - Returns: `nil` where there was no such run, or where what stands behind that place is not the beginning of
-    ///   these lines: somebody has written to the file since, or something else is wanted now.
+    /// - Parameters:
+    ///   - descriptor: The file.
+    ///   - lines: What is to be appended now.
+    /// - Returns: `nil` where there was no such run, or where the file continues with something else than these lines:
+    ///   somebody has written to it since, or the config has changed.
+    /// - Throws: The errno of a failed read.
     private func lengthBefore(_ descriptor: Int32, _ lines: Int32) throws(Errno) -> off_t? {
         guard let word = record(of: descriptor).first(where: { $0.hasPrefix(Self.beginWord) }),
             let length = off_t(word.dropFirst(Self.beginWord.count)), length >= 0
@@ -183,7 +192,7 @@ extension TargetRoot {
 
     // MARK: Attributes
 
-    /// Comes before the length of a file that is being added to.
+    /// In a record, this precedes the length of a file to which something is being appended.
     private static let beginWord = "from "
 
     /// The hashes of what was appended to an open file.
@@ -203,7 +212,7 @@ extension TargetRoot {
         fgetxattr(descriptor, Self.recordNames[0], nil, 0) >= 0 || errno != EOPNOTSUPP
     }
 
-    /// Where a filesystem takes no record, what the file ends with has to do.
+    /// Sets the record; where the filesystem takes none, the end of the file has to tell.
     private func setRecord(_ record: [String], of descriptor: Int32) {
         if record.isEmpty {
             for name in Self.recordNames { fremovexattr(descriptor, name) }
@@ -232,7 +241,7 @@ extension TargetRoot {
         return count < 0 ? nil : Array(value[..<count])
     }
 
-    /// Access lists, capabilities and what else hangs on a file.
+    /// Copies access lists, capabilities and other attributes.
     private func copyAttributes(from old: Int32, to new: Int32) throws(Errno) {
         for name in attributeNames(of: old) {
             guard let value = attribute(name, of: old) else { continue }

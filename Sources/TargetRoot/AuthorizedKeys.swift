@@ -1,4 +1,4 @@
-// SSH keys, where the target's sshd reads them.
+// SSH keys, written where the target's sshd reads them.
 
 import CLinux
 import Glibc
@@ -8,9 +8,14 @@ import SystemPackage
 extension TargetRoot {
     /// Writes a user's keys, replacing those that were there.
     ///
-    /// Done with the user's own rights on files: a home may come from an earlier boot, and no link that its
-    /// owner has put there may lead root astray.
-    /// - Returns: The file, absolute in the target; `nil` where it is as wanted already.
+    /// The files are accessed with the user's own rights: the home may come from an earlier boot, and no link that its
+    /// owner made there may lead root astray.
+    ///
+    /// - Parameters:
+    ///   - text: One key per line.
+    ///   - user: The user's name.
+    /// - Returns: The file, absolute in the target; `nil` where it was already as wanted.
+    /// - Throws: ``TargetFault`` or ``PathFault``.
     func writeAuthorizedKeys(_ text: String, of user: String) throws -> String? {
         guard let account = accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
         let home = account.home == "/" ? "" : account.home
@@ -49,8 +54,10 @@ extension TargetRoot {
         return file.path
     }
 
-    /// The key file below a home. `.ssh/authorized_keys.d/ignition` where the target's sshd looks into that
-    /// folder, so that keys written by hand stay; else `.ssh/authorized_keys`, the one that every sshd reads.
+    /// The key file, relative to a home.
+    ///
+    /// It is `.ssh/authorized_keys.d/ignition` where the target's sshd reads that folder, so that keys written by hand
+    /// stay; otherwise `.ssh/authorized_keys`, which every sshd reads.
     var authorizedKeysName: String {
         let fragment = ".ssh/authorized_keys.d/ignition"
         let whole = ".ssh/authorized_keys"

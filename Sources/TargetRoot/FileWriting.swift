@@ -1,4 +1,4 @@
-// Files: their content comes beside its place and takes it in one step, several of them fetched at a time.
+// Files: their content is written beside its place and moves there in one step; several are fetched at a time.
 
 import CLinux
 import FilePlanning
@@ -9,23 +9,24 @@ import Reporting
 import SystemPackage
 
 extension TargetRoot {
-    /// A file under way: its content comes beside its place and takes it in one step.
+    /// A file in progress, whose content is written beside its place.
     private struct FileUnderWay {
         var place: Place
         var file: Place
-        /// Of the content, open for reading and writing.
+        /// The content, open for reading and writing.
         var descriptor: Int32
-        /// Whether the content has no name yet: a file is there, which it may turn out to equal. Not even the
-        /// folder is to notice then.
+        /// Whether the content has no name yet.
+        ///
+        /// A file exists that may turn out to be the same; then not even the folder's times may change.
         var isUnnamed: Bool
         /// A name for parts of the content.
         var spare: Place
-        /// Whether it may take the place of a folder.
+        /// Whether the file may replace a folder.
         var replacing: Bool
     }
 
-    /// Writes files whose content other machines hold: it is fetched several at a time, and the files take their
-    /// places one after the other.
+    /// Writes files whose content comes from other machines; several are fetched at a time, and moved to their places
+    /// one after the other.
     func writeFiles(
         _ steps: [FilesPlan.Step], onFailure: () -> Void, fetch: FetchContent, _ applied: inout Applied
     ) throws {
@@ -76,7 +77,7 @@ extension TargetRoot {
         }
     }
 
-    /// What fetching threads tell the one that writes.
+    /// What the fetching threads tell the writing one.
     private struct FetchProgress {
         var results: [Int: Swift.Result<Void, any Error>] = [:]
         var isStopped = false
@@ -122,7 +123,7 @@ extension TargetRoot {
             replacing: replacing)
     }
 
-    /// Closes and removes a file that has not taken its place.
+    /// Closes and removes a file that was not moved to its place.
     private func abandon(_ underWay: FileUnderWay) {
         close(underWay.descriptor)
         if !underWay.isUnnamed { try? underWay.file.remove() }
@@ -160,12 +161,12 @@ extension TargetRoot {
     ) throws {
         if ids.user != nil || ids.group != nil { try file.setOwner(ids.user, ids.group) }
         try setMode(mode, of: descriptor, for: place)
-        // On a real disk a file's name must not outlive its content through a power cut.
+        // On a real disk, a power cut must not leave a file's name without its content.
         if fsync(descriptor) != 0 { throw TargetFault.cannot("write", path: place.path, Errno(rawValue: errno)) }
         try move(file, to: place, replacing: replacing)
     }
 
-    /// After the owner: a change of owner clears the setuid bit.
+    /// Sets the mode, after the owner: a change of owner clears the setuid bit.
     private func setMode(_ mode: UInt32, of descriptor: Int32, for place: Place) throws(TargetFault) {
         var status = stat()
         if fstat(descriptor, &status) == 0, status.st_mode & 0o7777 == mode { return }
@@ -174,7 +175,7 @@ extension TargetRoot {
         }
     }
 
-    /// Whether a file is in everything what its successor would be: then it stays, its times with it.
+    /// Whether a file equals its successor in every respect; it then stays, and keeps its times.
     func isSame(
         _ place: Place, as successor: Int32, mode: UInt32, user: uid_t, group: gid_t
     ) throws -> Bool {
@@ -182,7 +183,7 @@ extension TargetRoot {
             status.st_gid == group, let descriptor = try? place.open(O_RDONLY)
         else { return false }
         defer { close(descriptor) }
-        // Access lists and capabilities would be gone from a new file.
+        // A new file would not have the access lists and capabilities of this one.
         guard attributeNames(of: descriptor).allSatisfy({ $0 == "security.selinux" }) else { return false }
         return try endsAlike(descriptor, successor, whole: true)
     }
@@ -204,7 +205,7 @@ extension TargetRoot {
         }
     }
 
-    /// A resource in a file without a name, which is gone when it is closed.
+    /// Fetches a resource into a file without a name, which is gone when it is closed.
     func fetched(
         _ resource: IgnitionConfig.Resource, beside spare: Place, fetch: FetchContent
     ) throws -> Int32 {
@@ -219,7 +220,7 @@ extension TargetRoot {
         }
     }
 
-    /// Adds all of a file to the end of another.
+    /// Appends all of a file to the end of another.
     func copy(_ source: Int32, into descriptor: Int32, _ place: Place) throws {
         guard lseek(source, 0, SEEK_SET) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
             throw TargetFault.cannot("read", path: place.path, Errno(rawValue: errno))
@@ -244,7 +245,7 @@ extension TargetRoot {
         }
     }
 
-    /// Whether one file is the same as another, or ends with it where `whole` is not asked for.
+    /// Whether one file equals another or, unless `whole`, ends with it.
     func endsAlike(_ one: Int32, _ other: Int32, whole: Bool) throws -> Bool {
         var (status, wanted) = (stat(), stat())
         guard fstat(one, &status) == 0, fstat(other, &wanted) == 0 else { throw Errno(rawValue: errno) }

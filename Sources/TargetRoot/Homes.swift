@@ -1,4 +1,4 @@
-// Homes, mailboxes and records of logins: what else there is of a user beside its lines in the account files.
+// Homes, mailboxes and records of logins: what belongs to a user beside the lines in the account files.
 
 import Accounts
 import FilePlanning
@@ -7,7 +7,11 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// - Returns: A warning where something stays that was to go.
+    /// Carries out one effect of a change to the accounts.
+    ///
+    /// - Parameter effect: The effect.
+    /// - Returns: A warning where something stays that was to be removed.
+    /// - Throws: ``TargetFault`` or ``PathFault``.
     func perform(_ effect: AccountEffect) throws -> String? {
         switch effect {
         case .makeHome(let path, let owner, let mode, let skeleton):
@@ -40,7 +44,7 @@ extension TargetRoot {
 
     // MARK: Homes
 
-    /// Makes a home beside its place, with all that belongs into it, and moves it there.
+    /// Makes a home beside its place, complete with its content, and moves it there.
     private func makeHome(
         _ path: String, _ owner: AccountEffect.Owner, mode: UInt32, skeleton: String
     ) throws {
@@ -71,7 +75,7 @@ extension TargetRoot {
     ) throws {
         let source = try place(try resolve(path))
         guard case .folder = source.component else {
-            // It never was there; or it was moved by a run that was stopped before all of it had the new owner.
+            // It never existed, or a run was stopped after it moved the home and before it had changed all owners.
             guard let goal = try? place(try resolve(newPath)), goal.status?.st_uid == old.user else { return }
             return try goal.changeTree(from: old, to: new)
         }
@@ -128,7 +132,8 @@ extension TargetRoot {
         var path: String
         var size: Int
 
-        /// lastlog(8): a time, a terminal of 32 bytes, a host of 256. faillog(5): counts, a terminal, two times.
+        /// lastlog(8) has a time, a terminal of 32 bytes and a host of 256; faillog(5) has counts, a terminal and two
+        /// times.
         static let all = [
             LoginRecord(path: "/var/log/lastlog", size: 292), LoginRecord(path: "/var/log/faillog", size: 32),
         ]
@@ -139,7 +144,7 @@ extension TargetRoot {
         }
     }
 
-    /// Writes a user's record: what `find` finds, or zeros where there was one.
+    /// Writes a user's record: what `find` returns, or zeros if there was one.
     private func change(_ record: LoginRecord, of user: UInt32, to find: (Int32) -> [UInt8]?) throws {
         guard let descriptor = try? open(record.path, O_RDWR) else { return }
         defer { close(descriptor) }
@@ -155,9 +160,9 @@ extension TargetRoot {
     }
 }
 
-/// Copies a folder as shadow's programs do: modes, times, links, and names of one file; owners as told.
+/// Copies a folder as shadow's programs do: with modes, times, links and hard links, and with the given owners.
 private struct TreeCopy {
-    /// Links that lead to something below the first are led below the second.
+    /// Links to something below `old` are changed to lead below `new`.
     let old: String
     let new: String
     let owner: (stat) -> AccountEffect.Owner
@@ -235,7 +240,9 @@ extension Place {
         }
     }
 
-    /// Gives what has the first owner to the second, the folder itself last: a run that is stopped goes on then.
+    /// Gives what belongs to the first owner to the second.
+    ///
+    /// The folder itself comes last, so that the next run continues after one that was stopped.
     fileprivate func changeTree(from old: AccountEffect.Owner, to new: AccountEffect.Owner) throws(TargetFault) {
         guard old != new, let status else { return }
         if status.st_mode & S_IFMT == S_IFDIR {

@@ -1,4 +1,4 @@
-// What is left for the system itself: the result file, and SELinux labels.
+// What is left for the system itself: the result file and SELinux labels.
 
 import Accounts
 import BootReport
@@ -11,9 +11,12 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// Writes ``ProvisioningResult/path``, mode 0600.
+    /// Writes ``ProvisioningResult/path`` with mode 0600.
     ///
-    /// - Parameter isLive: The root is new at every boot: what an image or an earlier boot left there is dropped.
+    /// - Parameters:
+    ///   - userConfigProvided: Whether somebody gave a config.
+    ///   - isLive: Whether the root is new at every boot; a result from an image or an earlier boot is then dropped.
+    /// - Throws: ``TargetFault`` or ``PathFault``.
     public func writeResult(userConfigProvided: Bool, isLive: Bool = true) throws {
         let resolved = try resolve(ProvisioningResult.path)
         _ = try makeParents(of: resolved)
@@ -26,7 +29,7 @@ extension TargetRoot {
         let result = ProvisioningResult(
             bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "", date: Int64(time(nil)),
             userConfigProvided: userConfigProvided, previous: previous)
-        // Once more in the same boot: nothing has changed but the time.
+        // A second run in the same boot changes nothing but the time.
         if isLive, let node = place.bytes.flatMap({ try? JSONNode(parsing: $0) }), !result.bootID.isEmpty,
             JSONValue(node)["provisioningBootID"]?.string == result.bootID,
             JSONValue(node)["userConfigProvided"]?.bool == userConfigProvided,
@@ -37,7 +40,7 @@ extension TargetRoot {
         try place.replace(Array(result.text.utf8), mode: 0o600)
     }
 
-    /// What the original has relabelled beside what it makes: what is kept, and all that accounts have part in.
+    /// What Ignition relabels beside what it makes: things that are kept, and everything that accounts touch.
     func labelledByOriginal(_ config: IgnitionConfig) -> [String] {
         let (storage, passwd) = (config.storage, config.passwd)
         let nodes = storage.directories.map(\.path) + storage.files.map(\.path) + storage.links.map(\.path)
@@ -48,18 +51,19 @@ extension TargetRoot {
         if passwd.users.isEmpty && passwd.groups.isEmpty { return paths }
         let accounts = accounts()
         let homes = passwd.users.compactMap { accounts.user(named: $0.name)?.home }.compactMap { try? follow($0) }
-        // Of a user who lives in / everything would be relabelled.
+        // A user who lives in / would have everything relabelled.
         return paths + Self.accountFiles + homes.filter { $0.count > 1 }
     }
 
-    /// What accounts are kept in.
+    /// The files that hold accounts.
     static let accountFiles = AccountFileName.allCases.flatMap { ["/etc/\($0)", "/etc/\($0)-"] } + ["/etc/.pwd.lock"]
 
-    /// Gives files the labels of the target's SELinux policy, where it has one.
+    /// Sets the labels of the target's SELinux policy on files, if there is a policy.
     ///
-    /// - Parameter paths: Absolute in the target; those that are not there any more are passed over, and those on a
-    ///   filesystem that keeps no labels, as a vfat.
+    /// - Parameter paths: Absolute in the target. Files that are gone are skipped, and so are files on a filesystem
+    ///   without labels, such as a vfat.
     /// - Returns: A warning where there is a policy but no program to apply it.
+    /// - Throws: What setfiles says.
     public func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
         let setting = (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
             .last { $0.hasPrefix("SELINUXTYPE=") }
@@ -68,8 +72,8 @@ extension TargetRoot {
         guard text(contexts) != nil else { return nil }
         let present = Set(paths).filter { canBeLabelled($0) }.sorted()
         if present.isEmpty { return nil }
-        // The initramfs's takes the root that it is told of off the paths again. Of a last path without its end
-        // setfiles cuts a letter off.
+        // The initramfs's setfiles removes the root that it is given from the paths again. It cuts a letter off a last
+        // path that does not end with a zero byte.
         func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
         do {
@@ -82,7 +86,7 @@ extension TargetRoot {
         }
     }
 
-    /// setfiles takes what it cannot label for a failure.
+    /// Whether a file can have a label; setfiles treats one that cannot as a failure.
     private func canBeLabelled(_ path: String) -> Bool {
         guard let place = try? place(path), place.status != nil else { return false }
         return withExtendedLifetime(place.folder) { folder in

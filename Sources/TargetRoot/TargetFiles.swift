@@ -1,5 +1,5 @@
-// Small files of the target that something other than the files stage looks at or leaves there. Every path is
-// looked up as if the target's root were /.
+// Small files of the target that other code than the files stage reads or writes. Every path is resolved as if the
+// target's root were /.
 
 import FilePlanning
 import Glibc
@@ -7,21 +7,26 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// Whether something is at a path, be it a dangling link; links in its parents are followed.
+    /// Whether something is at a path, even a dangling link; links in its parents are followed.
     public func has(_ path: String) -> Bool { (try? place(path))?.status != nil }
 
-    /// What the link at a path says; `nil` where there is none.
+    /// The target of the link at a path; `nil` where there is no link.
     public func link(at path: String) -> String? { (try? place(path))?.linkTarget }
 
-    /// Where a path leads, links at its end followed too; `nil` where that is nowhere.
+    /// Where a path leads when links at its end are followed too; `nil` where nothing is there.
     public func destination(of path: String) -> String? {
         guard let place = try? follow(path), has(place) else { return nil }
         return place
     }
 
-    /// Replaces what is at a path by a file of root's, in one step; a link at its end is replaced, not followed.
+    /// Replaces what is at a path by a file of root's, in one step; a link at the end is replaced, not followed.
     ///
-    /// - Parameter folderMode: Of the folder that it is in, where that is missing; those above are made with 0755.
+    /// - Parameters:
+    ///   - path: Absolute in the target.
+    ///   - bytes: The content.
+    ///   - mode: The mode of the file.
+    ///   - folderMode: The mode of the file's folder if that is missing; missing folders above it get 0755.
+    /// - Throws: ``TargetFault/cannot(_:path:_:)``.
     public func replaceFile(
         _ path: String, with bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
     ) throws(TargetFault) {

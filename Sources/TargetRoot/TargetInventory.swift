@@ -1,4 +1,4 @@
-// Looking: what is there already where the config wants something.
+// Looks at what the target already has where the config wants something.
 
 import Accounts
 import FilePlanning
@@ -9,10 +9,17 @@ import Reporting
 import SystemPackage
 
 extension TargetRoot {
-    /// Everything the plan has to know of the target. Writes nothing into it.
+    /// Reads everything that the plan needs to know of the target, and writes nothing into it.
     ///
-    /// Content is fetched here only where a file is there already and the config does not overwrite it.
-    /// - Parameter scratch: Our folder for such content; made where it is missing.
+    /// Content is fetched here only for files that exist and that the config does not overwrite.
+    ///
+    /// - Parameters:
+    ///   - config: A checked config.
+    ///   - scratch: A folder of ours for such content; it is made if it is missing.
+    ///   - conformance: How closely Ignition is followed.
+    ///   - fetch: Gets the content of a resource.
+    /// - Returns: What is at the config's paths, and the accounts.
+    /// - Throws: ``TargetFault``, or what `fetch` throws.
     public func inventory(
         for config: IgnitionConfig, scratch: FilePath, conformance: Conformance = .own, fetch: FetchContent
     ) throws -> TargetInventory {
@@ -21,7 +28,7 @@ extension TargetRoot {
         inventory.accountSettings = accountSettings
         inventory.homeOwners = homeOwners(
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
-        // Nothing changes while we look, and most files share their parents.
+        // Nothing changes meanwhile, and most files share their parents.
         var seen: [String: PathComponent] = [:]
         let spare = try scratchPlace(scratch)
         func look(_ path: String, _ compare: (Int32, inout TargetPlace) throws -> Bool = { _, _ in false }) throws {
@@ -34,7 +41,7 @@ extension TargetRoot {
             if link.hard == true { try look(plainPath("/" + (link.target ?? ""))) }
         }
         for file in storage.files {
-            // What the original would do does not depend on the content.
+            // What Ignition would do does not depend on the content.
             if conformance == .strict || file.overwrite == true {
                 try look(file.path)
             } else {
@@ -60,7 +67,7 @@ extension TargetRoot {
         return inventory
     }
 
-    /// Who owns the folders that will be the homes of users that are not there yet and are given no number.
+    /// The owners of folders that will be the homes of new users without a given number, by user name.
     private func homeOwners(
         of users: [IgnitionConfig.User], _ accounts: TargetAccounts, homes: String
     ) -> [String: UInt32] {
@@ -123,7 +130,7 @@ extension TargetRoot {
         return found
     }
 
-    /// Whether a file has a text and the mode that goes with units.
+    /// Whether a file has this text and the mode of unit files.
     private func holds(_ text: String?, _ descriptor: Int32) -> Bool {
         var status = stat()
         guard let text, fstat(descriptor, &status) == 0 else { return false }
@@ -131,7 +138,7 @@ extension TargetRoot {
             && (try? readAll(descriptor)) == Array(text.utf8)
     }
 
-    /// Whether a file holds what the config puts into it: all of it, or what it is to add where it only appends.
+    /// Whether a file holds what the config puts into it; if the config only appends, whether it has all fragments.
     private func compare(
         _ descriptor: Int32, with file: IgnitionConfig.File, spare: Place, fetch: FetchContent,
         _ place: inout TargetPlace
@@ -152,7 +159,7 @@ extension TargetRoot {
         return false
     }
 
-    /// What differs, for people. What not everybody may read is told by its size alone.
+    /// How two files differ, in words; for files that not everybody may read, only by their sizes.
     private func difference(_ here: Int32, _ wanted: Int32, isSecret: Bool) throws -> ContentDifference {
         var (one, other) = (stat(), stat())
         guard fstat(here, &one) == 0, fstat(wanted, &other) == 0 else { throw Errno(rawValue: errno) }

@@ -1,8 +1,8 @@
-// Places of the target, held by open folders: nothing that is done at one can be led out of the target.
+// Entries of open folders of the target, so that no action on one can be led out of the target.
 //
-// The kernel looks every path up as if the target's root were / (openat2, RESOLVE_IN_ROOT), and everything
-// after that names one entry of the folder that it opened. Between looking and acting there is no path
-// that somebody could exchange for a link.
+// The kernel resolves every path as if the target's root were / (openat2, RESOLVE_IN_ROOT). Everything after that names
+// one entry of the folder that was opened, so between looking and acting there is no path that somebody could replace
+// by a link.
 
 import CLinux
 import FilePlanning
@@ -19,7 +19,7 @@ final class OpenFolder {
     deinit { close(descriptor) }
 }
 
-/// The target's root, opened when it is first needed: it may be mounted only after this value was made.
+/// The target's root, opened when it is first needed, since it may be mounted only after this value was made.
 final class RootFolder {
     private let path: FilePath
     private var folder: OpenFolder?
@@ -36,11 +36,11 @@ final class RootFolder {
     }
 }
 
-/// One entry of an open folder, be something there or not. A link there is never followed.
+/// One entry of an open folder, whether something is there or not; a link there is never followed.
 struct Place {
     let folder: OpenFolder
     let name: String
-    /// Absolute in the target, for messages.
+    /// The path in messages, absolute in the target.
     let path: String
 
     /// Another entry of the same folder.
@@ -49,10 +49,12 @@ struct Place {
         return Place(folder: folder, name: name, path: "\(parent)/\(name)")
     }
 
-    /// A name of ours in the same folder, the same at every run: what a run that was killed left there is
-    /// replaced by the next. Messages name the place that it is for.
+    /// An entry with a name of ours in the same folder.
+    ///
+    /// The name is the same at every run, so that the next run replaces what a killed one left. Messages name the entry
+    /// that it is for.
     func temporary(_ purpose: String) -> Place {
-        // FNV-1a: names that share a folder must not share it; their own may be as long as names can be.
+        // FNV-1a: entries that share a folder must not share the name, and theirs may already have the full length.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         return Place(folder: folder, name: ".firstlight-\(purpose)-\(String(hash, radix: 16))", path: path)
@@ -81,21 +83,21 @@ struct Place {
         return count < 0 ? nil : String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Opens what is there; a pipe without a writer does not hold us up.
+    /// Opens what is there; a pipe without a writer does not block.
     func open(_ flags: Int32, mode: mode_t = 0o600) throws(Errno) -> Int32 {
         let descriptor = openat(folder.descriptor, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }
         return descriptor
     }
 
-    /// The content of a file; `nil` where none is there.
+    /// The content of a file; `nil` where there is none.
     var bytes: [UInt8]? {
         guard let descriptor = try? open(O_RDONLY) else { return nil }
         defer { close(descriptor) }
         return try? readAll(descriptor)
     }
 
-    /// Whether a folder is there with nothing in it.
+    /// Whether an empty folder is there.
     var isEmptyFolder: Bool {
         guard let descriptor = try? open(O_RDONLY | O_DIRECTORY) else { return false }
         return Files.names(inOwned: descriptor).isEmpty
@@ -107,7 +109,7 @@ struct Place {
         if result != 0 { throw .cannot(act, path: path, Errno(rawValue: errno)) }
     }
 
-    /// Makes a file of mode 0600 and opens it; what has its name goes.
+    /// Creates a file of mode 0600 and opens it; a file of the same name is removed first.
     func create() throws(TargetFault) -> Int32 {
         let flags = O_RDWR | O_CREAT | O_EXCL
         do throws(Errno) {
@@ -128,19 +130,21 @@ struct Place {
         try check("link", symlinkat(target, folder.descriptor, name))
     }
 
-    /// Another name for the file at `original`.
+    /// Makes another name for the file at `original`.
     func makeHardLink(to original: Place) throws(TargetFault) {
         try check("link", linkat(original.folder.descriptor, original.name, folder.descriptor, name, 0))
     }
 
-    /// Takes the place of what is at `other`, in one step.
+    /// Replaces what is at `other`, in one step.
     func move(to other: Place) throws(TargetFault) {
         try other.check("write", renameat(folder.descriptor, name, other.folder.descriptor, other.name))
     }
 
     func remove() throws(TargetFault) { try check("remove", unlinkat(folder.descriptor, name, 0)) }
 
-    /// lchown(2); `nil` leaves the owner. One who owns it already is not set again: that would clear setuid bits.
+    /// Sets the owner without following a link; `nil` leaves the user or the group.
+    ///
+    /// An owner that is already right is not set again, since that would clear setuid bits. See lchown(2).
     func setOwner(_ user: uid_t?, _ group: gid_t?) throws(TargetFault) {
         if let status, user ?? status.st_uid == status.st_uid, group ?? status.st_gid == status.st_gid { return }
         try check(
@@ -149,7 +153,9 @@ struct Place {
                 folder.descriptor, name, user ?? uid_t.max, group ?? gid_t.max, AT_SYMLINK_NOFOLLOW))
     }
 
-    /// After the owner: a change of owner clears the setuid bit. A link has no mode.
+    /// Sets the mode, after the owner: a change of owner clears the setuid bit.
+    ///
+    /// A link has no mode, and stays as it is.
     func setMode(_ mode: UInt32) throws(TargetFault) {
         guard let status, status.st_mode & S_IFMT != S_IFLNK, status.st_mode & 0o7777 != mode else { return }
         try check("set the mode of", fchmodat(folder.descriptor, name, mode, AT_SYMLINK_NOFOLLOW))
@@ -173,7 +179,7 @@ struct Place {
             let place = Place(folder: inner, name: name, path: "\(path)/\(name)")
             guard let status = place.status else { continue }
             if status.st_mode & S_IFMT == S_IFDIR {
-                // Only of folders the device tells: of a file in an overlay it may be that of the image below.
+                // Only a folder's device number counts: in an overlay, a file may have that of the image below.
                 if status.st_dev != whole.st_dev { throw .holdsMount(place.path) }
                 try place.removeTree()
             } else {
@@ -206,16 +212,16 @@ struct Place {
 }
 
 extension TargetRoot {
-    /// Opens a path of the target, the links in it and at its end followed inside the target.
+    /// Opens a path of the target; links in it and at its end are followed inside the target.
     func open(_ path: String, _ flags: Int32) throws(Errno) -> Int32 {
-        // What only finds a place (O_PATH) takes no flag for reading it.
+        // O_PATH, which only finds a place, takes no flag for reading it.
         let waiting = flags & Int32(FIRSTLIGHT_O_PATH) == 0 ? O_NONBLOCK : 0
         let descriptor = firstlight_open_below(try folder.open().descriptor, path, flags | waiting | O_CLOEXEC)
         guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
         return descriptor
     }
 
-    /// The place at a path, the links in its parents followed. The parent must be there.
+    /// The entry at a path whose parent exists; links in its parents are followed.
     func place(_ path: String) throws(TargetFault) -> Place {
         let parts = path.split(separator: "/")
         guard let name = parts.last else {
@@ -234,17 +240,18 @@ extension TargetRoot {
         }
     }
 
-    /// What stands at a path without links in its parents.
+    /// What is at a path that has no links in its parents.
     func component(at resolved: String) -> PathComponent { (try? place(resolved))?.component ?? .nothing }
 
-    /// Where a path of the target leads, links in its parents followed; absolute in the target.
+    /// Resolves the links in the parents of a path; absolute in the target.
     func resolve(_ path: String) throws(PathFault) -> String {
         if straightPlace(path) != nil { return path }
         return try resolveParents(of: path) { component(at: $0) }
     }
 
-    /// The place at a path whose parents are all there and no links, as most are: found with one look of the
-    /// kernel's. `nil` where that is not so, or not plain to see.
+    /// The entry at a path whose parents all exist and are no links, found in one system call.
+    ///
+    /// Most paths are like that. `nil` where this one is not, or where its text does not show it.
     func straightPlace(_ path: String) -> Place? {
         let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.count > 1, parts[0].isEmpty, let name = parts.last, let folder = try? folder.open(),
@@ -259,7 +266,7 @@ extension TargetRoot {
         return Place(folder: OpenFolder(owning: descriptor), name: String(decoding: name, as: UTF8.self), path: path)
     }
 
-    /// The same with links at the very end followed too.
+    /// Resolves the links in a path, including those at its end.
     func follow(_ path: String) throws(PathFault) -> String {
         var place = try resolve(path)
         for _ in 0..<40 {
@@ -270,7 +277,7 @@ extension TargetRoot {
         throw .tooManyLinks(path)
     }
 
-    /// A file of the target as text, its own links followed too; `nil` where it cannot be read.
+    /// The text of a file of the target; links at its end are followed, and `nil` means that it cannot be read.
     public func text(_ path: String) -> String? {
         guard let descriptor = try? open(path, O_RDONLY) else { return nil }
         defer { close(descriptor) }

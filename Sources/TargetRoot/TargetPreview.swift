@@ -1,4 +1,4 @@
-// Looking at what provisioning would do, and doing none of it.
+// Tells what provisioning would do, and does none of it.
 
 import FilePlanning
 import Glibc
@@ -7,10 +7,15 @@ import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
-    /// What the files stage would change in the target as it is now. Writes nothing into it.
+    /// Finds what the files stage would change in the target as it is now, and writes nothing into it.
     ///
-    /// Folders that other stages mount there are not looked at as such: what counts is what is seen below the root.
-    /// - Parameter scratch: Our folder for content that is compared with what is there.
+    /// Other stages' mounts are not treated specially: what is visible below the root counts.
+    ///
+    /// - Parameters:
+    ///   - config: A checked config.
+    ///   - scratch: A folder of ours for content that is compared with what is there.
+    ///   - fetch: Gets the content of a resource.
+    /// - Returns: Only the steps that would change something.
     /// - Throws: ``FileConflicts`` where the config and the target contradict each other.
     public func preview(
         _ config: IgnitionConfig, scratch: FilePath, fetch: FetchContent
@@ -22,7 +27,7 @@ extension TargetRoot {
             if case .writeFile(FilesPlan.presetFile, _, _, _, _) = step.action { true } else { false }
         }
         for step in plan.steps {
-            // systemd is asked at every boot; where the file is as it was, it has done it before.
+            // systemd is asked at every boot; if the preset file does not change, it applied these presets before.
             if case .preset = step.action, !writesPresets { continue }
             let isSettled = try named(step) { try isDone(step.action, &looked, fetch: fetch) }
             if isSettled {
@@ -35,14 +40,14 @@ extension TargetRoot {
         return preview
     }
 
-    /// Whether all is so already.
+    /// Whether an action would change nothing.
     private func isDone(_ action: FileAction, _ looked: inout Applied, fetch: FetchContent) throws -> Bool {
         switch action {
         case .setAttributes(let path, let mode, let owner):
             return has(try? place(try resolve(path)), mode: mode, owner, &looked)
         case .authorizedKeys(let user, let text): return hasAuthorizedKeys(text, of: user)
         case .writeFile(let path, let content, let mode, let owner, replacing: true):
-            // A user that is yet to be made owns nothing.
+            // A user that does not exist yet owns nothing.
             guard let ids = try? ids(of: owner, &looked), let place = try? place(try resolve(path)) else {
                 return false
             }
@@ -71,7 +76,7 @@ extension TargetRoot {
         return status.st_mode == S_IFREG | 0o600 && status.st_uid == account.uid && file.bytes == Array(text.utf8)
     }
 
-    /// What an action takes away for good, beside the content of files that the config overwrites.
+    /// What an action destroys, beside the content of files that the config overwrites.
     private func loss(by action: FileAction) -> String? {
         switch action {
         case .makeFolder(let path, _, _, replacing: true), .writeFile(let path, _, _, _, replacing: true),
@@ -88,12 +93,12 @@ extension TargetRoot {
 }
 
 extension PlannedOwner {
-    /// Where the config leaves it open, something new is root's.
+    /// Root, where the config names no owner for something new.
     fileprivate var orRoot: PlannedOwner { PlannedOwner(user: user ?? .number(0), group: group ?? .number(0)) }
 }
 
 extension FileAction {
-    /// What to say where an action finds everything as wanted.
+    /// What to report where an action finds everything as wanted.
     fileprivate var keptAsItIs: FilesPlan.Kept? {
         switch self {
         case .writeFile(let path, _, _, _, _): .init(path, .sameContent)

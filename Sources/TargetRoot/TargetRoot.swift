@@ -1,5 +1,5 @@
-// TargetRoot: the system being provisioned, below its mount point: looking at it and writing into it.
-// What is to be written is decided by FilePlanning's FilesPlan.
+// TargetRoot reads and writes the system that is being provisioned, below its mount point. FilePlanning's FilesPlan
+// decides what is written.
 
 import Accounts
 import BootReport
@@ -10,20 +10,27 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// The root of the system that is being provisioned. Paths of its functions are absolute inside it.
+/// The root of the system that is being provisioned; paths in its functions are absolute inside it.
 public struct TargetRoot {
-    /// Writes the verified, decompressed bytes of a resource into an open file, which is empty, from its start.
-    /// A resource without a source is never asked for. Up to eight threads call it at once.
+    /// Writes the verified, decompressed bytes of a resource into an open, empty file.
+    ///
+    /// It is never called for a resource without a source. Up to eight threads call it at once.
     public typealias FetchContent = (IgnitionConfig.Resource, Int32) throws -> Void
 
-    /// Where it is mounted.
+    /// Where the root is mounted.
     public let root: FilePath
-    /// Whether SSH keys go to `.ssh/authorized_keys.d/ignition`, rather than to `.ssh/authorized_keys`;
-    /// `nil`: as the target's sshd reads them.
+    /// Whether SSH keys go to `.ssh/authorized_keys.d/ignition` rather than `.ssh/authorized_keys`.
+    ///
+    /// `nil` follows the configuration of the target's sshd.
     public var writesKeyFragment: Bool?
     let folder: RootFolder
     let run: (Command) throws(Command.Failure) -> Command.Output
 
+    /// Makes a value for a root; nothing is opened yet.
+    ///
+    /// - Parameters:
+    ///   - root: Where the root is mounted, or will be.
+    ///   - run: Runs a program; tests replace it.
     public init(
         _ root: FilePath,
         run: @escaping (Command) throws(Command.Failure) -> Command.Output = { command throws(Command.Failure) in
@@ -35,19 +42,23 @@ public struct TargetRoot {
         self.run = run
     }
 
-    /// What a run of the files stage has to tell.
+    /// What a run of the files stage reports.
     public struct Outcome: Equatable, Sendable {
-        /// "3 files, 1 user, 2 units".
+        /// What the config asked for: `3 files, 1 user, 2 units`.
         public var summary: String
+        /// What was already as wanted.
         public var kept: [FilesPlan.Kept]
+        /// What was kept, created, changed and destroyed.
         public var deeds: ChangeSummary
-        /// What did not work and does not stop the boot.
+        /// Failures that do not stop the boot.
         public var warnings: [String]
-        /// Users whose SSH keys were written, and where.
+        /// The files of SSH keys that were written.
         public var keyFiles: [KeyFile]
     }
 
+    /// A file of SSH keys that was written.
     public struct KeyFile: Equatable, Sendable {
+        /// The user's name.
         public var user: String
         /// Absolute in the target.
         public var path: String
@@ -56,13 +67,17 @@ public struct TargetRoot {
     /// Makes the target what the config wants: looks, plans, writes, leaves the result file, relabels.
     ///
     /// - Parameters:
-    ///   - mountFolders: Folders that were made to mount the config's filesystems on, absolute in the target.
-    ///   - userConfigProvided: Whether the config is somebody's, rather than an empty one for want of any.
+    ///   - config: A checked config.
+    ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
+    ///   - userConfigProvided: Whether somebody gave a config; without one, `config` is empty.
     ///   - scratch: A folder of ours for content that is compared with what is there.
-    ///   - leavesResult: Whether this is the provisioning of a system, which has a result file and labels.
-    ///   - written: Told what has been changed, in a phrase for ``FailureReport``, also where the rest fails.
-    ///   - onFailure: Called when one file failed: what others are still fetched for is of no use.
-    /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
+    ///   - conformance: How closely Ignition is followed.
+    ///   - leavesResult: Whether this provisions a system, which gets a result file and labels.
+    ///   - written: Called with what was changed, as a phrase for ``FailureReport``, also where the rest fails.
+    ///   - onFailure: Called when a file fails, so that the others need not be fetched any more.
+    ///   - fetch: Gets the content of a resource.
+    /// - Returns: What was done.
+    /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure``, which names the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
         conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
@@ -89,7 +104,7 @@ public struct TargetRoot {
             keyFiles: applied.keyFiles)
     }
 
-    /// The target's users and groups as its files hold them, those of the image's own database included.
+    /// The target's users and groups as its files hold them, including those of the image's own database.
     func accounts() -> TargetAccounts {
         let (shadow, gshadow) = (text("/etc/shadow") ?? "", text("/etc/gshadow") ?? "")
         func accounts(in folder: String) -> TargetAccounts {
@@ -100,14 +115,15 @@ public struct TargetRoot {
         return accounts(in: "/etc").merged(withImages: accounts(in: "/usr/lib"))
     }
 
-    /// What the original asks before it drops an earlier result.
+    /// Whether the image says that it is a live one, which Ignition checks before it drops an earlier result.
     public var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
 
-    /// Runs a program on the target: the initramfs's own, as the original does, where it has it, or the target's.
+    /// Runs the initramfs's own program on the target, as Ignition does, or the target's where it has none.
     ///
     /// - Parameters:
-    ///   - theirs: The target's, which sees nothing but the target.
-    ///   - ours: The initramfs's: its arguments tell it where the target is.
+    ///   - theirs: The target's program, which sees only the target.
+    ///   - ours: The initramfs's program, whose arguments tell where the target is.
+    /// - Returns: The program's output.
     /// - Throws: ``Command/Failure/missing(_:)`` where neither has it.
     func runOnTarget(_ theirs: Command, ours: Command) throws(Command.Failure) -> Command.Output {
         if root.string != "/" {
@@ -120,16 +136,16 @@ public struct TargetRoot {
         return try run(theirs)
     }
 
-    /// A program of the target, seeing the target alone.
+    /// A program of the target, which sees only the target.
     func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {
-        // systemctl then works on files, whatever it finds in the place of /proc and /run.
+        // With this, systemctl works on files only, whatever it finds at /proc and /run.
         Command(
             program, arguments, environment: Command.defaultEnvironment + ["SYSTEMD_OFFLINE=1"], input: input,
             root: root.string == "/" ? nil : root)
     }
 }
 
-/// Why the target could not be looked at or written.
+/// Why the target could not be read or written.
 public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
     /// `path` is absolute in the target.
     case cannot(String, path: String, Errno)
@@ -138,9 +154,10 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
     case noHome(user: String, path: String)
     case holdsMount(String)
     case noResult(String)
-    /// By the process of that number.
+    /// `by` is the number of the process that holds the lock.
     case locked(String, by: String)
 
+    /// One sentence without its full stop.
     public var description: String {
         switch self {
         case .cannot(let act, let path, let reason): "cannot \(act) \(path): \(reason)"
@@ -153,6 +170,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         }
     }
 
+    /// What the operator can do; empty where there is nothing to suggest.
     public var advice: [String] {
         switch self {
         case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]

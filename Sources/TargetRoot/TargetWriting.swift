@@ -1,4 +1,4 @@
-// Writing: a plan's steps, one after the other.
+// Writing: carries out the steps of a plan, one after the other.
 
 import Accounts
 import Encoding
@@ -12,26 +12,34 @@ import SystemPackage
 extension TargetRoot {
     /// What applying a plan left behind.
     public struct Applied {
-        /// Made or changed paths, absolute in the target; of new folders the topmost.
+        /// Paths that were made or changed, absolute in the target; for new folders only the topmost.
         public var touched: [String] = []
+        /// Failures that do not stop the boot.
         public var warnings: [String] = []
+        /// The files of SSH keys that were written.
         public var keyFiles: [KeyFile] = []
-        /// What an overwriting file found to be as wanted once its content was here.
+        /// Files to overwrite that turned out to be as wanted when their content was fetched.
         public var kept: [FilesPlan.Kept] = []
-        /// For content whose file is there already, where the target's filesystem has no unnamed files.
+        /// A place for the content of files that exist, where the target's filesystem has no unnamed files.
         var scratch: Place
-        /// The accounts as they are now, read when first needed.
+        /// The accounts as they are now; `nil` until they are needed.
         var accounts: TargetAccounts?
         /// How many of the plan's steps are done.
         var done = 0
-        /// Folders that were made above entries, each after those that it is in.
+        /// Folders that were made above entries, parents first.
         var parents: [String] = []
     }
 
-    /// Does what the plan says, in its order; the files that follow each other are fetched several at a time.
+    /// Carries out a plan in its order; files that follow each other are fetched several at a time.
     ///
-    /// - Parameter written: Told what is changed when the plan is carried out, or where that fails.
-    /// - Throws: ``BootFailure`` naming the step and its place in the config. Steps before it are done.
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - scratch: A folder of ours, made if it is missing.
+    ///   - written: Called with what was changed, as a phrase, also where the plan fails.
+    ///   - onFailure: Called when a file fails, so that the others need not be fetched any more.
+    ///   - fetch: Gets the content of a resource.
+    /// - Returns: What was changed.
+    /// - Throws: ``BootFailure``, which names the step and its place in the config. Steps before it are done.
     public func apply(
         _ plan: FilesPlan, scratch: FilePath, written: (String) -> Void = { _ in }, onFailure: () -> Void = {},
         fetch: FetchContent
@@ -41,9 +49,9 @@ extension TargetRoot {
         do {
             try carryOut(plan, onFailure: onFailure, fetch: fetch, &applied)
         } catch {
-            // Those that are in use stay, as they are not empty.
+            // Folders that are in use stay, since they are not empty.
             for folder in applied.parents.reversed() { try? place(folder).removeEmptyFolder() }
-            // A program that fails may have changed this and that by then.
+            // A program that fails may have changed something by then.
             if case .failed? = (error as? BootFailure)?.cause as? Command.Failure { applied.done += 1 }
             throw error
         }
@@ -55,7 +63,7 @@ extension TargetRoot {
     ) throws {
         var rest = plan.steps[...]
         while !rest.isEmpty {
-            // Each holds two descriptors until it is written.
+            // Each file holds two descriptors until it is written.
             let files = rest.prefix(200).prefix(while: \.action.isFile)
             let next = files.isEmpty ? rest.prefix(1) : files
             if next.count(where: \.action.isFetched) > 1 {
@@ -98,7 +106,7 @@ extension TargetRoot {
         case .makeFolder(let path, let mode, let owner, let replacing):
             let ids = try ids(of: owner, &applied)
             if replacing, let place = try? place(try resolve(path)), place.isEmptyFolder {
-                // What an earlier boot made for this entry: as good as new.
+                // An empty folder, probably made for this entry at an earlier boot, is as good as a new one.
                 try place.setOwner(ids.user ?? 0, ids.group ?? 0)
                 try place.setMode(mode)
                 return
@@ -128,7 +136,7 @@ extension TargetRoot {
             try move(temporary, to: place, replacing: replacing)
         case .makeHardLink(let path, let target, let replacing):
             let original = try self.place(try resolve(target))
-            // It was to follow a file that then stayed.
+            // The file that it should link to stayed, and the link is already right.
             if let one = try? self.place(try resolve(path)).status, let other = original.status,
                 one.st_ino == other.st_ino, one.st_dev == other.st_dev
             {
@@ -148,7 +156,7 @@ extension TargetRoot {
 
     // MARK: Places
 
-    /// Makes the folders above a path.
+    /// Finds the entry at a path, and makes the folders above it.
     func prepare(_ path: String, _ applied: inout Applied) throws -> Place {
         if let place = straightPlace(path) {
             applied.touched.append(path)
@@ -168,8 +176,9 @@ extension TargetRoot {
         }
     }
 
-    /// Lets something new take its place: whatever could fail has been done by then. Only a folder has to go before,
-    /// where the config says so; all else gives way in one step.
+    /// Moves something new to its place, after everything that could fail.
+    ///
+    /// A folder is removed before, if the config says so; everything else is replaced in one step.
     func move(_ new: Place, to place: Place, replacing: Bool) throws {
         do {
             if replacing, case .folder = place.component { try place.removeTree() }
@@ -180,7 +189,7 @@ extension TargetRoot {
         }
     }
 
-    /// Makes missing folders above a resolved path, mode 0755; returns the topmost new one.
+    /// Makes missing folders above a resolved path with mode 0755, and returns the topmost new one.
     func makeParents(of resolved: String, made: (String) -> Void = { _ in }) throws -> String? {
         guard let slash = resolved.lastIndex(of: "/"), slash > resolved.startIndex else { return nil }
         let parent = String(resolved[..<slash])
@@ -195,7 +204,7 @@ extension TargetRoot {
 
     // MARK: Owners
 
-    /// The ids that a plan's owner has in the target; `nil` where the owner stays.
+    /// The numbers of a planned owner in the target; `nil` where the owner stays.
     func ids(of owner: PlannedOwner, _ applied: inout Applied) throws -> (user: uid_t?, group: gid_t?) {
         if owner == .unchanged { return (nil, nil) }
         let accounts = applied.accounts ?? accounts()
@@ -225,15 +234,16 @@ extension TargetRoot {
 
     // MARK: Units
 
-    /// Lets systemctl look at or change the links of the target's units, as the original does it.
+    /// Runs systemctl on the links of the target's units, as Ignition does.
     func systemctl(_ arguments: [String]) throws(Command.Failure) -> Command.Output {
         try runOnTarget(
             command("systemctl", arguments), ours: Command("systemctl", ["--root", root.string] + arguments))
     }
 
-    /// Lets the target's systemctl make and remove the links that enable units.
+    /// Has the target's systemctl make and remove the links that enable units.
     ///
-    /// - Returns: Why some units are not enabled. The boot goes on: so would the units' own system.
+    /// - Returns: Why some units are not enabled; the boot goes on, as it would if the target itself failed to enable
+    ///   them.
     private func preset(_ enabled: [String], _ disabled: [String]) throws(Command.Failure) -> [String] {
         do throws(Command.Failure) {
             _ = try run(command("systemctl", ["preset"] + enabled + disabled))
@@ -242,13 +252,13 @@ extension TargetRoot {
             switch error {
             case .missing: return ["the target has no systemctl: no unit is enabled or disabled"]
             case .failed(_, _, let said) where enabled.count + disabled.count == 1:
-                // One that cannot be disabled is none that would start.
+                // A unit that cannot be disabled would not start either.
                 return enabled.map { "\($0) is not enabled: \(said)" }
             case .failed: break
             case .unstartable: throw error
             }
         }
-        // One that fails keeps systemctl from doing the others.
+        // A unit that fails keeps systemctl from handling the others.
         var warnings: [String] = []
         for unit in enabled { warnings += try preset([unit], []) }
         for unit in disabled { warnings += try preset([], [unit]) }
@@ -262,7 +272,7 @@ extension FileAction {
         return true
     }
 
-    /// Whether another machine has to be asked for some of it.
+    /// Whether another machine has to be asked for some of the content.
     var isFetched: Bool {
         guard case .writeFile(_, let content, _, _, _) = self else { return false }
         return content.parts.contains { part in
