@@ -135,7 +135,7 @@ public struct DiskProber {
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
         // The maps of its partitions hold a map; whoever holds those is in the table.
         let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { DiskProber.node(disk.partitionNode($0)) }
-        disk.users = users.of(node, beside: maps).filter { !isShared || $0 != "in use" }
+        disk.users = users.of(node, beside: maps).filter { !isShared || $0 != .claimed }
         return disk
     }
 
@@ -175,7 +175,7 @@ public struct DiskProber {
         } else {
             // A filesystem on the whole disk would take the place of its partitions.
             for child in Files.names(in: folder) where Files.exists(folder.appending("\(child)/partition")) {
-                users += self.users.of("/dev/\(child)").map { "the disk of \(child), which is \($0)" }
+                users += self.users.of("/dev/\(child)").map { .partition(child, $0) }
             }
         }
         let inner = partition == nil ? try Look(node).table.partitions : []
@@ -219,46 +219,46 @@ extension DiskPlan {
 
 /// Who uses which block device now.
 struct DeviceUsers {
-    private var phrases: [String: [String]] = [:]
+    private var known: [String: [DeviceUse]] = [:]
     /// Asking claims the device for a moment, so two who ask at once would each find it claimed.
     private let asking = Monitor(())
 
     init() {
         for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {
-            add("mounted on \(mount.target)", to: mount.source)
+            add(.mounted(on: mount.target.string), to: mount.source)
         }
         for line in (Files.line("/proc/swaps") ?? "").split(separator: "\n").dropFirst() {
             guard let device = line.split(separator: " ").first else { continue }
-            add("in use as swap", to: String(device))
+            add(.swap, to: String(device))
         }
         for name in Files.names(in: "/sys/block") where name.hasPrefix("loop") {
             guard let backing = Files.line(FilePath("/sys/block/\(name)/loop/backing_file")), backing.hasPrefix("/dev/")
             else { continue }
-            add("what /dev/\(name) is made of", to: backing)
+            add(.backing(loop: name), to: backing)
         }
     }
 
     /// The users that are known by the device's name.
-    func named(_ node: String) -> [String] { phrases[node] ?? [] }
+    func named(_ node: String) -> [DeviceUse] { known[node] ?? [] }
 
-    private mutating func add(_ phrase: String, to path: String) {
+    private mutating func add(_ use: DeviceUse, to path: String) {
         let node = DiskProber.node(path) ?? path
-        phrases[node, default: []].append(phrase)
+        known[node, default: []].append(use)
     }
 
-    /// The users of a device, as phrases that follow "is".
+    /// The uses of a device.
     ///
     /// - Parameters:
     ///   - node: The kernel's name.
     ///   - parts: Devices that are only names of its parts.
     /// - Returns: Nothing where nobody uses it.
-    func of(_ node: String, beside parts: [String] = []) -> [String] {
+    func of(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
         let name = FilePath(node).lastComponent?.string ?? ""
         let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
             .filter { !parts.contains("/dev/\($0)") }
-        var known = (phrases[node] ?? []) + holders.map { "held by \($0)" }
-        if Look.isPrivate(node) { known.append("an inner part of LVM or Stratis") }
-        return known.isEmpty && parts.isEmpty && isClaimed(node) ? ["in use"] : known
+        var uses = named(node) + holders.map { .held(by: $0) }
+        if Look.isPrivate(node) { uses.append(.innerPart) }
+        return uses.isEmpty && parts.isEmpty && isClaimed(node) ? [.claimed] : uses
     }
 
     /// Whether the kernel has given the device to somebody exclusively.

@@ -12,12 +12,12 @@ public struct FoundPartition: Equatable, Sendable {
     public var type: String
     /// Logical sectors, end excluded.
     public var sectors: Range<UInt64>
-    /// Who uses it, as phrases: `mounted on /srv`, `held by dm-0`, `in use as swap`.
-    public var users: [String]
+    /// What uses it now.
+    public var users: [DeviceUse]
 
     /// Makes an entry of what a table says.
     public init(
-        number: Int, label: String, guid: String, type: String, sectors: Range<UInt64>, users: [String] = []
+        number: Int, label: String, guid: String, type: String, sectors: Range<UInt64>, users: [DeviceUse] = []
     ) {
         self.number = number
         self.label = label

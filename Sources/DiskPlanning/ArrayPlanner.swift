@@ -143,7 +143,7 @@ struct PlacedArray: Equatable, Sendable {
             switch holds.kind {
             case .notLooked: conflicts.append(conflict(target.node, .notLooked))
             case .noise where target.wasThere && !member.isLetGo:
-                conflicts.append(conflict(target.node, .looksEncrypted(wanted: wantedName)))
+                conflicts.append(conflict(target.node, .looksEncrypted(wanted: wantedContent)))
             case .known where !member.isLetGo && holds.arrayMember == nil:
                 conflicts.append(conflict(target.node, problem(holds)))
             case .blank, .unknown, .noise, .known: break
@@ -155,7 +155,7 @@ struct PlacedArray: Equatable, Sendable {
         return ArrayPlan(entry: entry, wanted: wanted, members: planned, area: area, action: action)
     }
 
-    private var wantedName: String { "RAID array \"\(wanted.arrayName)\"" }
+    private var wantedContent: WantedContent { .array(wanted.arrayName) }
 
     private func conflict(_ device: String, _ problem: DiskConflict.Problem) -> DiskConflict {
         DiskConflict(device, problem, at: wanted.origin)
@@ -164,7 +164,7 @@ struct PlacedArray: Equatable, Sendable {
     /// The conflict of a device that holds something else, alone or beside its superblock.
     private func problem(_ holds: Content) -> DiskConflict.Problem {
         let own = holds.signatures.first { $0.member?.isNamed(wanted.arrayName) == true }
-        return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wantedName)
+        return own.map { .severalSignatures(holds, wanted: $0) } ?? .otherContent(holds, wanted: wantedContent)
     }
 
     private func decide(
@@ -185,7 +185,7 @@ struct PlacedArray: Equatable, Sendable {
             return create(&conflicts)
         }
         for member in members {
-            let users = (member.target?.users ?? []).filter { !$0.hasPrefix("held by md") }
+            let users = (member.target?.users ?? []).filter { $0.array == nil }
             if let target = member.target, !users.isEmpty {
                 conflicts.append(conflict(target.node, .deviceInUse(users)))
             }

@@ -39,7 +39,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case damagedTable(FoundTable)
         /// Nobody looked at the device, so nothing is known to be free.
         case notLooked
-        case diskInUse([String])
+        case diskInUse([DeviceUse])
         /// The map of a partition is in use, and shows other bytes of its disk than the table says.
         case mapDiffers(found: Range<UInt64>?, wanted: Range<UInt64>)
         /// Another map has the name that a new partition's map would get.
@@ -50,7 +50,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case anotherPath(String)
 
         // Partitions
-        case partitionInUse([String])
+        case partitionInUse([DeviceUse])
         case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
@@ -94,15 +94,15 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case deviceRemoved
         case sameDevice(as: String)
         case diskIsPartitioned
-        case otherContent(Content, wanted: String)
+        case otherContent(Content, wanted: WantedContent)
         /// The device holds what the config wants, and something that contradicts it.
         case severalSignatures(Content, wanted: Signature)
-        case looksEncrypted(wanted: String)
+        case looksEncrypted(wanted: WantedContent)
         /// The filesystem to keep is longer than its partition.
         case longerThanPartition(Signature, size: UInt64)
         /// The content is what the config wants, but the kernel cannot mount it, even without replaying its journal.
         case notMountable(Content, reason: String)
-        case deviceInUse([String])
+        case deviceInUse([DeviceUse])
         case overlaps(number: Int)
         case unknownFormat(String)
     }
@@ -145,14 +145,14 @@ extension DiskConflict: CustomStringConvertible {
         case .damagedTable(let table):
             "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
         case .notLooked: "\(device) was not looked at"
-        case .diskInUse(let users): "\(device) is \(users.joined(separator: ", "))"
+        case .diskInUse(let users): "\(device) is \(phrases(users))"
         case .mapDiffers(let found, let wanted):
             "\(device) is in use and does not show the partition: it shows \(found.map(sectors) ?? "something else"), "
                 + "the table says \(sectors(wanted))"
         case .mapNameTaken: "\(device) is another map; the partition of that name could not be made"
         case .readOnly: "\(device) is read-only, and the config changes what is on it"
         case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
-        case .partitionInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config changes it"
+        case .partitionInUse(let users): "\(device) is \(phrases(users)); the config changes it"
         case .partitionDiffers(let label, let differences, _):
             "\(device)\(quoted(label)) is not what the config wants: "
                 + differences.map { "\($0.field) is \($0.found), wanted \($0.wanted)" }.joined(separator: "; ")
@@ -218,7 +218,7 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
         case .notMountable(let content, let reason):
             "\(device) holds \(content), which the config keeps, but it cannot be mounted: \(reason)"
-        case .deviceInUse(let users): "\(device) is \(users.joined(separator: ", ")); the config creates it anew"
+        case .deviceInUse(let users): "\(device) is \(phrases(users)); the config creates it anew"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
         }
@@ -226,6 +226,7 @@ extension DiskConflict: CustomStringConvertible {
 
     private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
     private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
+    private func phrases(_ users: [DeviceUse]) -> String { users.map(\.description).joined(separator: ", ") }
 }
 
 extension DiskConflict: Advising {
@@ -333,9 +334,7 @@ extension DiskConflict: Advising {
         case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content, wanted)).",
-                wanted.hasPrefix("RAID")
-                    ? wiping
-                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+                wanted.destroying(orBy: "wipefs -a \(device)"),
             ]
         case .severalSignatures(let content, let wanted):
             [
@@ -345,9 +344,7 @@ extension DiskConflict: Advising {
         case .looksEncrypted(let wanted):
             [
                 "To keep what is there: leave out the entry, or another device.",
-                wanted.hasPrefix("RAID")
-                    ? "To destroy it:         blkdiscard -f -z \(device), once, at this console."
-                    : "To destroy it:         \"\(wanted.hasPrefix("LUKS2") ? "wipeVolume" : "wipeFilesystem")\": true",
+                wanted.destroying(orBy: "blkdiscard -f -z \(device)"),
             ]
         case .longerThanPartition:
             ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
@@ -361,8 +358,8 @@ extension DiskConflict: Advising {
         }
     }
 
-    private func freeing(_ users: [String]) -> [String] {
-        let arrays = users.filter { $0.hasPrefix("held by md") }.map { "/dev/\($0.dropFirst("held by ".count))" }
+    private func freeing(_ users: [DeviceUse]) -> [String] {
+        let arrays = users.compactMap(\.array)
         guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
         // udev or somebody started the array, and nobody uses it.
         return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
@@ -383,11 +380,11 @@ extension DiskConflict: Advising {
     }
 
     /// What the config has to say to accept `content`.
-    private func keeping(_ content: Content, _ wanted: String) -> String {
+    private func keeping(_ content: Content, _ wanted: WantedContent) -> String {
         let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
         // Only a filesystem's entry has these fields.
-        guard let only = content.signatures.first, content.signatures.count == 1, content.table == nil,
-            formats.contains(only.type), !wanted.hasPrefix("RAID"), !wanted.hasPrefix("LUKS2")
+        guard case .filesystem = wanted, let only = content.signatures.first, content.signatures.count == 1,
+            content.table == nil, formats.contains(only.type)
         else { return "leave out the entry, or another device" }
         return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
             + ", or another device"

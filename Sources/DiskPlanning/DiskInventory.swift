@@ -17,14 +17,14 @@ public struct FoundDisk: Equatable, Sendable {
     /// Signatures on the disk as a whole, beside a table or without one.
     public var content: Content
     /// Who uses the disk as a whole, beside its partitions.
-    public var users: [String]
+    public var users: [DeviceUse]
     /// Set where the disk is a map of device-mapper, of whose partitions the kernel knows nothing.
     public var map: FoundMap?
 
     /// Makes a disk of what was found on it.
     public init(
         path: String, node: String, size: UInt64, sectorSize: UInt64 = 512, table: FoundTable,
-        content: Content = .blank, users: [String] = [], map: FoundMap? = nil
+        content: Content = .blank, users: [DeviceUse] = [], map: FoundMap? = nil
     ) {
         self.map = map
         self.path = path
@@ -60,7 +60,7 @@ public struct FoundDevice: Equatable, Sendable {
     /// The disk and number, where it is a partition.
     public var partition: PartitionAddress?
     /// Who uses it, as phrases.
-    public var users: [String]
+    public var users: [DeviceUse]
     /// The partitions of a table on it.
     public var partitions: [FoundPartition]
     /// Bytes of a logical sector.
@@ -68,7 +68,7 @@ public struct FoundDevice: Equatable, Sendable {
 
     /// Makes a device of what was found.
     public init(
-        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [String] = [],
+        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [DeviceUse] = [],
         partitions: [FoundPartition] = [], sectorSize: UInt64 = 512
     ) {
         self.path = path

@@ -40,7 +40,7 @@ struct FilesystemTarget: Equatable {
     var area: DiskArea
     var partition: PartitionAddress?
     /// Who uses it now, as phrases.
-    var users: [String] = []
+    var users: [DeviceUse] = []
     /// Whether it is a partition that existed before, so that unknown content may be somebody's.
     var wasThere = false
 }
@@ -64,7 +64,7 @@ struct FilesystemPlanner {
         switch found.kind {
         case .notLooked: throw conflict(.notLooked)
         case .noise where !isWiped && target.wasThere && format != .none:
-            throw conflict(.looksEncrypted(wanted: wanted.wantedName))
+            throw conflict(.looksEncrypted(wanted: .filesystem(wanted.wantedName)))
         case .blank, .unknown, .noise: return format == .none ? .keep : .create
         case .known: return isWiped ? (format == .none ? .erase : .create) : try reuse()
         }
@@ -82,7 +82,7 @@ struct FilesystemPlanner {
             return .create
         }
         guard let match = found.signatures.first(where: accepts) else {
-            throw conflict(.otherContent(found, wanted: wanted.wantedName))
+            throw conflict(.otherContent(found, wanted: .filesystem(wanted.wantedName)))
         }
         // Whichever of the two is right, mounting the filesystem would write over the other.
         guard found.signatures.count == 1, found.table == nil else {

@@ -63,7 +63,7 @@ public struct PlacedVolume: Equatable, Sendable {
     /// The index in `storage.raid` of the array that it is in.
     public var array: Int?
     /// Who uses the device now, as phrases.
-    public var users: [String]
+    public var users: [DeviceUse]
     /// Whether its device is a partition that existed before.
     var wasThere = false
 
@@ -90,19 +90,19 @@ public struct PlacedVolume: Equatable, Sendable {
 
     private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {
         // A volume that this boot wiped and created is not wiped again when the stage runs once more.
-        let wantedName = "LUKS2 \"\(wanted.name)\""
+        let wantedContent = WantedContent.volume(wanted.name)
         if content.kind == .notLooked { throw conflict(.notLooked) }
         if wanted.wipeVolume == true, found?.isOfThisBoot != true || found?.isOpenedByKey != true { return .create }
-        if content.kind == .noise, wasThere { throw conflict(.looksEncrypted(wanted: wantedName)) }
+        if content.kind == .noise, wasThere { throw conflict(.looksEncrypted(wanted: wantedContent)) }
         guard content.isKnown else { return .create }
         guard let luks = content.signatures.first(where: { $0.type == "crypto_LUKS" }) else {
-            throw conflict(.otherContent(content, wanted: wantedName))
+            throw conflict(.otherContent(content, wanted: wantedContent))
         }
         guard content.table == nil, content.signatures.count == 1 else {
             throw conflict(.severalSignatures(content, wanted: luks))
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
-        guard let found else { throw conflict(.otherContent(content, wanted: wantedName)) }
+        guard let found else { throw conflict(.otherContent(content, wanted: wantedContent)) }
         // This program never leaves a header without keys on a disk, so somebody may have its key elsewhere.
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {

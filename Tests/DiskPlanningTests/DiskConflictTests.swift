@@ -82,17 +82,17 @@ import Testing
         let raid = Signature(type: "linux_raid_member", version: "1.0", offset: 0x1000)
         let ext4 = Signature(type: "ext4", label: "data", offset: 0x438)
         for problem: DiskConflict.Problem in [
-            .luks1, .tableNotGPT(.unreadableGPT), .partitionUnwanted(label: "x"), .otherContent(.blank, wanted: "xfs"),
-            .looksEncrypted(wanted: "LUKS2 \"v\""),
+            .luks1, .tableNotGPT(.unreadableGPT), .partitionUnwanted(label: "x"),
+            .otherContent(.blank, wanted: .filesystem("xfs")), .looksEncrypted(wanted: .volume("v")),
         ] {
             #expect(advice(problem).last == DiskConflict.once)
         }
-        #expect(advice(.deviceInUse(["held by md127"])).first?.contains("mdadm --stop /dev/md127, once") == true)
+        #expect(advice(.deviceInUse([.held(by: "md127")])).first?.contains("mdadm --stop /dev/md127, once") == true)
         #expect(
             advice(.severalSignatures(Content([raid, ext4]), wanted: ext4)).first
                 == "To keep ext4 \"data\": wipefs -o 0x1000 /dev/vdb, once.")
-        // ByteFields of a filesystem's entry are none of an array's.
-        let wanted = "RAID array \"data\""
+        // Fields of a filesystem's entry are none of an array's.
+        let wanted = WantedContent.array("data")
         #expect(advice(.otherContent(Content([ext4]), wanted: wanted)).first?.contains("\"label\"") == false)
         let several = DiskRefusal([
             DiskConflict("/dev/vdb", .luks1, at: origin), DiskConflict("/dev/vdc", .luks1, at: origin),

@@ -7,7 +7,7 @@ import Testing
 @Suite struct FilesystemReuse {
     private func decide(
         _ format: FilesystemFormat, label: String? = nil, uuid: String? = nil, wipe: Bool? = nil, on found: Content,
-        size: UInt64 = 1 << 30, users: [String] = [], wasThere: Bool = false
+        size: UInt64 = 1 << 30, users: [DeviceUse] = [], wasThere: Bool = false
     ) -> String {
         var wanted = IgnitionConfig.Filesystem()
         wanted.device = "/dev/vdb"
@@ -124,9 +124,9 @@ import Testing
 
     @Test("what is in use may be kept but not made")
     func inUse() {
-        #expect(decide(.xfs, on: holds("xfs"), users: ["mounted on /srv"]) == "keep")
+        #expect(decide(.xfs, on: holds("xfs"), users: [.mounted(on: "/srv")]) == "keep")
         #expect(
-            decide(.xfs, wipe: true, on: holds("xfs"), users: ["mounted on /srv"])
+            decide(.xfs, wipe: true, on: holds("xfs"), users: [.mounted(on: "/srv")])
                 == "/dev/vdb is mounted on /srv; the config creates it anew")
     }
 

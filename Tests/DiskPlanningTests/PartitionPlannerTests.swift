@@ -37,7 +37,7 @@ private func disk(_ wanted: [IgnitionConfig.Partition], wipeTable: Bool = false)
 
 private func found(
     _ number: Int, _ miB: Range<UInt64>, label: String = "", type: String = PlannedPartition.defaultType,
-    guid partitionGUID: String = guid, perMiB: UInt64 = mebi, users: [String] = []
+    guid partitionGUID: String = guid, perMiB: UInt64 = mebi, users: [DeviceUse] = []
 ) -> FoundPartition {
     FoundPartition(
         number: number, label: label, guid: partitionGUID, type: type,
@@ -192,7 +192,7 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
 
     @Test("leaves a partition in use alone")
     func inUse() {
-        let busy = machine([found(2, 100..<200, users: ["mounted on /srv"])])
+        let busy = machine([found(2, 100..<200, users: [.mounted(on: "/srv")])])
         #expect(story(disk([want(size: 100)]), on: busy) == ["keep", "2 keep 100+100"])
         let refusal = ["conflict: /dev/vda2 is mounted on /srv; the config changes it"]
         #expect(story(disk([want(size: 50, resize: true)]), on: busy) == refusal)

@@ -133,8 +133,9 @@ struct DescribedDisks {
         return Content(signatures, table: node["nested"]?.string, rest: rest)
     }
 
-    private static func users(_ node: JSONNode) -> [String] {
-        (node["users"]?.elements ?? []).compactMap(\.string)
+    /// Mount points: `"mounted": ["/srv"]`.
+    private static func users(_ node: JSONNode) -> [DeviceUse] {
+        (node["mounted"]?.elements ?? []).compactMap(\.string).map { .mounted(on: $0) }
     }
 
     private static func damage(_ node: JSONNode) -> [FoundGPT.Damage] {

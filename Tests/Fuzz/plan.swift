@@ -85,7 +85,7 @@ private struct Bytes {
             }
         return FoundDisk(
             path: path, node: node, size: size, sectorSize: sectorSize, table: table, content: content(),
-            users: byte() > 0xf0 ? ["in use"] : [])
+            users: byte() > 0xf0 ? [.claimed] : [])
     }
 
     private mutating func range() -> Range<UInt64> {
@@ -105,7 +105,7 @@ private struct Bytes {
                 number: index + 1, label: ["", "var", "a", "b"][Int(byte() % 4)],
                 guid: "0A1B2C3D-0000-4000-8000-00000000000\(index)", type: PlannedPartition.defaultType,
                 sectors: range(),
-                users: byte() > 0xf0 ? ["mounted on /x"] : [])
+                users: byte() > 0xf0 ? [.mounted(on: "/x")] : [])
         }
     }
 

@@ -1,0 +1,37 @@
+// What uses a block device at the moment.
+
+/// One use of a block device. Its description follows "is": `mounted on /srv`.
+public indirect enum DeviceUse: Hashable, Sendable {
+    case mounted(on: String)
+    case swap
+    /// The loop device that shows its content: `loop0`.
+    case backing(loop: String)
+    /// The kernel's name of the device that is made of it: `dm-0`, `md127`.
+    case held(by: String)
+    /// It belongs to LVM or Stratis and is no device for anybody else.
+    case innerPart
+    /// The kernel has given it to somebody alone, and no list names whom.
+    case claimed
+    /// A partition of it, by the kernel's name, is in use.
+    case partition(String, DeviceUse)
+
+    /// The node of the RAID array that is made of the device: `/dev/md127`.
+    public var array: String? {
+        guard case .held(let name) = self, name.hasPrefix("md") else { return nil }
+        return "/dev/\(name)"
+    }
+}
+
+extension DeviceUse: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .mounted(let path): "mounted on \(path)"
+        case .swap: "in use as swap"
+        case .backing(let loop): "what /dev/\(loop) is made of"
+        case .held(let name): "held by \(name)"
+        case .innerPart: "an inner part of LVM or Stratis"
+        case .claimed: "in use"
+        case .partition(let name, let use): "the disk of \(name), which is \(use)"
+        }
+    }
+}
