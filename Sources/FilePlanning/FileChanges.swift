@@ -39,10 +39,12 @@ extension FilesPlan {
         }
         for step in steps {
             switch step.action {
-            case .makeFolder(let path, _, _, let replacing), .writeFile(let path, _, _, _, let replacing),
-                .makeLink(let path, _, _, let replacing), .makeHardLink(let path, _, let replacing):
-                add(path, wasThere: replacing)
-            case .append(let path, _, _, _), .removeLink(let path): add(path, wasThere: true)
+            case .makeFolder(let folder): add(folder.path, wasThere: folder.replacing)
+            case .writeFile(let file): add(file.path, wasThere: file.replacing)
+            case .makeLink(let link): add(link.path, wasThere: link.replacing)
+            case .makeHardLink(let path, _, let replacing): add(path, wasThere: replacing)
+            case .append(let append): add(append.path, wasThere: true)
+            case .removeLink(let path): add(path, wasThere: true)
             case .disable(let unit): add(unit, wasThere: true)
             // These belong to the line of their account, entry or unit.
             default: break

@@ -237,7 +237,7 @@ struct FilesPlanner {
         let isNew = directory.overwrite == true || found.isFree
         guard !isNew else {
             return add(
-                .makeFolder(directory.path, mode: mode ?? 0o755, owner: owner, replacing: !found.isFree),
+                .makeFolder(.init(directory.path, mode: mode ?? 0o755, owner: owner, replacing: !found.isFree)),
                 directory.origin)
         }
         guard case .folder = found else {
@@ -254,7 +254,8 @@ struct FilesPlanner {
         let content = file.plannedContent
         if found.isFree || file.overwrite == true {
             return add(
-                .writeFile(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree), file.origin
+                .writeFile(.init(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree)),
+                file.origin
             )
         }
         guard case .file(let hasWantedContent) = found else {
@@ -267,7 +268,8 @@ struct FilesPlanner {
             let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
             let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
             add(
-                .append(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict), file.origin)
+                .append(.init(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict)),
+                file.origin)
             if mode != nil || owner != .unchanged {
                 add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
             }
@@ -290,7 +292,7 @@ struct FilesPlanner {
         if case .link(target) = found, !strict {
             return keep(link.path, .sameTarget, nil, owner, link.origin)
         }
-        add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
+        add(.makeLink(.init(link.path, target: target, owner: owner, replacing: !found.isFree)), link.origin)
     }
 
     /// Plans a hard link; a relative target counts from the root, as in Ignition.
@@ -363,7 +365,8 @@ struct FilesPlanner {
             kept.append(.init(path, .sameContent))
         } else {
             add(
-                .writeFile(path, .init(text: text), mode: 0o644, owner: .unchanged, replacing: !place.found.isFree),
+                .writeFile(
+                    .init(path, .init(text: text), mode: 0o644, owner: .unchanged, replacing: !place.found.isFree)),
                 origin)
         }
     }
@@ -375,7 +378,7 @@ struct FilesPlanner {
             kept.append(.init(path, .sameTarget))
         } else {
             add(
-                .makeLink(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree), origin)
+                .makeLink(.init(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree)), origin)
         }
     }
 
@@ -398,8 +401,9 @@ struct FilesPlanner {
         } else {
             add(
                 .writeFile(
-                    FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
-                    replacing: inventory.presets != nil), origin)
+                    .init(
+                        FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
+                        replacing: inventory.presets != nil)), origin)
         }
         if conformance != .own { return }
         // systemd applies presets by itself only at a first boot, which is never that of a system with an

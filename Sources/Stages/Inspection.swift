@@ -62,7 +62,8 @@ public enum Inspection {
         let scratch = FilePath("\(access("/run", W_OK) == 0 ? "/run" : "/tmp")/firstlight-plan-\(getpid())")
         defer { rmdir(scratch.string) }
         return try step("looking at \(target.root)") {
-            try target.preview(config, scratch: scratch) { try fetcher.write($0, to: $1) }
+            let pool = ResourceFetcherPool(fetcher.settings)
+            return try target.preview(config, scratch: scratch) { try pool.write($0, to: $1) }
         }
     }
 

@@ -5,7 +5,7 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-extension TargetRoot {
+extension AccountApplier {
     /// Writes a user's keys, replacing those that were there.
     ///
     /// The files are accessed with the user's own rights: the home may come from an earlier boot, and no link that its
@@ -17,9 +17,9 @@ extension TargetRoot {
     /// - Returns: The file, absolute in the target; `nil` where it was already as wanted.
     /// - Throws: ``TargetFault`` or ``PathFault``.
     func writeAuthorizedKeys(_ text: String, of user: String) throws -> String? {
-        guard let account = accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
+        guard let account = tree.accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
         let home = account.home == "/" ? "" : account.home
-        guard case .folder = component(at: try follow(account.home)) else {
+        guard case .folder = tree.component(at: try tree.follow(account.home)) else {
             throw TargetFault.noHome(user: user, path: account.home)
         }
         let names = authorizedKeysName.split(separator: "/").map(String.init)
@@ -30,16 +30,16 @@ extension TargetRoot {
             umask(before)
         }
         var path = home
-        var made: [Place] = []
+        var made: [TargetEntry] = []
         for name in names.dropLast() {
             path += "/\(name)"
-            let folder = try place(try follow(path))
+            let folder = try tree.entry(try tree.follow(path))
             if case .nothing = folder.component {
                 try folder.makeFolder(mode: 0o700)
                 made.append(folder)
             }
         }
-        let file = try place(try resolve("\(path)/\(names.last ?? "")"))
+        let file = try tree.entry(try tree.resolve("\(path)/\(names.last ?? "")"))
         if let status = file.status, status.st_mode == S_IFREG | 0o600, status.st_uid == account.uid,
             file.bytes == Array(text.utf8)
         {
@@ -64,16 +64,25 @@ extension TargetRoot {
         if let writesKeyFragment { return writesKeyFragment ? fragment : whole }
         let folders = ["/etc/ssh", "/usr/etc/ssh"]
         let files = folders.flatMap { folder in
-            let more = names(in: "\(folder)/sshd_config.d")
+            let more = tree.names(in: "\(folder)/sshd_config.d")
             return ["\(folder)/sshd_config"] + more.map { "\(folder)/sshd_config.d/\($0)" }
         }
         let isRead = files.contains { path in
-            (text(path) ?? "").split(whereSeparator: \.isNewline).contains { line in
+            (tree.text(path) ?? "").split(whereSeparator: \.isNewline).contains { line in
                 let words = line.drop(while: \.isWhitespace)
                 // ssh-key-dir is the helper that prints the keys of that folder.
                 return !words.hasPrefix("#") && (words.contains("authorized_keys.d") || words.contains("ssh-key-dir"))
             }
         }
         return isRead ? fragment : whole
+    }
+
+    /// Whether a user's keys are as wanted already.
+    func hasAuthorizedKeys(_ text: String, of user: String) -> Bool {
+        guard let account = tree.accounts().user(named: user),
+            let file = try? tree.entry(try tree.resolve("\(account.home)/\(authorizedKeysName)")),
+            let status = file.status
+        else { return false }
+        return status.st_mode == S_IFREG | 0o600 && status.st_uid == account.uid && file.bytes == Array(text.utf8)
     }
 }

@@ -1,6 +1,5 @@
 // What is left for the system itself: the result file and SELinux labels.
 
-import Accounts
 import BootReport
 import CLinux
 import FilePlanning
@@ -17,10 +16,10 @@ extension TargetRoot {
     ///   - userConfigProvided: Whether somebody gave a config.
     ///   - isLive: Whether the root is new at every boot; a result from an image or an earlier boot is then dropped.
     /// - Throws: ``TargetFault`` or ``PathFault``.
-    public func writeResult(userConfigProvided: Bool, isLive: Bool = true) throws {
-        let resolved = try resolve(ProvisioningResult.path)
-        _ = try makeParents(of: resolved)
-        let place = try place(resolved)
+    func writeResult(userConfigProvided: Bool, isLive: Bool = true) throws {
+        let resolved = try tree.resolve(ProvisioningResult.path)
+        _ = try tree.makeParents(of: resolved)
+        let place = try tree.entry(resolved)
         var previous: JSONValue?
         if !isLive, let bytes = place.bytes {
             guard let node = try? JSONNode(parsing: bytes) else { throw TargetFault.noResult(resolved) }
@@ -44,19 +43,16 @@ extension TargetRoot {
     func labelledByOriginal(_ config: IgnitionConfig) -> [String] {
         let (storage, passwd) = (config.storage, config.passwd)
         let nodes = storage.directories.map(\.path) + storage.files.map(\.path) + storage.links.map(\.path)
-        var paths = nodes.compactMap { try? resolve($0) }
+        var paths = nodes.compactMap { try? tree.resolve($0) }
         for unit in config.systemd.units where !unit.dropins.isEmpty {
             paths.append("\(FilesPlan.unitFolder)/\(unit.name).d")
         }
         if passwd.users.isEmpty && passwd.groups.isEmpty { return paths }
-        let accounts = accounts()
-        let homes = passwd.users.compactMap { accounts.user(named: $0.name)?.home }.compactMap { try? follow($0) }
+        let accounts = tree.accounts()
+        let homes = passwd.users.compactMap { accounts.user(named: $0.name)?.home }.compactMap { try? tree.follow($0) }
         // A user who lives in / would have everything relabelled.
-        return paths + Self.accountFiles + homes.filter { $0.count > 1 }
+        return paths + TargetTree.accountFiles + homes.filter { $0.count > 1 }
     }
-
-    /// The files that hold accounts.
-    static let accountFiles = AccountFileName.allCases.flatMap { ["/etc/\($0)", "/etc/\($0)-"] } + ["/etc/.pwd.lock"]
 
     /// Sets the labels of the target's SELinux policy on files, if there is a policy.
     ///
@@ -77,8 +73,8 @@ extension TargetRoot {
         func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
         do {
-            _ = try runOnTarget(
-                command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
+            _ = try programs.runOnTarget(
+                programs.command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
                 ours: Command("setfiles", ["-vF0", "-r", prefix, prefix + contexts, "-f", "-"], input: list(prefix)))
             return nil
         } catch .missing {
@@ -88,7 +84,7 @@ extension TargetRoot {
 
     /// Whether a file can have a label; setfiles treats one that cannot as a failure.
     private func canBeLabelled(_ path: String) -> Bool {
-        guard let place = try? place(path), place.status != nil else { return false }
+        guard let place = try? tree.entry(path), place.status != nil else { return false }
         return withExtendedLifetime(place.folder) { folder in
             let name = "/proc/self/fd/\(folder.descriptor)/\(place.name)"
             return lgetxattr(name, "security.selinux", nil, 0) >= 0 || errno != EOPNOTSUPP

@@ -3,7 +3,6 @@
 import FilePlanning
 import Glibc
 import IgnitionConfig
-import LinuxSystem
 import SystemPackage
 
 extension TargetRoot {
@@ -18,77 +17,72 @@ extension TargetRoot {
     /// - Returns: Only the steps that would change something.
     /// - Throws: ``FileConflicts`` where the config and the target contradict each other.
     public func preview(
-        _ config: IgnitionConfig, scratch: FilePath, fetch: FetchContent
+        _ config: IgnitionConfig, scratch: FilePath, fetch: @escaping FetchContent
     ) throws -> FilesPreview {
-        let plan = try FilesPlan(config, on: try inventory(for: config, scratch: scratch, fetch: fetch))
+        let work = try TargetWork(in: scratch, fetch: fetch)
+        var inspector = TargetInspector(tree, programs, work)
+        let plan = try FilesPlan(config, on: try inspector.inventory(for: config))
         var preview = FilesPreview(root: root.string, kept: plan.kept)
-        var looked = Applied(scratch: try scratchPlace(scratch))
+        let previewer = StepPreviewer(tree: tree, accounts: accounts, work: work, owners: TargetOwners(tree))
         let writesPresets = plan.steps.contains { step in
-            if case .writeFile(FilesPlan.presetFile, _, _, _, _) = step.action { true } else { false }
+            if case .writeFile(let file) = step.action { file.path == FilesPlan.presetFile } else { false }
         }
         for step in plan.steps {
             // systemd is asked at every boot; if the preset file does not change, it applied these presets before.
             if case .preset = step.action, !writesPresets { continue }
-            let isSettled = try named(step) { try isDone(step.action, &looked, fetch: fetch) }
-            if isSettled {
+            if try step.named({ try previewer.isDone(step.action) }) {
                 if let kept = step.action.keptAsItIs { preview.kept.append(kept) }
                 continue
             }
             preview.changes.append(step)
-            if let loss = loss(by: step.action) { preview.destroyed.append(.init(loss, step.origin)) }
+            if let loss = previewer.loss(by: step.action) { preview.destroyed.append(.init(loss, step.origin)) }
         }
         return preview
     }
+}
+
+/// Tells of each step of a plan what it would do.
+private struct StepPreviewer {
+    let tree: TargetTree
+    let accounts: AccountApplier
+    let work: TargetWork
+    let owners: TargetOwners
 
     /// Whether an action would change nothing.
-    private func isDone(_ action: FileAction, _ looked: inout Applied, fetch: FetchContent) throws -> Bool {
+    func isDone(_ action: FileAction) throws -> Bool {
         switch action {
-        case .setAttributes(let path, let mode, let owner):
-            return has(try? place(try resolve(path)), mode: mode, owner, &looked)
-        case .authorizedKeys(let user, let text): return hasAuthorizedKeys(text, of: user)
-        case .writeFile(let path, let content, let mode, let owner, replacing: true):
+        case .setAttributes(let path, let mode, let owner): return has(entry(path), mode: mode, owner)
+        case .authorizedKeys(let user, let text): return accounts.hasAuthorizedKeys(text, of: user)
+        case .writeFile(let file) where file.replacing:
             // A user that does not exist yet owns nothing.
-            guard let ids = try? ids(of: owner, &looked), let place = try? place(try resolve(path)) else {
-                return false
-            }
-            let wanted = try looked.scratch.create()
-            try? looked.scratch.remove()
-            defer { close(wanted) }
-            try fill(wanted, with: content, spare: looked.scratch.beside("part"), fetch: fetch)
-            return try isSame(place, as: wanted, mode: mode, user: ids.user ?? 0, group: ids.group ?? 0)
-        case .makeFolder(let path, let mode, let owner, replacing: true):
-            guard let place = try? place(try resolve(path)), place.isEmptyFolder else { return false }
-            return has(place, mode: mode, owner.orRoot, &looked)
+            guard let owner = try? owners.numbers(of: file.owner), let place = entry(file.path) else { return false }
+            let wanted = try work.scratch.createUnnamed()
+            try work.writer.fill(wanted, with: file.content, spare: work.scratch.beside("part"))
+            return try place.isSame(as: wanted, mode: file.mode, owner: owner)
+        case .makeFolder(let folder) where folder.replacing:
+            guard let place = entry(folder.path), place.isEmptyFolder else { return false }
+            return has(place, mode: folder.mode, folder.owner.orRoot)
         default: return false
         }
     }
 
-    private func has(_ place: Place?, mode: UInt32?, _ owner: PlannedOwner, _ looked: inout Applied) -> Bool {
-        guard let status = place?.status, let ids = try? ids(of: owner, &looked) else { return false }
-        return (mode ?? status.st_mode & 0o7777) == status.st_mode & 0o7777
-            && (ids.user ?? status.st_uid) == status.st_uid && (ids.group ?? status.st_gid) == status.st_gid
-    }
+    private func entry(_ path: String) -> TargetEntry? { try? tree.entry(try tree.resolve(path)) }
 
-    private func hasAuthorizedKeys(_ text: String, of user: String) -> Bool {
-        guard let account = accounts().user(named: user),
-            let file = try? place(try resolve("\(account.home)/\(authorizedKeysName)")), let status = file.status
-        else { return false }
-        return status.st_mode == S_IFREG | 0o600 && status.st_uid == account.uid && file.bytes == Array(text.utf8)
+    private func has(_ place: TargetEntry?, mode: UInt32?, _ owner: PlannedOwner) -> Bool {
+        guard let status = place?.status, let owner = try? owners.numbers(of: owner) else { return false }
+        return (mode ?? status.st_mode & 0o7777) == status.st_mode & 0o7777
+            && (owner.user ?? status.st_uid) == status.st_uid && (owner.group ?? status.st_gid) == status.st_gid
     }
 
     /// What an action destroys, beside the content of files that the config overwrites.
-    private func loss(by action: FileAction) -> String? {
-        switch action {
-        case .makeFolder(let path, _, _, replacing: true), .writeFile(let path, _, _, _, replacing: true),
-            .makeLink(let path, _, _, replacing: true), .makeHardLink(let path, _, replacing: true):
-            guard let place = try? place(try resolve(path)), case .folder = place.component, !place.isEmptyFolder else {
-                return nil
-            }
-            return "\(path) and what is in it"
-        case .account(.removeUser(let name)):
-            return accounts().user(named: name).map { "\($0.home) and what is in it" }
-        default: return nil
+    func loss(by action: FileAction) -> String? {
+        if case .account(.removeUser(let name)) = action {
+            return tree.accounts().user(named: name).map { "\($0.home) and what is in it" }
         }
+        guard let path = action.replacedPath, let place = entry(path), case .folder = place.component,
+            !place.isEmptyFolder
+        else { return nil }
+        return "\(path) and what is in it"
     }
 }
 
@@ -98,11 +92,22 @@ extension PlannedOwner {
 }
 
 extension FileAction {
+    /// The path at which something is replaced.
+    fileprivate var replacedPath: String? {
+        switch self {
+        case .makeFolder(let folder): folder.replacing ? folder.path : nil
+        case .writeFile(let file): file.replacing ? file.path : nil
+        case .makeLink(let link): link.replacing ? link.path : nil
+        case .makeHardLink(let path, _, let replacing): replacing ? path : nil
+        default: nil
+        }
+    }
+
     /// What to report where an action finds everything as wanted.
     fileprivate var keptAsItIs: FilesPlan.Kept? {
         switch self {
-        case .writeFile(let path, _, _, _, _): .init(path, .sameContent)
-        case .makeFolder(let path, _, _, _): .init(path, .exists)
+        case .writeFile(let file): .init(file.path, .sameContent)
+        case .makeFolder(let folder): .init(folder.path, .exists)
         case .authorizedKeys(let user, _): .init("the SSH keys of \(user)", .sameContent)
         default: nil
         }

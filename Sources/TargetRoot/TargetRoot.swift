@@ -1,13 +1,10 @@
 // TargetRoot reads and writes the system that is being provisioned, below its mount point. FilePlanning's FilesPlan
-// decides what is written.
+// decides what is written. TargetTree confines every path to the target; FileApplier and AccountApplier write.
 
-import Accounts
 import BootReport
 import FilePlanning
-import Glibc
 import IgnitionConfig
 import LinuxSystem
-import Reporting
 import SystemPackage
 
 /// The root of the system that is being provisioned; paths in its functions are absolute inside it.
@@ -15,16 +12,19 @@ public struct TargetRoot {
     /// Writes the verified, decompressed bytes of a resource into an open, empty file.
     ///
     /// It is never called for a resource without a source. Up to eight threads call it at once.
-    public typealias FetchContent = (IgnitionConfig.Resource, Int32) throws -> Void
+    public typealias FetchContent = @Sendable (IgnitionConfig.Resource, Int32) throws -> Void
 
     /// Where the root is mounted.
-    public let root: FilePath
+    public var root: FilePath { tree.root }
     /// Whether SSH keys go to `.ssh/authorized_keys.d/ignition` rather than `.ssh/authorized_keys`.
     ///
     /// `nil` follows the configuration of the target's sshd.
     public var writesKeyFragment: Bool?
-    let folder: RootFolder
-    let run: (Command) throws(Command.Failure) -> Command.Output
+    let tree: TargetTree
+    let programs: TargetPrograms
+    var accounts: AccountApplier {
+        AccountApplier(tree: tree, programs: programs, writesKeyFragment: writesKeyFragment)
+    }
 
     /// Makes a value for a root; nothing is opened yet.
     ///
@@ -37,9 +37,8 @@ public struct TargetRoot {
             try command.run()
         }
     ) {
-        self.root = root
-        folder = RootFolder(root)
-        self.run = run
+        tree = TargetTree(root)
+        programs = TargetPrograms(root: root, run: run)
     }
 
     /// What a run of the files stage reports.
@@ -81,103 +80,62 @@ public struct TargetRoot {
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
         conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
-        onFailure: () -> Void = {}, fetch: FetchContent
+        onFailure: @escaping () -> Void = {}, fetch: @escaping FetchContent
     ) throws -> Outcome {
-        let inventory = try inventory(for: config, scratch: scratch, conformance: conformance, fetch: fetch)
+        let work = try TargetWork(in: scratch, fetch: fetch)
+        var inspector = TargetInspector(tree, programs, work)
+        let inventory = try inspector.inventory(for: config, conformance: conformance)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
-        var applied = try apply(plan, scratch: scratch, written: written, onFailure: onFailure, fetch: fetch)
-        let warning = instanceWarning(for: config.systemd.units) {
-            (try? run(command("systemctl", ["--version"])))?.text
-        }
-        if let warning { applied.warnings.append(warning) }
+        let applier = FileApplier(tree, programs, accounts, work, onFailure: onFailure)
+        var changes = try applier.apply(plan, written: written)
+        let warning = instanceWarning(for: config.systemd.units) { programs.systemctlVersion }
+        if let warning { changes.warnings.append(warning) }
         if leavesResult {
             try writeResult(userConfigProvided: userConfigProvided, isLive: conformance == .own || isLiveImage)
             written(ProvisioningResult.path)
-            applied.touched.append(ProvisioningResult.path)
-            if conformance != .own { applied.touched += labelledByOriginal(config) }
-            if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
+            changes.touched.append(ProvisioningResult.path)
+            if conformance != .own { changes.touched += labelledByOriginal(config) }
+            if let warning = try relabel(changes.touched) { changes.warnings.append(warning) }
         }
         let deeds = plan.deeds(
-            config, on: inventory, alsoKept: applied.kept, keysOf: applied.keyFiles.map(\.user))
+            config, on: inventory, alsoKept: changes.kept, keysOf: changes.keyFiles.map(\.user))
         return Outcome(
-            summary: plan.summary, kept: plan.kept + applied.kept, deeds: deeds, warnings: applied.warnings,
-            keyFiles: applied.keyFiles)
-    }
-
-    /// The target's users and groups as its files hold them, including those of the image's own database.
-    func accounts() -> TargetAccounts {
-        let (shadow, gshadow) = (text("/etc/shadow") ?? "", text("/etc/gshadow") ?? "")
-        func accounts(in folder: String) -> TargetAccounts {
-            TargetAccounts(
-                passwd: text("\(folder)/passwd") ?? "", group: text("\(folder)/group") ?? "", shadow: shadow,
-                gshadow: gshadow)
-        }
-        return accounts(in: "/etc").merged(withImages: accounts(in: "/usr/lib"))
+            summary: plan.summary, kept: plan.kept + changes.kept, deeds: deeds, warnings: changes.warnings,
+            keyFiles: changes.keyFiles)
     }
 
     /// Whether the image says that it is a live one, which Ignition checks before it drops an earlier result.
-    public var isLiveImage: Bool { (try? run(Command("is-live-image", []))) != nil }
-
-    /// Runs the initramfs's own program on the target, as Ignition does, or the target's where it has none.
-    ///
-    /// - Parameters:
-    ///   - theirs: The target's program, which sees only the target.
-    ///   - ours: The initramfs's program, whose arguments tell where the target is.
-    /// - Returns: The program's output.
-    /// - Throws: ``Command/Failure/missing(_:)`` where neither has it.
-    func runOnTarget(_ theirs: Command, ours: Command) throws(Command.Failure) -> Command.Output {
-        if root.string != "/" {
-            do throws(Command.Failure) {
-                return try run(ours)
-            } catch {
-                guard case .missing = error else { throw error }
-            }
-        }
-        return try run(theirs)
-    }
-
-    /// A program of the target, which sees only the target.
-    func command(_ program: String, _ arguments: [String], input: [UInt8]? = nil) -> Command {
-        // With this, systemctl works on files only, whatever it finds at /proc and /run.
-        Command(
-            program, arguments, environment: Command.defaultEnvironment + ["SYSTEMD_OFFLINE=1"], input: input,
-            root: root.string == "/" ? nil : root)
-    }
+    public var isLiveImage: Bool { programs.isLiveImage }
 }
 
-/// Why the target could not be read or written.
-public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
-    /// `path` is absolute in the target.
-    case cannot(String, path: String, Errno)
-    case noSuchUser(String)
-    case noSuchGroup(String)
-    case noHome(user: String, path: String)
-    case holdsMount(String)
-    case noResult(String)
-    /// `by` is the number of the process that holds the lock.
-    case locked(String, by: String)
+// Small files that other code than the files stage reads or writes.
+extension TargetRoot {
+    /// The text of a file of the target; links at its end are followed, and `nil` means that it cannot be read.
+    public func text(_ path: String) -> String? { tree.text(path) }
 
-    /// One sentence without its full stop.
-    public var description: String {
-        switch self {
-        case .cannot(let act, let path, let reason): "cannot \(act) \(path): \(reason)"
-        case .noSuchUser(let name): "the target has no user \(name)"
-        case .noSuchGroup(let name): "the target has no group \(name)"
-        case .noHome(let user, let path): "the home directory of \(user), \(path), is not there"
-        case .holdsMount(let path): "\(path) is on another filesystem; it is not removed"
-        case .noResult(let path): "\(path) is there and is not JSON"
-        case .locked(let path, let process): "the accounts are locked: \(path) is held by process \(process)"
-        }
-    }
+    /// The names in a folder of the target, sorted; empty where there is none.
+    public func names(in path: String) -> [String] { tree.names(in: path) }
 
-    /// What the operator can do; empty where there is nothing to suggest.
-    public var advice: [String] {
-        switch self {
-        case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]
-        case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
-        case .noHome(let user, _): ["Leave out \"noCreateHome\" of \(user), or add the directory to storage.directories."]
-        case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: remove \(path)."]
-        default: []
-        }
+    /// Whether something is at a path, even a dangling link; links in its parents are followed.
+    public func has(_ path: String) -> Bool { tree.has(path) }
+
+    /// The target of the link at a path; `nil` where there is no link.
+    public func link(at path: String) -> String? { tree.link(at: path) }
+
+    /// Where a path leads when links at its end are followed too; `nil` where nothing is there.
+    public func destination(of path: String) -> String? { tree.destination(of: path) }
+
+    /// Replaces what is at a path by a file of root's, in one step; a link at the end is replaced, not followed.
+    ///
+    /// - Parameters:
+    ///   - path: Absolute in the target.
+    ///   - bytes: The content.
+    ///   - mode: The mode of the file.
+    ///   - folderMode: The mode of the file's folder if that is missing; missing folders above it get 0755.
+    /// - Throws: ``TargetFault/cannot(_:path:_:)``.
+    public func replaceFile(
+        _ path: String, with bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
+    ) throws(TargetFault) {
+        try tree.replaceFile(path, with: bytes, mode: mode, folderMode: folderMode)
     }
 }

@@ -78,10 +78,10 @@ private let accounts = TargetAccounts(
         let content = PlannedContent([.resource(.init(source: "data:,x"))])
         #expect(
             actions == [
-                .writeFile("/top", .init([]), mode: 0o644, owner: .unchanged, replacing: false),
-                .makeLink("/soft", target: "x", owner: .unchanged, replacing: false),
-                .makeFolder("/srv/a", mode: 0o700, owner: .init(user: .number(7)), replacing: false),
-                .writeFile("/srv/a/b", content, mode: 0o600, owner: .unchanged, replacing: false),
+                .writeFile(.init("/top", .init([]), mode: 0o644, owner: .unchanged, replacing: false)),
+                .makeLink(.init("/soft", target: "x", owner: .unchanged, replacing: false)),
+                .makeFolder(.init("/srv/a", mode: 0o700, owner: .init(user: .number(7)), replacing: false)),
+                .writeFile(.init("/srv/a/b", content, mode: 0o600, owner: .unchanged, replacing: false)),
                 .makeHardLink("/hard", target: "/srv/a/b", replacing: false),
             ])
     }
@@ -437,7 +437,7 @@ private let accounts = TargetAccounts(
             """#
         let owner = PlannedOwner(user: .name("web"), group: .name("web"))
         #expect(
-            try steps(wanted).last == .writeFile("/f", .init([]), mode: 0o644, owner: owner, replacing: false))
+            try steps(wanted).last == .writeFile(.init("/f", .init([]), mode: 0o644, owner: owner, replacing: false)))
         #expect(
             try conflicts(wanted.replacing(#""name": "web"}, "group""#, with: #""name": "old"}, "group""#))
                 == ["/f is to belong to old, but there is no such user"])
@@ -472,15 +472,19 @@ extension String {
         #expect(
             actions == [
                 .writeFile(
-                    "\(folder)/a.service.d/x.conf", .init(text: ""), mode: 0o644, owner: .unchanged, replacing: false),
+                    .init(
+                        "\(folder)/a.service.d/x.conf", .init(text: ""), mode: 0o644, owner: .unchanged,
+                        replacing: false)),
                 .writeFile(
-                    "\(folder)/a.service", .init(text: "[Unit]\n[Install]\nA=b\n"), mode: 0o644, owner: .unchanged,
-                    replacing: false),
-                .makeLink("\(folder)/b.service", target: "/dev/null", owner: .unchanged, replacing: false),
+                    .init(
+                        "\(folder)/a.service", .init(text: "[Unit]\n[Install]\nA=b\n"), mode: 0o644, owner: .unchanged,
+                        replacing: false)),
+                .makeLink(.init("\(folder)/b.service", target: "/dev/null", owner: .unchanged, replacing: false)),
                 .removeLink("\(folder)/c.service"),
                 .writeFile(
-                    FilesPlan.presetFile, .init(text: "enable a.service\ndisable d.service\n"), mode: 0o644,
-                    owner: .unchanged, replacing: false),
+                    .init(
+                        FilesPlan.presetFile, .init(text: "enable a.service\ndisable d.service\n"), mode: 0o644,
+                        owner: .unchanged, replacing: false)),
                 .preset(enabled: ["a.service"], disabled: ["d.service"]),
             ])
     }

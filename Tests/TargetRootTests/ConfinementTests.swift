@@ -117,7 +117,7 @@ private func listing(_ folder: FilePath) -> [String] {
         let outside = target.folder.appending("outside")
         try Files.makeFolder(outside)
         try target.put("/d/f", "inside")
-        let place = try target.root.place("/d/f")
+        let place = try target.root.tree.entry("/d/f")
         // Between finding the place and writing it.
         rename(target.path("/d").string, target.path("/moved").string)
         symlink(outside.string, target.path("/d").string)

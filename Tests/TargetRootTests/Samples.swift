@@ -58,7 +58,7 @@ final class Target {
 
     @discardableResult
     func provision(
-        _ json: String, as conformance: Conformance = .own, fetch: TargetRoot.FetchContent = decode,
+        _ json: String, as conformance: Conformance = .own, fetch: @escaping TargetRoot.FetchContent = decode,
         written: (String) -> Void = { _ in }
     ) throws -> TargetRoot.Outcome {
         let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"

@@ -204,6 +204,23 @@ import Testing
         #expect(fetched.withLock { $0.sorted() } == ["http://h/a", "http://h/a", "http://h/b", "http://h/b"])
     }
 
+    @Test func aFragmentIsFetchedOnceToBeComparedAndAppended() throws {
+        let target = try Target()
+        try target.put("/log", "begin\n")
+        let fetched = Mutex<[String]>([])
+        let config = #"""
+            "storage": {"files": [{"path": "/log", "append": [{"source": "http://h/a"}, {"source": "http://h/b"}]}]}
+            """#
+        let fetch: TargetRoot.FetchContent = { resource, file in
+            fetched.withLock { $0.append(resource.source ?? "") }
+            try Files.writeAll("x\n".utf8, to: file)
+        }
+        try target.provision(config, fetch: fetch)
+        #expect(fetched.withLock { $0 } == ["http://h/a", "http://h/b"])
+        #expect(target.text("/log") == "begin\nx\nx\n")
+        #expect(Files.names(in: target.folder.appending("scratch")) == [])
+    }
+
     @Test func filesAreFetchedSideBySideAndWrittenInOrder() throws {
         let target = try Target()
         let fetched = Mutex(Set<String>())
@@ -365,12 +382,14 @@ import Testing
             target.ran.withLock { $0.append(command) }
             return Command.Output()
         }
-        let applied = try root.apply(
+        let work = try TargetWork(in: target.folder.appending("scratch")) { _, _ in }
+        let applier = FileApplier(root.tree, root.programs, root.accounts, work, onFailure: {})
+        let applied = try applier.apply(
             FilesPlan(
                 steps: [
                     .init(.preset(enabled: ["good.service", "bad.service"], disabled: ["badder.service"]), .init())
-                ], summary: ""), scratch: target.folder.appending("scratch")
-        ) { _, _ in }
+                ], summary: "")
+        ) { _ in }
         #expect(
             applied.warnings == ["bad.service is not enabled: no bad.service"])
         #expect(target.ran.withLock { $0.map(\.description) } == ["systemctl preset good.service"])

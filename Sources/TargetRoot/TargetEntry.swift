@@ -11,7 +11,7 @@ import LinuxSystem
 import SystemPackage
 
 /// An open folder, closed with its last user.
-final class OpenFolder {
+final class OpenFolder: Sendable {
     let descriptor: Int32
 
     init(owning descriptor: Int32) { self.descriptor = descriptor }
@@ -19,45 +19,28 @@ final class OpenFolder {
     deinit { close(descriptor) }
 }
 
-/// The target's root, opened when it is first needed, since it may be mounted only after this value was made.
-final class RootFolder {
-    private let path: FilePath
-    private var folder: OpenFolder?
-
-    init(_ path: FilePath) { self.path = path }
-
-    func open() throws(Errno) -> OpenFolder {
-        if let folder { return folder }
-        let descriptor = Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        let opened = OpenFolder(owning: descriptor)
-        folder = opened
-        return opened
-    }
-}
-
 /// One entry of an open folder, whether something is there or not; a link there is never followed.
-struct Place {
+struct TargetEntry: Sendable {
     let folder: OpenFolder
     let name: String
     /// The path in messages, absolute in the target.
     let path: String
 
     /// Another entry of the same folder.
-    func beside(_ name: String) -> Place {
+    func beside(_ name: String) -> TargetEntry {
         let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
-        return Place(folder: folder, name: name, path: "\(parent)/\(name)")
+        return TargetEntry(folder: folder, name: name, path: "\(parent)/\(name)")
     }
 
     /// An entry with a name of ours in the same folder.
     ///
     /// The name is the same at every run, so that the next run replaces what a killed one left. Messages name the entry
     /// that it is for.
-    func temporary(_ purpose: String) -> Place {
+    func temporary(_ purpose: String) -> TargetEntry {
         // FNV-1a: entries that share a folder must not share the name, and theirs may already have the full length.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return Place(folder: folder, name: ".firstlight-\(purpose)-\(String(hash, radix: 16))", path: path)
+        return TargetEntry(folder: folder, name: ".firstlight-\(purpose)-\(String(hash, radix: 16))", path: path)
     }
 
     // MARK: Looking
@@ -131,12 +114,12 @@ struct Place {
     }
 
     /// Makes another name for the file at `original`.
-    func makeHardLink(to original: Place) throws(TargetFault) {
+    func makeHardLink(to original: TargetEntry) throws(TargetFault) {
         try check("link", linkat(original.folder.descriptor, original.name, folder.descriptor, name, 0))
     }
 
     /// Replaces what is at `other`, in one step.
-    func move(to other: Place) throws(TargetFault) {
+    func move(to other: TargetEntry) throws(TargetFault) {
         try other.check("write", renameat(folder.descriptor, name, other.folder.descriptor, other.name))
     }
 
@@ -176,7 +159,7 @@ struct Place {
         var whole = stat()
         guard fstat(inner.descriptor, &whole) == 0 else { throw .cannot("remove", path: path, Errno(rawValue: errno)) }
         for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
-            let place = Place(folder: inner, name: name, path: "\(path)/\(name)")
+            let place = TargetEntry(folder: inner, name: name, path: "\(path)/\(name)")
             guard let status = place.status else { continue }
             if status.st_mode & S_IFMT == S_IFDIR {
                 // Only a folder's device number counts: in an overlay, a file may have that of the image below.
@@ -208,85 +191,5 @@ struct Place {
             unlinkat(folder.descriptor, file.name, 0)
             throw error
         }
-    }
-}
-
-extension TargetRoot {
-    /// Opens a path of the target; links in it and at its end are followed inside the target.
-    func open(_ path: String, _ flags: Int32) throws(Errno) -> Int32 {
-        // O_PATH, which only finds a place, takes no flag for reading it.
-        let waiting = flags & Int32(FIRSTLIGHT_O_PATH) == 0 ? O_NONBLOCK : 0
-        let descriptor = firstlight_open_below(try folder.open().descriptor, path, flags | waiting | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
-        return descriptor
-    }
-
-    /// The entry at a path whose parent exists; links in its parents are followed.
-    func place(_ path: String) throws(TargetFault) -> Place {
-        let parts = path.split(separator: "/")
-        guard let name = parts.last else {
-            do throws(Errno) {
-                return Place(folder: try folder.open(), name: ".", path: "/")
-            } catch {
-                throw .cannot("open", path: "/", error)
-            }
-        }
-        let parent = "/" + parts.dropLast().joined(separator: "/")
-        do throws(Errno) {
-            let descriptor = try open(parent, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY)
-            return Place(folder: OpenFolder(owning: descriptor), name: String(name), path: path)
-        } catch {
-            throw .cannot("open", path: parent, error)
-        }
-    }
-
-    /// What is at a path that has no links in its parents.
-    func component(at resolved: String) -> PathComponent { (try? place(resolved))?.component ?? .nothing }
-
-    /// Resolves the links in the parents of a path; absolute in the target.
-    func resolve(_ path: String) throws(PathFault) -> String {
-        if straightPlace(path) != nil { return path }
-        return try resolveParents(of: path) { component(at: $0) }
-    }
-
-    /// The entry at a path whose parents all exist and are no links, found in one system call.
-    ///
-    /// Most paths are like that. `nil` where this one is not, or where its text does not show it.
-    func straightPlace(_ path: String) -> Place? {
-        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        guard parts.count > 1, parts[0].isEmpty, let name = parts.last, let folder = try? folder.open(),
-            !parts.dropFirst().contains(where: {
-                $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8)
-            })
-        else { return nil }
-        let parent = "/" + String(decoding: path.utf8[..<name.startIndex], as: UTF8.self)
-        let descriptor = firstlight_open_straight(
-            folder.descriptor, parent, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        return Place(folder: OpenFolder(owning: descriptor), name: String(decoding: name, as: UTF8.self), path: path)
-    }
-
-    /// Resolves the links in a path, including those at its end.
-    func follow(_ path: String) throws(PathFault) -> String {
-        var place = try resolve(path)
-        for _ in 0..<40 {
-            guard case .link(let target) = component(at: place) else { return place }
-            let parent = place[..<(place.lastIndex(of: "/") ?? place.startIndex)]
-            place = try resolve(target.hasPrefix("/") ? target : "\(parent)/\(target)")
-        }
-        throw .tooManyLinks(path)
-    }
-
-    /// The text of a file of the target; links at its end are followed, and `nil` means that it cannot be read.
-    public func text(_ path: String) -> String? {
-        guard let descriptor = try? open(path, O_RDONLY) else { return nil }
-        defer { close(descriptor) }
-        return (try? readAll(descriptor)).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    /// The names in a folder of the target, sorted; empty where there is none.
-    public func names(in path: String) -> [String] {
-        guard let descriptor = try? open(path, O_RDONLY | O_DIRECTORY) else { return [] }
-        return Files.names(inOwned: descriptor)
     }
 }

@@ -1,86 +1,19 @@
-// Users and groups: changed by programs where there are any, otherwise in the account files themselves.
+// The account files of a target on the disk: written as shadow's programs write them, under their locks.
 
 import Accounts
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-extension TargetRoot {
-    /// Makes, changes or removes an account with the initramfs's own program, the target's, or without any.
-    ///
-    /// - Parameter request: The change.
-    ///
-    /// - Returns: A warning where the account is as wanted and something else is not.
-    /// - Throws: What the program says, ``AccountFault`` or ``TargetFault``.
-    func perform(_ request: AccountRequest) throws -> String? {
-        guard let wanted = request.command else { return try performNatively(request) }
-        do throws(Command.Failure) {
-            _ = try runOnTarget(
-                command(wanted.program, wanted.arguments),
-                ours: Command(wanted.program, ["--root", root.string] + wanted.arguments))
-            return nil
-        } catch {
-            switch error {
-            case .missing: return try performNatively(request)
-            // The user is removed; a home that others share, or that does not exist, is not. See userdel(8).
-            case .failed(_, status: 12, let said) where wanted.program == "userdel": return said
-            default: throw error
-            }
-        }
-    }
-
-    private func performNatively(_ request: AccountRequest) throws -> String? {
-        let etc = try place("/etc/passwd")
-        let locks = try AccountLocks(beside: etc)
-        defer { locks.release() }
-        let database = try accountDatabase(etc)
-        let change = try database.change(for: request)
-        var warning: String?
-        let written = WrittenFiles()
-        defer { written.abandon() }
-        // All files are complete on the disk before the first one is replaced, so that a full disk changes nothing.
-        for file in change.files { try written.write(file, beside: etc, shadowGroup: database.shadowGroup) }
-        for effect in change.effects {
-            if let said = try perform(effect) { warning = said }
-        }
-        try written.settle()
-        return warning
-    }
-
-    private func accountDatabase(_ etc: Place) throws -> AccountDatabase {
-        var files: [AccountFileName: [UInt8]] = [:]
-        for name in AccountFileName.allCases {
-            let place = etc.beside(name.rawValue)
-            if case .nothing = place.component { continue }
-            do throws(Errno) {
-                let descriptor = try place.open(O_RDONLY)
-                defer { close(descriptor) }
-                files[name] = try readAll(descriptor)
-            } catch {
-                throw TargetFault.cannot("read", path: place.path, error)
-            }
-        }
-        return AccountDatabase(
-            files: files,
-            elsewhere: TargetAccounts(passwd: text("/usr/lib/passwd") ?? "", group: text("/usr/lib/group") ?? ""),
-            settings: accountSettings, today: Int(time(nil)) / 86400)
-    }
-
-    /// The target's own settings for new accounts.
-    var accountSettings: AccountSettings {
-        AccountSettings(loginDefs: text("/etc/login.defs") ?? "", useradd: text("/etc/default/useradd") ?? "")
-    }
-}
-
 /// New account files that are complete and have not replaced the old ones yet.
-private final class WrittenFiles {
-    private var files: [(new: Place, backup: Place?, place: Place)] = []
+final class WrittenFiles {
+    private var files: [(new: TargetEntry, backup: TargetEntry?, place: TargetEntry)] = []
 
     /// Writes a file as shadow's programs do.
     ///
     /// It gets owner and mode of the present file, but is never executable, nor writable for all. The present file
     /// stays as a backup with its times.
-    func write(_ file: AccountFile, beside etc: Place, shadowGroup: gid_t) throws {
+    func write(_ file: AccountFile, beside etc: TargetEntry, shadowGroup: gid_t) throws {
         let place = etc.beside(file.name.rawValue)
         let new = place.temporary("account")
         let present = place.status
@@ -95,7 +28,7 @@ private final class WrittenFiles {
     }
 
     private func fill(
-        _ place: Place, with bytes: [UInt8], like present: stat?, orMode mode: UInt32, group: gid_t
+        _ place: TargetEntry, with bytes: [UInt8], like present: stat?, orMode mode: UInt32, group: gid_t
     ) throws {
         let descriptor = try place.create()
         defer { close(descriptor) }
@@ -127,14 +60,14 @@ private final class WrittenFiles {
 }
 
 /// The locks of shadow's programs and the C library, so that nobody else changes an account meanwhile.
-private final class AccountLocks {
+final class AccountLocks {
     private var descriptor: Int32
-    private var held: [Place] = []
+    private var held: [TargetEntry] = []
 
     /// - SeeAlso: lckpwdf(3), which waits as long.
     private static let secondsToWait = 15
 
-    init(beside etc: Place) throws {
+    init(beside etc: TargetEntry) throws {
         let whole = etc.beside(".pwd.lock")
         do throws(Errno) {
             descriptor = try whole.open(O_WRONLY | O_CREAT, mode: 0o600)
@@ -162,7 +95,7 @@ private final class AccountLocks {
         descriptor = -1
     }
 
-    private func lock(_ whole: Place) throws(TargetFault) {
+    private func lock(_ whole: TargetEntry) throws(TargetFault) {
         var wanted = flock()
         wanted.l_type = Int16(F_WRLCK)
         wanted.l_whence = Int16(SEEK_SET)
@@ -181,7 +114,7 @@ private final class AccountLocks {
     ///
     /// A lock is stale if its process is gone, or if it names this process, which does not hold it. A run that was
     /// stopped left it.
-    private func take(_ lock: Place) throws {
+    private func take(_ lock: TargetEntry) throws {
         let file = lock.temporary("lock")
         let descriptor = try file.create()
         defer {

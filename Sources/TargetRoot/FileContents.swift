@@ -1,0 +1,68 @@
+// What is to be in files: fetched and put together beside their places.
+
+import FilePlanning
+import Glibc
+import IgnitionConfig
+
+/// Puts contents together. Up to eight threads use one at once.
+struct ContentWriter: Sendable {
+    let fetch: TargetRoot.FetchContent
+
+    /// Writes content into an empty file.
+    ///
+    /// - Parameter spare: A name for one of its parts.
+    func fill(_ file: OpenFile, with content: PlannedContent, spare: TargetEntry) throws {
+        for (index, part) in content.parts.enumerated() {
+            switch part {
+            case .text(let text): try file.write(Array(text.utf8))
+            case .resource(let resource) where index == 0: try write(resource, into: file)
+            case .resource(let resource):
+                let rest = try spare.createUnnamed()
+                try write(resource, into: rest)
+                try file.append(contentsOf: rest)
+            }
+        }
+    }
+
+    /// Writes a resource into an empty file; one without a source is no bytes.
+    func write(_ resource: IgnitionConfig.Resource, into file: OpenFile) throws {
+        if !(resource.source ?? "").isEmpty { try fetch(resource, file.descriptor) }
+    }
+}
+
+/// The fragments that a config appends to files that exist. Each is fetched once, when a file is compared with it, and
+/// kept in a folder of ours until it is appended.
+final class FragmentStore {
+    private let writer: ContentWriter
+    private let scratch: TargetEntry
+    private var kept: [(resource: IgnitionConfig.Resource, entry: TargetEntry)] = []
+    /// Where in `kept` the resources of a source are.
+    private var places: [String: [Int]] = [:]
+
+    /// - Parameter scratch: An entry of the folder.
+    init(_ writer: ContentWriter, in scratch: TargetEntry) {
+        self.writer = writer
+        self.scratch = scratch
+    }
+
+    deinit { for (_, entry) in kept { try? entry.remove() } }
+
+    /// Opens a fragment to read it, and fetches it before where nobody did yet.
+    func open(_ resource: IgnitionConfig.Resource) throws -> OpenFile {
+        let source = resource.source ?? ""
+        if let known = places[source]?.first(where: { kept[$0].resource == resource }) {
+            return try kept[known].entry.openFile(O_RDONLY, to: "read")
+        }
+        let entry = TargetEntry(folder: scratch.folder, name: "fragment-\(kept.count)", path: scratch.path)
+        let file = try entry.createFile()
+        do {
+            try writer.write(resource, into: file)
+        } catch {
+            try? entry.remove()
+            throw error
+        }
+        places[source, default: []].append(kept.count)
+        kept.append((resource, entry))
+        return file
+    }
+}

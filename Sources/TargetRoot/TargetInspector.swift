@@ -1,0 +1,188 @@
+// Looks at what the target already has where the config wants something.
+
+import Accounts
+import FilePlanning
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// What fetching and comparing takes beside the target: a folder of ours, and what fills files.
+struct TargetWork {
+    /// An entry of the folder, for files without a name.
+    let scratch: TargetEntry
+    let writer: ContentWriter
+    let appender: Appender
+
+    /// - Parameters:
+    ///   - folder: A folder of ours; it is made if it is missing.
+    ///   - fetch: Gets the content of a resource.
+    init(in folder: FilePath, fetch: @escaping TargetRoot.FetchContent) throws {
+        try Files.makeFolder(folder, mode: 0o700)
+        scratch = TargetEntry(folder: try RootFolder(folder).open(), name: "content", path: folder.string)
+        writer = ContentWriter(fetch: fetch)
+        appender = Appender(fragments: FragmentStore(writer, in: scratch), scratch: scratch)
+    }
+}
+
+/// Reads a target, and writes nothing into it.
+struct TargetInspector {
+    private let tree: TargetTree
+    private let programs: TargetPrograms
+    private let work: TargetWork
+    private let mounts = Mounts.all().map(\.target)
+    /// Nothing changes meanwhile, and most files share their parents.
+    private var seen: [String: PathComponent] = [:]
+
+    init(_ tree: TargetTree, _ programs: TargetPrograms, _ work: TargetWork) {
+        self.tree = tree
+        self.programs = programs
+        self.work = work
+    }
+
+    /// Reads everything that the plan needs to know of the target.
+    ///
+    /// Content is fetched here only for files that exist and that the config does not overwrite.
+    ///
+    /// - Parameters:
+    ///   - config: A checked config.
+    ///   - conformance: How closely Ignition is followed.
+    /// - Returns: What is at the config's paths, and the accounts.
+    /// - Throws: ``TargetFault``, or why a content cannot be fetched.
+    mutating func inventory(
+        for config: IgnitionConfig, conformance: Conformance = .own
+    ) throws -> TargetInventory {
+        var inventory = TargetInventory(accounts: tree.accounts(), presets: tree.text(FilesPlan.presetFile))
+        inventory.accountSettings = tree.accountSettings
+        inventory.homeOwners = homeOwners(
+            of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
+        let storage = config.storage
+        for directory in storage.directories { inventory.places[directory.path] = try place(at: directory.path) }
+        for link in storage.links {
+            inventory.places[link.path] = try place(at: link.path)
+            if link.hard == true {
+                let target = plainPath("/" + (link.target ?? ""))
+                inventory.places[target] = try place(at: target)
+            }
+        }
+        let work = work
+        for file in storage.files {
+            // What Ignition would do does not depend on the content.
+            if conformance == .strict || file.overwrite == true {
+                inventory.places[file.path] = try place(at: file.path)
+            } else {
+                inventory.places[file.path] = try place(at: file.path) { open, place in
+                    try step("comparing \(file.path) with \(file.origin)") {
+                        try work.compare(open, with: file, &place)
+                    }
+                }
+            }
+        }
+        for unit in config.systemd.units {
+            let path = "\(FilesPlan.unitFolder)/\(unit.name)"
+            inventory.places[path] = try place(at: path) { open, _ in open.isUnit(unit.contents) }
+            for dropin in unit.dropins {
+                let path = "\(path).d/\(dropin.name)"
+                inventory.places[path] = try place(at: path) { open, _ in open.isUnit(dropin.contents) }
+            }
+        }
+        if conformance != .own {
+            inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
+                (try? programs.systemctl(["is-enabled", name])) != nil
+            }
+        }
+        return inventory
+    }
+
+    /// The owners of folders that will be the homes of new users without a given number, by user name.
+    private func homeOwners(
+        of users: [IgnitionConfig.User], _ accounts: TargetAccounts, homes: String
+    ) -> [String: UInt32] {
+        var owners: [String: UInt32] = [:]
+        for user in users
+        where user.shouldExist != false && user.uid == nil && accounts.user(named: user.name) == nil {
+            let path = user.homeDir.flatMap { $0.isEmpty ? nil : $0 } ?? "\(homes)/\(user.name)"
+            guard let status = try? tree.entry(try tree.follow(path)).status, status.st_mode & S_IFMT == S_IFDIR else {
+                continue
+            }
+            owners[user.name] = status.st_uid
+        }
+        return owners
+    }
+
+    /// - Parameter compare: Of a file: whether it holds what the config wants.
+    private mutating func place(
+        at path: String, _ compare: (OpenFile, inout TargetPlace) throws -> Bool = { _, _ in false }
+    ) throws -> TargetPlace {
+        let resolved: String
+        do throws(PathFault) {
+            resolved = try resolveParents(of: path) { path in
+                if let known = seen[path] { return known }
+                let component = tree.component(at: path)
+                seen[path] = component
+                return component
+            }
+        } catch {
+            switch error {
+            case .blocked(let other): return TargetPlace(resolved: path, found: .blocked(by: other))
+            case .tooManyLinks: return TargetPlace(resolved: path, found: .circular)
+            }
+        }
+        guard let place = try? tree.entry(resolved), let status = place.status else {
+            return TargetPlace(resolved: resolved, found: .nothing)
+        }
+        var found = TargetPlace(
+            resolved: resolved, found: .other,
+            identity: FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)))
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            let isWanted = try compare(try place.openFile(O_RDONLY, to: "read"), &found)
+            found.found = .file(hasWantedContent: isWanted)
+        case S_IFDIR:
+            let outside = FilePath(tree.root.string == "/" ? resolved : tree.root.string + resolved)
+            found.found = .folder(holdsMounts: mounts.contains { $0.starts(with: outside) })
+        case S_IFLNK: found.found = .link(target: place.linkTarget ?? "")
+        default: break
+        }
+        return found
+    }
+}
+
+extension TargetWork {
+    /// Whether a file holds what the config puts into it; if the config only appends, whether it has all fragments.
+    fileprivate func compare(
+        _ open: OpenFile, with file: IgnitionConfig.File, _ place: inout TargetPlace
+    ) throws -> Bool {
+        let content = file.plannedContent
+        if content.parts.isEmpty { return false }
+        if file.contents.source == nil {
+            place.missingFragments = try appender.missing(file.append, of: open)
+            return place.missingFragments.isEmpty
+        }
+        let wanted = try scratch.createUnnamed()
+        try writer.fill(wanted, with: content, spare: scratch.beside("part"))
+        if try open.equals(wanted) { return true }
+        place.difference = try open.difference(
+            from: wanted, isSecret: file.mode.map { $0 & 0o004 == 0 } ?? false)
+        return false
+    }
+}
+
+extension OpenFile {
+    /// Whether a file has this text and the mode of unit files.
+    fileprivate func isUnit(_ text: String?) -> Bool {
+        guard let text, let status = try? status() else { return false }
+        return Int(status.st_size) == text.utf8.count && status.st_mode & 0o7777 == 0o644
+            && (try? bytes()) == Array(text.utf8)
+    }
+
+    /// How two files differ, in words; for files that not everybody may read, only by their sizes.
+    fileprivate func difference(from wanted: OpenFile, isSecret: Bool) throws(TargetFault) -> ContentDifference {
+        let (here, other) = (try status(), try wanted.status())
+        let sizes = ContentDifference.sizes(here: UInt64(here.st_size), wanted: UInt64(other.st_size))
+        let limit = off_t(64 << 10)
+        if isSecret || here.st_mode & 0o004 == 0 || max(here.st_size, other.st_size) > limit { return sizes }
+        return ContentDifference(here: try bytes(), wanted: try wanted.bytes()) ?? sizes
+    }
+}

@@ -1,0 +1,103 @@
+// Copying and giving away whole folders of the target.
+
+import Accounts
+import FilePlanning
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// Copies a folder as shadow's programs do: with modes, times, links and hard links, and with the given owners.
+struct TreeCopy {
+    /// Links to something below `old` are changed to lead below `new`.
+    let old: String
+    let new: String
+    let owner: (stat) -> AccountEffect.Owner
+    private var copied: [FileIdentity: TargetEntry] = [:]
+
+    init(rewriting old: String, to new: String, owner: @escaping (stat) -> AccountEffect.Owner) {
+        self.old = old
+        self.new = new
+        self.owner = owner
+    }
+
+    mutating func copyContent(of folder: OpenFolder, named path: String, into other: OpenFolder) throws {
+        for name in Files.names(inOwned: fcntl(folder.descriptor, F_DUPFD_CLOEXEC, 0)) {
+            let source = TargetEntry(folder: folder, name: name, path: "\(path)/\(name)")
+            try copy(source, to: TargetEntry(folder: other, name: name, path: source.path))
+        }
+    }
+
+    mutating func copy(_ source: TargetEntry, to goal: TargetEntry) throws {
+        guard let status = source.status else { return }
+        let identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR:
+            try goal.makeFolder(mode: 0o700)
+            let inner = try source.openFolder()
+            try copyContent(of: inner, named: source.path, into: try goal.openFolder())
+        case S_IFLNK:
+            let target = source.linkTarget ?? ""
+            try goal.makeLink(to: target.hasPrefix(old) ? new + target.dropFirst(old.count) : target)
+        case S_IFREG:
+            if let first = copied[identity] { return try goal.makeHardLink(to: first) }
+            try copyFile(source, to: goal)
+            if status.st_nlink > 1 { copied[identity] = goal }
+        default:
+            guard mknodat(goal.folder.descriptor, goal.name, status.st_mode & S_IFMT, status.st_rdev) == 0 else {
+                throw TargetFault.cannot("make", path: goal.path, Errno(rawValue: errno))
+            }
+        }
+        let owner = owner(status)
+        try goal.setOwner(owner.user, owner.group)
+        try goal.setMode(status.st_mode & 0o7777)
+        var times = [status.st_atim, status.st_mtim]
+        utimensat(goal.folder.descriptor, goal.name, &times, AT_SYMLINK_NOFOLLOW)
+    }
+
+    private func copyFile(_ source: TargetEntry, to goal: TargetEntry) throws {
+        do throws(Errno) {
+            let input = try source.open(O_RDONLY)
+            defer { close(input) }
+            let output = try goal.open(O_WRONLY | O_CREAT | O_EXCL)
+            defer { close(output) }
+            var buffer = [UInt8](repeating: 0, count: 64 << 10)
+            while true {
+                let count = read(input, &buffer, buffer.count)
+                if count == 0 { break }
+                if count < 0 {
+                    if errno == EINTR { continue }
+                    throw Errno(rawValue: errno)
+                }
+                try Files.writeAll(buffer[..<count], to: output)
+            }
+            if fsync(output) != 0 { throw Errno(rawValue: errno) }
+        } catch {
+            throw TargetFault.cannot("copy", path: goal.path, error)
+        }
+    }
+}
+
+extension TargetEntry {
+    func openFolder() throws(TargetFault) -> OpenFolder {
+        do throws(Errno) {
+            return OpenFolder(owning: try open(O_RDONLY | O_DIRECTORY))
+        } catch {
+            throw .cannot("open", path: path, error)
+        }
+    }
+
+    /// Gives what belongs to the first owner to the second.
+    ///
+    /// The folder itself comes last, so that the next run continues after one that was stopped.
+    func changeTree(from old: AccountEffect.Owner, to new: AccountEffect.Owner) throws(TargetFault) {
+        guard old != new, let status else { return }
+        if status.st_mode & S_IFMT == S_IFDIR {
+            let inner = try openFolder()
+            for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+                try TargetEntry(folder: inner, name: name, path: "\(path)/\(name)").changeTree(from: old, to: new)
+            }
+        }
+        try setOwner(
+            status.st_uid == old.user ? new.user : nil, status.st_gid == old.group ? new.group : nil)
+    }
+}
