@@ -20,7 +20,7 @@ final class ArrayLook {
     private final class Loop {
         let device: LoopDevice
 
-        init(_ area: DiskArea) throws(Errno) {
+        init(_ area: DiskArea) throws(FileFault) {
             device = try LoopDevice(
                 file: FilePath(area.node), offset: area.bytes.lowerBound,
                 size: area.bytes.upperBound - area.bytes.lowerBound, readOnly: true)

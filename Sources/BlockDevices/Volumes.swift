@@ -62,19 +62,26 @@ public final class VolumeKeys {
     fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
         if let known = passphrases[wanted.name] { return known }
         guard wanted.givesKey else { return nil }
-        let file = firstlight_memory_file("key")
-        guard file >= 0 else { throw Errno(rawValue: -file) }
+        let file = try memoryFile("key")
         defer { close(file) }
         try fetch(wanted.keyFile, file)
-        let passphrase = try SecretBytes(contentsOf: file)
+        let passphrase = try Files.naming("read", "memfd:key") { () throws(Errno) in
+            try SecretBytes(contentsOf: file)
+        }
         passphrases[wanted.name] = passphrase
         return passphrase
     }
 
+    /// Opens a file without a name that is only in memory.
+    private func memoryFile(_ name: String) throws(FileFault) -> Int32 {
+        let file = firstlight_memory_file(name)
+        guard file >= 0 else { throw FileFault("make", FilePath("memfd:\(name)"), Errno(rawValue: -file)) }
+        return file
+    }
+
     /// Checks that a server answers; the answer does not matter.
     func ask(_ url: String) throws {
-        let file = firstlight_memory_file("answer")
-        guard file >= 0 else { throw Errno(rawValue: -file) }
+        let file = try memoryFile("answer")
         defer { close(file) }
         try fetch(IgnitionConfig.Resource(source: url), file)
     }

@@ -87,7 +87,7 @@ extension DeviceManager {
 
         drive(networkOnly: true)
         let hasCard = sysfs.names("/class/net").contains { $0 != "lo" }
-        do throws(Errno) {
+        do throws(ThreadFault) {
             guard hasCard else { return finishColdplug(report) }
             try startThread { self.finishColdplug(report) }
         } catch {

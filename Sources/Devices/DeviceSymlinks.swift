@@ -89,7 +89,7 @@ struct DeviceSymlinks: ~Copyable {
 
     private func apply(_ changes: [LinkClaims.Change]) {
         for change in changes {
-            do throws(Errno) {
+            do throws(FileFault) {
                 switch change {
                 case .remove(let link):
                     let path = FilePath("/dev").appending(link)

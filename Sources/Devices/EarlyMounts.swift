@@ -7,6 +7,7 @@ import SystemPackage
 
 /// Why the initramfs could not be set up.
 public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
+    case folder(FileFault)
     case mount(String, FilePath, Errno)
     case missing(FilePath)
     case module(FilePath, Errno)
@@ -14,6 +15,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
 
     public var description: String {
         switch self {
+        case .folder(let fault): "\(fault)"
         case .mount(let what, let target, let reason): "cannot mount \(what) on \(target): \(reason)"
         case .missing(let file): "\(file) is missing"
         case .module(let file, let reason): "cannot load \(file): \(reason)"
@@ -30,7 +32,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
                 "The initramfs was made for another kernel, this one is \(Machine.kernelVersion):",
                 "make it anew with --kernel \(Machine.kernelVersion).",
             ]
-        case .mount, .module: []
+        case .folder, .mount, .module: []
         }
     }
 }
@@ -56,8 +58,8 @@ public enum EarlyMounts {
     public static func mountAll() throws(EarlyMountFailure) {
         for filesystem in api where !isMounted(filesystem.target) {
             let target = filesystem.target
+            do throws(FileFault) { try Files.makeFolder(target) } catch { throw .folder(error) }
             do throws(Errno) {
-                try Files.makeFolder(target)
                 try Mounts.mount(
                     filesystem.type, on: target, type: filesystem.type, flags: UInt(filesystem.flags),
                     data: filesystem.options)
@@ -86,10 +88,10 @@ public enum EarlyMounts {
             }
         }
         let loop: LoopDevice
-        do throws(Errno) {
+        do throws(FileFault) {
             loop = try LoopDevice(file: image, readOnly: true)
         } catch {
-            throw .loop(image, error)
+            throw .loop(image, error.reason)
         }
         do throws(Errno) {
             try Mounts.mount(

@@ -29,6 +29,8 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case offline
         /// Another resource failed, and this one was waited for no longer.
         case cancelled
+        /// A failure that nothing here is known to have.
+        case unexpected(String)
     }
 
     public var source: RedactedURL
@@ -60,6 +62,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .clockSkew(let skew): "\(source): HTTP status 403 (forbidden): \(skew)"
         case .offline: "\(source): needs the network"
         case .cancelled: "\(source): no longer wanted"
+        case .unexpected(let text): "\(source): \(text)"
         }
     }
 

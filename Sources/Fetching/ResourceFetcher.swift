@@ -183,7 +183,7 @@ public final class ResourceFetcher {
         case let fault as Gunzip.Fault: .compression(fault)
         case let errno as Errno: .cannotWrite(errno)
         case let fault as TransferFault: .transfer(fault, attempts: 1)
-        default: .transfer(.protocolError("\(error)"), attempts: 1)
+        default: .unexpected("\(error)")
         }
     }
 

@@ -26,7 +26,7 @@ struct CertificateBundle: Equatable {
 
     init(reading file: FilePath) throws(Failure) {
         let bytes: [UInt8]
-        do { bytes = try Files.read(file) } catch { throw .unreadable(file, error) }
+        do { bytes = try Files.read(file) } catch { throw .unreadable(file, error.reason) }
         try self.init(String(decoding: bytes, as: UTF8.self), of: file)
     }
 
@@ -60,7 +60,9 @@ struct CertificateBundle: Equatable {
 
 /// Whether base64 lines hold a DER sequence as long as it says: the outside of every certificate.
 private func isCertificate(_ lines: [Substring]) -> Bool {
-    guard let der = try? Base64.standard.decode(Array(lines.joined().utf8)[...]), der.count > 4, der[0] == 0x30 else { return false }
+    guard let der = try? Base64.standard.decode(Array(lines.joined().utf8)[...]), der.count > 4, der[0] == 0x30 else {
+        return false
+    }
     let lengthBytes = Int(der[1]) - 0x80
     guard 1...4 ~= lengthBytes, der.count > 2 + lengthBytes else { return false }
     let length = der[2..<2 + lengthBytes].reduce(0) { $0 << 8 | Int($1) }

@@ -101,7 +101,7 @@ public struct HostSystem: Sendable {
     }
 
     func read(_ file: FilePath) throws(Failure) -> [UInt8] {
-        do { return try Files.read(file) } catch { throw .unreadable(file, error) }
+        do { return try Files.read(file) } catch { throw .unreadable(file, error.reason) }
     }
 }
 

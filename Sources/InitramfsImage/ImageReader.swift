@@ -26,7 +26,7 @@ extension ImageListing {
     /// Reads every archive in the image, and the squashfs for /usr.
     public init(reading file: FilePath) throws {
         let image: [UInt8]
-        do { image = try Files.read(file) } catch { throw Failure.unreadable(file, error) }
+        do { image = try Files.read(file) } catch { throw Failure.unreadable(file, error.reason) }
         self.init(name: file.lastComponent?.string ?? file.string, size: UInt64(image.count), parts: [])
         var at = 0
         while let start = image[at...].firstIndex(where: { $0 != 0 }) {

@@ -33,7 +33,7 @@ enum ModuleFile {
     /// The module's image, decompressed.
     static func read(_ file: FilePath) throws -> [UInt8] {
         guard let program = decompressors.first(where: { file.string.hasSuffix($0.ending) })?.program else {
-            do { return try Files.read(file) } catch { throw HostSystem.Failure.unreadable(file, error) }
+            do { return try Files.read(file) } catch { throw HostSystem.Failure.unreadable(file, error.reason) }
         }
         return try program.run(["--decompress", "--stdout", file.string]).standardOutput
     }

@@ -87,7 +87,7 @@ struct Packing {
     }
 
     private static func read(_ path: FilePath) throws(FileFault) -> [UInt8] {
-        try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
+        try Files.read(path)
     }
 
     private func write(_ bytes: [UInt8], to path: FilePath) throws(FileFault) {

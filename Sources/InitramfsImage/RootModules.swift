@@ -140,7 +140,7 @@ struct RootModulesAddition {
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
         let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
         tell("adding the modules of Linux \(kernel)")
-        try Files.naming("make", modules) { () throws(Errno) in try Files.makeFolder(modules) }
+        try Files.makeFolder(modules)
         try HostProgram(name: "cp", package: "coreutils").run(
             ["--archive", "--no-target-directory", host.modules.appending(kernel).string]
                 + [modules.appending(kernel).string])

@@ -64,7 +64,7 @@ struct SharedLibraries {
     /// `nil` for what is no ELF file, a script for example.
     private func read(_ file: FilePath) throws(Failure) -> ELFFile? {
         let bytes: [UInt8]
-        do { bytes = try Files.read(file) } catch { throw .unreadable(file, error) }
+        do { bytes = try Files.read(file) } catch { throw .unreadable(file, error.reason) }
         guard ELFFile.isELF(bytes) else { return nil }
         do { return try ELFFile(bytes) } catch { throw .malformed(file, error) }
     }

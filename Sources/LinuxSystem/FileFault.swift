@@ -1,5 +1,6 @@
 // A failure that knows which file it is about: an errno by itself tells nobody where to look.
 
+import Glibc
 import Reporting
 import SystemPackage
 
@@ -15,6 +16,9 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
         self.path = path
         self.reason = reason
     }
+
+    /// What the last call of the C library has left in `errno`.
+    static func last(_ act: String, _ path: FilePath) -> FileFault { FileFault(act, path, Errno(rawValue: errno)) }
 
     public var description: String { "cannot \(act) \(path): \(reason)" }
 

@@ -20,21 +20,23 @@ public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Err
     }
 }
 
-/// Files, folders and links by path. Every function throws the errno of the call that failed.
+/// Files, folders and links by path. A failure names what was to be done, and to which file.
 public enum Files {
-    public static func read(_ path: FilePath) throws(Errno) -> [UInt8] {
+    /// The whole content.
+    public static func read(_ path: FilePath) throws(FileFault) -> [UInt8] {
         let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        guard descriptor >= 0 else { throw .last("read", path) }
         defer { close(descriptor) }
-        return try readAll(descriptor)
+        return try naming("read", path) { () throws(Errno) in try readAll(descriptor) }
     }
 
     /// Reads a file of the tree below `root`: no link and no `..` of the path leads out of it.
-    public static func read(_ path: String, inside root: FilePath) throws(Errno) -> [UInt8] {
+    public static func read(_ path: String, inside root: FilePath) throws(FileFault) -> [UInt8] {
+        let outside = path.split(separator: "/").reduce(root) { $0.appending(String($1)) }
         let descriptor = firstlight_open_inside(root.string, path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
+        guard descriptor >= 0 else { throw FileFault("read", outside, Errno(rawValue: -descriptor)) }
         defer { close(descriptor) }
-        return try readAll(descriptor)
+        return try naming("read", outside) { () throws(Errno) in try readAll(descriptor) }
     }
 
     /// The text of a small file (sysfs, procfs) without its last newline, or `nil` where it cannot be read.
@@ -45,35 +47,37 @@ public enum Files {
     }
 
     /// Replaces the file in one step: a reader sees the old content or the new, also after a power cut.
-    public static func write(_ bytes: [UInt8], to path: FilePath, mode: mode_t = 0o644) throws(Errno) {
+    public static func write(_ bytes: [UInt8], to path: FilePath, mode: mode_t = 0o644) throws(FileFault) {
         let temporary = path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").firstlight")
         unlink(temporary.string)
         let descriptor = open(temporary.string, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        do throws(Errno) {
+        guard descriptor >= 0 else { throw .last("write", path) }
+        do throws(FileFault) {
             defer { close(descriptor) }
-            try writeAll(bytes, to: descriptor)
+            try naming("write", path) { () throws(Errno) in try writeAll(bytes, to: descriptor) }
             guard fchmod(descriptor, mode) == 0, fsync(descriptor) == 0,
                 rename(temporary.string, path.string) == 0
-            else { throw Errno(rawValue: errno) }
+            else { throw FileFault.last("write", path) }
         } catch {
             unlink(temporary.string)
             throw error
         }
     }
 
-    public static func write(_ text: String, to path: FilePath, mode: mode_t = 0o644) throws(Errno) {
+    /// The same for a text.
+    public static func write(_ text: String, to path: FilePath, mode: mode_t = 0o644) throws(FileFault) {
         try write(Array(text.utf8), to: path, mode: mode)
     }
 
     /// Writes into what is there, without replacing it: sysfs and procfs attributes, devices.
-    public static func put(_ text: String, into path: FilePath) throws(Errno) {
+    public static func put(_ text: String, into path: FilePath) throws(FileFault) {
         let descriptor = open(path.string, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        guard descriptor >= 0 else { throw .last("write", path) }
         defer { close(descriptor) }
-        try writeAll(Array(text.utf8), to: descriptor)
+        try naming("write", path) { () throws(Errno) in try writeAll(Array(text.utf8), to: descriptor) }
     }
 
+    /// Writes into an open file, of which only the caller knows the name.
     public static func writeAll(_ bytes: some Collection<UInt8>, to descriptor: Int32) throws(Errno) {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
@@ -103,23 +107,21 @@ public enum Files {
     }
 
     /// Makes the folder and those above it; one that is there already is fine, as is the working directory: "".
-    public static func makeFolder(_ path: FilePath, mode: mode_t = 0o755) throws(Errno) {
+    public static func makeFolder(_ path: FilePath, mode: mode_t = 0o755) throws(FileFault) {
         if path.isEmpty { return }
         if mkdir(path.string, mode) == 0 || errno == EEXIST { return }
-        let reason = errno
-        guard reason == ENOENT, path.components.count > 1 else { throw Errno(rawValue: reason) }
+        let reason = Errno(rawValue: errno)
+        guard reason == .noSuchFileOrDirectory, path.components.count > 1 else { throw FileFault("make", path, reason) }
         try makeFolder(path.removingLastComponent(), mode: 0o755)
-        guard mkdir(path.string, mode) == 0 || errno == EEXIST else { throw Errno(rawValue: errno) }
+        guard mkdir(path.string, mode) == 0 || errno == EEXIST else { throw .last("make", path) }
     }
 
     /// Points `path` at `target`, replacing a link that is there in one step.
-    public static func makeLink(_ path: FilePath, to target: String) throws(Errno) {
+    public static func makeLink(_ path: FilePath, to target: String) throws(FileFault) {
         try makeFolder(path.removingLastComponent())
         let temporary = path.string + ".firstlight"
         unlink(temporary)
-        guard symlink(target, temporary) == 0, rename(temporary, path.string) == 0 else {
-            throw Errno(rawValue: errno)
-        }
+        guard symlink(target, temporary) == 0, rename(temporary, path.string) == 0 else { throw .last("make", path) }
     }
 
     /// What a link says, or `nil` where there is no link.
@@ -187,30 +189,32 @@ public enum Files {
     }
 
     /// Takes the place of what is at `other`, in one step; both on one filesystem.
-    public static func move(_ path: FilePath, to other: FilePath) throws(Errno) {
-        guard rename(path.string, other.string) == 0 else { throw Errno(rawValue: errno) }
+    public static func move(_ path: FilePath, to other: FilePath) throws(FileFault) {
+        guard rename(path.string, other.string) == 0 else { throw .last("write", other) }
     }
 
-    public static func remove(_ path: FilePath) throws(Errno) {
-        guard unlink(path.string) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
+    /// Removes a file or a link; one that is not there is no failure.
+    public static func remove(_ path: FilePath) throws(FileFault) {
+        guard unlink(path.string) == 0 || errno == ENOENT else { throw .last("remove", path) }
     }
 }
 
 // What leaves nothing behind.
 extension Files {
     /// Overwrites a file with zeros and removes it: in RAM nothing of it is left then. A folder goes with its content.
-    public static func erase(_ path: FilePath) throws(Errno) {
+    public static func erase(_ path: FilePath) throws(FileFault) {
         guard let status = status(path, followingLinks: false) else { return }
         if status.st_mode & S_IFMT == S_IFDIR {
             for name in names(in: path) { try erase(path.appending(name)) }
-            guard rmdir(path.string) == 0 else { throw Errno(rawValue: errno) }
+            guard rmdir(path.string) == 0 else { throw .last("remove", path) }
             return
         }
         if status.st_mode & S_IFMT == S_IFREG {
             let descriptor = open(path.string, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
-            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            guard descriptor >= 0 else { throw .last("erase", path) }
             defer { close(descriptor) }
-            try writeAll([UInt8](repeating: 0, count: Int(status.st_size)), to: descriptor)
+            let zeros = [UInt8](repeating: 0, count: Int(status.st_size))
+            try naming("erase", path) { () throws(Errno) in try writeAll(zeros, to: descriptor) }
         }
         try remove(path)
     }

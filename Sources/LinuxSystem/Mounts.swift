@@ -95,16 +95,18 @@ public struct LoopDevice: ~Copyable {
     ///   - directIO: Ask for direct I/O; where the backing filesystem has none, buffered I/O is used.
     public init(
         file: FilePath, offset: UInt64 = 0, size: UInt64 = 0, readOnly: Bool, directIO: Bool = false
-    ) throws(Errno) {
+    ) throws(FileFault) {
         let backing = open(file.string, (readOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
-        guard backing >= 0 else { throw Errno(rawValue: errno) }
+        guard backing >= 0 else { throw .last("open", file) }
         defer { close(backing) }
         var number: Int32 = -1
         var result = firstlight_loop_attach(backing, offset, size, readOnly, directIO, &number)
         if result == -EINVAL, directIO {
             result = firstlight_loop_attach(backing, offset, size, readOnly, false, &number)
         }
-        guard result >= 0 else { throw Errno(rawValue: -result) }
+        guard result >= 0 else {
+            throw FileFault("attach a loop device to", file, Errno(rawValue: -result))
+        }
         descriptor = result
         path = FilePath("/dev/loop\(number)")
     }

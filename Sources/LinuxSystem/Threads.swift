@@ -46,10 +46,17 @@ public final class Monitor<Value>: @unchecked Sendable {
     }
 }
 
+/// A thread that could not be started.
+public struct ThreadFault: Error, Equatable, CustomStringConvertible {
+    public var reason: Errno
+
+    public var description: String { "cannot start a thread: \(reason)" }
+}
+
 /// Runs `body` on a thread of its own and `meanwhile` on this one; returns when both have ended.
 ///
 /// What both touch must be guarded by a ``Monitor``, or be handed over through one.
-/// - Throws: What `meanwhile` throws, or `Errno` where there is no thread to be had.
+/// - Throws: What `meanwhile` throws, or ``ThreadFault``.
 public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Result) throws -> Result {
     try withoutActuallyEscaping(body) { body in
         let context = Unmanaged.passRetained(ThreadBody(body))
@@ -62,7 +69,7 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
             }, context.toOpaque())
         guard result == 0 else {
             context.release()
-            throw Errno(rawValue: result)
+            throw ThreadFault(reason: Errno(rawValue: result))
         }
         defer { pthread_join(thread, nil) }
         return try meanwhile()
@@ -91,8 +98,8 @@ public func inParallel(_ count: Int, limit: Int, _ body: (Int) -> Void) {
 
 /// Runs `body` on a thread of its own, for which nobody waits.
 ///
-/// - Throws: `Errno` where there is no thread to be had; `body` has then not run.
-public func startThread(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+/// - Throws: Where there is no thread to be had; `body` has then not run.
+public func startThread(_ body: @escaping @Sendable () -> Void) throws(ThreadFault) {
     let context = Unmanaged.passRetained(ThreadBody(body))
     var thread = pthread_t()
     let result = pthread_create(
@@ -103,7 +110,7 @@ public func startThread(_ body: @escaping @Sendable () -> Void) throws(Errno) {
         }, context.toOpaque())
     guard result == 0 else {
         context.release()
-        throw Errno(rawValue: result)
+        throw ThreadFault(reason: Errno(rawValue: result))
     }
     pthread_detach(thread)
 }

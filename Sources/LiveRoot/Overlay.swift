@@ -55,14 +55,16 @@ public struct OverlayRoot: Equatable, Sendable {
         ["loop", format, "overlay"].forEach(loadModule)
         for folder in [lower, upper, sysroot] { try Files.makeFolder(folder) }
         try mountImage(file: file, offset: offset, size: size, format: format)
-        do {
-            try Mounts.mount(
-                "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                data: layerOptions(size: layerSize))
+        do throws(FileFault) {
+            try Files.naming("mount a tmpfs on", upper) { () throws(Errno) in
+                try Mounts.mount(
+                    "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
+                    data: layerOptions(size: layerSize))
+            }
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {
-            throw Failure.noWritableLayer(error)
+            throw Failure.noWritableLayer(error.reason)
         }
         do {
             // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when
@@ -90,7 +92,7 @@ public struct OverlayRoot: Equatable, Sendable {
             device = try LoopDevice(
                 file: file, offset: offset, size: size, readOnly: true, directIO: offset % 4096 == 0)
         } catch {
-            throw Failure.noLoopDevice(file, error)
+            throw Failure.noLoopDevice(file, error.reason)
         }
         // The image is in RAM or read once: long read-ahead only fills the page cache.
         try? device.setReadAhead(32 << 10)

@@ -59,12 +59,11 @@ public struct RootImageRequest: Sendable {
     ///   understood is an error, since nothing can be checked against it.
     public mutating func readStamps(in root: FilePath) throws(RootImageError) {
         func bytes(_ name: String) throws(RootImageError) -> [UInt8]? {
-            do throws(Errno) {
+            do throws(FileFault) {
                 return try Files.read(root.appending(name))
-            } catch .noSuchFileOrDirectory {
-                return nil
             } catch {
-                throw .unreadableStamp(root.appending(name), error)
+                if error.reason == .noSuchFileOrDirectory { return nil }
+                throw .unreadableStamp(error.path, error.reason)
             }
         }
         func hash(_ name: String) throws(RootImageError) -> StreamHash? {
@@ -184,7 +183,7 @@ public struct RootImageMachine {
     /// Bytes of RAM that can still be had.
     public var availableMemory: () -> UInt64?
     /// Makes an empty folder that holds `size` bytes in RAM, replacing what an earlier attempt left.
-    public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(Errno) -> Void
+    public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void
     public var pause: (_ seconds: Double) -> Void
     /// A random number from 0 to 1.
     public var chance: () -> Double
@@ -193,7 +192,7 @@ public struct RootImageMachine {
 
     public init(
         availableMemory: @escaping () -> UInt64?,
-        makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(Errno) -> Void,
+        makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
         pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil
     ) {
         self.availableMemory = availableMemory
@@ -206,13 +205,15 @@ public struct RootImageMachine {
     public static var live: RootImageMachine {
         RootImageMachine(
             availableMemory: { Machine.memory("MemAvailable") },
-            makeStore: { (folder, size) throws(Errno) in
+            makeStore: { (folder, size) throws(FileFault) in
                 try Files.makeFolder(folder, mode: 0o700)
-                if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
-                // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
-                try Mounts.mount(
-                    "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
-                    data: "size=\(size),mode=0700,nr_inodes=16")
+                try Files.naming("mount a tmpfs on", folder) { () throws(Errno) in
+                    if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
+                    // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
+                    try Mounts.mount(
+                        "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
+                        data: "size=\(size),mode=0700,nr_inodes=16")
+                }
             },
             pause: sleep(seconds:), chance: { Double.random(in: 0...1) }, clock: .system)
     }
@@ -239,8 +240,10 @@ extension RootImageRequest {
             return image
         } catch let error as RootImageError {
             throw error
+        } catch let fault as FileFault {
+            throw .cannotStore(fault.path, fault.reason)
         } catch {
-            throw .cannotStore(folder, error as? Errno ?? .ioError)
+            throw .unexpected("\(error)")
         }
     }
 }

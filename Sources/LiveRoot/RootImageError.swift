@@ -30,6 +30,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     case cannotRead(FilePath, Errno)
     case cannotStore(FilePath, Errno)
     case everyMirror([RootImageError])
+    /// A failure that nothing here is known to have.
+    case unexpected(String)
 
     public var description: String {
         switch self {
@@ -62,6 +64,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(file), which tells the right root image from others, cannot be understood: \(reason)"
         case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
+        case .unexpected(let text): text
         case .everyMirror(let errors):
             "none of \(errors.count) mirrors has the root image: "
                 + errors.map(\.description).joined(separator: "; ")
@@ -105,6 +108,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .cannotRead: ["Check the boot medium."]
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []
+        case .unexpected: []
         }
     }
 
@@ -113,7 +117,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
         case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .archiveIsGone, .notOfTheImage,
-            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror:
+            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .unexpected:
             false
         }
     }

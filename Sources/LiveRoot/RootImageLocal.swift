@@ -20,12 +20,11 @@ extension RootImageRequest {
         let found = try LocalImage(file)
         let marker = root.appending(LiveImageName.rootfsVersion)
         let version: String?
-        do throws(Errno) {
+        do throws(FileFault) {
             version = trimmed(try Files.read(marker))
-        } catch .noSuchFileOrDirectory {
-            version = nil
         } catch {
-            throw RootImageError.cannotRead(marker, error)
+            guard error.reason == .noSuchFileOrDirectory else { throw RootImageError.cannotRead(marker, error.reason) }
+            version = nil
         }
         if let wanted = self.version, let version, wanted != version {
             throw RootImageError.wrongVersion(source: "\(marker)", found: version, initramfs: wanted)
@@ -61,7 +60,7 @@ extension RootImageRequest {
         var dropped: [String] = []
         for name in Files.names(in: root) where name.hasSuffix(LiveImageName.installImageSuffix) {
             let file = root.appending(name)
-            do {
+            do throws(FileFault) {
                 if let installImages {
                     try copy(file, offset: 0, length: Files.size(file) ?? 0, to: installImages, as: name)
                 } else {
@@ -69,7 +68,7 @@ extension RootImageRequest {
                 }
                 try Files.remove(file)
             } catch {
-                throw .cannotStore(installImages ?? root, error)
+                throw .cannotStore(error.path, error.reason)
             }
         }
         return dropped
@@ -188,27 +187,28 @@ extension RootImageRequest {
             }
             do {
                 try copy(file, offset: header.dataOffset, length: UInt64(header.size), to: folder, as: name)
-            } catch { throw .cannotStore(folder, error) }
+            } catch { throw .cannotStore(error.path, error.reason) }
         }
         return image
     }
 
     private func copy(
         _ file: FilePath, offset: UInt64, length: UInt64, to folder: FilePath, as name: String
-    ) throws(Errno) {
+    ) throws(FileFault) {
         try Files.makeFolder(folder)
+        let goal = folder.appending(name)
         let source = open(file.string, O_RDONLY | O_CLOEXEC)
-        guard source >= 0 else { throw Errno(rawValue: errno) }
+        guard source >= 0 else { throw FileFault("read", file, Errno(rawValue: errno)) }
         defer { close(source) }
-        let target = open(folder.appending(name).string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard target >= 0 else { throw Errno(rawValue: errno) }
+        let target = open(goal.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard target >= 0 else { throw FileFault("write", goal, Errno(rawValue: errno)) }
         defer { close(target) }
         var position = off_t(offset)
         var left = length
         while left > 0 {
             let count = sendfile(target, source, &position, Int(min(left, 1 << 30)))
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw count == 0 ? .ioError : Errno(rawValue: errno) }
+            guard count > 0 else { throw FileFault("write", goal, count == 0 ? .ioError : Errno(rawValue: errno)) }
             left -= UInt64(count)
         }
     }

@@ -96,8 +96,10 @@ final class RootImageUnpacker {
             throw .unusable(source: source, fault)
         } catch let error as RootImageError {
             throw error
+        } catch let fault as FileFault {
+            throw .cannotStore(fault.path, fault.reason)
         } catch {
-            throw .cannotStore(request.folder, error as? Errno ?? .ioError)
+            throw .unexpected("\(error)")
         }
     }
 
@@ -192,19 +194,28 @@ final class RootImageUnpacker {
 /// A file that is written from its start, closed with the value.
 private struct OutputFile: ~Copyable {
     private let descriptor: Int32
+    private let path: FilePath
 
-    init(_ path: FilePath) throws(Errno) {
-        descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    init(_ path: FilePath) throws(FileFault) {
+        let descriptor = open(path.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileFault("write", path, Errno(rawValue: errno)) }
+        self.descriptor = descriptor
+        self.path = path
     }
 
     deinit { close(descriptor) }
 
-    borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) {
-        try Files.writeAll(bytes, to: descriptor)
+    borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(FileFault) {
+        do throws(Errno) {
+            try Files.writeAll(bytes, to: descriptor)
+        } catch {
+            throw FileFault("write", path, error)
+        }
     }
 
-    borrowing func setLength(_ length: UInt64) throws(Errno) {
-        guard ftruncate(descriptor, off_t(length)) == 0 else { throw Errno(rawValue: errno) }
+    borrowing func setLength(_ length: UInt64) throws(FileFault) {
+        guard ftruncate(descriptor, off_t(length)) == 0 else {
+            throw FileFault("write", path, Errno(rawValue: errno))
+        }
     }
 }

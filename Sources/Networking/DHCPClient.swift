@@ -18,7 +18,7 @@ final class DHCPClient {
     init(interface: String) throws(NetworkFailure) {
         let file = Self.leases.appending("\(interface).json")
         self.file = file
-        try Networking.act("preparing for DHCP") { () throws(Errno) in
+        try Networking.onFiles { () throws(FileFault) in
             try Files.makeFolder(Networking.folder, mode: 0o700)
             try Files.makeFolder(Self.leases, mode: 0o700)
             try Files.remove(file)

@@ -94,7 +94,7 @@ extension Networking {
         let files = plans.map { $0.networkdFiles(up: up, goesFirst: isAlways) }.first { $0.count == up.count } ?? []
         let folder = FilePath("/run/systemd/network")
         for (name, text) in files {
-            try act("writing \(folder.appending(name))") { () throws(Errno) in
+            try onFiles { () throws(FileFault) in
                 try Files.makeFolder(folder)
                 try Files.write(text, to: folder.appending(name))
             }
@@ -121,7 +121,7 @@ extension Networking {
             var files: [(name: String, bytes: [UInt8])] = []
             for name in embedded {
                 let path = keyfileFolder.appending(name)
-                files.append((name, try act("reading \(path)") { () throws(Errno) in try Files.read(path) }))
+                files.append((name, try onFiles { () throws(FileFault) in try Files.read(path) }))
             }
             return files
         }
@@ -140,7 +140,7 @@ extension Networking {
             "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", ATTR{address}==\"\(mac)\", ATTR{type}==\"1\", "
                 + "NAME=\"\(name)\"\n"
         }
-        try act("writing rules for interface names") { () throws(Errno) in
+        try onFiles { () throws(FileFault) in
             try Files.makeFolder("/run/udev/rules.d")
             try Files.write(rules.joined(), to: "/run/udev/rules.d/80-ifname.rules")
         }

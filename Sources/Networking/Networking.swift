@@ -21,8 +21,9 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     case keyfile(NetworkKeyfile.Failure)
     /// The command line asks for what is not built, and no keyfile replaces that.
     case argument(ArgumentProblem)
-    /// A call to the kernel, or a file, failed. `act`: "adding 192.0.2.1/24 to ens3".
+    /// A call to the kernel failed. `act`: "adding 192.0.2.1/24 to ens3".
     case refused(act: String, Errno)
+    case file(FileFault)
     case client(Command.Failure)
     /// Something could not be left in the real root.
     case handOver(TargetFault)
@@ -39,6 +40,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .keyfile(let failure): "\(failure)"
         case .argument(let problem): "\(problem)"
         case .refused(let act, let reason): "\(act) failed: \(reason)"
+        case .file(let fault): "\(fault)"
         case .client(let failure): "\(failure)"
         case .handOver(let fault): "\(fault)"
         }
@@ -64,7 +66,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .keyfile(let failure): failure.advice
         case .argument(let problem): problem.advice
         case .handOver(let fault): fault.advice
-        case .refused, .client: []
+        case .refused, .file, .client: []
         }
     }
 }
@@ -109,12 +111,8 @@ public enum Networking {
     static func embeddedProfiles() throws(NetworkFailure) -> [NetworkProfile]? {
         var profiles: [NetworkProfile] = []
         for name in Files.names(in: keyfileFolder) where !name.hasPrefix(".") {
-            let text: String
-            do throws(Errno) {
-                text = String(decoding: try Files.read(keyfileFolder.appending(name)), as: UTF8.self)
-            } catch {
-                throw .refused(act: "reading \(keyfileFolder.appending(name))", error)
-            }
+            let bytes = try onFiles { () throws(FileFault) in try Files.read(keyfileFolder.appending(name)) }
+            let text = String(decoding: bytes, as: UTF8.self)
             do throws(NetworkKeyfile.Failure) {
                 let keyfile = try NetworkKeyfile(text, file: name)
                 if keyfile.startsByItself { profiles.append(keyfile.profile) }
@@ -127,7 +125,7 @@ public enum Networking {
 
     private static func keep(_ state: NetworkState) throws(NetworkFailure) {
         if !state.nameservers.isEmpty {
-            try act("writing /etc/resolv.conf") { () throws(Errno) in
+            try onFiles { () throws(FileFault) in
                 try Files.write(state.resolverConfiguration, to: "/etc/resolv.conf")
             }
         }
@@ -135,7 +133,7 @@ public enum Networking {
             // The name is for the log and for DHCP; a kernel that refuses it must not stop the boot.
             try? Files.put(name, into: "/proc/sys/kernel/hostname")
         }
-        try act("writing \(folder.appending("network.json"))") { () throws(Errno) in
+        try onFiles { () throws(FileFault) in
             try Files.makeFolder(folder, mode: 0o700)
             try Files.write(state.json.text(.pretty), to: folder.appending("network.json"), mode: 0o600)
         }
@@ -147,6 +145,15 @@ public enum Networking {
             return try body()
         } catch {
             throw .refused(act: name(), error)
+        }
+    }
+
+    /// The same for files, whose failures tell themselves what was done.
+    static func onFiles<T>(_ body: () throws(FileFault) -> T) throws(NetworkFailure) -> T {
+        do {
+            return try body()
+        } catch {
+            throw .file(error)
         }
     }
 }

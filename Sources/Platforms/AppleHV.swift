@@ -56,7 +56,7 @@ final class SocketRelay: Sendable {
             close()
             throw .unwritable(path, reason)
         }
-        do throws(Errno) {
+        do throws(ThreadFault) {
             try startThread {
                 while true {
                     let near = accept(listener, nil, nil)
@@ -69,7 +69,7 @@ final class SocketRelay: Sendable {
             }
         } catch {
             close()
-            throw .unwritable(path, error)
+            throw .unwritable(path, error.reason)
         }
     }
 

@@ -121,10 +121,10 @@ struct KeyValuePairs: Equatable {
                 records += value + [UInt8](repeating: 0, count: Self.valueLength - value.count)
             }
             let file = folder.appending(".kvp_pool_\(number)")
-            do throws(Errno) {
+            do throws(FileFault) {
                 try Files.makeFolder(folder)
                 try Files.write(records, to: file, mode: 0o600)
-            } catch { throw .unwritable(file, error) }
+            } catch { throw .unwritable(error.path, error.reason) }
         }
     }
 }

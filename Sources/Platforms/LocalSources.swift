@@ -91,7 +91,7 @@ extension PlatformAccess {
     }
 
     private func read(_ path: FilePath) throws(PlatformFailure) -> [UInt8] {
-        do throws(Errno) { return try Files.read(path) } catch { throw .unreadable(path, error) }
+        do throws(FileFault) { return try Files.read(path) } catch { throw .unreadable(path, error.reason) }
     }
 }
 

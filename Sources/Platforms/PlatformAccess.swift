@@ -153,11 +153,12 @@ private func readFiles(
     defer { try? Mounts.unmount(folder, lazily: true) }
     var found: [String: [UInt8]] = [:]
     for path in paths {
-        do throws(Errno) {
+        do throws(FileFault) {
             found[path] = try Files.read(path, inside: folder)
-        } catch .noSuchFileOrDirectory {
-            continue
-        } catch { throw PlatformFailure.unreadable(device.appending(path), error) }
+        } catch {
+            if error.reason == .noSuchFileOrDirectory { continue }
+            throw PlatformFailure.unreadable(device.appending(path), error.reason)
+        }
     }
     return found
 }

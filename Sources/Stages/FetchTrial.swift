@@ -36,7 +36,7 @@ public struct FetchTrial {
             try fetcher.trust(
                 try authorities.map { name in
                     let path = FilePath(name)
-                    let pem = try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
+                    let pem = try Files.read(path)
                     return IgnitionConfig.Resource(source: DataURL.text(for: pem))
                 })
             guard let output else {

@@ -115,7 +115,9 @@ extension StageState {
             if let config = SystemConfigFolders(variable).userConfig, config.starts(with: "/run") {
                 try Files.erase(config)
             }
-            guard chmod(Self.folder.string, 0o755) == 0 else { throw Errno(rawValue: errno) }
+            guard chmod(Self.folder.string, 0o755) == 0 else {
+                throw FileFault("set the mode of", Self.folder, Errno(rawValue: errno))
+            }
         }
     }
 

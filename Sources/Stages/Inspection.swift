@@ -110,7 +110,7 @@ public enum Inspection {
     private static func read(_ file: String) throws -> [UInt8] {
         let path = FilePath(file)
         if file == "-" { return try readAll(0) }
-        return try Files.naming("read", path) { () throws(Errno) in try Files.read(path) }
+        return try Files.read(path)
     }
 
     static func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {

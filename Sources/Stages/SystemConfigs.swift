@@ -77,10 +77,10 @@ extension SystemConfigFolders {
 
     private func read(_ path: FilePath, _ notes: ConfigNotes) throws -> IgnitionConfig {
         let bytes: [UInt8]
-        do throws(Errno) {
+        do throws(FileFault) {
             bytes = try Files.read(path)
         } catch {
-            throw UnreadableConfig(path: path, reason: error)
+            throw UnreadableConfig(path: path, reason: error.reason)
         }
         notes.reading(path, bytes)
         let parsed = IgnitionConfig.parse(bytes, name: path.string)

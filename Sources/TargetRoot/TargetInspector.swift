@@ -20,7 +20,8 @@ struct TargetWork {
     ///   - fetch: Gets the content of a resource.
     init(in folder: FilePath, fetch: @escaping TargetRoot.FetchContent) throws {
         try Files.makeFolder(folder, mode: 0o700)
-        scratch = TargetEntry(folder: try RootFolder(folder).open(), name: "content", path: folder.string)
+        let open = try Files.naming("open", folder) { () throws(Errno) in try RootFolder(folder).open() }
+        scratch = TargetEntry(folder: open, name: "content", path: folder.string)
         writer = ContentWriter(fetch: fetch)
         appender = Appender(fragments: FragmentStore(writer, in: scratch), scratch: scratch)
     }

@@ -39,7 +39,7 @@ struct MakeRootImage: ParsableCommand {
             let stamps = try RootImage.stamps(of: output)
             for (file, text) in [(streamHash, stamps.streamHash), (imageHash, stamps.imageHash)] {
                 guard let file else { continue }
-                try Files.naming("write", file) { () throws(Errno) in try Files.write(text, to: file) }
+                try Files.write(text, to: file)
             }
         }
         outcome.warnings.forEach(say)

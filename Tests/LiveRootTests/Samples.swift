@@ -83,7 +83,7 @@ final class TestMachine {
     var machine: RootImageMachine {
         RootImageMachine(
             availableMemory: { self.memory },
-            makeStore: { (folder, size) throws(Errno) in
+            makeStore: { (folder, size) throws(FileFault) in
                 self.stores.append(size)
                 try Files.makeFolder(folder)
             },
