@@ -233,23 +233,23 @@ extension DiskConflict: Advising {
     /// What the operator can do; where a line names a field that destroys, the last one says to remove it again.
     public var advice: [String] {
         let lines = advisable
-        return lines.contains { $0.contains("\"wipe") } ? lines + [DiskConflict.once] : lines
+        return lines.map(\.text) + (lines.contains(where: \.destroys) ? [DiskConflict.once] : [])
     }
 
     static let once = "Then take the \"wipe...\" out again: a config runs on every boot."
 
-    private var advisable: [String] {
+    fileprivate var advisable: [AdviceLine] {
         switch problem {
         case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
         case .tableNotGPT, .contentWithoutTable:
-            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+            ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, _) where content.isImage:
-            ["To keep what is there: another device.", "To destroy it:         \"wipeTable\": true"]
+            ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, _):
             [
                 "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
                 "To keep the other:      leave the disk out of the config.",
-                "To destroy both:        \"wipeTable\": true",
+                .wiping("To destroy both:        \"wipeTable\": true"),
             ]
         case .ownerBesideKept(let content, _):
             [
@@ -259,28 +259,35 @@ extension DiskConflict: Advising {
         case .damagedTable:
             [
                 "To keep its partitions: repair the table with gdisk, once.",
-                "To destroy them:        \"wipeTable\": true",
+                .wiping("To destroy them:        \"wipeTable\": true"),
             ]
         case .notLooked: ["This is a mistake of Firstlight's: nothing was written."]
         case .diskInUse(let users), .partitionInUse(let users), .deviceInUse(let users): freeing(users)
         case .partitionDiffers(_, let differences, let canBeRecreated):
             differs(differences, canBeRecreated: canBeRecreated)
         case .partitionUnwanted:
-            ["To keep it:    leave out its entry.", "To destroy it: \"wipePartitionEntry\": true"]
+            ["To keep it:    leave out its entry.", .wiping("To destroy it: \"wipePartitionEntry\": true")]
         case .ambiguousLabel(_, let numbers):
             ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
-        case .noRoom: ["Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true"]
+        case .noRoom:
+            [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
         case .numberBeyondTable: ["Use a smaller \"number\"."]
         case .wouldTruncate:
-            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+            [
+                "To keep what is there: a larger \"sizeMiB\".",
+                .wiping("To destroy it:         \"wipeFilesystem\": true"),
+            ]
         case .metadataAtEnd:
-            ["To keep what is there: leave its size as it is.", "To destroy it:         \"wipeFilesystem\": true"]
+            [
+                "To keep what is there: leave its size as it is.",
+                .wiping("To destroy it:         \"wipeFilesystem\": true"),
+            ]
         case .memberIsMade: ["Name disks or partitions as \"devices\"."]
         case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
         case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
         case .arrayDiffers(let difference):
-            ["To keep what is there: change \"\(difference.field)\", or other devices.", wiping]
-        case .arraysMixed: ["To keep what is there: other devices.", wiping]
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing]
+        case .arraysMixed: ["To keep what is there: other devices.", erasing]
         case .arrayIncomplete, .arrayNotAssembled:
             [
                 "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
@@ -289,27 +296,30 @@ extension DiskConflict: Advising {
         case .volumeWithoutKeySlot:
             [
                 "To keep what is there: another device; only a copy of its header or of its key opens it again.",
-                "To destroy it:         \"wipeVolume\": true",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
             ]
         case .luks1, .wrongKey:
-            ["To keep what is there: another device, or its own key.", "To destroy it:         \"wipeVolume\": true"]
+            [
+                "To keep what is there: another device, or its own key.",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
         case .volumeWithoutKey:
-            ["To keep what is there: its key as \"keyFile\".", "To destroy it:         \"wipeVolume\": true"]
+            ["To keep what is there: its key as \"keyFile\".", .wiping("To destroy it:         \"wipeVolume\": true")]
         case .volumeDiffers(let difference):
             [
                 "To keep what is there: change or leave out \"\(difference.field)\".",
-                "To destroy it:         \"wipeVolume\": true",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
             ]
         case .clevisConfig: ["Check \"custom.config\" and each \"advertisement\"."]
         case .bindingDiffers:
             [
                 "To keep what is there: \"clevis\" as it was when the volume was made.",
-                "To destroy it:         \"wipeVolume\": true",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
             ]
         case .bindingNotOpened:
             [
                 "To keep what is there: start the server, or check the TPM, and try again.",
-                "To destroy it:         \"wipeVolume\": true",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
             ]
         case .volumeOption: ["Leave it out, or use the option that this one stands for."]
         case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
@@ -330,7 +340,10 @@ extension DiskConflict: Advising {
         case .deviceRemoved: ["Name a device that stays."]
         case .sameDevice: ["Keep one of the two entries."]
         case .diskIsPartitioned:
-            ["To keep the partitions: one of them as the device.", "To destroy them:        \"wipeFilesystem\": true"]
+            [
+                "To keep the partitions: one of them as the device.",
+                .wiping("To destroy them:        \"wipeFilesystem\": true"),
+            ]
         case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content, wanted)).",
@@ -347,18 +360,21 @@ extension DiskConflict: Advising {
                 wanted.destroying(orBy: "blkdiscard -f -z \(device)"),
             ]
         case .longerThanPartition:
-            ["To keep what is there: a larger \"sizeMiB\".", "To destroy it:         \"wipeFilesystem\": true"]
+            [
+                "To keep what is there: a larger \"sizeMiB\".",
+                .wiping("To destroy it:         \"wipeFilesystem\": true"),
+            ]
         case .notMountable:
             [
                 "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg tells more.",
-                "To destroy it: \"wipeFilesystem\": true",
+                .wiping("To destroy it: \"wipeFilesystem\": true"),
             ]
         case .overlaps: ["Repair the partition table first."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }
     }
 
-    private func freeing(_ users: [DeviceUse]) -> [String] {
+    private func freeing(_ users: [DeviceUse]) -> [AdviceLine] {
         let arrays = users.compactMap(\.array)
         guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
         // udev or somebody started the array, and nobody uses it.
@@ -366,16 +382,16 @@ extension DiskConflict: Advising {
     }
 
     /// The command for content that no field of the config destroys.
-    private var wiping: String { "To destroy it:         wipefs -a \(device), once, at this console." }
+    private var erasing: AdviceLine { "To destroy it:         wipefs -a \(device), once, at this console." }
 
-    private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [String] {
+    private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [AdviceLine] {
         let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
-        var lines = ["To keep the partition: change or leave out \(fields)."]
+        var lines: [AdviceLine] = ["To keep the partition: change or leave out \(fields)."]
         if differences.map(\.field) == ["sizeMiB"] { lines.append("To resize it:          \"resize\": true") }
         lines.append(
             canBeRecreated
-                ? "To create it anew:     \"wipePartitionEntry\": true"
-                : "To create it anew:     its \"number\" and \"wipePartitionEntry\": true")
+                ? .wiping("To create it anew:     \"wipePartitionEntry\": true")
+                : .wiping("To create it anew:     its \"number\" and \"wipePartitionEntry\": true"))
         return lines
     }
 
@@ -415,11 +431,9 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
     /// The advice of each conflict, under the name of its device where there are several.
     public var advice: [String] {
         if conflicts.count == 1, let only = conflicts.first { return only.advice }
-        let all = conflicts.map { ($0.device, $0.advice) }
-        let lines = all.flatMap { device, advice in
-            ["\(device):"] + advice.filter { $0 != DiskConflict.once }.map { "  \($0)" }
-        }
-        return all.contains { $0.1.contains(DiskConflict.once) } ? lines + [DiskConflict.once] : lines
+        let all = conflicts.map { ($0.device, $0.advisable) }
+        let lines = all.flatMap { device, advice in ["\(device):"] + advice.map { "  \($0.text)" } }
+        return lines + (all.contains { $0.1.contains(where: \.destroys) } ? [DiskConflict.once] : [])
     }
 
     /// The failure that ends the boot; the place of a single conflict in the config is its step.

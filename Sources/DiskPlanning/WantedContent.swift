@@ -26,10 +26,10 @@ extension WantedContent {
     /// The line of advice that says how to destroy what stands on the device.
     ///
     /// - Parameter command: What does it for an array, for which the config has no field.
-    func destroying(orBy command: String) -> String {
+    func destroying(orBy command: String) -> AdviceLine {
         switch self {
-        case .filesystem: "To destroy it:         \"wipeFilesystem\": true"
-        case .volume: "To destroy it:         \"wipeVolume\": true"
+        case .filesystem: .wiping("To destroy it:         \"wipeFilesystem\": true")
+        case .volume: .wiping("To destroy it:         \"wipeVolume\": true")
         case .array: "To destroy it:         \(command), once, at this console."
         }
     }
