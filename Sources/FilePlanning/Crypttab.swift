@@ -47,11 +47,9 @@ extension IgnitionConfig {
     ///   - crypttab: The text that the target already has. Lines of other volumes stay; each of ours is written once,
     ///     however often this runs.
     ///   - strict: Whether lines are added whatever is there, as Ignition does.
-    ///   - key: Returns the bytes of a volume's key file.
-    /// - Throws: What `key` throws.
     public mutating func persist(
-        _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false, key: (CrypttabEntry) throws -> [UInt8]
-    ) rethrows {
+        _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false
+    ) {
         guard !volumes.isEmpty else { return }
         let hasKeys = volumes.contains { $0.keyFile != nil }
         if hasKeys, !storage.directories.contains(where: { $0.path == "/etc/luks" }) {
@@ -65,7 +63,7 @@ extension IgnitionConfig {
             var file = File()
             file.path = keyFile
             file.mode = 0o600
-            file.contents.source = DataURL.text(for: try key(volume))
+            file.volumeKey = volume.name
             storage.files.append(file)
         }
         let path = "/etc/crypttab"

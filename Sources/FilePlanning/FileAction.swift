@@ -114,6 +114,8 @@ public struct PlannedContent: Equatable, Sendable {
     public enum Part: Equatable, Sendable {
         case text(String)
         case resource(IgnitionConfig.Resource)
+        /// The key of a LUKS volume, which a plan does not hold itself.
+        case key(volume: String)
     }
 
     /// The pieces in their order; no piece makes an empty file.

@@ -264,7 +264,7 @@ struct FilesPlanner {
         }
         if (hasWantedContent && !strict) || content.parts.isEmpty {
             keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
-        } else if file.contents.source == nil {
+        } else if file.onlyAppends {
             let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
             let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
             add(
@@ -426,8 +426,13 @@ extension TargetPlace.Found {
 }
 
 extension IgnitionConfig.File {
+    /// Whether all that the config says of the content is what to add to it.
+    public var onlyAppends: Bool { contents.source == nil && volumeKey == nil }
+
     /// What the file holds in the end where it is newly written.
     public var plannedContent: PlannedContent {
-        PlannedContent((contents.source == nil ? [] : [.resource(contents)]) + append.map { .resource($0) })
+        let whole: [PlannedContent.Part] =
+            if let volumeKey { [.key(volume: volumeKey)] } else { contents.source == nil ? [] : [.resource(contents)] }
+        return PlannedContent(whole + append.map { .resource($0) })
     }
 }

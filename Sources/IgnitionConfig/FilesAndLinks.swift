@@ -9,6 +9,8 @@ extension IgnitionConfig {
         public var group = Owner()
         public var contents = Resource()
         public var append: [Resource] = []
+        /// The LUKS volume whose key the file is to hold; no config says so, and `contents` is then empty.
+        public var volumeKey: String?
         /// Permission bits, 0 to 0o7777; those above 0o777 are dropped where the spec is older than 3.6.0.
         public var mode: Int?
         public var origin = Origin()

@@ -47,6 +47,18 @@ public final class SecretBytes: @unchecked Sendable {
         }
     }
 
+    /// The same of a file by its path.
+    public convenience init(contentsOf path: FilePath) throws(FileFault) {
+        let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("read", path) }
+        defer { close(descriptor) }
+        do throws(Errno) {
+            try self.init(contentsOf: descriptor)
+        } catch {
+            throw FileFault("read", path, error)
+        }
+    }
+
     /// That many random bytes, written as hexadecimal digits.
     public static func randomDigits(bytes: Int) -> SecretBytes {
         let random = SecretBytes(count: bytes)

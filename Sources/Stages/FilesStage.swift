@@ -18,14 +18,14 @@ extension Stages {
         var config = given ?? IgnitionConfig()
         var target = TargetRoot(sysroot)
         target.writesKeyFragment = try IgnitionEnvironment.keyFragment(variable)
-        try config.persist(state.volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict) {
-            try state.key(of: $0)
-        }
+        config.persist(state.volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict)
+        var keys: [String: SecretBytes] = [:]
+        for volume in state.volumes where volume.keyFile != nil { keys[volume.name] = try state.key(of: volume) }
         let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
         let scratch = StageState.folder.appending("scratch")
         try Files.makeFolder(scratch, mode: 0o700)
         let outcome = try target.provision(
-            config, mountFolders: state.mounts.folders, userConfigProvided: isUsers, scratch: scratch,
+            config, mountFolders: state.mounts.folders, userConfigProvided: isUsers, keys: keys, scratch: scratch,
             conformance: arguments.isStrict ? .strict : .own, written: state.recordWrite, onFailure: pool.cancel
         ) { resource, descriptor in
             try pool.write(resource, to: descriptor)

@@ -125,8 +125,10 @@ struct StageState: Sendable {
                 }), as: "volumes.json")
     }
 
-    func key(of volume: CrypttabEntry) throws -> [UInt8] {
-        try step("reading the key of the LUKS volume \(volume.name)") { try Files.read(path(keyName(volume.name))) }
+    func key(of volume: CrypttabEntry) throws -> SecretBytes {
+        try step("reading the key of the LUKS volume \(volume.name)") {
+            try SecretBytes(contentsOf: path(keyName(volume.name)))
+        }
     }
 
     /// Keys of volumes that an earlier run of the disks stage opened or made.

@@ -3,10 +3,13 @@
 import FilePlanning
 import Glibc
 import IgnitionConfig
+import LinuxSystem
 
 /// Puts contents together. Up to eight threads use one at once.
 struct ContentWriter: Sendable {
     let fetch: TargetRoot.FetchContent
+    /// Of LUKS volumes, by name.
+    let keys: [String: SecretBytes]
 
     /// Writes content into an empty file.
     ///
@@ -15,6 +18,9 @@ struct ContentWriter: Sendable {
         for (index, part) in content.parts.enumerated() {
             switch part {
             case .text(let text): try file.write(Array(text.utf8))
+            case .key(let volume):
+                guard let key = keys[volume] else { throw TargetFault.noKey(volume: volume) }
+                try file.write(key)
             case .resource(let resource) where index == 0: try write(resource, into: file)
             case .resource(let resource):
                 let rest = try spare.createUnnamed()

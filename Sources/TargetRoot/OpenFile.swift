@@ -115,6 +115,17 @@ final class OpenFile: Sendable {
         }
     }
 
+    /// Writes a secret where it stands, and leaves no copy in memory.
+    func write(_ secret: SecretBytes) throws(TargetFault) {
+        do throws(Errno) {
+            try secret.withBytes { bytes throws(Errno) in
+                try Files.writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
+            }
+        } catch {
+            throw .cannot("write", path: path, error)
+        }
+    }
+
     /// Adds all of another file to the end.
     func append(contentsOf other: OpenFile) throws(TargetFault) {
         try other.seek(to: 0)

@@ -12,6 +12,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
     case noHome(user: String, path: String)
     case holdsMount(String)
     case noResult(String)
+    case noKey(volume: String)
     /// `by` is the number of the process that holds the lock.
     case locked(String, by: String)
 
@@ -23,6 +24,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         case .noSuchGroup(let name): "the target has no group \(name)"
         case .noHome(let user, let path): "the home directory of \(user), \(path), is not there"
         case .holdsMount(let path): "\(path) is on another filesystem; it is not removed"
+        case .noKey(let volume): "there is no key of the LUKS volume \(volume) to leave in the target"
         case .noResult(let path): "\(path) is there and is not JSON"
         case .locked(let path, let process): "the accounts are locked: \(path) is held by process \(process)"
         }

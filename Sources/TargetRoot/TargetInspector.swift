@@ -17,12 +17,15 @@ struct TargetWork {
 
     /// - Parameters:
     ///   - folder: A folder of ours; it is made if it is missing.
+    ///   - keys: Of LUKS volumes, by name.
     ///   - fetch: Gets the content of a resource.
-    init(in folder: FilePath, fetch: @escaping TargetRoot.FetchContent) throws {
+    init(
+        in folder: FilePath, keys: [String: SecretBytes] = [:], fetch: @escaping TargetRoot.FetchContent
+    ) throws {
         try Files.makeFolder(folder, mode: 0o700)
         let open = try Files.naming("open", folder) { () throws(Errno) in try RootFolder(folder).open() }
         scratch = TargetEntry(folder: open, name: "content", path: folder.string)
-        writer = ContentWriter(fetch: fetch)
+        writer = ContentWriter(fetch: fetch, keys: keys)
         appender = Appender(fragments: FragmentStore(writer, in: scratch), scratch: scratch)
     }
 }
@@ -157,7 +160,7 @@ extension TargetWork {
     ) throws -> Bool {
         let content = file.plannedContent
         if content.parts.isEmpty { return false }
-        if file.contents.source == nil {
+        if file.onlyAppends {
             place.missingFragments = try appender.missing(file.append, of: open)
             return place.missingFragments.isEmpty
         }

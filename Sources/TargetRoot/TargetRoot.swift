@@ -69,6 +69,7 @@ public struct TargetRoot {
     ///   - config: A checked config.
     ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
     ///   - userConfigProvided: Whether somebody gave a config; without one, `config` is empty.
+    ///   - keys: Of the LUKS volumes for which the config has a key file, by name.
     ///   - scratch: A folder of ours for content that is compared with what is there.
     ///   - conformance: How closely Ignition is followed.
     ///   - leavesResult: Whether this provisions a system, which gets a result file and labels.
@@ -78,11 +79,15 @@ public struct TargetRoot {
     /// - Returns: What was done.
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure``, which names the step that failed.
     public func provision(
-        _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
+        _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool,
+        keys: [String: SecretBytes] = [:], scratch: FilePath,
         conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
         onFailure: @escaping () -> Void = {}, fetch: @escaping FetchContent
     ) throws -> Outcome {
-        let work = try TargetWork(in: scratch, fetch: fetch)
+        for volume in config.storage.files.compactMap(\.volumeKey) where keys[volume] == nil {
+            throw TargetFault.noKey(volume: volume)
+        }
+        let work = try TargetWork(in: scratch, keys: keys, fetch: fetch)
         var inspector = TargetInspector(tree, programs, work)
         let inventory = try inspector.inventory(for: config, conformance: conformance)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)

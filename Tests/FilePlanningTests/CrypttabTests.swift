@@ -25,9 +25,7 @@ import Testing
         #expect(
             lines == ["a UUID=1 none luks,_netdev,x-initrd.attach", "a UUID=1 none luks,x-initrd.attach"])
         var config = IgnitionConfig()
-        config.persist([CrypttabEntry(name: "a", uuid: "1", opener: .clevis(overNetwork: true))], crypttab: nil) { _ in
-            []
-        }
+        config.persist([CrypttabEntry(name: "a", uuid: "1", opener: .clevis(overNetwork: true))], crypttab: nil)
         #expect(config.storage.files.map(\.path) == ["/etc/crypttab"] && config.storage.directories.isEmpty)
     }
 }

@@ -204,6 +204,24 @@ import Testing
         #expect(fetched.withLock { $0.sorted() } == ["http://h/a", "http://h/a", "http://h/b", "http://h/b"])
     }
 
+    @Test func aKeyIsWrittenIntoItsFileAndMissedBeforeAnythingIsWritten() throws {
+        let target = try Target()
+        var config = IgnitionConfig()
+        config.persist([CrypttabEntry(name: "data", uuid: "1")], crypttab: nil)
+        func provision(_ keys: [String: SecretBytes]) throws -> TargetRoot.Outcome {
+            try target.root.provision(
+                config, userConfigProvided: true, keys: keys, scratch: target.folder.appending("scratch"),
+                fetch: decode)
+        }
+        #expect(throws: TargetFault.noKey(volume: "data")) { try provision([:]) }
+        #expect(target.paths() == [])
+        let keys = ["data": SecretBytes(Array("secret".utf8))]
+        #expect(try provision(keys).deeds.created.contains("/etc/luks/data"))
+        #expect(target.text("/etc/luks/data") == "secret" && target.mode("/etc/luks/data") == "600")
+        #expect(target.text("/etc/crypttab") == "data UUID=1 /etc/luks/data luks,x-initrd.attach\n")
+        #expect(try provision(keys).deeds.kept.contains("/etc/luks/data"))
+    }
+
     @Test func aFragmentIsFetchedOnceToBeComparedAndAppended() throws {
         let target = try Target()
         try target.put("/log", "begin\n")

@@ -87,9 +87,11 @@ extension IgnitionRun {
         var target = TargetRoot(invocation.root)
         target.writesKeyFragment = environment.writesKeyFragment
         let volumes = try volumes(of: config)
-        try config.persist(volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict) { volume in
+        config.persist(volumes, crypttab: target.text("/etc/crypttab"), strict: arguments.isStrict)
+        var keys: [String: SecretBytes] = [:]
+        for volume in volumes where volume.keyFile != nil {
             guard let url = state.keys?[volume.name] else { throw MissingKey(volume: volume.name) }
-            return try DataURL(parsing: url).bytes
+            keys[volume.name] = SecretBytes(try DataURL(parsing: url).bytes)
         }
         let pool = ResourceFetcherPool(try fetcher(for: config).settings)
         let scratch = StageState.folder.appending("scratch")
@@ -104,7 +106,7 @@ extension IgnitionRun {
         }
         let folders = (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 }
         let outcome = try target.provision(
-            config, mountFolders: folders, userConfigProvided: state.userConfigProvided,
+            config, mountFolders: folders, userConfigProvided: state.userConfigProvided, keys: keys,
             scratch: scratch, conformance: arguments.isStrict ? .strict : .dropIn, onFailure: pool.cancel
         ) { try pool.write($0, to: $1) }
         for warning in outcome.warnings { log.warning(warning) }
