@@ -55,8 +55,10 @@ extension TargetAccounts {
     ) -> AccountRequest.UserFields {
         var fields = AccountRequest.UserFields()
         // usermod drops the last slash.
-        let home = given(user.homeDir).map { $0.count > 1 && $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
-        if let home = strict ? given(user.homeDir) : home, strict || home != present.home { fields.home = home }
+        let home = given(user.homeDir).map(withoutLastSlash)
+        if let home = strict ? given(user.homeDir) : home, strict || home != withoutLastSlash(present.home) {
+            fields.home = home
+        }
         if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
             fields.hash = hash
         }
@@ -87,4 +89,9 @@ extension IgnitionConfig.User {
         let text = sshAuthorizedKeys.joined(separator: "\n")
         return text.hasSuffix("\n") ? text : text + "\n"
     }
+}
+
+/// A folder's path as it is compared: `/home/core/` is `/home/core`.
+func withoutLastSlash(_ path: String) -> String {
+    path.utf8.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
 }

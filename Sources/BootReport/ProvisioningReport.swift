@@ -12,15 +12,15 @@ public struct ProvisioningReport: Equatable, Sendable {
         /// The time of all its runs at this boot.
         public var seconds: Double
         /// What the stage kept, created, changed and destroyed.
-        public var deeds: ChangeSummary
+        public var changes: ChangeSummary
         /// What else is worth knowing, such as where a config came from.
         public var notes: [String]
 
         /// Makes a stage; without arguments it has done nothing yet.
-        public init(_ name: String, seconds: Double = 0, deeds: ChangeSummary = ChangeSummary(), notes: [String] = []) {
+        public init(_ name: String, seconds: Double = 0, changes: ChangeSummary = ChangeSummary(), notes: [String] = []) {
             self.name = name
             self.seconds = seconds
-            self.deeds = deeds
+            self.changes = changes
             self.notes = notes
         }
     }
@@ -100,23 +100,23 @@ public struct ProvisioningReport: Equatable, Sendable {
     /// A stage that runs again in the same boot finds what it made itself; that does not count as kept.
     ///
     /// - Parameters:
-    ///   - deeds: What the run kept, created, changed and destroyed.
+    ///   - changes: What the run kept, created, changed and destroyed.
     ///   - notes: What else is worth knowing; each is noted once.
     ///   - name: The stage's name.
-    public mutating func add(_ deeds: ChangeSummary, notes: [String] = [], to name: String) {
+    public mutating func add(_ changes: ChangeSummary, notes: [String] = [], to name: String) {
         var stage = self[name]
-        let made = Set(stage.deeds.created + stage.deeds.changed)
-        stage.deeds = ChangeSummary(
-            kept: deeds.kept.filter { !made.contains($0) },
-            created: stage.deeds.created + deeds.created.filter { !made.contains($0) },
-            changed: stage.deeds.changed + deeds.changed.filter { !made.contains($0) },
-            destroyed: stage.deeds.destroyed + deeds.destroyed)
+        let made = Set(stage.changes.created + stage.changes.changed)
+        stage.changes = ChangeSummary(
+            kept: changes.kept.filter { !made.contains($0) },
+            created: stage.changes.created + changes.created.filter { !made.contains($0) },
+            changed: stage.changes.changed + changes.changed.filter { !made.contains($0) },
+            destroyed: stage.changes.destroyed + changes.destroyed)
         stage.notes += notes.filter { !stage.notes.contains($0) }
         self[name] = stage
     }
 
     /// The changes of all stages together.
-    public var deeds: ChangeSummary { stages.reduce(into: ChangeSummary()) { $0 += $1.deeds } }
+    public var changes: ChangeSummary { stages.reduce(into: ChangeSummary()) { $0 += $1.changes } }
     /// The time of all stages together.
     public var seconds: Double { stages.reduce(0) { $0 + $1.seconds } }
 }
@@ -126,12 +126,12 @@ public struct ProvisioningReport: Equatable, Sendable {
 extension ProvisioningReport {
     /// The content of `/run/firstlight/report.json`, which is also what is posted.
     public var json: JSONValue {
-        let deeds = deeds
+        let changes = changes
         var json: JSONValue = [
             "firstlight": .string(firstlightVersion), "bootID": .string(bootID), "outcome": .string(outcome.word),
-            "seconds": Self.rounded(seconds), "kept": JSONValue(deeds.kept.count),
-            "created": JSONValue(deeds.created.count), "changed": JSONValue(deeds.changed.count),
-            "destroyed": JSONValue(deeds.destroyed.count), "stages": .array(stages.map(\.json)),
+            "seconds": Self.rounded(seconds), "kept": JSONValue(changes.kept.count),
+            "created": JSONValue(changes.created.count), "changed": JSONValue(changes.changed.count),
+            "destroyed": JSONValue(changes.destroyed.count), "stages": .array(stages.map(\.json)),
             "warnings": .array(warnings.map { .string($0) }),
         ]
         if case .failed(let failure) = outcome { json["failure"] = failure.json }
@@ -173,8 +173,8 @@ extension ProvisioningReport.Stage {
         func list(_ names: [String]) -> JSONValue { .array(names.map { .string($0) }) }
         return [
             "stage": .string(name), "seconds": ProvisioningReport.rounded(seconds), "notes": list(notes),
-            "kept": list(deeds.kept), "created": list(deeds.created), "changed": list(deeds.changed),
-            "destroyed": list(deeds.destroyed),
+            "kept": list(changes.kept), "created": list(changes.created), "changed": list(changes.changed),
+            "destroyed": list(changes.destroyed),
         ]
     }
 
@@ -188,7 +188,7 @@ extension ProvisioningReport.Stage {
         }
         self.init(
             json["stage"]?.string ?? "", seconds: seconds,
-            deeds: ChangeSummary(
+            changes: ChangeSummary(
                 kept: texts(json["kept"]), created: texts(json["created"]), changed: texts(json["changed"]),
                 destroyed: texts(json["destroyed"])),
             notes: texts(json["notes"]))

@@ -18,7 +18,7 @@ extension ProvisioningReport {
             case .failed: "stopped after"
             case .unfinished, .done: "provisioned in"
             }
-        return ["\(verb) \(tenths(seconds)) s: \(deeds.summary)"] + stages.flatMap(\.lines)
+        return ["\(verb) \(tenths(seconds)) s: \(changes.summary)"] + stages.flatMap(\.lines)
     }
 }
 
@@ -33,8 +33,8 @@ extension ProvisioningReport.Stage {
         let head = spaces(Self.margin) + rightPadded(name, to: 10) + leftPadded(time, to: 5) + " s  "
         // Losses come first.
         let kinds = [
-            ("DESTROYED", deeds.destroyed), ("created", deeds.created), ("changed", deeds.changed),
-            ("kept", deeds.kept),
+            ("DESTROYED", changes.destroyed), ("created", changes.created), ("changed", changes.changed),
+            ("kept", changes.kept),
         ]
         let texts = kinds.filter { !$0.1.isEmpty }.flatMap { word, names in
             Self.listed(names, after: word + " ", width: 80 - head.count)
@@ -63,6 +63,7 @@ extension ProvisioningReport.Stage {
 }
 
 private func tenths(_ seconds: Double) -> String {
-    let tenths = Int((seconds * 10).rounded())
+    // A report may have been written by others.
+    let tenths = Int(min(max(seconds * 10, 0), 1e15).rounded())
     return "\(tenths / 10).\(tenths % 10)"
 }

@@ -135,4 +135,7 @@ public struct DiskArea: Hashable, Sendable {
         self.node = node
         self.bytes = bytes
     }
+
+    /// Whether two areas share a byte.
+    package func overlaps(_ other: DiskArea) -> Bool { node == other.node && bytes.overlaps(other.bytes) }
 }

@@ -139,7 +139,7 @@ public struct DiskLayout: Equatable, Sendable {
                         continue
                     }
                     try refuseTwins(claim, target)
-                    guard !array.members.contains(where: { $0.target?.area == target.area }) else {
+                    guard !array.members.contains(where: { $0.target?.area.overlaps(target.area) == true }) else {
                         throw DiskConflict(device, .sameDevice(as: wanted.origin.describe()), at: wanted.origin)
                     }
                     array.members.append(
@@ -179,11 +179,12 @@ public struct DiskLayout: Equatable, Sendable {
         placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
     }
 
+    /// Refuses a device of which another entry has a part: a disk and one of its partitions, too, are one place.
     private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
         let other =
-            arrays.first { $0.members.contains { $0.target?.area == target.area } }?.wanted.origin
-            ?? volumes.first { $0.area == target.area }?.wanted.origin
-            ?? placed.first { $0.target.area == target.area }?.wanted.origin
+            arrays.first { $0.members.contains { $0.target?.area.overlaps(target.area) == true } }?.wanted.origin
+            ?? volumes.first { $0.area.overlaps(target.area) }?.wanted.origin
+            ?? placed.first { $0.target.area.overlaps(target.area) }?.wanted.origin
         if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
     }
 

@@ -87,7 +87,7 @@ public struct Destruction: Equatable, Sendable {
 
 extension StoragePlan {
     /// The numbers of changes as one sentence: `2 kept, 6 created, nothing destroyed` and a full stop.
-    public var summary: String { deeds.summary + "." }
+    public var summary: String { changes.summary + "." }
 }
 
 extension StoragePlan {
@@ -133,10 +133,10 @@ extension DiskPlan {
 extension StoragePlan {
     /// The plan for programs.
     public var json: JSONValue {
-        let deeds = deeds
+        let changes = changes
         return [
-            "kept": JSONValue(deeds.kept.count), "created": JSONValue(deeds.created.count),
-            "changed": JSONValue(deeds.changed.count),
+            "kept": JSONValue(changes.kept.count), "created": JSONValue(changes.created.count),
+            "changed": JSONValue(changes.changed.count),
             "destroyed": .array(destroyed.map(\.json)), "disks": .array(disks.map(\.json)),
             "raid": .array(arrays.map(\.json)), "luks": .array(volumes.map(\.json)),
             "filesystems": .array(filesystems.map(\.json)),

@@ -13,14 +13,14 @@ extension FilesPlan {
     ///   - alsoKept: Things that turned out to be as wanted only when their content was fetched.
     ///   - keysOf: Users whose SSH keys were not as wanted.
     /// - Returns: Each thing once.
-    public func deeds(
+    public func changes(
         _ config: IgnitionConfig, on inventory: TargetInventory, alsoKept: [Kept] = [], keysOf: [String] = []
     ) -> ChangeSummary {
-        var deeds = ChangeSummary(kept: (kept + alsoKept).map(\.name))
-        let left = Set(deeds.kept)
+        var changes = ChangeSummary(kept: (kept + alsoKept).map(\.name))
+        let left = Set(changes.kept)
         func add(_ name: String, wasThere: Bool) {
             if left.contains(name) { return }
-            if wasThere { deeds.changed.append(name) } else { deeds.created.append(name) }
+            if wasThere { changes.changed.append(name) } else { changes.created.append(name) }
         }
         for group in config.passwd.groups {
             let name = "group \(group.name)"
@@ -28,14 +28,14 @@ extension FilesPlan {
             if group.shouldExist != false {
                 add(name, wasThere: isThere)
             } else if isThere {
-                deeds.changed.append(name)
+                changes.changed.append(name)
             }
         }
         for user in config.passwd.users {
             let name = "user \(user.name)"
             let isThere = inventory.accounts.user(named: user.name) != nil
-            if user.shouldExist != false { add(name, wasThere: isThere) } else if isThere { deeds.changed.append(name) }
-            if left.contains(name), keysOf.contains(user.name) { deeds.changed.append("SSH keys of \(user.name)") }
+            if user.shouldExist != false { add(name, wasThere: isThere) } else if isThere { changes.changed.append(name) }
+            if left.contains(name), keysOf.contains(user.name) { changes.changed.append("SSH keys of \(user.name)") }
         }
         for step in steps {
             switch step.action {
@@ -50,6 +50,6 @@ extension FilesPlan {
             default: break
             }
         }
-        return deeds
+        return changes
     }
 }

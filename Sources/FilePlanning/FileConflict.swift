@@ -12,6 +12,8 @@ public struct FileConflict: Equatable, Sendable {
         case samePlace(as: String, resolved: String)
         case unreachable(TargetPlace.Found)
         case holdsMounts
+        /// A folder where a unit or a drop-in is to be.
+        case folderForUnit
         case unknownUser(String)
         case unknownGroup(String)
         case noLinkTarget(String)
@@ -49,6 +51,7 @@ extension FileConflict: CustomStringConvertible {
         case .samePlace(let other, let resolved): "\(path) and \(other) are the same place: \(resolved)"
         case .unreachable(let found): "\(path) is \(found.noun)"
         case .holdsMounts: "\(path) holds a mounted filesystem, which overwriting it would empty"
+        case .folderForUnit: "\(path) is a directory; the config wants a unit there"
         case .unknownUser(let name): "\(path) is to belong to \(name), but there is no such user"
         case .unknownGroup(let name): "\(path) is to belong to the group \(name), but there is no such group"
         case .noLinkTarget(let target): "\(path) is to be a hard link to \(target), which is not there"
@@ -70,6 +73,7 @@ extension FileConflict: CustomStringConvertible {
         case .groupMoved(let name, _, let image): "In the target: groupmod --gid \(image) \(name)"
         case .homeOfAnother(let user, let number, _):
             "Give \(user) a \"uid\", and the home to it: chown -Rh --from=\(number) UID \(path)"
+        case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }
     }

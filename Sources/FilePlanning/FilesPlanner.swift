@@ -66,7 +66,7 @@ struct FilesPlanner {
 
     /// The home that the config gives; an empty one counts as none, as everywhere in a config.
     private func givenHome(_ user: IgnitionConfig.User) -> String? {
-        user.homeDir.flatMap { $0.isEmpty ? nil : $0 }
+        user.homeDir.flatMap { $0.isEmpty ? nil : withoutLastSlash($0) }
     }
 
     private func usualHome(_ user: IgnitionConfig.User) -> String {
@@ -363,6 +363,9 @@ struct FilesPlanner {
             conflicts.append(.init(path, .unreachable(place.found), origin))
         } else if case .file(hasWantedContent: true) = place.found {
             kept.append(.init(path, .sameContent))
+        } else if case .folder = place.found {
+            // A unit has no "overwrite"; nobody has asked for what is in there to go.
+            conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
                 .writeFile(
@@ -376,6 +379,8 @@ struct FilesPlanner {
         let place = place(of: path)
         if case .link("/dev/null") = place.found {
             kept.append(.init(path, .sameTarget))
+        } else if case .folder = place.found, !strict {
+            conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
                 .makeLink(.init(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree)), origin)

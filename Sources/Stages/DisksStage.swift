@@ -29,7 +29,7 @@ extension Stages {
         for line in plan.lines { log.info("plan: \(line)") }
         try DiskStage.apply(plan, access: access)
         if !plan.isEmpty { console.say("disks", "done") }
-        note(plan.deeds, of: "disks")
+        note(plan.changes, of: "disks")
     }
 
     /// Mounts the filesystems that have a path, below the real root.

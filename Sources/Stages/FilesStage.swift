@@ -35,6 +35,6 @@ extension Stages {
         for warning in outcome.warnings { warn(warning) }
         for kept in outcome.kept { log.info("kept: \(kept.name) \(kept.reason.rawValue)") }
         if given != nil { console.say("files", outcome.summary) }
-        note(outcome.deeds, of: "files")
+        note(outcome.changes, of: "files")
     }
 }

@@ -33,8 +33,8 @@ extension Stages {
     }
 
     /// Takes down what a stage did.
-    func note(_ deeds: ChangeSummary, _ notes: [String] = [], of stage: String) {
-        if arguments.ignitionFirstboot { state.changeReport { $0.add(deeds, notes: notes, to: stage) } }
+    func note(_ changes: ChangeSummary, _ notes: [String] = [], of stage: String) {
+        if arguments.ignitionFirstboot { state.changeReport { $0.add(changes, notes: notes, to: stage) } }
     }
 
     func note(_ notes: [String], of stage: String) { note(ChangeSummary(), notes, of: stage) }

@@ -48,7 +48,7 @@ public struct TargetRoot {
         /// What was already as wanted.
         public var kept: [FilesPlan.Kept]
         /// What was kept, created, changed and destroyed.
-        public var deeds: ChangeSummary
+        public var changes: ChangeSummary
         /// Failures that do not stop the boot.
         public var warnings: [String]
         /// The files of SSH keys that were written.
@@ -92,21 +92,21 @@ public struct TargetRoot {
         let inventory = try inspector.inventory(for: config, conformance: conformance)
         let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
         let applier = FileApplier(tree, programs, accounts, work, onFailure: onFailure)
-        var changes = try applier.apply(plan, written: written)
+        var applied = try applier.apply(plan, written: written)
         let warning = instanceWarning(for: config.systemd.units) { programs.systemctlVersion }
-        if let warning { changes.warnings.append(warning) }
+        if let warning { applied.warnings.append(warning) }
         if leavesResult {
             try writeResult(userConfigProvided: userConfigProvided, isLive: conformance == .own || isLiveImage)
             written(ProvisioningResult.path)
-            changes.touched.append(ProvisioningResult.path)
-            if conformance != .own { changes.touched += labelledByOriginal(config) }
-            if let warning = try relabel(changes.touched) { changes.warnings.append(warning) }
+            applied.touched.append(ProvisioningResult.path)
+            if conformance != .own { applied.touched += labelledByOriginal(config) }
+            if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
-        let deeds = plan.deeds(
-            config, on: inventory, alsoKept: changes.kept, keysOf: changes.keyFiles.map(\.user))
+        let changes = plan.changes(
+            config, on: inventory, alsoKept: applied.kept, keysOf: applied.keyFiles.map(\.user))
         return Outcome(
-            summary: plan.summary, kept: plan.kept + changes.kept, deeds: deeds, warnings: changes.warnings,
-            keyFiles: changes.keyFiles)
+            summary: plan.summary, kept: plan.kept + applied.kept, changes: changes, warnings: applied.warnings,
+            keyFiles: applied.keyFiles)
     }
 
     /// Whether the image says that it is a live one, which Ignition checks before it drops an earlier result.

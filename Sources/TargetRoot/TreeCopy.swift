@@ -37,7 +37,8 @@ struct TreeCopy {
             try copyContent(of: inner, named: source.path, into: try goal.openFolder())
         case S_IFLNK:
             let target = source.linkTarget ?? ""
-            try goal.makeLink(to: target.hasPrefix(old) ? new + target.dropFirst(old.count) : target)
+            let isBelow = target == old || target.hasPrefix(old + "/")
+            try goal.makeLink(to: isBelow ? new + target.dropFirst(old.count) : target)
         case S_IFREG:
             if let first = copied[identity] { return try goal.makeHardLink(to: first) }
             try copyFile(source, to: goal)

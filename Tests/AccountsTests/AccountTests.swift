@@ -161,6 +161,11 @@ extension AccountChange {
         #expect(settings.ages == ["0", "99999", "7", "5", "20000"])
         #expect(AccountSettings(useradd: "EXPIRE=9223372036854775807-03-01").ages.last == "")
         #expect(AccountSettings(loginDefs: "UID_MIN -9223372036854775807").range("UID", isSystem: true) == nil)
+        for lowest in ["--9223372036854775808", "0x-8000000000000000", "-0x-8"] {
+            #expect(
+                AccountSettings(loginDefs: "UID_MIN \(lowest)").range("UID", isSystem: true)
+                    == AccountSettings().range("UID", isSystem: true))
+        }
         #expect(AccountSettings(loginDefs: "UMASK 077").homeMode == 0o700)
         #expect(AccountSettings().homeMode == 0o755)
         #expect(AccountSettings().ages == ["", "", "", "", ""])

@@ -10,12 +10,12 @@ private let whole = ProvisioningReport(
         .init("config", seconds: 0.12, notes: ["http://10.0.2.2:8080/config.ign, spec 3.4.0"]),
         .init(
             "disks", seconds: 1.5,
-            deeds: ChangeSummary(
+            changes: ChangeSummary(
                 kept: ["/dev/vda1 \"var\"", "xfs \"var\" on /dev/vda1"], created: ["swap on /dev/vdb1"],
                 destroyed: ["/dev/vdb1 ntfs \"Photos\", 212 GiB used (wipeFilesystem, config.ign:9)"])),
         .init("mount", seconds: 0.04),
         .init(
-            "files", seconds: 0.25, deeds: ChangeSummary(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
+            "files", seconds: 0.25, changes: ChangeSummary(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
     ], warnings: ["the target has no systemctl"])
 
 @Suite("the report of provisioning") struct ReportTests {
@@ -36,8 +36,8 @@ private let whole = ProvisioningReport(
     @Test func noLineIsWiderThanTheConsole() {
         var report = whole
         let path = "/" + String(repeating: "deep/", count: 60)
-        report["files"].deeds.kept = [path]
-        report["mount"].deeds.created = [path, path, path]
+        report["files"].changes.kept = [path]
+        report["mount"].changes.created = [path, path, path]
         #expect(report.page.dropFirst().allSatisfy { $0.count <= 80 })
         #expect(report.page.last?.hasSuffix(" and 2 more") == false)
         // Nothing of a name is lost.
@@ -74,7 +74,7 @@ private let whole = ProvisioningReport(
         var report = ProvisioningReport()
         report.add(ChangeSummary(kept: ["a"], created: ["b"], changed: ["c"]), notes: ["one"], to: "files")
         report.add(ChangeSummary(kept: ["a", "b", "c"], created: ["d"]), to: "files")
-        #expect(report["files"].deeds == ChangeSummary(kept: ["a"], created: ["b", "d"], changed: ["c"]))
+        #expect(report["files"].changes == ChangeSummary(kept: ["a"], created: ["b", "d"], changed: ["c"]))
         #expect(report["files"].notes == ["one"] && report.stages.count == 1)
     }
 }

@@ -9,10 +9,10 @@ import Testing
         let disks = try DescribedDisks(fixture.bytes("disks.json"))
         let layout = DiskLayout(try fixture.storage(), on: disks.inventory)
         guard let plan = try? layout.plan(disks.contents) else { return }
-        let deeds = plan.deeds
+        let changes = plan.changes
         #expect(
-            Set(deeds.kept + deeds.created + deeds.changed).count == deeds.kept.count + deeds.created.count
-                + deeds.changed.count, "one thing stands there twice")
-        if plan.isEmpty { #expect(deeds.created.isEmpty && deeds.changed.isEmpty && deeds.destroyed.isEmpty) }
+            Set(changes.kept + changes.created + changes.changed).count == changes.kept.count + changes.created.count
+                + changes.changed.count, "one thing stands there twice")
+        if plan.isEmpty { #expect(changes.created.isEmpty && changes.changed.isEmpty && changes.destroyed.isEmpty) }
     }
 }

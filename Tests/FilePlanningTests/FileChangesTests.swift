@@ -29,11 +29,11 @@ import Testing
         for (path, found) in found { inventory.places[path] = TargetPlace(resolved: path, found: found) }
         inventory.places["/more"]?.missingFragments = [0]
         let plan = try FilesPlan(config, on: inventory)
-        let deeds = plan.deeds(
+        let changes = plan.changes(
             config, on: inventory, alsoKept: [.init("/equal", .sameContent)], keysOf: ["core", "new"])
-        #expect(Set(deeds.kept) == ["user core", "user gone", "group staff", "/same", "/equal"])
-        #expect(Set(deeds.created) == ["user new", "/new", "/link", "/etc/systemd/system/a.service"])
-        #expect(Set(deeds.changed) == ["user old", "SSH keys of core", "/over", "/more"])
-        #expect(deeds.summary == "5 kept, 4 created, 4 changed, nothing destroyed")
+        #expect(Set(changes.kept) == ["user core", "user gone", "group staff", "/same", "/equal"])
+        #expect(Set(changes.created) == ["user new", "/new", "/link", "/etc/systemd/system/a.service"])
+        #expect(Set(changes.changed) == ["user old", "SSH keys of core", "/over", "/more"])
+        #expect(changes.summary == "5 kept, 4 created, 4 changed, nothing destroyed")
     }
 }

@@ -400,6 +400,14 @@ private let accounts = TargetAccounts(
         #expect(try FilesPlan(config("\"passwd\": \(wanted)"), on: inventory([:], there)).steps == [])
     }
 
+    @Test("a folder in a unit's place is not emptied for it", arguments: ["\"contents\": \"[Unit]\"", "\"mask\": true"])
+    func folderInPlaceOfAUnit(field: String) throws {
+        let path = "/etc/systemd/system/a.service"
+        let found = try conflicts(
+            "\"systemd\": {\"units\": [{\"name\": \"a.service\", \(field)}]}", [path: .folder(holdsMounts: false)])
+        #expect(found == ["\(path) is a directory; the config wants a unit there"])
+    }
+
     @Test func accountsGoWhereTheyShouldNotExist() throws {
         let gone = """
             {"users": [{"name": "core", "shouldExist": false, "sshAuthorizedKeys": ["k"]},
@@ -416,6 +424,11 @@ private let accounts = TargetAccounts(
             mountFolders: ["/home", "/home/new", "/home/new/data", "/home/newer", "/home/core/data"])
         #expect(plan.steps.map(\.action).contains(.claim(folders: ["/home/new", "/home/new/data"], user: "new")))
         #expect(plan.steps.count == 2)
+
+        let slash = try FilesPlan(
+            config(#""passwd": {"users": [{"name": "new", "homeDir": "/srv/new/"}]}"#), on: inventory([:], accounts),
+            mountFolders: ["/srv/new"])
+        #expect(slash.steps.map(\.action).contains(.claim(folders: ["/srv/new"], user: "new")))
 
         // An empty home is none; it is not the root of everything.
         let empty = try FilesPlan(

@@ -216,10 +216,10 @@ import Testing
         #expect(throws: TargetFault.noKey(volume: "data")) { try provision([:]) }
         #expect(target.paths() == [])
         let keys = ["data": SecretBytes(Array("secret".utf8))]
-        #expect(try provision(keys).deeds.created.contains("/etc/luks/data"))
+        #expect(try provision(keys).changes.created.contains("/etc/luks/data"))
         #expect(target.text("/etc/luks/data") == "secret" && target.mode("/etc/luks/data") == "600")
         #expect(target.text("/etc/crypttab") == "data UUID=1 /etc/luks/data luks,x-initrd.attach\n")
-        #expect(try provision(keys).deeds.kept.contains("/etc/luks/data"))
+        #expect(try provision(keys).changes.kept.contains("/etc/luks/data"))
     }
 
     @Test func aFragmentIsFetchedOnceToBeComparedAndAppended() throws {
