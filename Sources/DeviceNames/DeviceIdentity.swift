@@ -1,4 +1,4 @@
-// What a disk says it is: ATA, SCSI and USB identification, as udev's helpers read it.
+// What a disk states about itself: ATA, SCSI and USB identification, as udev's helpers read it.
 // Sources: ATA8-ACS (IDENTIFY DEVICE), SPC-4 (INQUIRY, VPD pages 80h, 83h and 89h),
 // and the behaviour of systemd 252's ata_id, scsi_id and usb_id.
 
@@ -6,14 +6,19 @@ import Encoding
 
 /// The answer to ATA's IDENTIFY DEVICE or IDENTIFY PACKET DEVICE.
 public struct ATAIdentity: Equatable, Sendable {
+    /// The model in reading order, padded with blanks.
     public var model: [UInt8]
+    /// The serial number in reading order, padded with blanks.
     public var serial: [UInt8]
+    /// The world wide name; `nil` if the drive has none.
     public var worldWideName: UInt64?
 
+    /// Reads an answer; `nil` if it is too short or has only zeros.
+    ///
     /// - Parameters:
     ///   - words: The 512 bytes of the answer, words little-endian.
-    ///   - textInOrder: Whether text is in reading order (`HDIO_GET_IDENTITY`) and not with the two
-    ///     bytes of each word swapped, as the drive sends it.
+    ///   - textInOrder: Whether text is in reading order (`HDIO_GET_IDENTITY`). The drive itself sends it with the two
+    ///     bytes of each word swapped.
     public init?(words: [UInt8], textInOrder: Bool) {
         guard words.count >= 512, words.contains(where: { $0 != 0 }) else { return nil }
         func text(_ first: Int, _ count: Int) -> [UInt8] {
@@ -22,19 +27,19 @@ public struct ATAIdentity: Equatable, Sendable {
         func word(_ index: Int) -> UInt64 { UInt64(words[2 * index]) | UInt64(words[2 * index + 1]) << 8 }
         serial = text(10, 20)
         model = text(27, 40)
-        // Only names of the IEEE's registry are names.
+        // Only names that the IEEE registered (NAA 5) are used.
         if word(108) & 0xf000 == 0x5000 {
             worldWideName = (108...111).reduce(0) { $0 << 16 | word($1) }
         }
     }
 
-    /// From the ATA information page (89h) of a SCSI device, header included.
+    /// Reads the ATA information page (89h) of a SCSI device, header included.
     public init?(page89: [UInt8]) {
         guard page89.count >= 572, page89[1] == 0x89 else { return nil }
         self.init(words: Array(page89[60..<572]), textInOrder: false)
     }
 
-    /// `MODEL_SERIAL`, or `MODEL` where the drive has no serial number.
+    /// The name part `MODEL_SERIAL`, or `MODEL` if the drive has no serial number.
     var identifier: String {
         let serial = DeviceNames.identifier(self.serial)
         let model = DeviceNames.identifier(self.model)
@@ -42,11 +47,11 @@ public struct ATAIdentity: Equatable, Sendable {
     }
 }
 
-/// What a SCSI device's INQUIRY data say, by the rules of `scsi_id --whitelisted`.
+/// The identity of a SCSI device by its INQUIRY data, with the rules of `scsi_id --whitelisted`.
 struct SCSIIdentity: Equatable {
-    /// The kind of identifier as one digit, then the identifier; empty where the device has none.
+    /// One digit for the kind of identifier, then the identifier; empty if the device has none.
     var serial: String
-    /// Hexadecimal digits, any vendor's extension included.
+    /// Hexadecimal digits, including a vendor's extension.
     var worldWideName: String?
 
     init(inquiry: [UInt8]?, page80: [UInt8]?, page83: [UInt8]?) {
@@ -73,8 +78,7 @@ struct SCSIIdentity: Equatable {
     ) -> (identifier: [UInt8], name: String?)? {
         guard page.count >= 8, page[1] == 0x83 else { return nil }
         let kindNAA: UInt8 = 3
-        // The reserved byte of the first designator: where it is set, the page has SCSI-2's form,
-        // which is one bare name.
+        // If the reserved byte of the first designator is set, the page has the form of SCSI-2, which is one bare name.
         if page[6] != 0 {
             return (Array("3\(hexadecimal(page[4...].prefix(Int(page[3]))))".utf8), nil)
         }
@@ -86,7 +90,7 @@ struct SCSIIdentity: Equatable {
             return (Array("3".utf8) + value, name)
         }
         if best.kind == 0 {
-            // The vendor's own: unique only together with vendor and model.
+            // The vendor's own identifier is unique only together with vendor and model.
             guard let maker else { return nil }
             value = maker + value
         }
@@ -110,7 +114,7 @@ struct SCSIIdentity: Equatable {
         return all
     }
 
-    /// The first that some designator meets decides: names before identifiers, registered before others.
+    /// The conditions on designators, the best first: names before identifiers, registered ones before others.
     private static let preferences: [@Sendable (Designator) -> Bool] = {
         func naa(_ type: UInt8, _ text: Bool) -> @Sendable (Designator) -> Bool {
             { $0.kind == 3 && $0.isText == text && ($0.bytes.first ?? 0) >> 4 == type }
@@ -123,13 +127,16 @@ struct SCSIIdentity: Equatable {
     }()
 }
 
-/// What a device itself says where `/sys` does not tell.
+/// The answers of a device to questions that `/sys` leaves open.
 public struct DeviceAnswers: Equatable, Sendable {
+    /// The answer to ATA's IDENTIFY.
     public var identity: ATAIdentity?
-    /// Vital product data, headers included.
+    /// The vital product data of page 80h, header included.
     public var page80: [UInt8]?
+    /// The vital product data of page 83h, header included.
     public var page83: [UInt8]?
 
+    /// Creates answers; `nil` means that the question was not asked or not answered.
     public init(identity: ATAIdentity? = nil, page80: [UInt8]? = nil, page83: [UInt8]? = nil) {
         self.identity = identity
         self.page80 = page80
@@ -138,17 +145,17 @@ public struct DeviceAnswers: Equatable, Sendable {
 }
 
 extension SysfsDevice {
-    /// What can be asked of a device.
+    /// What a device can be asked.
     public enum Question: Equatable, Sendable { case ataIdentity, vitalProductData }
 
-    /// What the names of this disk depend on and `/sys` does not tell: drives for discs, mostly.
+    /// The questions that this disk's names depend on and `/sys` leaves open; mostly for drives for discs.
     public var openQuestions: [Question] {
         guard name.hasPrefix("sd") || name.hasPrefix("sr") else { return [] }
         let chain = self.chain
         guard let scsi = chain.first(where: { $0.subsystem == "scsi" && $0.type == "scsi_device" }) else { return [] }
         var questions: [Question] = []
         if speaksATA(scsi), scsi.bytes("vpd_pg89") == nil { questions.append(.ataIdentity) }
-        // On USB the bridge's own identification counts.
+        // On USB, the identification of the bridge is used.
         if scsi.bytes("vpd_pg80") == nil, scsi.bytes("vpd_pg83") == nil,
             !chain.contains(where: { $0.subsystem == "usb" })
         {
@@ -158,16 +165,15 @@ extension SysfsDevice {
     }
 }
 
-/// Whether a SCSI device is an ATA one behind a translation: it is then asked in its own language.
+/// Whether a SCSI device is an ATA device behind a translation, which is then asked with ATA commands.
 func speaksATA(_ scsi: SysfsDevice) -> Bool {
     if scsi.attribute("vendor").map({ $0.split(separator: " ") }) == ["ATA"] { return true }
-    // Drives for discs, from SPC-3 on, may be.
+    // Drives for discs may be, from SPC-3 on.
     return scsi.attribute("type") == "5" && "6"..."9" ~= (scsi.attribute("scsi_level")?.prefix(1) ?? "")
 }
 
 extension SysfsDevice {
-    /// The identifier of a USB storage device: `VENDOR_MODEL[_SERIAL][-TARGET:LUN]`; `nil` where this
-    /// is no device on USB.
+    /// The identifier of a USB storage device: `VENDOR_MODEL[_SERIAL][-TARGET:LUN]`; `nil` if it is not on USB.
     func usbIdentifier(chain: [SysfsDevice]) -> String? {
         guard let interface = chain.firstIndex(where: { $0.subsystem == "usb" && $0.type == "usb_interface" }),
             let device = chain[interface...].first(where: { $0.subsystem == "usb" && $0.type == "usb_device" }),
@@ -176,7 +182,7 @@ extension SysfsDevice {
         var vendor = identifier(device.bytes("manufacturer") ?? vendorNumber)
         var model = identifier(device.bytes("product") ?? productNumber)
         var instance = ""
-        // Mass storage that speaks SCSI or ATAPI: the disk behind the bridge names itself.
+        // Mass storage with SCSI or ATAPI commands: the disk behind the bridge has a name of its own.
         let isStorage = chain[interface].attribute("bInterfaceClass") == "08"
         let speaks = chain[interface].attribute("bInterfaceSubClass") ?? ""
         if isStorage, speaks == "06" || speaks == "02",

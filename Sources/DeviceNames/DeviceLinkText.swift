@@ -1,4 +1,4 @@
-// How udev puts serial numbers and labels into file names.
+// How udev writes serial numbers and labels in file names.
 
 import Encoding
 
@@ -13,19 +13,19 @@ private func isPlain(_ byte: UInt8) -> Bool {
 
 private func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || (0x09...0x0d).contains(byte) }
 
-/// The length of the character of two bytes or more at the start, or `nil` where none is well formed.
+/// The length of the multi-byte character at the start; `nil` if there is no well-formed one.
 private func longCharacter(_ bytes: ArraySlice<UInt8>) -> Int? {
     guard let first = bytes.first, first >= 0x80 else { return nil }
     var decoder = Unicode.UTF8.ForwardParser()
     var iterator = bytes.prefix(4).makeIterator()
     guard case .valid(let encoded) = decoder.parseScalar(from: &iterator) else { return nil }
     let value = Unicode.UTF8.decode(encoded).value
-    // Code points that stand for no character.
+    // These code points are not characters.
     if (0xfdd0...0xfdef).contains(value) || value & 0xfffe == 0xfffe { return nil }
     return encoded.count
 }
 
-/// Every byte that could trouble a path, as `\x20`: labels and names.
+/// A label or name in which every byte that could be a problem in a path is written as `\x20`.
 ///
 /// - SeeAlso: libblkid's `blkid_encode_string`, systemd's `encode_devnode_name`.
 func encodedForLink(_ bytes: [UInt8]) -> String {
@@ -43,14 +43,14 @@ func encodedForLink(_ bytes: [UInt8]) -> String {
     return String(decoding: text, as: UTF8.self)
 }
 
-/// Whitespace at both ends goes, each run of it inside becomes `_`.
+/// Removes white space at both ends, and replaces each run of it inside by `_`.
 ///
 /// - SeeAlso: systemd's `udev_replace_whitespace`.
 func joiningWords(_ bytes: some Collection<UInt8>) -> [UInt8] {
     Array(bytes.prefix { $0 != 0 }.split(whereSeparator: isSpace).joined(separator: [UInt8(ascii: "_")]))
 }
 
-/// Every byte that is neither plain, nor in `allowed`, nor part of a character or of `\x..`, becomes `_`.
+/// Replaces every byte by `_` that is neither plain, nor in `allowed`, nor part of a character or of `\x..`.
 ///
 /// - SeeAlso: systemd's `udev_replace_chars`.
 func replacingUnusual(_ bytes: [UInt8], allowing allowed: String = "") -> [UInt8] {
@@ -74,19 +74,19 @@ func replacingUnusual(_ bytes: [UInt8], allowing allowed: String = "") -> [UInt8
     return text
 }
 
-/// A model, vendor or serial number as the udev helpers print it: words joined, the unusual replaced.
+/// A model, vendor or serial number as the udev helpers print it: words joined, unusual bytes replaced.
 func identifier(_ bytes: some Collection<UInt8>) -> String {
     String(decoding: replacingUnusual(joiningWords(bytes)), as: UTF8.self)
 }
 
-/// An attribute as a udev rule's `$attr{}` gives it, or `nil` where it is missing or blank.
+/// An attribute as `$attr{}` in a udev rule gives it; `nil` if it is missing or blank.
 func ruleValue(_ bytes: [UInt8]?) -> [UInt8]? {
     guard var value = bytes.map({ Array($0.prefix { $0 != 0 }) }) else { return nil }
     while let last = value.last, isSpace(last) { value.removeLast() }
     return value.isEmpty ? nil : replacingUnusual(value, allowing: "/ $%?,")
 }
 
-/// A value as it stands in the path that a udev rule's `SYMLINK` makes.
+/// A value as it appears in a path that `SYMLINK` in a udev rule makes.
 func linkText(_ value: [UInt8]) -> String {
     String(decoding: replacingUnusual(joiningWords(value), allowing: "/ "), as: UTF8.self)
 }

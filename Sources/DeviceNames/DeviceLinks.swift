@@ -1,17 +1,19 @@
-// The names below /dev/disk that a block device gets, as udev gives them.
-// Source: systemd 252's rules 60-persistent-storage and 60-cdrom_id, device-mapper's 55-dm and
+// The names below /dev/disk that udev gives to a block device.
+// Sources: systemd 252's rules 60-persistent-storage and 60-cdrom_id, device-mapper's 55-dm and
 // 60-persistent-storage-dm, mdadm's 63-md-raid-arrays.
 
-/// What a whole disk lends to its own names and to those of its partitions.
+/// The names of a whole disk, from which its partitions derive theirs.
 public struct DiskNames: Equatable, Sendable {
-    /// Names in `/dev/disk/by-id`: `virtio-abc`, `wwn-0x5000c500a1b2c3d4`.
+    /// The names in `/dev/disk/by-id`: `virtio-abc`, `wwn-0x5000c500a1b2c3d4`.
     public var ids: [String]
-    /// Names in `/dev/disk/by-path`: `pci-0000:00:04.0`.
+    /// The names in `/dev/disk/by-path`: `pci-0000:00:04.0`.
     public var paths: [String]
 
+    /// Finds the names of a disk.
+    ///
     /// - Parameters:
     ///   - disk: The whole disk, not a partition.
-    ///   - answers: What the disk says to the ``SysfsDevice/openQuestions`` that `/sys` leaves.
+    ///   - answers: The disk's answers to ``SysfsDevice/openQuestions``.
     public init(of disk: SysfsDevice, answers: DeviceAnswers = DeviceAnswers()) {
         let chain = disk.chain
         let name = disk.name
@@ -31,7 +33,7 @@ public struct DiskNames: Equatable, Sendable {
         addPaths(disk, chain)
     }
 
-    /// A device without a place or an identity of its own: loop, device-mapper.
+    /// No names, for devices without a place or identity of their own: loop, device-mapper.
     public static let none = DiskNames()
 
     private init() {
@@ -43,7 +45,7 @@ public struct DiskNames: Equatable, Sendable {
         if let name = ruleValue(disk.bytes("wwid")) { ids.append("nvme-\(linkText(name))") }
         guard let model = inherited("model", chain), let serial = inherited("serial", chain) else { return }
         func add(_ value: [UInt8]) {
-            // These rules replace what is unusual byte by byte instead of joining words.
+            // These rules replace unusual bytes one by one instead of joining words.
             ids.append("nvme-\(String(decoding: replacingUnusual(value), as: UTF8.self))")
         }
         let both = model + Array("_".utf8) + serial
@@ -85,32 +87,41 @@ public struct DiskNames: Equatable, Sendable {
     }
 }
 
-/// What libblkid finds on a device, by its names for it. Bytes, for a label may be in any encoding.
+/// The values that libblkid finds on a device.
+///
+/// Some are bytes, because a label can be in any encoding.
 public struct ProbedValues: Equatable, Sendable {
-    /// `filesystem`, `crypto`, `raid` or `other`.
+    /// The usage: `filesystem`, `crypto`, `raid` or `other`.
     public var usage: String?
+    /// The UUID of the content.
     public var uuid: [UInt8]?
+    /// The label of the content.
     public var label: [UInt8]?
-    /// Of the partition itself: the kind of table it stands in (`gpt`, `dos`), its UUID and its name.
+    /// For a partition, the kind of its partition table: `gpt` or `dos`.
     public var partitionScheme: String?
+    /// The UUID of the partition.
     public var partitionUUID: String?
+    /// The name of the partition.
     public var partitionName: [UInt8]?
 
+    /// Creates the values of a blank device.
     public init() {}
 }
 
 /// The links of one block device.
 public struct DeviceLinks: Equatable, Sendable {
-    /// Below `/dev`, sorted: `disk/by-label/var`.
+    /// The paths below `/dev`, sorted: `disk/by-label/var`.
     public var names: [String]
-    /// The device with the highest number gets a name that several ask for.
+    /// The priority: the device with the highest number gets a name that several devices claim.
     public var priority: Int
 
+    /// Finds the links of a device.
+    ///
     /// - Parameters:
     ///   - device: A disk or a partition.
-    ///   - disk: The names of the disk itself, or of the one that the partition is on.
-    ///   - values: What is on the device.
-    ///   - member: What is on a member, for an array of `md`.
+    ///   - disk: The names of the disk, or of the disk that has the partition.
+    ///   - values: The content of the device.
+    ///   - member: For an md array, the content of one of its members.
     public init(of device: SysfsDevice, disk: DiskNames, values: ProbedValues, member: ProbedValues? = nil) {
         var links = Collector(device: device, values: values)
         let name = device.name
@@ -125,19 +136,20 @@ public struct DeviceLinks: Equatable, Sendable {
         priority = links.priority
     }
 
-    /// Whether a device of that name gets links at all. Others are better left alone: to look for a
-    /// filesystem in an empty floppy drive takes half a minute.
+    /// Whether a device with that name gets links at all.
+    ///
+    /// The others are not probed: looking for a filesystem in an empty floppy drive takes half a minute.
     public static func concern(_ name: String) -> Bool {
         name.hasPrefix("dm-") || name.hasPrefix("md") || isNamed(name)
     }
 
-    /// The devices that the persistent storage rules are for.
+    /// Whether the persistent storage rules apply to a device with that name.
     private static func isNamed(_ name: String) -> Bool {
         ["loop", "mmcblk", "nvme", "sd", "sr", "vd", "xvd", "bcache", "nbd", "pmem", "dasd", "ubd", "zd"]
             .contains { name.hasPrefix($0) }
     }
 
-    /// A serial number may contain slashes; a name must not lead out of its folder.
+    /// Whether a name stays in its folder, because a serial number may have slashes.
     private static func isInside(_ name: String) -> Bool {
         !name.split(separator: "/", omittingEmptySubsequences: false).contains { ["", ".", ".."].contains($0) }
     }
@@ -166,7 +178,7 @@ private struct Collector {
     }
 
     mutating func addMapping() {
-        // One that is suspended, or being made, is not asked for anything.
+        // A mapping that is suspended or being made has no name yet.
         guard let name = device.attribute("dm/name"), !name.isEmpty else { return }
         names += ["mapper/\(name)", "disk/by-id/dm-name-\(name)"]
         if let uuid = device.attribute("dm/uuid"), !uuid.isEmpty {

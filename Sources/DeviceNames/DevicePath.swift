@@ -1,16 +1,16 @@
-// Where a disk is plugged in, as one word: udev's ID_PATH, `pci-0000:00:1f.2-ata-1.0`.
+// Where a disk is attached, as one word: udev's ID_PATH, `pci-0000:00:1f.2-ata-1.0`.
 // Source: the behaviour of systemd 252's path_id.
 
 import Encoding
 
 /// The place of a disk in the machine.
 struct DevicePath: Equatable {
-    /// `pci-0000:00:1f.2-ata-1.0`
+    /// The place: `pci-0000:00:1f.2-ata-1.0`.
     var path: String
     /// The older form for ATA disks, without the device's number on its cable: `pci-0000:00:1f.2-ata-1`.
     var compatible: String?
 
-    /// - Returns: `nil` where the chain holds no bus that tells its devices apart for good.
+    /// Finds the place of a device; `nil` if its chain has no bus with permanent addresses.
     init?(of device: SysfsDevice, chain: [SysfsDevice]) {
         var walk = Walk(device: device, chain: chain)
         guard walk.run(), walk.hasParent, walk.hasTransport, !walk.path.isEmpty else { return nil }
@@ -27,9 +27,9 @@ private struct Walk {
     /// The parts, nearest to the device first.
     var path: [String] = []
     var compatible: [String] = []
-    /// Whether a bus was met whose addresses stay the same.
+    /// Whether there is a bus whose addresses stay the same.
     var hasParent = false
-    /// Whether it is known how the device is reached from there.
+    /// Whether it is known how the device is reached from that bus.
     var hasTransport = false
 
     init(device: SysfsDevice, chain: [SysfsDevice]) {
@@ -37,7 +37,7 @@ private struct Walk {
         self.chain = chain
     }
 
-    /// `false` where a place cannot be named.
+    /// Walks to the root; `false` if the place has no name.
     mutating func run() -> Bool {
         while at < chain.count {
             guard visit(chain[at]) else { return false }
@@ -61,7 +61,7 @@ private struct Walk {
         case "usb":
             hasTransport = true
             if here.type == "usb_interface" || here.type == "usb_device", let dash = here.name.firstIndex(of: "-") {
-                // The number of the bus changes from boot to boot, the ports do not.
+                // The number of the bus differs from boot to boot, the ports do not.
                 path.append("usb-0:\(here.name[here.name.index(after: dash)...])")
                 skip("usb")
             }
@@ -81,7 +81,7 @@ private struct Walk {
         return true
     }
 
-    /// A bus whose addresses are part of the path.
+    /// Adds a bus whose addresses are part of the path.
     private mutating func addBus(_ here: SysfsDevice, transport: Bool) {
         let part = "\(here.subsystem ?? "")-\(here.name)"
         path.append(part)
@@ -91,18 +91,18 @@ private struct Walk {
         skip(here.subsystem)
     }
 
-    /// Steps over the devices above that are of the same subsystem: bridges between two of its buses.
+    /// Skips the devices above that have the same subsystem: bridges between two of its buses.
     private mutating func skip(_ subsystem: String?) {
         while at + 1 < chain.count, chain[at + 1].subsystem == subsystem { at += 1 }
     }
 
-    /// With multipath a namespace hangs below its subsystem; the controller it belongs to is named alike.
+    /// The controller of a namespace that is below its subsystem because of multipath; their numbers are the same.
     private func nvmeController() -> SysfsDevice? {
         let digits = device.name.utf8.dropFirst(4).prefix(while: isDigit)
         return followed("/class/nvme/nvme\(String(decoding: digits, as: UTF8.self))")
     }
 
-    /// The device that a link of `/sys/class` leads to.
+    /// The device that a link in `/sys/class` leads to.
     private func followed(_ link: String) -> SysfsDevice? {
         guard let target = device.sysfs.linkTarget(link) else { return nil }
         let climbs = target.split(separator: "/").drop { $0 == ".." }
@@ -139,7 +139,7 @@ extension Walk {
         return true
     }
 
-    /// Addresses up to 255 in decimal, others as the eight bytes that SCSI sends.
+    /// The logical unit: addresses up to 255 in decimal, others as the eight bytes that SCSI sends.
     private func logicalUnit(_ here: SysfsDevice) -> String {
         let number = UInt64(here.number) ?? 0
         if number < 256 { return "lun-\(number)" }
@@ -162,13 +162,13 @@ extension Walk {
         guard address.count == 4, let port = above("scsi_host")?.parent?.name,
             let number = classAttribute("ata_port", port, "port_no")
         else { return false }
-        // Behind a port multiplier the channel tells devices apart, on an old cable the target does.
+        // A port multiplier distinguishes devices by the channel, an old cable by the target.
         path.append(address[1] == "0" ? "ata-\(number).\(address[2])" : "ata-\(number).\(address[1]).0")
         compatible.append("ata-\(number)")
         return true
     }
 
-    /// Any other controller: its address, the host's number counted from the controller's first.
+    /// Adds the address on any other controller, with the host's number counted from the controller's first.
     private mutating func addHost(_ here: SysfsDevice) -> Bool {
         let address = here.name.split(separator: ":").compactMap { Int($0) }
         guard address.count == 4, let host = chain[at...].firstIndex(where: { $0.type == "scsi_host" }) else {

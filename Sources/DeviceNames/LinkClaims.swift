@@ -1,12 +1,12 @@
-// Who gets a name that several devices ask for.
+// Which device gets a name that several devices claim.
 
-/// The names that devices ask for, and which device has each.
+/// The names that devices claim, and which device has each.
 ///
-/// A name goes to the device of the highest priority, among equals to the one that asked first, and
-/// stays there until that device goes or asks no longer: a second disk with the same label changes
-/// nothing under the feet of whoever uses the first. (udev gives it to the one that asked last.)
+/// A name goes to the device with the highest priority, among equals to the first that claimed it. It stays there until
+/// that device disappears or no longer claims it: a second disk with the same label changes nothing for the users of
+/// the first. (udev gives it to the device that claimed it last.)
 public struct LinkClaims: Sendable {
-    /// Something to be done below `/dev`.
+    /// A change to be made below `/dev`.
     public enum Change: Equatable, Sendable {
         case point(String, at: String)
         case remove(String)
@@ -17,20 +17,22 @@ public struct LinkClaims: Sendable {
         var priority: Int
     }
 
-    /// By name, in the order of asking.
+    /// The claims on each name, in their order.
     private var claims: [String: [Claim]] = [:]
     private var names: [String: [String]] = [:]
 
+    /// Creates claims of no device.
     public init() {}
 
-    /// The device that has the name.
+    /// The device that has the name; `nil` if there is none.
     public func owner(of name: String) -> String? {
         guard let all = claims[name], let highest = all.map(\.priority).max() else { return nil }
         return all.first { $0.priority == highest }?.device
     }
 
-    /// The names that another device has although this one asked for them too. A disk and its own partition may
-    /// well hold the same thing, as a hybrid ISO does on a stick: that is no contest.
+    /// The names that this device claims but another device has.
+    ///
+    /// A disk and its own partition may have the same content, as with a hybrid ISO on a stick: they do not compete.
     public func denied(to device: String) -> [String] {
         (names[device] ?? []).filter { name in
             guard let owner = owner(of: name) else { return false }
@@ -38,9 +40,13 @@ public struct LinkClaims: Sendable {
         }
     }
 
-    /// Replaces all that a device asks for; no names where it is gone.
+    /// Replaces all claims of a device; without names it has none.
     ///
-    /// - Returns: What changes, in the order of the names.
+    /// - Parameters:
+    ///   - wanted: The names that it claims.
+    ///   - priority: The priority of its claims.
+    ///   - device: The device.
+    /// - Returns: The changes, sorted by name.
     public mutating func set(_ wanted: [String], priority: Int = 0, for device: String) -> [Change] {
         let touched = Set(names[device] ?? []).union(wanted).sorted()
         let before = touched.map { owner(of: $0) }

@@ -1,14 +1,15 @@
-// Devices as /sys shows them, read through the closures that are handed in.
+// Devices as /sys shows them, read through closures.
 
-/// A view of `/sys`. Paths are below it and begin with a slash: `/devices/pci0000:00/...`.
+/// A view of `/sys`; paths are below it and begin with a slash: `/devices/pci0000:00/...`.
 public struct Sysfs: Sendable {
-    /// A file's bytes, or `nil` where it cannot be read.
+    /// The bytes of a file; `nil` if it cannot be read.
     public var read: @Sendable (String) -> [UInt8]?
-    /// The names in a folder; empty where there is none.
+    /// The names in a folder; empty if there is no folder.
     public var names: @Sendable (String) -> [String]
-    /// What a link says, or `nil` where there is no link.
+    /// The target of a link; `nil` if there is no link.
     public var linkTarget: @Sendable (String) -> String?
 
+    /// Creates a view from its functions.
     public init(
         read: @escaping @Sendable (String) -> [UInt8]?, names: @escaping @Sendable (String) -> [String],
         linkTarget: @escaping @Sendable (String) -> String?
@@ -18,7 +19,7 @@ public struct Sysfs: Sendable {
         self.linkTarget = linkTarget
     }
 
-    /// The text of a file without its last newlines.
+    /// The text of a file without its last newlines; `nil` if it cannot be read.
     public func text(_ path: String) -> String? {
         guard var bytes = read(path) else { return nil }
         while bytes.last == newline { bytes.removeLast() }
@@ -26,16 +27,18 @@ public struct Sysfs: Sendable {
     }
 }
 
-/// One folder of `/sys/devices` that is a device: it has a `uevent` file.
+/// A folder of `/sys/devices` that is a device: it has a `uevent` file.
 public struct SysfsDevice: Sendable {
+    /// The view in which the device is.
     public let sysfs: Sysfs
-    /// Below `/sys`: `/devices/.../block/vda`.
+    /// The path below `/sys`: `/devices/.../block/vda`.
     public let path: String
-    /// `block`, `pci`, `scsi`...; `nil` where the device is of none.
+    /// The subsystem: `block`, `pci`, `scsi`...; `nil` if the device has none.
     public let subsystem: String?
-    /// What `uevent` says: `DEVTYPE`, `DEVNAME`, `MAJOR`, `MODALIAS`...
+    /// The content of `uevent`: `DEVTYPE`, `DEVNAME`, `MAJOR`, `MODALIAS`...
     public let properties: [String: String]
 
+    /// Reads a device; `nil` if the folder has no `uevent` file.
     public init?(_ path: String, in sysfs: Sysfs) {
         guard let event = sysfs.text("\(path)/uevent") else { return nil }
         self.sysfs = sysfs
@@ -49,17 +52,17 @@ public struct SysfsDevice: Sendable {
         self.properties = properties
     }
 
-    /// The kernel's name for it: `vda1`, `0000:00:04.0`, `cciss/c0d0`.
+    /// The kernel's name of the device: `vda1`, `0000:00:04.0`, `cciss/c0d0`.
     public var name: String { lastComponent(path).split(separator: "!").joined(separator: "/") }
 
-    /// The digits at the end of the name: a partition's number, for one.
+    /// The digits at the end of the name, for example a partition's number.
     public var number: String {
         let bytes = Array(name.utf8)
         let start = (bytes.lastIndex { !isDigit($0) } ?? -1) + 1
         return String(decoding: bytes[start...], as: UTF8.self)
     }
 
-    /// Finer than the subsystem: `disk`, `partition`, `scsi_device`, `usb_interface`.
+    /// The type within the subsystem: `disk`, `partition`, `scsi_device`, `usb_interface`.
     public var type: String? { properties["DEVTYPE"] }
 
     /// The nearest device above this one.
@@ -76,7 +79,7 @@ public struct SysfsDevice: Sendable {
     /// This device and those above it, nearest first.
     public var chain: [SysfsDevice] { Array(sequence(first: self, next: \.parent)) }
 
-    /// The text of one of its files without the last newline.
+    /// The text of one of its files without the last newlines.
     public func attribute(_ name: String) -> String? { sysfs.text("\(path)/\(name)") }
 
     /// The bytes of one of its files.

@@ -1,4 +1,4 @@
-// What the stages need of devices, be it from us or from udev.
+// Access to devices for the stages, whether this program or udev manages them.
 
 import CLinux
 import Glibc
@@ -9,17 +9,21 @@ import SystemPackage
 
 /// A device that did not appear.
 public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
+    /// The device's path.
     public var path: FilePath
+    /// How long it was waited for.
     public var seconds: Double
-    /// Nodes and sizes of the block devices that are there: `/dev/vda (4 GiB)`.
+    /// Nodes and sizes of the block devices that are present: `/dev/vda (4 GiB)`.
     public var present: [String]
-    /// What the folder holds where the device was looked for.
+    /// The names in the folder in which the device was expected.
     public var neighbours: [String]
     /// Storage controllers without a driver.
     public var driverless: [DriverlessController]
 
+    /// What went wrong, for a message.
     public var description: String { "\(path) did not appear within \(oneDecimal(seconds)) s" }
 
+    /// What the operator can do.
     public var advice: [String] {
         var lines: [String] = []
         let name = path.lastComponent?.string ?? ""
@@ -37,7 +41,7 @@ public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
         return lines + ["rd.timeout=SECONDS on the kernel command line waits longer."]
     }
 
-    /// Looks around for what there is instead.
+    /// Collects what is present instead.
     init(_ path: FilePath, seconds: Double) {
         self.path = path
         self.seconds = seconds
@@ -52,7 +56,7 @@ public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
         driverless = DriverlessController.all(in: .live, ofClass: "0x01")
     }
 
-    /// A drive without a disc has a size of its own all the same.
+    /// A drive without a disc reports a size nevertheless.
     private static func isEmptyDrive(_ name: String) -> Bool {
         let descriptor = open("/dev/\(name)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { return true }
@@ -61,23 +65,24 @@ public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
     }
 }
 
-/// One door to devices; the same for our own management of them and for udev's.
+/// Access to devices, the same for this program's own management and for udev's.
 public struct DeviceAccess: Sendable {
     /// Waits for a block device.
     ///
-    /// - Parameters: The path; when to give up, in ``Machine/uptime()``'s seconds (`infinity`: never).
+    /// The arguments are the path and the deadline in seconds of ``Machine/uptime()``; infinity means no limit.
     public var wait: @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void
-    /// Waits for the first of some block devices to be there; with none given, until the deadline.
+    /// Waits until one of some block devices is present; without paths, until the deadline.
     ///
-    /// - Parameters: The paths; when to give up, as for ``wait``.
+    /// The arguments are as for ``wait``.
     public var firstOf: @Sendable ([FilePath], Double) -> FilePath?
     /// Returns when everything that has happened to devices has taken effect below `/dev`.
     public var settle: @Sendable () -> Void
-    /// Settles after what some devices hold has changed.
+    /// Settles after the content of some devices has changed.
     public var settleChanged: @Sendable ([FilePath]) -> Void
-    /// Loads a module or what an alias stands for; one that is missing shows when it is used.
+    /// Loads a module, or those of an alias; a missing one is noticed when it is used.
     public var loadModule: @Sendable (String) -> Void
 
+    /// Creates an access from its functions; without `settleChanged`, `settle` serves both.
     public init(
         wait: @escaping @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void,
         firstOf: @escaping @Sendable ([FilePath], Double) -> FilePath?,
@@ -91,9 +96,7 @@ public struct DeviceAccess: Sendable {
         self.loadModule = loadModule
     }
 
-    /// Through our own manager.
-    ///
-    /// - Parameter waits: Told of devices that are waited for.
+    /// Access through this program's own manager, which reports waits to `waits`.
     public static func own(_ manager: DeviceManager, waits: Waits = .untold) -> DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
@@ -111,17 +114,17 @@ public struct DeviceAccess: Sendable {
             loadModule: { manager.loader.load($0) })
     }
 
-    /// Where udev makes the nodes and links, in an initramfs that systemd runs.
+    /// Access to nodes and links that udev makes, in an initramfs that systemd runs.
     public static var udev: DeviceAccess { udev(telling: .untold) }
 
-    /// - Parameter waits: Told of devices that are waited for.
+    /// Access through udev, which reports waits to `waits`.
     public static func udev(telling waits: Waits) -> DeviceAccess {
         DeviceAccess(
             wait: { path, deadline throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
                 try patiently(path, deadline, waits) { until in appears([path], until: until) != nil }
-                // The link may have appeared while udev still looks at other devices of the same name.
+                // The link may have appeared while udev still probes other devices with the same name.
                 udevSettle()
             },
             firstOf: { paths, deadline in
@@ -131,7 +134,7 @@ public struct DeviceAccess: Sendable {
             },
             settle: udevSettle,
             settleChanged: { changed in
-                // udev watches for the end of a write, but not while it looks at the device for another reason.
+                // udev watches for the end of a write, but not while it probes the device for another reason.
                 for node in changed.map({ Files.resolved($0) ?? $0 }) {
                     let name = node.lastComponent?.string ?? ""
                     try? Files.put("change", into: FilePath("/sys/class/block/\(name)/uevent"))
@@ -160,18 +163,18 @@ public struct DeviceAccess: Sendable {
         Files.status(path).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
-    /// Waits until somebody else makes one of the paths.
+    /// Waits until another program makes one of the paths.
     private static func appears(_ paths: [FilePath], until deadline: Double) -> FilePath? {
         guard let watch = try? FileWatch() else { return paths.first(where: isBlockDevice) }
         while true {
-            // The folder may be missing too: then the nearest one above it is watched.
+            // The folder may be missing too; then the nearest one above it is watched.
             var folder = paths.first?.removingLastComponent() ?? "/dev"
             while !Files.isFolder(folder), !folder.components.isEmpty { folder = folder.removingLastComponent() }
             let number = try? watch.add(folder, .appeared)
             if let found = paths.first(where: isBlockDevice) { return found }
             let left = deadline - Machine.uptime()
             guard left > 0 else { return nil }
-            // Half a second at most: the folder may have appeared between the look and the watch.
+            // Half a second at most, because the folder may have appeared just before it was watched.
             waitForAny([watch.descriptor], milliseconds: Int32(min(left, 0.5) * 1000) + 1)
             _ = watch.events()
             if let number { watch.remove(number) }

@@ -1,4 +1,4 @@
-// The devices of a machine without udev: drivers for what is there and for what comes, links for disks.
+// The devices of a machine without udev: drivers for present and new devices, links for disks.
 
 import BootArguments
 import DeviceNames
@@ -7,14 +7,13 @@ import Logging
 import Synchronization
 import SystemPackage
 
-/// Answers the kernel's device events as udev would. One for the whole boot.
+/// Answers the kernel's device events as udev would; there is one for the whole boot.
 ///
-/// Drivers of network cards come first. Where there is a card, all other drivers are loaded on a
-/// second thread, behind the transfers that most boots wait for. After that nothing runs in the
-/// background: events wait in the kernel until somebody pumps, and links are made when somebody waits
-/// for a device or settles.
+/// Drivers of network cards come first. If there is a card, all other drivers are loaded on a second thread, during the
+/// transfers that most boots wait for. After that nothing runs in the background: events wait in the kernel until
+/// ``pump()`` is called, and links are made when code waits for a device or settles.
 public final class DeviceManager: Sendable {
-    /// A device that asks for a driver.
+    /// A device that needs a driver.
     private struct Request {
         var path: String
         var modalias: String
@@ -24,7 +23,7 @@ public final class DeviceManager: Sendable {
         var waiting: [Request] = []
         /// Devices for which a driver was found, by their paths below `/sys`.
         var driven: Set<String> = []
-        /// Whether the second thread is at work.
+        /// Whether the second thread is running.
         var isBusy = false
 
         mutating func take(networkOnly: Bool) -> Request? {
@@ -34,17 +33,18 @@ public final class DeviceManager: Sendable {
         }
     }
 
+    /// The loader of kernel modules.
     public let loader: ModuleLoader
     private let events: KernelEventSocket
     private let requests = Monitor(Requests())
     private let links: Mutex<DeviceSymlinks>
-    /// Readable when somebody wrote to a device that has links.
+    /// A descriptor that is readable when a device with links was written to.
     private let written: Int32
     private let sysfs = Sysfs.live
     private let extraModules: [String]
     private let log: Logger
 
-    /// Starts listening; events from here on are not lost.
+    /// Starts listening; from here on no events are lost.
     public init(arguments: BootArguments, logger: Logger) throws(Errno) {
         loader = ModuleLoader(arguments: arguments, logger: logger)
         extraModules = arguments.extraModules
@@ -59,18 +59,20 @@ public final class DeviceManager: Sendable {
 // MARK: - Drivers
 
 extension DeviceManager {
-    /// What ``coldplug(report:)`` has loaded.
+    /// The result of ``coldplug(report:)``.
     public struct Loaded: Equatable, Sendable {
+        /// The number of loaded modules, dependencies included.
         public var modules: Int
+        /// The number of devices that have a driver.
         public var devices: Int
     }
 
-    /// Loads drivers for everything that is there, and for what appears thereby.
+    /// Loads drivers for all present devices, and for those that appear because of that.
     ///
-    /// Returns when the network cards have theirs; ``settle()`` waits for the others.
-    /// - Parameter report: Told when all are loaded, maybe on another thread.
+    /// It returns when the network cards have theirs; ``settle()`` waits for the others. `report` is called when all
+    /// are loaded, maybe on another thread.
     public func coldplug(report: @escaping @Sendable (Loaded) -> Void) {
-        // Drives say that a disc was put in only when they are asked to look.
+        // Drives report an inserted disc only when they are polled.
         try? Files.put("2000", into: "/sys/module/block/parameters/events_dfl_poll_msecs")
         for module in extraModules { loader.load(module) }
         let asking = modaliases()
@@ -82,7 +84,7 @@ extension DeviceManager {
         let blocks = sysfs.names("/class/block").compactMap { name in
             Files.resolved(FilePath("/sys/class/block/\(name)")).map { String($0.string.dropFirst("/sys".count)) }
         }
-        // Disks before their partitions, as the kernel announces them.
+        // Disks come before their partitions, as the kernel announces them.
         links.withLock { links in for path in blocks.sorted() { links.note(path) } }
 
         drive(networkOnly: true)
@@ -107,7 +109,7 @@ extension DeviceManager {
         report(loaded)
     }
 
-    /// Loads drivers until nobody asks for one.
+    /// Loads drivers until no device needs one.
     private func drive(networkOnly: Bool = false) {
         collect()
         while let request = requests.change({ $0.take(networkOnly: networkOnly) }) {
@@ -118,7 +120,7 @@ extension DeviceManager {
         }
     }
 
-    /// What the devices on all buses ask for.
+    /// The requests of the devices on all buses.
     private func modaliases() -> [Request] {
         sysfs.names("/bus").filter { !DeviceManager.idleBuses.contains($0) }.flatMap { bus in
             sysfs.names("/bus/\(bus)/devices").compactMap { name in
@@ -129,14 +131,16 @@ extension DeviceManager {
         }
     }
 
-    /// A network controller on PCI (class 02h), virtio, Hyper-V or Xen.
+    /// Whether this is a network controller on PCI (class 02h), virtio, Hyper-V or Xen.
     private static func isNetworkCard(_ modalias: String) -> Bool {
         modalias.hasPrefix("pci:") && modalias.contains("bc02sc") || modalias.hasPrefix("virtio:d00000001v")
             || modalias == "vmbus:635161f83edfc546913ff2d2f965ed0e" || modalias == "xen:vif"
     }
 
-    /// Buses whose devices ask for nothing that a boot needs. Some are long: `memory` has an entry for
-    /// every 128 MiB, `cpu` asks for ciphers and sensors that are loaded when somebody uses them.
+    /// Buses whose devices need nothing for a boot.
+    ///
+    /// Some are long: `memory` has an entry for every 128 MiB, `cpu` asks for ciphers and sensors that are loaded on
+    /// use.
     private static let idleBuses: Set<String> = [
         "clockevents", "clocksource", "container", "cpu", "edac", "event_source", "gpio", "machinecheck", "memory",
         "node", "workqueue",
@@ -146,36 +150,36 @@ extension DeviceManager {
 // MARK: - Events
 
 extension DeviceManager {
-    /// Handles what has happened to devices: loads drivers for new ones. Does not wait.
+    /// Handles device events without waiting: loads drivers for new devices.
     public func pump() {
         collect()
         if !requests.change({ $0.isBusy }) { drive() }
     }
 
-    /// Handles what has happened to devices; where nothing has, waits for something.
+    /// Handles device events; waits for one if there are none.
     ///
-    /// - Parameter milliseconds: How long to wait at most; 0 does not wait.
+    /// It waits at most `milliseconds`; 0 does not wait.
     public func pump(milliseconds: Int32) {
         if milliseconds > 0 { waitForAny([events.descriptor], milliseconds: milliseconds) }
         pump()
     }
 
-    /// Waits until all drivers are loaded, then makes all links true.
+    /// Waits until all drivers are loaded, then updates all links.
     public func settle() {
         finish()
         pump()
         links.withLock { $0.update() }
     }
 
-    /// Waits until ``coldplug(report:)`` is over on the other thread.
+    /// Waits until ``coldplug(report:)`` has ended on the other thread.
     public func finish() { requests.wait { $0.isBusy ? nil : () } }
 
-    /// Handles what happens to devices until `condition` holds.
+    /// Handles device events until `condition` holds.
     ///
     /// - Parameters:
-    ///   - deadline: When to give up, in ``Machine/uptime()``'s seconds.
-    ///   - condition: Asked once the links of all devices so far are true.
-    /// - Returns: Whether it holds.
+    ///   - deadline: When to give up, in seconds of ``Machine/uptime()``.
+    ///   - condition: Is called when the links of all known devices are up to date.
+    /// - Returns: Whether the condition holds.
     public func wait(until deadline: Double, for condition: () -> Bool) -> Bool {
         while true {
             pump()
@@ -183,12 +187,12 @@ extension DeviceManager {
             if condition() { return true }
             let left = deadline - Machine.uptime()
             guard left > 0 else { return false }
-            // In slices: the other thread may have taken the event that this one waits for.
+            // The wait is short, because the other thread may have taken the event that this one waits for.
             waitForAny([events.descriptor, written], milliseconds: Int32(min(left, 0.25) * 1000) + 1)
         }
     }
 
-    /// Takes the events that have come, without acting on them.
+    /// Takes the pending events and queues what they ask for.
     private func collect() {
         while let event = events.next(within: 0) {
             if event.action == .add, let modalias = event.properties["MODALIAS"] {

@@ -1,4 +1,4 @@
-// Asking a block device what it is and what is on it. Nothing is written.
+// Probing a block device: what it is and what is on it. Nothing is written.
 
 import CBlkid
 import CLinux
@@ -8,7 +8,7 @@ import LinuxSystem
 import SystemPackage
 
 enum DeviceProbe {
-    /// The names that the disk's own identity gives.
+    /// The names that come from the disk's own identity.
     static func names(of disk: SysfsDevice) -> DiskNames {
         var answers = DeviceAnswers()
         let questions = disk.openQuestions
@@ -29,7 +29,7 @@ enum DeviceProbe {
             guard firstlight_ata_identity(descriptor, &words) == 0 else { return }
             answers.identity = ATAIdentity(words: words, textInOrder: true)
         case .vitalProductData:
-            // A drive that is taken for ATA and answers so is not asked twice.
+            // A drive that was taken for ATA and answered is not asked twice.
             guard answers.identity == nil else { return }
             answers.page80 = page(0x80, of: descriptor)
             answers.page83 = page(0x83, of: descriptor)
@@ -42,7 +42,7 @@ enum DeviceProbe {
         return count > 0 ? Array(bytes[..<Int(count)]) : nil
     }
 
-    /// All links of the device, by what it holds at this moment.
+    /// All links of the device, by its current content.
     static func links(of device: SysfsDevice, names: DiskNames) -> DeviceLinks {
         guard let node = device.node else { return DeviceLinks(of: device, disk: names, values: ProbedValues()) }
         var member: ProbedValues?
@@ -55,8 +55,9 @@ enum DeviceProbe {
             of: device, disk: names, values: values(of: node, isDisc: device.name.hasPrefix("sr")), member: member)
     }
 
-    /// What libblkid finds: nothing on a blank device, on one that cannot be read, or where several
-    /// signatures exclude each other.
+    /// The values that libblkid finds.
+    ///
+    /// There are none on a blank device, on an unreadable one, or if several signatures exclude each other.
     static func values(of node: FilePath, isDisc: Bool) -> ProbedValues {
         var values = ProbedValues()
         let descriptor = open(node.string, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
@@ -78,7 +79,7 @@ enum DeviceProbe {
         return values
     }
 
-    /// Probes as udev does: on a disk the size of a floppy a partition table excludes a filesystem.
+    /// Probes as udev does: on a disk of a floppy's size, a partition table excludes a filesystem.
     private static func search(_ probe: blkid_probe) -> Bool {
         blkid_probe_enable_partitions(probe, 1)
         if blkid_probe_get_size(probe) <= 1440 << 10, blkid_probe_is_wholedisk(probe) != 0 {

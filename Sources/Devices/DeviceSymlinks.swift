@@ -1,4 +1,4 @@
-// The links below /dev, kept true to the block devices that are there.
+// The links below /dev, kept up to date with the present block devices.
 
 import DeviceNames
 import Glibc
@@ -6,20 +6,21 @@ import LinuxSystem
 import Logging
 import SystemPackage
 
-/// Makes and removes the links of block devices; devices are named by their paths below `/sys`.
+/// Makes and removes the links of block devices, which are named by their paths below `/sys`.
 struct DeviceSymlinks: ~Copyable {
     private let sysfs: Sysfs
     private let log: Logger
     private var claims = LinkClaims()
-    /// Each disk's own names: asking again would cost as much as the probing itself.
+    /// Each disk's own names, kept because asking again would take as long as probing.
     private var disks: [String: DiskNames] = [:]
     private var nodes: [String: String] = [:]
-    /// Tells when somebody has written to a device: it may then hold something else.
+    /// Reports that a device was written to: its content may have changed.
     private let watch: FileWatch
     private var watched: [Int32: String] = [:]
     private var told: Set<String> = []
-    /// Devices to be looked at before anybody asks for a link again, in the order of their events.
-    /// Probing costs some 10 ms a device on a slow machine, and many boots ask for no link.
+    /// Devices to be probed before anybody asks for a link, in the order of their events.
+    ///
+    /// Probing takes some 10 ms for each device on a slow machine, and many boots need no link.
     private var pending: [String] = []
 
     init(sysfs: Sysfs, logger: Logger) throws(Errno) {
@@ -28,16 +29,16 @@ struct DeviceSymlinks: ~Copyable {
         watch = try FileWatch()
     }
 
-    /// Readable when a device was written to.
+    /// A descriptor that is readable when a device was written to.
     var descriptor: Int32 { watch.descriptor }
 
-    /// Notes that a device came or changed.
+    /// Records that a device appeared or changed.
     mutating func note(_ path: String) {
         guard let name = path.split(separator: "/").last, DeviceLinks.concern(String(name)) else { return }
         if !pending.contains(path) { pending.append(path) }
     }
 
-    /// Makes all links true.
+    /// Brings all links up to date.
     mutating func update() {
         noteWritten()
         let paths = pending
@@ -45,7 +46,7 @@ struct DeviceSymlinks: ~Copyable {
         for path in paths { refresh(path) }
     }
 
-    /// Looks at a device and gives it the links it should have now.
+    /// Probes a device and gives it the links that it should have now.
     private mutating func refresh(_ path: String) {
         guard let device = SysfsDevice(path, in: sysfs), device.isReady, let name = device.properties["DEVNAME"] else {
             return forget(path)
@@ -54,7 +55,7 @@ struct DeviceSymlinks: ~Copyable {
         let names = disks[disk.path] ?? DeviceProbe.names(of: disk)
         disks[disk.path] = names
         if nodes.updateValue(name, forKey: path) == nil, !name.hasPrefix("sr") {
-            // Before probing: what is written while we read is then not missed.
+            // The watch comes before probing, so that a write during the probing is not missed.
             if let number = try? watch.add(FilePath("/dev").appending(name), .written) { watched[number] = path }
         }
         let links = DeviceProbe.links(of: device, names: names)
@@ -65,7 +66,7 @@ struct DeviceSymlinks: ~Copyable {
         }
     }
 
-    /// Takes away the links of a device that has gone.
+    /// Removes the links of a device that has disappeared.
     mutating func forget(_ path: String) {
         pending.removeAll { $0 == path }
         apply(claims.set([], for: path))
@@ -76,11 +77,11 @@ struct DeviceSymlinks: ~Copyable {
         }
     }
 
-    /// Notes the devices that were written to since the last call.
+    /// Records the devices that were written to since the last call.
     private mutating func noteWritten() {
         for path in watch.events().compactMap({ watched[$0] }).sorted() {
             note(path)
-            // A new table may rename partitions of which the kernel says nothing.
+            // A new table may rename partitions for which the kernel sends no event.
             for partition in sysfs.names(path) where nodes["\(path)/\(partition)"] != nil {
                 note("\(path)/\(partition)")
             }
@@ -97,7 +98,7 @@ struct DeviceSymlinks: ~Copyable {
                 case .point(let link, let device):
                     guard let node = nodes[device] else { continue }
                     let path = FilePath("/dev").appending(link)
-                    // libdevmapper without udev makes nodes of its own.
+                    // libdevmapper makes its own nodes if there is no udev.
                     if Files.exists(path), Files.linkTarget(path) == nil { continue }
                     let climb = link.split(separator: "/").dropLast().map { _ in "../" }.joined()
                     try Files.makeLink(path, to: climb + node)
@@ -111,10 +112,10 @@ struct DeviceSymlinks: ~Copyable {
 }
 
 extension SysfsDevice {
-    /// Whether a device made of others is complete: mappings and arrays exist before they hold anything.
+    /// Whether a device made of others is complete: mappings and arrays exist before they have content.
     fileprivate var isReady: Bool {
         if name.hasPrefix("dm-") {
-            // libcryptsetup tries keys on mappings of its own.
+            // libcryptsetup tests keys on temporary mappings.
             return attribute("size") != "0" && attribute("dm/suspended") != "1"
                 && attribute("dm/uuid")?.hasPrefix("CRYPT-TEMP-") != true
         }

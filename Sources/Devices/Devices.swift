@@ -1,5 +1,5 @@
-// Devices: the machine's hardware as PID 1 sees it without udev: API filesystems, kernel modules for
-// what is there and for what comes, and the links below /dev/disk.
+// Devices: the machine's hardware as PID 1 handles it without udev: API filesystems, kernel modules for present and
+// new devices, and the links below /dev/disk.
 
 import DeviceNames
 import Glibc
@@ -7,17 +7,18 @@ import LinuxSystem
 import SystemPackage
 
 extension Sysfs {
-    /// The kernel's own.
+    /// The sysfs of this machine.
     public static let live = Sysfs(
         read: { try? Files.read(FilePath("/sys" + $0)) },
         names: { Files.names(in: FilePath("/sys" + $0)) },
         linkTarget: { Files.linkTarget(FilePath("/sys" + $0)) })
 }
 
-/// The links that udev would make for a block device; nothing is touched.
+/// The links that udev would make for a block device; nothing is changed.
 ///
+/// - Parameter node: The device node: `/dev/vda1`.
 /// - Returns: Sorted paths: `/dev/disk/by-id/virtio-abc`.
-/// - Throws: `ENOENT` where the node is missing, `ENOTBLK` where it is no block device.
+/// - Throws: `ENOENT` if the node is missing, `ENOTBLK` if it is not a block device.
 public func describeLinks(for node: FilePath) throws(Errno) -> [String] {
     guard let status = Files.status(node) else { throw .noSuchFileOrDirectory }
     guard status.st_mode & S_IFMT == S_IFBLK else { throw .notBlockDevice }
@@ -29,9 +30,9 @@ public func describeLinks(for node: FilePath) throws(Errno) -> [String] {
 }
 
 extension SysfsDevice {
-    /// The whole disk: the device itself, or the one that the partition is on.
+    /// The whole disk: the device itself, or the one that has the partition.
     var disk: SysfsDevice { type == "partition" ? parent ?? self : self }
 
-    /// Its node in `/dev`.
+    /// The device node in `/dev`.
     var node: FilePath? { properties["DEVNAME"].map { FilePath("/dev").appending($0) } }
 }

@@ -1,11 +1,11 @@
-// What PID 1 mounts before anything else: the kernel's own filesystems, then /usr.
+// What PID 1 mounts first: the kernel's own filesystems, then /usr.
 
 import Glibc
 import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// Why the initramfs could not be set up.
+/// Why the initramfs cannot be set up.
 public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
     case folder(FileFault)
     case mount(String, FilePath, Errno)
@@ -13,6 +13,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
     case module(FilePath, Errno)
     case loop(FilePath, Errno)
 
+    /// What went wrong, for a message.
     public var description: String {
         switch self {
         case .folder(let fault): "\(fault)"
@@ -23,6 +24,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
         }
     }
 
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .mount(_, "/usr", _), .missing:
@@ -37,6 +39,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
     }
 }
 
+/// The mounts that everything else needs.
 public enum EarlyMounts {
     private struct Filesystem {
         var type: String
@@ -54,7 +57,7 @@ public enum EarlyMounts {
         Filesystem(type: "tmpfs", target: "/run", flags: MS_NOSUID | MS_NODEV, options: "mode=0755"),
     ]
 
-    /// Mounts `/proc`, `/sys`, `/dev`, `/dev/pts`, `/dev/shm` and `/run`, those that are not mounted yet.
+    /// Mounts `/proc`, `/sys`, `/dev`, `/dev/pts`, `/dev/shm` and `/run`, except those that are mounted already.
     public static func mountAll() throws(EarlyMountFailure) {
         for filesystem in api where !isMounted(filesystem.target) {
             let target = filesystem.target
@@ -69,12 +72,12 @@ public enum EarlyMounts {
         }
         for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
             let path = FilePath("/dev").appending(name)
-            // Shells need them; nothing else fails without.
+            // Shells need these links; nothing else fails without them.
             if !Files.exists(path) { try? Files.makeLink(path, to: "/proc/self/\(target)") }
         }
     }
 
-    /// Mounts `/usr.squashfs`, which holds modules and tools, on `/usr`.
+    /// Mounts `/usr.squashfs`, which has modules and tools, on `/usr`.
     public static func mountUsr() throws(EarlyMountFailure) {
         if isMounted("/usr") { return }
         let image = FilePath("/usr.squashfs")

@@ -1,4 +1,4 @@
-// Loading kernel modules: in order, with parameters, decompressed where the kernel cannot.
+// Loading kernel modules: in order, with parameters, decompressed if the kernel cannot do it.
 
 import BootArguments
 import Glibc
@@ -8,26 +8,27 @@ import Logging
 import Synchronization
 import SystemPackage
 
-/// Loads the modules of the running kernel from `/lib/modules/VERSION`.
+/// Loads modules of the running kernel from `/lib/modules/VERSION`.
 ///
-/// A module that is not there is no failure: an image carries only some. Failures are collected and
-/// logged; what a missing driver means is for whoever needs its device to say.
+/// A missing module is not a failure, because an image has only some of them. Failures are collected and logged; code
+/// that needs a device reports what its missing driver means.
 public final class ModuleLoader: Sendable {
-    /// What became of all requests so far.
+    /// The result of all requests so far.
     public struct Record: Equatable, Sendable {
-        /// Names in the order of loading, dependencies included.
+        /// The names in the order of loading, dependencies included.
         public var loaded: [String] = []
+        /// The modules that could not be loaded, with the kernel's reason.
         public var failed: [String: Errno] = [:]
     }
 
     private struct State {
         var index: KernelModuleIndex?
-        /// Modules that need no loading: loaded, or tried in vain.
+        /// Modules that need no loading: they are loaded, or were tried in vain.
         var settled: Set<String> = []
-        /// What was asked already, with the answer.
+        /// The answers for modaliases that were requested already.
         var asked: [String: Bool] = [:]
         var record = Record()
-        /// Whether the kernel decompresses modules; `nil` before it was tried.
+        /// Whether the kernel decompresses modules; `nil` before that was tried.
         var kernelDecompresses: Bool?
     }
 
@@ -37,6 +38,7 @@ public final class ModuleLoader: Sendable {
     private let log: Logger
     private let state = Mutex(State())
 
+    /// Creates a loader that has read nothing yet.
     public init(
         arguments: BootArguments, folder: FilePath = FilePath("/lib/modules").appending(Machine.kernelVersion),
         logger: Logger
@@ -47,12 +49,15 @@ public final class ModuleLoader: Sendable {
         log = logger
     }
 
+    /// The result of all requests so far.
     public var record: Record { state.withLock { $0.record } }
 
-    /// Loads a module, or those that an alias stands for, with all they need; not those that the
-    /// command line blocks, except where another needs them.
+    /// Loads a module, or those of an alias, with their dependencies.
     ///
-    /// - Returns: Whether the module is at work, be it built in.
+    /// Modules that the command line blocks are loaded only if another one needs them.
+    ///
+    /// - Parameter name: A module or an alias.
+    /// - Returns: Whether the module is loaded or built in.
     @discardableResult
     public func load(_ name: String) -> Bool {
         state.withLock { state in
@@ -64,9 +69,10 @@ public final class ModuleLoader: Sendable {
         }
     }
 
-    /// Loads the drivers that a device asks for.
+    /// Loads the drivers for a device.
     ///
-    /// - Returns: Whether there is at least one.
+    /// - Parameter modalias: The device's `modalias`.
+    /// - Returns: Whether at least one is loaded or built in.
     @discardableResult
     public func loadDrivers(for modalias: String) -> Bool {
         state.withLock { state in
@@ -89,13 +95,13 @@ public final class ModuleLoader: Sendable {
             dependencies: dependencies, aliases: text("modules.alias"),
             softDependencies: text("modules.softdep"), builtin: text("modules.builtin"))
         log.debug("modules of \(folder) indexed")
-        // What something else has loaded need not even be read.
+        // Modules that were loaded by something else are not read again.
         for line in (Files.line("/proc/modules") ?? "").split(separator: "\n") {
             if let name = line.split(separator: " ").first { state.settled.insert(String(name)) }
         }
     }
 
-    /// - Returns: Whether the module is at work afterwards.
+    /// Loads a module and its dependencies; returns whether it is loaded or built in.
     private func load(_ module: String, _ index: KernelModuleIndex, _ state: inout State) -> Bool {
         if index.isBuiltin(module) { return true }
         if blocked.contains(module) {
@@ -114,7 +120,7 @@ public final class ModuleLoader: Sendable {
                 state.record.loaded.append(name)
                 log.debug("module \(name) loaded")
             } catch .operationNotSupportedByDevice {
-                // It found nothing to drive, or not this processor.
+                // The module found no device, or needs another processor.
                 log.debug("module \(name) has nothing to do here")
                 state.record.failed[name] = .operationNotSupportedByDevice
             } catch {
@@ -149,7 +155,7 @@ public final class ModuleLoader: Sendable {
         throw .notSupported
     }
 
-    /// Programs that write the plain module to standard output; `nil` where it is plain already.
+    /// Programs that write the plain module to standard output; `nil` if the file is plain already.
     private static func decompressors(for file: FilePath) -> [Command]? {
         let path = file.string
         return switch file.extension {
@@ -161,12 +167,15 @@ public final class ModuleLoader: Sendable {
     }
 }
 
-/// The kernel's own requests: it runs `/sbin/modprobe -q -- NAME` when it misses a filesystem, a
-/// cipher or a device-mapper target.
+/// The kernel's own requests: it runs `/sbin/modprobe -q -- NAME` if a filesystem, cipher or device-mapper target is
+/// missing.
 public enum ModuleRequest {
-    /// - Parameter words: What follows the program's name. Options that ask for more or less words, or for what is done
-    ///   anyway, change nothing.
-    /// - Returns: The exit status: 0 where all are at work, 1 where one is not, 2 for an option that is not known.
+    /// Acts as modprobe(8).
+    ///
+    /// - Parameters:
+    ///   - words: The arguments. Options for more or fewer messages, or for what is done anyway, change nothing.
+    ///   - logger: Receives what the loader reports.
+    /// - Returns: The exit status: 0 if all modules are loaded, 1 if one is not, 2 for an unknown option.
     public static func main(_ words: [String], logger: Logger) -> Int32 {
         if let unknown = words.prefix(while: { $0 != "--" }).first(where: { $0.hasPrefix("-") && !isKnown($0) }) {
             try? Files.writeAll(Array("modprobe: \(unknown): no such option here\n".utf8), to: 2)
@@ -178,7 +187,7 @@ public enum ModuleRequest {
         return names.map { loader.load($0) }.contains(false) ? 1 : 0
     }
 
-    /// Several letters may stand together: `-qab`.
+    /// Whether an option is known; several letters may be joined: `-qab`.
     static func isKnown(_ option: String) -> Bool {
         let long: Set = ["--quiet", "--verbose", "--syslog", "--all", "--use-blacklist"]
         return long.contains(option) || option.count > 1 && option.dropFirst().allSatisfy("qvsab".contains)

@@ -2,19 +2,21 @@
 
 /// A decoded `data:` URL.
 ///
-/// - SeeAlso: RFC 2397. Stricter than it where the reference implementation is: base64 takes padding, and a
-///   media type starts with a registered top-level type or `x-`.
+/// - SeeAlso: RFC 2397. Two rules are stricter, as in Ignition: base64 needs its padding, and a media type starts
+///   with a registered top-level type or `x-`.
 public struct DataURL: Equatable, Sendable {
+    /// Why a text is not a data URL.
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case notData
         case noComma
         case mediaType
         case parameter
-        /// An offset in the URL, in bytes.
+        /// At an offset in the URL, in bytes.
         case character(offset: Int)
         case base64(offset: Int)
         case base64Length
 
+        /// What is wrong, for a message.
         public var description: String {
             switch self {
             case .notData: "a data URL starts with data: in lower case"
@@ -28,10 +30,14 @@ public struct DataURL: Equatable, Sendable {
         }
     }
 
-    /// Without parameters; empty where none is given.
+    /// The media type without its parameters; empty where none is given.
     public var mediaType: String
+    /// The decoded content.
     public var bytes: [UInt8]
 
+    /// Decodes a data URL.
+    ///
+    /// - Throws: ``Fault`` with the first mistake; offsets count bytes of `text`.
     public init(parsing text: String) throws(Fault) {
         let url = Array(text.utf8)
         let scheme = Array("data:".utf8)
@@ -52,7 +58,7 @@ public struct DataURL: Equatable, Sendable {
         bytes = isBase64 ? try Self.base64(body) : try Self.percentDecoded(body)
     }
 
-    /// The parts before the comma, taken apart at semicolons; quotes protect both.
+    /// The parts before the comma, split at semicolons; quotes protect both.
     private static func fields(of url: ArraySlice<UInt8>) throws(Fault) -> [ArraySlice<UInt8>] {
         var fields: [ArraySlice<UInt8>] = []
         var start = url.startIndex
@@ -90,12 +96,14 @@ public struct DataURL: Equatable, Sendable {
         return value.allSatisfy(isTokenByte)
     }
 
-    /// RFC 2045's token.
+    /// Whether a byte may be in a token of RFC 2045.
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         byte > 0x20 && byte < 0x7f && !"()<>@,;:\\\"/[]?=".utf8.contains(byte)
     }
 
-    /// Of each byte, whether it may stand for itself. A table: most of a config's bytes are asked about.
+    /// For each byte, whether it may stand for itself.
+    ///
+    /// It is a table, because most bytes of a config are looked up in it.
     private static let isPlain: [Bool] = (0...UInt8.max).map {
         $0 > 0x20 && $0 < 0x7f && !"\"<>[]{}#|\\^`%".utf8.contains($0)
     }

@@ -1,7 +1,8 @@
-// URLs as a config holds them: enough to check them and to name them without their secrets.
+// URLs as configs hold them: enough to check them and to show them without their secrets.
 
-/// A URL taken apart as far as checking needs.
+/// A URL, taken apart as far as checking needs.
 public struct SourceURL: Equatable, Sendable {
+    /// Why a text is not a usable URL.
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case noScheme
         case controlCharacter
@@ -9,6 +10,7 @@ public struct SourceURL: Equatable, Sendable {
         case blankInHost
         case badPort(String)
 
+        /// What is wrong, for a message.
         public var description: String {
             switch self {
             case .noScheme: "not a URL: a URL starts with a scheme such as https: or data:"
@@ -20,15 +22,18 @@ public struct SourceURL: Equatable, Sendable {
         }
     }
 
-    /// In lower case.
+    /// The part before the first colon, in lower case.
     public var scheme: String
-    /// User and password, host, port; `nil` where the URL has no `//`.
+    /// User, password, host and port; `nil` if the URL has no `//`.
     public var authority: String?
-    /// From the path's `/` or, without an authority, from the colon, up to `?` or `#`.
+    /// The part from the first `/` (or, without an authority, from the colon) up to `?` or `#`.
     public var path: String
-    /// Without its `?`.
+    /// The part after `?`, without it.
     public var query: String?
 
+    /// Takes a URL apart; of a `data:` URL only the scheme is checked.
+    ///
+    /// - Throws: ``Fault`` with the first mistake.
     public init(parsing text: String) throws(Fault) {
         guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { throw .controlCharacter }
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { throw .noScheme }
@@ -37,7 +42,7 @@ public struct SourceURL: Equatable, Sendable {
             scheme.utf8.allSatisfy(Self.isSchemeByte)
         else { throw .noScheme }
         self.scheme = scheme
-        // By scalars: a combining mark after a slash makes another character of it.
+        // Split by scalars: for Swift, a slash and a combining mark after it are one character.
         var rest = text.unicodeScalars[text.utf8.index(after: colon)...]
         if scheme == "data" {
             path = String(rest)
@@ -78,19 +83,19 @@ public struct SourceURL: Equatable, Sendable {
         return place.prefix { $0 != ":" }
     }
 
-    /// The host, an IPv6 address with its brackets; empty where there is none.
+    /// The host, with brackets if it is an IPv6 address; empty if there is none.
     public var host: String { String(hostScalars) }
 
-    /// As written, possibly empty.
+    /// The port as written, possibly empty.
     public var port: String? {
         let rest = endpoint[hostScalars.endIndex...]
         return rest.first == ":" ? String(rest.dropFirst()) : nil
     }
 
-    /// Whether it holds what may be secret: a user, a password, or a query, which often is a token.
+    /// Whether the URL may hold a secret: a user, a password, or a query, which often is a token.
     public var carriesCredentials: Bool { authority?.contains("@") ?? false || !(query ?? "").isEmpty }
 
-    /// The URL for a message or a log: no user, password, query or data.
+    /// The URL for a message or a log, without user, password, query and data.
     public var redacted: String {
         if scheme == "data" { return "data: URL" }
         let authority = authority == nil ? "" : "//\(host)\(port.map { ":\($0)" } ?? "")"

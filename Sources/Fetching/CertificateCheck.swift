@@ -1,15 +1,16 @@
-// The PEM texts of certificate authorities, checked before they are trusted.
+// Certificate authorities as PEM texts, checked before they are trusted.
 
 import CCrypto
 import Encoding
 import IgnitionConfig
 
-/// Why a certificate authority's content is none.
+/// Why a certificate authority cannot be used.
 public enum CertificateFault: Error, Equatable, Sendable, CustomStringConvertible {
     case noCertificate
     case notACertificate(number: Int)
     case textAfterLast
 
+    /// What is wrong, for a message.
     public var description: String {
         switch self {
         case .noCertificate: "it holds no certificate in PEM form"
@@ -19,15 +20,19 @@ public enum CertificateFault: Error, Equatable, Sendable, CustomStringConvertibl
     }
 }
 
-/// Checks a bundle of certificates as Ignition does: text before and between the blocks is passed over,
-/// nothing may follow the last one but the end of its line. No bytes are no certificates.
+/// Checks a bundle of certificates with the rules of Ignition.
 ///
-/// - Returns: How many certificates it holds.
+/// Text before and between the blocks is skipped; after the last block only the end of its line may follow. An empty
+/// bundle has no certificates and is accepted.
+///
+/// - Parameter bundle: PEM blocks.
+/// - Returns: The number of certificates.
+/// - Throws: ``CertificateFault`` with the first mistake.
 @discardableResult
 func checkCertificates(_ bundle: [UInt8]) throws(CertificateFault) -> Int {
     let newline = UInt8(ascii: "\n")
     var count = 0
-    /// Since the last block.
+    /// Whether lines followed the last block.
     var hasMore = false
     var label: String?
     var body = ""

@@ -1,16 +1,18 @@
-// What a machine may show to a cloud's storage, and the requests with which it does.
+// Access to cloud storage: credentials, and requests that are made with them.
 
-/// Whose storage an object lies in.
+/// The provider whose storage has an object.
 public enum CloudStorage: Sendable { case amazon, google }
 
-/// What a platform tells about the machine's own rights and place; whatever is `nil` is done without.
+/// What a platform says about the machine's rights and region; what is `nil` is not used.
 public struct CloudCredentials: Equatable, Sendable {
+    /// The keys for Amazon S3.
     public var aws: AWSCredentials?
-    /// The region of the instance, where a bucket is looked for first.
+    /// The region of the instance, which is asked first for a bucket's region.
     public var awsRegion: String?
-    /// An OAuth token of the instance's service account, for reading Google Cloud Storage.
+    /// An OAuth token of the instance's service account for Google Cloud Storage.
     public var googleToken: String?
 
+    /// Creates credentials; without arguments there are none.
     public init(aws: AWSCredentials? = nil, awsRegion: String? = nil, googleToken: String? = nil) {
         self.aws = aws
         self.awsRegion = awsRegion
@@ -19,9 +21,9 @@ public struct CloudCredentials: Equatable, Sendable {
 }
 
 extension S3Object {
-    /// The request for the object, signed where there are credentials.
+    /// The request for the object, signed if there are credentials.
     ///
-    /// - Parameter time: `20130524T000000Z`.
+    /// The time has the form `20130524T000000Z`.
     func signedRequest(
         in region: String, as credentials: AWSCredentials?, time: String
     ) -> (url: String, headers: [(name: String, value: String)]) {

@@ -1,24 +1,24 @@
-// Fetching: bytes from elsewhere: HTTP, HTTPS and TFTP through libcurl, hashes, gzip.
-// What a fault means is decided by pure values (TransferFault, RetryPolicy, ResponseHead, ProxyRules).
+// Fetching: content from elsewhere: HTTP, HTTPS and TFTP through libcurl, hashes, gzip.
+// Pure values decide what a fault means: TransferFault, RetryPolicy, ResponseHead, ProxyRules.
 
 import CCurl
 import Glibc
 
-/// libcurl's own start, once per process and before the first handle.
+/// Whether libcurl was initialized, once per process and before the first handle.
 let curlIsReady: Bool = {
-    // OpenSSL writes to sockets that the other side has closed; that is an error to report, not a reason to die.
+    // OpenSSL writes to sockets that the other side has closed; that is an error to report, not a reason to exit.
     signal(SIGPIPE, SIG_IGN)
     return curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 }()
 
-/// Seconds on a clock that never goes back.
+/// The seconds of a monotonic clock.
 public func monotonicSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// Sleeps, also across signals.
+/// Sleeps for the given time, even if signals interrupt it.
 public func sleep(seconds: Double) {
     var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
     var left = timespec()

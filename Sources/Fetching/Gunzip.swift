@@ -1,17 +1,19 @@
-// gzip, undone as the bytes come.
+// Decompressing gzip while it arrives.
 
 import CZlib
 
-/// Decompresses a gzip stream; members that follow each other are one content (RFC 1952, 2.2).
+/// Decompresses a gzip stream; consecutive members give one content (RFC 1952, section 2.2).
 ///
-/// A class, since zlib keeps a pointer to its stream structure.
+/// It is a class because zlib keeps a pointer to its stream structure.
 public final class Gunzip {
+    /// Why a stream cannot be decompressed.
     public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
         case notGzip
         case damaged(String)
         case endsEarly
         case noMemory
 
+        /// What is wrong, for a message.
         public var description: String {
             switch self {
             case .notGzip: "it is not gzip-compressed"
@@ -29,6 +31,7 @@ public final class Gunzip {
     private var isInsideMember = false
     private var sawMember = false
 
+    /// Creates a decompressor; it throws if there is no memory.
     public init() throws(Fault) {
         let result = inflateInit2_(
             &stream, Int32(Self.windowBitsForGzip), ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
@@ -37,7 +40,7 @@ public final class Gunzip {
 
     deinit { inflateEnd(&stream) }
 
-    /// Decompresses `bytes` and hands on what comes out, in pieces.
+    /// Decompresses `bytes` and passes on the result in pieces.
     public func push(_ bytes: UnsafeRawBufferPointer, to receive: (UnsafeRawBufferPointer) throws -> Void) throws {
         guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
         stream.next_in = UnsafeMutablePointer(mutating: start.assumingMemoryBound(to: UInt8.self))
@@ -66,7 +69,9 @@ public final class Gunzip {
         } while stream.avail_in > 0 || (isInsideMember && stream.avail_out == 0)
     }
 
-    /// Says that no more bytes will come.
+    /// Ends the stream: no more bytes will come.
+    ///
+    /// - Throws: ``Fault/endsEarly`` if the stream is incomplete.
     public func finish() throws(Fault) {
         guard sawMember || isInsideMember else { throw .endsEarly }
         guard !isInsideMember else { throw .endsEarly }

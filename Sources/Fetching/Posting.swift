@@ -1,16 +1,19 @@
-// The other way round: something of ours goes to a server.
+// Sending: a text is posted to a server.
 
 import IgnitionConfig
 import Reporting
 
 extension ResourceFetcher {
-    /// Posts a JSON text. Network faults and server errors are retried as with fetching; where there is no network
-    /// at all, none will come.
+    /// Posts a JSON text.
+    ///
+    /// Network faults and server errors are retried as when fetching. An unreachable network is not: if there is none
+    /// at that time, none will come.
     ///
     /// - Parameters:
-    ///   - url: http or https.
-    ///   - seconds: For all attempts together.
-    /// - Throws: Where the last answer was no success (2xx), or there was none.
+    ///   - json: The body.
+    ///   - url: An http or https URL.
+    ///   - seconds: The time limit of all attempts together.
+    /// - Throws: ``ResourceFailure`` if the last answer was not a success (2xx) or there was none.
     public func post(json: String, to url: String, within seconds: Double) throws(ResourceFailure) {
         do {
             try untilDone(url, Deadline(limit: seconds), retries: true, retriedStatuses: [408, 425, 429]) {
@@ -24,7 +27,7 @@ extension ResourceFetcher {
                     ])
                 request.method = .post
                 request.body = Array(json.utf8)
-                // Nothing in them is meant for the first server alone.
+                // No header is meant for the first server alone.
                 request.keepsHeadersWhenRedirected = true
                 return request
             } receiver: { _ in

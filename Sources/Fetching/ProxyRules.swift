@@ -1,4 +1,4 @@
-// Which requests go through a proxy.
+// Which requests use a proxy.
 
 import Encoding
 import Glibc
@@ -8,28 +8,32 @@ import IgnitionConfig
 ///
 /// - SeeAlso: Ignition's `ignition.proxy`, which follows Go's `httpproxy`.
 public struct ProxyRules: Equatable, Sendable {
-    /// A proxy's URL for `http:` requests.
+    /// The proxy's URL for `http:` requests.
     public var http: String?
-    /// A proxy's URL for `https:` requests.
+    /// The proxy's URL for `https:` requests.
     public var https: String?
-    /// Addresses, networks (`10.0.0.0/8`), hosts with all below them (`example.com`), only what is below
-    /// (`.example.com`, `*.example.com`), each with an optional `:port`; `*` is everything.
+    /// Hosts without a proxy, each with an optional `:port`; `*` is every host.
+    ///
+    /// These are addresses, networks (`10.0.0.0/8`), hosts with their subdomains (`example.com`) or subdomains alone
+    /// (`.example.com`, `*.example.com`).
     public var exceptions: [String]
 
+    /// Creates rules; without arguments there is no proxy.
     public init(http: String? = nil, https: String? = nil, exceptions: [String] = []) {
         self.http = http
         self.https = https
         self.exceptions = exceptions
     }
 
-    /// One proxy for both kinds of requests.
+    /// Creates rules with one proxy for both kinds of requests.
     public init(_ proxy: String?) { self.init(http: proxy, https: proxy) }
 
+    /// Takes the rules of a config.
     public init(_ config: IgnitionConfig.Proxy) {
         self.init(http: config.httpProxy, https: config.httpsProxy, exceptions: config.noProxy)
     }
 
-    /// The proxy for `url`, or `nil` to ask its server itself. This machine is never asked through one.
+    /// The proxy for `url`; `nil` to connect directly, as always to this machine itself.
     public func proxy(for url: SourceURL) -> String? {
         let proxy: String?
         switch url.scheme {
@@ -65,7 +69,7 @@ public struct ProxyRules: Equatable, Sendable {
         return host == rule || host.hasSuffix("." + rule)
     }
 
-    /// `host:port` and `[address]:port`; a bare IPv6 address has no port.
+    /// The parts of `host:port` and `[address]:port`; a bare IPv6 address has no port.
     private static func splitPort(_ rule: String) -> (String, String)? {
         guard let colon = rule.lastIndex(of: ":") else { return nil }
         let name = rule[..<colon]
@@ -75,7 +79,7 @@ public struct ProxyRules: Equatable, Sendable {
     }
 }
 
-/// An IP address, 4 or 16 bytes.
+/// An IP address of 4 or 16 bytes.
 private struct Address: Equatable {
     var bytes: [UInt8]
 

@@ -1,15 +1,18 @@
-// AWS Signature Version 4: a request that proves who asks. Pure but for libcrypto's SHA-256.
+// AWS Signature Version 4, which proves who sends a request. Pure except for libcrypto's SHA-256.
 
 import Encoding
 import Hashing
 
-/// Who asks Amazon's services.
+/// The identity for requests to Amazon's services.
 public struct AWSCredentials: Equatable, Sendable {
+    /// The public name of the key.
     public var accessKey: String
+    /// The secret, which is never sent.
     public var secretKey: String
-    /// Comes with the temporary keys of an instance's role.
+    /// The token that belongs to temporary keys of an instance's role.
     public var sessionToken: String?
 
+    /// Creates credentials.
     public init(accessKey: String, secretKey: String, sessionToken: String? = nil) {
         self.accessKey = accessKey
         self.secretKey = secretKey
@@ -17,7 +20,7 @@ public struct AWSCredentials: Equatable, Sendable {
     }
 }
 
-/// Signs requests without a body.
+/// Signs requests that have no body.
 ///
 /// - SeeAlso: "AWS Signature Version 4 signing process" in the IAM user guide.
 struct RequestSignature {
@@ -26,15 +29,17 @@ struct RequestSignature {
     var credentials: AWSCredentials
     var region: String
     var service = "s3"
-    /// `20130524T000000Z`.
+    /// The time as `20130524T000000Z`.
     var time: String
 
     /// The value of the header `Authorization`.
     ///
     /// - Parameters:
-    ///   - path: Escaped as it is sent.
+    ///   - method: The HTTP method.
+    ///   - path: The path, escaped as it is sent.
     ///   - query: Names and values, escaped as they are sent.
-    ///   - headers: Those that are signed, `host` among them; names in lower case.
+    ///   - headers: The headers to be signed, including `host`; names in lower case.
+    /// - Returns: The algorithm, the credential, the signed headers and the signature.
     func authorization(
         method: String, path: String, query: [(name: String, value: String)], headers: [(name: String, value: String)]
     ) -> String {

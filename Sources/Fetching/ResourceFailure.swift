@@ -1,14 +1,15 @@
-// Why a resource of a config could not be had, and what the operator can do.
+// Why a resource of a config cannot be fetched, and what the operator can do.
 
 import Encoding
 import IgnitionConfig
 import Reporting
 import SystemPackage
 
-/// Why a resource could not be had.
+/// Why a resource cannot be fetched.
 public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advising {
+    /// What went wrong.
     public enum Reason: Equatable, Sendable {
-        /// HTTP status 404.
+        /// The server answered with HTTP status 404.
         case notFound
         case transfer(TransferFault, attempts: Int)
         case outOfTime(seconds: Int, last: TransferFault?)
@@ -25,22 +26,26 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case certificate(CertificateFault)
         /// A signature was refused, and the clocks differ.
         case clockSkew(ClockSkew)
-        /// It lies on another machine, and there is no network yet.
+        /// It is on another machine, and the network may not be used.
         case offline
-        /// Another resource failed, and this one was waited for no longer.
+        /// Another resource failed, so this one is no longer needed.
         case cancelled
         /// A failure that nothing here is known to have.
         case unexpected(String)
     }
 
+    /// The URL of the resource.
     public var source: RedactedURL
+    /// What went wrong.
     public var reason: Reason
 
+    /// Creates a failure.
     public init(source: RedactedURL, reason: Reason) {
         self.source = source
         self.reason = reason
     }
 
+    /// What is wrong, for a message.
     public var description: String {
         switch reason {
         case .notFound: "\(source): HTTP status 404 (not found)"
@@ -66,6 +71,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         }
     }
 
+    /// What the operator can do.
     public var advice: [String] {
         switch reason {
         case .notFound: ["Check the URL: the server has nothing there."]

@@ -1,4 +1,4 @@
-// The resources of an Ignition config: a source, its compression, its hash.
+// Fetching the resources of an Ignition config: source, compression, hash.
 
 import Encoding
 import Glibc
@@ -7,36 +7,39 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// What holds for all fetches of a config.
+/// Settings for all fetches of a config.
 public struct FetchSettings: Sendable {
+    /// The proxies of http and https requests.
     public var proxies = ProxyRules()
-    /// Seconds from a request to the start of its answer, per attempt; `nil`: no limit.
+    /// Seconds from a request to the start of its answer, for each attempt; `nil` means no limit.
     public var answerTimeout: Double? = 10
-    /// Seconds for all attempts at one resource; `nil`: no limit.
+    /// Seconds for all attempts at one resource; `nil` means no limit.
     public var totalTimeout: Double?
-    /// PEM files of whom to trust: the machine's own, and those the config brings.
+    /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
+    /// PEM blocks of the authorities that the config brings.
     public var additionalAuthorities: [UInt8] = []
-    /// What the machine may show to a cloud's storage; asked where a fetch needs it, on any thread.
+    /// Gives the machine's credentials for a cloud's storage; called when a fetch needs them, on any thread.
     public var credentials: @Sendable (CloudStorage) -> CloudCredentials = { _ in CloudCredentials() }
-    /// Nothing but what needs no network.
+    /// Whether only sources that need no network may be used.
     public var isOffline = false
-    /// Told of every attempt; may be called on several threads at once.
+    /// Receives a line for each attempt; may be called on several threads at once.
     public var log: (@Sendable (String) -> Void)?
-    /// The clock that a server's date may set forward, where it is doubtful; `nil`: none is set.
+    /// The clock that a server's date may set forward if it is doubtful; `nil` if none may be set.
     public var clock: MachineClock?
-    /// Told that it was.
+    /// Called after the clock was set.
     public var clockWasSet: @Sendable (MachineClock.Change) -> Void = { _ in }
-    /// Told of everything that is fetched, for as long as it takes.
+    /// Where each fetch is reported as a wait.
     public var waits = Waits.untold
-    /// Told a few times a second how far a transfer is; may be called on several threads at once.
+    /// Receives the progress of a transfer a few times a second; may be called on several threads at once.
     public var progress: (@Sendable (TransferProgress) -> Void)?
-    /// What tests reach in place of a cloud's URL.
+    /// Replaces the URL of a cloud in tests.
     var standIn: (@Sendable (String) -> String)?
 
+    /// Creates the settings that hold without a config.
     public init() {}
 
-    /// Takes over a config's `ignition.timeouts` and `ignition.proxy`; 0 seconds mean no limit.
+    /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`; 0 seconds mean no limit.
     public mutating func adopt(_ timeouts: IgnitionConfig.Timeouts, _ proxy: IgnitionConfig.Proxy) {
         func limit(_ seconds: Int) -> Double? { seconds == 0 ? nil : Double(seconds) }
         answerTimeout = limit(timeouts.httpResponseHeaders ?? 10)
@@ -44,59 +47,68 @@ public struct FetchSettings: Sendable {
         proxies = ProxyRules(proxy)
     }
 
-    /// Adds the content of a certificate authority resource: one or more PEM blocks.
+    /// Adds the content of a certificate authority: one or more PEM blocks.
     public mutating func trust(_ pem: [UInt8]) { additionalAuthorities += pem + [UInt8(ascii: "\n")] }
 }
 
-/// What a resource is for, as far as it changes how it is fetched.
+/// What a resource is for, as far as that changes how it is fetched.
 public enum ResourcePurpose: Sendable {
-    /// A file's content.
+    /// The content of a file.
     case content
-    /// A config: without a source it must still have the wanted hash, and who asks by https is not sent on to http.
+    /// A config.
+    ///
+    /// Without a source it must still have the given hash. A redirect from https to http is not followed.
     case config
-    /// A certificate authority or the key of a volume: not by http either, where https was asked for.
+    /// A certificate authority or the key of a volume; a redirect from https to http is not followed.
     case trust
 }
 
-/// How HTTP is spoken, where it is not a plain GET.
+/// How an HTTP request differs from a plain GET.
 public struct HTTPExchange: Sendable {
-    /// Some metadata services hand out a token for a PUT.
+    /// The method; some metadata services give a token for a PUT.
     public var method = TransferRequest.Method.get
     /// Statuses below 500 after which another attempt is made.
     public var retriedStatuses: Set<Int> = []
-    /// Whether the request comes from a port below 1024, which only root may use.
+    /// Whether the request comes from a port below 1024, which only root can use.
     public var fromReservedPort = false
-    /// A Unix socket to use in the place of the URL's host.
+    /// A Unix socket to use instead of the URL's host.
     public var socket: FilePath?
 
+    /// Creates a plain GET.
     public init() {}
 }
 
-/// Fetches the resources of Ignition configs as Ignition does: `data:`, `http:`, `https:`, `tftp:`, `s3:`, `arn:`
-/// and `gs:`.
+/// Fetches the resources of Ignition configs with the rules of Ignition.
 ///
-/// Network faults and server errors are retried within the total time limit, other statuses are
-/// final. The hash counts for the bytes after decompression.
+/// The schemes are `data:`, `http:`, `https:`, `tftp:`, `s3:`, `arn:` and `gs:`.
+///
+/// Network faults and server errors are retried within the total time limit; other statuses are final. The hash is
+/// that of the decompressed bytes.
 public final class ResourceFetcher {
+    /// The settings of all fetches.
     public var settings: FetchSettings
     private var transfer: Transfer?
     private let pause: (Double) -> Void
-    /// The contents of certificate authorities by their sources: each is fetched once.
+    /// The contents of certificate authorities by source, so that each is fetched once.
     private var authorities: [String: [UInt8]] = [:]
-    /// The regions of buckets.
+    /// The regions of buckets by name.
     private var regions: [String: String] = [:]
-    /// Asked while a transfer is under way; `false` ends it.
+    /// Called during a transfer; `false` ends it.
     public var isWanted: () -> Bool = { true }
 
-    /// - Parameter pause: Waits this many seconds.
+    /// Creates a fetcher; `pause` waits for a number of seconds.
     public init(_ settings: FetchSettings = FetchSettings(), pause: @escaping (Double) -> Void = sleep(seconds:)) {
         self.settings = settings
         self.pause = pause
     }
 
-    /// Fetches certificate authorities with the trust in force so far; from then on they are trusted as well.
+    /// Fetches certificate authorities and trusts them from then on.
     ///
+    /// Each is fetched with the trust that holds before the call.
+    ///
+    /// - Parameter resources: The config's `certificateAuthorities`.
     /// - Returns: The content of each, for ``IgnitionConfig/inliningAuthorities(_:)``.
+    /// - Throws: ``ResourceFailure`` for the first that cannot be fetched or is not a certificate authority.
     @discardableResult
     public func trust(_ resources: [IgnitionConfig.Resource]) throws(ResourceFailure) -> [[UInt8]] {
         var contents: [[UInt8]] = []
@@ -119,10 +131,14 @@ public final class ResourceFetcher {
         return contents
     }
 
-    /// The whole resource in memory; no bytes where it has no source.
+    /// Fetches a whole resource into memory; without a source it is empty.
     ///
     /// - Parameters:
-    ///   - exchange: How HTTP is spoken; metadata services have ways of their own.
+    ///   - resource: What to fetch.
+    ///   - exchange: How HTTP is used; metadata services differ.
+    ///   - purpose: What the resource is for.
+    /// - Returns: The decompressed bytes.
+    /// - Throws: ``ResourceFailure`` for this resource.
     public func bytes(
         of resource: IgnitionConfig.Resource, exchange: HTTPExchange = HTTPExchange(),
         purpose: ResourcePurpose = .content
@@ -132,9 +148,9 @@ public final class ResourceFetcher {
         return sink.bytes
     }
 
-    /// Writes the resource into an open file as it arrives, replacing what is there; returns its length.
+    /// Writes the resource into an open file while it arrives, replacing the content; returns its length.
     ///
-    /// Where it throws, the file holds a part that is not to be used.
+    /// If it throws, the file has a part that is not to be used.
     @discardableResult
     public func write(
         _ resource: IgnitionConfig.Resource, to descriptor: Int32, purpose: ResourcePurpose = .content
@@ -229,7 +245,7 @@ public final class ResourceFetcher {
                 request.socket = exchange.socket
                 request.followsToPlainHTTP = purpose == .content
                 if believingAnybody { request.trust = .anybody(withCredentials: settings.authorities) }
-                // Five tries of five seconds for each packet, as libcurl shares them out.
+                // libcurl divides this time: five tries of five seconds for each packet.
                 if scheme == "tftp" { request.connectTimeout = 25 }
                 return request
             } receiver: { wait in
@@ -256,8 +272,9 @@ public final class ResourceFetcher {
             where fault.isCertificateOfTheFuture && isVouchedFor && resource.httpHeaders.isEmpty
             && settings.clock?.isDoubtful == true && ["http", "https"].contains(scheme)
         {
-            // Its certificate cannot be judged by this clock, and need not be: the hash tells whether the bytes
-            // are right, and then the server's date is as good as any.
+            // This clock cannot judge the certificate, and does not need to: the hash tells whether the bytes are
+            // right. Then the
+            // server's date is better than the doubtful clock.
             head = try fetch(believingAnybody: true)
         }
         try receiver?.decoder.finish()
@@ -266,7 +283,7 @@ public final class ResourceFetcher {
         }
     }
 
-    /// The region of the object's bucket, as S3 itself says.
+    /// The region of the object's bucket, which S3 itself names.
     private func region(of object: S3Object, _ deadline: Deadline) throws -> String {
         if let accessPoint = object.accessPoint { return accessPoint.region }
         if let known = regions[object.bucket] { return known }
@@ -297,7 +314,7 @@ public final class ResourceFetcher {
         return headers
     }
 
-    /// A request with Ignition's own headers, which give way to others of their names; of several the last counts.
+    /// A request with the headers that Ignition sends; `more` replaces those of the same name, and the last one counts.
     func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
         var request = TransferRequest(url: settings.standIn?(url) ?? url)
         var headers: [(name: String, value: String?)] = [
@@ -317,13 +334,19 @@ public final class ResourceFetcher {
         return request
     }
 
-    /// Tries until it works, is refused, or the time is over.
+    /// Repeats a request until it succeeds, is refused, or the time is over.
     ///
     /// - Parameters:
-    ///   - source: What people are told that they wait for; its secrets are left out.
-    ///   - make: The request of one attempt.
-    ///   - isFinal: Whether a fault that passes elsewhere does not pass here.
-    ///   - isDone: Whether an answer is a good one; what it throws is final.
+    ///   - source: The URL that is reported as waited for, without its secrets.
+    ///   - deadline: The time limit of all attempts.
+    ///   - retries: Whether there is more than one attempt.
+    ///   - retriedStatuses: Statuses below 500 after which another attempt is made.
+    ///   - isFinal: Whether a fault that is usually transient is final here.
+    ///   - make: Makes the request of one attempt.
+    ///   - receiver: Makes the receiver of one attempt.
+    ///   - isDone: Whether an answer is a success; what it throws is final.
+    /// - Returns: The head of the successful answer.
+    /// - Throws: `ResourceFailure.Reason`, or what `receiver` or `isDone` threw.
     @discardableResult
     func untilDone(
         _ source: String, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
@@ -384,7 +407,7 @@ public final class ResourceFetcher {
 
 /// The time limit of all attempts at one resource.
 struct Deadline {
-    /// Seconds.
+    /// Seconds; `nil` means no limit.
     var limit: Double?
     private let start = monotonicSeconds()
 
@@ -394,21 +417,24 @@ struct Deadline {
     var seconds: Int { wholeSeconds(limit ?? 0) }
 }
 
-/// How far a server's clock and ours are apart, where a signature does not count any more. Seconds since 1970.
+/// How far a server's clock and this one are apart, if that is why a signature was refused; seconds since 1970.
 public struct ClockSkew: Equatable, Sendable, CustomStringConvertible {
+    /// The time on the server's clock.
     public var server: Int
+    /// The time on this machine's clock.
     public var here: Int
 
-    /// What Amazon allows, in seconds.
+    /// The difference that Amazon allows, in seconds.
     private static let allowed = 900
 
-    /// `nil` where the head of a refusal tells of no such thing.
+    /// Reads the head of a refusal; `nil` if the clocks are not the reason.
     init?(_ head: ResponseHead, now: Int) {
         guard let date = head.date, abs(date - now) > Self.allowed else { return nil }
         server = date
         here = now
     }
 
+    /// What is wrong, for a message.
     public var description: String {
         "its clock says \(utcText(server)) and this machine's clock \(utcText(here)); it takes a signature"
             + " for 15 minutes"

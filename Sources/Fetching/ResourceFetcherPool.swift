@@ -1,9 +1,9 @@
-// Several fetches at once.
+// Fetching several resources at once.
 
 import IgnitionConfig
 import LinuxSystem
 
-/// Fetchers that threads share: each fetch borrows one with its open connections, or makes one.
+/// Fetchers that threads share: each fetch borrows one with its open connections, or makes a new one.
 public final class ResourceFetcherPool: Sendable {
     /// How many resources are fetched at once.
     public static let limit = 8
@@ -16,9 +16,10 @@ public final class ResourceFetcherPool: Sendable {
     private let settings: FetchSettings
     private let state = Monitor(State())
 
+    /// Creates a pool without fetchers.
     public init(_ settings: FetchSettings) { self.settings = settings }
 
-    /// As ``ResourceFetcher/write(_:to:)``; may be called on several threads at once.
+    /// Writes like ``ResourceFetcher/write(_:to:purpose:)``; may be called on several threads at once.
     @discardableResult
     public func write(
         _ resource: IgnitionConfig.Resource, to descriptor: Int32
@@ -28,7 +29,7 @@ public final class ResourceFetcherPool: Sendable {
         return try fetcher.write(resource, to: descriptor)
     }
 
-    /// Ends what is under way: what is still asked for will not be used.
+    /// Ends all fetches under way; their results are not needed any more.
     public func cancel() { state.change { $0.isCancelled = true } }
 
     private func makeFetcher() -> ResourceFetcher {

@@ -1,4 +1,4 @@
-// What becomes of a resource's bytes as they arrive: decompressed, hashed, kept in memory or written to a file.
+// What happens to a resource's bytes when they arrive: decompressed, hashed, kept in memory or written to a file.
 
 import Encoding
 import Glibc
@@ -8,7 +8,7 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// Takes the bytes of one attempt, and tells how far it is.
+/// Takes the bytes of one attempt and reports the progress.
 final class ResourceReceiver: TransferReceiver {
     let decoder: ResourceDecoder
     private let wait: OpenWait
@@ -28,7 +28,7 @@ final class ResourceReceiver: TransferReceiver {
         self.isWanted = isWanted
     }
 
-    /// Only these two bring a resource; another success (206) brings something else.
+    /// Accepts only the statuses 200 and 204; another success (206) does not bring the whole resource.
     func begin(_ head: ResponseHead) throws {
         guard head.status == 200 || head.status == 204 else { throw head.fault }
         total = head.total
@@ -50,13 +50,13 @@ final class ResourceReceiver: TransferReceiver {
     }
 }
 
-/// For answers of which the head says it all.
+/// Receives answers of which only the head matters.
 final class NoBody: TransferReceiver {
     func begin(_ head: ResponseHead) {}
     func receive(_ bytes: UnsafeRawBufferPointer) {}
 }
 
-/// Decompresses, hashes and stores.
+/// Decompresses, hashes and stores the bytes of a resource.
 final class ResourceDecoder {
     private let sink: any ByteSink
     private let gunzip: Gunzip?
@@ -93,7 +93,7 @@ final class ResourceDecoder {
 }
 
 protocol ByteSink: AnyObject {
-    /// Forgets everything written.
+    /// Discards everything that was written.
     func restart() throws(Errno)
     func write(_ bytes: UnsafeRawBufferPointer) throws(Errno)
 }
@@ -114,7 +114,7 @@ final class FileSink: ByteSink {
     func restart() throws(Errno) {
         guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
             let reason = Errno(rawValue: errno)
-            // A pipe or a device takes everything once, and has nothing to forget before.
+            // A pipe or a device cannot be truncated, but has received nothing that has to be discarded.
             if count == 0, reason == .invalidArgument || reason == .illegalSeek { return }
             throw reason
         }

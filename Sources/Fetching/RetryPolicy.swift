@@ -1,25 +1,28 @@
-// When to try again, and how soon.
+// When to try again.
 
-/// How long to wait before the next attempt.
+/// How long to wait before the next attempt, in seconds.
 public struct RetryPolicy: Equatable, Sendable {
-    /// Seconds before the second attempt; doubled from attempt to attempt.
+    /// Seconds before the second attempt, doubled for each further one.
     public var firstDelay: Double
+    /// The longest own delay in seconds.
     public var longestDelay: Double
-    /// The longest `Retry-After` that is obeyed, in seconds.
+    /// The longest `Retry-After` that is followed, in seconds.
     public var longestAskedDelay: Double
-    /// The part of a delay that is left to chance, so that many machines do not come back at once.
+    /// The random part of a delay, so that many machines do not retry at the same time.
     public var jitter: Double
 
-    /// For what a boot cannot do without: until it works.
+    /// Delays for what a boot needs, which is retried until it works.
     public static let patient = RetryPolicy(firstDelay: 0.2, longestDelay: 5, longestAskedDelay: 30, jitter: 0.5)
-    /// Ignition's own delays.
+    /// The delays of Ignition.
     public static let ignition = RetryPolicy(firstDelay: 0.2, longestDelay: 5, longestAskedDelay: 0, jitter: 0)
 
+    /// The delay before the next attempt.
+    ///
     /// - Parameters:
-    ///   - failures: Attempts that failed since something was last achieved, 1 or more.
-    ///   - asked: What the server asks for, in seconds.
+    ///   - failures: How many attempts failed since the last progress, 1 or more.
+    ///   - asked: The delay that the server asks for, in seconds.
     ///   - chance: A random number from 0 to 1.
-    /// - Returns: Seconds.
+    /// - Returns: The delay in seconds.
     public func delay(afterFailures failures: Int, asked: Int?, chance: Double) -> Double {
         let doubled = firstDelay * Double(1 << min(max(failures - 1, 0), 20))
         let own = min(doubled, longestDelay) * (1 - jitter * chance)
@@ -28,7 +31,7 @@ public struct RetryPolicy: Equatable, Sendable {
 }
 
 extension TransferFault {
-    /// Seconds that the server asks to wait.
+    /// The seconds that the server asks to wait.
     public var retryAfter: Int? {
         guard case .status(_, let seconds) = self else { return nil }
         return seconds
@@ -36,7 +39,7 @@ extension TransferFault {
 
     /// Whether Ignition tries again: after network faults and server errors, never after another status.
     ///
-    /// Ignition itself also goes on, silently and for ever, after a certificate that it does not trust.
+    /// One difference: Ignition itself retries silently and forever if it does not trust a certificate.
     public var isTransientForIgnition: Bool {
         if case .status(let status, _) = self { return status >= 500 }
         return isTransient

@@ -1,17 +1,17 @@
-// s3:, arn: and gs: URLs: what they name, and where it is asked for. Decisions alone.
+// s3:, arn: and gs: URLs: what they name, and which request reads it. No I/O.
 
 import Encoding
 import IgnitionConfig
 
-/// An object in Amazon's S3, as `s3://BUCKET/KEY?versionId=` or an ARN names it.
+/// An object in Amazon S3, as named by `s3://BUCKET/KEY?versionId=` or an ARN.
 struct S3Object: Equatable {
     var bucket: String
-    /// Unescaped, without a leading slash.
+    /// The key, unescaped and without leading slashes.
     var key: String
     var version: String?
-    /// Where to ask for the bucket's region.
+    /// The region that is asked for the bucket's region.
     var lookupRegion: String
-    /// Set for an access point, whose name `bucket` then is.
+    /// The access point, whose name is then in `bucket`; `nil` for a plain bucket.
     var accessPoint: AccessPoint?
 
     struct AccessPoint: Equatable {
@@ -19,8 +19,11 @@ struct S3Object: Equatable {
         var account: String
     }
 
-    /// - Parameter region: That of the instance.
-    /// - Returns: `nil` where the URL names no object.
+    /// Reads an s3: or arn: URL; `nil` if it names no object.
+    ///
+    /// - Parameters:
+    ///   - url: The parsed URL.
+    ///   - region: The region of the instance.
     init?(_ url: SourceURL, instanceRegion region: String?) {
         version = url.query.flatMap(Self.version)
         if url.scheme == "s3" {
@@ -59,7 +62,7 @@ struct S3Object: Equatable {
     /// Asked with HEAD; the answer's `x-amz-bucket-region` counts, whatever its status.
     var lookupURL: String { "https://\(Self.endpoint(lookupRegion))/\(percentEncoded(bucket))" }
 
-    /// - Parameter region: The bucket's; an access point knows its own.
+    /// The host, path and query that read the object, escaped; an access point knows its own region.
     func request(in region: String) -> (host: String, path: String, query: [(name: String, value: String)]) {
         let query = version.map { [(name: "versionId", value: percentEncoded($0))] } ?? []
         let path = "/" + percentEncoded(key, keeping: "/")
@@ -68,7 +71,7 @@ struct S3Object: Equatable {
             let host = "\(bucket)-\(accessPoint.account).s3-accesspoint.dualstack.\(region).\(Self.domain(region))"
             return (host, path, query)
         }
-        // Other names fit no host name, or none that the wildcard certificate is good for.
+        // Other names do not fit a host name, or the wildcard certificate is not valid for them.
         let fitsHost = 3...63 ~= bucket.utf8.count && bucket.utf8.allSatisfy(Self.isHostByte)
         let endpoint = Self.endpoint(region)
         return fitsHost ? ("\(bucket).\(endpoint)", path, query) : (endpoint, "/\(percentEncoded(bucket))\(path)", query)
@@ -86,7 +89,7 @@ struct S3Object: Equatable {
     }
 }
 
-/// Where an object of Google Cloud Storage is read; `nil` where the URL names none.
+/// The URL that reads an object of Google Cloud Storage; `nil` if the URL names none.
 func googleStorageURL(_ url: SourceURL) -> String? {
     let object = String(decoding: percentDecoded(url.path.drop { $0 == "/" }), as: UTF8.self)
     guard !url.host.isEmpty, !object.isEmpty else { return nil }

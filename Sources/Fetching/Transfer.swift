@@ -1,4 +1,4 @@
-// One libcurl handle: a request goes out, a head and a body come back.
+// A libcurl handle: it sends a request and receives a head and a body.
 
 import CCrypto
 import CCurl
@@ -8,17 +8,18 @@ import IgnitionConfig
 import LinuxSystem
 import SystemPackage
 
-/// What to ask for, and under which conditions.
+/// A request and its conditions.
 public struct TransferRequest: Sendable {
-    /// Whom to believe that a server is the one asked for.
+    /// How a server proves its identity.
     public enum Trust: Equatable, Sendable {
-        /// Anybody: the bytes are verified by other means. Where the URL carries credentials, though, its server
-        /// sees them only after these authorities vouched for it.
+        /// Not at all: the bytes are verified by other means.
+        ///
+        /// If the URL has credentials, though, its server gets them only after these authorities vouched for it.
         case anybody(withCredentials: FilePath = systemAuthorities)
-        /// The certificate authorities of a PEM file, and `additional` ones as PEM text.
+        /// By the certificate authorities of a PEM file and those of `additional`, a PEM text.
         case authorities(FilePath, additional: [UInt8] = [])
 
-        /// The authorities that must vouch for the server of this URL; `nil` where nobody has to.
+        /// The authorities that must vouch for the server of this URL; `nil` if none has to.
         func authorities(for url: SourceURL) -> (file: FilePath, additional: [UInt8])? {
             switch self {
             case .authorities(let file, let additional): (file, additional)
@@ -27,59 +28,67 @@ public struct TransferRequest: Sendable {
         }
     }
 
+    /// The PEM file of the machine's certificate authorities.
     public static let systemAuthorities = FilePath("/etc/ssl/certs/ca-certificates.crt")
 
+    /// An HTTP method.
     public enum Method: String, Sendable { case get = "GET", head = "HEAD", put = "PUT", post = "POST" }
 
-    /// For HTTP; only a POST sends a body.
+    /// The method for HTTP; only a POST sends a body.
     public var method = Method.get
+    /// The body of a POST.
     public var body: [UInt8] = []
-    /// Its schemes are `http`, `https` and `tftp`; a user and a password in it are sent to its host alone.
+    /// The URL, whose scheme is `http`, `https` or `tftp`; a user and a password in it are sent to its host alone.
     public var url: String
-    /// Whether the connection starts at a port below 1024, which only root may use.
+    /// Whether the connection starts at a port below 1024, which only root can use.
     public var fromReservedPort = false
-    /// A Unix socket to use in the place of the URL's host.
+    /// A Unix socket to use instead of the URL's host.
     public var socket: FilePath?
-    /// Also `User-Agent`; a field without a value is left out of the request.
+    /// Header fields, which may include `User-Agent`; a field without a value is left out of the request.
     public var headers: [(name: String, value: String?)] = []
-    /// Whether a redirected request carries the headers again.
+    /// Whether a redirected request has the headers again.
     public var keepsHeadersWhenRedirected = true
-    /// Whether a redirect from https to http is followed, which takes away what https promised.
+    /// Whether a redirect from https to http is followed, which loses the protection of https.
     public var followsToPlainHTTP = true
+    /// The proxies of http and https requests.
     public var proxies = ProxyRules()
+    /// How an https server proves its identity.
     public var trust = Trust.authorities(systemAuthorities)
-    /// Seconds for the name, the connection and TLS together.
+    /// The time limit in seconds for the name, the connection and TLS together.
     public var connectTimeout: Double = 30
-    /// Seconds from the request to the start of the answer.
+    /// The time limit in seconds from the request to the start of the answer.
     public var answerTimeout: Double?
-    /// Seconds without a single byte.
+    /// The time limit in seconds without a single byte.
     public var stallTimeout: Double = 30
-    /// Seconds for everything, redirects included.
+    /// The time limit in seconds for everything, including redirects.
     public var totalTimeout: Double?
 
+    /// Creates a GET request.
     public init(url: String) { self.url = url }
 }
 
-/// Takes what a transfer brings; what it throws ends the transfer.
+/// Takes what a transfer receives; what it throws ends the transfer.
 public protocol TransferReceiver: AnyObject {
-    /// The head of a successful answer (2xx) is here; its body follows.
+    /// Takes the head of a successful answer (2xx), whose body follows.
     func begin(_ head: ResponseHead) throws
-    /// The next part of the body, at most 16 KiB; the memory is libcurl's.
+    /// Takes the next part of the body, at most 16 KiB; the memory belongs to libcurl.
     func receive(_ bytes: UnsafeRawBufferPointer) throws
-    /// Called often, at least once a second, whether or not something arrived.
+    /// Is called often, at least once a second, whether or not something arrived.
     func tick() throws
 }
 
 extension TransferReceiver {
+    /// Does nothing.
     public func tick() {}
 }
 
-/// Owns a libcurl handle with its open connections; they are used again by later requests.
+/// Owns a libcurl handle and its open connections, which later requests use again.
 public final class Transfer {
     private let handle: UnsafeMutableRawPointer
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private static let redirectLimit = 30
 
+    /// Creates a handle; it throws if there is no memory.
     public init() throws(TransferFault) {
         guard curlIsReady, let handle = curl_easy_init() else { throw .noMemory }
         self.handle = handle
@@ -93,8 +102,10 @@ public final class Transfer {
 
     /// Performs the request and follows redirects.
     ///
-    /// - Returns: The head of the final answer, which may be one without success: then `receiver` was
-    ///   not called.
+    /// - Parameters:
+    ///   - request: What to ask for.
+    ///   - receiver: Takes the head and the body of a successful answer.
+    /// - Returns: The head of the final answer; if that was not a success, `receiver` was not called.
     /// - Throws: ``TransferFault``, or what `receiver` threw.
     public func perform(_ request: TransferRequest, to receiver: any TransferReceiver) throws -> ResponseHead {
         let start = monotonicSeconds()
@@ -133,7 +144,7 @@ public final class Transfer {
         var fields: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(fields) }
         for (name, value) in request.headers {
-            // curl leaves a field out that has nothing after its colon, and sends an empty one after ";".
+            // curl leaves out a field without a text after its colon; after ";" it sends an empty one.
             fields = curl_slist_append(fields, value.map { $0.isEmpty ? "\(name);" : "\(name): \($0)" } ?? "\(name):")
         }
         configure(request, url)
@@ -159,7 +170,7 @@ public final class Transfer {
         if let failure = exchange.failure { throw failure }
         if exchange.isDone { return }
         guard result == CURLE_OK else { throw fault(result, request, url, exchange) }
-        // A TFTP file without a single byte has told nothing yet.
+        // A TFTP file without a single byte has not announced its head yet.
         try exchange.finish()
     }
 
@@ -172,7 +183,7 @@ public final class Transfer {
             (CURLOPT_NOSIGNAL, 1), (CURLOPT_NOPROGRESS, 0), (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_HTTP09_ALLOWED, 0),
             (CURLOPT_TCP_KEEPALIVE, 1), (CURLOPT_SUPPRESS_CONNECT_HEADERS, 1), (CURLOPT_BUFFERSIZE, 512 << 10),
             (CURLOPT_NOBODY, request.method == .head ? 1 : 0),
-            // As large as fits an Ethernet frame without fragments.
+            // The largest block that fits an Ethernet frame without fragments.
             (CURLOPT_TFTP_BLKSIZE, 1428),
             (CURLOPT_CONNECTTIMEOUT_MS, Self.milliseconds(request.connectTimeout)),
             (CURLOPT_TIMEOUT_MS, request.totalTimeout.map { Self.milliseconds($0) } ?? 0),
@@ -180,7 +191,7 @@ public final class Transfer {
             set(option, value)
         }
         if request.fromReservedPort {
-            // At random: the last port used may be waiting for stragglers.
+            // The port is random, because the last one used may still be closing.
             let first = Int.random(in: 512..<768)
             set(CURLOPT_LOCALPORT, first)
             set(CURLOPT_LOCALPORTRANGE, 256)
@@ -196,10 +207,10 @@ public final class Transfer {
             request.body.withUnsafeBytes { bytes in
                 set(CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
             }
-            // A name server that is silent is left to itself when the time is over: nothing waits for it.
+            // When the time is over, curl does not wait for a silent name server.
             set(CURLOPT_QUICK_EXIT, 1)
         }
-        // An empty text also keeps curl from looking at the environment.
+        // An empty text also keeps curl from reading the environment.
         set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
         set(CURLOPT_NOPROXY, "")
         guard url.scheme == "https" else { return }
@@ -222,7 +233,7 @@ public final class Transfer {
         }
     }
 
-    /// At least one, since none would be no limit, and as many as libcurl takes.
+    /// At least one, because 0 would mean no limit, and at most what libcurl accepts.
     private static func milliseconds(_ seconds: Double) -> Int {
         Int(min(max(seconds * 1000, 1), Double(Int32.max)))
     }
@@ -246,7 +257,7 @@ public final class Transfer {
             result, errno: reason, host: url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
     }
 
-    /// Where the last answer redirects to, absolute.
+    /// The absolute URL to which the last answer redirects.
     private var redirectTarget: String? {
         var text: UnsafePointer<CChar>?
         firstlight_curl_get_string(handle, CURLINFO_REDIRECT_URL, &text)
@@ -262,23 +273,23 @@ public final class Transfer {
 
 /// One request and its answer, as libcurl's callbacks see them.
 private final class Exchange {
-    /// How much of an error page is read for the sake of the connection.
+    /// How many bytes of an error page are read to keep the connection usable.
     private static let patience = 64 << 10
 
     private let receiver: any TransferReceiver
     private let request: TransferRequest
     private let handle: UnsafeMutableRawPointer
     private let isAuthenticated: Bool
-    /// When the connection was there and the request went out.
+    /// When the connection was established and the request was sent.
     var sentAt: Double?
     private var lastHeard: Double
     private(set) var head = ResponseHead(status: 0)
     private var hasHead = false
     private var ignored = 0
-    /// An answer without success was cut off: nothing in its body matters.
+    /// Whether an answer without success was cut off, because nothing in its body matters.
     private(set) var isDone = false
     private(set) var failure: (any Error)?
-    /// Of the certificate that was refused for its time.
+    /// The validity of the certificate that was refused because of its time.
     private(set) var validity: CertificateValidity?
 
     init(
@@ -296,7 +307,7 @@ private final class Exchange {
         context.map { Unmanaged<Exchange>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// One header line with its line end. Returns its length, or 0 to end the transfer.
+    /// Takes one header line with its line end; returns its length, or 0 to end the transfer.
     func header(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
         lastHeard = monotonicSeconds()
         let raw = UnsafeRawBufferPointer(start: bytes, count: count)
@@ -312,7 +323,7 @@ private final class Exchange {
         return count
     }
 
-    /// A part of the body. Returns its length, or 0 to end the transfer.
+    /// Takes a part of the body; returns its length, or 0 to end the transfer.
     func body(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
         defer { lastHeard = monotonicSeconds() }
         guard attempt({ try announceHead() }) else { return 0 }
@@ -324,7 +335,7 @@ private final class Exchange {
         return attempt { try receiver.receive(UnsafeRawBufferPointer(start: bytes, count: count)) } ? count : 0
     }
 
-    /// Whether to go on.
+    /// Checks the time limits; returns whether to continue.
     func tick() -> Bool {
         let now = monotonicSeconds()
         if let sentAt, !hasHead, let limit = request.answerTimeout, now - sentAt > limit {
@@ -343,7 +354,7 @@ private final class Exchange {
     private func announceHead() throws {
         if hasHead { return }
         if head.status == 0 {
-            // TFTP has no head; its server may have told the length all the same.
+            // TFTP has no head, but its server may have sent the length.
             head = ResponseHead(status: 200)
             var length: curl_off_t = -1
             firstlight_curl_get_offset(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length)
@@ -353,7 +364,7 @@ private final class Exchange {
         if head.isSuccess { try receiver.begin(head) }
     }
 
-    /// Remembers until when a certificate counts that is refused for its time: libcurl tells but the refusal.
+    /// Records the validity of a certificate that is refused because of its time: libcurl reports only the refusal.
     static func watchCertificates(of context: OpaquePointer?, for exchange: UnsafeMutableRawPointer?) {
         // The slot that OpenSSL leaves to applications.
         SSL_CTX_set_ex_data(context, 0, exchange)

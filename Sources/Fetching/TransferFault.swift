@@ -1,27 +1,30 @@
-// What can go wrong with one transfer, in our words.
+// What can go wrong with one transfer.
 
 import CCurl
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// From when until when a certificate counts, in seconds since 1970.
+/// The time during which a certificate is valid, in seconds since 1970.
 public struct CertificateValidity: Equatable, Sendable {
+    /// The first second.
     public var start: Int
+    /// The last second.
     public var end: Int
 
+    /// Creates a validity from its first and last second.
     public init(start: Int, end: Int) {
         self.start = start
         self.end = end
     }
 }
 
-/// Why a transfer did not end well.
+/// Why a transfer failed.
 public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     case nameNotFound(host: String)
     case cannotConnect(Errno?)
     case connectTimeout
-    /// The request was sent and no answer began within this many seconds.
+    /// The request was sent, and no answer began within this many seconds.
     case noAnswer(seconds: Int)
     /// Nothing arrived for this many seconds.
     case stalled(seconds: Int)
@@ -30,22 +33,23 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     case connectionLost(Errno?)
     case handshake(String)
     case certificate(String)
-    /// It is not yet or no longer valid, by this machine's clock; seconds since 1970.
+    /// The certificate is not yet or no longer valid by this machine's clock, in seconds since 1970.
     case certificateNotInForce(CertificateValidity, now: Int)
-    /// An HTTP status that is no success; `retryAfter`: seconds that the server asks to wait.
+    /// The HTTP status is not a success; the server asks to wait `retryAfter` seconds.
     case status(Int, retryAfter: Int? = nil)
     case proxyRefused(status: Int)
     case tftpRefused(String)
     case badURL
     case unsupportedScheme(String)
     case redirectedTo(scheme: String)
-    /// From https, where that is not allowed.
+    /// The redirect is from https, where that is not allowed.
     case redirectedToPlainHTTP
     case tooManyRedirects
-    /// The server speaks something else than it should.
+    /// The server does not follow the protocol.
     case protocolError(String)
     case noMemory
 
+    /// What is wrong, for a message.
     public var description: String {
         switch self {
         case .nameNotFound(let host): "the name \(host) cannot be resolved"
@@ -83,19 +87,19 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         500: "internal server error", 502: "bad gateway", 503: "service unavailable", 504: "gateway timeout",
     ]
 
-    /// Whether a clock that is set forward may help.
+    /// Whether setting the clock forward may help.
     var isCertificateOfTheFuture: Bool {
         if case .certificateNotInForce(let validity, let now) = self { now < validity.start } else { false }
     }
 
-    /// What libcurl's result means.
+    /// Translates libcurl's result.
     ///
     /// - Parameters:
-    ///   - code: Not `CURLE_OK`.
-    ///   - reason: The errno of the failed system call, 0 where there is none.
+    ///   - code: The result, not `CURLE_OK`.
+    ///   - reason: The errno of the failed system call; 0 if there is none.
     ///   - host: The host that was asked.
-    ///   - proxyStatus: The proxy's answer to CONNECT, 0 where there was none.
-    ///   - said: libcurl's own words for details of TLS.
+    ///   - proxyStatus: The proxy's answer to CONNECT; 0 if there was none.
+    ///   - said: libcurl's own text, for details of TLS.
     init(_ code: CURLcode, errno reason: Int, host: String, proxyStatus: Int, said: String) {
         let cause = reason == 0 ? nil : Errno(rawValue: CInt(truncatingIfNeeded: reason))
         let detail = said.isEmpty ? String(cString: curl_easy_strerror(code)) : said
@@ -125,10 +129,10 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
             }
     }
 
-    /// The HTTP status, where the fault is one.
+    /// The HTTP status, if that is the fault.
     var status: Int? { if case .status(let status, _) = self { status } else { nil } }
 
-    /// Whether the same request may well succeed a little later.
+    /// Whether the same request is likely to succeed a little later.
     public var isTransient: Bool {
         switch self {
         case .nameNotFound, .cannotConnect, .connectTimeout, .noAnswer, .stalled, .connectionLost, .handshake: true
@@ -139,7 +143,7 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What the operator can do; empty where the fault says it all.
+    /// What the operator can do; empty if the fault says it all.
     public var advice: [String] {
         switch self {
         case .nameNotFound: ["Check the URL's host name and the DNS servers of this machine (nameserver=)."]
@@ -169,13 +173,13 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension ResponseHead {
-    /// When the server says that it answered, in seconds since 1970.
+    /// The time of the answer by the server's clock, in seconds since 1970.
     public var date: Int? {
         guard let text = fields["date"] else { return nil }
         let seconds = curl_getdate(text, nil)
         return seconds > 0 ? seconds : nil
     }
 
-    /// The fault that a status without success is.
+    /// The fault for a status that is not a success.
     public var fault: TransferFault { .status(status, retryAfter: retryAfter) }
 }

@@ -1,8 +1,8 @@
-// SHA-256 and SHA-512 through libcrypto, which uses what the processor has for them.
+// SHA-256 and SHA-512 by libcrypto, which uses the processor's instructions for them.
 
 import CCrypto
 
-/// A hash over bytes that come piece by piece.
+/// A hash over bytes that arrive in pieces.
 public struct MessageDigest: ~Copyable {
     /// The functions that Ignition's configs name.
     public enum Function: Sendable { case sha256, sha512 }
@@ -26,12 +26,12 @@ public struct MessageDigest: ~Copyable {
         EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     }
 
-    /// The hash of all bytes since the start or the last call; 32 or 64 of them.
+    /// The hash of all bytes since the start or the last call, 32 or 64 bytes.
     public mutating func finish() -> [UInt8] {
         defer { start() }
         return [UInt8](unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { buffer, count in
             var length: UInt32 = 0
-            // Without memory for a context this stays false, and no digest equals an empty one.
+            // Without memory for a context the hash is empty, and no digest equals an empty one.
             count = EVP_DigestFinal_ex(context, buffer.baseAddress, &length) == 1 ? Int(length) : 0
         }
     }

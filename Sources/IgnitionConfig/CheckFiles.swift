@@ -1,4 +1,4 @@
-// Rules for files, directories and links, among themselves and against units.
+// Rules for files, directories and links: among themselves, and against units.
 
 import JSONText
 
@@ -62,7 +62,9 @@ extension Checker {
         }
     }
 
-    /// In the order of a folder before what it holds, what is below a link follows the link at once.
+    /// Reports every node that lies below a link.
+    ///
+    /// The nodes are sorted so that a folder comes right before what it holds, and a link before what is below it.
     private mutating func checkBelowLinks(_ nodes: [Node], links: [IgnitionConfig.Link]) {
         if links.isEmpty { return }
         let nodes = nodes.map { (path: Array($0.path.utf8), link: nil as IgnitionConfig.Origin?, origin: $0.origin) }
@@ -75,7 +77,7 @@ extension Checker {
             if one.element.path == other.element.path { return one.offset < other.offset }
             return one.element.path.lexicographicallyPrecedes(other.element.path) { rank($0) < rank($1) }
         }.map(\.element)
-        // Each link here is below the one before it.
+        // Each of these links is below the one before it.
         var above: [(path: [UInt8], origin: IgnitionConfig.Origin)] = []
         for entry in sorted {
             while let last = above.last,
@@ -110,7 +112,7 @@ extension Checker {
     private mutating func check(_ link: IgnitionConfig.Link, folders: Set<ByteKey>) {
         if version >= .v33 { _ = require(link.target, link.origin, "target") }
         guard link.hard == true else { return }
-        // A relative target counts from the root when the link is made.
+        // When the link is made, a relative target counts from the root.
         if let target = link.target, !target.isEmpty, folders.contains(ByteKey(plainPath("/" + target))) {
             error(link.origin, "target", "a hard link cannot point to a directory")
         }
@@ -136,7 +138,8 @@ extension Checker {
         }
     }
 
-    /// Whether the owner may read, the group no more than the owner and others no more than the group.
+    /// Whether the mode is a usual one: the owner may read, the group has no bit that the owner lacks, and others none
+    /// that the group lacks.
     private func isUsual(_ mode: Int) -> Bool {
         let (owner, group, other) = (mode >> 6 & 7, mode >> 3 & 7, mode & 7)
         return (0...0o7777).contains(mode) && owner & 4 != 0 && group & ~owner == 0 && other & ~group == 0

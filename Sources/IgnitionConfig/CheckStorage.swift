@@ -66,7 +66,7 @@ extension Checker {
         }
     }
 
-    /// Pairs that both say where they start and how long they are.
+    /// Reports partitions that overlap, as far as both give their start and their size.
     private mutating func checkOverlaps(_ disk: IgnitionConfig.Disk) {
         let placed: [(index: Int, start: Int, end: Int)] = disk.partitions.enumerated().compactMap { index, partition in
             guard let start = partition.startMiB, let size = partition.sizeMiB, start > 0, size >= 0,
@@ -110,7 +110,7 @@ extension Checker {
             error(origin, "spares", "\(spares) is not a number of devices")
         } else if spares > 0, spares >= array.devices.count, !array.devices.isEmpty {
             let devices = array.devices.count == 1 ? "1 device" : "\(array.devices.count) devices"
-            // A config that is merged with this one may name more.
+            // A parent config that is merged with this one may name more devices.
             warn(origin, "spares", "\(spares) of \(devices) as spares leaves none for the array")
         }
         if array.devices.isEmpty { error(origin, "devices", "missing") }
@@ -203,7 +203,7 @@ extension Checker {
         }
     }
 
-    /// A directory of the host, named by a tag in place of a device: there is nothing to make.
+    /// Checks a virtiofs entry: its device is the tag of a host directory, and nothing is formatted.
     private mutating func checkTag(_ filesystem: IgnitionConfig.Filesystem) {
         let origin = filesystem.origin
         if require(filesystem.device, origin, "device"), filesystem.device.utf8.count > 36 {

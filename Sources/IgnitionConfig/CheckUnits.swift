@@ -37,7 +37,7 @@ extension Checker {
         }
     }
 
-    /// The parsed contents, or `nil` where there are none or they are malformed.
+    /// The parsed contents; `nil` if there are none or they are malformed.
     private mutating func checkContents(_ contents: String?, _ origin: IgnitionConfig.Origin) -> UnitText? {
         guard let contents, !contents.isEmpty else { return nil }
         do throws(UnitText.Fault) {
@@ -48,7 +48,7 @@ extension Checker {
         }
     }
 
-    /// A name that becomes part of a path: neither missing nor with a slash.
+    /// Whether a name can be part of a path: it is not empty and has no slash.
     private mutating func checkFileName(_ name: String, _ origin: IgnitionConfig.Origin) -> Bool {
         guard require(name, origin, "name") else { return false }
         if name.utf8.contains(UInt8(ascii: "/")) {
@@ -60,7 +60,7 @@ extension Checker {
 }
 
 extension IgnitionConfig.Unit {
-    /// `foo@bar.service` is the instance `bar` of `foo@.service`.
+    /// The template and the instance name: `foo@bar.service` is the instance `bar` of `foo@.service`.
     public var instance: (template: String, name: String)? {
         guard let at = name.firstIndex(of: "@"), let dot = name.lastIndex(of: "."), at < dot else { return nil }
         let after = name.index(after: at)

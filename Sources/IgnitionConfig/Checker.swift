@@ -1,4 +1,4 @@
-// The rules a config must keep, beyond the types of its fields. This file: rules about single values.
+// The rules that a config must keep beyond the types of its fields. This file: rules about single values.
 
 import Encoding
 
@@ -7,7 +7,7 @@ import Encoding
 /// Works on values alone, so that a config merged from several texts can be checked too.
 struct Checker {
     let version: SpecVersion
-    /// Whether values are judged as somebody wrote them, or what translation and merging made of them.
+    /// Whether the values are as somebody wrote them; `false` after translation and merging.
     let isAsWritten: Bool
     var notes = DiagnosticList()
 
@@ -39,14 +39,14 @@ struct Checker {
 
     // MARK: Values
 
-    /// A missing or empty key.
+    /// Reports a missing or empty value; returns whether there is one.
     mutating func require(_ value: String?, _ origin: IgnitionConfig.Origin, _ field: String) -> Bool {
         if !(value ?? "").isEmpty { return true }
         error(origin, field, origin.has(field) ? "empty" : "missing")
         return false
     }
 
-    /// An absolute path in its plain form.
+    /// Reports a path that is not absolute or not in its plain form.
     mutating func checkPath(_ path: String, _ origin: IgnitionConfig.Origin, _ field: String) {
         guard path.utf8.first == UInt8(ascii: "/") else {
             error(
@@ -60,9 +60,9 @@ struct Checker {
             "\"\(shown(path))\" is not in its plain form; write \"\(shown(plainPath(path)))\"")
     }
 
-    /// The same key twice in a list.
+    /// Reports a key that is in a list twice.
     ///
-    /// - Parameter field: Which field of the entries is the key; empty where the entries are texts.
+    /// `field` is the field of the entries that is the key; it is empty where the entries are plain strings.
     mutating func checkDuplicates<Element>(
         _ elements: [Element], in origin: IgnitionConfig.Origin, _ list: String, key field: String = "",
         _ key: (Element) -> String?
@@ -85,7 +85,7 @@ struct Checker {
         }
     }
 
-    /// An entry of a list, for messages: where it was written itself, or else its place in the list.
+    /// Where messages point to for an entry of a list: to its own origin, or else to its index in the list.
     func place(
         of element: IgnitionConfig.Origin, in origin: IgnitionConfig.Origin, _ list: String, _ index: Int
     ) -> (origin: IgnitionConfig.Origin, prefix: String) {
@@ -94,7 +94,7 @@ struct Checker {
 
     // MARK: Resources
 
-    /// The resources of a list.
+    /// Checks the resources of a list.
     mutating func check(
         _ resources: [IgnitionConfig.Resource], in origin: IgnitionConfig.Origin, _ list: String,
         isRequired: Bool = false
@@ -105,9 +105,9 @@ struct Checker {
         }
     }
 
-    /// - Parameters:
-    ///   - prefix: Of the resource's fields, as seen from `origin`: `contents.`.
-    ///   - isRequired: The source must be given.
+    /// Checks the fields of a resource.
+    ///
+    /// As seen from `origin`, the names of the fields start with `prefix`: `contents.`.
     mutating func check(
         _ resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ prefix: String,
         isRequired: Bool = false
@@ -151,7 +151,7 @@ struct Checker {
         }
     }
 
-    /// Checks a URL to fetch from; returns its scheme where it has a usable one.
+    /// Checks a URL to fetch from; returns its scheme if it is one that this version knows.
     mutating func checkSource(
         _ source: String, _ origin: IgnitionConfig.Origin, _ field: String
     ) -> String? {
@@ -192,7 +192,7 @@ struct Checker {
         return url.scheme
     }
 
-    /// `arn:PARTITION:s3:REGION:ACCOUNT:BUCKET/KEY` or `...:accesspoint/NAME/object/KEY`.
+    /// Checks `arn:PARTITION:s3:REGION:ACCOUNT:BUCKET/KEY` or `...:accesspoint/NAME/object/KEY`.
     private mutating func checkARN(_ url: SourceURL, _ origin: IgnitionConfig.Origin, _ field: String) {
         let parts = url.path.split(separator: ":", maxSplits: 4, omittingEmptySubsequences: false)
         guard parts.count == 5 else { return error(origin, field, "an ARN has six parts with colons between them") }
@@ -204,12 +204,12 @@ struct Checker {
     }
 }
 
-/// A path without empty parts, `.` and `..`, as far as its text tells.
+/// A path without empty parts, `.` and `..`, decided from the text alone.
 public func plainPath(_ path: String) -> String {
     var parts: [Substring] = []
     let slash = UInt8(ascii: "/")
     let isAbsolute = path.utf8.first == slash
-    // By bytes: a combining mark after a slash makes another character of it.
+    // Split by bytes: for Swift, a slash and a combining mark after it are one character.
     for part in path.utf8.split(separator: slash).lazy.map({ Substring($0) }) where part != "." {
         if part != ".." {
             parts.append(part)
@@ -223,12 +223,12 @@ public func plainPath(_ path: String) -> String {
     return isAbsolute ? "/" + text : text.isEmpty ? "." : text
 }
 
-/// Whether ``plainPath(_:)`` would leave an absolute path as it is: it takes memory for each of its parts.
+/// Whether ``plainPath(_:)`` would leave an absolute path as it is, found without allocating its parts.
 private func isPlainPath(_ path: String) -> Bool {
     let slash = UInt8(ascii: "/")
     let dot = UInt8(ascii: ".")
     if path == "/" { return true }
-    /// How long the present part is, and whether it has dots alone.
+    /// The length of the current part, and whether it has only dots.
     var length = 0
     var isDots = true
     for byte in path.utf8.dropFirst() {
@@ -243,13 +243,13 @@ private func isPlainPath(_ path: String) -> Bool {
     return length > 0 && !(isDots && length <= 2)
 }
 
-/// A key as part of a message: URLs without secrets, long ones cut.
+/// A key for a message: a URL without its secrets, a long text cut.
 func shown(_ key: String) -> String {
     let isURL = key.utf8.firstIndex(of: UInt8(ascii: ":")).map { key.utf8[$0...].starts(with: "://".utf8) } ?? false
     return shortened(isURL || key.hasPrefix("data:") ? SourceURL.redacted(key) : key)
 }
 
-/// A text that is compared byte by byte: Swift takes texts for equal that are different file names.
+/// A text that is compared byte by byte: Swift calls texts equal that are different file names.
 struct ByteKey: Hashable {
     let text: String
 

@@ -6,17 +6,23 @@ import Reporting
 extension IgnitionConfig {
     /// One mistake, or something that is likely one.
     public struct Diagnostic: Equatable, Sendable {
+        /// How bad it is: only errors make a config unusable.
         public enum Severity: String, Sendable { case error, warning }
 
+        /// Whether this is an error or a warning.
         public var severity: Severity
         /// The name of the text.
         public var source: String
-        /// `storage.files[2].mode`; empty for the config as a whole.
+        /// The field: `storage.files[2].mode`; empty for the config as a whole.
         public var path: String
+        /// Where in the text; `nil` where no place is known.
         public var place: SourcePlace?
-        /// Without path and place; never a secret of the config.
+        /// What is wrong, without path and place.
+        ///
+        /// It never holds a secret of the config.
         public var message: String
 
+        /// Creates a diagnostic.
         public init(severity: Severity, source: String, path: String, place: SourcePlace?, message: String) {
             self.severity = severity
             self.source = source
@@ -26,47 +32,57 @@ extension IgnitionConfig {
         }
     }
 
-    /// The diagnostics of one text, in the order of the text; of very many the first.
+    /// The diagnostics of one text, in the order of the text; if there are very many, the first ones.
     public struct Report: Equatable, Sendable {
+        /// The name of the text.
         public var source: String
+        /// The bytes that the places of the diagnostics point into; empty where there is no one text.
         public var text: [UInt8]
+        /// At most a thousand errors and a thousand warnings.
         public var diagnostics: [Diagnostic]
-        /// How many more there were.
+        /// How many more errors there were.
         public var omittedErrors = 0
+        /// How many more warnings there were.
         public var omittedWarnings = 0
 
+        /// Creates a report that omits nothing.
         public init(source: String, text: [UInt8], diagnostics: [Diagnostic]) {
             self.source = source
             self.text = text
             self.diagnostics = diagnostics
         }
 
+        /// Turns every warning into an error, the omitted ones included.
         public mutating func takeWarningsForErrors() {
             for index in diagnostics.indices { diagnostics[index].severity = .error }
             omittedErrors += omittedWarnings
             omittedWarnings = 0
         }
 
+        /// The listed errors.
         public var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
+        /// The listed warnings.
         public var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
     }
 }
 
-/// Diagnostics while they are collected: a text with a million mistakes is told by its first ones.
+/// Collects diagnostics, at most a thousand of each severity: a text can have a million mistakes.
 struct DiagnosticList {
     static let limit = 1000
 
     private(set) var diagnostics: [IgnitionConfig.Diagnostic] = []
     private var kept = (errors: 0, warnings: 0)
     private(set) var omitted = (errors: 0, warnings: 0)
-    /// Offsets in the text whose mistakes are known already.
+    /// Offsets in the text whose mistakes are already known.
     var ignored: Set<Int> = []
 
     func isFull(_ severity: IgnitionConfig.Diagnostic.Severity) -> Bool {
         (severity == .error ? kept.errors : kept.warnings) >= DiagnosticList.limit
     }
 
-    /// - Parameter place: Where to point to; left out, to where the field is written.
+    /// Adds a diagnostic, or counts it as omitted if there are too many.
+    ///
+    /// It points to `place`, or else to where the field is written.
     mutating func add(
         _ severity: IgnitionConfig.Diagnostic.Severity, in origin: IgnitionConfig.Origin, _ field: String,
         at place: SourcePlace? = nil, _ message: @autoclosure () -> String
@@ -95,7 +111,7 @@ extension IgnitionConfig.Diagnostic: CustomStringConvertible {
     /// `config.ign:7:15: error: storage.files[2].mode: 644 is octal 1204; 420 is octal 644`.
     public var description: String { "\(position): \(severity.rawValue): \(sentence)" }
 
-    /// The same for a place where "warning" stands already: `config.ign:7:15: storage.files[2].mode: ...`.
+    /// The same without the severity, for places that say "warning" already.
     public var warning: String { "\(position): \(sentence)" }
 
     private var position: String {
@@ -107,21 +123,24 @@ extension IgnitionConfig.Diagnostic: CustomStringConvertible {
 }
 
 extension IgnitionConfig.Report: CustomStringConvertible {
-    /// "1 error, 1 warning"; "no mistakes".
+    /// The counts: "1 error, 1 warning", or "no mistakes".
     public var summary: String {
         let counts = [(errors.count + omittedErrors, "error"), (warnings.count + omittedWarnings, "warning")]
         let parts = counts.filter { $0.0 > 0 }
         return parts.isEmpty ? "no mistakes" : parts.map { counted($0.0, $0.1) }.joined(separator: ", ")
     }
 
-    /// Every diagnostic, errors with their line of the config, then the summary.
+    /// Every diagnostic, each error with its line of the config, then the summary.
     ///
-    /// A line of the config may hold a secret: for whoever wrote it, not for a console or a log.
+    /// A line of the config may hold a secret: this is for the author of the config, not for a console or a log.
     public var description: String { rendered(excerpts: true) }
 
+    /// The diagnostics and the summary, a line each.
+    ///
     /// - Parameters:
-    ///   - excerpts: Show the line of the config below each error.
-    ///   - limit: How many diagnostics to show at most, errors first when they are too many.
+    ///   - excerpts: Whether to show the line of the config below each error.
+    ///   - limit: How many diagnostics to show; if there are more, errors come first.
+    /// - Returns: Lines with newlines between them.
     public func rendered(excerpts: Bool, limit: Int = 100) -> String {
         let shown = diagnostics.count <= limit ? diagnostics : Array((errors + warnings).prefix(limit))
         var lines: [String] = []
@@ -137,7 +156,7 @@ extension IgnitionConfig.Report: CustomStringConvertible {
     }
 }
 
-/// A line of the text, and a mark below what is meant. Long lines are cut to the width of a console.
+/// A line of the text with a mark below the place in question, cut to the width of a console.
 private struct Excerpt {
     var lines: [String] = []
 
@@ -147,7 +166,7 @@ private struct Excerpt {
         let start = place.bytes.lowerBound
         guard start <= text.count else { return }
         let newline = UInt8(ascii: "\n")
-        // A line can have 50 MiB: no more of it is looked at than can be shown.
+        // A line can have 50 MiB, so no more of it is read than can be shown.
         let first = max(start - 4 * Self.width, 0)
         let last = min(max(place.bytes.upperBound, start + 1) + 4 * Self.width, text.count)
         let lineStart = text[first..<start].lastIndex(of: newline).map { $0 + 1 } ?? first
@@ -158,7 +177,7 @@ private struct Excerpt {
         let marked = characters(text[start..<end].prefix(4 * Self.width))
         let after = characters(text[end..<lineEnd].prefix(4 * Self.width))
 
-        // What is marked stands in the window with its beginning, and with a third of the window before it.
+        // The window shows the beginning of what is marked, and before it a third of the window of what precedes.
         let isCutLeft = before.count + marked.count > Self.width
         let left = isCutLeft ? before.suffix(Self.width / 3) : before[...]
         let room = max(Self.width - left.count - (isCutLeft ? 3 : 0), 1)
@@ -173,22 +192,24 @@ private struct Excerpt {
     }
 }
 
-/// One column each: control characters and bytes that are not UTF-8 become `?` or U+FFFD.
+/// The characters of a line, one column each: control characters become blanks, invalid UTF-8 becomes U+FFFD.
 private func characters(_ bytes: ArraySlice<UInt8>) -> [Character] {
     String(decoding: bytes, as: UTF8.self).unicodeScalars.compactMap { scalar in
         scalar == "\r" ? nil : scalar.value < 0x20 ? " " : Character(scalar)
     }
 }
 
-/// A config that cannot be used.
+/// A config that has errors.
 public struct InvalidConfig: Error, Equatable, Advising {
+    /// Everything that is wrong with the config.
     public var report: IgnitionConfig.Report
 
+    /// Creates an error with a report that has errors.
     public init(_ report: IgnitionConfig.Report) { self.report = report }
 }
 
 extension InvalidConfig: CustomStringConvertible {
-    /// The first error with its line and column; how many there are.
+    /// The first error with its line and column, and how many more there are.
     public var description: String {
         let errors = report.errors
         guard let first = errors.first else { return "\(report.source) cannot be used" }
@@ -197,6 +218,7 @@ extension InvalidConfig: CustomStringConvertible {
         return "\(report.source)\(place): \(first.sentence)\(more)"
     }
 
+    /// What the operator can do.
     public var advice: [String] {
         let others = report.errors.dropFirst().prefix(5).map { error in
             (error.place.map { "also line \($0.line), column \($0.column): " } ?? "also ") + error.sentence

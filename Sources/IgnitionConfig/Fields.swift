@@ -1,4 +1,4 @@
-// One description of each part's fields, which reading, writing and merging share.
+// One description of the fields of each object, shared by reading, writing and merging.
 
 /// A part of the config that is written as a JSON object.
 protocol ConfigObject {
@@ -6,16 +6,16 @@ protocol ConfigObject {
 
     var origin: IgnitionConfig.Origin { get set }
 
-    /// What tells this entry of a list from the others, where the list has keys.
+    /// What distinguishes this entry of a list from the others, for lists with keys.
     var key: String { get }
 
-    /// Whether its empty objects are written too, as the reference does: programs look for them.
+    /// Whether empty objects inside it are written too, as Ignition does: some programs expect them.
     static var writesEmptyObjects: Bool { get }
 
     /// Names every field, in the order in which they are written.
     mutating func describe(to fields: any FieldVisitor)
 
-    /// Before `child` is merged into `parent`: what either loses because the other has it.
+    /// Prepares a merge: removes from each side what the other side replaces.
     static func reconcile(_ parent: inout Self, _ child: inout Self)
 }
 
@@ -33,13 +33,13 @@ enum ListRule {
     case appended
 }
 
-/// Who is told the fields of an object. `since` is the spec that brought a field.
+/// Visits the fields of an object; `since` is the first spec version that has a field.
 protocol FieldVisitor: AnyObject {
-    /// Whether the object belongs to the section `ignition`, where 3.0.0 had a narrower resource.
+    /// Whether the object belongs to the section `ignition`, where resources had fewer fields in 3.0.0.
     var isInIgnition: Bool { get }
 
     func version(_ name: String, _ value: inout SpecVersion)
-    /// A field that names its object; absent is as empty.
+    /// A field that names its object; absent counts as empty.
     func key(_ name: String, _ value: inout String)
     func string(_ name: String, _ value: inout String?, since: SpecVersion)
     func bool(_ name: String, _ value: inout Bool?, since: SpecVersion)

@@ -1,11 +1,11 @@
-// Merging two configs: what the child says goes over what the parent says.
+// Merging two configs: the child's values replace the parent's.
 
 extension IgnitionConfig {
-    /// This config with `child` over it.
+    /// This config with `child` merged over it.
     ///
-    /// A field that the child has wins, also where it is empty; entries of lists are matched by their keys,
-    /// files, directories and links by their paths together; options and appended contents are strung together.
-    /// The result is of the newest version. It can break rules that both configs keep: see ``validate(name:)``.
+    /// A field that the child has wins, even if it is empty. Entries of lists are matched by their keys; files,
+    /// directories and links share one set of paths. Options and appended contents are concatenated.
+    /// The result has the newest version. It can break rules that both configs keep: see ``validate(name:)``.
     /// - SeeAlso: Ignition's documentation, "Operator notes", "Config merging".
     public func merged(with child: IgnitionConfig) -> IgnitionConfig {
         var config = merge(self, child)
@@ -25,7 +25,7 @@ private func merge<Value: ConfigObject>(_ parent: Value, _ child: Value) -> Valu
     return parent
 }
 
-/// Two lists as one: the parent's order with matches merged in their places, then what only the child has.
+/// One list of two: the parent's order with matches merged in place, then the entries that only the child has.
 private func merge<Value>(
     _ parent: [Value], _ child: [Value], key: (Value) -> String, _ merge: (Value, Value) -> Value
 ) -> [Value] {
@@ -47,7 +47,7 @@ private func merge<Value>(
     return result
 }
 
-/// A child's fields in the order of their description.
+/// Collects a child's fields in the order of their description.
 private final class FieldCollector: FieldVisitor {
     enum Held {
         case string(String?)
@@ -82,7 +82,7 @@ private final class FieldCollector: FieldVisitor {
     }
 }
 
-/// Lays a child's fields over those of its parent, which are described in the same order.
+/// Sets a parent's fields from those of its child, which are described in the same order.
 private final class FieldMerger: FieldVisitor {
     private let values: [FieldCollector.Held]
     private var next = 0
@@ -139,7 +139,7 @@ private func keys<Value: ConfigObject>(of values: [Value]) -> Set<ByteKey> { Set
 extension IgnitionConfig.Resource {
     var key: String { source ?? "" }
 
-    /// A header that the child gives without a value takes the parent's away.
+    /// Removes the parent's headers that the child gives without a value.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
         if child.httpHeaders.isEmpty || parent.httpHeaders.isEmpty { return }
         let removed = keys(of: child.httpHeaders.filter { $0.value == nil }).intersection(keys(of: parent.httpHeaders))
@@ -163,7 +163,7 @@ extension IgnitionConfig.User { var key: String { name } }
 extension IgnitionConfig.Group { var key: String { name } }
 
 extension IgnitionConfig.Partition {
-    /// By number, or else by label; the two never match each other.
+    /// The number, or without one the label; a number never matches a label.
     var key: String {
         if let number, number != 0 { return "number \(number)" }
         return label.map { "label \($0)" } ?? ""
@@ -171,7 +171,7 @@ extension IgnitionConfig.Partition {
 }
 
 extension IgnitionConfig.Storage {
-    /// A path has one owner: what the child makes another kind of node there replaces the parent's.
+    /// Removes what the child makes another kind of node: a path has one entry.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
         let files = keys(of: child.files)
         let directories = keys(of: child.directories)
@@ -183,7 +183,7 @@ extension IgnitionConfig.Storage {
 }
 
 extension IgnitionConfig.KernelArguments {
-    /// What the child wants is no longer unwanted, and the reverse.
+    /// Removes the parent's arguments for which the child asks the opposite.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {
         let wanted = Set(child.shouldExist.map { ByteKey($0) })
         let unwanted = Set(child.shouldNotExist.map { ByteKey($0) })

@@ -1,9 +1,9 @@
-// From JSON to typed values: every mistake is noted, none ends the reading.
+// From JSON to typed values: every mistake is reported, none ends the reading.
 
 import JSONText
 import Reporting
 
-/// What all readers of one config share.
+/// What all objects of one config share while they are read.
 final class ReadingContext {
     let source: String
     let version: SpecVersion
@@ -15,7 +15,7 @@ final class ReadingContext {
     }
 }
 
-/// One JSON object while it is being read. What is left unread at the end is unknown.
+/// Reads one JSON object; members that are left unread at the end are unknown keys.
 final class ObjectReader: FieldVisitor {
     private let element: WrittenElement
     private let node: JSONNode
@@ -30,7 +30,7 @@ final class ObjectReader: FieldVisitor {
 
     let isInIgnition: Bool
 
-    /// Reads `node` as a `Value`, or notes that it is no object.
+    /// Reads `node` as a `Value`; reports an error and returns `nil` if it is not an object.
     static func read<Value: ConfigObject>(
         _ node: JSONNode, _ name: String = "", _ index: Int? = nil, below parent: ObjectReader?,
         context: ReadingContext
@@ -103,7 +103,7 @@ final class ObjectReader: FieldVisitor {
         }
     }
 
-    /// JSON numbers are decimal, which is the usual trap.
+    /// Reads a file mode, and explains the usual mistake: JSON numbers are decimal.
     func mode(_ name: String, _ value: inout Int?) {
         guard let text = members.first(where: { $0.key == name })?.value.string else {
             return integer(name, &value, since: .v30)
@@ -126,7 +126,7 @@ final class ObjectReader: FieldVisitor {
         if let object: Value = Self.read(node, name, below: self, context: context) { value = object }
     }
 
-    /// `null` inside a list is an entry without members.
+    /// Reads a list of objects, in which `null` counts as an object without members.
     func list<Value: ConfigObject>(
         _ name: String, _ value: inout [Value], _ rule: ListRule, since: SpecVersion
     ) {
@@ -145,7 +145,9 @@ final class ObjectReader: FieldVisitor {
         return node.elements ?? []
     }
 
-    /// The value of a key that is not `null`. Like the reference decoder this accepts another case, warning.
+    /// The value of a key, or `nil` if it is absent or `null`.
+    ///
+    /// Like Ignition's decoder, this accepts a key in another case; it warns.
     private func take(_ key: String, since: SpecVersion, forObject: Bool = false) -> JSONNode? {
         guard version >= since else {
             later[key] = since
@@ -180,12 +182,12 @@ final class ObjectReader: FieldVisitor {
         context.notes.add(.warning, in: Origin(element), key, at: node.place, "null in place of an object; read as {}")
     }
 
-    /// Warns about every key that nobody asked for.
+    /// Warns about every key that no field has read.
     private func finish() {
         var unknown = 0
         for (member, isRead) in zip(members, isRead) where !isRead {
             unknown += 1
-            // Comparing takes time: neither for long words nor for heaps of them.
+            // Comparing takes time, so long words and long lists of unknown keys are not compared.
             let isComparable = unknown <= 100 && member.key.utf8.count <= 40 && !context.notes.isFull(.warning)
             let message =
                 if let since = later[member.key] {
@@ -200,7 +202,7 @@ final class ObjectReader: FieldVisitor {
     }
 }
 
-/// A text for a message: a number can have a million digits, and one character a million marks.
+/// A text cut for a message, by scalars: a number can have a million digits, one character a million marks.
 func shortened(_ text: String, to limit: Int = 60) -> String {
     text.utf8.count > limit ? String(text.unicodeScalars.prefix(limit - 3)) + "..." : text
 }

@@ -5,14 +5,16 @@ import JSONText
 extension IgnitionConfig {
     /// Where an element was written: text, path and node.
     ///
-    /// Two origins are always equal, so that configs compare by what they ask for alone.
+    /// Two origins are always equal, so that configs are compared only by what they ask for.
     public struct Origin: Equatable, Sendable, CustomStringConvertible {
-        /// `nil` where the element is not from a text. A reference, since most elements of most objects are absent.
+        /// The element in its text; `nil` if it is not from a text.
+        ///
+        /// It is a reference, because most elements of most objects are absent.
         private var written: WrittenElement?
-        /// Of a merged element: where the rest of it was written. One entry at most, and the newest first.
+        /// For a merged element, where the rest of it was written: one entry at most, which may have one itself.
         private var inherited: [Origin] = []
 
-        /// An element without a text of its own.
+        /// Creates an origin from names; without any, that of an element that is not from a text.
         public init(source: String = "", path: String = "") {
             if source.isEmpty, path.isEmpty { return }
             written = WrittenElement(source: source, parent: nil, name: path, index: nil, node: nil)
@@ -20,16 +22,17 @@ extension IgnitionConfig {
 
         init(_ written: WrittenElement) { self.written = written }
 
+        /// Always true.
         public static func == (one: Origin, other: Origin) -> Bool { true }
 
-        /// The name of the text: "config.ign", a URL without secrets; empty where the element is not from a text.
+        /// The name of the text: "config.ign", a URL without secrets; empty if the element is not from a text.
         public var source: String { written?.source ?? "" }
         /// `storage.files[2]`; empty for the whole config.
         public var path: String { written?.path ?? "" }
         /// The element's first line, from 1.
         public var line: Int? { written?.node?.place.line }
 
-        /// "storage.filesystems[0], config.ign line 14".
+        /// The element and its line: "storage.filesystems[0], config.ign line 14".
         public var description: String { describe() }
 
         /// The same for a field of the element: "storage.files[0].mode, config.ign line 16".
@@ -45,17 +48,17 @@ extension IgnitionConfig {
             return field.isEmpty ? path : path.isEmpty ? field : "\(path).\(field)"
         }
 
-        /// Where a field's value stands; where it is absent, the beginning of what it should be in.
+        /// Where the value of a field is; if it is absent, the beginning of the object that lacks it.
         ///
-        /// - Parameter field: Below this element: `mode`, `contents.source`, `devices[1]`.
+        /// The field is named as seen from this element: `mode`, `contents.source`, `devices[1]`.
         public func place(of field: String) -> SourcePlace? { find(field).place }
 
-        /// Whether the element's own text has the key.
+        /// Whether one of the element's texts has the key, with a value other than `null`.
         func has(_ key: String) -> Bool {
             written?.node?.member(like: key).map { !$0.value.isNull } ?? false || inherited.contains { $0.has(key) }
         }
 
-        /// This element laid over an earlier one.
+        /// This element merged over an earlier one.
         func over(_ earlier: Origin) -> Origin {
             if written == nil { return earlier }
             if earlier.written == nil { return self }
@@ -64,9 +67,9 @@ extension IgnitionConfig {
             return origin
         }
 
-        /// The text that gives a field its value, its path there and its place.
+        /// The name of the text that gives a field its value, the field's path there, and its place.
         func find(_ field: String) -> (source: String, path: String, place: SourcePlace?) {
-            // The entries of a merged list are counted otherwise than those of its texts.
+            // The entries of a merged list have other indexes than those of its texts.
             let steps = inherited.isEmpty ? field[...] : field.prefix { $0 != "[" }
             var layer = self
             while true {
@@ -79,7 +82,7 @@ extension IgnitionConfig {
             return (source, path(of: field), walk(steps).map { $0.node.place.beginning })
         }
 
-        /// The node of a field, or the nearest one around it.
+        /// The node of a field, or the nearest node around it.
         private func walk(_ field: Substring) -> (node: JSONNode, isExact: Bool)? {
             guard var node = written?.node else { return nil }
             for step in field.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" }) {
@@ -97,7 +100,9 @@ extension IgnitionConfig {
     }
 }
 
-/// One element of a text. Its path is put together when it is asked for: most are never told.
+/// One element of a text.
+///
+/// Its path is computed on demand, because most paths are never shown.
 final class WrittenElement: Sendable {
     let source: String
     private let parent: WrittenElement?
@@ -127,14 +132,14 @@ extension SourcePlace {
 }
 
 extension JSONNode {
-    /// The member of that name, or where there is none, one that differs in upper and lower case alone.
+    /// The member of that name, or else one that differs only in the case of its letters.
     func member(like key: String) -> JSONMember? {
         guard let members else { return nil }
         return members.first { $0.key == key } ?? members.first { isSame($0.key, key) }
     }
 }
 
-/// Whether two keys differ in the case of ASCII letters at most.
+/// Whether two keys are equal apart from the case of ASCII letters.
 func isSame(_ one: String, _ other: String) -> Bool {
     one.utf8.count == other.utf8.count && one.utf8.elementsEqual(other.utf8) { lowered($0) == lowered($1) }
 }

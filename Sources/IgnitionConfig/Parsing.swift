@@ -1,15 +1,17 @@
-// From bytes to a config: every mistake at once.
+// From bytes to a config: all mistakes are reported at once.
 
 import JSONText
 
 extension IgnitionConfig {
-    /// A config, as far as it could be read, and what was noticed.
+    /// What reading a text gave: a config, and what was noticed.
     public struct Parsed: Equatable, Sendable {
-        /// `nil` where the report has errors.
+        /// The config; `nil` if the report has errors.
         public var config: IgnitionConfig?
+        /// Every error and warning.
         public var report: Report
 
-        /// The config, to be used as it is: what only a config to be merged may leave out is there.
+        /// The config, once it is known to be complete: a config that is only merged into another may leave fields out.
+        ///
         /// - Throws: ``InvalidConfig`` with the report.
         public func checked() throws(InvalidConfig) -> IgnitionConfig {
             guard let config else { throw InvalidConfig(report) }
@@ -22,19 +24,20 @@ extension IgnitionConfig {
         }
     }
 
-    /// Reads and checks a config.
+    /// Reads a config and checks its rules.
     ///
     /// - Parameters:
-    ///   - bytes: JSON. No bytes at all are an error here; that they often mean "no config" is the caller's to know.
-    ///   - name: What messages call the text: "config.ign", a URL without its secrets.
+    ///   - bytes: JSON. Empty input is an error here; whether it means "no config" is for the caller to decide.
+    ///   - name: What messages call the text: "config.ign", or a URL without its secrets.
+    /// - Returns: The config, if it has no errors, and the report.
     public static func parse(_ bytes: [UInt8], name: String) -> Parsed {
         read(bytes, name: name, checksRules: true)
     }
 
     /// Checks a config against the rules of the newest version, whatever texts it came from.
     ///
-    /// What two configs keep, their merge can break: an id from one and a name from the other.
-    /// - Parameter name: What the report calls the whole: "the merged config".
+    /// Two valid configs can give an invalid one when they are merged: an id from one and a name from the other.
+    /// The report calls the config `name`.
     public func validate(name: String = "the merged config") -> Report {
         var checker = Checker(version: .newest, isAsWritten: false)
         checker.check(self)
@@ -85,7 +88,7 @@ extension IgnitionConfig {
         switch declaredVersion(of: root) {
         case .success(let declared): version = declared
         case .failure(.missing(let place, let message)):
-            // Everything else is still worth checking.
+            // The rest of the config is still worth checking.
             version = .newest
             faults += stop("ignition.version", place, message).1
         case .failure(.unusable(let place, let message)): return stop("ignition.version", place, message)
@@ -95,7 +98,7 @@ extension IgnitionConfig {
         let config: IgnitionConfig? = ObjectReader.read(root, below: nil, context: context)
         guard checksRules, let config else { return (config, faults + [context.notes]) }
         var checker = Checker(version: version)
-        // A field of the wrong type was read as absent: what follows from that is no mistake of its own.
+        // A field of the wrong type was read as absent; what follows from that is not a mistake of its own.
         checker.notes.ignored = Set(
             context.notes.diagnostics.filter { $0.severity == .error }.compactMap(\.place?.bytes.lowerBound))
         checker.check(config)
@@ -130,7 +133,7 @@ extension IgnitionConfig {
         }
     }
 
-    /// What the translation from 3.5 to 3.6 does.
+    /// Does what the translation from 3.5 to 3.6 does.
     private mutating func dropSpecialModeBits() {
         for index in storage.files.indices { storage.files[index].mode = storage.files[index].mode.map { $0 & 0o777 } }
         for index in storage.directories.indices {
@@ -140,7 +143,7 @@ extension IgnitionConfig {
 }
 
 extension JSONSyntaxError {
-    /// What is wrong, and how it is read all the same.
+    /// What is wrong, and how the text is read nevertheless.
     fileprivate var tolerance: String {
         switch fault {
         case .duplicateKey: "\(message); the last value counts"
@@ -151,7 +154,7 @@ extension JSONSyntaxError {
     }
 }
 
-/// Texts that are given in place of an Ignition config.
+/// Formats that people give in place of an Ignition config.
 private enum OtherFormat {
     case empty, cloudConfig, script, mime, butane, gzip, markup
 

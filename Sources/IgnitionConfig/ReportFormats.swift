@@ -1,12 +1,12 @@
-// A report for programs: as JSON, and in the lines of the reference's ignition-validate.
+// A report for programs: as JSON, and in the lines of `ignition-validate`.
 
 import JSONText
 
 extension IgnitionConfig.Report {
-    /// `{"source": "config.ign", "valid": false, "errors": 1, "warnings": 0, "diagnostics": [...]}`.
+    /// The report as `{"source": "config.ign", "valid": false, "errors": 1, "warnings": 0, "diagnostics": [...]}`.
     ///
-    /// A diagnostic has `severity`, `path`, `message` and, where its place is known, `line`, `column` and
-    /// `bytes`, its first and its one past the last. Of very many only the first are listed; all are counted.
+    /// A diagnostic has `severity`, `path`, `message` and, if its place is known, `line`, `column` and `bytes`: its
+    /// first byte and the one past its last. If there are very many, only the first are listed, but all are counted.
     public var json: JSONValue {
         [
             "source": .string(source),
@@ -17,13 +17,14 @@ extension IgnitionConfig.Report {
         ]
     }
 
-    /// What `ignition-validate` prints to standard output: an entry a line.
+    /// What `ignition-validate` prints to standard output, one entry a line.
     public var referenceLines: [String] {
         unparsedReason == nil ? diagnostics.map(\.referenceLine) : []
     }
 
-    /// Why the text is no config at all, where the reference says so in place of entries: there is nothing
-    /// in it, or it has no version that is known.
+    /// Why the text is not a config at all: it is empty or has no known version.
+    ///
+    /// `ignition-validate` prints this in place of entries.
     public var unparsedReason: String? {
         if text.isEmpty, !errors.isEmpty { return errors[0].message }
         return errors.first { $0.path == "ignition.version" }?.sentence
@@ -43,7 +44,7 @@ extension IgnitionConfig.Diagnostic {
         return json
     }
 
-    /// `error at $.storage.files.0.mode, line 7 col 21: 644 is octal 1204; 420 is octal 644`.
+    /// The entry as `error at $.storage.files.0.mode, line 7 col 21: 644 is octal 1204; 420 is octal 644`.
     var referenceLine: String {
         let steps = path.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" })
         let places =

@@ -5,44 +5,58 @@ import Encoding
 extension IgnitionConfig {
     /// Bytes named by a URL.
     public struct Resource: Equatable, Sendable {
-        /// `nil` or empty: no bytes.
+        /// The URL; `nil` or empty means no bytes.
         public var source: String?
-        /// `gzip`, or `nil` or empty for none.
+        /// The value `gzip`, or `nil` or empty for none.
         public var compression: String?
+        /// Headers of an http or https request, keyed by name.
         public var httpHeaders: [HTTPHeader] = []
+        /// The hash that the bytes must have.
         public var verification = Verification()
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
+        /// Creates a resource with a source and nothing else.
         public init(source: String?) { self.source = source }
 
+        /// Whether the bytes are gunzipped after the download.
         public var isCompressed: Bool { compression == "gzip" }
     }
 
+    /// A header that is sent with a request.
     public struct HTTPHeader: Equatable, Sendable {
+        /// The header's name.
         public var name = ""
+        /// The header's value; `nil` removes the header of a parent config.
         public var value: String?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// What fetched bytes are checked against.
     public struct Verification: Equatable, Sendable {
-        /// `sha512-HEX` or `sha256-HEX`, of the decompressed bytes.
+        /// The expected hash as `sha512-HEX` or `sha256-HEX`, of the decompressed bytes.
         public var hash: String?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
 
-        /// The hash taken apart; `nil` where there is none or it is malformed.
+        /// The parsed hash; `nil` if there is none or it is malformed.
         public var digest: Digest? { hash.flatMap { try? Digest(parsing: $0) } }
     }
 }
 
 extension IgnitionConfig {
-    /// The config with the content of each certificate authority in it, so that nobody has to fetch them again.
+    /// The config with the contents of its certificate authorities inlined, so that they are not fetched again.
     ///
-    /// - Parameter contents: One for each of the config's authorities, decompressed.
+    /// There is one of `contents` for each authority, decompressed.
     public func inliningAuthorities(_ contents: [[UInt8]]) -> IgnitionConfig {
         var config = self
         for (index, content) in zip(ignition.security.tls.certificateAuthorities.indices, contents) {
@@ -78,6 +92,7 @@ extension IgnitionConfig.Verification: ConfigObject {
 
 /// A hash function and a value of it.
 public struct Digest: Equatable, Sendable {
+    /// A hash function that configs name.
     public enum Function: String, CaseIterable, Sendable {
         case sha256, sha512
 
@@ -90,12 +105,14 @@ public struct Digest: Equatable, Sendable {
         }
     }
 
+    /// Why a text is not a hash.
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case noFunction
         case unknownFunction(String)
         case length(Function, found: Int)
         case notHexadecimal
 
+        /// What is wrong, for a message.
         public var description: String {
             switch self {
             case .noFunction: "a hash is written as sha256-HEX or sha512-HEX"
@@ -107,10 +124,14 @@ public struct Digest: Equatable, Sendable {
         }
     }
 
+    /// The function that made the value.
     public var function: Function
+    /// The value, as long as the function's.
     public var bytes: [UInt8]
 
-    /// Reads `sha256-HEX` or `sha512-HEX`; upper and lower case digits are alike.
+    /// Reads `sha256-HEX` or `sha512-HEX` with digits in either case.
+    ///
+    /// - Throws: ``Fault`` with the first mistake.
     public init(parsing text: String) throws(Fault) {
         let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2 else { throw .noFunction }

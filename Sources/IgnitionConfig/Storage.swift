@@ -1,124 +1,201 @@
-// storage: disks, RAID, LUKS and filesystems. Files.swift has what goes onto them.
+// storage: disks, RAID, LUKS and filesystems. FilesAndLinks.swift has what goes onto them.
 
 extension IgnitionConfig {
+    /// The section `storage`.
     public struct Storage: Equatable, Sendable {
+        /// Disks, keyed by device.
         public var disks: [Disk] = []
+        /// RAID arrays, keyed by name.
         public var raid: [Raid] = []
+        /// LUKS volumes, keyed by name.
         public var luks: [Luks] = []
+        /// Filesystems, keyed by device.
         public var filesystems: [Filesystem] = []
+        /// Files, keyed by path.
         public var files: [File] = []
+        /// Directories, keyed by path.
         public var directories: [Directory] = []
+        /// Links, keyed by path.
         public var links: [Link] = []
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A disk and its partitions.
     public struct Disk: Equatable, Sendable {
-        /// Absolute path.
+        /// The absolute path of the disk.
         public var device = ""
+        /// Whether the partition table is destroyed and made anew.
         public var wipeTable: Bool?
+        /// Partitions, keyed by number or, without one, by label.
         public var partitions: [Partition] = []
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A GPT partition.
     public struct Partition: Equatable, Sendable {
-        /// `nil` or 0: the next free number.
+        /// The number; `nil` or 0 is the next free one.
         public var number: Int?
+        /// The partition's name, at most 36 bytes.
         public var label: String?
-        /// MiB; 0 and absent differ on existing partitions.
+        /// The first MiB; 0 and absent differ on existing partitions.
         public var startMiB: Int?
+        /// MiB; 0 and absent differ on existing partitions.
         public var sizeMiB: Int?
-        /// Empty as absent.
+        /// The type GUID; empty counts as absent.
         public var typeGuid: String?
+        /// The partition's GUID; empty as absent.
         public var guid: String?
+        /// Whether a partition that does not match may be deleted and made anew.
         public var wipePartitionEntry: Bool?
+        /// `false` deletes the partition of that number; `nil` is `true`.
         public var shouldExist: Bool?
+        /// Whether a partition that differs in its size alone may be resized.
         public var resize: Bool?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A RAID array of md.
     public struct Raid: Equatable, Sendable {
+        /// The array's name: `/dev/md/NAME`.
         public var name = ""
+        /// The level as mdadm(8) spells it: `raid1`, `stripe`.
         public var level: String?
+        /// Absolute paths of all members, spares included.
         public var devices: [String] = []
+        /// How many of the devices are spares.
         public var spares: Int?
+        /// Further arguments of `mdadm --create`.
         public var options: [String] = []
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A LUKS2 volume.
     public struct Luks: Equatable, Sendable {
+        /// The name of the opened volume: `/dev/mapper/NAME`.
         public var name = ""
+        /// The absolute path of the device that is encrypted.
         public var device: String?
+        /// The key; without a source one is made.
         public var keyFile = Resource()
+        /// The label in the LUKS header, at most 47 bytes.
         public var label: String?
+        /// The UUID in the LUKS header.
         public var uuid: String?
+        /// Further arguments of `cryptsetup luksFormat`.
         public var options: [String] = []
+        /// Whether a volume that is there already is destroyed and made anew.
         public var wipeVolume: Bool?
+        /// How the volume unlocks without a key file.
         public var clevis = Clevis()
+        /// Whether discards pass through to the device.
         public var discard: Bool?
+        /// Further arguments of `cryptsetup luksOpen`.
         public var openOptions: [String] = []
+        /// Whether the key is protected by a CryptoExpress card (s390x).
         public var cex = CEX()
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// Ways of unlocking that Clevis binds a volume to.
     public struct Clevis: Equatable, Sendable {
+        /// One pin with its own configuration, in place of all others.
         public var custom = ClevisCustom()
+        /// Whether the TPM unlocks the volume.
         public var tpm2: Bool?
+        /// Tang servers, keyed by URL.
         public var tang: [Tang] = []
+        /// How many of the ways are needed to unlock; `nil` or 0 is one.
         public var threshold: Int?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A Clevis pin with a configuration of its own.
     public struct ClevisCustom: Equatable, Sendable {
+        /// The pin's name: `tang`, `tpm2`, `sss`.
         public var pin: String?
+        /// The pin's configuration, as `clevis luks bind` takes it.
         public var config: String?
+        /// Whether unlocking needs the network.
         public var needsNetwork: Bool?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A Tang server.
     public struct Tang: Equatable, Sendable {
+        /// The server's http or https URL.
         public var url = ""
+        /// The thumbprint of a key that signs the server's advertisement.
         public var thumbprint: String?
+        /// The advertisement as JSON; with it, binding does not ask the server.
         public var advertisement: String?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// The key protection of IBM's CryptoExpress cards.
     public struct CEX: Equatable, Sendable {
+        /// Whether it is used.
         public var enabled: Bool?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 
+    /// A filesystem on a device, or a tag that virtiofs mounts.
     public struct Filesystem: Equatable, Sendable {
-        /// Absolute path.
+        /// The absolute path of the device; for virtiofs the tag.
         public var device = ""
-        /// `ext4 btrfs xfs swap vfat none`; `nil` or empty leaves the device alone.
+        /// One of `ext4 btrfs xfs swap vfat none virtiofs`; `nil` or empty leaves the device alone.
         public var format: String?
-        /// Where it is mounted while provisioning; `nil` or empty: nowhere.
+        /// Where it is mounted while provisioning; `nil` or empty means nowhere.
         public var path: String?
+        /// The filesystem's label.
         public var label: String?
+        /// The filesystem's UUID.
         public var uuid: String?
+        /// Further arguments of mkfs.
         public var options: [String] = []
+        /// Options of the mount.
         public var mountOptions: [String] = []
+        /// Whether the device is wiped before; otherwise a filesystem that matches is kept.
         public var wipeFilesystem: Bool?
+        /// Where this was written.
         public var origin = Origin()
 
+        /// Creates a value with every field absent.
         public init() {}
     }
 }

@@ -1,14 +1,14 @@
-// The syntax of systemd unit files, as far as a config's contents are checked.
+// The syntax of systemd unit files, as far as contents in a config are checked.
 
-/// A unit file, as far as it is checked.
+/// A unit file, read as far as it is checked.
 ///
-/// - SeeAlso: systemd.syntax(7). Like the reference implementation, whatever comes before the first `[` is passed over.
+/// - SeeAlso: systemd.syntax(7). As in Ignition, everything before the first `[` is skipped.
 struct UnitText: Equatable {
     struct Fault: Error, Equatable, CustomStringConvertible {
         enum Kind: Equatable { case openHeader, afterHeader, noEquals }
 
         var kind: Kind
-        /// Of the contents, from 1.
+        /// The line of the contents, from 1.
         var line: Int
 
         var description: String {
@@ -20,10 +20,10 @@ struct UnitText: Equatable {
         }
     }
 
-    /// Whether a section [Install] has an option: what enabling the unit acts on.
+    /// Whether an [Install] section has an option, which is what enabling the unit acts on.
     private(set) var hasInstallOptions = false
 
-    /// By bytes: to Swift, CR LF is one character, and a combining mark changes the one before it.
+    /// Reads by bytes: for Swift, CR LF is one character, and a combining mark changes the one before it.
     init(parsing text: String) throws(Fault) {
         var text = text
         var fault: Fault?

@@ -3,14 +3,14 @@
 import JSONText
 
 extension IgnitionConfig {
-    /// The config as JSON of the newest spec, 3.7.0-experimental: absent keys are left out.
+    /// The config as JSON of the newest spec, 3.7.0-experimental, without absent keys.
     ///
-    /// Reading it again gives an equal config. It holds whatever secrets the config holds.
+    /// Reading it again gives an equal config. It holds every secret that the config holds.
     public var json: JSONValue { written(self) }
 
-    /// Reads what ``json`` wrote, without checking it again.
+    /// Reads what ``json`` wrote, without checking its rules again.
     ///
-    /// - Throws: ``InvalidConfig`` where it is no JSON or has a value of the wrong type.
+    /// - Throws: ``InvalidConfig`` if it is not JSON or has a value of the wrong type.
     public static func decode(_ bytes: [UInt8], name: String) throws(InvalidConfig) -> IgnitionConfig {
         try read(bytes, name: name, checksRules: false).checked()
     }

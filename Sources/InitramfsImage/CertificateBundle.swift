@@ -4,15 +4,15 @@ import Encoding
 import LinuxSystem
 import SystemPackage
 
-/// The certificates of a PEM file; whatever else stands in it is dropped, private keys above all.
+/// The certificates of a PEM file; everything else in it is dropped, above all private keys.
 struct CertificateBundle: Equatable {
-    /// Base64 text of each certificate, its lines as they were.
+    /// The base64 text of each certificate, with its line breaks.
     private var certificates: [String] = []
 
     enum Failure: Error, Equatable, CustomStringConvertible {
         case unreadable(FilePath, Errno)
         case empty(FilePath)
-        /// Lines count from 1.
+        /// A line that ends no certificate, or an unfinished certificate; lines count from 1.
         case malformed(FilePath, line: Int)
 
         var description: String {
@@ -58,7 +58,7 @@ struct CertificateBundle: Equatable {
     }
 }
 
-/// Whether base64 lines hold a DER sequence as long as it says: the outside of every certificate.
+/// Whether base64 lines are a DER sequence of the stated length, which is the outer form of every certificate.
 private func isCertificate(_ lines: [Substring]) -> Bool {
     guard let der = try? Base64.standard.decode(Array(lines.joined().utf8)[...]), der.count > 4, der[0] == 0x30 else {
         return false

@@ -1,4 +1,4 @@
-// How the archives of an initramfs are compressed, and where each ends: the next one starts there.
+// How the archives of an initramfs are compressed, and where each ends, which is where the next one starts.
 
 import CZlib
 
@@ -21,7 +21,7 @@ enum Compression: String, CaseIterable {
         }
     }
 
-    /// Bytes of what starts with `bytes`; `nil` where its end is not there.
+    /// The length in bytes of the compressed data at the start of `bytes`; `nil` if its end is missing.
     func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         switch self {
         case .zstd: ZstandardFrame.length(bytes)
@@ -31,7 +31,7 @@ enum Compression: String, CaseIterable {
     }
 }
 
-/// Bytes of the gzip member at the start of `bytes`: only decompressing it tells.
+/// The length in bytes of the gzip member at the start of `bytes`, which only decompression shows.
 private func gzipLength(_ bytes: ArraySlice<UInt8>) -> Int? {
     var stream = z_stream()
     guard inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else { return nil }
@@ -62,14 +62,16 @@ private func gzipLength(_ bytes: ArraySlice<UInt8>) -> Int? {
     return nil
 }
 
+/// An xz stream.
+///
 /// - SeeAlso: The .xz file format 1.2.1, sections 2.1.2 (footer) and 4 (index).
 enum XZStream {
     static let magic: [UInt8] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]
 
-    /// Bytes of the stream at the start of `bytes`.
+    /// The length in bytes of the stream at the start of `bytes`; `nil` if its end is missing.
     ///
-    /// Blocks need not say how long they are. The footer ends the stream at a multiple of four bytes, and has checksums of
-    /// its own and of the index before it: the first place where both are right is the end.
+    /// Blocks need not state their length. The footer ends the stream at a multiple of four bytes. It has a checksum of
+    /// its own, and the index before it has one too: the first place where both are right is the end.
     static func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         guard bytes.starts(with: magic) else { return nil }
         return bytes.withUnsafeBytes { all in
@@ -90,7 +92,7 @@ enum XZStream {
             UInt32(littleEndian: all.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         }
         guard number(footer) == checksum(all, footer + 4..<footer + 10) else { return false }
-        // In units of four bytes, less one; the header takes twelve.
+        // The length is in units of four bytes, less one; the header takes twelve bytes.
         let indexLength = (Int(number(footer + 4)) + 1) * 4
         let index = footer - indexLength
         guard indexLength >= 8, index >= 12, all[index] == 0 else { return false }

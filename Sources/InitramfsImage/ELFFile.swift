@@ -1,14 +1,14 @@
-// The three facts about a program that an image needs: its loader, its libraries, where it looks for them.
+// What an image needs to know about a program: its loader, its libraries, where it looks for them.
 
-/// What a 64-bit little-endian ELF file asks of the system that runs it.
+/// What a 64-bit little-endian ELF file needs from the system that runs it.
 ///
 /// - SeeAlso: System V ABI, "Program Header" and "Dynamic Section"; elf(5).
 struct ELFFile: Equatable {
-    /// The program loader's path (PT_INTERP); `nil` for a static program and for a library.
+    /// The path of the program's loader (PT_INTERP); `nil` for a static program and for a library.
     var interpreter: String?
-    /// The names of the shared libraries it needs (DT_NEEDED), in order.
+    /// The names of the shared libraries (DT_NEEDED), in order.
     var needed: [String] = []
-    /// Folders to look in before the system's own (DT_RUNPATH, DT_RPATH); `$ORIGIN` stands for the file's own.
+    /// Folders that are searched before the system's own (DT_RUNPATH, DT_RPATH); `$ORIGIN` is the file's own folder.
     var searchPath: [String] = []
     var machine: Machine
 
@@ -85,7 +85,7 @@ struct ELFFile: Equatable {
 }
 
 extension ELFFile {
-    /// The bytes of a section, which a kernel module has things of its own in; `nil` where there is none of that name.
+    /// The bytes of a section, for example of a kernel module; `nil` if there is no section of that name.
     static func section(_ name: String, of bytes: [UInt8]) throws(Failure) -> ArraySlice<UInt8>? {
         guard isELF(bytes) else { throw .notELF }
         guard bytes.count > 5, bytes[4] == 2, bytes[5] == 1 else { throw .unsupported }
@@ -144,7 +144,7 @@ private struct Segment {
     }
 }
 
-/// Numbers and strings out of a file's bytes; anything outside of them is damage.
+/// Reads numbers and strings from a file's bytes; a position outside of them means a damaged file.
 private struct LittleEndian {
     private let bytes: [UInt8]
 
@@ -157,7 +157,7 @@ private struct LittleEndian {
         return Int(truncatingIfNeeded: value)
     }
 
-    /// The bytes up to the next NUL.
+    /// The bytes up to the next NUL, as text.
     func string(at offset: Int) throws(ELFFile.Failure) -> String {
         guard offset >= 0, offset < bytes.count, let end = bytes[offset...].firstIndex(of: 0) else { throw .damaged }
         return String(decoding: bytes[offset..<end], as: UTF8.self)

@@ -1,4 +1,4 @@
-// What goes into an image, before anything is packed.
+// The content of an image before it is packed.
 
 import SystemPackage
 
@@ -12,7 +12,7 @@ struct Member: Equatable {
         case copy(FilePath)
     }
 
-    /// Without a leading slash.
+    /// The path without a leading slash.
     var path: String
     var content: Content
     var permissions: UInt32
@@ -22,7 +22,7 @@ struct Member: Equatable {
 struct FileTree: Equatable {
     private var byPath: [String: Member] = [:]
 
-    /// Every folder before what it holds; the order depends on nothing but the paths.
+    /// All members, each folder before its content; the order depends only on the paths.
     var members: [Member] { byPath.values.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) } }
 
     subscript(path: String) -> Member? { byPath[path] }

@@ -1,31 +1,31 @@
-// Firmware: files that devices are given by their drivers. A driver without them is as good as none.
+// Firmware: files that drivers load into devices. A driver without its firmware is useless.
 
 import KernelModules
 import LinuxSystem
 import SystemPackage
 
-/// What the chosen modules ask for, and what of it this system has.
+/// The firmware that the chosen modules need, as far as this system has it.
 struct Firmware: Equatable {
-    /// Places below `lib/firmware` of the image, and the files of the host.
+    /// The files of the host, by their paths below `lib/firmware` of the image.
     var files: [String: FilePath] = [:]
-    /// What is not here, by the module that asks for it.
+    /// The names that this system does not have, by the module that needs them.
     var missing: [String: [String]] = [:]
 
-    /// Where the kernel looks, the first that has it wins; the version's own folders go before.
+    /// The folders that the kernel searches in this order; a kernel's own folders come first.
     static let folders: [FilePath] = ["/lib/firmware/updates", "/lib/firmware"]
 
     /// The names in a module's own information, as `modinfo -F firmware` prints them.
     ///
-    /// - Parameter module: Its image, not compressed.
+    /// The module's image is not compressed.
     static func names(askedForBy module: [UInt8]) throws(ELFFile.Failure) -> [String] {
         let entries = try ELFFile.section(".modinfo", of: module)?.split(separator: 0) ?? []
         let key = Array("firmware=".utf8)
         return entries.filter { $0.starts(with: key) }.map { String(decoding: $0.dropFirst(key.count), as: UTF8.self) }
     }
 
-    /// Looks for a name; some are patterns.
+    /// Looks for a name or for the matches of a pattern.
     mutating func add(_ name: String, for module: String, in folders: [FilePath]) {
-        // A name that leads out of the folder is none.
+        // A name that leads out of the folder is not a firmware name.
         guard !name.split(separator: "/").contains("..") else { return }
         let matches = name.contains { "*?[".contains($0) } ? Self.matches(of: name, in: folders) : [name]
         var isThere = false
@@ -48,7 +48,7 @@ struct Firmware: Equatable {
         return nil
     }
 
-    /// Patterns stand for files of one folder.
+    /// The names that match a pattern, which is about the files of one folder.
     private static func matches(of pattern: String, in folders: [FilePath]) -> [String] {
         let slash = pattern.lastIndex(of: "/")
         let folder = slash.map { String(pattern[...$0]) } ?? ""
@@ -62,7 +62,7 @@ struct Firmware: Equatable {
         return name
     }
 
-    /// One line for people; `nil` where nothing is missing.
+    /// One line about what is missing; `nil` if nothing is.
     var warning: String? {
         guard !missing.isEmpty else { return nil }
         let names = missing.keys.sorted()

@@ -1,4 +1,4 @@
-// The system that an image is made on: its kernels, programs and certificates.
+// The system on which an image is made: its kernels, programs and certificates.
 
 import KernelModules
 import LinuxSystem
@@ -7,16 +7,17 @@ import SystemPackage
 
 /// Where the parts of an image come from.
 public struct HostSystem: Sendable {
-    /// Holds a folder per kernel version.
+    /// The folder that has a folder for each kernel version.
     public var modules: FilePath = "/lib/modules"
-    /// Folders with what devices are given by their drivers; the first that has a file wins.
+    /// Folders with firmware; the first that has a file is used.
     public var firmware = Firmware.folders
+    /// The PEM file of the host's certificate authorities.
     public var certificates: FilePath = "/etc/ssl/certs/ca-certificates.crt"
-    /// What mkfs.ext4 goes by.
+    /// The settings of mkfs.ext4.
     public var ext4Defaults: FilePath = "/etc/mke2fs.conf"
     /// Folders with the programs that go into the image.
     public var programs = Command.searchPath.map { FilePath($0) }
-    /// What the stages call. Each stands in `sbin` of the image under its name.
+    /// The programs that stages run, each of which goes into `sbin` of the image.
     public var stageTools = [
         HostProgram(name: "mkfs.ext4", package: "e2fsprogs"),
         HostProgram(name: "mkfs.xfs", package: "xfsprogs"),
@@ -24,10 +25,10 @@ public struct HostSystem: Sendable {
         HostProgram(name: "mkfs.fat", package: "dosfstools"),
         HostProgram(name: "mkswap", package: "util-linux"),
         HostProgram(name: "mdadm", package: "mdadm"),
-        // What a refusal may tell an operator to run.
+        // An operator may be told to run this one.
         HostProgram(name: "wipefs", package: "util-linux"),
     ]
-    /// What opens volumes that are bound to a server or a TPM: scripts, and the programs that these call.
+    /// The programs that open volumes bound to a server or a TPM: scripts, and the programs that these run.
     public var clevisTools =
         [
             "clevis", "clevis-decrypt", "clevis-decrypt-sss", "clevis-decrypt-tang", "clevis-encrypt-sss",
@@ -38,17 +39,20 @@ public struct HostSystem: Sendable {
             HostProgram(name: "tpm2_\($0)", package: "tpm2-tools")
         }
         + ["bash", "curl", "jose"].map { HostProgram(name: $0, package: $0) }
-    /// What those load once they run, by name: the way to the kernel's TPM.
+    /// Libraries that those load while they run, by name: access to the kernel's TPM device.
     public var clevisLibraries = ["libtss2-tcti-device.so.0"]
 
+    /// Creates a description of this machine's own system.
     public init() {}
 
+    /// What this system lacks.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noKernel(in: FilePath)
         case unknownKernel(String, present: [String])
         case missing(HostProgram)
         case unreadable(FilePath, Errno)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .noKernel(let folder): "no kernel has its modules in \(folder)"
@@ -58,6 +62,7 @@ public struct HostSystem: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noKernel: ["On Debian: apt-get install linux-image-amd64"]
@@ -68,14 +73,14 @@ public struct HostSystem: Sendable {
         }
     }
 
-    /// Versions of kernels with modules here, the oldest first.
+    /// The versions of kernels that have modules here, the oldest first.
     var kernels: [String] {
         Files.names(in: modules)
             .filter { Files.exists(modules.appending($0).appending("modules.dep")) }
             .sorted(by: isOlder)
     }
 
-    /// `version` where it is installed; the newest kernel where it is `nil`.
+    /// A kernel version that is installed: `version`, or the newest one for `nil`.
     func kernel(_ version: String?) throws(Failure) -> String {
         let present = kernels
         guard let newest = present.last else { throw .noKernel(in: modules) }
@@ -105,9 +110,11 @@ public struct HostSystem: Sendable {
     }
 }
 
-/// A program of the host, and the Debian package that brings it.
+/// A program of the host, and the Debian package that has it.
 public struct HostProgram: Equatable, Sendable {
+    /// The program's name.
     public var name: String
+    /// The Debian package.
     public var package: String
 
     static let busybox = HostProgram(name: "busybox", package: "busybox-static")
@@ -127,7 +134,7 @@ public struct HostProgram: Equatable, Sendable {
     }
 }
 
-/// Whether a kernel version is older: numbers compare as numbers, the rest as text.
+/// Whether a kernel version is older: numbers are compared as numbers, the rest as text.
 func isOlder(_ one: String, _ other: String) -> Bool {
     let left = versionParts(one)
     let right = versionParts(other)
@@ -138,7 +145,7 @@ func isOlder(_ one: String, _ other: String) -> Bool {
     return left.count < right.count
 }
 
-/// `6.1.0-9-amd64`: 6 . 1 . 0 - 9 -amd
+/// The parts of a version: runs of digits, and runs of other characters.
 private func versionParts(_ version: String) -> [String] {
     var parts: [String] = []
     for character in version {

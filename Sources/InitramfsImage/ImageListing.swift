@@ -1,39 +1,44 @@
-// What is in an initramfs and how big each part of it is, as text.
+// The content of an initramfs and the size of each part, as text.
 
 import Reporting
 
 /// The parts of an image in their order.
 public struct ImageListing: Equatable, Sendable {
+    /// The file name of the image.
     public var name: String
-    /// Bytes of the whole image.
+    /// The size of the whole image in bytes.
     public var size: UInt64
+    /// The parts in their order.
     public var parts: [Part]
 
     /// Files that are stored together.
     public struct Part: Equatable, Sendable {
-        /// `zstd`, `squashfs`; `nil` where nothing is compressed.
+        /// The compression: `zstd`, `squashfs`; `nil` if there is none.
         public var compression: String?
-        /// Bytes in the image.
+        /// The size in the image in bytes.
         public var stored: UInt64
+        /// The regular files and links.
         public var files: [File]
         /// Whether the agent mounts it on /usr; the kernel unpacks the other parts.
         public var isMounted: Bool
     }
 
+    /// A regular file or link of the image.
     public struct File: Equatable, Sendable {
-        /// Absolute, as it is in the running initramfs.
+        /// The absolute path in the running initramfs.
         public var path: String
+        /// The size in bytes, unpacked.
         public var size: UInt64
     }
 
-    /// The kernel version that its modules are for.
+    /// The kernel version of its modules.
     var kernel: String? {
         let folder = "/usr/lib/modules/"
         let path = parts.flatMap(\.files).first { $0.path.hasPrefix(folder) }?.path
         return path?.dropFirst(folder.count).split(separator: "/").first.map(String.init)
     }
 
-    /// A line per part and area, 80 columns at most.
+    /// A table with a line for each part and area, at most 80 columns wide.
     public var summary: String {
         var lines = ["\(name)  \(ByteCount(size))\(kernel.map { ", Linux \($0)" } ?? "")", ""]
         lines.append(row("", "files", "unpacked", "stored"))
@@ -54,7 +59,7 @@ public struct ImageListing: Equatable, Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// A line per file: its size in bytes and its path.
+    /// A line for each file: its size in bytes and its path.
     public var files: String {
         parts.flatMap(\.files).map { padded("\($0.size)", 10) + "  \($0.path)" }.joined(separator: "\n")
     }
@@ -70,7 +75,7 @@ public struct ImageListing: Equatable, Sendable {
     }
 }
 
-/// What a file of the image is for.
+/// The purpose of a file in the image.
 enum Area: String, CaseIterable {
     case agent = "agent"
     case early = "modules to mount the rest with"
@@ -103,7 +108,7 @@ enum Area: String, CaseIterable {
         }
     }
 
-    /// - Parameter path: Below `kernel`.
+    /// The purpose of a module, by its path below `kernel`.
     private init(ofModule path: String) {
         let rules: [(area: Area, folders: [String])] = [
             (.network, ["drivers/net", "net"]),

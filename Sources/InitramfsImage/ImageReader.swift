@@ -1,16 +1,18 @@
-// Looking into an initramfs that is there already.
+// Reading an existing initramfs.
 
 import LinuxSystem
 import LiveImage
 import SystemPackage
 
 extension ImageListing {
+    /// Why an image cannot be read.
     public enum Failure: Error, CustomStringConvertible {
         case unreadable(FilePath, Errno)
         case unknownCompression(FilePath, offset: Int)
         case truncated(FilePath, offset: Int)
         case malformed(FilePath, offset: Int, NewcError)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
@@ -51,7 +53,7 @@ extension ImageListing {
         }
     }
 
-    /// An archive that is not compressed; the squashfs in it is a part of its own.
+    /// Adds an archive that is not compressed; the squashfs in it becomes a part of its own.
     private mutating func addPlain(_ headers: [NewcHeader], length: Int, at start: Int, of file: FilePath) throws {
         let usr = headers.first { $0.name == InitramfsPath.usr }
         let others = headers.filter { $0 != usr }
@@ -60,7 +62,7 @@ extension ImageListing {
             parts.append(Part(compression: nil, stored: stored, files: others.map(File.init), isMounted: false))
         }
         guard let usr else { return }
-        // A program runs in the root folder: a relative path would lead elsewhere.
+        // A program runs in the root folder, where a relative path would mean another file.
         let path = Files.resolved(file) ?? file
         let output = try HostProgram.listSquashfs.run(
             ["-o", "\(UInt64(start) + usr.dataOffset)", "-llnumeric", path.string])
@@ -70,7 +72,7 @@ extension ImageListing {
                 isMounted: true))
     }
 
-    /// The regular files and links of an archive, and its length with the trailer.
+    /// The regular files and links of an archive, and its length including the trailer.
     private static func members(
         of bytes: ArraySlice<UInt8>, in file: FilePath, at start: Int
     ) throws(Failure) -> ([NewcHeader], length: Int) {
@@ -99,7 +101,7 @@ extension ImageListing {
             guard fields.count == 6, line.hasPrefix("-") || line.hasPrefix("l"), let size = UInt64(fields[2]),
                 let slash = fields[5].firstIndex(of: "/")
             else { return nil }
-            // A link stands as `path -> target`.
+            // A link is written as `path -> target`.
             let path = fields[5][slash...]
             let end = line.hasPrefix("l") ? path.firstRange(of: " -> ")?.lowerBound ?? path.endIndex : path.endIndex
             return File(path: "/usr\(path[..<end])", size: size)

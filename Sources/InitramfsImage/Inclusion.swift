@@ -1,17 +1,21 @@
-// Files that somebody wants in the image besides ours: `--include SRC:DEST`.
+// Additional files for the image: `--include SRC:DEST`.
 
 import LinuxSystem
 import SystemPackage
 
-/// A file or folder of the host and the absolute path it gets in the initramfs.
+/// A file or folder of the host, and its absolute path in the initramfs.
 public struct Inclusion: Equatable, Sendable {
+    /// The file or folder of the host.
     public var source: FilePath
+    /// The absolute path in the initramfs.
     public var destination: FilePath
 
+    /// Why something cannot be included.
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case malformed(String)
         case unreadable(FilePath)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .malformed(let text): "\"\(text)\" is not SOURCE:DESTINATION with an absolute destination"
@@ -20,7 +24,7 @@ public struct Inclusion: Equatable, Sendable {
         }
     }
 
-    /// Reads `SOURCE:DESTINATION`; the last colon counts.
+    /// Reads `SOURCE:DESTINATION`, split at the last colon.
     public init(parsing text: String) throws(Failure) {
         guard let colon = text.lastIndex(of: ":") else { throw .malformed(text) }
         source = FilePath(String(text[..<colon]))
@@ -28,7 +32,9 @@ public struct Inclusion: Equatable, Sendable {
         guard !source.isEmpty, destination.isAbsolute, !destination.components.isEmpty else { throw .malformed(text) }
     }
 
-    /// Adds what it names; programs bring their shared libraries. Below /usr is the squashfs.
+    /// Adds the file or folder; programs bring their shared libraries.
+    ///
+    /// What is below /usr goes into the squashfs.
     func add(to root: inout FileTree, and usr: inout FileTree) throws {
         var programs: [FilePath] = []
         try add(source, at: destination.removingRoot().string, to: &root, and: &usr, programs: &programs)
@@ -40,12 +46,12 @@ public struct Inclusion: Equatable, Sendable {
     private func add(
         _ file: FilePath, at path: String, to root: inout FileTree, and usr: inout FileTree, programs: inout [FilePath]
     ) throws {
-        // What the image has as links into /usr leads there.
+        // These folders are links into /usr in the image.
         let first = path.prefix { $0 != "/" }
         if ["bin", "sbin", "lib", "lib64"].contains(first) {
             return try add(file, at: "usr/\(path)", to: &root, and: &usr, programs: &programs)
         }
-        // A link that is named itself is followed; one inside a folder stays a link.
+        // A source that is a link is followed; a link inside a folder stays a link.
         guard let status = Files.status(file, followingLinks: file == source) else { throw Failure.unreadable(file) }
         let content: Member.Content
         switch status.st_mode & FileType.mask {

@@ -1,7 +1,7 @@
-// InitramfsImage: makes the boot images: initramfs and root image. It runs on the host, not in the boot.
+// InitramfsImage: makes the boot images: initramfs and root image. It runs on the host, not during the boot.
 //
-// An initramfs has two parts. The kernel unpacks both, but the second is one file, a squashfs, that
-// the agent mounts on /usr: modules and tools stay compressed in memory until they are used.
+// An initramfs has two parts. The kernel unpacks both, but the second is one file, a squashfs, which the agent
+// mounts on /usr: so modules and tools stay compressed in memory until they are used.
 
 import IgnitionConfig
 import KernelModules
@@ -10,35 +10,40 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// What an initramfs is to be made of.
+/// What an initramfs is made of.
 public struct Initramfs: Sendable {
-    /// Kernel version; `nil` is the newest that is installed.
+    /// The kernel version; `nil` is the newest that is installed.
     public var kernel: String?
+    /// The kernel modules to take.
     public var modules: ModuleSelection
     /// The static program that becomes `/init`.
     public var agent: FilePath
     /// An Ignition config to embed.
     public var ignition: FilePath?
-    /// PEM files whose certificates are trusted besides the host's.
+    /// PEM files whose certificates are trusted in addition to the host's.
     public var certificates: [FilePath] = []
     /// NetworkManager keyfiles.
     public var network: [FilePath] = []
-    /// The root image that this initramfs is to accept, and no other.
+    /// The only root image that this initramfs accepts; `nil` accepts any.
     public var rootfs: FilePath?
+    /// Additional files and folders.
     public var inclusions: [Inclusion] = []
-    /// Whether LUKS volumes that Clevis opens can be made and opened.
+    /// Whether the image can make and open LUKS volumes that are bound with Clevis.
     public var hasClevis = false
     /// Whether to pack in seconds rather than minutes, into an image about a quarter larger.
     public var isFast = false
+    /// The system that the parts are taken from.
     public var host = HostSystem()
-    /// Every member's modification time, in seconds since 1970.
+    /// The modification time of all members, in seconds since 1970.
     public var time: UInt32 = 0
 
+    /// Creates a description of an image with nothing optional in it.
     public init(modules: ModuleSelection, agent: FilePath) {
         self.modules = modules
         self.agent = agent
     }
 
+    /// Why no initramfs can be made.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noSquashfs(kernel: String)
         case noAgent(FilePath)
@@ -47,6 +52,7 @@ public struct Initramfs: Sendable {
         case notKeyfile(FilePath)
         case sameName(String)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .noSquashfs(let kernel): "kernel \(kernel) has no squashfs or no loop devices"
@@ -58,6 +64,7 @@ public struct Initramfs: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noAgent, .dynamicAgent: ["Build the agent with `make agent`, or name one with --agent."]
@@ -67,22 +74,32 @@ public struct Initramfs: Sendable {
         }
     }
 
-    /// What was made, in a line, and what is worth a look.
+    /// What was made, and warnings about it.
     public struct Outcome: CustomStringConvertible {
+        /// The image.
         public var image: FilePath
+        /// The size of the image.
         public var size: ByteCount
+        /// The kernel version.
         public var kernel: String
+        /// The number of chosen modules.
         public var modules: Int
+        /// Warnings, one text each.
         public var warnings: [String]
 
+        /// What was made, in a line.
         public var description: String {
             "\(image)  \(size), Linux \(kernel), \(counted(modules, "module"))"
         }
     }
 
-    /// Makes the image. Nothing stands at `output` before it is complete.
+    /// Makes the image; there is no file at `output` before it is complete.
     ///
-    /// - Parameter tell: Told of what takes long, as it begins.
+    /// - Parameters:
+    ///   - output: Where the image is written.
+    ///   - tell: Receives what takes long, when it begins.
+    /// - Returns: What was made.
+    /// - Throws: ``BootFailure`` with the step that failed.
     @discardableResult
     public func write(
         to output: FilePath, telling tell: (String) -> Void = { _ in }
@@ -116,7 +133,7 @@ public struct Initramfs: Sendable {
             warnings: warnings)
     }
 
-    /// Configs and keyfiles hold secrets.
+    /// Whether only the owner may read the image, because configs and keyfiles have secrets.
     var isPrivate: Bool { ignition != nil || !network.isEmpty }
 }
 
@@ -128,7 +145,7 @@ extension Initramfs {
             root.addFolder(folder)
         }
         for folder in ["bin", "sbin", "lib", "lib64"] { root.addLink(folder, to: "usr/\(folder)") }
-        // For `ps`, `ls -l` and the shell's prompt.
+        // `ps`, `ls -l` and the shell's prompt need these.
         root.addText("etc/passwd", "root:x:0:0:root:/:/bin/sh\n")
         root.addText("etc/group", "root:x:0:\n")
     }
@@ -141,7 +158,7 @@ extension Initramfs {
         usr.addLink("bin/firstlight", to: "/init")
     }
 
-    /// What it takes to mount a squashfs that is a file.
+    /// Adds what is needed to mount a squashfs that is a file.
     private func addEarlyModules(of kernel: String, index: KernelModuleIndex, to root: inout FileTree) throws {
         let wanted = ["loop", "squashfs"]
         guard wanted.allSatisfy({ index.isBuiltin($0) || index.path(of: $0) != nil }) else {
@@ -178,7 +195,7 @@ extension Initramfs {
         usr.addCopy("\(folder)/modules.builtin", of: source.appending("modules.builtin"))
     }
 
-    /// What the modules' devices are given before they work.
+    /// Adds the firmware that the modules' devices need.
     private func addFirmware(for paths: [String], of kernel: String, to usr: inout FileTree) throws -> Firmware {
         var firmware = Firmware()
         let folders = host.firmware.flatMap { [$0.appending(kernel), $0] }
@@ -188,7 +205,7 @@ extension Initramfs {
             do throws(ELFFile.Failure) {
                 names = try Firmware.names(askedForBy: module)
             } catch {
-                // What is no module is the kernel's to refuse.
+                // The kernel will refuse a file that is not a module.
                 continue
             }
             for name in names { firmware.add(name, for: KernelModuleIndex.name(ofPath: path), in: folders) }
@@ -213,7 +230,7 @@ extension Initramfs {
         let busybox = try host.find(.busybox)
         usr.addCopy("bin/busybox", of: busybox, permissions: 0o755)
         for applet in try BusyboxApplets.all(of: busybox) { usr.addLink("bin/\(applet)", to: "busybox") }
-        // The kernel calls it by this path.
+        // The kernel runs it by this path.
         usr.addLink("sbin/modprobe", to: "/init")
         var programs = [busybox]
         for tool in host.stageTools + (hasClevis ? host.clevisTools : []) {
@@ -224,7 +241,7 @@ extension Initramfs {
         usr.addLink("sbin/mkfs.vfat", to: "mkfs.fat")
         let libraries = SharedLibraries()
         if hasClevis, let program = programs.last {
-            // What its scripts call by that path.
+            // Clevis scripts name bash by that path.
             usr.addLink("bin/bash", to: "../sbin/bash")
             for name in host.clevisLibraries {
                 let (place, file) = try libraries.named(name, for: program)
@@ -245,7 +262,7 @@ extension Initramfs {
         root.addLink("etc/ssl/certs/ca-certificates.crt", to: "/usr/\(InitramfsPath.certificates)")
     }
 
-    /// - Returns: What is doubtful about the config.
+    /// Adds the config and the keyfiles; returns warnings about the config.
     private func addConfiguration(to root: inout FileTree) throws -> [String] {
         for file in network {
             let name = file.lastComponent?.string ?? ""
@@ -262,7 +279,7 @@ extension Initramfs {
         return report.warnings.map(\.description)
     }
 
-    /// - Returns: What is doubtful about the root image.
+    /// Adds the hashes of the root image; returns warnings about the image.
     private func addRootImageHashes(to root: inout FileTree, kernel: String) throws -> [String] {
         guard let rootfs else { return [] }
         let facts = try RootImageFacts(reading: rootfs)
@@ -277,7 +294,7 @@ extension Initramfs {
         for inclusion in inclusions { try inclusion.add(to: &root, and: &usr) }
     }
 
-    /// Paths in the squashfs of what most boots load, what is needed first in front.
+    /// The paths in the squashfs of what most boots load, in the order in which it is needed.
     private func common(in index: KernelModuleIndex, below kernel: String) -> [String] {
         let folder = "lib/modules/\(kernel)"
         let modules = index.closure(of: ModuleSets.common).map { "\(folder)/\(ModuleFile.plainPath($0))" }
@@ -285,11 +302,11 @@ extension Initramfs {
     }
 }
 
-/// Places in the image that more than one part names.
+/// Paths in the image that several parts use.
 enum InitramfsPath {
-    /// Below `/usr`.
+    /// The path of the certificates below `/usr`.
     static let certificates = "share/firstlight/ca-certificates.crt"
-    /// A module that the kernel unpacks; the one in the squashfs is a link to it.
+    /// The path of a module that the kernel unpacks; in the squashfs there is a link to it.
     static func earlyModule(_ path: String) -> String { "early/\(KernelModuleIndex.name(ofPath: path)).ko" }
 
     /// The file that is mounted on `/usr`.

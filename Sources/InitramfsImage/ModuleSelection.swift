@@ -1,15 +1,15 @@
-// Reading `--modules` and choosing from what a kernel has.
+// Reading `--modules`, and choosing from the modules of a kernel.
 
 import KernelModules
 import Reporting
 
 /// A choice of kernel modules: `generic`, `virtio`, `virtio,e1000e,@drivers/nvme,-hid_apple`.
 ///
-/// Terms are sets (`generic`, `virtio`), modules by name or alias, `@FOLDER` for all modules below
-/// a folder of the kernel's tree, and either of these with `-` to leave it out. The base set is
-/// always chosen, and so is whatever the chosen modules depend on.
+/// Terms are sets (`generic`, `virtio`), modules by name or alias, `@FOLDER` for all modules below a folder of the
+/// kernel's tree, and modules or folders with `-` to leave them out. The base set is always chosen, and so is
+/// everything that the chosen modules depend on.
 public struct ModuleSelection: Equatable, Sendable {
-    /// The text it was read from.
+    /// The text that was parsed.
     public let text: String
     private var included: [Term] = []
     private var excluded: [Term] = []
@@ -21,15 +21,17 @@ public struct ModuleSelection: Equatable, Sendable {
         }
 
         var what: What
-        /// Whether somebody asked for exactly this; what a set names may be missing from a kernel.
+        /// Whether the operator named it; a kernel may lack modules that only a set names.
         var isRequired: Bool
     }
 
+    /// Why a selection cannot be used.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case empty
         case unknown(String, nearest: String?)
         case emptyFolder(String)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .empty: "the list of modules is empty"
@@ -38,6 +40,7 @@ public struct ModuleSelection: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .empty: ["Say generic, virtio, or a list such as virtio,e1000e,@drivers/nvme."]
@@ -48,6 +51,7 @@ public struct ModuleSelection: Equatable, Sendable {
         }
     }
 
+    /// Reads the value of `--modules`.
     public init(parsing text: String) throws(Failure) {
         self.text = text
         let words = text.split(separator: ",").map(String.init)
@@ -72,7 +76,7 @@ public struct ModuleSelection: Equatable, Sendable {
         }
     }
 
-    /// The paths of the chosen modules and of all they need, in an order in which they can be loaded.
+    /// The paths of the chosen modules and their dependencies, in an order in which they can be loaded.
     public func paths(in index: KernelModuleIndex) throws(Failure) -> [String] {
         let all = index.paths
         var unwanted: Set<String> = []

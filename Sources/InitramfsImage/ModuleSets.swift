@@ -1,22 +1,22 @@
-// Which kernel modules an image carries: the sets, in the words of `--modules`.
+// Which kernel modules an image has: the sets that `--modules` names.
 
-/// Lists of terms as ``ModuleSelection`` reads them. A module that a kernel does not have is left out.
+/// Lists of terms for ``ModuleSelection``; modules that a kernel does not have are left out.
 enum ModuleSets {
-    /// In every image: filesystems, the layers below them, and what DHCP needs.
+    /// Modules of every image: filesystems, the layers below them, and what DHCP needs.
     static let base = [
         // Root images, the overlay, installation media.
         "loop", "squashfs", "erofs", "overlay", "isofs", "udf",
-        // What a config may ask for. Kernels mount vfat with code page 437 and these character sets.
+        // Filesystems and layers for configs. Kernels mount vfat with code page 437 and these character sets.
         "ext4", "xfs", "btrfs", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8",
         "dm_mod", "dm_crypt", "md_mod", "linear", "raid0", "raid1", "raid10", "raid456",
-        // Ciphers and checksums: the kernel asks for them by algorithm, which no dependency shows.
+        // Ciphers and checksums: the kernel requests them by algorithm, which no dependency shows.
         "xts", "cbc", "ecb", "essiv", "sha256", "sha512", "aesni_intel", "aes_arm64", "algif_skcipher", "algif_hash",
         "crypto-crc32c", "crct10dif", "xxhash64", "blake2b_256",
         // udhcpc receives through it.
         "af_packet",
     ]
 
-    /// Virtual machines whose devices are virtio, and the ATA disks and drives that QEMU gives them.
+    /// Modules for virtual machines with virtio devices, and for the ATA disks and drives that QEMU gives them.
     static let virtio = [
         "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_console", "virtio_rng",
         "vmw_vsock_virtio_transport", "qemu_fw_cfg", "sd_mod", "sr_mod", "ahci", "ata_piix",
@@ -34,10 +34,10 @@ enum ModuleSets {
         "firewire_sbp2", "vmd", "rtsx_pci", "rtsx_usb", "rts5208",
         // Tapes, media changers, enclosures, a test driver: nothing boots from them.
         "-st", "-ch", "-ses", "-scsi_debug", "-mptctl", "-mptlan", "-sdio_uart",
-        // Block devices made of other things.
+        // Block devices that are made of other things.
         "-brd", "-drbd", "-nbd", "-null_blk", "-rbd", "-rnbd_client", "-rnbd_server", "-zram", "-aoe", "-ublk_drv",
         "-xen_blkback", "-floppy", "-pktcdvd",
-        // Disks reached over a network that nothing here logs in to.
+        // Disks that are reached over a network for which there is no login here.
         "-@drivers/scsi/be2iscsi", "-@drivers/scsi/bnx2i", "-@drivers/scsi/cxgbi", "-@drivers/scsi/qedi",
         "-iscsi_tcp", "-libiscsi_tcp", "-iscsi_boot_sysfs", "-tcm_qla2xxx", "-nvme_rdma", "-nvme_tcp",
     ]
@@ -53,11 +53,11 @@ enum ModuleSets {
     private static let inputs = [
         "@drivers/usb/core", "@drivers/usb/common", "@drivers/usb/host", "@drivers/usb/roles",
         "@drivers/usb/typec", "@drivers/hid", "@drivers/input/serio", "@drivers/tty/serial",
-        // Lamps; displays behind USB-C; host controllers that sit in another USB device or on a PC Card.
+        // Lamps; displays on USB-C; host controllers inside another USB device or on a PC Card.
         "-ledtrig_usbport", "-typec_displayport", "-typec_nvidia",
         "-u132_hcd", "-sl811_hcd", "-sl811_cs",
-        // Sensors and special keys of portable computers, music and game controllers: they would bring
-        // graphics and sound along.
+        // Sensors and special keys of portable computers, music and game controllers: they depend on graphics and
+        // sound.
         "-@drivers/hid/amd-sfh-hid", "-@drivers/hid/intel-ish-hid", "-@drivers/hid/surface-hid", "-hid_asus",
         "-hid_picolcd", "-hid_prodikeys", "-hid_nintendo", "-hid_playstation", "-hid_sony", "-hid_steam",
         "-hid_wiimote", "-hid_sensor_hub", "-hid_sensor_custom",
@@ -76,6 +76,6 @@ enum ModuleSets {
         "-md_cluster", "-bcache", "-tcrypt",
     ]
 
-    /// What most boots load: stored side by side, so that few blocks have to be decompressed.
+    /// The modules that most boots load, stored side by side, so that few blocks have to be decompressed.
     static let common = virtio + ["af_packet", "overlay", "isofs"] + base
 }

@@ -1,10 +1,10 @@
-// Files read in pieces, and files that appear only when they are complete.
+// Files that are read in pieces, and files that appear only when they are complete.
 
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// A file read from front to back.
+/// A file that is read from front to back.
 struct FileReader: ~Copyable {
     private let path: FilePath
     private let descriptor: Int32
@@ -38,24 +38,24 @@ struct FileReader: ~Copyable {
     }
 }
 
-/// A file under a temporary name beside its own, which it gets with ``finish(permissions:)``.
+/// A file with a temporary name beside its own, which it gets with ``finish(permissions:)``.
 struct PendingFile: ~Copyable {
     private let path: FilePath
     private let temporary: String
     private let descriptor: Int32
-    /// Bytes written so far.
+    /// How many bytes were written.
     private(set) var length: UInt64 = 0
 
     init(_ path: FilePath) throws(FileFault) {
         self.path = path
         var template = Array("\(path).XXXXXX".utf8CString)
-        // Only the owner may read it until it is finished.
+        // Until it is finished, only the owner can read it.
         descriptor = mkstemp(&template)
         if descriptor < 0 { throw FileFault("write", path, Errno(rawValue: errno)) }
         temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// What was not finished goes away.
+    /// Removes an unfinished file.
     deinit {
         unlink(temporary)
         close(descriptor)
@@ -66,7 +66,7 @@ struct PendingFile: ~Copyable {
         length += UInt64(bytes.count)
     }
 
-    /// Writes the whole of another file, a piece at a time.
+    /// Writes the whole content of another file in pieces.
     mutating func write(contentsOf file: FilePath) throws(FileFault) {
         let reader = try FileReader(file)
         while true {
@@ -83,11 +83,11 @@ struct PendingFile: ~Copyable {
     }
 }
 
-/// A folder that goes away, with all it holds, at the end of the value.
+/// A folder that is removed with all its content when the value goes away.
 struct TemporaryFolder: ~Copyable {
     let path: FilePath
 
-    /// - Parameter parent: Where to make it; large files fit better into /var/tmp than into /tmp.
+    /// Makes a folder in `parent`; large files fit better into /var/tmp than into /tmp.
     init(in parent: FilePath = "/var/tmp") throws(FileFault) {
         var template = Array(parent.appending("firstlight-image.XXXXXX").string.utf8CString)
         guard mkdtemp(&template) != nil else { throw FileFault("write to", parent, Errno(rawValue: errno)) }
@@ -97,7 +97,7 @@ struct TemporaryFolder: ~Copyable {
     deinit { removeTree(path) }
 }
 
-/// Removes a folder and what it holds; links in it are removed, not followed.
+/// Removes a folder and its content; links in it are removed, not followed.
 private func removeTree(_ folder: FilePath) {
     for name in Files.names(in: folder) {
         let path = folder.appending(name)

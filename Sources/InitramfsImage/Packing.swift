@@ -5,17 +5,19 @@ import LinuxSystem
 import LiveImage
 import SystemPackage
 
-/// Writes the two parts: a zstd-compressed archive, then a plain one that holds the squashfs.
+/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs.
 struct Packing {
-    /// Every member's modification time.
+    /// The modification time of all members, in seconds since 1970.
     var time: UInt32
-    /// Paths in the squashfs to store in front and in this order.
+    /// Paths in the squashfs that are stored first, in this order.
     var first: [String]
-    /// Whether to be done in seconds, and not as small as can be.
+    /// Whether to pack in seconds, at the cost of a larger image.
     var isFast = false
 
-    /// 1 MiB blocks and the highest level: a generic set is 2 MB smaller than with 128 KiB blocks.
-    /// xz would save 2 MB more, but takes five times as long to decompress.
+    /// The options of mksquashfs: 1 MiB blocks and the highest level.
+    ///
+    /// With them a generic set is 2 MB smaller than with 128 KiB blocks. xz would save 2 MB more, but takes five times
+    /// as long to decompress.
     private var squashfsCompression: [String] {
         ["-comp", "zstd", "-Xcompression-level", isFast ? "3" : "22", "-b", "1M"]
     }
@@ -26,18 +28,18 @@ struct Packing {
         let image = folder.path.appending("usr.squashfs")
         try makeSquashfs(usr, at: image, staging: folder.path.appending("usr"))
         var file = try PendingFile(output)
-        // One thread: what more of them compress depends on their number.
+        // One thread, because the output of several depends on their number.
         try file.write(
             HostProgram.zstd.run([archiveCompression, "-T1", "--quiet", "--stdout"], input: archive(root))
                 .standardOutput)
-        // An archive that is not compressed starts at a multiple of 4.
+        // An archive that is not compressed has to start at a multiple of 4.
         try file.write(NewcWriter.padding(after: file.length))
         var writer = NewcWriter(modificationTime: time)
         let size = Files.size(image) ?? 0
         try file.write(writer.header(InitramfsPath.usr, .file, permissions: 0o644, size: size))
         try file.write(contentsOf: image)
         try file.write(NewcWriter.padding(after: size))
-        // Its length is a multiple of 4 as well: another archive can follow.
+        // Its length is a multiple of 4 too, so that another archive can follow.
         try file.write(NewcWriter.trailer())
         try file.finish(permissions: isPrivate ? 0o600 : 0o644)
     }
@@ -59,7 +61,7 @@ struct Packing {
         return bytes + NewcWriter.trailer()
     }
 
-    /// Lays the tree out below `staging` and compresses it.
+    /// Writes the tree below `staging` and compresses it.
     private func makeSquashfs(_ tree: FileTree, at image: FilePath, staging: FilePath) throws {
         try Files.makeFolder(staging)
         for member in tree.members { try lay(member, below: staging) }

@@ -1,4 +1,4 @@
-// Root images: reading what an initramfs has to know of one, and making one.
+// Root images: reading what an initramfs has to know about one, and making one.
 
 import Hashing
 import LinuxSystem
@@ -6,13 +6,13 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// What an initramfs holds about the root image that it accepts.
+/// What an initramfs stores about the root image that it accepts.
 struct RootImageFacts {
-    /// Of the file as it is.
+    /// The hash of the file as it is.
     var hash: StreamHash
-    /// Of the squashfs or erofs in it, as the live boot keeps it.
+    /// The hash of the squashfs or erofs in it, as the live boot keeps it.
     var imageHash: StreamHash
-    /// What its version stamp says; `nil` where it is a bare filesystem image.
+    /// The version of its stamp; `nil` for a bare filesystem image.
     var version: String?
     /// The filesystem in it.
     var content: RootImageContent
@@ -69,7 +69,7 @@ struct RootImageFacts {
     }
 }
 
-/// The digests of a stream's chunks, taken from slices of any length.
+/// Computes the digests of a stream's chunks from slices of any length.
 private struct ChunkDigests {
     private var digests: [[UInt8]] = []
     private var chunk: [UInt8] = []
@@ -99,23 +99,28 @@ private struct ChunkDigests {
 public struct RootImage: Sendable {
     /// The squashfs or erofs image.
     public var image: FilePath
-    /// One line; the initramfs that accepts it says the same.
+    /// The version, one line; the initramfs that accepts the image has the same.
     public var version: String
+    /// The modification time of all members, in seconds since 1970.
     public var time: UInt32 = 0
-    /// The kernel whose modules are added.
+    /// The kernel whose modules are added; `nil` adds none.
     public var kernel: String?
+    /// The system that modules are taken from.
     public var host = HostSystem()
 
+    /// Creates a description of a root image to which no modules are added.
     public init(image: FilePath, version: String) {
         self.image = image
         self.version = version
     }
 
+    /// Why no root image can be made.
     public enum Failure: Error, CustomStringConvertible {
         case notFilesystem(FilePath)
         case truncated(FilePath, missing: UInt64)
         case version(String)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .notFilesystem(let file): "\(file) is neither a squashfs nor an erofs"
@@ -125,21 +130,27 @@ public struct RootImage: Sendable {
         }
     }
 
-    /// What was made, in a line: `rootfs.img  127 MiB, squashfs, version 2026.11.1`.
+    /// What was made: `rootfs.img  127 MiB, squashfs, version 2026.11.1`.
     public struct Outcome: CustomStringConvertible {
+        /// The image.
         public var file: FilePath
+        /// The size of the image.
         public var size: ByteCount
+        /// The kind of filesystem.
         public var format: RootImageFormat.Filesystem
+        /// The version of the image.
         public var version: String
+        /// Warnings, one text each.
         public var warnings: [String] = []
 
+        /// What was made, in a line.
         public var description: String { "\(file)  \(size), \(format), version \(version)" }
     }
 
-    /// Makes the image. Nothing stands at `output` before it is complete.
+    /// Makes the image; there is no file at `output` before it is complete.
     ///
-    /// The filesystem's data starts at byte 124 whatever it is: 110 of header, then `root.squashfs` and
-    /// its NUL, or `root.erofs`, its NUL and three of padding.
+    /// The filesystem's data always starts at byte 124: after 110 bytes of header come `root.squashfs` and its NUL, or
+    /// `root.erofs`, its NUL and three bytes of padding.
     @discardableResult
     public func write(to output: FilePath) throws -> Outcome {
         guard !version.isEmpty, !version.contains(where: \.isNewline) else { throw Failure.version(version) }
@@ -165,7 +176,7 @@ public struct RootImage: Sendable {
         return Outcome(file: output, size: ByteCount(length), format: format.filesystem, version: version)
     }
 
-    /// What an initramfs is told of the root image that it is to accept.
+    /// What an initramfs has to know about the root image that it accepts.
     public struct Stamps: Equatable, Sendable {
         /// The text of `/etc/coreos-live-want-rootfs`.
         public var streamHash: String
@@ -173,6 +184,7 @@ public struct RootImage: Sendable {
         public var imageHash: String
     }
 
+    /// Computes the stamps of a root image.
     public static func stamps(of file: FilePath) throws -> Stamps {
         let facts = try RootImageFacts(reading: file)
         return Stamps(streamHash: facts.hash.text, imageHash: facts.imageHash.text)

@@ -1,5 +1,5 @@
-// Kernel modules in a root image. The initramfs has those that a boot needs and takes them with it; a real root
-// without any of its own has no nftables, no autofs, and nothing for hardware that is plugged in later.
+// Kernel modules in a root image. The initramfs has those that a boot needs, but they are gone with it. A real root
+// without modules of its own has no nftables, no autofs, and no drivers for hardware that is plugged in later.
 
 import Glibc
 import LinuxSystem
@@ -7,18 +7,18 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// A filesystem image in a file, looked into with the host's own tools.
+/// A filesystem image in a file, read with the host's own tools.
 struct RootImageContent {
     var file: FilePath
-    /// Where the filesystem begins, in bytes.
+    /// Where the filesystem starts in the file, in bytes.
     var offset: UInt64 = 0
     var format: RootImageFormat.Filesystem
 
-    /// The kernels whose modules are in it; `nil` where nobody here can tell.
+    /// The kernels whose modules are in it; `nil` if that cannot be found out here.
     func kernels() -> [String]? {
         switch format {
         case .squashfs:
-            // A root without the folder is no error; one that cannot be read is somebody else's to tell.
+            // A root without the folder is not an error; an unreadable image is reported elsewhere.
             let listing = try? HostProgram.listSquashfs.run(
                 [
                     "-quiet", "-l", "-max-depth", "5", "-offset", "\(offset)", file.string, "usr/lib/modules",
@@ -37,7 +37,7 @@ struct RootImageContent {
         }
     }
 
-    /// `squashfs-root/usr/lib/modules/6.1.0-9-amd64/modules.dep`: a folder alone is not enough.
+    /// Reads `squashfs-root/usr/lib/modules/6.1.0-9-amd64/modules.dep`; a folder alone is not enough.
     static func kernels(inListing text: String) -> [String] {
         text.split(separator: "\n").compactMap { line in
             let parts = line.split(separator: "/")
@@ -46,7 +46,7 @@ struct RootImageContent {
         }
     }
 
-    /// `        59    2  6.1.0-9-amd64`, after a line with the columns' names.
+    /// Reads `        59    2  6.1.0-9-amd64`, after a line with the names of the columns.
     static func kernels(inDump text: String) -> [String] {
         let lines = text.split(separator: "\n").drop { !$0.contains("FILENAME") }.dropFirst()
         return lines.compactMap { line in
@@ -55,9 +55,9 @@ struct RootImageContent {
         }
     }
 
-    /// What whoever makes the image ought to know: that the real root lacks this kernel's modules.
+    /// A warning that the real root lacks this kernel's modules; `nil` if it has them or that is unknown.
     ///
-    /// - Parameter advice: How to add them.
+    /// The warning ends with `advice`, which says how to add them.
     func warning(kernel: String, advice: String) -> String? {
         guard let present = kernels(), !present.contains(kernel) else { return nil }
         let others = present.isEmpty ? "" : ", but for \(present.joined(separator: ", "))"
@@ -68,10 +68,16 @@ struct RootImageContent {
 }
 
 extension RootImage {
-    /// Makes the image, with the modules of ``kernel`` added where that is given, or with a warning where the root
-    /// has none for the newest kernel here.
+    /// Makes the image.
     ///
-    /// - Parameter tell: Told of what takes long, as it begins.
+    /// The modules of ``kernel`` are added if one is given. Otherwise a warning says if the root has no modules for the
+    /// newest kernel here.
+    ///
+    /// - Parameters:
+    ///   - output: Where the image is written.
+    ///   - tell: Receives what takes long, when it begins.
+    /// - Returns: What was made.
+    /// - Throws: What stopped it, as an error with a description.
     public func make(_ output: FilePath, telling tell: (String) -> Void = { _ in }) throws -> Outcome {
         guard let kernel else {
             var outcome = try write(to: output)
@@ -82,7 +88,7 @@ extension RootImage {
             }
             return outcome
         }
-        // Where the result goes there is room for something of its size.
+        // Where the result is written there is room for something of its size.
         let parent = output.removingLastComponent()
         let folder = try TemporaryFolder(in: parent.isEmpty ? "." : parent)
         var whole = self
@@ -93,7 +99,7 @@ extension RootImage {
     }
 }
 
-/// A copy of a squashfs with a kernel's modules added.
+/// A copy of a squashfs to which a kernel's modules are added.
 struct RootModulesAddition {
     var image: FilePath
     var kernel: String
@@ -122,10 +128,13 @@ struct RootModulesAddition {
         }
     }
 
-    /// Takes the image apart, adds the modules, and packs it again as it was packed.
+    /// Unpacks the image, adds the modules, and packs it again with the same options.
     ///
-    /// - Parameter folder: Where there is room for the whole tree.
+    /// - Parameters:
+    ///   - folder: A folder with room for the whole tree.
+    ///   - tell: Receives what takes long, when it begins.
     /// - Returns: The new image, in `folder`.
+    /// - Throws: What stopped it, as an error with a description.
     func make(in folder: FilePath, telling tell: (String) -> Void) throws -> FilePath {
         guard geteuid() == 0 else { throw Failure.needsRoot }
         let head = try FileReader(image).next(RootImageFormat.headLength)
@@ -136,7 +145,7 @@ struct RootModulesAddition {
         let root = folder.appending("root")
         tell("taking \(image) apart")
         try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
-        // Where /lib is a link the modules belong below /usr.
+        // If /lib is a link, the modules belong below /usr.
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
         let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
         tell("adding the modules of Linux \(kernel)")
@@ -144,7 +153,7 @@ struct RootModulesAddition {
         try HostProgram(name: "cp", package: "coreutils").run(
             ["--archive", "--no-target-directory", host.modules.appending(kernel).string]
                 + [modules.appending(kernel).string])
-        // They lead to the kernel's source on the machine that this is made on.
+        // These links lead to the kernel's source on this machine.
         for name in ["build", "source"] { try? Files.remove(modules.appending(kernel).appending(name)) }
         let result = folder.appending("root.squashfs")
         tell("packing the image again")

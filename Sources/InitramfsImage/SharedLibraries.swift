@@ -1,4 +1,4 @@
-// Which shared libraries programs need, and where the host keeps them.
+// The shared libraries that programs need, and where the host has them.
 
 import LinuxSystem
 import SystemPackage
@@ -22,9 +22,11 @@ struct SharedLibraries {
         }
     }
 
-    /// What `programs` need, directly or not.
+    /// The libraries that `programs` need, directly or not.
     ///
-    /// - Returns: Where each library belongs below `/usr` of the image, and its file here.
+    /// - Parameter programs: The files of programs and libraries.
+    /// - Returns: The place of each library below `/usr` of the image, and its file here.
+    /// - Throws: ``Failure`` if a library is missing or cannot be read.
     func needed(by programs: [FilePath]) throws(Failure) -> [String: FilePath] {
         var found: [String: FilePath] = [:]
         var pending = programs
@@ -51,9 +53,13 @@ struct SharedLibraries {
         return found
     }
 
-    /// A library that a program opens while it runs, as no header tells.
+    /// A library that a program loads while it runs, which no header shows.
     ///
-    /// - Returns: Its place below `/usr` of the image, and its file here.
+    /// - Parameters:
+    ///   - name: The name of the library.
+    ///   - program: The program that loads it.
+    /// - Returns: The library's place below `/usr` of the image, and its file here.
+    /// - Throws: ``Failure`` if it is missing.
     func named(_ name: String, for program: FilePath) throws(Failure) -> (place: String, file: FilePath) {
         guard let elf = try read(program), let file = find(name, for: elf, of: program) else {
             throw .missing(name, neededBy: program)
@@ -61,7 +67,7 @@ struct SharedLibraries {
         return ("lib/\(elf.machine.multiarch)/\(name)", file)
     }
 
-    /// `nil` for what is no ELF file, a script for example.
+    /// Reads an ELF file; `nil` for other files, for example scripts.
     private func read(_ file: FilePath) throws(Failure) -> ELFFile? {
         let bytes: [UInt8]
         do { bytes = try Files.read(file) } catch { throw .unreadable(file, error.reason) }
@@ -78,7 +84,7 @@ struct SharedLibraries {
         return folders.map { $0.appending(name) }.first { Files.exists($0) }
     }
 
-    /// `/lib64/ld-linux-x86-64.so.2` and `/usr/lib64/...` are one place in a system whose `/lib64` is a link.
+    /// The path below `/usr`: `/lib64/ld-linux-x86-64.so.2` and `/usr/lib64/...` are one place if `/lib64` is a link.
     static func placeBelowUsr(_ path: String) -> String {
         let components = path.split(separator: "/")
         return components.drop { $0 == "usr" }.joined(separator: "/")

@@ -1,10 +1,12 @@
-// Where a zstd frame ends, without decompressing it: what follows in an initramfs starts there.
+// Where a zstd frame ends, found without decompressing it: the next part of an initramfs starts there.
 
+/// A zstd frame.
+///
 /// - SeeAlso: RFC 8878, section 3.1.1.
 enum ZstandardFrame {
     static let magic: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
 
-    /// The length in bytes of the frame at the start of `bytes`; `nil` where that is no whole frame.
+    /// The length in bytes of the frame at the start of `bytes`; `nil` if that is not a whole frame.
     static func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         guard bytes.starts(with: magic), bytes.count > 5 else { return nil }
         let descriptor = bytes[bytes.startIndex + 4]
@@ -14,7 +16,7 @@ enum ZstandardFrame {
         var at = bytes.startIndex + 5 + (isSingleSegment ? 0 : 1) + dictionary + contentSize
         while at + 3 <= bytes.endIndex {
             let header = Int(bytes[at]) | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2]) << 16
-            // Type 1 is one byte, to be repeated.
+            // Type 1 is one byte that is repeated.
             let stored = header >> 1 & 3 == 1 ? 1 : header >> 3
             at += 3 + stored
             guard header & 1 == 1 else { continue }

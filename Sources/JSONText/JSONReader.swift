@@ -6,19 +6,19 @@ extension JSONNode {
     /// - Parameters:
     ///   - bytes: UTF-8 without a byte order mark.
     ///   - depth: How deep arrays and objects may nest.
-    ///   - limit: How many values there may be: a byte of text can take a hundred in memory.
-    /// - Throws: The first fault with its place. A key that occurs twice in an object is one.
+    ///   - limit: How many values there may be, because one byte of text can take a hundred in memory.
+    /// - Throws: The first fault with its place; a key that occurs twice in an object is a fault.
     /// - SeeAlso: RFC 8259.
     public init(parsing bytes: [UInt8], depth: Int = 512, limit: Int = 1_000_000) throws(JSONSyntaxError) {
         var reader = JSONReader(bytes: bytes, depth: depth, limit: limit, toleratesMore: false)
         self = try reader.text()
     }
 
-    /// Reads one JSON text as Go's `encoding/json` does where that is kinder than the standard.
+    /// Reads one JSON text as Go's `encoding/json` does, which accepts more than the standard.
     ///
-    /// Of a key that occurs twice the last value counts, and objects are merged; bytes outside UTF-8 and halves of
-    /// surrogate pairs become U+FFFD each.
-    /// - Parameter tolerated: Gets what another reader would refuse; of very many the first.
+    /// If a key occurs twice, the last value counts, and objects are merged. Each byte that is not UTF-8 and each half
+    /// of a surrogate pair becomes U+FFFD. The first thousand of these faults are added to `tolerated`.
+    /// - Throws: The first fault that Go's reader refuses too.
     public init(tolerantly bytes: [UInt8], tolerated: inout [JSONSyntaxError]) throws(JSONSyntaxError) {
         var reader = JSONReader(bytes: bytes, depth: 512, limit: 1_000_000, toleratesMore: true)
         defer { tolerated += reader.tolerated }
@@ -27,7 +27,7 @@ extension JSONNode {
 }
 
 extension JSONNode {
-    /// The value of a key that occurs once more: the later, in an object what either has.
+    /// The value of a key that occurs again: the later one, or what both hold if both are objects.
     fileprivate func replaced(by later: JSONNode) -> JSONNode {
         guard let members, let more = later.members else { return later }
         var merged = members
@@ -51,7 +51,7 @@ private struct JSONReader {
     var count = 0
     var offset = 0
     var line = 1
-    /// What to subtract from an offset to have the column: grows with newlines and UTF-8 continuation bytes.
+    /// What to subtract from an offset to get the column; newlines and UTF-8 continuation bytes raise it.
     var columnOrigin = -1
     let toleratesMore: Bool
     private(set) var tolerated: [JSONSyntaxError] = []
@@ -65,7 +65,7 @@ private struct JSONReader {
         self.toleratesMore = toleratesMore
     }
 
-    /// Notes what is no JSON and can be read all the same.
+    /// Records a fault that can be read nevertheless, or throws it if the reader is strict.
     private mutating func tolerate(_ fault: JSONSyntaxError) throws(JSONSyntaxError) {
         guard toleratesMore else { throw fault }
         if tolerated.count < Self.mostTolerated { tolerated.append(fault) }
@@ -159,7 +159,7 @@ private struct JSONReader {
         return JSONNode(.object(members), at: place(from: start))
     }
 
-    /// Takes the comma after an entry, or stands at the closing bracket.
+    /// Takes the comma after an entry, or stops at the closing bracket.
     private mutating func separator(
         closing: Unicode.Scalar, of what: String, from start: Mark
     ) throws(JSONSyntaxError) {
@@ -210,7 +210,7 @@ private struct JSONReader {
 
     // MARK: Strings
 
-    /// A string, from its opening quote past its closing one.
+    /// Reads a string, from its opening quote past its closing one.
     private mutating func string() throws(JSONSyntaxError) -> String {
         let start = mark
         offset += 1
@@ -247,7 +247,7 @@ private struct JSONReader {
         }
     }
 
-    /// Each byte outside UTF-8 becomes a character of its own.
+    /// Decodes a text in which each byte that is not UTF-8 becomes U+FFFD.
     private func replacingInvalidBytes(_ bytes: ArraySlice<UInt8>) -> String {
         var text = String.UnicodeScalarView()
         var rest = bytes
@@ -295,12 +295,12 @@ private struct JSONReader {
             }
         }
         try tolerate(JSONSyntaxError(.loneSurrogate, at: place(from: start)))
-        // What follows stands for itself.
+        // The escape after it is read on its own.
         offset = afterFirst
         return "\u{fffd}"
     }
 
-    /// The four hexadecimal digits of a `\u` escape.
+    /// Reads the four hexadecimal digits of a `\u` escape.
     private mutating func codeUnit(_ start: Mark) throws(JSONSyntaxError) -> UInt16 {
         var unit: UInt16 = 0
         for _ in 0..<4 {
@@ -313,7 +313,7 @@ private struct JSONReader {
         return unit
     }
 
-    /// Where a string's first byte outside UTF-8 stands.
+    /// The fault at a string's first byte that is not UTF-8.
     private func invalidUTF8(from start: Mark) -> JSONSyntaxError {
         var decoder = UTF8()
         var rest = bytes[start.offset..<offset].makeIterator()
@@ -344,7 +344,7 @@ private struct JSONReader {
             line: mark.line, column: mark.column, bytes: mark.offset..<(length.map { mark.offset + $0 } ?? offset))
     }
 
-    /// A fault at the present byte.
+    /// A fault at the current byte.
     private func fault(_ fault: JSONSyntaxError.Fault) -> JSONSyntaxError {
         JSONSyntaxError(fault, at: place(from: mark, length: offset < bytes.count ? 1 : 0))
     }
@@ -367,7 +367,7 @@ private struct JSONReader {
             || byte == UInt8(ascii: "/") && (peek(1) == UInt8(ascii: "/") || peek(1) == UInt8(ascii: "*"))
     }
 
-    /// The present character, for messages.
+    /// The current character, for messages.
     private var found: String {
         guard let byte else { return "the end of the text" }
         let sequence = bytes[offset..<min(offset + 4, bytes.count)]
@@ -389,7 +389,7 @@ private struct JSONReader {
     }
 }
 
-/// Finds a key that is in an object already: by looking through a small object, by hashing in a large one.
+/// Finds a key in an object: by searching a small object, by hashing in a large one.
 private struct KeySet {
     private var indices: [String: Int] = [:]
 
@@ -400,7 +400,7 @@ private struct KeySet {
     }
 }
 
-/// What a run of number characters is.
+/// What kind of number a run of characters is.
 private enum JSONNumber {
     case integral, fractional, leadingZero, malformed
 

@@ -1,12 +1,13 @@
-// What can be wrong with a JSON text, in words for whoever wrote it.
+// What can be wrong with a JSON text, in words for its author.
 
 /// The first thing in a text that is not JSON.
 public struct JSONSyntaxError: Error, Equatable, Sendable {
+    /// What is wrong with a text.
     public enum Fault: Equatable, Sendable {
         case empty
         case byteOrderMark
         case tooLong
-        /// The text ends inside something that began at the given line.
+        /// The text ends inside something that begins in the given line.
         case unfinished(String, line: Int)
         case unexpected(found: String, wanted: String)
         case commaBefore(String)
@@ -25,9 +26,12 @@ public struct JSONSyntaxError: Error, Equatable, Sendable {
         case trailing(String)
     }
 
+    /// What is wrong.
     public var fault: Fault
+    /// Where it is.
     public var place: SourcePlace
 
+    /// Creates an error.
     public init(_ fault: Fault, at place: SourcePlace) {
         self.fault = fault
         self.place = place
@@ -35,6 +39,7 @@ public struct JSONSyntaxError: Error, Equatable, Sendable {
 }
 
 extension JSONSyntaxError: CustomStringConvertible {
+    /// The place and the message: "line 3, column 5: JSON has no comments".
     public var description: String { "line \(place.line), column \(place.column): \(message)" }
 
     /// The description without the place.
@@ -73,7 +78,7 @@ extension JSONSyntaxError: CustomStringConvertible {
     }
 }
 
-/// A word of a text can be as long as the text.
+/// A word cut for a message, because it can be as long as the text.
 private func short(_ text: String) -> String {
     text.utf8.count > 60 ? String(text.unicodeScalars.prefix(57)) + "..." : text
 }

@@ -1,4 +1,4 @@
-// Writing: a value without places, built by hand or from literals.
+// Writing: values without places, built by hand or from literals.
 
 /// A JSON value to be written.
 ///
@@ -8,28 +8,32 @@ public enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
-    /// Not a number and the infinities are written as `null`: JSON has none of them.
+    /// A number; NaN and the infinities are written as `null`, because JSON has none of them.
     case number(Double)
     case string(String)
     case array([JSONValue])
     case object([Member])
 
+    /// A key and its value.
     public struct Member: Equatable, Sendable {
+        /// The key, unescaped.
         public var key: String
+        /// The value of the key.
         public var value: JSONValue
 
+        /// Creates a member.
         public init(_ key: String, _ value: JSONValue) {
             self.key = key
             self.value = value
         }
     }
 
-    /// A string, or `null` where there is none.
+    /// A string, or `null` for `nil`.
     public init(_ text: String?) { self = text.map { .string($0) } ?? .null }
     /// A whole number; one beyond 64 bits is clamped.
     public init(_ number: some BinaryInteger) { self = .integer(Int64(clamping: number)) }
 
-    /// What was read, without places. A number that is not a 64-bit integer becomes a `Double`.
+    /// A value that was read, without its places; a number that is not a 64-bit integer becomes a `Double`.
     public init(_ node: JSONNode) {
         switch node.value {
         case .null: self = .null
@@ -42,14 +46,21 @@ public enum JSONValue: Equatable, Sendable {
         }
     }
 
+    /// The text of a string; `nil` for any other value.
     public var string: String? { if case .string(let text) = self { text } else { nil } }
+    /// The number of an integer; `nil` for any other value.
     public var integer: Int64? { if case .integer(let number) = self { number } else { nil } }
+    /// The value of `true` or `false`; `nil` for any other value.
     public var bool: Bool? { if case .bool(let flag) = self { flag } else { nil } }
+    /// The elements of an array; `nil` for any other value.
     public var elements: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
+    /// The members of an object; `nil` for any other value.
     public var members: [Member]? { if case .object(let members) = self { members } else { nil } }
 
-    /// The member of that name; assigning replaces, adds at the end, or with `nil` removes.
-    /// A value that is no object becomes one when a member is assigned.
+    /// The member of that name.
+    ///
+    /// Assigning a value replaces the member or adds one at the end; assigning `nil` removes it. A value that is not an
+    /// object becomes one.
     public subscript(key: String) -> JSONValue? {
         get { members?.first { $0.key == key }?.value }
         set {
@@ -69,6 +80,7 @@ public enum JSONValue: Equatable, Sendable {
 // MARK: Text
 
 extension JSONValue {
+    /// How a text is spread over lines.
     public enum Layout: Sendable {
         /// One line without blanks, no newline at its end.
         case compact
@@ -76,12 +88,14 @@ extension JSONValue {
         case pretty
     }
 
+    /// In what order the members of objects are written.
     public enum KeyOrder: Sendable {
         case given
         /// By the bytes of the keys.
         case sorted
     }
 
+    /// The value as JSON text.
     public func text(_ layout: Layout = .compact, keys: KeyOrder = .given) -> String {
         var text = ""
         write(to: &text, indent: layout == .pretty ? 0 : nil, keys: keys)
@@ -129,7 +143,7 @@ extension JSONValue {
         text += closing
     }
 
-    /// `text` in double quotes, escaped as JSON demands and no further.
+    /// A text in double quotes, with only those escapes that JSON requires.
     public static func quoted(_ text: String) -> String {
         var bytes: [UInt8] = [UInt8(ascii: "\"")]
         bytes.reserveCapacity(text.utf8.count + 2)
@@ -154,12 +168,19 @@ extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Expre
     ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByStringInterpolation,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
+    /// Creates `null`.
     public init(nilLiteral: ()) { self = .null }
+    /// Creates `true` or `false`.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// Creates an integer.
     public init(integerLiteral value: Int64) { self = .integer(value) }
+    /// Creates a number.
     public init(floatLiteral value: Double) { self = .number(value) }
+    /// Creates a string.
     public init(stringLiteral value: String) { self = .string(value) }
+    /// Creates an array.
     public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+    /// Creates an object whose members keep the order of the literal.
     public init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(elements.map { Member($0.0, $0.1) })
     }

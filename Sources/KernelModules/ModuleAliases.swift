@@ -1,16 +1,16 @@
-// The patterns of modules.alias, arranged so that one device costs a few lookups and not 26,000 comparisons.
+// The patterns of modules.alias, arranged so that one device needs a few lookups instead of 26,000 comparisons.
 
 /// An index of `alias PATTERN MODULE` lines.
 ///
-/// Lines are bucketed by their literal prefix (what stands before the first wildcard). A device's
-/// modalias is hashed once per prefix length that occurs, about fifty, and only the lines in those
-/// buckets are matched. Nothing is copied: the text stays as it is.
+/// The lines are in buckets by their literal prefix, which is what precedes the first wildcard. A device's modalias is
+/// hashed once for each length of a prefix, about fifty, and only the lines in those buckets are compared. Nothing is
+/// copied: the text stays as it is.
 struct ModuleAliases: Sendable {
     private let text: [UInt8]
     private var lines: [Line] = []
-    /// The newest line of each bucket, -1 where there is none; `Line.next` leads to the older ones.
+    /// The newest line of each bucket, or -1; `Line.next` leads to the older ones.
     private var buckets: [Int32] = []
-    /// Whether some line's literal prefix has this length.
+    /// Whether there is a line whose literal prefix has this length.
     private var lengths: [Bool] = []
 
     private struct Line: Sendable {
@@ -22,7 +22,7 @@ struct ModuleAliases: Sendable {
 
     init(_ text: [UInt8]) {
         self.text = text
-        // About fifty bytes a line; too small a guess only makes chains longer.
+        // A line has about fifty bytes; a wrong guess only makes chains longer.
         var capacity = 64
         while capacity < text.count / 40 { capacity *= 2 }
         buckets = Array(repeating: -1, count: capacity)
@@ -99,7 +99,7 @@ struct ModuleAliases: Sendable {
         return moduleName(rest.drop { $0 == UInt8(ascii: " ") }.prefix { $0 != UInt8(ascii: " ") })
     }
 
-    /// Where the pattern begins in a line `alias PATTERN MODULE`; `nil` in any other line.
+    /// Where the pattern begins in a line `alias PATTERN MODULE`; `nil` for any other line.
     private static func patternStart(_ bytes: UnsafeBufferPointer<UInt8>, _ start: Int, _ end: Int) -> Int? {
         let keyword: StaticString = "alias "
         let length = keyword.utf8CodeUnitCount
@@ -109,7 +109,7 @@ struct ModuleAliases: Sendable {
     }
 }
 
-/// FNV-1a, 32 bits, of a literal prefix as it grows; `-` and `_` alike.
+/// The FNV-1a hash (32 bits) of a growing prefix, in which `-` equals `_`.
 private struct PrefixHash {
     var value: UInt32 = 0x811c_9dc5
 
@@ -119,7 +119,7 @@ private struct PrefixHash {
     }
 }
 
-/// Calls `body` with the bounds of each line, its newline left out.
+/// Calls `body` with the bounds of each line, without its newline.
 @inline(__always)
 func forEachLine(of bytes: UnsafeBufferPointer<UInt8>, _ body: (_ start: Int, _ end: Int) -> Void) {
     var start = 0
@@ -131,7 +131,7 @@ func forEachLine(of bytes: UnsafeBufferPointer<UInt8>, _ body: (_ start: Int, _ 
     }
 }
 
-/// A module's name as the kernel writes it: `-` becomes `_`.
+/// A module's name as the kernel writes it, with `_` for `-`.
 func moduleName(_ bytes: some Collection<UInt8>) -> String {
     String(unsafeUninitializedCapacity: bytes.count) { name in
         var count = 0

@@ -1,18 +1,18 @@
 // Matching of module aliases: shell patterns on bytes, as kmod applies them.
 
-/// `-` and `_` are the same in the names and aliases of kernel modules.
+/// Maps `-` to `_`, which are equal in the names and aliases of kernel modules.
 @inline(__always)
 func canonical(_ byte: UInt8) -> UInt8 { byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte }
 
-/// A byte that means something other than itself in an alias pattern.
+/// Whether a byte has a special meaning in an alias pattern.
 @inline(__always)
 func isWildcard(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: "*") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "[")
 }
 
-/// Whether the whole of `text` matches a pattern of `*`, `?`, `[a-z]` and `[!a-z]`.
+/// Whether all of `text` matches a pattern of `*`, `?`, `[a-z]` and `[!a-z]`.
 ///
-/// One `*` is tried again at a time, the latest: the time is at most the product of both lengths.
+/// Only the latest `*` is tried again, so the time is at most the product of both lengths.
 ///
 /// - SeeAlso: fnmatch(3) without flags; kmod's alias normalisation.
 func globMatches(_ pattern: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Bool {
@@ -42,12 +42,12 @@ func globMatches(_ pattern: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Boo
     }
 }
 
-/// Whether a file's name matches such a pattern, `-` and `_` being the same.
+/// Whether a file's name matches such a pattern, with `-` equal to `_`.
 public func fileName(_ name: String, matches pattern: some StringProtocol) -> Bool {
     globMatches(Array(pattern.utf8)[...], Array(name.utf8)[...])
 }
 
-/// The place after the one element at `at` where that element matches `byte`.
+/// The index after the element at `at` if that element matches `byte`.
 @inline(__always)
 private func afterOne(_ pattern: UnsafeBufferPointer<UInt8>, _ at: Int, matching byte: UInt8) -> Int? {
     guard at < pattern.count else { return nil }
@@ -58,7 +58,9 @@ private func afterOne(_ pattern: UnsafeBufferPointer<UInt8>, _ at: Int, matching
     }
 }
 
-/// `[...]`: a `]` that comes first, or a bracket never closed, stands for itself.
+/// The index after a set `[...]` if it contains `byte`.
+///
+/// A `]` that comes first, or a bracket that is never closed, stands for itself.
 private func afterSet(_ pattern: UnsafeBufferPointer<UInt8>, _ at: Int, containing byte: UInt8) -> Int? {
     var index = at + 1
     let negated = index < pattern.count && (pattern[index] == UInt8(ascii: "!") || pattern[index] == UInt8(ascii: "^"))

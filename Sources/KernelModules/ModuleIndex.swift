@@ -1,12 +1,12 @@
-// Kernel modules: what depends on what, and which devices ask for what.
+// Kernel modules: their dependencies, and which devices need which.
 // Source: modules.dep(5), depmod(8), modprobe.d(5), and kmod's behaviour.
 
-/// What depmod knows about the modules below `/lib/modules/VERSION`, as far as loading needs it.
+/// depmod's information about the modules below `/lib/modules/VERSION`, as far as loading needs it.
 ///
-/// Names are given and returned as the kernel writes them, with `_`; `-` is accepted for it.
+/// Names are given and returned as the kernel writes them, with `_`; `-` is accepted instead.
 /// Paths are relative to `/lib/modules/VERSION`: `kernel/fs/ext4/ext4.ko`.
 public struct KernelModuleIndex: Sendable {
-    /// Where each module's line stands in `dependencies`.
+    /// The position of each module's line in `dependencies`.
     private var lines: [String: Int] = [:]
     private let dependencies: [UInt8]
     private let aliases: ModuleAliases
@@ -18,6 +18,8 @@ public struct KernelModuleIndex: Sendable {
         var after: [String] = []
     }
 
+    /// Reads the files that depmod writes.
+    ///
     /// - Parameters:
     ///   - dependencies: The text of `modules.dep`.
     ///   - aliases: The text of `modules.alias`.
@@ -50,48 +52,51 @@ public struct KernelModuleIndex: Sendable {
     /// Every module's path, in the order of `modules.dep`.
     public var paths: [String] { lines.values.sorted().map { path(at: $0) } }
 
-    /// The module's path, or `nil` where no such module is there (built in, or unknown).
+    /// The module's path; `nil` if there is no file for it (built in, or unknown).
     public func path(of name: String) -> String? {
         lines[moduleName(name.utf8)].map { path(at: $0) }
     }
 
-    /// Whether the kernel itself contains the module.
+    /// Whether the module is built into the kernel.
     public func isBuiltin(_ name: String) -> Bool { builtin.contains(moduleName(name.utf8)) }
 
-    /// What the module needs, directly or not, as `modules.dep` lists it: paths, soft dependencies left out.
+    /// The paths of the direct and indirect dependencies in `modules.dep`, without soft dependencies.
     public func dependencies(of name: String) -> [String] {
         lines[moduleName(name.utf8)].map { dependencies(at: $0) } ?? []
     }
 
-    /// The modules that a device asks for, or that a name as the kernel asks for it (`fs-xfs`) stands for.
+    /// The modules that a device needs, or that an alias such as `fs-xfs` stands for.
     ///
-    /// - Parameter modalias: What the device's `modalias` file says, or any alias.
+    /// - Parameter modalias: The content of the device's `modalias` file, or any alias.
     /// - Returns: Names in the order of `modules.alias`, each once; they may be missing or built in.
     public func modules(matching modalias: String) -> [String] { aliases.modules(matching: modalias) }
 
-    /// The modules a name stands for: the module of that name, else those with that alias.
+    /// The modules that a name stands for: the module of that name, or else those with that alias.
     public func resolve(_ name: String) -> [String] {
         let canonicalName = moduleName(name.utf8)
         return lines[canonicalName] != nil || builtin.contains(canonicalName)
             ? [canonicalName] : modules(matching: name)
     }
 
-    /// The paths to load so that the module works, in that order: its `pre` soft dependencies, what it
-    /// depends on, itself, its `post` soft dependencies; each of those treated alike.
+    /// The paths to load for a module, in order.
     ///
-    /// - Parameter name: A module or an alias. One that is unknown or built in gives nothing.
+    /// These are its `pre` soft dependencies, its dependencies, itself, and its `post` soft dependencies, each with its
+    /// own.
+    ///
+    /// An alias stands for its modules; an unknown or built-in module gives nothing.
     public func loadOrder(of name: String) -> [String] { closure(of: [name]) }
 
-    /// The paths of the modules and of all they need, each once, in an order in which they can be loaded.
+    /// The paths of the modules and all their dependencies, each once, in an order in which they can be loaded.
     public func closure(of names: some Sequence<String>) -> [String] {
         var order = LoadOrder(index: self)
         for name in names { order.add(name) }
         return order.paths
     }
 
-    /// The texts of an index of these modules alone, for an image that carries no others.
+    /// The texts of an index of these modules alone, for an image that has no others.
     ///
-    /// - Parameter paths: Paths as ``closure(of:)`` gives them.
+    /// - Parameter paths: Paths as ``closure(of:)`` returns them.
+    /// - Returns: The texts of `modules.dep`, `modules.alias` and `modules.softdep`.
     public func subset(of paths: some Sequence<String>) -> (
         dependencies: [UInt8], aliases: [UInt8], softDependencies: [UInt8]
     ) {
@@ -114,11 +119,11 @@ public struct KernelModuleIndex: Sendable {
 // MARK: - Order
 
 extension KernelModuleIndex {
-    /// A load order as it grows.
+    /// A load order while it is built.
     private struct LoadOrder {
         let index: KernelModuleIndex
         var paths: [String] = []
-        /// Modules done or under way: soft dependencies may form circles.
+        /// Modules that are done or being added, because soft dependencies may form circles.
         var seen: Set<String> = []
 
         init(index: KernelModuleIndex) { self.index = index }
@@ -128,7 +133,7 @@ extension KernelModuleIndex {
                 guard let line = index.lines[module] else { continue }
                 let soft = index.softDependencies[module]
                 for name in soft?.before ?? [] { add(name) }
-                // modules.dep lists what is needed first last.
+                // modules.dep lists a module before what it needs.
                 for path in index.dependencies(at: line).reversed() { add(KernelModuleIndex.name(ofPath: path)) }
                 paths.append(index.path(at: line))
                 for name in soft?.after ?? [] { add(name) }
@@ -147,7 +152,7 @@ extension KernelModuleIndex {
         }
     }
 
-    /// `softdep MODULE pre: A B post: C`; what stands before the first of both words means nothing.
+    /// Reads `softdep MODULE pre: A B post: C`; words before the first of the two keywords have no meaning.
     private mutating func readSoftDependencies(_ line: ArraySlice<UInt8>) {
         let words = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
         guard words.count > 2, words[0] == "softdep" else { return }

@@ -1,16 +1,17 @@
-// The machine's clock. One without a battery starts at 1970, or wherever its firmware likes.
+// The machine's clock. Without a battery it starts in 1970, or at a date that the firmware chooses.
 
 import Glibc
 
-/// What the clock may be set to, and how. Times are seconds since 1970.
+/// How the clock is read and set; times are seconds since 1970.
 public struct MachineClock: Sendable {
-    /// No clock is right that is before it: the date of the sources that this program was built from; 0 where
-    /// that is not known.
+    /// The date of the program's sources, before which no clock can be right; 0 if it is unknown.
     public var buildDate: Int
+    /// Reads the clock.
     public var now: @Sendable () -> Int
-    /// Sets it; whether that worked.
+    /// Sets the clock; returns whether that worked.
     public var set: @Sendable (Int) -> Bool
 
+    /// Creates a clock from functions that read and set it.
     public init(
         buildDate: Int, now: @escaping @Sendable () -> Int, set: @escaping @Sendable (Int) -> Bool
     ) {
@@ -19,7 +20,7 @@ public struct MachineClock: Sendable {
         self.set = set
     }
 
-    /// Of this machine.
+    /// The clock of this machine.
     public static let system = MachineClock(
         buildDate: Build.date, now: { time(nil) },
         set: { seconds in
@@ -27,22 +28,25 @@ public struct MachineClock: Sendable {
             return clock_settime(CLOCK_REALTIME, &wanted) == 0
         })
 
-    /// A change of the clock, to be told.
+    /// A change of the clock, to be reported.
     public struct Change: Equatable, Sendable, CustomStringConvertible {
+        /// The time before.
         public var from: Int
+        /// The time after.
         public var to: Int
-        /// Whose date it is.
+        /// Where the new time comes from.
         public var source: String
 
+        /// Both times and the source, for a message.
         public var description: String { "set from \(utcText(from)) to \(utcText(to)), \(source)" }
     }
 
-    /// Whether the clock may be far behind: it is before the build, or stands where ``catchUp()`` has set it.
+    /// Whether the clock may be far behind: it is before the build, or less than a day after it.
     public var isDoubtful: Bool { now() < buildDate + 86400 }
 
-    /// Sets a clock that is before the build to its date.
+    /// Sets a clock that is before the build to the date of the build.
     ///
-    /// - Returns: `nil` where nothing was to be done, or could be.
+    /// - Returns: The change; `nil` if none was needed or possible.
     public func catchUp() -> Change? {
         let found = now()
         guard found < buildDate, set(buildDate) else { return nil }
@@ -52,33 +56,39 @@ public struct MachineClock: Sendable {
     /// Sets a doubtful clock forward, never back, to a server's date.
     ///
     /// - Parameters:
-    ///   - date: What the server said with bytes that a hash or a signature vouches for.
-    ///   - source: The server, for people.
-    /// - Returns: `nil` where nothing was to be done, or could be.
+    ///   - date: The date that the server sent with bytes that a hash or a signature verifies.
+    ///   - source: The server's name for messages.
+    /// - Returns: The change; `nil` if none was needed or possible.
     public func setForward(to date: Int, of source: String) -> Change? {
         let found = now()
-        // A minute is what a request may take.
+        // A request may take up to a minute.
         guard isDoubtful, date > found + 60, set(date) else { return nil }
         return Change(from: found, to: date, source: "the date that \(source) tells")
     }
 }
 
-/// `2026-11-01 09:30 UTC`.
+/// A time as `2026-11-01 09:30 UTC`.
 public func utcText(_ seconds: Int) -> String {
     let time = UTCTime(seconds)
     return "\(time.date("-")) \(padded(time.hour)):\(padded(time.minute)) UTC"
 }
 
-/// A moment taken apart, in UTC.
+/// A time in UTC, split into its parts.
 public struct UTCTime: Sendable {
+    /// The year.
     public var year: Int
+    /// The month, from 1.
     public var month: Int
+    /// The day of the month, from 1.
     public var day: Int
+    /// The hour, from 0.
     public var hour: Int
+    /// The minute, from 0.
     public var minute: Int
+    /// The second, from 0.
     public var second: Int
 
-    /// - Parameter seconds: Since 1970.
+    /// Splits a time in seconds since 1970.
     public init(_ seconds: Int) {
         var seconds = seconds
         var parts = tm()
@@ -91,10 +101,10 @@ public struct UTCTime: Sendable {
         second = Int(parts.tm_sec)
     }
 
-    /// `2026-11-01`, with this between its parts.
+    /// The date with the given text between its parts: `2026-11-01`.
     public func date(_ separator: String) -> String { "\(year)\(separator)\(padded(month))\(separator)\(padded(day))" }
 
-    /// ISO 8601's basic form: `20130524T000000Z`.
+    /// The time in the basic format of ISO 8601: `20130524T000000Z`.
     public var basicText: String { "\(date(""))T\(padded(hour))\(padded(minute))\(padded(second))Z" }
 }
 

@@ -1,35 +1,42 @@
 // LinuxSystem: thin, typed access to Linux: processes, files, mounts, loop devices, kernel events.
-// It decides nothing; every failure carries the errno taken right at the call.
+// It decides nothing. Every failure has the errno that was read right after the call.
 
 import CLinux
 import Glibc
 import SystemPackage
 
-/// A program and its argument vector; no shell is ever involved.
+/// A program and its argument vector; no shell is involved.
 public struct Command: Equatable, Sendable, CustomStringConvertible {
-    /// A path, or a name looked up in ``searchPath`` (inside ``root`` where there is one).
+    /// The path, or a name that is looked up in ``searchPath`` (inside ``root`` if there is one).
     public var program: String
+    /// The arguments after the program's name.
     public var arguments: [String]
+    /// The whole environment, as `NAME=value`.
     public var environment: [String]
-    /// Bytes for standard input; `nil` is `/dev/null`.
+    /// The standard input; `nil` is `/dev/null`.
     public var input: [UInt8]?
-    /// The root directory that the program sees; `nil` is ours.
+    /// The root directory of the program; `nil` is that of this process.
     public var root: FilePath?
 
+    /// The folders in which programs are looked up.
     public static let searchPath = searchPath(
         calledAs: CommandLine.arguments.first ?? "", path: getenv("PATH").map { String(cString: $0) })
 
-    /// Under the original's name a distribution's folders for programs go before ours: its units say where they are.
+    /// The folders for programs, of which PATH comes first if the program is called under Ignition's name.
+    ///
+    /// A distribution's units for Ignition set PATH to where its programs are.
     static func searchPath(calledAs name: String, path: String?) -> [String] {
         let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/firstlight/bin"]
         guard name.split(separator: "/").last?.hasPrefix("ignition") == true, let path else { return usual }
-        // A relative folder would depend on where we were started.
+        // A relative folder would depend on the working directory.
         let given = path.split(separator: ":").filter { $0.hasPrefix("/") }.map(String.init)
         return given + usual.filter { !given.contains($0) }
     }
 
+    /// The search path and the C locale.
     public static let defaultEnvironment = ["PATH=\(searchPath.joined(separator: ":"))", "LC_ALL=C"]
 
+    /// Creates a command, which is not run yet.
     public init(
         _ program: String, _ arguments: [String], environment: [String] = Command.defaultEnvironment,
         input: [UInt8]? = nil, root: FilePath? = nil
@@ -41,31 +48,39 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         self.root = root
     }
 
+    /// The command line for messages, with quotes around arguments that are empty or have blanks.
     public var description: String {
         ([program] + arguments).map { $0.contains(" ") || $0.isEmpty ? "'\($0)'" : $0 }.joined(separator: " ")
     }
 
+    /// What a program printed and how it ended.
     public struct Output: Sendable {
+        /// The bytes of standard output.
         public var standardOutput: [UInt8]
+        /// The bytes of standard error.
         public var standardError: [UInt8]
-        /// The exit status; 128 + signal where a signal ended it.
+        /// The exit status; 128 + the signal if a signal ended the program.
         public var status: Int32
 
+        /// Creates an output.
         public init(standardOutput: [UInt8] = [], standardError: [UInt8] = [], status: Int32 = 0) {
             self.standardOutput = standardOutput
             self.standardError = standardError
             self.status = status
         }
 
+        /// The standard output as text.
         public var text: String { String(decoding: standardOutput, as: UTF8.self) }
     }
 
+    /// Why a program did not succeed.
     public enum Failure: Error, CustomStringConvertible {
         case missing(Command)
         case unstartable(Command, Errno)
-        /// `said`: the last lines of its standard error, or of its output where that is empty.
+        /// The program failed; `said` has the last lines of its standard error, or of its output if that is empty.
         case failed(Command, status: Int32, said: String)
 
+        /// What happened, for a message.
         public var description: String {
             switch self {
             case .missing(let command):
@@ -77,7 +92,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs to the end and returns what it printed; a status other than 0 is not an error here.
+    /// Runs the program to its end and returns its output; a status other than 0 is not an error here.
     public func capture() throws(Failure) -> Output {
         let file = try resolve()
         do {
@@ -95,7 +110,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs to the end; anything but exit status 0 is thrown with what the program said.
+    /// Runs the program to its end and throws its last lines if the exit status is not 0.
     @discardableResult
     public func run() throws(Failure) -> Output {
         let output = try capture()
@@ -107,8 +122,10 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         return output
     }
 
-    /// Runs to the end with a secret as its input, and returns what it printed as another: neither is ever
-    /// in memory that is not wiped. Anything but exit status 0 is thrown with what it said.
+    /// Runs the program to its end with a secret as its input and returns its output as another secret.
+    ///
+    /// Neither is ever in memory that is not wiped. An exit status other than 0 is thrown with the last lines of the
+    /// standard error.
     public func run(secret: SecretBytes) throws(Failure) -> SecretBytes {
         let file = try resolve()
         let status: Int32
@@ -129,7 +146,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         throw .failed(self, status: status, said: said.split(separator: "\n").suffix(4).joined(separator: "; "))
     }
 
-    /// Starts the program on a terminal (an open descriptor) and waits until it ends.
+    /// Starts the program on a terminal (an open descriptor) and waits for its end; returns the exit status.
     public func interact(terminal: Int32) throws(Failure) -> Int32 {
         let file = try resolve()
         do {
@@ -140,12 +157,12 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether its program is there to be run.
+    /// Whether the program is installed and executable.
     public var isInstalled: Bool { (try? resolve()) != nil }
 
     func resolve() throws(Failure) -> String {
         let candidates = program.contains("/") ? [program] : Command.searchPath.map { "\($0)/\(program)" }
-        // A link of that root leads to another place there, not here.
+        // A link in that root is followed inside it.
         let isThere = { (path: String) in
             root.map { Files.isExecutable(path, inside: $0) } ?? (access(path, X_OK) == 0)
         }
@@ -174,7 +191,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Waits for a child to end; returns its exit status, or 128 + the signal that ended it.
+/// Waits for the end of a child; returns its exit status, or 128 + the signal that ended it.
 func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0 {
@@ -185,7 +202,9 @@ func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
     return signal == 0 ? (status >> 8) & 0xff : 128 + signal
 }
 
-/// An anonymous file in memory, closed with the value. A pipe would block both sides when full.
+/// An anonymous file in memory, which is closed with the value.
+///
+/// A pipe would block both sides when it is full.
 private struct Scratch: ~Copyable {
     let descriptor: Int32
 

@@ -1,16 +1,19 @@
-// A failure that knows which file it is about: an errno by itself tells nobody where to look.
+// An error that names its file, because an errno alone does not tell where to look.
 
 import Glibc
 import Reporting
 import SystemPackage
 
-/// A file that something could not be done to.
+/// A file and what could not be done to it.
 public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
-    /// A verb: `read`.
+    /// What was tried, as a verb: `read`.
     public var act: String
+    /// The file.
     public var path: FilePath
+    /// The errno of the failed call.
     public var reason: Errno
 
+    /// Creates an error: what was tried, on which file, and the errno.
     public init(_ act: String, _ path: FilePath, _ reason: Errno) {
         self.act = act
         self.path = path
@@ -22,6 +25,7 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
 
     public var description: String { "cannot \(act) \(path): \(reason)" }
 
+    /// What the operator can do.
     public var advice: [String] {
         switch reason {
         case .permissionDenied, .notPermitted: ["Run it as a user who may, or as root."]
@@ -33,9 +37,14 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
 }
 
 extension Files {
-    /// Runs `body`, which does something to a file; its failure leaves here with the file's name.
+    /// Runs `body`; its failure gets the name of the file.
     ///
-    /// - Parameter act: A verb: `read`.
+    /// - Parameters:
+    ///   - act: What `body` does, as a verb: `read`.
+    ///   - path: The file.
+    ///   - body: What is done to the file.
+    /// - Returns: What `body` returns.
+    /// - Throws: ``FileFault`` with the errno that `body` threw.
     public static func naming<Result>(
         _ act: String, _ path: FilePath, _ body: () throws(Errno) -> Result
     ) throws(FileFault) -> Result {

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Reads an open descriptor to its end, at most `buffer` bytes at a time.
+/// Reads an open descriptor to its end, at most `size` bytes at a time.
 public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Errno) -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: size)
@@ -39,7 +39,7 @@ public enum Files {
         return try naming("read", outside) { () throws(Errno) in try readAll(descriptor) }
     }
 
-    /// The text of a small file (sysfs, procfs) without its last newline, or `nil` where it cannot be read.
+    /// The text of a small file (sysfs, procfs) without its last newlines; `nil` if it cannot be read.
     public static func line(_ path: FilePath) -> String? {
         guard var bytes = try? read(path) else { return nil }
         while bytes.last == 0x0a { bytes.removeLast() }
@@ -91,7 +91,7 @@ public enum Files {
         }
     }
 
-    /// The same without a copy, for bytes that lie in memory as they are.
+    /// Writes bytes without copying them first.
     public static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(Errno) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -124,21 +124,21 @@ public enum Files {
         guard symlink(target, temporary) == 0, rename(temporary, path.string) == 0 else { throw .last("make", path) }
     }
 
-    /// What a link says, or `nil` where there is no link.
+    /// The target of a link; `nil` if there is no link.
     public static func linkTarget(_ path: FilePath) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink(path.string, &buffer, buffer.count)
         return count < 0 ? nil : String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The path with every link followed, or `nil` where something on the way is missing.
+    /// The path with all links followed; `nil` if a part of it is missing.
     public static func resolved(_ path: FilePath) -> FilePath? {
         guard let real = realpath(path.string, nil) else { return nil }
         defer { free(real) }
         return FilePath(String(cString: real))
     }
 
-    /// The names in a folder, sorted; empty where there is no such folder.
+    /// The names in a folder, sorted; empty if the folder cannot be opened.
     public static func names(in folder: FilePath) -> [String] {
         let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         return descriptor < 0 ? [] : names(inOwned: descriptor)
@@ -161,27 +161,27 @@ public enum Files {
         return names.sorted()
     }
 
-    /// Whether something is there, be it a dangling link.
+    /// Whether something exists at the path, even a dangling link.
     public static func exists(_ path: FilePath) -> Bool {
         status(path, followingLinks: false) != nil
     }
 
-    /// Whether a folder is there, links followed.
+    /// Whether a folder exists at the path, with links followed.
     public static func isFolder(_ path: FilePath) -> Bool {
         status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
     }
 
-    /// A file's length in bytes, links followed.
+    /// A file's length in bytes, with links followed; `nil` if it is missing.
     public static func size(_ path: FilePath) -> UInt64? {
         status(path).map { UInt64($0.st_size) }
     }
 
-    /// A device's number as `/sys/dev` has it: `254:0`.
+    /// A device number as in `/sys/dev`: `254:0`.
     public static func deviceNumber(_ number: dev_t) -> String {
         "\((number >> 8) & 0xfff | (number >> 32) & ~0xfff):\(number & 0xff | (number >> 12) & ~0xff)"
     }
 
-    /// stat(2), or lstat(2) where links are not to be followed; `nil` where nothing is there.
+    /// The result of stat(2), or of lstat(2) if links are not followed; `nil` if that fails.
     public static func status(_ path: FilePath, followingLinks: Bool = true) -> stat? {
         var status = stat()
         let flags = followingLinks ? 0 : AT_SYMLINK_NOFOLLOW
@@ -199,7 +199,7 @@ public enum Files {
     }
 }
 
-// What leaves nothing behind.
+// Removing files without a trace.
 extension Files {
     /// Overwrites a file with zeros and removes it: in RAM nothing of it is left then. A folder goes with its content.
     public static func erase(_ path: FilePath) throws(FileFault) {
@@ -220,9 +220,9 @@ extension Files {
     }
 }
 
-// What only a change of root needs.
+// What is needed before the root is changed.
 extension Files {
-    /// Whether `path` names an executable file, looked up as if `root` were `/`.
+    /// Whether `path` is an executable file, looked up as if `root` were `/`.
     public static func isExecutable(_ path: String, inside root: FilePath) -> Bool {
         let descriptor = firstlight_open_inside(root.string, path, Int32(FIRSTLIGHT_O_PATH) | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
@@ -233,7 +233,7 @@ extension Files {
 
     /// Whether the filesystem at `path` is a tmpfs or ramfs.
     public static func isInRAM(_ path: FilePath) -> Bool {
-        // TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
+        // The numbers are TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
         [0x0102_1994, 0x8584_58f6].contains(firstlight_filesystem_magic(path.string))
     }
 }

@@ -1,4 +1,4 @@
-// Kernel events: what appeared, changed or went away below /sys/devices.
+// Kernel events: what appeared, changed or disappeared below /sys/devices.
 
 import CLinux
 import Glibc
@@ -6,14 +6,17 @@ import SystemPackage
 
 /// One uevent of the kernel.
 public struct KernelEvent: Equatable, Sendable {
+    /// What happened to the device.
     public enum Action: String, Sendable { case add, remove, change, move, online, offline, bind, unbind }
 
+    /// What happened to the device.
     public var action: Action
-    /// Below `/sys`: `/devices/pci0000:00/.../block/vda`.
+    /// The path below `/sys`: `/devices/pci0000:00/.../block/vda`.
     public var devicePath: String
+    /// The keys and values of the event.
     public var properties: [String: String]
 
-    /// Reads one netlink datagram: `add@/devices/...`, then `KEY=value`, each ended by NUL.
+    /// Reads one netlink datagram: `add@/devices/...`, then `KEY=value`, each followed by NUL.
     public init?(_ datagram: some Collection<UInt8>) {
         let fields = datagram.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
         guard let header = fields.first, let at = header.firstIndex(of: "@"),
@@ -29,11 +32,12 @@ public struct KernelEvent: Equatable, Sendable {
     }
 }
 
-/// The kernel's event socket. Open it before looking at `/sys`: then nothing falls between.
+/// The kernel's event socket, which has to be opened before `/sys` is read, so that no event is missed.
 public struct KernelEventSocket: ~Copyable, Sendable {
-    /// For waiting on it together with others.
+    /// The descriptor, for waiting on several at once.
     public let descriptor: Int32
 
+    /// Opens the socket; events from here on are not lost.
     public init() throws(Errno) {
         descriptor = firstlight_uevent_socket()
         if descriptor < 0 { throw Errno(rawValue: -descriptor) }
@@ -41,7 +45,7 @@ public struct KernelEventSocket: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// The next event, or `nil` when none came within `milliseconds` (0: what is there already).
+    /// The next event; `nil` if none arrives within `milliseconds` (0 takes only what is there already).
     public func next(within milliseconds: Int32) -> KernelEvent? {
         guard firstlight_wait_readable(descriptor, milliseconds) > 0 else { return nil }
         var buffer = [UInt8](repeating: 0, count: 16 << 10)

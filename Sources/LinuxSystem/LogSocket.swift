@@ -1,12 +1,13 @@
-// The sockets of the system's log: datagrams, one for each message.
+// The sockets of the system's log, which take one datagram per message.
 
 import Glibc
 import SystemPackage
 
-/// A socket by its path, connected; closed with the value.
+/// A connected datagram socket, which is closed with the value.
 public final class LogSocket: Sendable {
     private let descriptor: Int32
 
+    /// Connects to the socket at a path; throws the errno of the call that failed.
     public init(_ path: String) throws(Errno) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -15,7 +16,7 @@ public final class LogSocket: Sendable {
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        // Who reads the log may have stopped doing so.
+        // The reader of the log may have stopped.
         var patience = timeval(tv_sec: 2, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         let connected = withUnsafePointer(to: &address) {
@@ -32,7 +33,7 @@ public final class LogSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// A message that cannot be delivered is no reason to stop a boot.
+    /// Sends a message; a failure is ignored, because it is no reason to stop a boot.
     public func send(_ bytes: [UInt8]) {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }

@@ -1,16 +1,17 @@
-// The machine as a whole: modules, memory, time, links, power.
+// The machine as a whole: modules, memory, time, power.
 
 import CLinux
 import Glibc
 import SystemPackage
 
+/// The machine as a whole.
 public enum Machine {
-    /// Loads one module image that needs no decompression. One that is loaded already is fine.
+    /// Loads a module file that needs no decompression; a module that is loaded already is accepted.
     public static func loadModule(_ file: FilePath, parameters: String = "") throws(Errno) {
         try loadModule(file, parameters: parameters, compressed: false)
     }
 
-    /// Loads one module image, decompressed by the kernel where it is compressed.
+    /// Loads a module file, which the kernel decompresses if `compressed` is set.
     public static func loadModule(_ file: FilePath, parameters: String, compressed: Bool) throws(Errno) {
         let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }
@@ -18,7 +19,7 @@ public enum Machine {
         try loadModule(descriptor: descriptor, parameters: parameters, compressed: compressed)
     }
 
-    /// Loads a module image that is in memory.
+    /// Loads a module image from memory.
     public static func loadModule(image: [UInt8], parameters: String) throws(Errno) {
         let descriptor = firstlight_memory_file("module")
         guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
@@ -35,7 +36,7 @@ public enum Machine {
     /// The running kernel's version: `6.1.0-56-amd64`.
     public static var kernelVersion: String { Files.line("/proc/sys/kernel/osrelease") ?? "" }
 
-    /// A field of `/proc/meminfo` (`MemTotal`, `MemAvailable`) in bytes, or `nil` where it is missing.
+    /// A field of `/proc/meminfo` (`MemTotal`, `MemAvailable`) in bytes; `nil` if it is missing.
     public static func memory(_ field: String) -> UInt64? {
         guard let text = Files.line("/proc/meminfo") else { return nil }
         for line in text.split(separator: "\n") where line.hasPrefix(field + ":") {
@@ -44,16 +45,17 @@ public enum Machine {
         return nil
     }
 
-    /// Seconds since the kernel started (suspend included), for the boot's own clock.
+    /// The seconds since the kernel started, including suspend: the boot's clock.
     public static func uptime() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_BOOTTIME, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
+    /// How the machine ends.
     public enum End: Sendable { case restart, powerOff, halt }
 
-    /// Ends the machine; returns only where the kernel refuses.
+    /// Ends the machine; returns only if the kernel refuses.
     public static func end(_ how: End) {
         let code: CChar =
             switch how {

@@ -1,4 +1,4 @@
-// Mounting: raw mount(2) for the API and image filesystems, libmount where options are a user's text.
+// Mounting: mount(2) for API and image filesystems, libmount for options that a user wrote.
 
 import CLinux
 import CMount
@@ -7,29 +7,35 @@ import SystemPackage
 
 /// One line of `/proc/self/mounts`.
 public struct MountedFilesystem: Equatable, Sendable {
+    /// The device or name that is mounted.
     public var source: String
+    /// Where it is mounted.
     public var target: FilePath
+    /// The filesystem's type.
     public var type: String
+    /// The mount options with commas between them.
     public var options: String
 }
 
+/// Mounting and unmounting filesystems.
 public enum Mounts {
-    /// mount(2). `flags` are MS_* bits, `data` the filesystem's own options.
+    /// Mounts with mount(2); `flags` are MS_* bits, `data` has the filesystem's own options.
     public static func mount(
         _ source: String, on target: FilePath, type: String?, flags: UInt = 0, data: String? = nil
     ) throws(Errno) {
         guard Glibc.mount(source, target.string, type, flags, data) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Mounts with options as a user writes them (`noatime,ro,subvol=x`), through libmount. Source and target are
-    /// taken as they are: one that names an open descriptor is not replaced by a path.
+    /// Mounts through libmount with options as a user writes them (`noatime,ro,subvol=x`).
+    ///
+    /// Source and target are used as they are: a path to an open descriptor is not replaced by the path behind it.
     public static func mount(
         _ source: String, on target: FilePath, type: String, options: [String]
     ) throws(Errno) {
         guard let context = mnt_new_context() else { throw .noMemory }
         defer { mnt_free_context(context) }
         mnt_context_disable_mtab(context, 1)
-        // No /sbin/mount.TYPE helpers: an initramfs has none, and behaviour must not depend on one.
+        // Helpers (/sbin/mount.TYPE) are not used: an initramfs has none, and the behaviour must not depend on them.
         mnt_context_disable_helpers(context, 1)
         mnt_context_disable_canonicalize(context, 1)
         mnt_context_set_source(context, source)
@@ -42,20 +48,21 @@ public enum Mounts {
         throw Errno(rawValue: reason != 0 ? reason : result < 0 ? -result : EINVAL)
     }
 
+    /// Unmounts a filesystem; lazily means now for new users and later for those that still use it.
     public static func unmount(_ target: FilePath, lazily: Bool = false) throws(Errno) {
         guard umount2(target.string, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
             throw Errno(rawValue: errno)
         }
     }
 
-    /// The size of the filesystem mounted at `path`, in bytes.
+    /// The size in bytes of the filesystem that is mounted at `path`; `nil` if it is unknown.
     public static func capacity(of path: FilePath) -> UInt64? {
         var status = statvfs()
         guard statvfs(path.string, &status) == 0 else { return nil }
         return UInt64(status.f_blocks) * UInt64(status.f_frsize)
     }
 
-    /// Everything mounted now, in mount order.
+    /// All mounted filesystems, in the order of mounting.
     public static func all() -> [MountedFilesystem] {
         (Files.line("/proc/self/mounts") ?? "").split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
@@ -66,7 +73,7 @@ public enum Mounts {
         }
     }
 
-    /// The kernel writes blanks in paths as `\040`.
+    /// Decodes a field in which the kernel writes a blank as `\040`.
     private static func unescaped(_ field: Substring) -> String {
         var bytes: [UInt8] = []
         var rest = Array(field.utf8)[...]
@@ -84,15 +91,21 @@ public enum Mounts {
     }
 }
 
-/// A loop device; it goes away with its last user once this value is gone.
+/// A loop device; after the value is gone, the device goes away with its last user.
 public struct LoopDevice: ~Copyable {
+    /// The device: `/dev/loop0`.
     public let path: FilePath
     private let descriptor: Int32
 
+    /// Attaches a file to a free loop device.
+    ///
     /// - Parameters:
     ///   - file: The backing file.
-    ///   - offset, size: The part of it, in bytes; size 0 is the rest.
-    ///   - directIO: Ask for direct I/O; where the backing filesystem has none, buffered I/O is used.
+    ///   - offset: The start of the part that is used, in bytes.
+    ///   - size: The length of that part in bytes; 0 is the rest of the file.
+    ///   - readOnly: Whether the device refuses writes.
+    ///   - directIO: Whether to use direct I/O if the backing filesystem has it.
+    /// - Throws: The errno of opening the file or of attaching it.
     public init(
         file: FilePath, offset: UInt64 = 0, size: UInt64 = 0, readOnly: Bool, directIO: Bool = false
     ) throws(FileFault) {
@@ -111,7 +124,7 @@ public struct LoopDevice: ~Copyable {
         path = FilePath("/dev/loop\(number)")
     }
 
-    /// Reads ahead `bytes` at a time.
+    /// Sets how many bytes are read ahead.
     public func setReadAhead(_ bytes: Int) throws(Errno) {
         let result = firstlight_set_read_ahead(descriptor, UInt(bytes / 512))
         if result < 0 { throw Errno(rawValue: -result) }

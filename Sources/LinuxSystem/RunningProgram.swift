@@ -1,11 +1,11 @@
-// A program that runs beside us.
+// A program that runs in the background.
 
 import CLinux
 import Glibc
 import SystemPackage
 
 extension Command {
-    /// Starts the program and does not wait for it. Its output goes to `/dev/null`, or to `output`.
+    /// Starts the program without waiting for it; its output goes to `output`, or to `/dev/null` for -1.
     public func start(output: Int32 = -1) throws(Failure) -> RunningProgram {
         let file = try resolve()
         do {
@@ -16,10 +16,10 @@ extension Command {
     }
 }
 
-/// A program started by ``Command/start(output:)``; it is ended when nobody holds it any more.
+/// A program started by ``Command/start(output:)``; it is killed when the value goes away.
 public final class RunningProgram {
     private let process: pid_t
-    /// Becomes readable when the program ends; -1 where the kernel has no such descriptor.
+    /// A descriptor that becomes readable when the program ends; -1 if the kernel has none.
     public let handle: Int32
     private var status: Int32?
 
@@ -28,7 +28,7 @@ public final class RunningProgram {
         handle = max(-1, firstlight_process_handle(process))
     }
 
-    /// Its exit status (128 + signal where a signal ended it), or `nil` while it runs.
+    /// The exit status (128 + the signal if a signal ended the program); `nil` while it runs.
     public func exitStatus() -> Int32? {
         if status == nil {
             var raw: Int32 = 0
@@ -36,14 +36,14 @@ public final class RunningProgram {
             if result == process {
                 status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
             } else if result < 0, errno == ECHILD {
-                // Somebody else has waited for it.
+                // Somebody else has waited for it, and its status is lost.
                 status = 0
             }
         }
         return status
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Kills the program and waits until it has ended.
     public func end() {
         guard exitStatus() == nil else { return }
         kill(process, SIGKILL)
@@ -56,8 +56,9 @@ public final class RunningProgram {
     }
 }
 
-/// Waits until one of the descriptors is readable, at most `milliseconds`; says whether one is.
-/// Negative ones are passed over.
+/// Waits at most `milliseconds` until one of the descriptors is readable; returns whether one is.
+///
+/// Negative descriptors are ignored.
 @discardableResult
 public func waitForAny(_ descriptors: [Int32], milliseconds: Int32) -> Bool {
     firstlight_wait_any(descriptors, descriptors.count, milliseconds) > 0

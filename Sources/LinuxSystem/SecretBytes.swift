@@ -1,37 +1,39 @@
-// Key material in memory: never swapped, and wiped before the memory is given back.
+// Key material in memory, never swapped, and wiped before the memory is freed.
 
 import Glibc
 import SystemPackage
 
-/// A fixed number of bytes that nobody else is to see.
+/// A fixed number of secret bytes.
 public final class SecretBytes: @unchecked Sendable {
     private let memory: UnsafeMutableRawBufferPointer
 
-    /// Zeros.
+    /// Creates a secret of zeros.
     public init(count: Int) {
-        // Pages of its own: unlocking one secret must not unlock its neighbour.
+        // A secret has its own pages: unlocking one must not unlock another.
         let page = Int(getpagesize())
         memory = .allocate(byteCount: (max(1, count) + page - 1) / page * page, alignment: page)
         memory.initializeMemory(as: UInt8.self, repeating: 0)
         self.count = count
-        // Without the right to lock memory it is still wiped.
+        // Without the right to lock memory, it is still wiped.
         mlock(memory.baseAddress, memory.count)
         madvise(memory.baseAddress, memory.count, MADV_DONTDUMP)
     }
 
+    /// The number of bytes.
     public let count: Int
 
-    /// A copy.
+    /// Creates a copy of bytes.
     public convenience init(_ bytes: [UInt8]) {
         self.init(count: bytes.count)
         memory.copyBytes(from: bytes)
     }
 
+    /// Whether both have the same bytes.
     public func hasSameBytes(as other: SecretBytes) -> Bool {
         count == other.count && memory[..<count].elementsEqual(other.memory[..<count])
     }
 
-    /// What a file holds from its start to its end.
+    /// Reads the whole content of an open file.
     public convenience init(contentsOf descriptor: Int32) throws(Errno) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Errno(rawValue: errno) }
@@ -62,7 +64,7 @@ public final class SecretBytes: @unchecked Sendable {
     /// That many random bytes, written as hexadecimal digits.
     public static func randomDigits(bytes: Int) -> SecretBytes {
         let random = SecretBytes(count: bytes)
-        // The kernel's own generator; it waits until that has been seeded.
+        // The kernel's generator waits until it has been seeded.
         if let start = random.memory.baseAddress { arc4random_buf(start, bytes) }
         let digits = SecretBytes(count: bytes * 2)
         let alphabet = Array("0123456789abcdef".utf8)
@@ -73,6 +75,7 @@ public final class SecretBytes: @unchecked Sendable {
         return digits
     }
 
+    /// Calls `body` with the memory of the secret, which is valid during the call.
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -1,14 +1,15 @@
-// A second thread for a while, and a value that both may touch.
+// Threads, and values that they share.
 
 import Glibc
 import SystemPackage
 
-/// A value that threads share; they can wait for it to change.
+/// A value that threads share and for whose changes they can wait.
 public final class Monitor<Value>: @unchecked Sendable {
     private var value: Value
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
+    /// Creates a monitor with its first value.
     public init(_ value: Value) {
         self.value = value
         pthread_mutex_init(mutex, nil)
@@ -22,7 +23,7 @@ public final class Monitor<Value>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Changes the value and wakes whoever waits for it.
+    /// Changes the value and wakes all threads that wait for it.
     public func change<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -32,7 +33,7 @@ public final class Monitor<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Waits until `body` takes something from the value.
+    /// Waits until `body` returns something for the value.
     public func wait<Result>(for body: (inout Value) -> Result?) -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -76,9 +77,9 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
     }
 }
 
-/// Runs `body` once for each of the numbers below `count`, on some threads at a time; returns when all have ended.
+/// Runs `body` once for each number below `count`, on several threads; returns when all calls have ended.
 ///
-/// - Parameter limit: How many run at once; where threads are not to be had it is fewer.
+/// At most `limit` calls run at once; fewer if threads cannot be created.
 public func inParallel(_ count: Int, limit: Int, _ body: (Int) -> Void) {
     let next = Monitor(0)
     func work() {
@@ -96,7 +97,7 @@ public func inParallel(_ count: Int, limit: Int, _ body: (Int) -> Void) {
     work(on: min(limit, count))
 }
 
-/// Runs `body` on a thread of its own, for which nobody waits.
+/// Runs `body` on a thread of its own, without waiting for it.
 ///
 /// - Throws: Where there is no thread to be had; `body` has then not run.
 public func startThread(_ body: @escaping @Sendable () -> Void) throws(ThreadFault) {

@@ -1,10 +1,12 @@
-// The thread that looks at what is waited for, once a second while anything is.
+// The thread that checks once a second what is waited for.
 
 import Glibc
 import Reporting
 
-/// Keeps a ``WaitDisplay`` and shows what is due of it. It watches from a thread of its own, so that it makes no
-/// difference how somebody waits: for a transfer, a program, a lock or the kernel.
+/// Keeps a ``WaitDisplay`` and shows what is due.
+///
+/// It runs on its own thread, so that it does not matter how the code waits: for a transfer, a program, a lock or
+/// the kernel.
 public final class WaitWatch: Sendable {
     private struct State {
         var display = WaitDisplay()
@@ -15,12 +17,13 @@ public final class WaitWatch: Sendable {
     private let state = Monitor(State())
     private let now: @Sendable () -> Double
 
+    /// Creates a watch without waits; `now` is the boot's clock in seconds.
     public init(now: @escaping @Sendable () -> Double = { Machine.uptime() }) { self.now = now }
 
-    /// Sets what is told each second while something is waited for, and once with nothing when that is over.
+    /// Sets the function that gets what is due, each second during a wait, and once `nil` when all have ended.
     public func onDue(_ show: @escaping @Sendable (WaitDisplay.Due?) -> Void) { state.change { $0.show = show } }
 
-    /// The door for whoever waits.
+    /// Where code that waits reports it.
     public var waits: Waits {
         Waits(
             begin: { [self] wait in begin(wait) },
@@ -28,10 +31,10 @@ public final class WaitWatch: Sendable {
             end: { [self] number in state.change { $0.display.end(number) } })
     }
 
-    /// People read something else.
+    /// Records that people saw another line.
     public func told() { state.change { $0.display.told(at: now()) } }
 
-    /// What the part that is under way is busy with.
+    /// Sets what the part of the boot that is under way is doing.
     public func doing(_ reason: String) { state.change { $0.display.doing(reason) } }
 
     private func begin(_ wait: Wait) -> Int {
@@ -40,7 +43,7 @@ public final class WaitWatch: Sendable {
             return (state.display.begin(wait, at: now()), state.isWatched)
         }
         if !isWatched {
-            // Without a thread the waits stay untold, and the boot goes on.
+            // Without a thread the waits are not shown, and the boot continues.
             do { try startThread { self.watch() } } catch { state.change { $0.isWatched = false } }
         }
         return number
@@ -54,7 +57,7 @@ public final class WaitWatch: Sendable {
         }
     }
 
-    /// One look, as the thread has it.
+    /// Checks once, as the thread does.
     public func look() {
         let (due, show) = state.change { state in (state.display.due(at: now()), state.show) }
         show(due)

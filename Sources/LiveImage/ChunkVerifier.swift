@@ -1,14 +1,15 @@
-// Bytes in, verified bytes out.
+// Verifying a stream chunk by chunk.
 
-/// Why a stream is not the one that a stream hash describes. Offsets count from the stream's start.
+/// How a stream differs from the one that a stream hash describes; offsets count from the stream's start.
 public enum StreamHashMismatch: Error, Equatable, Sendable, CustomStringConvertible {
     /// A chunk differs; everything before `offset` is right.
     case chunk(index: Int, offset: UInt64)
-    /// The stream ended after `offset` bytes with chunks still due.
+    /// The stream ends after `offset` bytes, before its last chunks.
     case endsEarly(offset: UInt64, chunksDue: Int)
-    /// The stream goes on after its last chunk.
+    /// The stream continues after its last chunk.
     case tooLong(offset: UInt64)
 
+    /// What is wrong, as a phrase that follows the name of the file.
     public var description: String {
         switch self {
         case .chunk(let index, let offset): "chunk \(index + 1), at byte \(offset), has another SHA-256 than wanted"
@@ -19,11 +20,10 @@ public enum StreamHashMismatch: Error, Equatable, Sendable, CustomStringConverti
     }
 }
 
-/// Lets bytes through chunk by chunk, each only after its digest was found right.
+/// Passes bytes on chunk by chunk, each only after its digest was found right.
 ///
-/// A slice that starts where a chunk does is verified where it lies; only chunks that are spread
-/// over slices are copied together. After an error the verifier stands at the start of the chunk
-/// that was wrong, ready to be given the same bytes from elsewhere.
+/// A chunk that is contiguous in a slice is verified in place; only chunks that are spread over slices are copied.
+/// After an error the verifier is at the start of the wrong chunk, ready for the same bytes from another source.
 public struct ChunkVerifier: ~Copyable {
     private let wanted: StreamHash
     private let digest: (UnsafeRawBufferPointer) -> [UInt8]
@@ -31,10 +31,10 @@ public struct ChunkVerifier: ~Copyable {
     private var pendingCount = 0
     private var index = 0
 
-    /// Bytes let through: the stream can be asked for again from here.
+    /// How many bytes were verified; the stream can be requested again from here.
     public private(set) var verified: UInt64 = 0
 
-    /// - Parameter digest: SHA-256.
+    /// Creates a verifier; `digest` computes SHA-256.
     public init(_ wanted: StreamHash, digest: @escaping (UnsafeRawBufferPointer) -> [UInt8]) {
         self.wanted = wanted
         self.digest = digest
@@ -44,10 +44,15 @@ public struct ChunkVerifier: ~Copyable {
 
     deinit { pending.deallocate() }
 
-    /// Takes bytes off the front of `slice` and returns verified ones; `nil` once more are needed.
+    /// Takes bytes off the front of `slice` and returns verified ones, or `nil` if it needs more.
     ///
-    /// What it returns is good until the next call.
-    /// - Parameter last: The stream ends with this slice.
+    /// What it returns is valid until the next call.
+    ///
+    /// - Parameters:
+    ///   - slice: The next bytes of the stream.
+    ///   - last: Whether the stream ends with this slice.
+    /// - Returns: A verified chunk, or `nil`.
+    /// - Throws: ``StreamHashMismatch`` if the bytes are wrong, too few or too many.
     public mutating func next(
         _ slice: inout UnsafeRawBufferPointer, last: Bool
     ) throws(StreamHashMismatch) -> UnsafeRawBufferPointer? {
@@ -72,12 +77,12 @@ public struct ChunkVerifier: ~Copyable {
         return chunk
     }
 
-    /// Forgets bytes of a chunk that is not complete: the stream goes on at ``verified``.
+    /// Discards the bytes of an incomplete chunk; the stream continues at ``verified``.
     public mutating func discardPending() { pendingCount = 0 }
 
     private mutating func check(_ chunk: UnsafeRawBufferPointer) throws(StreamHashMismatch) {
         guard digest(chunk) == wanted.digests[index] else {
-            // A short chunk where a whole one is due is a stream cut short, not one changed.
+            // A short chunk before the last one means that the stream was cut short, not that it was changed.
             if chunk.count < wanted.chunkSize, index + 1 < wanted.digests.count { throw endsEarly(chunk.count) }
             throw .chunk(index: index, offset: verified)
         }

@@ -1,26 +1,28 @@
-// LiveImage: the formats a live system comes in: newc archives, stream hashes, root images.
-// Bytes in, values out; no I/O.
+// LiveImage: the formats of a live system: newc archives, stream hashes, root images. Bytes in, values out;
+// no I/O.
 
-/// Names that the parts of a live system know each other by.
+/// File names by which the parts of a live system refer to each other.
 public enum LiveImageName {
-    /// The root image is one of these members of `rootfs.img`, the first one.
+    /// The members of `rootfs.img` that can be the root image; it has exactly one of them.
     public static let rootImages = ["root.squashfs", "root.erofs"]
-    /// A member of `rootfs.img`: the build's version and a newline.
+    /// The member of `rootfs.img` that has the version of the build and a newline.
     public static let rootfsVersion = "etc/coreos-live-rootfs"
-    /// In the initramfs: the version of the build that it belongs to.
+    /// The file of the initramfs that has the version of its build.
     public static let initramfsVersion = "etc/coreos-live-initramfs"
-    /// In the initramfs: the stream hash of the matching `rootfs.img`.
+    /// The file of the initramfs that has the stream hash of the matching `rootfs.img`.
     public static let wantedStreamHash = "etc/coreos-live-want-rootfs"
-    /// In the initramfs: the stream hash of the squashfs or erofs inside the matching `rootfs.img`. It is what
-    /// can still be checked where the kernel has unpacked the archive. Ours; the original has none.
+    /// The file of the initramfs that has the stream hash of the root image inside the matching `rootfs.img`.
+    ///
+    /// It is what can still be verified when the kernel has unpacked the archive. Fedora CoreOS does not have this
+    /// file.
     public static let wantedImageHash = "etc/firstlight-want-image"
-    /// The root image archive on the ISO.
+    /// The path of `rootfs.img` on the ISO.
     public static let rootfsOnISO = "images/pxeboot/rootfs.img"
-    /// Packed install images, which only an installer reads.
+    /// The suffix of packed install images, which only an installer reads.
     public static let installImageSuffix = ".osmet"
 }
 
-/// The name of an archive member as a path below the root: no leading `/` or `./`.
+/// The name of an archive member as a path below the root, without leading `/` and `./`.
 public func normalizedMemberName(_ name: String) -> String {
     var rest = name[...]
     while true {
@@ -35,10 +37,10 @@ public func normalizedMemberName(_ name: String) -> String {
 }
 
 extension UnsafeRawBufferPointer {
-    /// The bytes from `start` on, or none where there are fewer.
+    /// The bytes from `start` on; none if there are fewer.
     func from(_ start: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: dropFirst(start)) }
 
-    /// The first `count` bytes, or all where there are fewer.
+    /// The first `count` bytes, or all if there are fewer.
     func first(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: prefix(count)) }
 
     /// Takes up to `count` bytes off the front.

@@ -1,35 +1,44 @@
-// Reading newc cpio archives as they arrive.
+// Reading newc cpio archives while they arrive.
 
 import Encoding
 
 /// The header of one member of a newc archive.
 ///
-/// 110 bytes: the magic `070701`, then 13 numbers of 8 hex digits each; the name and its NUL follow,
-/// then the data, each padded with NUL to a multiple of 4 from the start of the archive.
+/// It has 110 bytes: the magic `070701`, then 13 numbers of 8 hexadecimal digits each. The name and a NUL follow, then
+/// the data; each is padded with NUL to a multiple of 4 from the start of the archive.
 /// - SeeAlso: Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`.
 public struct NewcHeader: Equatable, Sendable {
+    /// The bytes of a header without the name.
     public static let length = 110
+    /// The first bytes of a header.
     public static let magic: [UInt8] = Array("070701".utf8)
+    /// The name of the member that ends an archive.
     public static let trailer = "TRAILER!!!"
 
+    /// The inode number.
     public var inode: UInt32
-    /// File type and permissions, as `st_mode`.
+    /// File type and permissions as in `st_mode`.
     public var mode: UInt32
+    /// The number of the owner.
     public var user: UInt32
+    /// The number of the owning group.
     public var group: UInt32
+    /// The number of hard links.
     public var links: UInt32
-    /// Seconds since 1970.
+    /// The modification time in seconds since 1970.
     public var modified: UInt32
-    /// Bytes of data; below 4 GiB by the format.
+    /// The length of the data in bytes; the format limits it to less than 4 GiB.
     public var size: UInt32
+    /// The name as it is in the archive.
     public var name: String
     /// Where the member's data starts, in bytes from the start of the archive.
     public var dataOffset: UInt64
 
+    /// Whether the mode says that this is a regular file.
     public var isRegularFile: Bool { mode & 0o170000 == 0o100000 }
 }
 
-/// Why bytes are no newc archive. Offsets count from its start.
+/// Why bytes are not a newc archive; offsets count from its start.
 public enum NewcError: Error, Equatable, Sendable, CustomStringConvertible {
     case notAnArchive(offset: UInt64)
     case brokenHeader(offset: UInt64)
@@ -37,6 +46,7 @@ public enum NewcError: Error, Equatable, Sendable, CustomStringConvertible {
     case endsEarly(offset: UInt64, member: String?)
     case trailingData(offset: UInt64)
 
+    /// What is wrong, as a phrase that follows the name of the file.
     public var description: String {
         switch self {
         case .notAnArchive(let offset): "no cpio member where one should start, at byte \(offset)"
@@ -49,12 +59,13 @@ public enum NewcError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Reads an archive from slices of any length, without holding any data back.
+/// Reads an archive from slices of any length, without holding data back.
 ///
 ///     while let event = try reader.next(&slice) { ... }
 ///     ...
 ///     try reader.finish()
 public struct NewcReader: Sendable {
+    /// What the next bytes of an archive mean.
     public enum Event {
         case member(NewcHeader)
         /// The next part of the last member's data; never empty.
@@ -74,19 +85,20 @@ public struct NewcReader: Sendable {
         case ended
     }
 
-    /// Linux's own limit of a name, its NUL included.
+    /// The limit of Linux for a name, including its NUL.
     private static let longestName = 4096
 
     private var state = State.header
-    /// Header or name bytes that arrived before the rest of them.
+    /// Header or name bytes that arrived before the rest.
     private var pending: [UInt8] = []
     private var member: String?
-    /// Bytes read so far.
+    /// How many bytes were read.
     public private(set) var offset: UInt64 = 0
 
+    /// Creates a reader at the start of an archive.
     public init() {}
 
-    /// Takes bytes off the front of `slice` and returns what they say; `nil` once the slice is used up.
+    /// Takes bytes off the front of `slice` and returns what they mean, or `nil` when the slice is used up.
     public mutating func next(_ slice: inout UnsafeRawBufferPointer) throws(NewcError) -> Event? {
         while true {
             switch state {
@@ -99,8 +111,9 @@ public struct NewcReader: Sendable {
                 state = .name(header, length: nameLength)
             case .name(var header, let length):
                 guard try collect(length, from: &slice) else { return nil }
-                // dracut-cpio pads names, so that data begins on a block that can be shared; as the kernel does, the
-                // first NUL ends the name, and one has to be the last byte.
+                // dracut-cpio pads names so that data begins on a block that can be shared. As in the kernel, the first
+                // NUL ends the
+                // name, and the last byte has to be NUL.
                 guard pending.last == 0, let end = pending.firstIndex(of: 0), end > 0 else {
                     throw .brokenName(offset: offset - UInt64(length))
                 }
@@ -143,19 +156,21 @@ public struct NewcReader: Sendable {
         }
     }
 
-    /// Passes over what is left of a member's data, for a caller that can seek: go on at ``offset``.
+    /// Skips the rest of a member's data for a caller that can seek, which continues at ``offset``.
     public mutating func skipData() {
         guard case .data(let left) = state else { return }
         offset += left
         state = .data(left: 0)
     }
 
-    /// Says that no more bytes will come.
+    /// Ends the archive: no more bytes will come.
+    ///
+    /// - Throws: ``NewcError/endsEarly(offset:member:)`` if the archive is incomplete.
     public func finish() throws(NewcError) {
         guard case .ended = state else { throw .endsEarly(offset: offset, member: member) }
     }
 
-    /// Fills ``pending`` up to `count`; whether it is full.
+    /// Fills ``pending`` up to `count` bytes; returns whether it is full.
     private mutating func collect(
         _ count: Int, from slice: inout UnsafeRawBufferPointer, checkingMagic: Bool = false
     ) throws(NewcError) -> Bool {
@@ -163,14 +178,14 @@ public struct NewcReader: Sendable {
         let start = offset - UInt64(pending.count)
         pending.append(contentsOf: taken)
         offset += UInt64(taken.count)
-        // Early, so that garbage is told by its first bytes and not by its 110th.
+        // The magic is checked early, so that an error names the first wrong byte and not the 110th.
         if checkingMagic, !pending.starts(with: NewcHeader.magic.prefix(pending.count)) {
             throw .notAnArchive(offset: start)
         }
         return pending.count == count
     }
 
-    /// Skips to the next multiple of 4; whether the slice reached that far.
+    /// Skips to the next multiple of 4; returns whether the slice reached that far.
     private mutating func skipPadding(_ slice: inout UnsafeRawBufferPointer) -> Bool {
         let wanted = Int((4 - offset % 4) % 4)
         let skipped = slice.take(wanted)

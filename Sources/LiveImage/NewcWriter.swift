@@ -1,23 +1,26 @@
-// Writing of cpio archives in the newc form, the one that Linux unpacks as an initramfs.
+// Writing newc cpio archives, which Linux unpacks as an initramfs.
 
-/// Puts members into newc form, one after the other.
+/// Encodes members in the newc format, one after the other.
 ///
-/// The bytes depend on nothing but what is passed in: owner 0:0, inode numbers counted from 1, one
-/// modification time for all. A member's data is the caller's to write, so that an archive larger
-/// than memory can be streamed: header, data, padding, and ``trailer()`` at the end.
+/// The bytes depend only on what is passed in: the owner is 0:0, inodes are numbered from 1, and all members have the
+/// same modification time. The caller writes a member's data, so that an archive larger than memory can be streamed:
+/// header, data, padding, and ``trailer()`` at the end.
 ///
 /// - SeeAlso: Documentation/driver-api/early-userspace/buffer-format.rst of Linux.
 public struct NewcWriter: Sendable {
+    /// The type of a member, as bits of `st_mode`.
     public enum Kind: UInt32, Sendable {
         case folder = 0o040000
         case file = 0o100000
         case link = 0o120000
     }
 
+    /// Why a member cannot be written.
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case tooLarge(path: String, bytes: UInt64)
         case nameTooLong(path: String)
 
+        /// What is wrong, as a phrase that follows the name of the file.
         public var description: String {
             switch self {
             case .tooLarge(let path, let bytes):
@@ -27,18 +30,22 @@ public struct NewcWriter: Sendable {
         }
     }
 
-    /// Seconds since 1970, the same for every member.
+    /// The modification time of all members, in seconds since 1970.
     public let modificationTime: UInt32
     private var inode: UInt32 = 0
 
+    /// Creates a writer at the start of an archive.
     public init(modificationTime: UInt32 = 0) { self.modificationTime = modificationTime }
 
-    /// What stands before a member's data; its length is a multiple of 4.
+    /// The bytes before a member's data; their number is a multiple of 4.
     ///
     /// - Parameters:
-    ///   - path: Without a leading slash; the folders above it must have come before.
-    ///   - permissions: The twelve lower mode bits.
-    ///   - size: Bytes of data to follow: a file's contents, a link's target; 0 for a folder.
+    ///   - path: The path without a leading slash; the folders above it must have been written before.
+    ///   - kind: The type of the member.
+    ///   - permissions: The lower twelve mode bits.
+    ///   - size: Bytes of data that follow: a file's contents or a link's target; 0 for a folder.
+    /// - Returns: The header, the name and their padding.
+    /// - Throws: ``Failure`` if the format or the kernel cannot hold the member.
     public mutating func header(
         _ path: String, _ kind: Kind, permissions: UInt32, size: UInt64 = 0
     ) throws(Failure) -> [UInt8] {
@@ -50,7 +57,7 @@ public struct NewcWriter: Sendable {
             time: modificationTime, size: size32)
     }
 
-    /// A member whole: header, data, padding.
+    /// A whole member: header, data, padding.
     public mutating func member(
         _ path: String, _ kind: Kind, permissions: UInt32, data: [UInt8] = []
     ) throws(Failure) -> [UInt8] {
@@ -63,7 +70,7 @@ public struct NewcWriter: Sendable {
         header("TRAILER!!!", inode: 0, mode: 0, links: 1, time: 0, size: 0)
     }
 
-    /// The zeros that bring `size` bytes to a multiple of 4.
+    /// The zeros that pad `size` bytes to a multiple of 4.
     public static func padding(after size: UInt64) -> [UInt8] {
         Array(repeating: 0, count: Int((4 - size % 4) % 4))
     }
@@ -83,7 +90,7 @@ public struct NewcWriter: Sendable {
         return bytes + padding(after: UInt64(bytes.count))
     }
 
-    /// Eight digits.
+    /// A number as eight hexadecimal digits.
     private static func hexadecimal(_ value: UInt32) -> [UInt8] {
         let digits = Array("0123456789ABCDEF".utf8)
         return stride(from: 28, through: 0, by: -4).map { digits[Int(value >> UInt32($0) & 15)] }

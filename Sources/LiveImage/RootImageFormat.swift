@@ -1,27 +1,31 @@
-// Telling root images apart by their first bytes.
+// Recognizing root images by their first bytes.
 
-/// A filesystem that a live root can be.
+/// A filesystem that can be a live root.
 public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
+    /// The kinds of filesystem.
     public enum Filesystem: String, Sendable, CaseIterable { case squashfs, erofs }
 
+    /// The kind of filesystem.
     public var filesystem: Filesystem
-    /// Bytes that the filesystem takes by its own superblock: a shorter file is a truncated one.
+    /// The length in bytes that the superblock states; a shorter file is truncated.
     public var length: UInt64
 
+    /// Creates a format from its parts.
     public init(_ filesystem: Filesystem, length: UInt64) {
         self.filesystem = filesystem
         self.length = length
     }
 
+    /// The name of the filesystem.
     public var description: String { filesystem.rawValue }
 
-    /// Bytes. Whoever rounds such a length up, or adds to it, cannot leave 64 bits.
+    /// The largest length in bytes that is accepted, so that rounding up cannot overflow.
     private static let longest: UInt64 = 1 << 60
 
-    /// Bytes from the start of an image that are enough to tell.
+    /// How many bytes from the start of an image are enough to recognize it.
     public static let headLength = 2048
 
-    /// Reads the superblock in the first ``headLength`` bytes of an image (fewer where it is shorter).
+    /// Reads the superblock in the first ``headLength`` bytes of an image, or in all of a shorter one.
     ///
     /// - SeeAlso: Linux, `fs/squashfs/squashfs_fs.h` and `fs/erofs/erofs_fs.h`.
     public init?(head: UnsafeRawBufferPointer) {
@@ -45,11 +49,11 @@ public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What bytes are that are no root image, for whoever has to find out why.
+/// What bytes that are not a root image are instead, for the operator.
 ///
 /// - Parameters:
-///   - head: The first bytes, ``RootImageFormat/headLength`` of them or all there are.
-///   - isoMagic: The five bytes at 32769, where they are known.
+///   - head: The first ``RootImageFormat/headLength`` bytes, or all there are.
+///   - isoMagic: The five bytes at 32769 if they are known.
 /// - Returns: A phrase that follows "this is".
 func knownByItsFirstBytes(_ head: UnsafeRawBufferPointer, isoMagic: UnsafeRawBufferPointer) -> String? {
     let magics: [(offset: Int, bytes: [UInt8], name: String)] = [
@@ -80,7 +84,7 @@ func knownByItsFirstBytes(_ head: UnsafeRawBufferPointer, isoMagic: UnsafeRawBuf
 }
 
 extension UnsafeRawBufferPointer {
-    /// An integer at `offset`, or `nil` where the bytes end before it does.
+    /// An integer at `offset`; `nil` if the bytes end before it does.
     func littleEndian<Number: FixedWidthInteger>(_: Number.Type, at offset: Int) -> Number? {
         guard offset + MemoryLayout<Number>.size <= count else { return nil }
         return Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: Number.self))

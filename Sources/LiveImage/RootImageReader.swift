@@ -1,16 +1,19 @@
-// What a live system's root comes as: an archive (rootfs.img) or a bare filesystem image.
+// The forms of a live system's root: an archive (rootfs.img) or a bare filesystem image.
 
-/// Why a stream holds no root image that can be used.
+/// Why a stream has no usable root image.
 public enum RootImageFault: Error, Equatable, Sendable, CustomStringConvertible {
     case empty
-    /// `what`: a phrase that follows "this is", where the first bytes are known ones; `member`: the
-    /// archive's member that should be an image, where it is one.
+    /// The bytes are not a root image.
+    ///
+    /// `what` is a phrase that follows "this is", if the first bytes are known; `member` is the archive member that
+    /// should be an image, if there is one.
     case unknown(what: String?, member: String? = nil)
     case noImage
     case twoImages(second: String)
     case truncated(RootImageFormat, has: UInt64)
     case archive(NewcError)
 
+    /// What is wrong, as a phrase that follows the name of the file.
     public var description: String {
         switch self {
         case .empty: "it is empty"
@@ -26,17 +29,19 @@ public enum RootImageFault: Error, Equatable, Sendable, CustomStringConvertible 
     }
 }
 
-/// Reads a root image from slices of any length, in either form, told apart by its first bytes.
+/// Reads a root image in either form from slices of any length; its first bytes tell the form.
 ///
-/// Data goes through without being copied, but for the first 2 KiB of the image.
+/// Data is passed on without being copied, except for the first 2 KiB of the image.
 public struct RootImageReader: ~Copyable {
+    /// What the next bytes of a stream mean.
     public enum Event {
-        /// A root image starts. It lies at `offset` of the stream, and `length` bytes of it are worth
-        /// keeping: all of an archive's member; of a bare image what its superblock says, rounded up
-        /// to 4096 bytes, since its last block counts in full.
+        /// A root image starts at `offset` of the stream, and `length` bytes of it are worth keeping.
+        ///
+        /// That is all of an archive member; of a bare image it is what the superblock states, rounded up to 4096
+        /// bytes, because the last block counts in full.
         case image(RootImageFormat, offset: UInt64, length: UInt64)
         case imageData(UnsafeRawBufferPointer)
-        /// The version text of the archive, without blanks and newlines around it.
+        /// The version text of the archive, without surrounding blanks and newlines.
         case version(String)
         /// A packed install image starts; `name` is a plain file name.
         case installImage(name: String, length: UInt64)
@@ -52,22 +57,23 @@ public struct RootImageReader: ~Copyable {
     private var container = Container.unknown
     private var member = Member.none
     private var archive = NewcReader()
-    /// The first bytes of the stream, then of the image.
+    /// The first bytes of the stream, later of the image.
     private let head: UnsafeMutableRawBufferPointer
     private var headCount = 0
     private var replaysHead = false
-    /// What followed the head in the same slice.
+    /// The bytes that followed the head in the same slice.
     private var afterHead: UnsafeRawBufferPointer?
     private var format: RootImageFormat?
 
+    /// Creates a reader at the start of a stream.
     public init() { head = .allocate(byteCount: RootImageFormat.headLength, alignment: 16) }
 
     deinit { head.deallocate() }
 
-    /// Takes bytes off the front of `slice` and returns what they say; `nil` once more are needed.
+    /// Takes bytes off the front of `slice` and returns what they mean, or `nil` if it needs more.
     ///
-    /// Data that it returns is good until the next call; ask until it returns `nil` before the
-    /// memory behind `slice` is used for something else.
+    /// Data that it returns is valid until the next call. Call it until it returns `nil` before the memory behind
+    /// `slice` is used again.
     public mutating func next(_ slice: inout UnsafeRawBufferPointer) throws(RootImageFault) -> Event? {
         if replaysHead {
             replaysHead = false
@@ -101,13 +107,15 @@ public struct RootImageReader: ~Copyable {
         case .bare(let left?):
             let data = slice.take(Int(clamping: left))
             container = .bare(left: left - UInt64(data.count))
-            // Whatever follows the filesystem (padding, hash trees) is no part of it.
+            // What follows the filesystem (padding, hash trees) is not part of it.
             if left == 0 { slice = slice.from(slice.count) }
             return data.isEmpty ? nil : .imageData(data)
         }
     }
 
-    /// Says that no more bytes will come.
+    /// Ends the stream: no more bytes will come.
+    ///
+    /// - Throws: ``RootImageFault`` if there is no whole root image.
     public mutating func finish() throws(RootImageFault) {
         switch container {
         case .unknown where headCount == 0: throw .empty
@@ -126,7 +134,7 @@ public struct RootImageReader: ~Copyable {
 
     private var headBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: head[..<headCount]) }
 
-    /// Copies up to `count` bytes into ``head``; whether that many are there.
+    /// Copies bytes into ``head`` until it has `count`; returns whether it has.
     private mutating func fillHead(_ count: Int, from slice: inout UnsafeRawBufferPointer) -> Bool {
         let taken = slice.take(max(0, count - headCount))
         UnsafeMutableRawBufferPointer(rebasing: head[headCount...]).copyMemory(from: taken)
@@ -206,7 +214,7 @@ public struct RootImageReader: ~Copyable {
     }
 }
 
-/// The text of a version marker without the blanks and newlines around it.
+/// The text of a version marker without surrounding blanks, newlines and NULs.
 public func trimmed(_ marker: some Collection<UInt8>) -> String {
     let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0d ~= byte || byte == 0 }
     let text = marker.drop(while: isBlank)

@@ -1,29 +1,34 @@
-// Stream hashes: one digest per chunk, so that a file can be trusted piece by piece as it arrives.
+// Stream hashes: one digest per chunk, so that a file can be verified while it arrives.
 
 import Encoding
 
 /// The digests of a file's chunks, in order.
 ///
-/// As text, the form of `/etc/coreos-live-want-rootfs`:
+/// The text has the form of `/etc/coreos-live-want-rootfs`:
 ///
 ///     stream-hash sha256 2097152
 ///     <64 lower-case hex digits>      one line per chunk; the last chunk may be shorter
 public struct StreamHash: Equatable, Sendable {
-    /// Bytes per chunk, 1 to 64 MiB.
+    /// The bytes per chunk, from 1 to 64 MiB.
     public let chunkSize: Int
-    /// SHA-256, 32 bytes each.
+    /// The SHA-256 of each chunk, 32 bytes each.
     public let digests: [[UInt8]]
 
+    /// The chunk size of new hashes, 2 MiB.
     public static let usualChunkSize = 2 << 20
+    /// The largest chunk size that is read, 64 MiB.
     public static let largestChunkSize = 64 << 20
+    /// The bytes of a digest.
     public static let digestLength = 32
 
+    /// Why a text is not a stream hash.
     public enum Malformed: Error, Equatable, Sendable, CustomStringConvertible {
         case header(String)
         case chunkSize(String)
-        /// Lines count from 1.
+        /// A line that is not a digest; lines count from 1.
         case digest(line: Int)
 
+        /// What is wrong, as a phrase that follows the name of the file.
         public var description: String {
             switch self {
             case .header(let text):
@@ -34,13 +39,16 @@ public struct StreamHash: Equatable, Sendable {
         }
     }
 
-    /// - Throws: ``Malformed/chunkSize(_:)``.
+    /// Creates a hash from digests of 32 bytes each.
+    ///
+    /// - Throws: ``Malformed/chunkSize(_:)`` for a chunk size that is not allowed.
     public init(chunkSize: Int = usualChunkSize, digests: [[UInt8]]) throws(Malformed) {
         guard 1...Self.largestChunkSize ~= chunkSize else { throw .chunkSize("\(chunkSize)") }
         self.chunkSize = chunkSize
         self.digests = digests
     }
 
+    /// Reads the text form; the last newline may be missing.
     public init(parsing text: some Collection<UInt8>) throws(Malformed) {
         var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         if lines.last?.isEmpty == true { lines.removeLast() }
@@ -62,12 +70,12 @@ public struct StreamHash: Equatable, Sendable {
         try self.init(chunkSize: size, digests: digests)
     }
 
-    /// The text form, with a newline at its end.
+    /// The text form, which ends in a newline.
     public var text: String {
         (["stream-hash sha256 \(chunkSize)"] + digests.map { hexadecimal($0) }).joined(separator: "\n") + "\n"
     }
 
-    /// The longest and the shortest file, in bytes, that can have this hash.
+    /// The shortest and the longest file, in bytes, that can have this hash.
     public var lengths: ClosedRange<UInt64> {
         let longest = UInt64(chunkSize) * UInt64(digests.count)
         return (digests.isEmpty ? 0 : longest - UInt64(chunkSize) + 1)...longest

@@ -1,4 +1,4 @@
-// How much RAM the initramfs has, and what it says when that was too little for what was loaded.
+// How much RAM the initramfs has, and what is reported if that was too little for what was loaded.
 
 import Glibc
 import LinuxSystem
@@ -6,38 +6,41 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// The room that the kernel had to unpack the initramfs, and what is left.
+/// The room that the kernel had to unpack the initramfs, and what is left of it.
 ///
-/// The kernel unpacks into a tmpfs of half of the RAM that the archives themselves leave, and what does not fit is
-/// cut off: it says so in its log alone. With `rootfstype=ramfs` there is no such limit; then archives and copy must
-/// fit into RAM together.
+/// The kernel unpacks into a tmpfs of half of the RAM that the archives themselves leave. It cuts off what does not fit
+/// and reports that only in its log. With `rootfstype=ramfs` there is no such limit; then the archives and the unpacked
+/// files must fit into RAM together.
 public struct InitramfsRoom: Equatable, Sendable {
-    /// Bytes of RAM in the machine, and those that the kernel has not kept for itself.
+    /// The RAM of the machine in bytes.
     public var memory: UInt64
+    /// The RAM that the kernel has not reserved for itself, in bytes.
     public var managed: UInt64
-    /// Bytes that can still be had.
+    /// Bytes that are still available.
     public var available: UInt64
-    /// The size of the filesystem that the kernel unpacked into, and what is free of it; `nil`: no limit.
+    /// The size of the filesystem that the kernel unpacked into; `nil` means no limit.
     public var capacity: UInt64?
+    /// Bytes that are free in that filesystem; `nil` means no limit.
     public var free: UInt64?
-    /// Bytes of the archives that the boot loader loaded; `nil`: not known.
+    /// Bytes of the archives that the boot loader loaded; `nil` if unknown.
     public var archives: UInt64?
-    /// Bytes that files grow by when they are unpacked, at most: images are stored as they are.
+    /// Bytes by which files grow at most when they are unpacked; images are stored as they are.
     public var growth: UInt64 = 0
-    /// Bytes that files here ought to have and have not.
+    /// Bytes that are missing from files that were cut off.
     public var missing: UInt64 = 0
 
+    /// Creates a room without limit, of which nothing else is known; all numbers are bytes.
     public init(memory: UInt64, managed: UInt64, available: UInt64) {
         self.memory = memory
         self.managed = managed
         self.available = available
     }
 
-    /// The kernel's pages come and go: this much of a full filesystem may look free.
+    /// Bytes that may look free in a full filesystem, because the kernel's pages come and go.
     static let slack: UInt64 = 64 << 10
-    /// Bytes that the boot needs beside what was unpacked.
+    /// Bytes that the boot needs in addition to what was unpacked.
     public static let allowance: UInt64 = 24 << 20
-    /// Bytes below which nothing goes on.
+    /// Bytes below which the boot cannot continue.
     static let least: UInt64 = 12 << 20
 
     /// Adds to what is missing; a damaged header may ask for any number of bytes.
@@ -52,7 +55,7 @@ public struct InitramfsRoom: Equatable, Sendable {
     /// Whether something did not fit.
     public var isFull: Bool { free.map { $0 < Self.slack } ?? false }
 
-    /// Bytes that everything takes once it is unpacked.
+    /// Bytes that everything takes when it is unpacked.
     private var unpacked: UInt64 {
         let used = (capacity ?? 0) - min(free ?? 0, capacity ?? 0)
         return max(archives.map { $0 + growth } ?? 0, used + missing) + (4 << 20)
@@ -64,26 +67,26 @@ public struct InitramfsRoom: Equatable, Sendable {
         return memory + Self.added(more)
     }
 
-    /// The same with `rootfstype=ramfs`; `nil` where nobody knows how much was loaded.
+    /// Bytes of RAM that it needs with `rootfstype=ramfs`; `nil` if it is unknown how much was loaded.
     public var neededWithoutLimit: UInt64? {
         archives.map { memory - min(managed, memory) + Self.added($0 + unpacked + Self.allowance) }
     }
 
-    /// What has to be added so that `bytes` more can be had: the kernel keeps a part of all RAM for itself.
+    /// How much RAM has to be added to make `bytes` more available: the kernel keeps a part of all RAM for itself.
     ///
-    /// - Returns: Whole MiB.
+    /// The result is a number of bytes that is a multiple of 1 MiB.
     public static func added(_ bytes: UInt64) -> UInt64 {
         let mebibyte: UInt64 = 1 << 20
         return (bytes + bytes / 32 + (4 << 20) + mebibyte - 1) / mebibyte * mebibyte
     }
 
-    /// Refuses to go on with what cannot be whole.
+    /// Throws if the initramfs cannot be complete or RAM is used up.
     public func check() throws(Shortage) {
         if isFull { throw .initramfsCutOff(self) }
         if available < Self.least { throw .used(self) }
     }
 
-    /// What a failure's report says where room is short, whatever else has failed: what failed may be its victim.
+    /// What a failure's report adds if room is short, whatever has failed: the shortage may be the cause.
     public var complaint: String? {
         if isFull, let capacity {
             return "The initramfs is full: \(ByteCount(capacity)), half of the RAM. Give the machine more RAM."
@@ -94,10 +97,12 @@ public struct InitramfsRoom: Equatable, Sendable {
         return nil
     }
 
+    /// Which shortage stops the boot.
     public enum Shortage: Error, Equatable, CustomStringConvertible, Advising {
         case initramfsCutOff(InitramfsRoom)
         case used(InitramfsRoom)
 
+        /// What happened, for a message.
         public var description: String {
             switch self {
             case .initramfsCutOff(let room):
@@ -109,6 +114,7 @@ public struct InitramfsRoom: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .initramfsCutOff(let room):
@@ -124,11 +130,11 @@ public struct InitramfsRoom: Equatable, Sendable {
     }
 }
 
-/// `576 MiB`, rounded up; people give memory to machines in these.
+/// An amount as `576 MiB`, rounded up, because memory is given to machines in MiB.
 private func mebibytes(_ bytes: UInt64) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
 
 extension InitramfsRoom {
-    /// This machine's own, as long as it is in its initramfs.
+    /// The room of this machine, as long as it runs in its initramfs.
     public static func now() -> InitramfsRoom {
         let managed = Machine.memory("MemTotal") ?? 0
         var room = InitramfsRoom(
@@ -142,7 +148,7 @@ extension InitramfsRoom {
         guard room.isFull else { return room }
         room.archives = loadedArchives(inLog: kernelLog())
         for (file, size) in filesOfInitramfs() {
-            // Filesystem images do not grow, and tell how long they ought to be.
+            // Filesystem images do not grow, and their superblocks tell how long they should be.
             if let format = RootImageFormat(of: file) {
                 room.addMissing(format.length > size ? format.length - size : 0)
             } else {
@@ -152,7 +158,7 @@ extension InitramfsRoom {
         return room
     }
 
-    /// The sizes of the archives, as the kernel tells them: `Freeing initrd memory: 152812K`.
+    /// The size of the archives as the kernel logs it: `Freeing initrd memory: 152812K`.
     static func loadedArchives(inLog log: String) -> UInt64? {
         for line in log.split(separator: "\n") {
             guard let range = line.firstRange(of: "Freeing initrd memory: ") else { continue }
@@ -162,7 +168,7 @@ extension InitramfsRoom {
         return nil
     }
 
-    /// The sum of what `/proc/iomem` calls System RAM: `00100000-1fffffff : System RAM`.
+    /// The sum of the System RAM in `/proc/iomem`: `00100000-1fffffff : System RAM`.
     static func physicalMemory(_ text: String? = Files.line("/proc/iomem")) -> UInt64? {
         guard let text else { return nil }
         var sum: UInt64 = 0
@@ -212,7 +218,7 @@ extension InitramfsRoom {
 }
 
 extension RootImageFormat {
-    /// The filesystem that a file is an image of.
+    /// Reads the format of the filesystem image in a file; `nil` if it is not one.
     fileprivate init?(of file: FilePath) {
         let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

@@ -1,2 +1,2 @@
-// LiveRoot: the root filesystem of a live system: its image is got (RootImage*), a writable layer is
-// laid over it (Overlay), and the machine moves there (SwitchRoot).
+// LiveRoot: the root filesystem of a live system: its image is fetched or found (RootImage*), a writable layer is
+// mounted over it (Overlay), and the machine switches to it (SwitchRoot).

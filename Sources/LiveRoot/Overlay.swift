@@ -1,4 +1,4 @@
-// The overlay root: the image below, read-only; a tmpfs above, writable; both kept reachable in /run.
+// The overlay root: the image below, read-only; a tmpfs above, writable; both stay reachable in /run.
 
 import Glibc
 import LinuxSystem
@@ -7,21 +7,24 @@ import SystemPackage
 
 /// A root filesystem that is ready to be switched to.
 public struct OverlayRoot: Equatable, Sendable {
-    /// Where the parts are; below `/run`, so they stay reachable in the real root.
+    /// Where the image is mounted; below `/run`, so that it stays reachable in the real root.
     public static let lower = FilePath("/run/firstlight/lower")
+    /// Where the writable layer is mounted.
     public static let upper = FilePath("/run/firstlight/overlay")
 
-    /// `squashfs` or `erofs`.
+    /// The image's filesystem: `squashfs` or `erofs`.
     public var format: String
-    /// What the writable layer may hold, in bytes.
+    /// The capacity of the writable layer in bytes.
     public var writable: UInt64
 
+    /// Why there is no overlay root.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noLoopDevice(FilePath, Errno)
         case unmountable(FilePath, format: String, Errno)
         case noWritableLayer(Errno)
         case noOverlay(Errno)
 
+        /// What happened, for a message.
         public var description: String {
             switch self {
             case .noLoopDevice(let file, let reason): "no loop device for \(file): \(reason)"
@@ -31,6 +34,7 @@ public struct OverlayRoot: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noLoopDevice: ["The kernel module `loop` must be in the initramfs."]
@@ -67,8 +71,8 @@ public struct OverlayRoot: Equatable, Sendable {
             throw Failure.noWritableLayer(error.reason)
         }
         do {
-            // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when
-            // it is written to; else two names of one file would look like two files.
+            // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when it
+            // is written to. Otherwise two names of one file would look like two files.
             try Mounts.mount(
                 "firstlight", on: sysroot, type: "overlay",
                 data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work,xino=on")
@@ -78,7 +82,8 @@ public struct OverlayRoot: Equatable, Sendable {
         return OverlayRoot(format: format, writable: Mounts.capacity(of: upper) ?? 0)
     }
 
-    /// Undoes what ``assemble`` did, as far as it got, so that it can be tried again.
+    /// Undoes ``assemble(file:offset:size:format:overlay:on:loadModule:)`` as far as it got, so that it can be
+    /// repeated.
     public static func dismantle(_ sysroot: FilePath) {
         for target in [sysroot, upper, lower] where Mounts.all().contains(where: { $0.target == target }) {
             try? Mounts.unmount(target, lazily: true)
@@ -88,13 +93,13 @@ public struct OverlayRoot: Equatable, Sendable {
     private static func mountImage(file: FilePath, offset: UInt64, size: UInt64, format: String) throws {
         let device: LoopDevice
         do {
-            // Direct I/O keeps the image from being cached twice; it needs a block-aligned image.
+            // Direct I/O avoids caching the image twice; it needs an image that is aligned to blocks.
             device = try LoopDevice(
                 file: file, offset: offset, size: size, readOnly: true, directIO: offset % 4096 == 0)
         } catch {
             throw Failure.noLoopDevice(file, error.reason)
         }
-        // The image is in RAM or read once: long read-ahead only fills the page cache.
+        // The image is in RAM or read once, so a long read-ahead only fills the page cache.
         try? device.setReadAhead(32 << 10)
         do {
             try Mounts.mount(device.path.string, on: lower, type: format, flags: UInt(MS_RDONLY))

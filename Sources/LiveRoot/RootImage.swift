@@ -1,4 +1,4 @@
-// What root image is wanted, and what was got.
+// Which root image is wanted, and which one was found.
 
 import Fetching
 import Glibc
@@ -9,54 +9,60 @@ import SystemPackage
 
 /// Where a root image comes from.
 public enum RootImageSource: Equatable, Sendable {
-    /// One image at one or more URLs, tried in turn.
+    /// One image at one or more URLs, which are tried in turn.
     case url([String])
-    /// The initramfs holds it already: `rootfs.img` was loaded as a second initrd. The stream hash
-    /// describes that archive, which is gone by now; the image's own hash can still be checked.
+    /// The initramfs has it already, because `rootfs.img` was loaded as a second initrd.
+    ///
+    /// The stream hash describes that archive, which is gone by now; the image's own hash can still be checked.
     case initramfs(root: FilePath = "/")
-    /// An ISO, mounted on a folder: used in place, or copied into RAM so that the medium is free.
+    /// An ISO that is mounted on a folder: used in place, or copied into RAM so that the medium is free.
     case iso(mountedOn: FilePath, copyToRAM: Bool)
 }
 
-/// All that getting a root image depends on.
+/// Everything that fetching a root image depends on.
 public struct RootImageRequest: Sendable {
+    /// Where the image comes from.
     public var source: RootImageSource
-    /// What `/etc/coreos-live-want-rootfs` says.
+    /// The content of `/etc/coreos-live-want-rootfs`.
     public var streamHash: StreamHash?
-    /// What `/etc/firstlight-want-image` says: the chunks of the squashfs or erofs itself.
+    /// The content of `/etc/firstlight-want-image`: the chunks of the squashfs or erofs itself.
     public var imageHash: StreamHash?
     /// The SHA-256 of the whole stream, 32 bytes (`firstlight.rootfs_sha256=`).
     public var sha256: [UInt8]?
     /// Whether an ISO that stays mounted is read once from start to end to check it (`firstlight.check_medium=`).
     public var checksMedium = true
-    /// What `/etc/coreos-live-initramfs` says; `nil`: any version is right.
+    /// The content of `/etc/coreos-live-initramfs`; `nil` accepts any version.
     public var version: String?
+    /// The proxy of http and https requests; `nil` for none.
     public var proxy: String?
+    /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
-    /// Where the image is kept: a tmpfs of its own, just large enough, is mounted here.
+    /// Where the image is kept: a tmpfs just large enough for it is mounted here.
     public var folder = FilePath("/run/firstlight/image")
-    /// Where packed install images go; `nil` drops them, and nothing but an installer wants them.
+    /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
-    /// Bytes of RAM that must be left beside the image for the boot to go on.
+    /// Bytes of RAM that must be left besides the image for the boot to continue.
     public var allowance = InitramfsRoom.allowance
     /// Seconds without a single byte after which a connection counts as lost.
     public var stallTimeout: Double = 30
-    /// Told of what is waited for.
+    /// Where waits are reported.
     public var waits = Waits.untold
 
+    /// Creates a request that knows no hash.
     public init(_ source: RootImageSource) { self.source = source }
 
     var hasHash: Bool { streamHash != nil || imageHash != nil || sha256 != nil }
 
-    /// What vouches for an image that was checked against every hash of this request.
+    /// How an image is verified that was checked against every hash of this request.
     func verifiedBy(otherwise: RootImage.VerifiedBy) -> RootImage.VerifiedBy {
         streamHash != nil || imageHash != nil ? .streamHash : sha256 != nil ? .sha256 : otherwise
     }
 
-    /// Takes over what an initramfs says of the root image that belongs to it.
+    /// Reads what an initramfs states about the root image that belongs to it.
     ///
-    /// - Parameter root: The initramfs. A stamp that is not there says nothing; one that cannot be read or
-    ///   understood is an error, since nothing can be checked against it.
+    /// - Parameter root: The initramfs. A missing stamp states nothing. One that cannot be read or parsed is an error,
+    ///   because the image could not be checked against it.
+    /// - Throws: ``RootImageError`` for such a stamp.
     public mutating func readStamps(in root: FilePath) throws(RootImageError) {
         func bytes(_ name: String) throws(RootImageError) -> [UInt8]? {
             do throws(FileFault) {
@@ -76,39 +82,45 @@ public struct RootImageRequest: Sendable {
     }
 }
 
-/// A root image that is here and verified as far as it can be.
+/// A root image that is present and verified as far as possible.
 public struct RootImage: Equatable, Sendable {
-    /// What says that the image is the right one.
+    /// How the image was verified.
     public enum VerifiedBy: String, Sendable {
         case streamHash, sha256
-        /// Nothing, as `firstlight.check_medium=0` asks, though a hash is known.
+        /// Not at all, as `firstlight.check_medium=0` asks, although a hash is known.
         case leftOut
-        /// The certificates of every server on the way.
+        /// By the certificates of every server on the way.
         case tls
-        /// It came with the initramfs itself, or on the same ISO.
+        /// Not at all, but it came with the initramfs or on the same ISO.
         case bootMedium
-        /// Nothing: whoever sits in the network could have sent it.
+        /// Not at all: anybody in the network could have sent it.
         case nothing
     }
 
+    /// The file that has the filesystem.
     public var file: FilePath
-    /// Where in the file the filesystem lies, in bytes.
+    /// Where the filesystem starts in the file, in bytes.
     public var offset: UInt64
+    /// The length of the filesystem in bytes.
     public var size: UInt64
+    /// The kind of filesystem.
     public var format: RootImageFormat.Filesystem
+    /// The version of the build; `nil` if it is not stated.
     public var version: String?
-    /// Bytes that came over the network or from the medium, those of broken attempts included.
+    /// Bytes that were received or read, including those of failed attempts.
     public var bytesFetched: UInt64 = 0
+    /// How long it took.
     public var seconds: Double = 0
+    /// How the image was verified.
     public var verifiedBy: VerifiedBy
     /// A URL without secrets, or a path.
     public var source: String
-    /// Packed install images that were dropped.
+    /// The names of packed install images that were dropped.
     public var droppedInstallImages: [String] = []
-    /// Whether the system reads it again from a medium that may by then say something else.
+    /// Whether the system will read it again from a medium that may have changed by then.
     public var staysOnMedium = false
 
-    /// `94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right`.
+    /// The image for the console: `94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right`.
     public var story: String {
         let what: String =
             switch verifiedBy {
@@ -121,7 +133,7 @@ public struct RootImage: Equatable, Sendable {
         return "\(ByteCount(bytesFetched > 0 ? bytesFetched : size)) from \(source), \(what)"
     }
 
-    /// What the check of an image that stays on its medium does not promise; `nil` where there is nothing to say.
+    /// The limits of the check of an image that stays on its medium; `nil` for other images.
     public var caution: String? {
         guard staysOnMedium else { return nil }
         let isChecked = verifiedBy == .streamHash || verifiedBy == .sha256
@@ -129,20 +141,23 @@ public struct RootImage: Equatable, Sendable {
     }
 }
 
-/// What happens while a root image is being got.
+/// What happens while a root image is fetched.
 public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
-    /// An answer began: `total` bytes are to come where the server says so.
+    /// An answer began; `total` is the number of bytes to come, if the server stated it.
     case started(source: String, total: UInt64?)
     case progress(TransferProgress)
-    /// An attempt failed for a reason that may pass. `isNewReason` is false for the endless rest of the same.
+    /// An attempt failed for a reason that may pass.
+    ///
+    /// `isNewReason` is false while the same reason repeats.
     case lost(source: String, reason: String, bytes: UInt64, isNewReason: Bool)
     case retrying(RootImageRetry)
-    /// What was here is of no use to the next attempt.
+    /// The bytes that are present cannot be used by the next attempt.
     case startedOver(reason: String)
-    /// One of several mirrors is out of the question.
+    /// One of several mirrors cannot be used.
     case mirrorRefused(RootImageError)
     case clockSet(MachineClock.Change)
 
+    /// What happened, for a message.
     public var description: String {
         switch self {
         case .started(let source, let total): (total.map { "\(ByteCount($0)) from " } ?? "from ") + source
@@ -157,39 +172,44 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The next attempt after one that failed.
+/// The next attempt after a failed one.
 public struct RootImageRetry: Equatable, Sendable, CustomStringConvertible {
+    /// The URL without secrets.
     public var source: String
     /// Bytes that need not be sent again.
     public var from: UInt64
-    /// Mirrors count from 1.
+    /// The number of the mirror, from 1.
     public var mirror: Int
+    /// How many mirrors there are.
     public var mirrors: Int
+    /// The number of the attempt, from 1.
     public var attempt: Int
+    /// Whether the last attempt failed for another reason than the one before.
     public var isNewReason: Bool
 
-    /// Whether it says more than that there is another attempt.
+    /// Whether it has more to report than another attempt.
     public var saysMore: Bool { from > 0 || mirrors > 1 }
 
-    /// `trying again from 49.1 MiB, mirror 2 of 2, attempt 3`.
+    /// The attempt as `trying again from 49.1 MiB, mirror 2 of 2, attempt 3`.
     public var description: String {
         "trying again" + (from > 0 ? " from \(ByteCount(from))" : "")
             + (mirrors > 1 ? ", mirror \(mirror) of \(mirrors)" : "") + ", attempt \(attempt)"
     }
 }
 
-/// What getting a root image may do to the machine.
+/// What fetching a root image may do to the machine.
 public struct RootImageMachine {
-    /// Bytes of RAM that can still be had.
+    /// The bytes of RAM that are available; `nil` if unknown.
     public var availableMemory: () -> UInt64?
     /// Makes an empty folder that holds `size` bytes in RAM, replacing what an earlier attempt left.
     public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void
     public var pause: (_ seconds: Double) -> Void
     /// A random number from 0 to 1.
     public var chance: () -> Double
-    /// What the server's date may set forward; `nil`: nothing.
+    /// The clock that a server's date may set forward; `nil` if none may be set.
     public var clock: MachineClock?
 
+    /// Creates the effects from functions.
     public init(
         availableMemory: @escaping () -> UInt64?,
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
@@ -202,6 +222,7 @@ public struct RootImageMachine {
         self.clock = clock
     }
 
+    /// The effects on this machine.
     public static var live: RootImageMachine {
         RootImageMachine(
             availableMemory: { Machine.memory("MemAvailable") },
@@ -220,10 +241,16 @@ public struct RootImageMachine {
 }
 
 extension RootImageRequest {
-    /// Gets the image. Faults that may pass are retried for ever; everything else ends it.
+    /// Fetches or finds the image; faults that may pass are retried forever, others end it.
     ///
-    /// Where a hash is known, the result is what the hash describes, and TLS certificates are not asked
-    /// for; where none is, they are.
+    /// If a hash is known, the result is what the hash describes, and TLS certificates are not needed; otherwise they
+    /// are.
+    ///
+    /// - Parameters:
+    ///   - machine: What this may do to the machine.
+    ///   - tell: Receives events.
+    /// - Returns: The image.
+    /// - Throws: ``RootImageError`` with the reason and advice.
     public func get(
         on machine: RootImageMachine = .live, telling tell: @escaping (RootImageEvent) -> Void
     ) throws(RootImageError) -> RootImage {

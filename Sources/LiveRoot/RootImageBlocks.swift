@@ -1,20 +1,20 @@
-// Blocks of bytes on their way from the thread that gets them to one that verifies and unpacks them.
+// Blocks of bytes on their way from the thread that reads them to one that verifies and unpacks them.
 
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// A few blocks of memory that go round between two threads: one fills, the other empties.
+/// A few blocks of memory that circulate between two threads: one fills them, the other empties them.
 ///
-/// A block that is partly filled stays between runs, so that a transfer can go on where it stopped.
+/// A partly filled block is kept between runs, so that a transfer can continue where it stopped.
 final class BlockPipe {
-    /// The other thread takes no more; it has its own reason.
+    /// The other thread takes no more blocks, for a reason of its own.
     struct Stopped: Error {}
 
     private struct State {
         var free: [UnsafeMutableRawBufferPointer]
         var full: [UnsafeMutableRawBufferPointer] = []
-        /// No more blocks will come in this run; the last one was or was not the end of the stream.
+        /// Whether no more blocks will come in this run.
         var isClosed = false
         var isStopped = false
     }
@@ -31,11 +31,10 @@ final class BlockPipe {
     private var current: UnsafeMutableRawBufferPointer?
     private var isComplete = false
 
-    /// Bytes in the block that is being filled.
+    /// The bytes in the block that is being filled.
     private(set) var pending = 0
 
-    /// - Parameters:
-    ///   - chunkSize: Blocks are a multiple of this long, and near 2 MiB where that can be.
+    /// Creates a pipe whose blocks are a multiple of `chunkSize` long, near 2 MiB if possible.
     init(chunkSize: Int) {
         let usual = 2 << 20
         blockSize = chunkSize * max(1, usual / chunkSize)
@@ -50,10 +49,10 @@ final class BlockPipe {
     /// Runs `produce` here and `consume` on a thread of its own, one call per block, until both are done.
     ///
     /// - Parameters:
-    ///   - consume: Takes the bytes in order; `true` says that the stream ends with them. What it throws
-    ///     ends the run.
-    ///   - produce: Calls ``push(_:)`` and at the end of the stream ``complete()``. What it throws ends the
-    ///     run too, after the blocks that are full were consumed.
+    ///   - consume: Takes the bytes in order; `true` means that the stream ends with them. What it throws ends the run.
+    ///   - produce: Calls ``push(_:)``, and ``complete()`` at the end of the stream. What it throws ends the run too,
+    ///     after the full blocks were consumed.
+    /// - Throws: What `consume` or else `produce` threw.
     func run(
         consume: (UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void, produce: () throws -> Void
     ) throws {
@@ -93,7 +92,7 @@ final class BlockPipe {
         }
     }
 
-    /// Adds what one read(2) brings; 0 at the end of the file.
+    /// Adds the result of one read(2); returns its length, 0 at the end of the file.
     func read(from descriptor: Int32) throws -> Int {
         let block = try currentBlock()
         while true {
@@ -107,10 +106,10 @@ final class BlockPipe {
         }
     }
 
-    /// Says that the stream ends with what was pushed.
+    /// Ends the stream with what was pushed.
     func complete() { isComplete = true }
 
-    /// Forgets the bytes of the block that is being filled.
+    /// Discards the bytes of the block that is being filled.
     func discardPending() { pending = 0 }
 
     private func currentBlock() throws(Stopped) -> UnsafeMutableRawBufferPointer {
@@ -128,7 +127,7 @@ final class BlockPipe {
         pending += count
         guard pending == blockSize else { return }
         state.change { state in
-            // Nobody would take it any more, and the next run must not find it.
+            // Nobody would take the block any more, and the next run must not find it.
             if state.isStopped { state.free.append(block) } else { state.full.append(block) }
         }
         current = nil

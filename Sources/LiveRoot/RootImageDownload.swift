@@ -1,4 +1,4 @@
-// A root image from the network: streamed, verified while it arrives, resumed, from mirrors in turn.
+// A root image from the network: streamed, verified while it arrives, resumed, from several mirrors in turn.
 
 import Fetching
 import LinuxSystem
@@ -7,7 +7,7 @@ import Reporting
 
 /// One download with all its attempts.
 final class RootImageDownload: TransferReceiver {
-    /// The answer does not continue what is here, and is not the file from its start either.
+    /// The answer neither continues what is present nor is it the file from its start.
     private struct Unusable: Error {}
 
     private let request: RootImageRequest
@@ -20,14 +20,14 @@ final class RootImageDownload: TransferReceiver {
     private var meter = RateMeter()
     private var lastTold = 0.0
 
-    /// The mirror that the bytes here come from, and what it called their version.
+    /// The mirror that the present bytes come from, and its name for their version.
     private var origin: (mirror: Int, validator: Validator?)?
     private var total: UInt64?
     private var point = ResumePoint(offset: 0, validator: nil, total: nil)
     private var bytesFetched: UInt64 = 0
     private var bytesBefore: UInt64 = 0
     private var isAuthenticated = true
-    /// The server's clock, and when it told us by the clock that never goes back.
+    /// The server's clock, and when that was received by the monotonic clock.
     private var date: (seconds: Int, toldAt: Double)?
 
     init(
@@ -36,7 +36,7 @@ final class RootImageDownload: TransferReceiver {
     ) throws(RootImageError) {
         guard let first = urls.first else { throw .noURL }
         var request = request
-        // The stream's chunks cover the image's.
+        // The stream's chunks cover the image.
         if request.streamHash != nil { request.imageHash = nil }
         self.request = request
         self.urls = urls
@@ -47,7 +47,7 @@ final class RootImageDownload: TransferReceiver {
         mirrors = RootImageMirrors(count: urls.count, areInterchangeable: request.streamHash != nil)
     }
 
-    /// Ends with the image, or with nothing left in RAM.
+    /// Returns the image, or throws and leaves nothing in RAM.
     func run() throws -> RootImage {
         do { return try attemptUntilDone() } catch {
             unpacker.restart()
@@ -105,7 +105,7 @@ final class RootImageDownload: TransferReceiver {
             droppedInstallImages: unpacker.droppedInstallImages)
     }
 
-    /// A server that has sent what the hash describes is believed its date, where ours is doubtful.
+    /// Sets a doubtful clock by the date of a server whose bytes matched the hash.
     private func setClock() {
         guard let date else { return }
         let now = date.seconds + Int(monotonicSeconds() - date.toldAt)
@@ -124,7 +124,7 @@ final class RootImageDownload: TransferReceiver {
         return next
     }
 
-    // MARK: What the transfer brings
+    // MARK: The answer
 
     func begin(_ head: ResponseHead) throws {
         guard head.status == 200 || head.status == 206 else { throw head.fault }
@@ -158,14 +158,14 @@ final class RootImageDownload: TransferReceiver {
         tell(.progress(TransferProgress(bytes: received, total: total, rate: meter.rate(at: now, bytes: received))))
     }
 
-    /// Bytes of the stream that are here, verified or not.
+    /// Bytes of the stream that are present, verified or not.
     private var received: UInt64 = 0
     private var lastReceived: UInt64 = 0
     private var wait = OpenWait.untold
 
-    // MARK: After an attempt that failed
+    // MARK: After a failed attempt
 
-    /// The current mirror is out of the question; the next one continues or starts over.
+    /// Excludes the current mirror; the next one continues or starts over.
     private func refuse(_ error: RootImageError) throws(RootImageError) {
         guard mirrors.refuse(error) else { throw mirrors.refusal ?? error }
         tell(.mirrorRefused(error))
@@ -191,8 +191,10 @@ final class RootImageDownload: TransferReceiver {
                     mirrors: mirrors.count, attempt: mirrors.attempt, isNewReason: next.isNewReason)))
     }
 
-    /// Decides where the stream goes on: at the very byte where the same file can be named; at the last
-    /// chunk that was verified from any server; else at its start.
+    /// Decides where the stream continues.
+    ///
+    /// That is at the very next byte if the server has a name for the version of the file; or after the last verified
+    /// chunk, from any server; or else at the start.
     private func prepareNextAttempt() {
         guard received > 0 else { return }
         let isSameMirror = origin?.mirror == mirrors.current

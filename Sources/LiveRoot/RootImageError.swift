@@ -6,24 +6,24 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// `source` is a URL without secrets, or a path.
+/// Why there is no root image; `source` is a URL without secrets, or a path.
 public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringConvertible, Advising {
     case noURL
     case transfer(source: String, TransferFault)
     case wrongChunk(source: String, StreamHashMismatch)
-    /// The length alone tells that the stream hash describes another file.
+    /// The length alone shows that the stream hash describes another file.
     case wrongLength(source: String, bytes: UInt64, wanted: ClosedRange<UInt64>)
     case wrongHash(source: String, wanted: [UInt8], found: [UInt8])
     case unusable(source: String, RootImageFault)
     case wrongVersion(source: String, found: String, initramfs: String)
-    /// `needed`: the image and what the boot needs beside it.
+    /// The RAM is too small; `needed` is for the image and what the boot needs besides it.
     case tooLittleMemory(image: UInt64, needed: UInt64, available: UInt64)
-    /// The kernel could not unpack all of it: the initramfs was full.
+    /// The kernel could not unpack all of it, because the initramfs was full.
     case truncatedInInitramfs(FilePath, RootImageFormat, bytes: UInt64)
     case missing([FilePath])
-    /// The kernel has unpacked the archive that the only known hash is the hash of.
+    /// The only known hash is that of the archive, which the kernel has unpacked.
     case archiveIsGone(FilePath)
-    /// The same of `firstlight.rootfs_sha256=`, which is not the hash of the image either.
+    /// The file does not have the SHA-256 of `firstlight.rootfs_sha256=`, which may be that of the archive.
     case notOfTheImage(FilePath, wanted: [UInt8], found: [UInt8])
     case unreadableStamp(FilePath, Errno)
     case malformedStamp(FilePath, StreamHash.Malformed)
@@ -33,6 +33,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     /// A failure that nothing here is known to have.
     case unexpected(String)
 
+    /// What happened, for a message.
     public var description: String {
         switch self {
         case .noURL: "there is no URL to fetch the root image from"
@@ -71,6 +72,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         }
     }
 
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .noURL: ["Give coreos.live.rootfs_url=URL, or load rootfs.img as a second initrd."]
@@ -112,7 +114,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         }
     }
 
-    /// Whether another mirror may do better: the fault is the server's or its file's, not this machine's.
+    /// Whether another mirror may help: the fault is the server's or its file's, not this machine's.
     var isOfItsSource: Bool {
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true

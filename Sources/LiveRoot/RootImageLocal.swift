@@ -1,4 +1,4 @@
-// A root image that needs no network: it came with the initramfs, or lies on an ISO.
+// A root image that needs no network: it came with the initramfs, or is on an ISO.
 
 import Fetching
 import Glibc
@@ -9,9 +9,9 @@ import Reporting
 import SystemPackage
 
 extension RootImageRequest {
-    /// The image that the kernel unpacked from a second initrd.
+    /// Finds the image that the kernel unpacked from a second initrd.
     ///
-    /// Where it ran out of room it left a short file and said so in its log alone; the superblock tells.
+    /// If the kernel ran out of room, it left a short file and reported that only in its log; the superblock shows it.
     func findInInitramfs(_ root: FilePath, telling tell: (RootImageEvent) -> Void) throws -> RootImage {
         let candidates = LiveImageName.rootImages.map { root.appending($0) }
         guard let file = candidates.first(where: { Files.exists($0) }) else {
@@ -40,7 +40,7 @@ extension RootImageRequest {
             verifiedBy: verifiedBy, source: "\(file)", droppedInstallImages: dropped)
     }
 
-    /// Checks the image itself, which is all that is left of an archive that the kernel has unpacked.
+    /// Checks the image itself, because the kernel has unpacked the archive and it is gone.
     private func checkUnpacked(
         _ file: FilePath, length: UInt64, telling tell: (RootImageEvent) -> Void
     ) throws -> RootImage.VerifiedBy {
@@ -55,7 +55,9 @@ extension RootImageRequest {
         return imageHash != nil ? .streamHash : .sha256
     }
 
-    /// Packed install images in the initramfs: to where an installer looks for them, or away.
+    /// Moves packed install images of the initramfs to where an installer looks for them, or removes them.
+    ///
+    /// Returns the names of those that were removed.
     private func moveInstallImages(from root: FilePath) throws(RootImageError) -> [String] {
         var dropped: [String] = []
         for name in Files.names(in: root) where name.hasSuffix(LiveImageName.installImageSuffix) {
@@ -74,8 +76,9 @@ extension RootImageRequest {
         return dropped
     }
 
-    /// The image of an ISO: used where it is, or copied into RAM; verified where a hash is known, and for this
-    /// read once from start to end.
+    /// Uses the image of an ISO in place or copies it into RAM.
+    ///
+    /// If a hash is known, it is verified, for which it is read once from start to end.
     func getFromISO(
         _ folder: FilePath, copyToRAM: Bool, on machine: RootImageMachine, telling tell: (RootImageEvent) -> Void
     ) throws -> RootImage {
@@ -83,7 +86,7 @@ extension RootImageRequest {
         guard let total = Files.size(file) else { throw RootImageError.missing([file]) }
         var request = self
         if !checksMedium, !copyToRAM {
-            // A hash on the command line is the operator's own word, and says that nothing else is mounted.
+            // A hash on the command line was chosen by the operator, who wants nothing else mounted.
             request.streamHash = nil
             request.imageHash = nil
         }
@@ -137,7 +140,7 @@ extension RootImageRequest {
         }
     }
 
-    /// Finds the image in a `rootfs.img` without reading what lies between the headers.
+    /// Finds the image in a `rootfs.img` by reading only the headers.
     private func lookAt(_ file: FilePath) throws(RootImageError) -> RootImage {
         var walk = try ArchiveWalk(file)
         let total = Files.size(file) ?? 0
@@ -220,7 +223,7 @@ private final class ImageCheck {
     private var verifier: ChunkVerifier?
     private var digest = MessageDigest(.sha256)
     private let source: String
-    /// The SHA-256 of all of it, where that is wanted.
+    /// The SHA-256 of the whole image, if it is needed.
     private(set) var found: [UInt8] = []
 
     init(_ request: RootImageRequest, source: String) {
@@ -297,7 +300,7 @@ private struct ArchiveWalk: ~Copyable {
         return Array(buffer[..<filled])
     }
 
-    /// The next file's header; `nil` after the last.
+    /// The header of the next regular file; `nil` after the last.
     mutating func next() throws(RootImageError) -> NewcHeader? {
         while true {
             let some = try bytes(at: reader.offset, count: 512)

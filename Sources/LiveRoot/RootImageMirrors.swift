@@ -1,26 +1,26 @@
 // Which mirror comes next, and how long to wait for it. No I/O.
 
-/// The mirrors of one root image and how they have done so far.
+/// The mirrors of one root image and their results so far.
 struct RootImageMirrors {
-    /// What to do after an attempt that failed for now.
+    /// What to do after an attempt that failed for a reason that may pass.
     struct Next: Equatable {
-        /// Where to go, from 0.
+        /// The index of the mirror to use.
         var mirror: Int
-        /// Failures to count for the delay, 1 or more.
+        /// The failures that count for the delay, 1 or more.
         var failures: Int
-        /// Whether people have not read the same just now.
+        /// Whether the reason differs from the one that was shown last.
         var isNewReason: Bool
     }
 
-    /// Attempts at one mirror without a single byte before the next gets its turn, where changing
-    /// mirrors means to start over.
+    /// How many attempts at one mirror may bring no byte before the next mirror is used, if changing means to start
+    /// over.
     static let patience = 3
 
     let count: Int
-    /// Whether what is here can be continued from any mirror, since every chunk is verified.
+    /// Whether any mirror can continue what is present, because every chunk is verified.
     let areInterchangeable: Bool
     private(set) var current = 0
-    /// The attempt under way, from 1.
+    /// The number of the current attempt, from 1.
     private(set) var attempt = 1
     private var refusals: [Int: RootImageError] = [:]
     private var failures = 0
@@ -33,18 +33,20 @@ struct RootImageMirrors {
         self.areInterchangeable = areInterchangeable
     }
 
-    /// Why each mirror is out of the question, once all of them are.
+    /// Why each mirror is excluded, once all are; `nil` before.
     var refusal: RootImageError? {
         guard refusals.count == count else { return nil }
         let errors = (0..<count).compactMap { refusals[$0] }
         return errors.count == 1 ? errors.first : .everyMirror(errors)
     }
 
-    /// The current mirror failed in a way that may pass.
+    /// Records that the current mirror failed in a way that may pass.
     ///
     /// - Parameters:
-    ///   - progressed: Bytes arrived in this attempt.
-    ///   - holdsBytes: Something is here that changing mirrors could lose.
+    ///   - reason: Why it failed.
+    ///   - progressed: Whether bytes arrived in this attempt.
+    ///   - holdsBytes: Whether bytes are present that could be lost by changing the mirror.
+    /// - Returns: What to do next.
     mutating func failed(reason: String, progressed: Bool, holdsBytes: Bool) -> Next {
         if progressed {
             failures = 0
@@ -53,7 +55,7 @@ struct RootImageMirrors {
         failures += 1
         failuresHere += 1
         attempt += 1
-        // How often the same goes on is told by what is waited for.
+        // Repeated failures for the same reason are counted by the wait that is shown.
         let isNewReason = reason != lastReason || progressed || !isSaid
         lastReason = reason
         isSaid = true
@@ -64,7 +66,7 @@ struct RootImageMirrors {
             isNewReason: isNewReason)
     }
 
-    /// The current mirror is out of the question; whether there is another.
+    /// Excludes the current mirror; returns whether there is another.
     mutating func refuse(_ error: RootImageError) -> Bool {
         refusals[current] = error
         attempt += 1

@@ -1,4 +1,4 @@
-// Verifies a root image's stream and keeps the image itself, and nothing else, in RAM.
+// Verifies a root image's stream and keeps only the image in RAM.
 
 import Fetching
 import Glibc
@@ -10,8 +10,8 @@ import SystemPackage
 
 /// Takes the stream in order, block by block.
 ///
-/// With a stream hash no byte is looked at before its chunk was verified; with one of the image none is kept
-/// before; with a hash of the whole nothing is handed out before the last byte was.
+/// With a stream hash, no byte is used before its chunk was verified. With a hash of the image, none of its bytes is
+/// kept before that. With a hash of the whole, nothing is returned before the last byte was verified.
 final class RootImageUnpacker {
     /// What is known about the image so far.
     struct Found {
@@ -23,7 +23,7 @@ final class RootImageUnpacker {
 
     private let request: RootImageRequest
     private let machine: RootImageMachine
-    /// Whether the image is kept, or only looked at where it is.
+    /// Whether the image is kept, or only checked where it is.
     private let keeps: Bool
     private var verifier: ChunkVerifier?
     private var imageVerifier: ChunkVerifier?
@@ -31,12 +31,12 @@ final class RootImageUnpacker {
     private var reader = RootImageReader()
     private var image: OutputFile?
     private var installImage: OutputFile?
-    /// Install images that wait in ``staging`` until everything was verified.
+    /// Install images that stay in ``staging`` until everything was verified.
     private var stagedInstallImages: [String] = []
 
-    /// Whose bytes these are, for messages.
+    /// The source of the bytes, for messages.
     var source: String
-    /// Bytes of the stream that are through: it can be asked for again from here.
+    /// Bytes of the stream that were processed; it can be requested again from here.
     private(set) var position: UInt64 = 0
     private(set) var found: Found?
     private(set) var version: String?
@@ -50,7 +50,7 @@ final class RootImageUnpacker {
         restart()
     }
 
-    /// Forgets everything and frees its RAM: the stream starts again.
+    /// Discards everything and frees its RAM: the stream starts again.
     func restart() {
         if let file = found?.file { try? Files.remove(file) }
         discardInstallImages()
@@ -66,7 +66,7 @@ final class RootImageUnpacker {
         droppedInstallImages = []
     }
 
-    /// Refuses an image of which the length alone tells that it cannot be right, or cannot be kept.
+    /// Throws if the length alone shows that the image is wrong or cannot be kept.
     func check(total: UInt64) throws(RootImageError) {
         if let wanted = request.streamHash?.lengths, !wanted.contains(total) {
             throw .wrongLength(source: source, bytes: total, wanted: wanted)
@@ -83,7 +83,7 @@ final class RootImageUnpacker {
                 position += UInt64(rest.count)
             } else {
                 while let chunk = try verifier?.next(&rest, last: isLast) {
-                    // Not before: a chunk that was wrong comes once more, from the next mirror.
+                    // The digest gets only verified chunks, because a wrong one comes again from the next mirror.
                     digest?.update(chunk)
                     try unpack(chunk)
                     position += UInt64(chunk.count)
@@ -110,13 +110,13 @@ final class RootImageUnpacker {
         try reader.finish()
         guard let found else { throw RootImageFault.noImage }
         try keep(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
-        // The last block of the filesystem counts in full, and loop devices only know whole sectors.
+        // The last block of the filesystem counts in full, and loop devices have whole sectors only.
         try image?.setLength((found.length + 4095) / 4096 * 4096)
         image = nil
         try publishInstallImages()
     }
 
-    /// Takes the image's next bytes, verified first where its own hash is known.
+    /// Keeps the image's next bytes, after verifying them if the image's own hash is known.
     private func keep(_ bytes: UnsafeRawBufferPointer, isLast: Bool = false) throws {
         guard imageVerifier != nil else { return try image?.write(bytes) ?? () }
         var rest = bytes
@@ -150,7 +150,7 @@ final class RootImageUnpacker {
 
     // MARK: Install images
 
-    /// Beside the folder that an installer looks into, which holds nothing before it was verified.
+    /// A folder beside the one that an installer reads, which gets nothing before it was verified.
     private var staging: FilePath? { request.installImages.map { FilePath("\($0).unverified") } }
 
     private func publishInstallImages() throws {
@@ -176,7 +176,7 @@ final class RootImageUnpacker {
         found = Found(format: format, offset: offset, length: length)
         guard keeps else { return }
         try checkMemory(length)
-        // Whole pages, and one more for what the filesystem keeps itself.
+        // The size is in whole pages, with an extra for the filesystem itself.
         try machine.makeStore(request.folder, (length + 4095) / 4096 * 4096 + 65536)
         let file = request.folder.appending("root.\(format)")
         image = try OutputFile(file)

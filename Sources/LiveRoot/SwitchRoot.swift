@@ -1,5 +1,5 @@
 // The last step of the initramfs: PID 1 (supervisor.c) frees or moves everything, and the real root's init
-// takes its place.
+// replaces it.
 
 import CLinux
 import Glibc
@@ -7,25 +7,29 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
+/// The switch to a real root and its init.
 public struct SwitchRoot: Equatable, Sendable {
     /// The real root, assembled.
     public var root: FilePath
     /// The real root's init, as a path inside it.
     public var program: String
-    /// What follows the program's own name.
+    /// The arguments after the program's name.
     public var arguments: [String]
 
-    /// Where an init is looked for when the kernel command line names none; the kernel's own order,
-    /// systemd's place first.
+    /// Where an init is looked for if the kernel command line names none.
+    ///
+    /// The order is the kernel's, after systemd's own paths.
     public static let candidates = [
         "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init", "/etc/init", "/bin/init", "/bin/sh",
     ]
 
+    /// Why the root cannot be switched.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noInit([String])
         case notAnInitramfs
         case refused(step: String, Errno)
 
+        /// What happened, for a message.
         public var description: String {
             switch self {
             case .noInit(let tried): "the root filesystem has no init; looked for \(tried.joined(separator: ", "))"
@@ -34,6 +38,7 @@ public struct SwitchRoot: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noInit: ["Name it with init=PATH, or check that the image is a whole root filesystem."]
@@ -45,7 +50,11 @@ public struct SwitchRoot: Equatable, Sendable {
 
     /// Finds the init to run.
     ///
-    /// - Parameter wanted: `init=` of the kernel command line, where given.
+    /// - Parameters:
+    ///   - root: The real root.
+    ///   - wanted: The value of `init=` on the kernel command line, if any.
+    ///   - arguments: The arguments of the init.
+    /// - Throws: ``Failure/noInit(_:)`` if no candidate is executable.
     public init(root: FilePath, wanted: String?, arguments: [String]) throws(Failure) {
         let tried = wanted.map { [$0] } ?? Self.candidates
         guard let program = tried.first(where: { Files.isExecutable($0, inside: root) }) else {
@@ -56,8 +65,9 @@ public struct SwitchRoot: Equatable, Sendable {
         self.arguments = arguments
     }
 
-    /// Asks PID 1 to empty the initramfs, to make `root` the root and to run its init, and ends this process for it.
-    /// Returns only by throwing.
+    /// Asks PID 1 to empty the initramfs, to make `root` the root and to run its init; then ends this process.
+    ///
+    /// It returns only by throwing.
     public func request() throws(Failure) -> Never {
         guard Files.isInRAM("/") else { throw .notAnInitramfs }
         let words: [UInt8] = ([root.string, program] + arguments).flatMap { $0.utf8 + [0] }

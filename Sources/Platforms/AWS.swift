@@ -1,4 +1,4 @@
-// Amazon's instance metadata service: the second version with a session token, or the first without.
+// Amazon's instance metadata service: version 2 with a session token, or version 1 without.
 
 import BootArguments
 import Fetching
@@ -9,7 +9,7 @@ extension PlatformAccess {
         try plain("\(linkLocal)/2019-10-01/user-data", headers: try awsSession())
     }
 
-    /// What each request of a session carries; nothing where the service knows no sessions.
+    /// The headers of each request of a session; none if the service has no sessions.
     func awsSession() throws(ResourceFailure) -> [(name: String, value: String)] {
         var question = MetadataRequest(
             "\(linkLocal)/latest/api/token", headers: [("X-aws-ec2-metadata-token-ttl-seconds", "21600")])
@@ -23,7 +23,7 @@ extension PlatformAccess {
             }
         }
     }
-    /// The temporary keys of the instance's role, where it has one, and the instance's region.
+    /// The temporary keys of the instance's role, if it has one, and the instance's region.
     func awsCredentials() throws -> CloudCredentials {
         let session = try awsSession()
         func ask(_ item: String) throws(ResourceFailure) -> [UInt8]? {

@@ -1,5 +1,5 @@
-// Apple's hypervisor: the host answers HTTP over a vsock, which libcurl does not speak. So it is given a Unix socket in
-// a folder that is root's alone, and what passes there is passed on.
+// Apple's hypervisor: the host answers HTTP over a vsock, which libcurl does not support. So libcurl gets a Unix
+// socket in a folder that only root can enter, and a relay passes the bytes on.
 
 import CLinux
 import Fetching
@@ -7,7 +7,7 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// Where the host listens.
+/// The vsock address on which the host listens.
 ///
 /// - SeeAlso: Linux, `include/uapi/linux/vm_sockets.h` (`VMADDR_CID_HOST`).
 private let (host, port): (UInt32, UInt32) = (2, 1024)
@@ -17,21 +17,21 @@ extension PlatformAccess {
         ["vmw_vsock_virtio_transport", "vsock"].forEach(loadModule)
         let relay = try SocketRelay { firstlight_connect_vsock(host, port) }
         defer { relay.close() }
-        // No name is looked up: the socket is where it leads.
+        // No name is looked up, because the socket is used instead of the host.
         var question = MetadataRequest("http://d/", headers: [("Accept", "application/json")])
         question.exchange.socket = relay.path
         return try request(question)
     }
 }
 
-/// A Unix socket of which each connection is passed on to one that `connect` makes.
+/// A Unix socket whose connections are passed on to those that `connect` makes.
 final class SocketRelay: Sendable {
     let path: FilePath
     private let listener: Int32
 
-    /// - Parameter connect: Returns a descriptor, or a negative `errno`.
+    /// Starts the relay; `connect` returns a descriptor, or a negative `errno`.
     init(connect: @escaping @Sendable () -> Int32) throws(PlatformFailure) {
-        // Where there is no such hypervisor, that shows at once.
+        // Connecting first shows at once whether there is such a hypervisor.
         let first = connect()
         guard first >= 0 || first == -ECONNREFUSED || first == -ECONNRESET || first == -ETIMEDOUT else {
             throw .unreadable("/dev/vsock", Errno(rawValue: -first))
@@ -73,7 +73,7 @@ final class SocketRelay: Sendable {
         }
     }
 
-    /// Ends the relay: whoever waits for a connection is woken.
+    /// Ends the relay and wakes whoever waits for a connection.
     func close() {
         shutdown(listener, Int32(SHUT_RDWR))
         Glibc.close(listener)
@@ -81,7 +81,7 @@ final class SocketRelay: Sendable {
         rmdir(path.removingLastComponent().string)
     }
 
-    /// Passes bytes on both ways until one of the two has ended: neither says that it will only listen from now on.
+    /// Passes bytes on in both directions until one side has ended, because neither closes one direction alone.
     private static func pass(_ near: Int32, _ far: Int32) {
         let ways = [(from: near, to: far), (from: far, to: near)]
         var buffer = [UInt8](repeating: 0, count: 64 << 10)

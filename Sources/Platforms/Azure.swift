@@ -1,4 +1,4 @@
-// Azure: user data from the metadata service, or custom data on the disc with which a machine is made.
+// Azure: user data from the metadata service, or custom data on the disc that comes with a new machine.
 
 import BootArguments
 import Fetching
@@ -10,13 +10,13 @@ extension PlatformAccess {
         var question = MetadataRequest(
             "\(linkLocal)/metadata/instance/compute/userData?api-version=2021-01-01&format=text",
             headers: [("Metadata", "true")])
-        // While the machine is being made the service does not know it yet.
+        // While the machine is being created, the service does not know it yet.
         question.exchange.retriedStatuses = [404, 410, 429]
         let config = try decodedBase64(try request(question), .azure)
         return config.isEmpty ? try azureDiscConfig(filesystems: ["udf"]) : config
     }
 
-    /// Waits for the disc, which is known by its `ovf-env.xml`.
+    /// Waits for the disc, which is recognized by its `ovf-env.xml`, and reads the config from it.
     func azureDiscConfig(filesystems: [String]) throws -> [UInt8]? {
         let (mark, config) = ("ovf-env.xml", "CustomData.bin")
         let wait = Wait(
@@ -25,7 +25,7 @@ extension PlatformAccess {
         return waits.wait(for: wait) { _ in
             while true {
                 for drive in drives() {
-                    // An empty drive, another disc, one that is being changed: not this one, or not yet.
+                    // An empty drive, another disc, or one that is being changed: not this one, or not yet.
                     guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else {
                         continue
                     }

@@ -5,11 +5,11 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// Where OpenStack's kind of config drive has the config.
+/// The path of the config on a config drive of OpenStack's kind.
 let openstackUserData = "openstack/latest/user_data"
 
 extension PlatformAccess {
-    /// The first volume of one of the labels to be there; `nil` after so many seconds (`nil`: never).
+    /// The first volume with one of the labels; `nil` if none appears in `seconds` (`nil` waits without limit).
     func volume(_ labels: [String], within seconds: Double?) -> FilePath? {
         ["sr_mod", "isofs"].forEach(loadModule)
         let paths = labels.map { FilePath("/dev/disk/by-label").appending($0) }
@@ -19,7 +19,7 @@ extension PlatformAccess {
         return waits.wait(for: wait) { _ in device(paths, seconds) }
     }
 
-    /// One file of a volume that is waited for; `nil` where the volume or the file is not there.
+    /// Reads one file of a volume after waiting for it; `nil` if the volume or the file is missing.
     private func file(_ path: String, on label: String, within seconds: Double?) throws -> [UInt8]? {
         guard let drive = volume([label], within: seconds) else { return nil }
         return try files(drive, [], [path])[path]
@@ -35,7 +35,7 @@ extension PlatformAccess {
         return try files(drive, [], [path])[path]
     }
 
-    /// Proxmox itself writes a cloud-config where the user gave nothing.
+    /// Reads the first file that is not a cloud-config: Proxmox writes one itself if the user gave nothing.
     func proxmoxConfig() throws -> [UInt8]? {
         guard let drive = volume(["cidata"], within: 30) else { return nil }
         let paths = ["user-data", "vendor-data"]
@@ -43,9 +43,14 @@ extension PlatformAccess {
         return paths.compactMap { found[$0] }.first { !$0.isEmpty && !$0.starts(with: Array("#cloud-config\n".utf8)) }
     }
 
-    /// `ignition.config.device` and `ignition.config.path`: unlike a platform's volume, this one must be there.
+    /// Reads the config that `ignition.config.device` and `ignition.config.path` name; unlike a platform's, it must
+    /// exist.
     ///
-    /// - Throws: ``PlatformFailure``.
+    /// - Parameters:
+    ///   - path: The path of the config on the volume.
+    ///   - label: The label of the volume.
+    /// - Returns: The bytes of the file.
+    /// - Throws: ``PlatformFailure`` if the volume or the file is missing or cannot be read.
     public func config(at path: String, onVolume label: String) throws -> [UInt8] {
         let seconds = 30
         guard let drive = volume([label], within: Double(seconds)) else {

@@ -1,13 +1,13 @@
-// VMware's messages from a guest to its hypervisor, and the variables that are read and set by them.
+// VMware's messages from a guest to its hypervisor, and the variables that they read and set.
 
 import CLinux
 import Reporting
 import SystemPackage
 
-/// Calls the hypervisor with these registers, and has its answer in them.
+/// Calls the hypervisor with these registers, which then have its answer.
 typealias Backdoor = (inout firstlight_backdoor_registers) throws(Errno) -> Void
 
-/// The machine's own; `ENODEV` where its hypervisor is not VMware's.
+/// Calls this machine's hypervisor; throws `ENODEV` if that is not VMware's.
 func machineBackdoor(_ registers: inout firstlight_backdoor_registers) throws(Errno) {
     let result = firstlight_backdoor(&registers)
     if result < 0 { throw Errno(rawValue: -result) }
@@ -33,13 +33,13 @@ extension GuestInformation.Fault: Advising {
 
 /// The variables `guestinfo.*` of a virtual machine.
 ///
-/// Each request is a channel of its own: opened, a message sent, the answer received, closed. Four bytes are
-/// passed at a time, as every version of the hypervisor lets them through.
+/// Each request uses its own channel: it is opened, a message is sent, the answer is received, and it is closed. Four
+/// bytes are passed at a time, which works with every version of the hypervisor.
 /// - SeeAlso: `drivers/gpu/drm/vmwgfx/vmwgfx_msg.c` in Linux.
 struct GuestInformation {
     enum Fault: Error, Equatable {
         case notVMware
-        /// The hypervisor did not go along with this step.
+        /// The hypervisor refused this step.
         case refused(String)
     }
 
@@ -56,15 +56,15 @@ struct GuestInformation {
     private static let message: UInt32 = 0x1e
     private static let success: UInt32 = 1
     private static let hasAnswer: UInt32 = 2
-    /// The virtual machine was moved or saved meanwhile: everything once more.
+    /// The virtual machine was moved or saved meanwhile, so everything has to be repeated.
     private static let checkpoint: UInt32 = 0x10
 
     var backdoor: Backdoor = machineBackdoor
 
-    /// A variable's value; `nil` where there is none of that name.
+    /// A variable's value; `nil` if there is no variable of that name.
     func value(of name: String) throws(Fault) -> [UInt8]? {
         let answer = try ask("info-get guestinfo.\(name)")
-        // "1 VALUE", or "0 REASON" where there is none.
+        // The answer is "1 VALUE", or "0 REASON" if there is no such variable.
         return answer.starts(with: Array("1 ".utf8)) ? Array(answer.dropFirst(2)) : nil
     }
 
@@ -80,7 +80,7 @@ struct GuestInformation {
         throw .refused("an undisturbed exchange")
     }
 
-    /// - Returns: `nil` where it was disturbed.
+    /// Sends a question and returns the answer; `nil` if the exchange was disturbed.
     private func exchange(_ question: [UInt8]) throws(Fault) -> [UInt8]? {
         var channel = Channel()
         var opened = try call(.open, Self.protocolNumber | Self.wantsCookies, channel)

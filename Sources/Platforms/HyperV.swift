@@ -1,6 +1,5 @@
-// Hyper-V: the config among the key-value pairs that the host hands to the kernel, and the kernel to a daemon.
-//
-// They come once. Whoever takes them leaves them where the real root's daemon looks for them.
+// Hyper-V: the config is among the key-value pairs that the host sends to the kernel, and the kernel to a daemon.
+// They are sent only once. So they are saved where the real root's daemon looks for them.
 
 import Glibc
 import LinuxSystem
@@ -24,11 +23,11 @@ extension PlatformAccess {
     }
 }
 
-/// What the host says, by the pool and the key.
+/// The pairs that the host sends, by pool and key.
 ///
 /// - SeeAlso: Linux, `include/uapi/linux/hyperv.h` (`struct hv_kvp_msg`) and `tools/hv/hv_kvp_daemon.c`.
 struct KeyValuePairs: Equatable {
-    /// In the order in which the keys came first.
+    /// Each pool's pairs, in the order in which the keys came first.
     private(set) var pools: [UInt8: [(key: [UInt8], value: [UInt8])]] = [:]
 
     static func == (one: KeyValuePairs, other: KeyValuePairs) -> Bool {
@@ -38,7 +37,7 @@ struct KeyValuePairs: Equatable {
 
     init() {}
 
-    /// Bytes of a message, whatever is in it; of a key, and of a value.
+    /// The bytes of a message, of a key in it, and of a value.
     static let messageLength = 4 + 7426
     static let keyLength = 512
     static let valueLength = 2048
@@ -46,9 +45,13 @@ struct KeyValuePairs: Equatable {
     private static let done: UInt32 = 0
     private static let notSupported: UInt32 = 0x8007_0032
 
-    /// Takes the pairs as the daemon does, until the host has nothing more to say.
+    /// Reads the pairs as the daemon does, until the host sends no more.
     ///
-    /// - Parameter patience: Seconds for the host to begin, and seconds of silence after which it has ended.
+    /// - Parameters:
+    ///   - descriptor: The kernel's device.
+    ///   - patience: Seconds for the host to begin, and seconds of silence after which it has ended.
+    ///   - say: Receives what it waits for.
+    /// - Throws: The errno of a failed read or write.
     init(from descriptor: Int32, patience: (begin: Double, end: Double), say: (String) -> Void) throws(Errno) {
         var register = [UInt8](repeating: 0, count: Self.messageLength)
         register[0] = Operation.register
@@ -64,12 +67,12 @@ struct KeyValuePairs: Equatable {
             guard count > 0 else { return }
             let length = read(descriptor, &message, message.count)
             if length < 0, errno == EINTR || errno == EAGAIN { continue }
-            // A short message is none; the end of the stream is the end.
+            // A message that is too short is ignored; the end of the stream ends the loop.
             guard length > 0 else { return }
             if length < 4 || message[0] == Operation.register { continue }
             let isKnown = message[0] == Operation.set && add(Array(message.prefix(length)))
             hasBegun = hasBegun || isKnown
-            // The answer is the message with the outcome in the place of its head.
+            // The answer is the message with the outcome in place of its first four bytes.
             withUnsafeBytes(of: (isKnown ? Self.done : Self.notSupported).littleEndian) {
                 message.replaceSubrange(0..<4, with: $0)
             }
@@ -77,7 +80,9 @@ struct KeyValuePairs: Equatable {
         }
     }
 
-    /// Adds what a message sets: its kind, two lengths, the key and the value, both with a NUL at their end.
+    /// Adds the pair of a message: kind, two lengths, key and value, both with a NUL at the end.
+    ///
+    /// Returns `false` if the message is malformed.
     mutating func add(_ message: [UInt8]) -> Bool {
         func number(_ offset: Int) -> Int {
             (0..<4).reduce(0) { $0 | Int(message[offset + $1]) << (8 * $1) }
@@ -99,7 +104,7 @@ struct KeyValuePairs: Equatable {
         return true
     }
 
-    /// One value, or as many as a long config takes: `ignition.config.0` and so on.
+    /// The config: one value, or as many as a long config needs: `ignition.config.0` and so on.
     var config: [UInt8]? {
         let pool = Dictionary((pools[0] ?? []).map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
         if let whole = pool[Array(keyName.utf8)] { return whole }
@@ -112,7 +117,7 @@ struct KeyValuePairs: Equatable {
         return number == 0 ? nil : parts
     }
 
-    /// Leaves a file for each pool, as the daemon keeps them.
+    /// Writes a file for each pool, in the daemon's format.
     func save(to folder: FilePath) throws(PlatformFailure) {
         for (number, pool) in pools {
             var records: [UInt8] = []

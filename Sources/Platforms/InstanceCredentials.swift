@@ -1,12 +1,12 @@
-// What a cloud lets its instance show to the cloud's own storage: the keys of a role, a token.
+// The credentials that a cloud gives its instance for the cloud's own storage: the keys of a role, a token.
 
 import BootArguments
 import Fetching
 import Synchronization
 
-/// Asks the platform's metadata service once, when a fetch first needs to know; for threads to share.
+/// Asks the platform's metadata service for credentials, once, when a fetch first needs them; for several threads.
 public final class InstanceCredentials: Sendable {
-    /// Seconds for each question: without an answer the storage is asked as anybody may.
+    /// Seconds for each question; without an answer, storage is read without credentials.
     private static let limit = 10.0
 
     private let platform: Platform?
@@ -14,17 +14,19 @@ public final class InstanceCredentials: Sendable {
     private let warn: @Sendable (String) -> Void
     private let known = Mutex<CloudCredentials?>(nil)
 
+    /// Creates credentials that have not been asked for yet.
+    ///
     /// - Parameters:
-    ///   - platform: None but `aws` and `gcp` give their instances anything to show.
-    ///   - settings: For the metadata service: no proxy.
-    ///   - warn: Told that the storage is asked without credentials, and why.
+    ///   - platform: The platform; only `aws` and `gcp` give their instances credentials.
+    ///   - settings: The settings for the metadata service: no proxy.
+    ///   - warn: Receives why storage is read without credentials.
     public init(_ platform: Platform?, settings: FetchSettings, warn: @escaping @Sendable (String) -> Void) {
         self.platform = platform
         self.settings = settings
         self.warn = warn
     }
 
-    /// Nothing, where the platform is another than the storage's, or its service has no answer.
+    /// The credentials for a storage; empty if the platform is not the storage's, or its service does not answer.
     public func credentials(for storage: CloudStorage) -> CloudCredentials {
         switch (platform, storage) {
         case (.aws, .amazon): ask { try $0.awsCredentials() }

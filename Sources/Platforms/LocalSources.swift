@@ -1,4 +1,4 @@
-// Configs that lie in this machine: QEMU's firmware configuration, a file, a boot FIFO.
+// Configs on this machine: QEMU's firmware configuration, a file, a boot FIFO.
 
 import CLinux
 import Glibc
@@ -7,10 +7,10 @@ import Reporting
 import SystemPackage
 
 extension PlatformAccess {
-    /// Bytes of an entry of the firmware configuration: its format has 32 bits for them, memory has less.
+    /// The possible lengths of a firmware entry: its format has 32 bits for them, but memory is smaller.
     private static let firmwareLengths = 0...(1 << 30)
 
-    /// What QEMU was given as `-fw_cfg name=opt/com.coreos/config,file=...`; `nil` where it was not.
+    /// Reads what QEMU got as `-fw_cfg name=opt/com.coreos/config,file=...`; `nil` if it got nothing.
     func qemuConfig() throws(PlatformFailure) -> [UInt8]? {
         let device = sysfs.appending("firmware/qemu_fw_cfg")
         if !Files.exists(device) { loadModule("qemu_fw_cfg") }
@@ -26,10 +26,10 @@ extension PlatformAccess {
         return bytes
     }
 
-    /// Bytes that the kernel's file gives within a second: what it takes grows with their square.
+    /// The length up to which the kernel's file is read within a second; its time grows with the square of the length.
     private static let muchForFirmwareFiles = 64 << 10
 
-    /// At the device's own ports; `nil` where that cannot be, or the bytes are not those of the file.
+    /// Reads from the device's ports; `nil` if that is impossible, or the bytes differ from those of the file.
     private func directly(_ blob: FilePath, size: Int) throws(PlatformFailure) -> [UInt8]? {
         guard let key = Files.line(blob.appending("key")).flatMap({ UInt16($0) }), let bytes = readFirmware(key, size),
             bytes.count == size
@@ -38,7 +38,7 @@ extension PlatformAccess {
         return bytes.starts(with: beginning) && !beginning.isEmpty ? bytes : nil
     }
 
-    /// Page by page, telling how far it has come.
+    /// Reads the kernel's file page by page, and reports the progress.
     private func slowly(_ raw: FilePath, size: Int) throws(PlatformFailure) -> [UInt8] {
         do throws(Errno) {
             let descriptor = open(raw.string, O_RDONLY | O_CLOEXEC)
@@ -74,12 +74,12 @@ extension PlatformAccess {
         } catch { throw .unreadable(path, error) }
     }
 
-    /// `IGNITION_CONFIG_FILE`, or `config.ign` in the working directory.
+    /// Reads the file of `IGNITION_CONFIG_FILE`, or `config.ign` in the working directory.
     func fileConfig() throws(PlatformFailure) -> [UInt8]? {
         try read(FilePath(environment("IGNITION_CONFIG_FILE") ?? "config.ign"))
     }
 
-    /// What was pushed into a BlueField card together with its boot stream, without the padding.
+    /// Reads what was pushed into a BlueField card together with its boot stream, without the padding.
     func bootFifoConfig() throws(PlatformFailure) -> [UInt8]? {
         loadModule("mlxbf_bootctl")
         let fifo = sysfs.appending("bus/platform/devices/MLNXBF04:00/bootfifo")
@@ -95,7 +95,7 @@ extension PlatformAccess {
     }
 }
 
-/// Bytes of an entry of QEMU's firmware configuration; `nil` where the device cannot be reached so.
+/// The bytes of an entry of QEMU's firmware configuration; `nil` if the device cannot be reached that way.
 func readFirmwareAtItsPorts(_ key: UInt16, _ count: Int) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: count)
     return firstlight_fw_cfg_read(key, &bytes, count) == 0 ? bytes : nil

@@ -1,13 +1,13 @@
-// Metadata services that answer a single question, with at most a header or a coding of their own.
+// Metadata services that answer a single question, some with a header or an encoding of their own.
 
 import BootArguments
 import Fetching
 import JSONText
 
 extension PlatformAccess {
-    /// The answer as it is; status 404 is the answer that there is none.
+    /// The answer as it is; `nil` for status 404, which means that there is none.
     ///
-    /// - Parameter mayBeMissing: Where this is false, 404 is a failure.
+    /// If `mayBeMissing` is false, 404 is a failure.
     func plain(
         _ url: String, headers: [(name: String, value: String)] = [], mayBeMissing: Bool = true
     ) throws(ResourceFailure) -> [UInt8]? {
@@ -26,7 +26,7 @@ extension PlatformAccess {
             "\(linkLocal)/computeMetadata/v1/instance/attributes/user-data", headers: [("Metadata-Flavor", "Google")])
     }
 
-    /// A token of the instance's service account that can read storage; none where it has no such account.
+    /// A token of the instance's service account that can read storage; none if it has no such account.
     func gcpCredentials() throws -> CloudCredentials {
         let scope = "https://www.googleapis.com/auth/devstorage.read_only"
         let answer = try plain(
@@ -35,7 +35,7 @@ extension PlatformAccess {
         return CloudCredentials(googleToken: try answer.flatMap { try JSONNode(parsing: $0)["access_token"]?.string })
     }
 
-    /// It takes no other `Accept`.
+    /// Reads the user data; the service accepts no other `Accept`.
     func packetConfig() throws(ResourceFailure) -> [UInt8]? {
         try plain("https://metadata.packet.net/userdata", headers: [("Accept", "*/*")], mayBeMissing: false)
     }
@@ -47,7 +47,7 @@ extension PlatformAccess {
         return try answer(to: question).map { try decodedBase64($0, .oraclecloud) }
     }
 
-    /// A low port proves that root asks.
+    /// Reads the user data from a port below 1024, which proves that root asks.
     func scalewayConfig() throws(ResourceFailure) -> [UInt8]? {
         var question = MetadataRequest("http://169.254.42.42/user_data/cloud-init")
         question.exchange.fromReservedPort = true

@@ -1,6 +1,6 @@
-// The properties in the OVF environment of a virtual machine: an XML document.
+// Properties in the OVF environment of a virtual machine, which is an XML document.
 
-/// The value of `<Property oe:key="KEY" oe:value="VALUE"/>`, whatever its namespace is called.
+/// The value of `<Property oe:key="KEY" oe:value="VALUE"/>` with any namespace prefix.
 func ovfProperty(_ key: String, in document: [UInt8]) -> [UInt8]? {
     for element in String(decoding: document, as: UTF8.self).split(separator: "<") {
         let name = element.prefix { !$0.isWhitespace && $0 != ">" && $0 != "/" }
@@ -11,7 +11,7 @@ func ovfProperty(_ key: String, in document: [UInt8]) -> [UInt8]? {
     return nil
 }
 
-/// Names without their namespace, values with their references replaced.
+/// The attributes by their names without namespace, with the references in their values replaced.
 private func attributes(of text: Substring) -> [Substring: String] {
     var found: [Substring: String] = [:]
     var rest = text
@@ -26,7 +26,7 @@ private func attributes(of text: Substring) -> [Substring: String] {
     return found
 }
 
-/// With `&lt;`, `&#10;` and the like replaced by what they stand for.
+/// A text in which `&lt;`, `&#10;` and the like are replaced by what they stand for.
 private func resolved(_ text: Substring) -> String {
     var result = ""
     var rest = text

@@ -1,4 +1,4 @@
-// OpenStack and CloudStack: a config drive or a metadata service, whichever is there first.
+// OpenStack and CloudStack: a config drive or a metadata service, whichever is present first.
 
 import BootArguments
 import Fetching
@@ -11,7 +11,7 @@ extension PlatformAccess {
     func openstackConfig() throws -> [UInt8]? {
         let path = "openstack/latest/user_data"
         return try firstOf(drivePath: openstackUserData) {
-            // A machine with IPv6 alone reaches the service by a link-local address, on one of its links.
+            // A machine with only IPv6 reaches the service by a link-local address, on one of its links.
             ["\(linkLocal)/\(path)"] + interfaces().map { "http://[fe80::a9fe:a9fe%25\($0)]/\(path)" }
         }
     }
@@ -25,8 +25,10 @@ extension PlatformAccess {
     /// Looks for the drive and asks the services in turn, until one of them answers.
     ///
     /// - Parameters:
-    ///   - drivePath: The config's path on a volume labelled `config-2`.
-    ///   - services: URLs of the same service; others may be known a little later.
+    ///   - drivePath: The path of the config on a volume with the label `config-2`.
+    ///   - services: Returns URLs of the same service; more may be known later.
+    /// - Returns: The config; `nil` if there is none.
+    /// - Throws: The last failure, once the drive and all services have failed.
     private func firstOf(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
         let wait = Wait(
             for: "a volume labelled config-2 or a metadata service", reason: "neither is there yet",
@@ -37,7 +39,7 @@ extension PlatformAccess {
     private func searched(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
         var drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
         ["sr_mod", "isofs"].forEach(loadModule)
-        /// What failed for good, and is not tried again.
+        /// Services that failed finally and are not asked again.
         var refused: Set<String> = []
         for turn in 0... {
             var last: (any Error)?
@@ -71,7 +73,7 @@ extension PlatformAccess {
     }
 }
 
-/// The DHCP servers of this machine's leases: as we keep them, and as systemd-networkd does.
+/// The DHCP servers of this machine's leases, as stored by this program and by systemd-networkd.
 func leasingServers() -> [String] {
     let own = (try? Files.read("/run/firstlight/network.json")).flatMap { try? JSONNode(parsing: $0) }
     let links = own?["interfaces"]?.elements ?? []

@@ -5,9 +5,13 @@ import Fetching
 import JSONText
 
 extension Platform {
-    /// Tells the platform how a stage ended, where it is one that wants to know.
+    /// Reports to the platform how a stage ended; only Packet wants to know.
     ///
-    /// - Parameter failure: What stopped the stage; `nil`: nothing did.
+    /// - Parameters:
+    ///   - stage: The name of the stage.
+    ///   - failure: What stopped the stage; `nil` for success.
+    ///   - fetcher: Makes the requests.
+    /// - Throws: What stopped the report.
     public func report(stage: String, failure: String?, with fetcher: ResourceFetcher) throws {
         guard self == .packet else { return }
         let limit = 30.0

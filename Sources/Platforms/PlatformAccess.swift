@@ -1,4 +1,4 @@
-// The one door from platforms to the world: tests put closures of their own in its place.
+// Everything that platforms need from the outside; tests replace it by their own closures.
 
 import BlockDevices
 import CLinux
@@ -12,59 +12,69 @@ import SystemPackage
 
 /// One request to a metadata service.
 public struct MetadataRequest {
+    /// The URL.
     public var url: String
+    /// The headers of the request.
     public var headers: [(name: String, value: String)] = []
+    /// How HTTP is used.
     public var exchange = HTTPExchange()
-    /// Seconds for all attempts, where the fetcher's own limit is not the one.
+    /// Seconds for all attempts, if they differ from the fetcher's own limit.
     public var limit: Double?
-    /// Asked while it is under way: whether the answer is still of use.
+    /// Called during the request; `false` means that the answer is no longer needed.
     public var isWanted: () -> Bool = { true }
 
+    /// Creates a plain GET.
     public init(_ url: String, headers: [(name: String, value: String)] = []) {
         self.url = url
         self.headers = headers
     }
 }
 
-/// What a platform's config is read through.
+/// The ways in which a platform's config is read.
 public struct PlatformAccess {
-    /// Asks, again and again where the service does not answer or has a fault.
+    /// Sends a request, and repeats it if the service does not answer or has a fault.
     public var request: (MetadataRequest) throws(ResourceFailure) -> [UInt8]
-    /// The first of these block devices to be there, or `nil` after so many seconds (`nil`: never).
-    /// Given none it waits, and devices may appear meanwhile.
-    public var device: (_ candidates: [FilePath], _ seconds: Double?) -> FilePath?
-    /// Drives for discs.
-    public var drives: () -> [FilePath] = { [] }
-    /// Reads files of a device's filesystem by their paths in it; what is not there is left out.
+    /// Waits for the first of these block devices; `nil` after so many seconds (`nil` waits without limit).
     ///
-    /// `filesystems` are the types that will do; empty: any.
+    /// Without candidates it waits, and devices may appear meanwhile.
+    public var device: (_ candidates: [FilePath], _ seconds: Double?) -> FilePath?
+    /// The drives for discs.
+    public var drives: () -> [FilePath] = { [] }
+    /// Reads files of a device's filesystem by their paths in it; missing ones are left out.
+    ///
+    /// Only the types in `filesystems` are mounted; if it is empty, any type.
     public var files: (_ device: FilePath, _ filesystems: [String], _ paths: [String]) throws -> [String: [UInt8]]
+    /// Loads a kernel module by name.
     public var loadModule: (String) -> Void = { _ in }
+    /// The value of an environment variable; `nil` if it is unset or empty.
     public var environment: (String) -> String? = { _ in nil }
-    /// Who gave this machine its leases.
+    /// The DHCP servers of this machine's leases.
     public var dhcpServers: () -> [String] = { [] }
-    /// The names of network interfaces.
+    /// The names of the network interfaces.
     public var interfaces: () -> [String] = { [] }
-    /// Told of what is waited for.
+    /// Where waits are reported.
     public var waits = Waits.untold
-    /// Tells people what is done without.
+    /// Tells people what is left out.
     public var say: (String) -> Void = { _ in }
-    /// Bytes of an entry of QEMU's firmware configuration by its key; `nil` where the device cannot be reached so.
+    /// The bytes of an entry of QEMU's firmware configuration by its key; `nil` if the device cannot be reached that
+    /// way.
     var readFirmware: (UInt16, Int) -> [UInt8]? = readFirmwareAtItsPorts
-    /// The kernel's side of Hyper-V's key-value pairs, where the real root's daemon keeps them, and the seconds to wait.
+    /// The kernel's device for Hyper-V's key-value pairs, the folder of the real root's daemon, and the seconds to
+    /// wait.
     var keyValueDevice = FilePath("/dev/vmbus/hv_kvp")
     var keyValueFolder = FilePath("/var/lib/hyperv")
     var keyValuePatience = (begin: 30.0, end: 2.0)
-    /// VirtualBox's driver, where it is not the machine's own.
+    /// VirtualBox's driver, if it is not that of this machine.
     var guestDriver: GuestDriver?
     var run: (Command) throws(Command.Failure) -> Command.Output = { command throws(Command.Failure) in
         try command.run()
     }
-    /// What VMware's hypervisor keeps for its guest.
+    /// The variables that VMware's hypervisor has for its guest.
     var guestInformation = GuestInformation()
     /// The kernel's view of devices: `/sys`.
     public var sysfs = FilePath("/sys")
 
+    /// Creates an access from functions; everything else has its default.
     public init(
         request: @escaping (MetadataRequest) throws(ResourceFailure) -> [UInt8],
         device: @escaping ([FilePath], Double?) -> FilePath?,
@@ -75,7 +85,7 @@ public struct PlatformAccess {
         self.files = files
     }
 
-    /// Nothing but the machine's hypervisor.
+    /// Access to nothing but the machine's hypervisor.
     public static var hypervisor: PlatformAccess {
         PlatformAccess(
             request: { request throws(ResourceFailure) in
@@ -84,12 +94,10 @@ public struct PlatformAccess {
             device: { _, _ in nil }, files: { _, _, _ in [:] })
     }
 
-    /// This machine's own.
+    /// Access on this machine.
     ///
-    /// - Parameters:
-    ///   - fetcher: With the settings of the first fetch: no proxy, the machine's own certificate authorities.
-    ///   - waits: Told of what is waited for; the fetcher has its own.
-    ///   - say: Tells people what is done without.
+    /// The fetcher has the settings of the first fetch: no proxy, the machine's own certificate authorities. It reports
+    /// its own waits; `waits` gets the others.
     public static func live(
         fetcher: ResourceFetcher, devices: DeviceAccess, waits: Waits = .untold,
         say: @escaping (String) -> Void
@@ -132,7 +140,7 @@ func perform(_ request: MetadataRequest, with fetcher: ResourceFetcher) throws(R
     return try fetcher.bytes(of: resource, exchange: request.exchange)
 }
 
-/// Reads files of a filesystem that is mounted for this alone, read-only.
+/// Reads files of a filesystem that is mounted read-only for this alone.
 private func readFiles(
     _ paths: [String], on device: FilePath, filesystems: [String], loadModule: (String) -> Void
 ) throws -> [String: [UInt8]] {
@@ -163,7 +171,7 @@ private func readFiles(
     return found
 }
 
-/// The kernel cannot load what a mount needs: there may be no modprobe.
+/// The modules for a filesystem, because without modprobe the kernel cannot load what a mount needs.
 private func modules(for type: String) -> [String] {
     switch type {
     case "iso9660": ["isofs"]

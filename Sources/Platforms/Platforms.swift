@@ -1,5 +1,5 @@
-// Platforms: the config that the machine's platform hands out: from a metadata service, a labelled
-// volume or firmware. One file for each way; which platform goes which way is told here.
+// Platforms: the config that the machine's platform provides: from a metadata service, a labelled volume or firmware.
+// There is one file for each way; this one says which platform uses which.
 
 import BootArguments
 import IgnitionConfig
@@ -7,9 +7,12 @@ import Reporting
 import SystemPackage
 
 extension Platform {
-    /// The user's config as the platform hands it out, decoded; `nil` or empty where it hands out none.
+    /// The user's config as the platform provides it, decoded; `nil` or empty if there is none.
     ///
-    /// It waits for a platform that does not answer, and says on the console what for.
+    /// It waits for a platform that does not answer, and reports what it waits for.
+    ///
+    /// - Parameter access: The ways in which the config is read.
+    /// - Returns: The bytes of the config.
     /// - Throws: ``PlatformFailure``, `ResourceFailure`, or what is wrong with a volume.
     public func userConfig(through access: PlatformAccess) throws -> [UInt8]? {
         switch self {
@@ -48,9 +51,10 @@ extension Platform {
         }
     }
 
-    /// Takes the config away from the hypervisor, so that its secrets do not stay there.
+    /// Deletes the config from the hypervisor, so that its secrets do not stay there.
     ///
-    /// - Throws: ``PlatformFailure/keepsConfig(_:)`` where a platform cannot, or whatever stops it.
+    /// - Parameter access: The ways in which the hypervisor is reached.
+    /// - Throws: ``PlatformFailure/keepsConfig(_:)`` if the platform cannot do that, or what stopped it.
     public func removeUserConfig(through access: PlatformAccess) throws {
         switch self {
         case .vmware: try access.removeVMwareConfig()
@@ -59,7 +63,7 @@ extension Platform {
         }
     }
 
-    /// Where its config comes from, as people are told.
+    /// Where the config comes from, for messages.
     public var source: String {
         switch self {
         case .metal: "none"
@@ -80,19 +84,19 @@ extension Platform {
     }
 }
 
-/// Where most metadata services listen.
+/// The address of most metadata services.
 let linkLocal = "http://169.254.169.254"
 
-/// Why a platform's config could not be had; the transfers' own reasons are `ResourceFailure`s.
+/// Why a platform's config cannot be read; failed requests have a `ResourceFailure`.
 public enum PlatformFailure: Error, Equatable {
-    /// A platform, or no platform at all, that nobody here can ask.
+    /// The platform is unknown, or there is no way to ask it.
     case unsupported(String)
     case noFirmwareDevice
     case unreadable(FilePath, Errno)
     case unwritable(FilePath, Errno)
-    /// It should be so many bytes long, and is not.
+    /// The file should have this many bytes, and has not.
     case wrongLength(FilePath, bytes: Int)
-    /// What the file says is no length that a config can have.
+    /// The file states a length that a config cannot have.
     case badLength(FilePath, String)
     case empty(FilePath)
     case noToken(Platform)
@@ -101,9 +105,9 @@ public enum PlatformFailure: Error, Equatable {
     case notBase64(Platform)
     case notGzip(Platform, String)
     case unknownEncoding(Platform, String)
-    /// Its config cannot be taken away from here.
+    /// Its config cannot be deleted from here.
     case keepsConfig(Platform)
-    /// No volume of that label appeared within so many seconds.
+    /// No volume with that label appeared within so many seconds.
     case noVolume(label: String, seconds: Int)
     case noFile(String, on: FilePath)
     case noFilesystem(FilePath)
@@ -111,6 +115,7 @@ public enum PlatformFailure: Error, Equatable {
 }
 
 extension PlatformFailure: CustomStringConvertible {
+    /// What went wrong, for a message.
     public var description: String {
         switch self {
         case .unsupported(let name): "ignition.platform.id=\(name) is not supported"
@@ -136,6 +141,7 @@ extension PlatformFailure: CustomStringConvertible {
 }
 
 extension PlatformFailure: Advising {
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .unsupported:
@@ -155,7 +161,7 @@ extension PlatformFailure: Advising {
     }
 }
 
-/// Lines of at most 72 columns.
+/// Breaks a text into lines of at most 72 columns.
 private func wrapped(_ text: String) -> [String] {
     var lines = [""]
     for word in text.split(separator: " ") {

@@ -1,4 +1,4 @@
-// VMware: the config among the variables of the virtual machine, or in its OVF environment.
+// VMware: the config is among the variables of the virtual machine, or in its OVF environment.
 
 private let dataName = "ignition.config.data"
 private let encodingName = "ignition.config.data.encoding"
@@ -21,9 +21,9 @@ extension PlatformAccess {
         }
     }
 
-    /// Empties the variables: nothing can be taken away from the OVF environment.
+    /// Empties the variables; the OVF environment cannot be changed.
     func removeVMwareConfig() throws {
-        // A variable that was never there is not made.
+        // A variable that does not exist is not created.
         for name in [dataName, encodingName] where try guestInformation.value(of: name)?.isEmpty == false {
             try guestInformation.set(name, to: "")
         }

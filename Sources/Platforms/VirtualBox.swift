@@ -6,7 +6,7 @@ import SystemPackage
 
 private let configProperty = "/Ignition/Config"
 
-/// Calls the driver with a request of so many bytes in its place, and has the answer there.
+/// Calls the driver with a request, which is then replaced by the answer.
 typealias GuestDriver = (_ number: UInt, _ request: UnsafeMutableRawBufferPointer) throws(Errno) -> Void
 
 extension PlatformAccess {
@@ -20,7 +20,7 @@ extension PlatformAccess {
 
     func removeVirtualBoxConfig() throws {
         try withGuestProperties { properties throws(GuestProperties.Fault) in
-            // One that was never there is no failure.
+            // A missing property is not a failure.
             if try properties.value(of: configProperty) != nil { try properties.remove(configProperty) }
         }
     }
@@ -48,7 +48,7 @@ extension PlatformAccess {
 struct GuestProperties {
     enum Fault: Error, Equatable {
         case noDriver(Errno)
-        /// VirtualBox's own number of what is wrong.
+        /// The host refused; the code is VirtualBox's own.
         case refused(String, code: Int32)
         case encoded(String)
     }
@@ -56,14 +56,14 @@ struct GuestProperties {
     private enum Service { static let (get, remove): (UInt32, UInt32) = (1, 4) }
     private static let (notFound, tooLong): (Int32, Int32) = (-78, -41)
     private static let headerLength = 24
-    /// Bytes that a value may have; the host's own limit is far below.
+    /// The bytes that a value may have; the host's own limit is far below.
     private static let longest = 1 << 24
 
     private let driver: GuestDriver
 
     init(driver: @escaping GuestDriver) { self.driver = driver }
 
-    /// `nil` where there is none of that name.
+    /// A property's value; `nil` if there is no property of that name.
     func value(of name: String) throws(Fault) -> [UInt8]? {
         let client = try connect()
         defer { disconnect(client) }
@@ -80,7 +80,7 @@ struct GuestProperties {
             guard code >= 0, case .memory(let bytes) = answers[1] else {
                 throw .refused("a property of the guest", code: code)
             }
-            // The flags follow behind the NUL.
+            // The flags follow after the NUL.
             return Array(bytes.prefix { $0 != 0 })
         }
     }
@@ -94,7 +94,7 @@ struct GuestProperties {
 
     // MARK: Requests
 
-    /// What goes to the host's service and comes back.
+    /// A value that goes to the host's service and comes back.
     private enum Parameter {
         case narrow(UInt32)
         case wide(UInt64)

@@ -4,7 +4,7 @@ import LinuxSystem
 import SystemPackage
 
 extension PlatformAccess {
-    /// The first file of the type IGN, which stays in the reader.
+    /// Reads the first file of the type IGN, which stays in the reader.
     ///
     /// - SeeAlso: vmur(8), chccwdev(8) of s390-tools.
     func readerConfig() throws -> [UInt8]? {
@@ -19,7 +19,8 @@ private let readerNumber = "000c"
 
 /// The number of the first file of the type IGN.
 ///
-/// A line has the origin, the number, the class, counts, a date and a time, the name and the type; names may be missing.
+/// A line has the origin, the number, the class, counts, a date and a time, the name and the type; the name or the type
+/// may be missing.
 func spoolFile(in list: String) -> String? {
     for line in list.split(whereSeparator: \.isNewline) {
         let words = line.split(separator: " ")

@@ -1,11 +1,14 @@
-// Amounts with units, as they stand on an 80-column console.
+// Amounts with units, as shown on an 80-column console.
 
-/// A number of bytes; its description has one decimal and a binary unit: `94.4 MiB`, `512 B`, `4 GiB`.
+/// A number of bytes, described with at most one decimal and a binary unit: `94.4 MiB`, `512 B`, `4 GiB`.
 public struct ByteCount: CustomStringConvertible, Equatable, Comparable, Sendable {
+    /// The number of bytes.
     public var bytes: UInt64
 
+    /// Creates a count; a number outside 64 unsigned bits is clamped.
     public init(_ bytes: some BinaryInteger) { self.bytes = UInt64(clamping: bytes) }
 
+    /// The number and its unit.
     public var description: String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         var unit = 0
@@ -17,10 +20,11 @@ public struct ByteCount: CustomStringConvertible, Equatable, Comparable, Sendabl
         return "\(oneDecimal(Double(bytes) / Double(scale))) \(units[unit])"
     }
 
+    /// Whether one count is smaller than the other.
     public static func < (one: ByteCount, other: ByteCount) -> Bool { one.bytes < other.bytes }
 }
 
-/// `value` with one decimal, or none where that would be zero: `94.4`, `4`.
+/// A number with one decimal, or with none if that is zero: `94.4`, `4`.
 public func oneDecimal(_ value: Double) -> String {
     let tenths = Int64((value * 10).rounded())
     let sign = tenths < 0 ? "-" : ""

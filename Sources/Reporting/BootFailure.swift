@@ -1,16 +1,19 @@
-// Reporting: how this project puts facts into words: failures, amounts, suggestions. No I/O.
+// Reporting: how facts become text: failures, amounts, suggestions, waits. No I/O.
 
 /// An error that knows what the operator can do about it.
 public protocol Advising: Error {
-    /// Short imperative lines, most useful first; empty where there is nothing to do.
+    /// Short imperative lines, the most useful first; empty if there is nothing to do.
     var advice: [String] { get }
 }
 
 /// Why the boot stopped, and the steps under way at that moment, outermost first.
 public struct BootFailure: Error, CustomStringConvertible, Sendable {
+    /// Phrases that follow "while", outermost first.
     public var steps: [String]
+    /// The error that ended the innermost step.
     public let cause: any Error
 
+    /// Creates a failure.
     public init(steps: [String] = [], cause: any Error) {
         self.steps = steps
         self.cause = cause
@@ -23,9 +26,13 @@ public struct BootFailure: Error, CustomStringConvertible, Sendable {
     public var advice: [String] { (cause as? any Advising)?.advice ?? [] }
 }
 
-/// Runs `body`; whatever it throws leaves here knowing that it happened while `name`.
+/// Runs a step; everything it throws becomes a ``BootFailure`` that names the step.
 ///
-/// - Parameter name: The act under way, as a phrase that follows "while": "opening /dev/vda".
+/// - Parameters:
+///   - name: What is being done, as a phrase that follows "while": "opening /dev/vda".
+///   - body: The step.
+/// - Returns: What `body` returns.
+/// - Throws: ``BootFailure`` with `name` as its outermost step.
 public func step<T>(_ name: @autoclosure () -> String, _ body: () throws -> T) throws(BootFailure) -> T {
     do {
         return try body()

@@ -1,9 +1,9 @@
-// Lines of texts that come from elsewhere.
+// Splitting texts from outside into lines.
 
-/// What stands between the newlines of a text, empty lines too.
+/// The lines of a text, empty ones included.
 ///
-/// Where a line ends in a carriage return it stays. To Swift that and the newline behind it are one character, which
-/// `split(separator: "\n")` takes for none of its newlines: the whole text would be a single line.
+/// A carriage return at the end of a line stays. For Swift, CR LF is one character, which `split(separator: "\n")`
+/// does not take for a newline: the whole text would be one line.
 public func lines(of text: String) -> [Substring] {
     text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map { Substring($0) }
 }

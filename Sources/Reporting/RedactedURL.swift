@@ -1,12 +1,14 @@
-// URLs as they may be shown: on a console and in a log, where others read them too.
+// URLs as they are shown on a console and in a log, where others can read them.
 
 /// A URL without what may be secret: user, password, query and fragment are left out.
 ///
-/// `https://me:pw@host:8080/rootfs.img?token=x` is shown as `https://host:8080/rootfs.img`; a
-/// `data:` URL, which is its own content, as `a data: URL`.
+/// `https://me:pw@host:8080/rootfs.img?token=x` is shown as `https://host:8080/rootfs.img`. A `data:` URL, which
+/// is its own content, is shown as `a data: URL`.
 public struct RedactedURL: Equatable, Hashable, Sendable, CustomStringConvertible {
+    /// The URL without its secrets.
     public let description: String
 
+    /// Redacts any text that should be a URL.
     public init(_ url: String) {
         let text = url.unicodeScalars.prefix { $0 != "?" && $0 != "#" }
         guard let colon = text.firstIndex(of: ":") else {

@@ -1,23 +1,25 @@
-// The lines that people see: one per thing that happened, and the report that ends a failed boot.
+// The lines that people see: one for each event, and the report that ends a failed boot.
 
-/// One line of a boot's story: when, what it is about, what happened.
+/// One line on the console: when something happened, what it is about, what happened.
 public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
     /// Seconds since the kernel started.
     public var seconds: Double
     /// One word: `rootfs`, `disks`.
     public var topic: String
+    /// What happened.
     public var text: String
 
-    /// Columns before the text.
+    /// The columns before the text.
     public static let margin = 20
 
+    /// Creates a line.
     public init(seconds: Double, topic: String, text: String) {
         self.seconds = seconds
         self.topic = topic
         self.text = text
     }
 
-    /// `   5.4 s  plan      ...`; text past column 80 goes on under itself.
+    /// The line as `   5.4 s  plan      ...`; what exceeds 80 columns continues below, indented.
     public var description: String {
         let tenths = Int((seconds * 10).rounded())
         let time = "\(tenths / 10).\(tenths % 10)"
@@ -26,7 +28,7 @@ public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The first line of a boot: parts with dots between; the last are cut, or left out, where 80 columns are not enough.
+/// The first line of a boot: parts with dots between them; what exceeds 80 columns is cut or left out.
 public func consoleHeadline(_ parts: [String]) -> String {
     var line = parts.first ?? ""
     for part in parts.dropFirst() {
@@ -43,15 +45,18 @@ public func consoleHeadline(_ parts: [String]) -> String {
 
 /// What a person at the console needs when the boot has stopped.
 public struct FailureReport: Equatable, Sendable {
+    /// Why the boot stopped.
     public var cause: String
-    /// Acts under way, outermost first, as phrases after "while".
+    /// The steps under way, outermost first, as phrases that follow "while".
     public var steps: [String]
-    /// What has been written to disks so far, one phrase each; empty when nothing was.
+    /// What has been written to disks so far, one phrase each; empty if nothing was.
     public var written: [String]
+    /// What the operator can do, one line each.
     public var advice: [String]
     /// What happens next: a shell, a reboot.
     public var next: String
 
+    /// Creates the report of a failure.
     public init(_ failure: BootFailure, written: [String], next: String) {
         cause = "\(failure.cause)"
         steps = failure.steps
@@ -60,7 +65,7 @@ public struct FailureReport: Equatable, Sendable {
         self.next = next
     }
 
-    /// At most 80 columns wide, each line whole.
+    /// The report's lines, at most 80 columns wide.
     public var lines: [String] {
         var lines = paragraph("firstlight stopped: \(cause)", indent: 2)
         for step in steps.reversed() { lines += paragraph("  while \(step)", indent: 4) }
@@ -73,7 +78,7 @@ public struct FailureReport: Equatable, Sendable {
         return lines + paragraph("  Log: /run/firstlight/log. \(next)", indent: 4)
     }
 
-    /// A text of several lines keeps them; each is wrapped by itself.
+    /// Wraps each line of a text by itself.
     private func paragraph(_ text: String, indent: Int) -> [String] {
         text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().flatMap { number, line in
             let own = line.prefix { $0 == " " }.count
@@ -87,13 +92,14 @@ public struct FailureReport: Equatable, Sendable {
     }
 }
 
-/// Breaks `text` at blanks into lines of at most `width - indent` columns; a longer word stands alone. Blanks
-/// inside a line stay as they are.
+/// The lines that a text gives when it is broken at blanks; each takes at most `width - indent` columns.
+///
+/// A longer word is a line of its own. Blanks inside a line are kept.
 public func wrapped(_ text: String, width: Int, indent: Int) -> [String] {
     let room = max(1, width - indent)
     var lines: [String] = []
     var line = ""
-    /// Blanks seen since the line's last word.
+    /// The blanks since the line's last word.
     var gap = ""
     var word = ""
     var hasWord = false
@@ -119,11 +125,11 @@ public func wrapped(_ text: String, width: Int, indent: Int) -> [String] {
     return lines + [hasWord ? line : gap]
 }
 
-/// So many blanks; none where `count` is negative.
+/// A number of blanks; none if `count` is negative.
 public func spaces(_ count: Int) -> String { String(repeating: " ", count: max(0, count)) }
-/// `text` at the right of `width` columns.
+/// A text with blanks before it, `width` columns in all.
 public func leftPadded(_ text: String, to width: Int) -> String { spaces(width - text.count) + text }
-/// `text` at the left of `width` columns, with one blank at least behind it.
+/// A text with at least one blank after it, at least `width` columns in all.
 public func rightPadded(_ text: String, to width: Int) -> String {
     text.count < width ? text + spaces(width - text.count) : text + " "
 }

@@ -1,9 +1,10 @@
-// "Did you mean": the known word nearest to a mistyped one.
+// "Did you mean": the known word that is nearest to a mistyped one.
 
-/// The member of `known` nearest to `word`, where it is near enough to be a slip of the keys:
-/// at most two edits (insert, drop, change, swap of neighbours), and fewer than half of the word.
+/// The member of `known` that is nearest to `word`, if it is near enough to be a typing mistake.
+///
+/// That is at most two edits (insertion, deletion, change, swap of neighbours), and fewer than half of the word.
 public func nearest(to word: String, in known: some Sequence<String>) -> String? {
-    // A difference in length alone takes as many edits.
+    // A difference in length takes at least as many edits.
     let near = known.filter { abs($0.utf8.count - word.utf8.count) <= 2 }
     let best = near.map { (name: $0, distance: editDistance(word, $0)) }
         .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
@@ -11,8 +12,7 @@ public func nearest(to word: String, in known: some Sequence<String>) -> String?
     return best.name
 }
 
-/// The number of single-character edits and neighbour swaps between two words
-/// (optimal string alignment).
+/// The number of single-byte edits and neighbour swaps between two words (optimal string alignment).
 func editDistance(_ one: String, _ other: String) -> Int {
     let a = Array(one.utf8)
     let b = Array(other.utf8)

@@ -1,31 +1,33 @@
-// How far a transfer has come, in words, and how often to say so.
+// How far a transfer has come, in words, and how often to show it.
 
 /// How far a transfer has come.
 public struct TransferProgress: Equatable, Sendable, CustomStringConvertible {
-    /// Bytes here so far, and bytes there will be (`nil`: nobody said).
+    /// The bytes that have arrived.
     public var bytes: UInt64
+    /// The bytes that there will be; `nil` if the server did not say.
     public var total: UInt64?
-    /// Bytes per second of late; `nil` until that can be told.
+    /// Recent bytes per second; `nil` while it is unknown.
     public var rate: Double?
 
+    /// Creates a progress.
     public init(bytes: UInt64, total: UInt64?, rate: Double? = nil) {
         self.bytes = bytes
         self.total = total
         self.rate = rate
     }
 
-    /// Hundredths of the whole, from 0 to 100, rounded down: 100 means that nothing is left.
+    /// The percentage from 0 to 100, rounded down; `nil` if the total is unknown.
     public var percent: Int? {
         total.map { $0 == 0 ? 100 : Int(Double(min(bytes, $0)) / Double($0) * 100) }
     }
 
-    /// Seconds until the rest is here at the present rate.
+    /// The seconds until the rest has arrived at the recent rate; `nil` while that is unknown.
     public var secondsLeft: Double? {
         guard let total, let rate, rate > 0 else { return nil }
         return Double(total > bytes ? total - bytes : 0) / rate
     }
 
-    /// `49.1 of 94.4 MiB  52 %  28 MiB/s  2 s left`; what is not known is left out.
+    /// The progress as `49.1 of 94.4 MiB  52 %  28 MiB/s  2 s left`; what is unknown is left out.
     public var description: String {
         var fields: [String] = []
         if let total {
@@ -40,7 +42,7 @@ public struct TransferProgress: Equatable, Sendable, CustomStringConvertible {
         return fields.joined(separator: "  ")
     }
 
-    /// `2 s`, `3 min`, `1 h 55 min`; never less than a second.
+    /// A duration as `2 s`, `3 min` or `1 h 55 min`, at least a second.
     private static func words(seconds: Double) -> String {
         guard seconds < 100 * 3600 else { return "days" }
         let whole = max(1, Int(seconds.rounded()))
@@ -55,7 +57,7 @@ private struct ByteUnit {
     var name: String
     var size: Double
 
-    /// The largest unit of which `bytes` is at least one.
+    /// The largest unit that is not larger than `bytes`.
     init(fitting bytes: UInt64) {
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         var exponent = 0
@@ -67,19 +69,22 @@ private struct ByteUnit {
     func count(_ bytes: UInt64) -> Double { Double(bytes) / size }
 }
 
-/// The rate of late, from samples of what has arrived.
+/// Computes the recent rate of a transfer from samples.
 ///
-/// It looks at the last 3 seconds, so that a stall shows soon and a burst does not jump about.
+/// It covers the last 3 seconds, so that a stall shows soon and a burst has little effect.
 public struct RateMeter: Sendable {
     private var samples: [(seconds: Double, bytes: UInt64)] = []
 
+    /// The seconds that the rate covers.
     public static let window = 3.0
     private static let spacing = 0.25
 
+    /// Creates a meter without samples.
     public init() {}
 
-    /// Adds what is there at `seconds` on a clock that never goes back; returns bytes per second,
-    /// or `nil` while the samples span less than a quarter of a second.
+    /// Adds a sample; returns bytes per second, or `nil` while the samples span less than a quarter of a second.
+    ///
+    /// The seconds are of a monotonic clock.
     public mutating func rate(at seconds: Double, bytes: UInt64) -> Double? {
         if let last = samples.last, bytes < last.bytes { samples = [] }
         if samples.last.map({ seconds - $0.seconds >= Self.spacing }) ?? true { samples.append((seconds, bytes)) }
@@ -89,27 +94,30 @@ public struct RateMeter: Sendable {
     }
 }
 
-/// When progress is worth a line, by the kind of console.
+/// Decides when progress is shown, by the kind of console.
 public struct ProgressPace: Sendable {
+    /// What becomes of the lines that are shown.
     public enum Console: Equatable, Sendable {
-        /// The line is drawn over, a few times a second.
+        /// The line is redrawn a few times a second.
         case terminal
-        /// Every line stays: one after 5 seconds and then one per 10 % or every 30 seconds; every 10 seconds where
-        /// the length is not known.
+        /// Every line stays: the first comes after 5 seconds, then one per 10 % or every 30 seconds; every 10 seconds
+        /// if the length is unknown.
         case log
     }
 
+    /// The kind of console.
     public let console: Console
     private var lastSeconds: Double?
     private var hasShown = false
     private var lastTenth = 0
     private var lastBytes: UInt64 = 0
 
+    /// Creates the pace for a kind of console.
     public init(console: Console) { self.console = console }
 
-    /// Whether to show this progress now. The end is not shown: the line that follows tells it.
+    /// Whether to show this progress now.
     ///
-    /// - Parameter seconds: A clock that never goes back.
+    /// The end is not shown, because the line that follows reports it. The seconds are of a monotonic clock.
     public mutating func shows(_ progress: TransferProgress, at seconds: Double) -> Bool {
         if progress.bytes < lastBytes { lastTenth = 0 }
         lastBytes = progress.bytes

@@ -1,22 +1,25 @@
-// What is waited for or tried again, in words, and the one door through which everybody who waits says so.
+// Waits and retries: how they are described, and how the code that waits reports them.
 
 /// Something that is waited for, or tried again and again.
 public struct Wait: Equatable, Sendable {
-    /// What for: a URL without secrets, a device. Empty: the part of the boot that is under way at all.
+    /// What is waited for: a URL without secrets, a device.
+    ///
+    /// It is empty for the part of the boot that is under way, whatever that does.
     public var subject: String
-    /// One word of the boot's story: `config`. Whoever shows it fills it in.
+    /// The topic of the console line: `config`; ``WaitDisplay`` fills it in.
     public var topic = ""
-    /// Since when, on the boot's clock; `nil`: from now on. Whoever shows it fills it in.
+    /// The start on the boot's clock in seconds; `nil` means now, which ``WaitDisplay`` fills in.
     public var since: Double?
     /// Why it is not there yet.
     public var reason: String?
-    /// Attempts that failed.
+    /// How many attempts failed.
     public var attempts = 0
-    /// When it is given up, on the boot's clock; `nil`: never.
+    /// When it is given up, on the boot's clock in seconds; `nil` means never.
     public var deadline: Double?
     /// What the operator can do about it, one sentence each.
     public var advice: [String] = []
 
+    /// Creates a wait; a deadline that is not finite means never.
     public init(for subject: String, reason: String? = nil, deadline: Double? = nil, advice: [String] = []) {
         self.subject = subject
         self.reason = reason
@@ -24,7 +27,7 @@ public struct Wait: Equatable, Sendable {
         self.advice = advice
     }
 
-    /// `http://a/c.ign: cannot connect; 8 attempts since 5.1 s, going on. Check that the server runs.`
+    /// The wait as `http://a/c.ign: cannot connect; 8 attempts since 5.1 s, going on. Check that the server runs.`.
     public var description: String {
         let start = since.map { "since \(oneDecimal($0)) s" } ?? "from now on"
         if subject.isEmpty { return "\(reason ?? "working"), under way \(start)." }
@@ -35,7 +38,7 @@ public struct Wait: Equatable, Sendable {
         return (["\(what); \(count)\(start)\(end)."] + sentences).joined(separator: " ")
     }
 
-    /// The line that is drawn over: `35 s, 8 attempts: cannot connect`, at most `width` columns.
+    /// The text of a redrawn line, at most `width` columns: `35 s, 8 attempts: cannot connect`.
     public func brief(at now: Double, width: Int) -> String {
         let tries = attempts > 0 ? ", \(counted(attempts, "attempt"))" : ""
         let text =
@@ -46,13 +49,18 @@ public struct Wait: Equatable, Sendable {
 
 extension Wait: CustomStringConvertible {}
 
-/// Where waits are told. Who waits calls ``wait(for:_:)``; what people see of it, and when, is decided in one place.
+/// Where waits are reported: code that waits calls ``wait(for:_:)``.
+///
+/// What people see of a wait, and when, is decided in one place: ``WaitDisplay``.
 public struct Waits: Sendable {
-    /// Takes a wait, and gives the number by which it is changed and ended; on any thread.
+    /// Starts a wait and returns the number by which it is changed and ended; called on any thread.
     public var begin: @Sendable (Wait) -> Int
+    /// Changes the wait of that number; called on any thread.
     public var change: @Sendable (Int, (inout Wait) -> Void) -> Void
+    /// Ends the wait of that number; called on any thread.
     public var end: @Sendable (Int) -> Void
 
+    /// Creates a place to report to.
     public init(
         begin: @escaping @Sendable (Wait) -> Int, change: @escaping @Sendable (Int, (inout Wait) -> Void) -> Void,
         end: @escaping @Sendable (Int) -> Void
@@ -62,10 +70,10 @@ public struct Waits: Sendable {
         self.end = end
     }
 
-    /// Nobody is told.
+    /// Reports nothing.
     public static let untold = Waits(begin: { _ in 0 }, change: { _, _ in }, end: { _ in })
 
-    /// Runs `body`, during which this is waited for.
+    /// Runs `body` and reports that it waits.
     public func wait<Result, Failure: Error>(
         for wait: Wait, _ body: (OpenWait) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -80,12 +88,13 @@ public struct OpenWait: Sendable {
     let number: Int
     let waits: Waits
 
-    /// For what is not told of.
+    /// A wait that is not reported.
     public static let untold = OpenWait(number: 0, waits: .untold)
 
+    /// Changes the wait.
     public func change(_ body: (inout Wait) -> Void) { waits.change(number, body) }
 
-    /// An attempt failed.
+    /// Records that an attempt failed.
     public func failed(_ attempts: Int, because reason: String, advice: [String]) {
         change {
             $0.reason = reason
@@ -94,7 +103,7 @@ public struct OpenWait: Sendable {
         }
     }
 
-    /// Something of it arrived: the wait begins anew.
+    /// Records that something arrived: the wait starts anew.
     public func progressed() {
         change {
             $0.reason = nil
@@ -105,49 +114,55 @@ public struct OpenWait: Sendable {
     }
 }
 
-/// All that is waited for at the moment, and what of it is to be shown now. A plain value.
+/// All current waits, and which of them to show now; a plain value.
 ///
-/// Nothing is shown of the first ``patience``. A screen that can redraw a line then has it told once, with a line
-/// below that is kept up to date; a serial console and a log have it told anew every ``interval``.
+/// Nothing is shown during the first ``patience`` seconds. Then a screen that can redraw a line shows the wait once,
+/// with a line below that is kept up to date; a serial console and a log show it again every ``interval`` seconds.
 public struct WaitDisplay: Sendable {
-    /// What is to be shown.
+    /// A wait that is to be shown.
     public struct Due: Equatable, Sendable {
+        /// Whether people are to read it.
         public enum News: Equatable, Sendable {
             /// People have not read it yet.
             case first
-            /// It is time to tell it again where nothing is redrawn.
+            /// It is time to show it again on consoles that redraw nothing.
             case again
-            /// Nothing new.
+            /// There is nothing new.
             case none
         }
 
+        /// The wait.
         public var wait: Wait
+        /// Whether it is new, due again, or neither.
         public var news: News
     }
 
-    /// Seconds.
+    /// Seconds before a wait is shown.
     public static let patience = 5.0
+    /// Seconds between two lines about the same wait.
     public static let interval = 30.0
 
     private var waits: [Int: Wait] = [:]
     private var next = 1
-    /// When people last read anything else.
+    /// When another line was last shown.
     private var toldAt = 0.0
     private var shown: Shown?
     private var shownAt = -Double.infinity
 
-    /// What makes a wait another one to whoever reads it.
+    /// What distinguishes one shown wait from another for its readers.
     private struct Shown: Equatable {
         var number: Int
         var since: Double
         var reason: String?
     }
 
+    /// Creates a display without waits.
     public init() {}
 
+    /// Whether nothing is waited for.
     public var isEmpty: Bool { waits.isEmpty }
 
-    /// The part of the boot that is under way: it is told of only where nothing else was told.
+    /// Starts a wait; one without a subject is shown only while no other line is.
     public mutating func begin(_ wait: Wait, at now: Double) -> Int {
         defer { next += 1 }
         var wait = wait
@@ -157,6 +172,7 @@ public struct WaitDisplay: Sendable {
         return next
     }
 
+    /// Changes the wait of that number; one that has ended stays so.
     public mutating func change(_ number: Int, at now: Double, _ body: (inout Wait) -> Void) {
         guard var wait = waits[number] else { return }
         body(&wait)
@@ -164,17 +180,18 @@ public struct WaitDisplay: Sendable {
         waits[number] = wait
     }
 
+    /// Ends the wait of that number.
     public mutating func end(_ number: Int) { waits[number] = nil }
 
-    /// Gives a reason to the part of the boot that is under way.
+    /// Sets the reason of the part of the boot that is under way.
     public mutating func doing(_ reason: String) {
         for (number, wait) in waits where wait.subject.isEmpty { waits[number]?.reason = reason }
     }
 
-    /// Something else was told.
+    /// Records that another line was shown.
     public mutating func told(at now: Double) { toldAt = now }
 
-    /// What is to be shown now: of what was waited for too long, that which was so first.
+    /// The wait to show now: of those that last too long, the oldest.
     public mutating func due(at now: Double) -> Due? {
         func age(_ wait: Wait) -> Double {
             now - (wait.subject.isEmpty ? max(wait.since ?? now, toldAt) : wait.since ?? now)
@@ -187,7 +204,7 @@ public struct WaitDisplay: Sendable {
             shown = nil
             return nil
         }
-        // What a part of the boot is doing changes all the time.
+        // The reason of a part of the boot changes all the time, so it makes no new line.
         let new = Shown(
             number: number, since: wait.subject.isEmpty ? 0 : wait.since ?? now,
             reason: wait.subject.isEmpty ? nil : wait.reason)
