@@ -128,6 +128,7 @@ let package = Package(
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
+        .testTarget(name: "EncodingTests", dependencies: ["Encoding"]),
         .testTarget(name: "BootArgumentsTests", dependencies: ["BootArguments"]),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"]),
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),

@@ -75,18 +75,8 @@ extension DeviceManager {
         // Drives report an inserted disc only when they are polled.
         try? Files.put("2000", into: "/sys/module/block/parameters/events_dfl_poll_msecs")
         for module in extraModules { loader.load(module) }
-        let asking = modaliases()
-        log.debug("\(asking.count) devices ask for drivers")
-        requests.change {
-            $0.waiting += asking
-            $0.isBusy = true
-        }
-        let blocks = sysfs.names("/class/block").compactMap { name in
-            Files.resolved(FilePath("/sys/class/block/\(name)")).map { String($0.string.dropFirst("/sys".count)) }
-        }
-        // Disks come before their partitions, as the kernel announces them.
-        links.withLock { links in for path in blocks.sorted() { links.note(path) } }
-
+        requests.change { $0.isBusy = true }
+        lookAtAll()
         drive(networkOnly: true)
         let hasCard = sysfs.names("/class/net").contains { $0 != "lo" }
         do throws(ThreadFault) {
@@ -95,6 +85,18 @@ extension DeviceManager {
         } catch {
             finishColdplug(report)
         }
+    }
+
+    /// Queues what all present devices ask for, as if the kernel had just announced them.
+    private func lookAtAll() {
+        let asking = modaliases()
+        log.debug("\(asking.count) devices ask for drivers")
+        requests.change { $0.waiting += asking }
+        let blocks = sysfs.names("/class/block").compactMap { name in
+            Files.resolved(FilePath("/sys/class/block/\(name)")).map { String($0.string.dropFirst("/sys".count)) }
+        }
+        // Disks come before their partitions, as the kernel announces them.
+        links.withLock { links in for path in blocks.sorted() { links.note(path) } }
     }
 
     private func finishColdplug(_ report: (Loaded) -> Void) {
@@ -194,7 +196,16 @@ extension DeviceManager {
 
     /// Takes the pending events and queues what they ask for.
     private func collect() {
-        while let event = events.next(within: 0) {
+        while true {
+            let event: KernelEvent
+            switch events.next(within: 0) {
+            case .event(let next): event = next
+            case .nothing: return
+            case .lost:
+                log.warning("kernel events were lost; looking at /sys again")
+                lookAtAll()
+                continue
+            }
             if event.action == .add, let modalias = event.properties["MODALIAS"] {
                 requests.change { $0.waiting.append(Request(path: event.devicePath, modalias: modalias)) }
             }

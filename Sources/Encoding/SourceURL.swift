@@ -8,7 +8,7 @@ public struct SourceURL: Equatable, Sendable {
         case controlCharacter
         case badEscape
         case blankInHost
-        case badPort(String)
+        case badPort
 
         /// What is wrong, for a message.
         public var description: String {
@@ -17,7 +17,8 @@ public struct SourceURL: Equatable, Sendable {
             case .controlCharacter: "the URL holds a control character"
             case .badEscape: "a % in a URL takes two hexadecimal digits"
             case .blankInHost: "the URL's host holds a blank"
-            case .badPort(let port): "\(port) is not a port number"
+            // What stands there may be a password with a slash in it.
+            case .badPort: "the URL's port is not a number; in a password / is written as %2F"
             }
         }
     }
@@ -67,7 +68,7 @@ public struct SourceURL: Equatable, Sendable {
         try checkEscapes(authority ?? "")
         if host.contains(" ") { throw .blankInHost }
         if let port, !port.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
-            throw .badPort(port)
+            throw .badPort
         }
     }
 

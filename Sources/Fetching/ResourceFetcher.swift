@@ -39,9 +39,9 @@ public struct FetchSettings: Sendable {
     /// Creates the settings that hold without a config.
     public init() {}
 
-    /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`; 0 seconds mean no limit.
+    /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`; 0 seconds and less mean no limit.
     public mutating func adopt(_ timeouts: IgnitionConfig.Timeouts, _ proxy: IgnitionConfig.Proxy) {
-        func limit(_ seconds: Int) -> Double? { seconds == 0 ? nil : Double(seconds) }
+        func limit(_ seconds: Int) -> Double? { seconds <= 0 ? nil : Double(seconds) }
         answerTimeout = limit(timeouts.httpResponseHeaders ?? 10)
         totalTimeout = limit(timeouts.httpTotal ?? 0)
         proxies = ProxyRules(proxy)
@@ -89,8 +89,8 @@ public final class ResourceFetcher {
     public var settings: FetchSettings
     private var transfer: Transfer?
     private let pause: (Double) -> Void
-    /// The contents of certificate authorities by source, so that each is fetched once.
-    private var authorities: [String: [UInt8]] = [:]
+    /// The contents of certificate authorities by source and hash, so that each is fetched once.
+    private var authorities: [[String]: [UInt8]] = [:]
     /// The regions of buckets by name.
     private var regions: [String: String] = [:]
     /// Called during a transfer; `false` ends it.
@@ -115,7 +115,9 @@ public final class ResourceFetcher {
         var added: [[UInt8]] = []
         for resource in resources {
             let source = resource.source ?? ""
-            if let known = authorities[source] {
+            // One source with two hashes is checked against both.
+            let name = [source, resource.verification.hash ?? ""]
+            if let known = authorities[name] {
                 contents.append(known)
                 continue
             }
@@ -123,7 +125,7 @@ public final class ResourceFetcher {
             do { try checkCertificates(content) } catch {
                 throw ResourceFailure(source: RedactedURL(source), reason: .certificate(error))
             }
-            authorities[source] = content
+            authorities[name] = content
             contents.append(content)
             added.append(content)
         }

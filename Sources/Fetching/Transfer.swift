@@ -196,6 +196,8 @@ public final class Transfer {
             set(CURLOPT_LOCALPORT, first)
             set(CURLOPT_LOCALPORTRANGE, 256)
         }
+        // `..` in the key of an object is a part of its name.
+        set(CURLOPT_PATH_AS_IS, 1)
         if let socket = request.socket { set(CURLOPT_UNIX_SOCKET_PATH, socket.string) }
         switch request.method {
         case .get, .head: break

@@ -54,6 +54,11 @@ struct Checker {
                 path.isEmpty ? (origin.has(field) ? "empty" : "missing") : "\"\(shown(path))\" is not an absolute path")
             return
         }
+        // The kernel would read the path up to there, and act on another file or disk.
+        if path.utf8.contains(0) {
+            error(origin, field, "\"\(shown(path))\" holds a NUL character")
+            return
+        }
         if isPlainPath(path) { return }
         error(
             origin, field,

@@ -195,7 +195,7 @@ private struct Excerpt {
 /// The characters of a line, one column each: control characters become blanks, invalid UTF-8 becomes U+FFFD.
 private func characters(_ bytes: ArraySlice<UInt8>) -> [Character] {
     String(decoding: bytes, as: UTF8.self).unicodeScalars.compactMap { scalar in
-        scalar == "\r" ? nil : scalar.value < 0x20 ? " " : Character(scalar)
+        scalar == "\r" ? nil : scalar.isControl ? " " : Character(scalar)
     }
 }
 

@@ -202,7 +202,16 @@ final class ObjectReader: FieldVisitor {
     }
 }
 
-/// A text cut for a message, by scalars: a number can have a million digits, one character a million marks.
+/// A text for a message: cut, with blanks for control characters, which a terminal would obey.
+///
+/// It is cut by scalars: a number can have a million digits, one character a million marks.
 func shortened(_ text: String, to limit: Int = 60) -> String {
-    text.utf8.count > limit ? String(text.unicodeScalars.prefix(limit - 3)) + "..." : text
+    let isLong = text.utf8.count > limit
+    let scalars = text.unicodeScalars.prefix(isLong ? limit - 3 : limit).map { $0.isControl ? " " : $0 }
+    return String(String.UnicodeScalarView(scalars)) + (isLong ? "..." : "")
+}
+
+extension Unicode.Scalar {
+    /// Whether it is one of C0, DEL or C1.
+    var isControl: Bool { value < 0x20 || (0x7f...0x9f).contains(value) }
 }

@@ -45,11 +45,25 @@ public struct KernelEventSocket: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// The next event; `nil` if none arrives within `milliseconds` (0 takes only what is there already).
-    public func next(within milliseconds: Int32) -> KernelEvent? {
-        guard firstlight_wait_readable(descriptor, milliseconds) > 0 else { return nil }
-        var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        let count = recv(descriptor, &buffer, buffer.count, 0)
-        return count > 0 ? KernelEvent(buffer[..<count]) : nil
+    /// What is read from the socket.
+    public enum Reading: Equatable, Sendable {
+        case event(KernelEvent)
+        /// The kernel had more events than the socket holds: whoever follows them has to look at `/sys` again.
+        case lost
+        case nothing
+    }
+
+    /// The next event; nothing if none arrives within `milliseconds` (0 takes only what is there already).
+    public func next(within milliseconds: Int32) -> Reading {
+        while firstlight_wait_readable(descriptor, milliseconds) > 0 {
+            var buffer = [UInt8](repeating: 0, count: 16 << 10)
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == ENOBUFS { return .lost }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return .nothing }
+            // What is no event, such as what udev sends to others, is passed over.
+            if let event = KernelEvent(buffer[..<count]) { return .event(event) }
+        }
+        return .nothing
     }
 }

@@ -28,7 +28,7 @@ public final class RunningProgram {
         handle = max(-1, firstlight_process_handle(process))
     }
 
-    /// The exit status (128 + the signal if a signal ended the program); `nil` while it runs.
+    /// The exit status (128 + the signal if a signal ended the program, -1 if it is lost); `nil` while it runs.
     public func exitStatus() -> Int32? {
         if status == nil {
             var raw: Int32 = 0
@@ -36,8 +36,8 @@ public final class RunningProgram {
             if result == process {
                 status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
             } else if result < 0, errno == ECHILD {
-                // Somebody else has waited for it, and its status is lost.
-                status = 0
+                // Somebody else has waited for it, and its status is lost: that is no success.
+                status = -1
             }
         }
         return status

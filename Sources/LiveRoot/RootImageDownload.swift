@@ -217,6 +217,8 @@ final class RootImageDownload: TransferReceiver {
         unpacker.restart()
         received = 0
         total = nil
+        // Nothing of what came before is used.
+        isAuthenticated = true
         point = ResumePoint(offset: 0, validator: nil, total: nil)
     }
 }

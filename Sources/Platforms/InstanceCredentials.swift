@@ -46,7 +46,11 @@ public final class InstanceCredentials: Sendable {
                 return try perform(request, with: fetcher)
             }
             var found = CloudCredentials()
-            do { found = try question(access) } catch { warn("reading cloud storage without credentials: \(error)") }
+            do { found = try question(access) } catch {
+                // The next object asks again: one slow answer must not make all of them anonymous.
+                warn("reading cloud storage without credentials: \(error)")
+                return found
+            }
             known = found
             return found
         }

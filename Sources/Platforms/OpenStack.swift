@@ -67,7 +67,8 @@ extension PlatformAccess {
                     }
                 }
             }
-            if let last, drives.isEmpty, services.allSatisfy(refused.contains) { throw last }
+            // Without a lease there is no service yet that could have refused.
+            if let last, drives.isEmpty, !services.isEmpty, services.allSatisfy(refused.contains) { throw last }
         }
         return nil
     }

@@ -29,6 +29,13 @@ public struct RedactedURL: Equatable, Hashable, Sendable, CustomStringConvertibl
         let path = hierarchy.firstIndex(of: "/") ?? hierarchy.endIndex
         let authority = hierarchy[..<path]
         let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        // A password with a slash in it looks like a port and the start of a path.
+        if let colon = host.lastIndex(of: ":"), !host[colon...].contains("]"),
+            !host[host.index(after: colon)...].allSatisfy({ ("0"..."9").contains($0) })
+        {
+            description = "\(scheme)://(malformed URL)"
+            return
+        }
         description = "\(scheme)://\(String(Substring(host)))\(String(Substring(hierarchy[path...])))"
     }
 }

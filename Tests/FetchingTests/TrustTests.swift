@@ -59,6 +59,11 @@ import Testing
         #expect(try fetcher.trust([authority]) == contents)
         #expect(plain.requests.count == 1)
 
+        // What is known of the source is not taken for what another entry's hash wants.
+        var other = authority
+        other.verification.hash = "sha256-" + String(repeating: "0", count: 64)
+        #expect(throws: ResourceFailure.self) { try fetcher.trust([other]) }
+
         // Later stages find it in the config itself.
         var config = IgnitionConfig()
         config.ignition.security.tls.certificateAuthorities = [authority]

@@ -1,7 +1,6 @@
 // Any text as a URL, and as a data URL: what is decoded can be encoded and decoded again.
 
 import Encoding
-import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -88,6 +88,7 @@ private let mebibyte: UInt64 = 1 << 20
             ("data:text/plain,secret", "a data: URL"),
             ("DATA:,secret", "a data: URL"),
             ("tftp://host/file", "tftp://host/file"),
+            ("https://u:se/cret@host/x", "https://(malformed URL)"),
             ("no url?x", "no url"),
             ("", ""),
         ])

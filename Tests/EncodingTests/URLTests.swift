@@ -1,5 +1,4 @@
 import Encoding
-import IgnitionConfig
 import Testing
 
 @Suite struct DataURLs {
@@ -52,7 +51,7 @@ import Testing
         arguments: [
             ("https://user:pass@example.org:8443/a?token=1", "https://example.org:8443/a?..."),
             ("tftp://10.0.2.2/a", "tftp://10.0.2.2/a"), ("data:,secret", "data: URL"),
-            ("not a url with a secret", "(malformed URL)"),
+            ("not a url with a secret", "(malformed URL)"), ("https://u:se/cret@h/x", "(malformed URL)"),
         ])
     func redacted(_ url: String, _ shown: String) {
         #expect(SourceURL.redacted(url) == shown)
