@@ -118,8 +118,10 @@ final class RootImageDownload: TransferReceiver {
             [("User-Agent", "Firstlight/\(firstlightVersion)"), ("Accept-Encoding", "identity")]
             + point.headers.map { ($0.name, $0.value) }
         next.proxies = ProxyRules(request.proxy)
+        // The image's own hash says nothing of what comes with it in the archive.
+        let isWholeHashed = request.streamHash != nil || request.sha256 != nil
         next.trust =
-            request.hasHash ? .anybody(withCredentials: request.authorities) : .authorities(request.authorities)
+            isWholeHashed ? .anybody(withCredentials: request.authorities) : .authorities(request.authorities)
         next.stallTimeout = request.stallTimeout
         return next
     }
