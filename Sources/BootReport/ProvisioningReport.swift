@@ -17,7 +17,9 @@ public struct ProvisioningReport: Equatable, Sendable {
         public var notes: [String]
 
         /// Makes a stage; without arguments it has done nothing yet.
-        public init(_ name: String, seconds: Double = 0, changes: ChangeSummary = ChangeSummary(), notes: [String] = []) {
+        public init(
+            _ name: String, seconds: Double = 0, changes: ChangeSummary = ChangeSummary(), notes: [String] = []
+        ) {
             self.name = name
             self.seconds = seconds
             self.changes = changes

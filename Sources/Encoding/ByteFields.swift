@@ -4,10 +4,13 @@
 ///
 /// Beyond its end it holds zeros, so that a block that was cut short is read without a trap.
 public struct ByteFields: Sendable {
+    /// All bytes of the block.
     public let bytes: [UInt8]
 
+    /// Reads fields of these bytes.
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+    /// The byte at an offset.
     public subscript(_ index: Int) -> UInt8 { bytes.indices.contains(index) ? bytes[index] : 0 }
 
     /// The number at an offset, its lowest byte first.

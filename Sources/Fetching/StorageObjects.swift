@@ -74,7 +74,8 @@ struct S3Object: Equatable {
         // Other names do not fit a host name, or the wildcard certificate is not valid for them.
         let fitsHost = 3...63 ~= bucket.utf8.count && bucket.utf8.allSatisfy(Self.isHostByte)
         let endpoint = Self.endpoint(region)
-        return fitsHost ? ("\(bucket).\(endpoint)", path, query) : (endpoint, "/\(percentEncoded(bucket))\(path)", query)
+        return fitsHost
+            ? ("\(bucket).\(endpoint)", path, query) : (endpoint, "/\(percentEncoded(bucket))\(path)", query)
     }
 
     private static func endpoint(_ region: String) -> String { "s3.dualstack.\(region).\(domain(region))" }
@@ -93,5 +94,6 @@ struct S3Object: Equatable {
 func googleStorageURL(_ url: SourceURL) -> String? {
     let object = String(decoding: percentDecoded(url.path.drop { $0 == "/" }), as: UTF8.self)
     guard !url.host.isEmpty, !object.isEmpty else { return nil }
-    return "https://storage.googleapis.com/storage/v1/b/\(percentEncoded(url.host))/o/\(percentEncoded(object))?alt=media"
+    return "https://storage.googleapis.com/storage/v1/b/\(percentEncoded(url.host))/o/"
+        + "\(percentEncoded(object))?alt=media"
 }

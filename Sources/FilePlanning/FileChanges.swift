@@ -34,7 +34,11 @@ extension FilesPlan {
         for user in config.passwd.users {
             let name = "user \(user.name)"
             let isThere = inventory.accounts.user(named: user.name) != nil
-            if user.shouldExist != false { add(name, wasThere: isThere) } else if isThere { changes.changed.append(name) }
+            if user.shouldExist != false {
+                add(name, wasThere: isThere)
+            } else if isThere {
+                changes.changed.append(name)
+            }
             if left.contains(name), keysOf.contains(user.name) { changes.changed.append("SSH keys of \(user.name)") }
         }
         for step in steps {

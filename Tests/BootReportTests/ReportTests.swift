@@ -15,7 +15,8 @@ private let whole = ProvisioningReport(
                 destroyed: ["/dev/vdb1 ntfs \"Photos\", 212 GiB used (wipeFilesystem, config.ign:9)"])),
         .init("mount", seconds: 0.04),
         .init(
-            "files", seconds: 0.25, changes: ChangeSummary(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
+            "files", seconds: 0.25,
+            changes: ChangeSummary(created: (1...200).map { "/etc/file\($0)" }, changed: ["user core"])),
     ], warnings: ["the target has no systemctl"])
 
 @Suite("the report of provisioning") struct ReportTests {

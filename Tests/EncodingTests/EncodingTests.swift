@@ -18,7 +18,10 @@ import Testing
 
 @Suite struct Base64Texts {
     // RFC 4648, section 10.
-    @Test(arguments: [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")])
+    @Test(
+        arguments: [
+            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+        ])
     func goThereAndBack(text: String, encoded: String) throws {
         #expect(Base64.standard.encode(Array(text.utf8)) == Array(encoded.utf8))
         #expect(try Base64.standard.decode(Array(encoded.utf8)[...]) == Array(text.utf8))

@@ -400,7 +400,9 @@ private let accounts = TargetAccounts(
         #expect(try FilesPlan(config("\"passwd\": \(wanted)"), on: inventory([:], there)).steps == [])
     }
 
-    @Test("a folder in a unit's place is not emptied for it", arguments: ["\"contents\": \"[Unit]\"", "\"mask\": true"])
+    @Test(
+        "a folder in a unit's place is not emptied for it",
+        arguments: [#""contents": "[Unit]""#, #""mask": true"#])
     func folderInPlaceOfAUnit(field: String) throws {
         let path = "/etc/systemd/system/a.service"
         let found = try conflicts(

@@ -18,7 +18,9 @@ private let refusal = RootImageError.transfer(source: "a", .status(404))
     @Test func theSameFailureIsNotNewsForEver() {
         var mirrors = RootImageMirrors(count: 1, areInterchangeable: false)
         func times(_ reason: String, _ count: Int, progressed: Bool = false) -> [Int] {
-            (1...count).filter { _ in mirrors.failed(reason: reason, progressed: progressed, holdsBytes: true).isNewReason }
+            (1...count).filter { _ in
+                mirrors.failed(reason: reason, progressed: progressed, holdsBytes: true).isNewReason
+            }
         }
         // The rest is told as what is waited for.
         #expect(times("refused", 30) == [1])
