@@ -281,7 +281,7 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
     @Test("whoever holds the whole disk keeps it")
     func held() {
         var held = machine([found(1, 1..<10)])
-        held.users = ["held by dm-0"]
+        held.users = [.held(by: "dm-0")]
         #expect(story(disk([want(1)]), on: held) == ["conflict: /dev/vda is held by dm-0"])
     }
 
