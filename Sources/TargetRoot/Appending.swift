@@ -5,6 +5,7 @@
 // goes with the file. Where there is no record, because the filesystem has no attributes or a program has rewritten the
 // file, a file that ends with exactly these lines counts as having them.
 
+import CLinux
 import FilePlanning
 import Glibc
 import IgnitionConfig
