@@ -51,6 +51,17 @@ struct TargetEntry: Sendable {
         return fstatat(folder.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status : nil
     }
 
+    /// What is there; `nil` where nothing is, and an error where nobody can tell.
+    ///
+    /// A disk that cannot be read must not look like an empty one.
+    func found() throws(TargetFault) -> stat? {
+        var status = stat()
+        if fstatat(folder.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return status }
+        let reason = Errno(rawValue: errno)
+        if reason == .noSuchFileOrDirectory || reason == .notDirectory { return nil }
+        throw .cannot("look at", path: path, reason)
+    }
+
     var component: PathComponent {
         guard let status else { return .nothing }
         switch status.st_mode & S_IFMT {

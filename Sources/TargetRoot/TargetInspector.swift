@@ -57,6 +57,7 @@ struct TargetInspector {
     mutating func inventory(
         for config: IgnitionConfig, conformance: Conformance = .own
     ) throws -> TargetInventory {
+        try tree.checkAccountFiles()
         var inventory = TargetInventory(accounts: tree.accounts(), presets: tree.text(FilesPlan.presetFile))
         inventory.accountSettings = tree.accountSettings
         inventory.homeOwners = homeOwners(
@@ -115,6 +116,18 @@ struct TargetInspector {
         return owners
     }
 
+    /// The entry at a resolved path; `nil` where there is no folder for it.
+    private func entry(_ resolved: String) throws(TargetFault) -> TargetEntry? {
+        do throws(TargetFault) {
+            return try tree.entry(resolved)
+        } catch {
+            switch error {
+            case .cannot(_, _, .noSuchFileOrDirectory), .cannot(_, _, .notDirectory): return nil
+            default: throw error
+            }
+        }
+    }
+
     /// - Parameter compare: Of a file: whether it holds what the config wants.
     private mutating func place(
         at path: String, _ compare: (OpenFile, inout TargetPlace) throws -> Bool = { _, _ in false }
@@ -133,7 +146,7 @@ struct TargetInspector {
             case .tooManyLinks: return TargetPlace(resolved: path, found: .circular)
             }
         }
-        guard let place = try? tree.entry(resolved), let status = place.status else {
+        guard let place = try entry(resolved), let status = try place.found() else {
             return TargetPlace(resolved: resolved, found: .nothing)
         }
         var found = TargetPlace(

@@ -83,6 +83,23 @@ import Testing
         #expect(target.paths() == ["f"])
     }
 
+    /// What nobody can tell is not taken for nothing: that would be replaced.
+    @Test func whatCannotBeLookedAtStopsBeforeTheFirstChange() throws {
+        let target = try Target()
+        let long = "/" + String(repeating: "n", count: 300)
+        let fault = #expect(throws: TargetFault.self) {
+            try target.provision(
+                #""storage": {"files": [{"path": "/a", "contents": {"source": "data:,a"}}, {"path": "\#(long)"}]}"#)
+        }
+        #expect(fault == .cannot("look at", path: long, .fileNameTooLong))
+        #expect(target.paths().isEmpty)
+
+        try Files.makeFolder(target.path("/etc/gshadow"))
+        let unread = #expect(throws: TargetFault.self) { try target.provision(#""passwd": {"users": [{"name": "new"}]}"#) }
+        #expect(unread == .cannot("read", path: "/etc/gshadow", .isDirectory))
+        #expect(target.text("/etc/passwd")?.contains("new") == false)
+    }
+
     @Test func overwriteReplacesWhateverIsThere() throws {
         let target = try Target()
         try target.put("/folder/inner/file", "x")
