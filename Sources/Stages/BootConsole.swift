@@ -130,7 +130,7 @@ public final class BootConsole: Sendable {
     /// The first line: what boots on what.
     func headline(_ text: String) {
         note(.info, text)
-        if !isQuiet { state.withLock { show(text + "\n", &$0) { _ in true } } }
+        if !isQuiet { state.withLock { show(printable(text) + "\n", &$0) { _ in true } } }
     }
 
     /// Tells one thing that happened.
@@ -156,8 +156,8 @@ public final class BootConsole: Sendable {
         watch.told()
         state.withLock { state in
             closeLine(&state)
-            let line = StoryLine(seconds: now(), topic: topic, text: text)
-            show(line.description + "\n" + rest, &state) { _ in true }
+            let line = StoryLine(seconds: now(), topic: topic, text: printable(text))
+            show(line.description + "\n" + printable(rest), &state) { _ in true }
         }
     }
 
@@ -184,7 +184,7 @@ public final class BootConsole: Sendable {
         watch.told()
         state.withLock { state in
             closeLine(&state)
-            show("\n" + lines.joined(separator: "\n") + "\n", &state) { _ in true }
+            show("\n" + printable(lines.joined(separator: "\n")) + "\n", &state) { _ in true }
         }
     }
 

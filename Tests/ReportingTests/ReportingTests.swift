@@ -241,3 +241,15 @@ struct FailureTests {
         #expect(report.lines[1].hasPrefix("  "))
     }
 }
+
+@Suite struct TextsForTerminals {
+    @Test(
+        "lose what a terminal would obey",
+        arguments: [
+            ("plain ü\ttext\nand more", "plain ü\ttext\nand more"), ("/etc/\u{1b}[2Jx", "/etc/?[2Jx"),
+            ("a\u{7f}b\u{9b}c\0d\r", "a?b?c?d?"),
+        ])
+    func printableTexts(text: String, shown: String) {
+        #expect(printable(text) == shown)
+    }
+}
