@@ -9,7 +9,7 @@ import LinuxSystem
 import SystemPackage
 
 /// The machine's disks as `/dev`, `/sys` and `/proc` show them.
-public struct DiskProber {
+public struct DiskProber: Sendable {
     private let users: DeviceUsers
 
     /// Reads who uses which device.
@@ -104,8 +104,8 @@ public struct DiskProber {
     }
 
     /// Looks at each of the paths that is there, each once.
-    private func present<Found>(
-        _ paths: [String], _ look: (_ path: String, _ node: String) throws(DiskFailure) -> Found
+    private func present<Found: Sendable>(
+        _ paths: [String], _ look: @Sendable (_ path: String, _ node: String) throws(DiskFailure) -> Found
     ) throws(DiskFailure) -> [Found] {
         var seen: Set<String> = []
         let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in

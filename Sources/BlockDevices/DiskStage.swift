@@ -111,7 +111,8 @@ public enum DiskStage {
     ///   - access: What the stage needs from its caller.
     /// - Throws: The failure of a step; what was written until then stays.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
-        let access = access.guarded()
+        let guarded = access.guarded()
+        let access = guarded.access
         try requirePrograms(of: plan)
         try requireMemory(for: plan.volumes)
         try bind(plan.volumes, access)
@@ -123,7 +124,7 @@ public enum DiskStage {
         }
         let held = Monitor<[HeldPartition]>([])
         try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {
-            if let partition = try partition($0, access) { held.change { $0.append(partition) } }
+            if let partition = try partition($0, guarded.access) { held.change { $0.append(partition) } }
         }
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try prepare(array, access) }
@@ -132,7 +133,7 @@ public enum DiskStage {
             try step("preparing the LUKS volume \(volume.wanted.name)") { try prepare(volume, access) }
         }
         let filesystems = plan.filesystems.filter { $0.action != .keep }
-        try sideBySide(filesystems, "preparing", \.node) { try make($0, access) }
+        try sideBySide(filesystems, "preparing", \.node) { try make($0, guarded.access) }
         held.change { $0 = [] }
         let changed = plan.disks.filter { $0.action != .keep }.map(\.disk.node) + filesystems.map(\.node)
         if !changed.isEmpty { try step("settling devices") { try access.devicesChanged(changed) } }

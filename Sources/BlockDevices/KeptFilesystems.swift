@@ -20,8 +20,8 @@ enum KeptFilesystems {
     ) -> [DiskConflict] {
         let kept = plan.filesystems.filter { $0.action == .keep && $0.format.isMountable }
         makeKnown(Set(kept.map(\.format)), access)
-        let access = access.guarded()
-        let refusals = sideBySide(kept) { refusal(of: $0, nodes, access) }
+        let guarded = access.guarded()
+        let refusals = sideBySide(kept) { refusal(of: $0, nodes, guarded.access) }
         return zip(kept, refusals).compactMap { filesystem, refusal in
             // A second try alone: the kernel mounts only one of several filesystems with one UUID, as on copied disks.
             guard refusal != nil, let reason = self.refusal(of: filesystem, nodes, access) else { return nil }

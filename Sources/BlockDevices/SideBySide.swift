@@ -5,17 +5,23 @@ import Reporting
 
 extension DiskAccess {
     /// The same access for several threads: the second to ask waits until the first has its answer.
-    func guarded() -> DiskAccess {
-        let door = Monitor(self)
+    func guarded() -> GuardedDiskAccess {
+        let door = Monitor(())
+        let access = self
         var guarded = DiskAccess(
-            waitForDevice: { path in try door.change { try $0.waitForDevice(path) } },
-            devicesChanged: { nodes in try door.change { try $0.devicesChanged(nodes) } },
-            loadFilesystem: { type in try door.change { try $0.loadFilesystem(type) } },
-            report: { event in door.change { $0.report(event) } },
-            volumeOpened: { volume in try door.change { try $0.volumeOpened(volume) } }, keys: keys)
+            waitForDevice: { path in try door.change { _ in try access.waitForDevice(path) } },
+            devicesChanged: { nodes in try door.change { _ in try access.devicesChanged(nodes) } },
+            loadFilesystem: { type in try door.change { _ in try access.loadFilesystem(type) } },
+            report: { event in door.change { _ in access.report(event) } },
+            volumeOpened: { volume in try door.change { _ in try access.volumeOpened(volume) } }, keys: keys)
         guarded.waits = waits
-        return guarded
+        return GuardedDiskAccess(access: guarded)
     }
+}
+
+/// Access whose functions let one thread in at a time. Keys are asked for by the thread that made it alone.
+struct GuardedDiskAccess: @unchecked Sendable {
+    let access: DiskAccess
 }
 
 /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.
@@ -24,8 +30,8 @@ private let mostAtOnce = 4
 /// Does the same with each of several devices, and returns the results in their order.
 ///
 /// Everything that was begun is finished; the first failure in that order is thrown.
-func sideBySide<Item, Result, Failure: Error>(
-    _ items: [Item], _ body: (Item) throws(Failure) -> Result
+func sideBySide<Item: Sendable, Result: Sendable, Failure: Error>(
+    _ items: [Item], _ body: @Sendable (Item) throws(Failure) -> Result
 ) throws(Failure) -> [Result] {
     let results = Monitor<[Int: Swift.Result<Result, Failure>]>([:])
     inParallel(items.count, limit: mostAtOnce) { number in
@@ -41,8 +47,9 @@ func sideBySide<Item, Result, Failure: Error>(
 
 extension DiskStage {
     /// Does the same with each of several devices; a failure names its step: `partitioning /dev/vda`.
-    static func sideBySide<Item>(
-        _ items: [Item], _ doing: String, _ node: KeyPath<Item, String>, _ body: (Item) throws -> Void
+    static func sideBySide<Item: Sendable>(
+        _ items: [Item], _ doing: String, _ node: KeyPath<Item, String> & Sendable,
+        _ body: @Sendable (Item) throws -> Void
     ) throws(BootFailure) {
         _ = try BlockDevices.sideBySide(items) { item throws(BootFailure) in
             try step("\(doing) \(item[keyPath: node])") { try body(item) }

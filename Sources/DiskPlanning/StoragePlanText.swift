@@ -5,21 +5,24 @@ import Reporting
 
 extension StoragePlan {
     /// The plan as a tree: losses, then each disk, then warnings and a summary; at most 80 columns where names allow.
-    public var lines: [String] {
-        var lines = destroyed.map { "DESTROY  \($0.line)" }
+    public var planLines: [PlanLine] {
+        var lines = destroyed.map { PlanLine("DESTROY  \($0.line)", .destroys) }
         for disk in disks { lines += tree(of: disk) }
         for array in arrays { lines += tree(of: array) }
         for volume in volumes where isAlone(volume) {
-            lines.append("\(volume.node)   \(ByteCount(volume.area.bytes.length))")
+            lines.append(PlanLine("\(volume.node)   \(ByteCount(volume.area.bytes.length))", .heading))
             lines += tree(of: volume)
         }
         for filesystem in filesystems where isAlone(filesystem) {
-            lines.append("\(filesystem.node)   \(ByteCount(filesystem.area.bytes.length))")
+            lines.append(PlanLine("\(filesystem.node)   \(ByteCount(filesystem.area.bytes.length))", .heading))
             lines.append(filesystem.line)
         }
-        lines += warnings.map { "warning: \($0)" }
-        return lines + [summary]
+        lines += warnings.map { PlanLine("warning: \($0)", .warns) }
+        return lines + [PlanLine(summary, destroyed.isEmpty ? .heading : .destroys)]
     }
+
+    /// The texts of ``planLines``.
+    public var lines: [String] { planLines.map(\.text) }
 
     /// One line per disk or lone device: `/dev/vda: 1 partition and xfs "var" kept, nothing destroyed`.
     public var summaryLines: [String] {
@@ -57,16 +60,18 @@ extension StoragePlan {
             && !volumes.contains { $0.wanted.mappedNode == filesystem.node }
     }
 
-    private func tree(of volume: VolumePlan) -> [String] {
+    private func tree(of volume: VolumePlan) -> [PlanLine] {
         [volume.line] + filesystems.filter { $0.node == volume.wanted.mappedNode }.map(\.line)
     }
 
-    private func tree(of array: ArrayPlan) -> [String] {
+    private func tree(of array: ArrayPlan) -> [PlanLine] {
         let members = array.members.map(\.node).joined(separator: ", ")
         let over = array.members.map(\.found.overwritten).first { !$0.isEmpty } ?? ""
         var lines = [
-            "\(array.wanted.node)   \(ByteCount(array.area.bytes.length)) on \(members)",
-            row("     \(array.title)", array.action == .keep ? "keep, assemble" : "create" + over),
+            PlanLine("\(array.wanted.node)   \(ByteCount(array.area.bytes.length)) on \(members)", .heading),
+            array.action == .keep
+                ? row("     \(array.title)", "keep, assemble", .keeps)
+                : row("     \(array.title)", "create" + over, .changes),
         ]
         for volume in volumes where volume.node == array.wanted.node { lines += tree(of: volume) }
         return lines + filesystems.filter { $0.node == array.wanted.node }.map(\.line)
@@ -89,15 +94,15 @@ extension StoragePlan {
             + (lost.isEmpty ? "nothing destroyed" : "\(lost.count) destroyed")
     }
 
-    private func tree(of disk: DiskPlan) -> [String] {
+    private func tree(of disk: DiskPlan) -> [PlanLine] {
         let whole = disk.disk.content
         let table = disk.disk.table.name ?? (whole.kind == .blank ? "blank" : "\(whole)")
-        var lines = ["\(disk.disk.node)   \(ByteCount(disk.disk.size)), \(table)"]
+        var lines = [PlanLine("\(disk.disk.node)   \(ByteCount(disk.disk.size)), \(table)", .heading)]
         switch disk.action {
         case .create, .replace:
-            lines.append(row("     GPT", "create" + (disk.disk.table == .none ? whole.overwritten : "")))
-        case .repair: lines.append(row("     GPT", "repair its \(disk.disk.table.damage)"))
-        case .erase: lines.append(row("     \(table)", "erase"))
+            lines.append(row("     GPT", "create" + (disk.disk.table == .none ? whole.overwritten : ""), .changes))
+        case .repair: lines.append(row("     GPT", "repair its \(disk.disk.table.damage)", .changes))
+        case .erase: lines.append(row("     \(table)", "erase", .destroys))
         case .keep, .edit: break
         }
         for volume in volumes where volume.node == disk.disk.node { lines += tree(of: volume) }
@@ -106,7 +111,7 @@ extension StoragePlan {
             lines.append(disk.line(partition))
             let node = disk.disk.partitionNode(partition.number)
             if let array = arrays.first(where: { $0.members.contains { $0.node == node } }) {
-                lines.append("     member of \(array.title)")
+                lines.append(PlanLine("     member of \(array.title)", array.action == .keep ? .keeps : .changes))
             }
             for volume in volumes where volume.node == node { lines += tree(of: volume) }
             lines += filesystems.filter { $0.node == node }.map(\.line)
@@ -145,7 +150,7 @@ extension StoragePlan {
 }
 
 extension DiskPlan {
-    fileprivate func line(_ partition: PlannedPartition) -> String {
+    fileprivate func line(_ partition: PlannedPartition) -> PlanLine {
         let name = rightPadded("\"\(partition.label)\"", to: 9)
         let number = rightPadded("\(partition.number)", to: 3)
         let size = ByteCount(geometry.size(partition.sectors))
@@ -158,7 +163,7 @@ extension DiskPlan {
             case .recreate: "create anew"
             case .resize(let from): "resize from \(ByteCount(geometry.size(from)))"
             }
-        return row("  \(number)\(name)\(size)", action)
+        return row("  \(number)\(name)\(size)", action, partition.change == .keep ? .keeps : .changes)
     }
 
     private func isLost(_ partition: PlannedPartition) -> Bool {
@@ -173,12 +178,12 @@ extension FilesystemPlan {
         return label.map { $0.isEmpty ? format.rawValue : "\(format.rawValue) \"\($0)\"" } ?? format.rawValue
     }
 
-    fileprivate var line: String {
+    fileprivate var line: PlanLine {
         var what = format == .none ? "no filesystem" : name
         if action == .keep, let used = found.signatures.first?.used { what += ", \(ByteCount(used)) used" }
         var does = action == .keep ? "keep" : action == .erase ? "erase \(found)" : "create" + found.overwritten
         if let path = wanted.path, !path.isEmpty, format.isMountable { does += ", mount at \(path)" }
-        return row("     \(what)", does)
+        return row("     \(what)", does, action == .keep ? .keeps : action == .erase ? .destroys : .changes)
     }
 }
 
@@ -186,8 +191,10 @@ extension VolumePlan {
     /// `LUKS2 "cache"`, with the name under which it is opened.
     var name: String { "LUKS2 \"\(wanted.name)\"" }
 
-    fileprivate var line: String {
-        row("     \(name)", action == .keep ? "keep, open" : "create\(found.overwritten), open")
+    fileprivate var line: PlanLine {
+        action == .keep
+            ? row("     \(name)", "keep, open", .keeps)
+            : row("     \(name)", "create\(found.overwritten), open", .changes)
     }
 }
 
@@ -197,7 +204,9 @@ extension Content {
 }
 
 /// A line of two columns: what it is, and what becomes of it.
-private func row(_ what: String, _ does: String) -> String { rightPadded(what, to: 36) + " " + does }
+private func row(_ what: String, _ does: String, _ meaning: PlanLine.Meaning) -> PlanLine {
+    PlanLine(rightPadded(what, to: 36) + " " + does, meaning)
+}
 
 /// `a`, `a and b`, `a, b and c`.
 private func listed(_ things: [String]) -> String {

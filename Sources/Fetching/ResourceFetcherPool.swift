@@ -8,7 +8,8 @@ public final class ResourceFetcherPool: Sendable {
     /// How many resources are fetched at once.
     public static let limit = 8
 
-    private struct State {
+    /// A fetcher is used by whoever took it out of the list, and by nobody else.
+    private struct State: @unchecked Sendable {
         var idle: [ResourceFetcher] = []
         var isCancelled = false
     }

@@ -40,11 +40,11 @@ public struct FilesPreview: Equatable, Sendable {
     }
 
     /// The preview for people: losses first, then changes, then what is kept.
-    public var lines: [String] {
-        var lines = destroyed.map { "DESTROY  \($0.what)\(place($0.origin))" }
-        lines.append("\(root)   \(counted(changes.count, "change")), \(kept.count) kept")
-        lines += changes.map { "     \($0.action)\(place($0.origin))" }
-        return lines + kept.map { "     keep \($0.name), which \($0.reason.rawValue)" }
+    public var planLines: [PlanLine] {
+        var lines = destroyed.map { PlanLine("DESTROY  \($0.what)\(place($0.origin))", .destroys) }
+        lines.append(PlanLine("\(root)   \(counted(changes.count, "change")), \(kept.count) kept", .heading))
+        lines += changes.map { PlanLine("     \($0.action)\(place($0.origin))", .changes) }
+        return lines + kept.map { PlanLine("     keep \($0.name), which \($0.reason.rawValue)", .keeps) }
     }
 
     private func place(_ origin: IgnitionConfig.Origin) -> String {

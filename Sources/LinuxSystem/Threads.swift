@@ -1,49 +1,72 @@
 // Threads, and values that they share.
 
 import Glibc
+import Synchronization
 import SystemPackage
 
-/// A value that threads share and for whose changes they can wait.
-public final class Monitor<Value>: @unchecked Sendable {
-    private var value: Value
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+/// A value that threads share; they can wait for it to change.
+public final class Monitor<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+    private let changes = ChangeSignal()
 
-    /// Creates a monitor with its first value.
-    public init(_ value: Value) {
-        self.value = value
+    /// Makes a monitor of a first value.
+    public init(_ value: Value) { self.value = Mutex(value) }
+
+    /// Changes the value and wakes whoever waits for it.
+    public func change<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+        defer { changes.announce() }
+        return try value.withLock { value in try body(&value) }
+    }
+
+    /// Waits until `body` takes something from the value.
+    public func wait<Result>(for body: (inout Value) -> Result?) -> Result {
+        while true {
+            // A change after this one ends the wait below.
+            let seen = changes.count
+            if let result = value.withLock({ value in body(&value) }) {
+                changes.announce()
+                return result
+            }
+            changes.wait(after: seen)
+        }
+    }
+}
+
+/// Counts changes, and lets threads wait for the next one: `Mutex` knows no waiting.
+private final class ChangeSignal: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var changes: UInt64 = 0
+
+    init() {
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
+        pthread_cond_init(condition, nil)
     }
 
     deinit {
-        pthread_cond_destroy(changed)
+        pthread_cond_destroy(condition)
         pthread_mutex_destroy(mutex)
-        changed.deallocate()
+        condition.deallocate()
         mutex.deallocate()
     }
 
-    /// Changes the value and wakes all threads that wait for it.
-    public func change<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+    var count: UInt64 {
         pthread_mutex_lock(mutex)
-        defer {
-            pthread_cond_broadcast(changed)
-            pthread_mutex_unlock(mutex)
-        }
-        return try body(&value)
+        defer { pthread_mutex_unlock(mutex) }
+        return changes
     }
 
-    /// Waits until `body` returns something for the value.
-    public func wait<Result>(for body: (inout Value) -> Result?) -> Result {
+    func announce() {
         pthread_mutex_lock(mutex)
-        defer {
-            pthread_cond_broadcast(changed)
-            pthread_mutex_unlock(mutex)
-        }
-        while true {
-            if let result = body(&value) { return result }
-            pthread_cond_wait(changed, mutex)
-        }
+        changes &+= 1
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    func wait(after seen: UInt64) {
+        pthread_mutex_lock(mutex)
+        while changes == seen { pthread_cond_wait(condition, mutex) }
+        pthread_mutex_unlock(mutex)
     }
 }
 
@@ -79,8 +102,8 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
 
 /// Runs `body` once for each number below `count`, on several threads; returns when all calls have ended.
 ///
-/// At most `limit` calls run at once; fewer if threads cannot be created.
-public func inParallel(_ count: Int, limit: Int, _ body: (Int) -> Void) {
+/// - Parameter limit: How many run at once; where threads are not to be had it is fewer.
+public func inParallel(_ count: Int, limit: Int, _ body: @Sendable (Int) -> Void) {
     let next = Monitor(0)
     func work() {
         while case let number = next.change({ next in

@@ -11,7 +11,8 @@ final class BlockPipe {
     /// The other thread takes no more blocks, for a reason of its own.
     struct Stopped: Error {}
 
-    private struct State {
+    /// A block is touched by whoever took it out of a list, and by nobody else.
+    private struct State: @unchecked Sendable {
         var free: [UnsafeMutableRawBufferPointer]
         var full: [UnsafeMutableRawBufferPointer] = []
         /// Whether no more blocks will come in this run.

@@ -40,10 +40,11 @@ public enum Inspection {
                 json["kernelArguments"] = arguments.json
                 print(json.text(.pretty))
             } else {
-                let warnings = arguments.warnings.map { "warning: \($0)" }
-                let disks = config.storage.namesDisks || files == nil ? plan.lines : []
-                let lines = warnings + (files?.lines ?? []) + disks
-                (isatty(1) == 1 && variable("NO_COLOR") == nil ? lines.map(coloured) : lines).forEach { print($0) }
+                let warnings = arguments.warnings.map { PlanLine("warning: \($0)", .warns) }
+                let disks = config.storage.namesDisks || files == nil ? plan.planLines : []
+                let lines = warnings + (files?.planLines ?? []) + disks
+                let isColoured = isatty(1) == 1 && variable("NO_COLOR") == nil
+                for line in lines { print(isColoured ? line.coloured : line.text) }
             }
             if !plan.destroyed.isEmpty || files?.destroyed.isEmpty == false { return 3 }
             return plan.isEmpty && files?.changes.isEmpty != false ? 0 : 2
@@ -65,20 +66,6 @@ public enum Inspection {
             let pool = ResourceFetcherPool(fetcher.settings)
             return try target.preview(config, scratch: scratch) { try pool.write($0, to: $1) }
         }
-    }
-
-    /// On a terminal: red what destroys or is destroyed, yellow what changes or warns, green what stays.
-    private static func coloured(_ line: String) -> String {
-        let words = line.split(separator: " ").map(String.init)
-        func says(_ some: Set<String>) -> Bool { words.contains { some.contains($0.filter { $0 != "," }) } }
-        let colour =
-            switch true {
-            case line.hasPrefix("DESTROY") || says(["DESTROYED.", "erase"]): 31
-            case !line.hasPrefix(" "): line.hasPrefix("warning:") ? 33 : 1
-            case says(["keep", "left"]): 32
-            default: 33
-            }
-        return "\u{1B}[\(colour)m\(line)\u{1B}[0m"
     }
 
     /// Prints what devices or image files hold, one JSON object each.

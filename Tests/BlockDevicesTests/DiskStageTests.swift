@@ -330,7 +330,8 @@ import Testing
                 told.withLock { $0 += 1 }
                 return 1
             }, change: { _, _ in }, end: { _ in })
-        access.guarded().waits.end(access.guarded().waits.begin(Wait(for: "a tang server")))
+        let waits = access.guarded().access.waits
+        waits.end(waits.begin(Wait(for: "a tang server")))
         #expect(told.withLock { $0 } == 1)
     }
 }

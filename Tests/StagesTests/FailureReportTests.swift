@@ -3,8 +3,8 @@ import Fetching
 import IgnitionConfig
 import LiveImage
 import LiveRoot
-import Networking
 import NetworkPlanning
+import Networking
 import Reporting
 import SystemPackage
 import Testing
