@@ -59,7 +59,8 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "Hardware", "JSONText", "LinuxSystem", "Reporting", "TargetRoot", system, logging,
+                "BootArguments", "CLinux", "Fetching", "Hardware", "JSONText", "LinuxSystem", "Reporting", "TargetRoot",
+                system, logging,
             ]),
         .target(
             name: "Devices",

@@ -16,6 +16,8 @@ public struct Wait: Equatable, Sendable {
     public var deadline: Double?
     /// What the operator can do about it, one sentence each.
     public var advice: [String] = []
+    /// Seconds after which it is told anew where nothing is redrawn.
+    public var interval = WaitDisplay.interval
 
     public init(for subject: String, reason: String? = nil, deadline: Double? = nil, advice: [String] = []) {
         self.subject = subject
@@ -192,7 +194,7 @@ public struct WaitDisplay: Sendable {
             number: number, since: wait.subject.isEmpty ? 0 : wait.since ?? now,
             reason: wait.subject.isEmpty ? nil : wait.reason)
         var news = Due.News.none
-        if now - shownAt >= Self.interval {
+        if now - shownAt >= wait.interval {
             news = new == shown ? .again : .first
         } else if new != shown, now - shownAt >= Self.patience {
             news = .first

@@ -28,7 +28,7 @@ import Testing
     }
 
     private var state: NetworkState {
-        get throws { NetworkState(links: [], nameservers: [try #require(IPAddress("192.0.2.53"))]) }
+        get throws { NetworkState(links: [], nameservers: [NameServer(try #require(IPAddress("192.0.2.53")))]) }
     }
 
     private func handOverResolver() throws {
