@@ -81,7 +81,7 @@ extension NetworkProfile {
             ipv4.mayFail = false
             ipv6.method = fixed(ipv6, or: .auto)
         case .auto6, .linkLocal6:
-            ipv6.method = argument.method == .auto6 ? .auto : .linkLocal
+            ipv6.method = argument.method == .auto6 ? .auto : fixed(ipv6, or: .linkLocal)
             ipv6.mayFail = false
             ipv4.method = fixed(ipv4, or: .disabled)
         case .automatic:

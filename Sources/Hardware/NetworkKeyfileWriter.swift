@@ -10,7 +10,7 @@ extension NetworkProfile {
     ///   - controllers: The profiles that this one may be a port of.
     /// - SeeAlso: nm-settings-keyfile(5). `master` and `slave-type` are read by every version.
     public func keyfile(id: String, controllers: [NetworkProfile] = []) -> String {
-        var lines = ["[connection]", "id=\(id)", "type=\(keyfileType)", "autoconnect=true"]
+        var lines = ["[connection]", "id=\(escaped(id))", "type=\(keyfileType)", "autoconnect=true"]
         if case .name(let name) = interface { lines.append("interface-name=\(escaped(name))") }
         if priority != 0 { lines.append("autoconnect-priority=\(priority)") }
         if let controller {
@@ -33,7 +33,7 @@ extension NetworkProfile {
         case .vlan: "vlan"
         case .bond: "bond"
         case .bridge: "bridge"
-        case .unsupported(let type): type
+        case .unsupported(let type): escaped(type)
         }
     }
 

@@ -97,7 +97,7 @@ public struct RouterFlags: Equatable, Sendable {
     public var hasOther: Bool
 
     /// Reads one netlink message, header included: nlmsghdr (16 bytes), ifinfomsg (16 bytes), then attributes, of which
-    /// IFLA_PROTINFO (12) holds IFLA_INET6_FLAGS (1): 0x20 received, 0x40 other settings, 0x80 managed, as the kernel's
+    /// IFLA_PROTINFO (12) holds IFLA_INET6_FLAGS (1): 0x20 received, 0x40 managed, 0x80 other settings, as the kernel's
     /// net/if_inet6.h has them. `nil` for any other message and for what is cut short.
     public init?(netlinkMessage message: [UInt8]) {
         func number(_ offset: Int, _ size: Int) -> Int {
@@ -122,7 +122,7 @@ public struct RouterFlags: Equatable, Sendable {
         interfaceIndex = number(20, 4)
         let bits = number(flags.lowerBound, 4)
         isAdvertised = bits & 0x20 != 0
-        hasOther = bits & 0x40 != 0
-        isManaged = bits & 0x80 != 0
+        hasOther = bits & 0x80 != 0
+        isManaged = bits & 0x40 != 0
     }
 }
