@@ -83,7 +83,8 @@ extension BootArguments {
             "Route; IPv6 as `[NET/LEN]:[GATEWAY]`. Without IFACE that of `bootdev=`, or the first. Repeatable"),
         .init("rd.neednet", "[=BOOL]", "Bring the network up even where nothing needs it"),
         .init("rd.peerdns", "=BOOL", "`0`: no name servers from DHCP or router advertisements"),
-        .init("bootdev", "=IFACE", "The interface that owns the default route and DNS; it is used without an `ip=`, too"),
+        .init(
+            "bootdev", "=IFACE", "The interface that owns the default route and DNS; it is used without an `ip=`, too"),
         .init(
             "BOOTIF", "=[01-]MAC", "The interface booted from (PXELINUX writes it): the one used where `ip=` names none"
         ),

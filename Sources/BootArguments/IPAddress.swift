@@ -224,7 +224,9 @@ public struct NameServerText: Equatable, Sendable {
     /// - Returns: `nil` for anything but a server of plain DNS at its port.
     public init?(_ text: some StringProtocol) {
         var rest = Substring(String(text)).prefix { $0 != "#" }
-        if rest.hasSuffix(":53"), rest.hasPrefix("[") || rest.filter({ $0 == ":" }).count == 1 { rest = rest.dropLast(3) }
+        if rest.hasSuffix(":53"), rest.hasPrefix("[") || rest.filter({ $0 == ":" }).count == 1 {
+            rest = rest.dropLast(3)
+        }
         // A link-local server's zone is the link that it is given for.
         rest = rest.prefix { $0 != "%" }
         guard let address = IPAddress(rest) else { return nil }

@@ -158,7 +158,8 @@ public struct IPArgument: Equatable, Sendable {
             for server in fields.prefix(2) where !server.isEmpty { nameservers.append(try Self.address(server)) }
             let rest = fields.dropFirst(2).filter { !$0.isEmpty }
             if !rest.isEmpty {
-                notes.append("two name servers have room, \(rest.joined(separator: ":")) is left out; nameserver= has more")
+                notes.append(
+                    "two name servers have room, \(rest.joined(separator: ":")) is left out; nameserver= has more")
             }
             return
         }

@@ -113,7 +113,9 @@ public struct LinkArgument: Equatable, Sendable {
     private static func references(_ text: String) -> [InterfaceReference] {
         var references: [InterfaceReference] = []
         for part in text.split(separator: ",") {
-            if let reference = InterfaceReference(part), !references.contains(reference) { references.append(reference) }
+            if let reference = InterfaceReference(part), !references.contains(reference) {
+                references.append(reference)
+            }
         }
         return references
     }
@@ -190,10 +192,12 @@ public struct BondOptions: Equatable, Sendable {
             values[name == "num_unsol_na" ? "num_grat_arp" : name] = "\(number)"
         } else if Self.texts.contains(name) {
             switch name {
-            case "arp_ip_target" where value.isEmpty
+            case "arp_ip_target"
+            where value.isEmpty
                 || !value.split(separator: ",").allSatisfy({ IPAddress($0)?.family == .v4 }),
-                "ns_ip6_target" where value.isEmpty
-                    || !value.split(separator: ",").allSatisfy({ IPAddress($0)?.family == .v6 }):
+                "ns_ip6_target"
+            where value.isEmpty
+                || !value.split(separator: ",").allSatisfy({ IPAddress($0)?.family == .v6 }):
                 return "\(name)=\(value) is no list of addresses"
             case "ad_actor_system" where MACAddress(value) == nil: return "\(name)=\(value) is no MAC address"
             case "primary", "active_slave": if !LinkArgument.isName(value) { return "\(name)=\(value) is no interface" }
@@ -227,7 +231,9 @@ public struct BondOptions: Equatable, Sendable {
             }
         }
         if mode != "802.3ad" {
-            for name in ["lacp_rate", "lacp_active", "ad_select", "ad_actor_sys_prio", "ad_user_port_key", "ad_actor_system"] {
+            for name in [
+                "lacp_rate", "lacp_active", "ad_select", "ad_actor_sys_prio", "ad_user_port_key", "ad_actor_system",
+            ] {
                 drop(name, "is for mode=802.3ad")
             }
         }

@@ -13,15 +13,12 @@ extension NetworkArguments {
             var notes: [String] = []
             defer { warnings += notes.map { "ip=\(text): \($0)" } }
             do throws(IPArgument.Malformed) {
-                let argument = try IPArgument(parsing: text, &notes)
-                if text.hasSuffix(":"), argument == IPArgument(method: argument.method), !text.hasPrefix(":") {
-                    notes.append("read as ip=\(text.dropLast()), for every interface; ip=\(text)auto is for that one")
-                }
-                ip.append(argument)
+                ip.append(try IPArgument(parsing: text, &notes))
             } catch {
-                if case .unknownMethod(text) = error {
+                if case .unknownMethod(let word) = error, text == word || text == word + ":" {
                     // A lone unknown word is NetworkManager's `auto`.
-                    warnings.append("ip=\(text): no such method, using auto; " + Self.methodSuggestion(text))
+                    let hint = text == word ? Self.methodSuggestion(word) : "ip=\(word):auto is for that interface"
+                    warnings.append("ip=\(text): no such method, using auto; " + hint)
                     ip.append(IPArgument(method: .automatic))
                 } else {
                     problems.append(Self.problem("ip=\(text)", error))
@@ -181,7 +178,8 @@ extension NetworkArguments {
                 warnings.append("ipam=\(text): \"\(fields[1])\" is no VLAN, left out")
                 return
             }
-            links.append(LinkArgument(argument: "ipam=\(text)", kind: .vlan(id: id), name: "vlan\(id)", lower: [interface]))
+            links.append(
+                LinkArgument(argument: "ipam=\(text)", kind: .vlan(id: id), name: "vlan\(id)", lower: [interface]))
             interface = .name("vlan\(id)")
         }
         ip.append(

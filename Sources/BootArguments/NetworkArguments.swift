@@ -91,6 +91,8 @@ public struct EthtoolArgument: Equatable, Sendable {
         default: notes.append("rd.ethtool=\(text): \"\(fields[1])\" is neither on nor off, left out")
         }
         speed = Int(fields[2]).flatMap { (1...10_000_000).contains($0) ? $0 : nil }
-        if speed == nil, !fields[2].isEmpty { notes.append("rd.ethtool=\(text): \"\(fields[2])\" is no speed, left out") }
+        if speed == nil, !fields[2].isEmpty {
+            notes.append("rd.ethtool=\(text): \"\(fields[2])\" is no speed, left out")
+        }
     }
 }

@@ -119,7 +119,9 @@ public struct DHCPv6Exchange: Sendable {
         [0, code, UInt8(content.count >> 8 & 0xff), UInt8(content.count & 0xff)] + content
     }
 
-    private func association(_ options: [UInt8]) -> [UInt8] { option(3, identity + Array(repeating: 0, count: 8) + options) }
+    private func association(_ options: [UInt8]) -> [UInt8] {
+        option(3, identity + Array(repeating: 0, count: 8) + options)
+    }
 
     /// Takes what has come; what is for somebody else, or broken, changes nothing.
     ///

@@ -13,7 +13,8 @@ extension NetworkProfile {
         for link in arguments.links { builder.add(link) }
         for argument in arguments.ethtool {
             let index = builder.profile(of: argument.interface)
-            builder.profiles[index].ethernet.autonegotiates = argument.autonegotiates
+            builder.profiles[index].ethernet.autonegotiates =
+                argument.autonegotiates ?? (argument.speed == nil ? nil : false)
             builder.profiles[index].ethernet.speed = argument.speed
         }
         if let owner = arguments.bootInterface { _ = builder.profile(of: owner) }

@@ -91,7 +91,9 @@ private struct FamilyReader {
     func readAddresses(_ family: inout NetworkFamily) throws(Failure) {
         func add(gateway: IPAddress) {
             let route = NetworkRoute(defaultBy: gateway)
-            if gateway.bytes.contains(where: { $0 != 0 }), !family.routes.contains(route) { family.routes.append(route) }
+            if gateway.bytes.contains(where: { $0 != 0 }), !family.routes.contains(route) {
+                family.routes.append(route)
+            }
         }
         let several = sections.numbered("addresses", in: name).filter { $0.key != "addresses" }
         for (key, text) in sections.numbered("address", in: name) + several {

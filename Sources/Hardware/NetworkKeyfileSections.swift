@@ -102,8 +102,9 @@ struct NetworkKeyfileSections {
 
     func ethernet(_ section: String) throws(Failure) -> EthernetSettings {
         var settings = EthernetSettings()
-        settings.autonegotiates = try flag(section, "auto-negotiate")
         settings.speed = try number(section, "speed", 0...10_000_000).flatMap { $0 == 0 ? nil : $0 }
+        // A speed alone is forced.
+        settings.autonegotiates = try flag(section, "auto-negotiate") ?? (settings.speed == nil ? nil : false)
         settings.isHalfDuplex = value(section, "duplex") == "half"
         return settings
     }

@@ -73,4 +73,3 @@ func isDomainName(_ text: String) -> Bool {
             }
         }
 }
-

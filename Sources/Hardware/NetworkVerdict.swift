@@ -114,7 +114,7 @@ extension NetworkPlan {
         if hasTargets, let best = first(reached, of: candidates) {
             // A named link without a carrier costs nothing where another has what is needed.
             let others = named.allSatisfy {
-                ups[$0] != nil || attempts[$0] != nil || states[$0].carrierSince == nil
+                $0 == best.link || ups[$0] != nil || attempts[$0] != nil || states[$0].carrierSince == nil
             }
             guard (!isMissing && others) || now - best.since >= Self.patience else { return .wait }
             return .up([best.link] + up.filter { links[$0].isNamed && $0 != best.link })
@@ -123,7 +123,9 @@ extension NetworkPlan {
             // Nothing answers yet. Where only one link is left, fetching goes on trying by that one.
             let open = candidates.filter { ups[$0] == nil && attempts[$0] == nil }
             guard open.isEmpty, !isMissing else { return .wait }
-            guard let last = up.compactMap({ ups[$0] }).max() else { return .failed(candidates.compactMap { attempts[$0] }) }
+            guard let last = up.compactMap({ ups[$0] }).max() else {
+                return .failed(candidates.compactMap { attempts[$0] })
+            }
             let isOne = up.count == 1 || up.allSatisfy { links[$0].isNamed }
             return isOne && now - last >= Self.patience ? .up(up) : .wait
         }

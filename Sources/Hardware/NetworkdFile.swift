@@ -10,7 +10,9 @@ extension NetworkPlan {
     ///   - up: The links that are up, with the metric of each one's routes.
     ///   - goesFirst: Whether they go before the files that the real root has itself.
     public func networkdFiles(up: [(name: String, metric: Int)], goesFirst: Bool) -> [(name: String, text: String)] {
-        func present(_ link: Link) -> String { up.contains { $0.name == link.interface.name } ? link.interface.name : link.name }
+        func present(_ link: Link) -> String {
+            up.contains { $0.name == link.interface.name } ? link.interface.name : link.name
+        }
         let wanted = foundations(
             of: links.filter { link in up.contains { $0.name == link.name || $0.name == link.interface.name } })
         let prefix = "\(goesFirst ? 10 : 90)-firstlight-"
@@ -105,7 +107,9 @@ extension NetworkProfile {
             }
             lines += ["UseDNS=\(ipv4.ignoresPeerDNS ? "no" : "yes")"] + gateway(ipv4)
         }
-        if ipv6.method == .dhcp { lines += ["", "[DHCPv6]", "WithoutRA=solicit", "UseDNS=\(ipv6.ignoresPeerDNS ? "no" : "yes")"] }
+        if ipv6.method == .dhcp {
+            lines += ["", "[DHCPv6]", "WithoutRA=solicit", "UseDNS=\(ipv6.ignoresPeerDNS ? "no" : "yes")"]
+        }
         if ipv6.method == .auto {
             lines += ["", "[IPv6AcceptRA]", "UseDNS=\(ipv6.ignoresPeerDNS ? "no" : "yes")"] + gateway(ipv6)
         }

@@ -99,7 +99,8 @@ public enum NetworkLinks {
         let result =
             switch kind {
             case .vlan(let id, let parent, let flags):
-                firstlight_link_make(name, "vlan", Int32(clamping: parent), Int32(clamping: id), UInt32(clamping: flags))
+                firstlight_link_make(
+                    name, "vlan", Int32(clamping: parent), Int32(clamping: id), UInt32(clamping: flags))
             case .bond: firstlight_link_make(name, "bond", 0, -1, 0)
             case .bridge: firstlight_link_make(name, "bridge", 0, -1, 0)
             }

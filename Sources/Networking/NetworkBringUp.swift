@@ -138,7 +138,7 @@ final class NetworkBringUp {
         let before = Files.names(in: "/sys/class/net")
         do throws(Errno) {
             try NetworkLinks.make(new.name, kind)
-        } catch where error != .fileExists {
+        } catch  where error != .fileExists {
             throw .unmade(new.name, origin: new.profile.origin, error)
         } catch {
             // The module makes one by itself when it is loaded, and that may be the one.
@@ -372,7 +372,8 @@ final class NetworkBringUp {
     /// What is known of every card, a line each, for whoever reads why there is no network.
     private func cards(_ plan: NetworkPlan) -> [String] {
         var lines: [String] = []
-        for interface in interfaces where interface.isWired || plan.links.contains(where: { $0.interface == interface }) {
+        for interface in interfaces where interface.isWired || plan.links.contains(where: { $0.interface == interface })
+        {
             let driver = interface.driver.map { "driver \($0)" } ?? (interface.isWired ? "no driver" : "made here")
             guard let link = plan.links.first(where: { $0.interface.index == interface.index }) else {
                 lines.append("\(interface.label): \(driver), not used")
@@ -384,7 +385,9 @@ final class NetworkBringUp {
             if let addresses = state?.global6, !addresses.isEmpty {
                 parts.append(addresses.map(\.description).joined(separator: " "))
             }
-            if link.profile.ipv4.asks, state?.carrierSince != nil, state?.lease == nil { parts.append("no DHCP answer") }
+            if link.profile.ipv4.asks, state?.carrierSince != nil, state?.lease == nil {
+                parts.append("no DHCP answer")
+            }
             if let controller = link.profile.controller { parts.append("a port of \(controller)") }
             if state?.reachedSince != nil { parts.append("the server answers") }
             if let fault = state?.unreached, state?.reachedSince == nil { parts.append(fault) }

@@ -101,7 +101,8 @@ public enum Networking {
     ///   - report: One line for people.
     ///   - waits: Told of what is waited for.
     public static func bringUp(
-        arguments: BootArguments, urls: [String] = [], keyfiles: FilePath = keyfileFolder, pump: @escaping (Int32) -> Void,
+        arguments: BootArguments, urls: [String] = [], keyfiles: FilePath = keyfileFolder,
+        pump: @escaping (Int32) -> Void,
         report: @escaping (String) -> Void, waits: Waits = .untold, logger: Logger
     ) throws(NetworkFailure) -> NetworkState {
         // Those of an attempt before this one.
@@ -138,7 +139,9 @@ public enum Networking {
             return NetworkProfile.all(of: arguments.network)
         }
         let network = arguments.network
-        if !network.ip.isEmpty || !network.links.isEmpty { report("keyfiles are embedded; ip= and its kin are not used") }
+        if !network.ip.isEmpty || !network.links.isEmpty {
+            report("keyfiles are embedded; ip= and its kin are not used")
+        }
         for warning in keyfiles.files.flatMap(\.warnings) { report(warning) }
         let (profiles, refused) = NetworkProfile.joined(keyfiles.files, line: arguments.commandLine)
         let failures = keyfiles.failures + refused

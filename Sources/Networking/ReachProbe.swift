@@ -112,7 +112,8 @@ struct LinkProbe: Sendable {
                 return [address]
             }
         }
-        let names = (host.contains(".") ? [host] : []) + searchDomains.map { "\(host).\($0)" }
+        let names =
+            (host.contains(".") ? [host] : []) + searchDomains.map { "\(host).\($0)" }
             + (host.contains(".") ? [] : [host])
         for name in names {
             for server in nameservers {

@@ -97,7 +97,8 @@ func networkLines(_ network: NetworkArguments) -> [String] {
         let kind =
             switch link.kind {
             case .vlan(let id): "vlan \(id)"
-            case .bond(let options): (["bond"] + options.inOrder.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
+            case .bond(let options):
+                (["bond"] + options.inOrder.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
             case .bridge: "bridge"
             }
         let lower = link.lower.map(\.description).joined(separator: " ")

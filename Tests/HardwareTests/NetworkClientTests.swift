@@ -24,9 +24,23 @@ private func association(_ address: String, valid: UInt32, renewal: UInt32 = 0) 
     return option(3, identity + seconds(renewal) + seconds(0) + inner)
 }
 
+/// One client, whose dealings may stand in an expectation.
+private final class Client {
+    private var exchange: DHCPv6Exchange
+
+    init(isStateful: Bool) {
+        exchange = DHCPv6Exchange(duid: duid, identity: identity, isStateful: isStateful, at: 0)
+    }
+
+    var lease: NetworkLease6? { exchange.lease }
+    var isSoliciting: Bool { exchange.phase == .soliciting }
+    func packet(at now: Double) -> [UInt8]? { exchange.packet(at: now) }
+    func take(_ bytes: [UInt8], at now: Double) -> Bool { exchange.take(bytes, at: now) }
+}
+
 @Test("asks for an address, keeps it, and asks anew when it is over")
 func asksForAnAddress() throws {
-    var exchange = DHCPv6Exchange(duid: duid, identity: identity, isStateful: true, at: 0)
+    let exchange = Client(isStateful: true)
     let solicit = try #require(exchange.packet(at: 0))
     #expect(solicit[0] == 1)
     #expect(exchange.packet(at: 0.5) == nil, "not before its time")
@@ -37,7 +51,9 @@ func asksForAnAddress() throws {
     #expect(!exchange.take(answer(2, to: again, lease), at: 1.1))
     let request = try #require(exchange.packet(at: 1.1))
     #expect(request[0] == 3)
-    #expect(exchange.take(answer(7, to: request, lease + option(23, try #require(IPAddress("2001:db8::53")).bytes)), at: 1.2))
+    #expect(
+        exchange.take(
+            answer(7, to: request, lease + option(23, try #require(IPAddress("2001:db8::53")).bytes)), at: 1.2))
     #expect(exchange.lease?.addresses.map(\.description) == ["2001:db8::5"])
     #expect(exchange.lease?.nameservers.map(\.description) == ["2001:db8::53"])
     #expect(exchange.packet(at: 20) == nil)
@@ -58,7 +74,7 @@ func asksForAnAddress() throws {
 
 @Test("asks for settings alone")
 func asksForSettings() throws {
-    var exchange = DHCPv6Exchange(duid: duid, identity: identity, isStateful: false, at: 0)
+    let exchange = Client(isStateful: false)
     let packet = try #require(exchange.packet(at: 0))
     #expect(packet[0] == 11)
     let domains = option(24, [1, 97, 7] + Array("example".utf8) + [0])
@@ -68,7 +84,7 @@ func asksForSettings() throws {
 
 @Test("pays no attention to what is broken, or for somebody else")
 func passesOverBrokenAnswers() throws {
-    var exchange = DHCPv6Exchange(duid: duid, identity: identity, isStateful: true, at: 0)
+    let exchange = Client(isStateful: true)
     let packet = try #require(exchange.packet(at: 0))
     let whole = answer(2, to: packet, try association("2001:db8::5", valid: 100))
     for length in 0..<whole.count { #expect(!exchange.take(Array(whole.prefix(length)), at: 1)) }
@@ -76,7 +92,7 @@ func passesOverBrokenAnswers() throws {
     foreign[2] ^= 1
     #expect(!exchange.take(foreign, at: 1))
     #expect(!exchange.take(answer(2, to: packet, option(13, [0, 2])), at: 1), "no address to be had")
-    #expect(exchange.phase == .soliciting)
+    #expect(exchange.isSoliciting)
 }
 
 @Test("reads a name server's answer through its aliases")
@@ -91,7 +107,9 @@ func readsNameServers() throws {
     #expect(DNSMessage.addresses(whole, id: 0x1234)?.map(\.description) == ["192.0.2.7"])
     #expect(DNSMessage.addresses(whole, id: 1) == nil)
     #expect(DNSMessage.addresses(query, id: 0x1234) == nil, "a question")
-    for length in 12..<whole.count { #expect((DNSMessage.addresses(Array(whole.prefix(length)), id: 0x1234) ?? []).isEmpty) }
+    for length in 12..<whole.count {
+        #expect((DNSMessage.addresses(Array(whole.prefix(length)), id: 0x1234) ?? []).isEmpty)
+    }
     #expect(DNSMessage.query("a b", .v4, id: 1) == nil)
 }
 
@@ -99,7 +117,8 @@ func readsNameServers() throws {
     "knows the server of a URL",
     arguments: [
         ("http://a.example/c.ign", nil, "a.example:80"), ("https://u:p@a.example:8443/x?y@z", nil, "a.example:8443"),
-        ("tftp://192.0.2.1/f", "http://proxy:3128", "192.0.2.1:69"), ("http://[2001:db8::1]:8080/", nil, "[2001:db8::1]:8080"),
+        ("tftp://192.0.2.1/f", "http://proxy:3128", "192.0.2.1:69"),
+        ("http://[2001:db8::1]:8080/", nil, "[2001:db8::1]:8080"),
         ("https://a.example/", "http://u:p@proxy.example:3128", "proxy.example:3128"),
         ("https://a.example/", "proxy.example:3128", "proxy.example:3128"), ("HTTP://A/", nil, "A:80"),
         ("s3://bucket/key", nil, nil), ("data:,x", nil, nil), ("http:///x", nil, nil), ("http://a:0/", nil, nil),
@@ -112,7 +131,8 @@ func knowsServers(url: String, proxy: String?, expected: String?) {
 @Test("takes a UUID that is one machine's alone")
 func machineUUIDs() {
     #expect(MachineUUID("4c4c4544-0042-3510-8052-b4c04f4d4b31")?.bytes.first == 0x4c)
-    #expect(MachineUUID("4C4C4544-0042-3510-8052-B4C04F4D4B31\n") == MachineUUID("4c4c4544-0042-3510-8052-b4c04f4d4b31"))
+    #expect(
+        MachineUUID("4C4C4544-0042-3510-8052-B4C04F4D4B31\n") == MachineUUID("4c4c4544-0042-3510-8052-b4c04f4d4b31"))
     for text in [
         "", "x", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
         "03000200-0400-0500-0006-000700080009", "12345678-1234-5678-90ab-123456789012", "4c4c4544-0042-3510-8052",

@@ -61,14 +61,15 @@ func readsLinesAsTheOriginal() throws {
     #expect(differing.isSubset(of: records.keys), "a difference of no line")
     for (line, connections) in records {
         let arguments = BootArguments(line)
-        let keyfiles = try connections.map { try NetworkKeyfile($1, file: $0) }
+        // What it writes and cannot read itself is a difference.
+        let keyfiles = connections.compactMap { try? NetworkKeyfile($1, file: $0) }
         let theirs = byInterface(NetworkProfile.joined(keyfiles).profiles)
         var own = NetworkProfile.all(of: arguments.network)
         for index in own.indices where own[index].interface == nil {
             own[index].interface = arguments.network.bootIF.map { .mac($0) }
         }
         let ours = byInterface(own)
-        let isAlike = arguments.problem(in: .network) == nil && ours == theirs
+        let isAlike = arguments.problem(in: .network) == nil && ours == theirs && keyfiles.count == connections.count
         if differing.contains(line) {
             #expect(!isAlike, "\(line): no difference any more")
         } else if !isAlike {
@@ -89,7 +90,7 @@ func readsKeyfilesAsTheOriginal() throws {
     for (name, record) in records {
         let text = try String(contentsOf: fixtures.appending(path: "network/keyfiles/\(name)"), encoding: .utf8)
         let own = try? NetworkKeyfile(text, file: name)
-        let theirs = try record.flatMap { try NetworkKeyfile($0, file: name) }
+        let theirs = record.flatMap { try? NetworkKeyfile($0, file: name) }
         let isAlike = own?.profile.compared == theirs?.profile.compared && own?.startsByItself == theirs?.startsByItself
         if differing.contains(name) {
             #expect(!isAlike, "\(name): no difference any more")

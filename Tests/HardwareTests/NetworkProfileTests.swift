@@ -97,7 +97,9 @@ func priorities() throws {
     func text(_ id: String, _ priority: Int) -> String {
         "[connection]\nid=\(id)\ntype=ethernet\nautoconnect-priority=\(priority)\n[ethernet]\nmtu=\(1400 + priority)\n"
     }
-    let (profiles, _) = NetworkProfile.joined([try keyfile(text("a", 1)), try keyfile(text("b", 5)), try keyfile(text("c", 2))])
+    let (profiles, _) = NetworkProfile.joined([
+        try keyfile(text("a", 1)), try keyfile(text("b", 5)), try keyfile(text("c", 2)),
+    ])
     let card = NetworkInterface(name: "eth0", index: 2, mac: nil)
     let plan = NetworkPlan(interfaces: [card], profiles: profiles, arguments: NetworkArguments())
     #expect(plan.links.map(\.profile.mtu) == [1405])
@@ -127,7 +129,9 @@ func networkdOfMadeLinks() throws {
         ])
     func lines(_ name: String) -> [Substring] { (texts["90-firstlight-\(name)"] ?? "").split(separator: "\n") }
     #expect(lines("bond0.5.netdev").suffix(2) == ["[VLAN]", "Id=5"])
-    #expect(Set(["Kind=bond", "Mode=802.3ad", "LACPTransmitRate=fast", "MIIMonitorSec=100ms"]).isSubset(of: lines("bond0.netdev")))
+    #expect(
+        Set(["Kind=bond", "Mode=802.3ad", "LACPTransmitRate=fast", "MIIMonitorSec=100ms"]).isSubset(
+            of: lines("bond0.netdev")))
     #expect(Set(["Name=bond0", "VLAN=bond0.5", "LinkLocalAddressing=no"]).isSubset(of: lines("bond0.network")))
     #expect(Set(["PermanentMACAddress=52:54:00:00:00:02", "Bond=bond0"]).isSubset(of: lines("eth1.network")))
     #expect(Set(["Name=bond0.5", "Address=192.0.2.9/24", "Gateway=192.0.2.1"]).isSubset(of: lines("bond0.5.network")))

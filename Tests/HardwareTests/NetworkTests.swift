@@ -199,14 +199,15 @@ private func plan(
     let arguments = BootArguments(line).network
     let plan = NetworkPlan(
         interfaces: interfaces, profiles: NetworkProfile.all(of: arguments), arguments: arguments)
-    let lines = plan.links.map { link in
-        ([
-            "\(link.interface.name)>\(link.name)\(link.isNamed ? "!" : "")", methods(link.profile),
-        ] + link.profile.addresses.map(\.description)
-            + link.profile.routes.map { "\($0.destination)@\($0.gateway?.description ?? "link")" }
-            + link.profile.nameservers.map { "dns \($0)" }
-            + (link.profile.controller.map { ["in \($0)"] } ?? [])).joined(separator: " ")
-    } + plan.new.map { "new \($0.name)" + ($0.parent.map { " on \($0.name)" } ?? "") }
+    let lines =
+        plan.links.map { link in
+            ([
+                "\(link.interface.name)>\(link.name)\(link.isNamed ? "!" : "")", methods(link.profile),
+            ] + link.profile.addresses.map(\.description)
+                + link.profile.routes.map { "\($0.destination)@\($0.gateway?.description ?? "link")" }
+                + link.profile.nameservers.map { "dns \($0)" }
+                + (link.profile.controller.map { ["in \($0)"] } ?? [])).joined(separator: " ")
+        } + plan.new.map { "new \($0.name)" + ($0.parent.map { " on \($0.name)" } ?? "") }
     return (plan, lines + plan.missing.map { "missing \($0)" } + plan.missingPorts.map { "without \($0)" })
 }
 
@@ -215,7 +216,10 @@ private func plan(
     arguments: [
         ("", ["eth0>ens3 auto/auto", "eth1>ens4 auto/auto"]),
         ("net.ifnames=0", ["eth0>eth0 auto/auto", "eth1>eth1 auto/auto"]),
-        ("ip=dhcp nameserver=192.0.2.53", ["eth0>ens3 auto!/auto dns 192.0.2.53", "eth1>ens4 auto!/auto dns 192.0.2.53"]),
+        (
+            "ip=dhcp nameserver=192.0.2.53",
+            ["eth0>ens3 auto!/auto dns 192.0.2.53", "eth1>ens4 auto!/auto dns 192.0.2.53"]
+        ),
         ("ip=ens4:dhcp", ["eth1>ens4! auto!/auto"]),
         ("ip=eth1:dhcp", ["eth1>ens4! auto!/auto"]),
         ("ip=enp0s4:dhcp", ["eth1>ens4! auto!/auto"]),
@@ -245,14 +249,20 @@ private func plan(
         // The owner of the default route is named, so the other has none.
         (
             "bootdev=ens4 ip=192.0.2.10::192.0.2.1:24::ens3:none ip=198.51.100.10::198.51.100.1:24::ens4:none",
-            ["eth0>ens3! manual!/disabled 192.0.2.10/24", "eth1>ens4! fixed 198.51.100.10/24 0.0.0.0/0@198.51.100.1"]
+            [
+                "eth0>ens3! manual!/disabled 192.0.2.10/24",
+                "eth1>ens4! manual!/disabled 198.51.100.10/24 0.0.0.0/0@198.51.100.1",
+            ]
         ),
         (
             "rd.route=198.51.100.0/24::ens4 ip=ens3:dhcp ip=ens4:dhcp",
             ["eth0>ens3! auto!/auto", "eth1>ens4! auto!/auto 198.51.100.0/24@link"]
         ),
         // A card that no ip= names gets a profile of its own.
-        ("ip=ens3:dhcp rd.route=198.51.100.0/24::ens4", ["eth0>ens3! auto!/auto", "eth1>ens4! auto/auto 198.51.100.0/24@link"]),
+        (
+            "ip=ens3:dhcp rd.route=198.51.100.0/24::ens4",
+            ["eth0>ens3! auto!/auto", "eth1>ens4! auto/auto 198.51.100.0/24@link"]
+        ),
         ("bootdev=ens4 ip=ens3:dhcp", ["eth0>ens3! auto!/auto", "eth1>ens4! auto/auto"]),
         // Links that are made: first those, then what belongs to them.
         (
@@ -266,7 +276,10 @@ private func plan(
             "bond=bond0:ens3 vlan=bond0.5:bond0 ip=bond0.5:dhcp",
             ["eth0>ens3! disabled/disabled in bond0", "new bond0"]
         ),
-        ("bridge=br0:ens4 ip=br0:dhcp ip=ens3:dhcp", ["eth0>ens3! auto!/auto", "eth1>ens4! disabled/disabled in br0", "new br0"]),
+        (
+            "bridge=br0:ens4 ip=br0:dhcp ip=ens3:dhcp",
+            ["eth0>ens3! auto!/auto", "eth1>ens4! disabled/disabled in br0", "new br0"]
+        ),
     ])
 func plans(line: String, expected: [String]) {
     #expect(plan(line).lines == expected)
@@ -503,6 +516,8 @@ func reaching() throws {
     // IPv6 alone, over which the server answers, need not wait for IPv4.
     #expect(any([try seen(carrier: 1, six: 2)], at: 3) == .wait)
     #expect(any([try seen(carrier: 1, six: 2, reached: 2.1)], at: 3) == .up([0]))
+    let named = Watched(line: "ip=ens3:auto", hasTargets: true)
+    #expect(named([try seen(carrier: 1, six: 2, reached: 2.1)], at: 3) == .up([0]))
     // What was named stays, behind the one that is needed.
     let both = Watched(line: "ip=ens3:dhcp ip=ens4:dhcp", hasTargets: true)
     #expect(both([up, reaching], at: 6) == .up([1, 0]))

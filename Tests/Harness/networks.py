@@ -42,6 +42,9 @@ class Site:
         ip("link", "set", "lo", "up", servers=True)
         for number in range(cards):
             ip("link", "add", f"card{number}", "type", "veth", "peer", "name", f"far{number}", "netns", SERVERS)
+            # A server is there before its clients: nobody looks whether its address is another's.
+            processes.run(["ip", "netns", "exec", SERVERS, "sh", "-c",
+                           f"echo 0 > /proc/sys/net/ipv6/conf/far{number}/accept_dad"])
             if carrier:
                 ip("link", "set", f"far{number}", "up", servers=True)
         self.folder = processes.temporary_folder("network")
