@@ -252,6 +252,7 @@ extension Initramfs {
     /// - Returns: What is doubtful about the keyfiles and the config.
     private func addConfiguration(to root: inout FileTree) throws -> [String] {
         var keyfiles: [NetworkKeyfile] = []
+        var refused: [NetworkKeyfile.Failure] = []
         for file in network {
             let name = file.lastComponent?.string ?? ""
             guard file.extension == "nmconnection" else { throw Failure.notKeyfile(file) }
@@ -263,11 +264,12 @@ extension Initramfs {
             } catch {
                 // What NetworkManager may understand is no mistake, and another keyfile may be enough.
                 guard case .unsupported = error else { throw Failure.badKeyfile(error) }
-                if network.count == 1 { throw Failure.badKeyfile(error) }
+                refused.append(error)
             }
             root.addBytes(path, bytes, permissions: 0o600)
         }
-        let (profiles, refused) = NetworkProfile.joined(keyfiles)
+        let (profiles, others) = NetworkProfile.joined(keyfiles)
+        refused += others
         if let first = refused.first, !profiles.contains(where: \.hasAddresses) { throw Failure.badKeyfile(first) }
         let doubts = keyfiles.flatMap(\.warnings) + refused.map { "\($0); the boot goes on without it" }
         guard let ignition else { return doubts }

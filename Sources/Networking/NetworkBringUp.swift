@@ -141,7 +141,10 @@ final class NetworkBringUp {
         } catch  where error != .fileExists {
             throw .unmade(new.name, origin: new.profile.origin, error)
         } catch {
-            // The module makes one by itself when it is loaded, and that may be the one.
+            // The module makes one by itself when it is loaded, and that may be the one; a card is not.
+            if interfaces.contains(where: { $0.name == new.name && $0.isWired }) {
+                throw .unmade(new.name, origin: new.profile.origin, error)
+            }
         }
         // Such a bond is not to be left over where another was wanted.
         let stray = "bond0"
