@@ -107,7 +107,8 @@ extension BootArguments {
         .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has its own"),
         .init(
             "rd.znet", "=...",
-            "Not supported, like `ib.pkey` and `ip=...:ibft`: the boot stops where it needs the network"),
+            "Not supported, like `ib.pkey`, `rd.iscsi.ibft` and `ip=...:ibft`: the boot stops where it needs the network"
+        ),
 
         .init(
             "rd.break", "[=POINT]",

@@ -194,6 +194,13 @@ extension NetworkArguments {
 
     /// What is not built is refused by name rather than passed over.
     private func refuse(_ line: KernelCommandLine, _ problems: inout [ArgumentProblem]) {
+        // The firmware's boot table names cards and addresses of its own.
+        for key in ["rd.iscsi.ibft", "rd.iscsi.firmware"] where line.flag(key) {
+            problems.append(
+                ArgumentProblem(
+                    .network, "\(key)=1", "not supported",
+                    advice: ["Give the card and its addresses by ip=, as the boot table has them."]))
+        }
         for key in ["rd.znet", "ib.pkey"] {
             for word in line.words where word.key == key {
                 problems.append(
