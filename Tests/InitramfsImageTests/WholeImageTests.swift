@@ -94,7 +94,8 @@ import Testing
                 try folder.file("k\(number).nmconnection", Array("[connection]\n\(text)\n".utf8))
             }
             do throws(BootFailure) {
-                return try initramfs.write(to: folder.path.appending("image")).warnings
+                let warnings = try initramfs.write(to: folder.path.appending("image")).warnings
+                return warnings.filter { $0.contains("nmconnection") }
             } catch {
                 return ["\(error.cause)"]
             }
