@@ -58,8 +58,9 @@ class Site:
         return processes.start(["ip", "netns", "exec", SERVERS, *words], dying_signal="TERM",
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def dnsmasq(self, *options, far: int = 0) -> None:
-        self.start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--bind-interfaces", "--port=0",
+    def dnsmasq(self, *options, far: int = 0, after: float = 0) -> None:
+        # What a thread starts ends with it: a server that comes late waits by itself.
+        self.start("sh", "-c", f'sleep {after}; exec "$@"', "sh", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--bind-interfaces", "--port=0",
                    f"--interface=far{far}", "--except-interface=lo", "--dhcp-authoritative", "--no-ping",
                    f"--dhcp-leasefile={self.folder}/leases{far}", *options)
 
@@ -305,7 +306,7 @@ def late_carrier() -> None:
 def late_server() -> None:
     site = Site()
     site.address("192.0.2.1/24")
-    threading.Timer(18, lambda: site.dnsmasq("--dhcp-range=192.0.2.100,192.0.2.110,255.255.255.0,300")).start()
+    site.dnsmasq("--dhcp-range=192.0.2.100,192.0.2.110,255.255.255.0,300", after=18)
     trial = Trial("ip=card0:dhcp")
     assert trial.seconds > 15, trial.seconds
     assert trial.said.count("no DHCP answer on card0") >= 2, f"told too seldom: {trial.said}"
