@@ -48,7 +48,10 @@ extension Stages {
         var urls: [String] = []
         if !state.hasConfig, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url) }
         if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs }
-        if urls.isEmpty, state.hasConfig, let config = try? loadConfig(), config.ignition.proxy.isEmpty {
+        // Whatever is behind a proxy of the config's own says nothing of the way there.
+        if urls.isEmpty, state.hasConfig, let config = try? loadConfig(), config.ignition.proxy.httpProxy == nil,
+            config.ignition.proxy.httpsProxy == nil
+        {
             urls = remoteResources(config).compactMap(\.source)
         }
         return urls
