@@ -72,8 +72,8 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "DeviceNames", "JSONText", "LinuxSystem", "NetworkPlanning", "Reporting",
-                "TargetRoot", system, logging,
+                "BootArguments", "CLinux", "DeviceNames", "Fetching", "JSONText", "LinuxSystem", "NetworkPlanning",
+                "Reporting", "TargetRoot", system, logging,
             ]),
         .target(
             name: "Devices",

@@ -47,44 +47,68 @@ extension BootArguments {
 
         .init(
             "ip", "=METHOD",
-            "Every interface: `dhcp` (`on`, `any`, `single-dhcp`), `auto6`, `link6`, "
-                + "`none` (`off`), `auto` (default: DHCP, or else IPv6), `dhcp,dhcp6`"),
+            "Every interface: `dhcp` (`single-dhcp`; IPv6 where there is some), `auto` (`on`, `any`; default: whichever "
+                + "family answers), `auto6` (`dhcp6`), `link6`, `none` (`off`), `dhcp,dhcp6` (`auto6,dhcp`: both wanted). "
+                + "Any other word is `auto`, with a warning"),
         .init(
             "ip", "=IFACE:METHOD[:[MTU][:MAC]]",
-            "One interface, by name (udev's or the kernel's) or MAC address. Repeatable"),
+            "One interface, by name (udev's or the kernel's) or MAC address. Repeatable: of methods the last counts, "
+                + "addresses come together"),
         .init(
             "ip", "=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[MTU][:MAC]]",
-            "The same with fixed addresses; IPv6 in brackets, `CLIENT/PREFIX` allowed, PEER not used. "
-                + "Without a netmask: by class, IPv6 64"),
+            "The same with fixed addresses, which any method keeps; IPv6 in brackets, `CLIENT/PREFIX` allowed, PEER not "
+                + "used. Without a netmask: by class, IPv6 64. Only `none` leaves out the other family"),
         .init(
             "ip", "=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[DNS1][:DNS2]]", "The same with name servers"),
         .init(
             "ip", "=ADDRESS",
             "Old style: a fixed IPv4 address, with `netmask=`, `gateway=`, `hostname=`, `mtu=`, `ksdevice=`"),
+        .init(
+            "vlan", "=NAME:PARENT",
+            "A VLAN; its number is at the end of NAME: `vlan5`, `eth0.5`. PARENT has no addresses unless `ip=` gives some. "
+                + "Repeatable"),
+        .init(
+            "bond", "=NAME[:PORTS[:OPTIONS[:MTU]]]",
+            "A bond of PORTS, `,` between them; OPTIONS as the kernel's bonding has them: "
+                + "`mode=802.3ad,lacp_rate=fast`, `;` within lists. Bare: `bond0:eth0:mode=balance-rr`"),
+        .init("bridge", "=NAME:PORTS", "A bridge without the spanning tree protocol. Bare: `br0:eth0`"),
+        .init("team", "=NAME:PORTS[:RUNNER]", "Made as the bond that it amounts to, with a warning"),
+        .init(
+            "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS",
+            "Tinkerbell's: fixed addresses, of a VLAN where one is given"),
         .init("nameserver", "=IP", "Name server. Repeatable"),
-        .init("rd.route", "=NET/LEN:GATEWAY[:IFACE]", "Route; IPv6 as `[NET/LEN]:[GATEWAY]`. Repeatable"),
+        .init("rd.net.dns", "=IP", "The same; servers of DNS over TLS are left out with a warning"),
+        .init(
+            "rd.route", "=NET/LEN:GATEWAY[:IFACE]",
+            "Route; IPv6 as `[NET/LEN]:[GATEWAY]`. Without IFACE that of `bootdev=`, or the first. Repeatable"),
         .init("rd.neednet", "[=BOOL]", "Bring the network up even where nothing needs it"),
         .init("rd.peerdns", "=BOOL", "`0`: no name servers from DHCP or router advertisements"),
-        .init("bootdev", "=IFACE", "The interface that owns the default route and DNS"),
+        .init(
+            "bootdev", "=IFACE", "The interface that owns the default route and DNS; it is used without an `ip=`, too"),
         .init(
             "BOOTIF", "=[01-]MAC", "The interface booted from (PXELINUX writes it): the one used where `ip=` names none"
         ),
         .init("rd.bootif", "=BOOL", "`0`: pay no attention to `BOOTIF`"),
         .init("ifname", "=NAME:MAC", "Name of the interface with that MAC address. Repeatable"),
         .init("net.ifnames", "=BOOL", "`0`: interfaces keep the kernel's names"),
-        .init("rd.net.timeout.dhcp", "=SECONDS", "How long DHCP may take: 90"),
-        .init("rd.net.timeout.carrier", "=SECONDS", "How long a link may take to come up: 10"),
+        .init("rd.ethtool", "=IFACE:AUTONEG:SPEED", "How a card talks to the switch: `on` or `off`, Mb/s"),
+        .init("rd.net.dhcp.client-id", "=ID", "What the machine calls itself to DHCP servers: `01:02:...` or a text"),
+        .init("rd.net.dhcp.vendor-class", "=TEXT", "What kind of machine it is to them"),
         .init(
-            "rd.net.timeout.iflink", "=SECONDS",
-            "How long an interface may take to appear: 60 where one is named, else 10"),
-        .init("rd.net.timeout.ipv6auto", "=SECONDS", "How long IPv6 autoconfiguration may take: 40"),
+            "firstlight.identity", "=uuid",
+            "DHCP identifiers and the real root's `/etc/machine-id` come of the machine's UUID. Default: the card's address"
+        ),
+        .init("rd.net.timeout.dhcp", "=SECONDS", "How long DHCP may take; default and `infinity`: as long as it takes"),
+        .init("rd.net.timeout.carrier", "=SECONDS", "How long a link may take to come up; likewise"),
+        .init("rd.net.timeout.iflink", "=SECONDS", "How long an interface may take to appear that is named; likewise"),
+        .init("rd.net.timeout.ipv6auto", "=SECONDS", "How long IPv6 autoconfiguration may take; likewise"),
         .init("rd.net.dhcp.retry", "=N", "Multiplies the time for DHCP"),
         .init("coreos.no_persist_ip", "[=BOOL]", "Network settings stay out of the real root"),
         .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has its own"),
         .init(
-            "bond", "=...",
-            "Not supported, like `bridge`, `team`, `vlan`, `rd.znet`, `ip=...:ibft`, `dhcp6` and "
-                + "`either6`: the boot stops where it needs the network"),
+            "rd.znet", "=...",
+            "Not supported, like `ib.pkey`, `rd.iscsi.ibft` and `ip=...:ibft`: the boot stops where it needs the network"
+        ),
 
         .init(
             "rd.break", "[=POINT]",

@@ -193,7 +193,8 @@ extension BootArguments {
 
     /// Words before a dot that are no module.
     private static let namespaces: Set<String> = [
-        "coreos", "firstlight", "flatcar", "ignition", "luks", "modprobe", "net", "ostree", "rd", "systemd", "udev",
+        "coreos", "firstlight", "flatcar", "ib", "ignition", "luks", "modprobe", "net", "ostree", "rd", "systemd",
+        "udev",
         "vconsole",
     ]
 

@@ -150,43 +150,6 @@ public struct ConfigVolume: Equatable, Sendable {
     }
 }
 
-/// The network part of the command line.
-public struct NetworkArguments: Equatable, Sendable {
-    public var ip: [IPArgument] = []
-    public var routes: [RouteArgument] = []
-    public var nameservers: [IPAddress] = []
-    /// `rd.neednet`.
-    public var isNeeded = false
-    /// Take name servers from DHCP and router advertisements.
-    public var peerDNS = true
-    /// The interface that owns the default route and DNS.
-    public var bootInterface: InterfaceReference?
-    /// The interface that the firmware booted from, as PXELINUX tells with `IPAPPEND 2`.
-    public var bootIF: MACAddress?
-    /// New names by MAC address: `ifname=NAME:MAC`.
-    public var names: [MACAddress: String] = [:]
-    /// Give interfaces the names that udev would.
-    public var predictableNames = true
-    public var persistence: Persistence = .whereNeeded
-    public var timeouts = Timeouts()
-
-    public init() {}
-
-    /// Whether network settings go on to the real root.
-    public enum Persistence: Equatable, Sendable { case never, whereNeeded, always }
-
-    /// Seconds.
-    public struct Timeouts: Equatable, Sendable {
-        public var dhcp = 90
-        public var carrier = 10
-        /// Until an interface appears; `nil`: 60 for one that is named, 10 for any.
-        public var interface: Int?
-        public var ipv6 = 40
-
-        public init() {}
-    }
-}
-
 /// How much the writable layer may hold.
 public enum OverlaySize: Equatable, Sendable, CustomStringConvertible {
     /// Of the machine's RAM, 1 to 100.

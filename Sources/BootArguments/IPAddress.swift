@@ -215,3 +215,21 @@ public enum InterfaceReference: Hashable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+/// A name server as NetworkManager writes it: an address, `[ADDRESS]:53`, each with `#NAME` behind it where TLS is to
+/// be spoken, which is not done here.
+public struct NameServerText: Equatable, Sendable {
+    public var address: IPAddress
+
+    /// - Returns: `nil` for anything but a server of plain DNS at its port.
+    public init?(_ text: some StringProtocol) {
+        var rest = Substring(String(text)).prefix { $0 != "#" }
+        if rest.hasSuffix(":53"), rest.hasPrefix("[") || rest.filter({ $0 == ":" }).count == 1 {
+            rest = rest.dropLast(3)
+        }
+        // A link-local server's zone is the link that it is given for.
+        rest = rest.prefix { $0 != "%" }
+        guard let address = IPAddress(rest) else { return nil }
+        self.address = address
+    }
+}

@@ -12,25 +12,26 @@
 ///   a MAC address as IFACE, `link6`, `auto`, `dhcp,dhcp6`.
 public struct IPArgument: Equatable, Sendable {
     public enum Method: Equatable, Sendable, CaseIterable {
-        /// DHCPv4.
+        /// DHCPv4, and IPv6 where there is some.
         case dhcp
-        /// IPv6 by router advertisements.
+        /// IPv6 by router advertisements, and by DHCPv6 where those say so.
         case auto6
         /// A link-local IPv6 address and nothing else.
         case linkLocal6
         /// The fields are the configuration.
         case fixed
-        /// Whichever family answers.
+        /// Whichever family answers; a family with a fixed address has that.
         case automatic
         /// DHCPv4 and IPv6 autoconfiguration, both wanted.
         case both
 
         static let words: [String: Method] = [
-            "dhcp": .dhcp, "on": .dhcp, "any": .dhcp, "single-dhcp": .dhcp, "auto6": .auto6, "link6": .linkLocal6,
-            "none": .fixed, "off": .fixed, "auto": .automatic, "dhcp,dhcp6": .both,
+            "dhcp": .dhcp, "single-dhcp": .dhcp, "on": .automatic, "any": .automatic, "auto": .automatic,
+            "auto6": .auto6, "dhcp6": .auto6, "link6": .linkLocal6, "none": .fixed, "off": .fixed,
+            "dhcp,dhcp6": .both, "dhcp6,dhcp": .both, "auto6,dhcp": .both, "dhcp,auto6": .both,
         ]
-        /// Methods of the grammar that are not built.
-        static let unsupportedWords = ["dhcp6", "either6", "ibft", "fw", "link4", "link-local"]
+        /// The card that the firmware's iSCSI boot table names.
+        static let unsupportedWords = ["ibft", "fw"]
 
         /// The method's first word in the grammar.
         public var word: String {
@@ -77,20 +78,21 @@ public struct IPArgument: Equatable, Sendable {
     enum Malformed: Error, Equatable {
         case notAnAddress(String)
         case notANetmask(String)
-        case notAnMTU(String)
         case notAMAC(String)
         case unknownMethod(String)
         case unsupportedMethod(String)
-        case tooManyFields
         case mixedFamilies(IPAddress, IPAddress)
-        case incomplete
     }
 
     /// Reads the value of `ip=`. A lone unknown word is ``Malformed/unknownMethod(_:)`` too; the caller
     /// takes it for `auto`.
-    init(parsing text: String) throws(Malformed) {
+    ///
+    /// - Parameter notes: What is left out of it, one line each.
+    init(parsing text: String, _ notes: inout [String]) throws(Malformed) {
         var fields = Self.fields(text)
         Self.joinMAC(in: &fields, at: 0)
+        // One word with a colon behind it is the word.
+        if fields.count == 2, fields[1].isEmpty, InterfaceAddress(fields[0]) == nil { fields.removeLast() }
         guard fields.count > 1 else {
             self.init(method: try Self.method(fields[0]))
             return
@@ -98,9 +100,9 @@ public struct IPArgument: Equatable, Sendable {
         let startsWithAddress = InterfaceAddress(fields[0]) != nil
         if !startsWithAddress, fields[1].isEmpty ? fields.count <= 4 : Self.Method.isWord(fields[1]) {
             self.init(interface: InterfaceReference(fields[0]), method: try Self.method(fields[1]))
-            try readLink(Array(fields.dropFirst(2)))
+            try readRest(Array(fields.dropFirst(2)), &notes)
         } else if startsWithAddress || fields.count >= 6 {
-            try self.init(long: fields)
+            try self.init(long: fields, &notes)
         } else if fields.count <= 4, fields[0].first?.isNumber != true {
             throw .unknownMethod(fields[1])
         } else {
@@ -108,7 +110,7 @@ public struct IPArgument: Equatable, Sendable {
         }
     }
 
-    private init(long given: [String]) throws(Malformed) {
+    private init(long given: [String], _ notes: inout [String]) throws(Malformed) {
         var fields = given
         Self.joinMAC(in: &fields, at: 5)
         fields += Array(repeating: "", count: max(0, 7 - fields.count))
@@ -117,42 +119,53 @@ public struct IPArgument: Equatable, Sendable {
         if !fields[0].isEmpty {
             guard let client = InterfaceAddress(fields[0]) else { throw .notAnAddress(fields[0]) }
             address = client
-            if !fields[3].isEmpty, !fields[0].contains("/") {
+            if !fields[3].isEmpty {
                 guard let prefix = InterfaceAddress.prefix(fields[3], for: client.address) else {
                     throw .notANetmask(fields[3])
                 }
                 address?.prefix = prefix
             }
         }
-        // PEER is read for its form alone, as NetworkManager does.
-        if !fields[1].isEmpty { _ = try Self.address(fields[1]) }
-        let gateway = fields[2].isEmpty ? nil : try Self.address(fields[2])
+        if !fields[1].isEmpty { notes.append("the peer \(fields[1]) is not used") }
+        var gateway = fields[2].isEmpty ? nil : try Self.address(fields[2])
+        if address == nil, let lone = gateway {
+            notes.append("the gateway \(lone) goes with an address, left out")
+            gateway = nil
+        }
         if let client = address?.address, let gateway, client.family != gateway.family {
             throw .mixedFamilies(client, gateway)
         }
-        let method = fields[6].isEmpty ? (address == nil ? .automatic : .fixed) : try Self.method(fields[6])
+        var method = Method.automatic
+        do throws(Malformed) {
+            method = try Self.method(fields[6])
+        } catch {
+            guard case .unknownMethod(let word) = error else { throw error }
+            notes.append("no method \(word), using auto")
+        }
         self.init(
             interface: InterfaceReference(fields[5]), method: method, address: address, gateway: gateway,
             hostname: fields[4].isEmpty ? nil : fields[4])
 
-        let rest = Array(fields.dropFirst(7))
-        let namesServers = rest.prefix(2).contains { IPAddress($0) != nil }
-        if namesServers {
-            guard rest.count <= 2 else { throw .tooManyFields }
-            for server in rest where !server.isEmpty { nameservers.append(try Self.address(server)) }
-        } else {
-            try readLink(rest)
-        }
+        try readRest(Array(fields.dropFirst(7)), &notes)
     }
 
     /// What a link's frames may hold: the least of IPv4, and what its length field can say.
     static let mtus = 68...65_535
 
-    /// Reads `[MTU][:MAC]`, the colons of the MAC address being no separators.
-    private mutating func readLink(_ fields: [String]) throws(Malformed) {
+    /// Reads `[DNS1][:DNS2]`, or `[MTU][:MAC]`, the colons of the MAC address being no separators.
+    private mutating func readRest(_ fields: [String], _ notes: inout [String]) throws(Malformed) {
+        if fields.prefix(2).contains(where: { IPAddress($0) != nil }) {
+            for server in fields.prefix(2) where !server.isEmpty { nameservers.append(try Self.address(server)) }
+            let rest = fields.dropFirst(2).filter { !$0.isEmpty }
+            if !rest.isEmpty {
+                notes.append(
+                    "two name servers have room, \(rest.joined(separator: ":")) is left out; nameserver= has more")
+            }
+            return
+        }
         if let text = fields.first, !text.isEmpty {
-            guard let mtu = Int(text), Self.mtus.contains(mtu) else { throw .notAnMTU(text) }
-            self.mtu = mtu
+            mtu = Int(text).flatMap { Self.mtus.contains($0) ? $0 : nil }
+            if mtu == nil, text != "0" { notes.append("\"\(text)\" is no MTU, left out") }
         }
         let rest = fields.dropFirst().joined(separator: ":")
         guard !rest.isEmpty else { return }
@@ -201,13 +214,10 @@ extension IPArgument.Malformed: CustomStringConvertible {
         switch self {
         case .notAnAddress(let text): "\"\(text)\" is no IP address"
         case .notANetmask(let text): "\"\(text)\" is no netmask or prefix length"
-        case .notAnMTU(let text): "\"\(text)\" is no MTU"
         case .notAMAC(let text): "\"\(text)\" is no MAC address"
         case .unknownMethod(let text): "\"\(text)\" is no method"
         case .unsupportedMethod(let text): "the method \(text) is not supported"
-        case .tooManyFields: "too many fields"
         case .mixedFamilies(let one, let other): "\(one) and \(other) are of different families"
-        case .incomplete: "fields are missing"
         }
     }
 }
@@ -237,7 +247,6 @@ public struct RouteArgument: Equatable, Sendable {
             guard address.family == network.address.family else { throw .mixedFamilies(network.address, address) }
             gateway = address
         }
-        guard gateway != nil || interface != nil else { throw .incomplete }
         self.init(destination: network, gateway: gateway, interface: interface)
     }
 }

@@ -10,12 +10,15 @@ extension NetworkArguments {
                 ip.append(argument)
                 continue
             }
+            var notes: [String] = []
+            defer { warnings += notes.map { "ip=\(text): \($0)" } }
             do throws(IPArgument.Malformed) {
-                ip.append(try IPArgument(parsing: text))
+                ip.append(try IPArgument(parsing: text, &notes))
             } catch {
-                if case .unknownMethod(text) = error {
+                if case .unknownMethod(let word) = error, text == word || text == word + ":" {
                     // A lone unknown word is NetworkManager's `auto`.
-                    warnings.append("ip=\(text): no such method, using auto; " + Self.methodSuggestion(text))
+                    let hint = text == word ? Self.methodSuggestion(word) : "ip=\(word):auto is for that interface"
+                    warnings.append("ip=\(text): no such method, using auto; " + hint)
                     ip.append(IPArgument(method: .automatic))
                 } else {
                     problems.append(Self.problem("ip=\(text)", error))
@@ -36,11 +39,27 @@ extension NetworkArguments {
                 warnings.append("nameserver=\(text): not an IP address, left out")
             }
         }
+        readGlobalServers(line, &warnings)
+        for text in line.values("rd.ethtool") {
+            if let argument = EthtoolArgument(parsing: text, &warnings) {
+                ethtool.append(argument)
+            } else {
+                warnings.append("rd.ethtool=\(text): no interface named, left out")
+            }
+        }
+        readClient(line, &warnings)
+        readLinks(line, &warnings, &problems)
         isNeeded = line.flag("rd.neednet")
         peerDNS = line.flag("rd.peerdns", default: true)
         predictableNames = line.flag("net.ifnames", default: true)
         persistence =
             line.flag("coreos.no_persist_ip") ? .never : line.flag("coreos.force_persist_ip") ? .always : .whereNeeded
+        if let word = line.words.last(where: { BootArguments.underscored($0.key) == "firstlight.identity" }) {
+            identityIsUUID = word.value == "uuid"
+            if !identityIsUUID, word.value != "mac" {
+                warnings.append("\(word): not known, only uuid is; the card's address tells who this machine is")
+            }
+        }
         readTimeouts(line, &warnings)
         refuse(line, &problems)
     }
@@ -68,30 +87,126 @@ extension NetworkArguments {
 
     private mutating func readTimeouts(_ line: KernelCommandLine, _ warnings: inout [String]) {
         func seconds(_ name: String) -> Int? {
-            guard let text = line.value("rd.net.timeout.\(name)") else { return nil }
-            if let number = Int(text), (0...86_400).contains(number) { return number }
+            guard let text = line.value("rd.net.timeout.\(name)"), text != "infinity" else { return nil }
+            if let number = Int(text), (0...Int(Int32.max)).contains(number) { return number }
             warnings.append("rd.net.timeout.\(name)=\(text): not a number of seconds, left out")
             return nil
         }
-        timeouts.dhcp = seconds("dhcp") ?? timeouts.dhcp
-        timeouts.carrier = seconds("carrier") ?? timeouts.carrier
+        timeouts.dhcp = seconds("dhcp")
+        timeouts.carrier = seconds("carrier")
         timeouts.interface = seconds("iflink")
-        timeouts.ipv6 = seconds("ipv6auto") ?? timeouts.ipv6
+        timeouts.ipv6 = seconds("ipv6auto")
         if let tries = line.value("rd.net.dhcp.retry").flatMap({ Int($0) }), (1...1000).contains(tries) {
-            timeouts.dhcp *= tries
+            timeouts.dhcp = timeouts.dhcp.map { min($0, Int(Int32.max)) * tries }
+        }
+        for name in ["ifup", "route", "ipv6dad", "ip-required"] where line.value("rd.net.timeout.\(name)") != nil {
+            warnings.append("rd.net.timeout.\(name)= is not read: what it limits is waited for as long as it takes")
+        }
+    }
+
+    /// `rd.net.dns=`: servers for every interface.
+    private mutating func readGlobalServers(_ line: KernelCommandLine, _ warnings: inout [String]) {
+        for text in line.values("rd.net.dns") {
+            // A server's name for TLS may stand behind it: dns+udp://[2001:db8::1]:53#name.
+            var rest = text[...]
+            if rest.hasPrefix("dns+udp://") || rest.hasPrefix("udp://") { rest = rest.drop { $0 != "/" }.dropFirst(2) }
+            if let address = NameServerText(rest)?.address {
+                if !nameservers.contains(address) { nameservers.append(address) }
+            } else {
+                warnings.append("rd.net.dns=\(text): only plain DNS servers are asked here, left out")
+            }
+        }
+        for key in ["rd.net.dns-backend", "rd.net.dns-resolve-mode"] where line.value(key) != nil {
+            warnings.append("\(key)= is not read: /etc/resolv.conf lists the servers")
+        }
+    }
+
+    private mutating func readClient(_ line: KernelCommandLine, _ warnings: inout [String]) {
+        if let text = line.value("rd.net.dhcp.client-id") {
+            clientID = DHCPClientID(text)
+            if clientID == nil { warnings.append("rd.net.dhcp.client-id=: at most 254 bytes, left out") }
+        }
+        vendorClass = line.value("rd.net.dhcp.vendor-class")
+        if let text = vendorClass, text.utf8.count > 255 {
+            warnings.append("rd.net.dhcp.vendor-class=: at most 255 bytes, left out")
+            vendorClass = nil
+        }
+        if let text = line.value("rd.net.dhcp.dscp") {
+            warnings.append("rd.net.dhcp.dscp=\(text): not read, DHCP packets go out unmarked")
+        }
+    }
+
+    private mutating func readLinks(
+        _ line: KernelCommandLine, _ warnings: inout [String], _ problems: inout [ArgumentProblem]
+    ) {
+        for word in line.words where LinkArgument.keys.contains(word.key) {
+            var notes: [String] = []
+            do throws(LinkArgument.Malformed) {
+                let link = try LinkArgument(word, &notes)
+                if let index = links.firstIndex(where: { $0.name == link.name }) {
+                    // More ports for the same.
+                    links[index].kind = link.kind
+                    links[index].mtu = link.mtu ?? links[index].mtu
+                    links[index].lower += link.lower.filter { !links[index].lower.contains($0) }
+                } else {
+                    links.append(link)
+                }
+            } catch {
+                problems.append(
+                    ArgumentProblem(
+                        .network, "\(word)", "\(error)",
+                        advice: [
+                            "The forms are: vlan=NAME:PARENT, bond=NAME:PORTS:OPTIONS,", "bridge=NAME:PORTS.",
+                        ]))
+            }
+            warnings += notes
+        }
+        for text in line.values("ipam") { readIPAM(text, &warnings) }
+    }
+
+    /// Tinkerbell's `ipam=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS:DOMAINS:NTP`, lists with commas.
+    private mutating func readIPAM(_ text: String, _ warnings: inout [String]) {
+        let fields = IPArgument.fields(text) + Array(repeating: "", count: 9)
+        guard let mac = MACAddress(fields[0]), var address = InterfaceAddress(fields[2]) else {
+            warnings.append("ipam=\(text): not MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS, left out")
+            return
+        }
+        if let prefix = InterfaceAddress.prefix(fields[3], for: address.address) { address.prefix = prefix }
+        var interface = InterfaceReference.mac(mac)
+        if !fields[1].isEmpty, fields[1] != "0" {
+            guard let id = LinkArgument.identifier(of: "vlan\(fields[1])"), id > 0 else {
+                warnings.append("ipam=\(text): \"\(fields[1])\" is no VLAN, left out")
+                return
+            }
+            links.append(
+                LinkArgument(argument: "ipam=\(text)", kind: .vlan(id: id), name: "vlan\(id)", lower: [interface]))
+            interface = .name("vlan\(id)")
+        }
+        ip.append(
+            IPArgument(
+                interface: interface, method: .fixed, address: address, gateway: IPAddress(fields[4]),
+                hostname: fields[5].isEmpty ? nil : fields[5],
+                nameservers: fields[6].split(separator: ",").compactMap { IPAddress($0) }))
+        if !fields[7].isEmpty || !fields[8].isEmpty {
+            warnings.append("ipam=\(text): search domains and time servers are not read")
         }
     }
 
     /// What is not built is refused by name rather than passed over.
     private func refuse(_ line: KernelCommandLine, _ problems: inout [ArgumentProblem]) {
-        for key in ["bond", "bridge", "team", "vlan", "rd.znet", "ib.pkey"] {
+        // The firmware's boot table names cards and addresses of its own.
+        for key in ["rd.iscsi.ibft", "rd.iscsi.firmware"] where line.flag(key) {
+            problems.append(
+                ArgumentProblem(
+                    .network, "\(key)=1", "not supported",
+                    advice: ["Give the card and its addresses by ip=, as the boot table has them."]))
+        }
+        for key in ["rd.znet", "ib.pkey"] {
             for word in line.words where word.key == key {
                 problems.append(
                     ArgumentProblem(
                         .network, "\(word)", "not supported",
-                        advice: [
-                            "Give a plain interface: ip=IFACE:dhcp. The real root can set up the rest."
-                        ]))
+                        advice: ["Give a card of another kind: ip=IFACE:dhcp. The real root can set up the rest."]))
             }
         }
     }
@@ -122,9 +237,7 @@ extension NetworkArguments {
         var advice: [String] = []
         switch malformed {
         case .unknownMethod(let word): advice = [methodSuggestion(word)]
-        case .unsupportedMethod("dhcp6"), .unsupportedMethod("either6"):
-            advice = ["Use auto6: addresses from router advertisements."]
-        case .unsupportedMethod: advice = ["Use dhcp, auto6 or fixed addresses."]
+        case .unsupportedMethod: advice = ["Give the card and its addresses by ip=, as the boot table has them."]
         default:
             advice = [
                 "The forms are: ip=METHOD, ip=IFACE:METHOD, or", "ip=CLIENT::GATEWAY:NETMASK:HOSTNAME:IFACE:none",

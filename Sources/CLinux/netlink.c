@@ -5,12 +5,16 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/if_vlan.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
 #include <sys/syscall.h>
@@ -23,7 +27,7 @@ struct request {
         struct ifaddrmsg address;
         struct rtmsg route;
     } body;
-    char attributes[256];
+    char attributes[512];
 };
 
 static void begin(struct request *request, int type, int flags, size_t body) {
@@ -39,7 +43,7 @@ static void add(struct request *request, int type, const void *value, size_t len
     if (at + RTA_SPACE(length) > sizeof *request) return;
     attribute->rta_type = (uint16_t)type;
     attribute->rta_len = (uint16_t)RTA_LENGTH(length);
-    memcpy(RTA_DATA(attribute), value, length);
+    if (length > 0) memcpy(RTA_DATA(attribute), value, length);
     request->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(RTA_LENGTH(length)));
 }
 
@@ -85,6 +89,51 @@ int firstlight_link_configure(int index, const char *name, uint32_t mtu, const u
     return perform(&request);
 }
 
+/// Opens an attribute that holds others; end() closes it.
+static struct rtattr *nest(struct request *request, int type) {
+    struct rtattr *attribute = (struct rtattr *)((char *)request + NLMSG_ALIGN(request->header.nlmsg_len));
+    add(request, type, NULL, 0);
+    return attribute;
+}
+
+static void end(struct request *request, struct rtattr *attribute) {
+    attribute->rta_len = (uint16_t)((char *)request + request->header.nlmsg_len - (char *)attribute);
+}
+
+int firstlight_link_make(const char *name, const char *kind, int parent, int vlan, uint32_t vlan_flags) {
+    struct request request;
+    begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof request.body.link);
+    add(&request, IFLA_IFNAME, name, strlen(name) + 1);
+    if (parent > 0) add(&request, IFLA_LINK, &parent, sizeof parent);
+    struct rtattr *info = nest(&request, IFLA_LINKINFO);
+    add(&request, IFLA_INFO_KIND, kind, strlen(kind));
+    if (vlan >= 0) {
+        struct rtattr *data = nest(&request, IFLA_INFO_DATA);
+        uint16_t id = (uint16_t)vlan;
+        struct ifla_vlan_flags flags = {.flags = vlan_flags, .mask = ~0u};
+        add(&request, IFLA_VLAN_ID, &id, sizeof id);
+        add(&request, IFLA_VLAN_FLAGS, &flags, sizeof flags);
+        end(&request, data);
+    }
+    end(&request, info);
+    return perform(&request);
+}
+
+int firstlight_link_remove(int index) {
+    struct request request;
+    begin(&request, RTM_DELLINK, 0, sizeof request.body.link);
+    request.body.link.ifi_index = index;
+    return perform(&request);
+}
+
+int firstlight_link_join(int index, int controller) {
+    struct request request;
+    begin(&request, RTM_NEWLINK, 0, sizeof request.body.link);
+    request.body.link.ifi_index = index;
+    add(&request, IFLA_MASTER, &controller, sizeof controller);
+    return perform(&request);
+}
+
 int firstlight_address_add(int index, const uint8_t *address, size_t length, uint8_t prefix, bool add_it) {
     struct request request;
     begin(&request, add_it ? RTM_NEWADDR : RTM_DELADDR, add_it ? NLM_F_CREATE | NLM_F_REPLACE : 0,
@@ -108,34 +157,64 @@ int firstlight_address_add(int index, const uint8_t *address, size_t length, uin
     return perform(&request);
 }
 
-int firstlight_route_add(int index, const uint8_t *destination, size_t length, uint8_t prefix,
-                         const uint8_t *gateway, bool on_link, uint32_t metric) {
+int firstlight_route_change(bool add_it, int index, const struct firstlight_route *route) {
     struct request request;
-    begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof request.body.route);
-    request.body.route.rtm_family = length == 4 ? AF_INET : AF_INET6;
-    request.body.route.rtm_dst_len = prefix;
-    request.body.route.rtm_table = RT_TABLE_MAIN;
-    request.body.route.rtm_protocol = RTPROT_BOOT;
+    begin(&request, add_it ? RTM_NEWROUTE : RTM_DELROUTE, add_it ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+          sizeof request.body.route);
+    request.body.route.rtm_family = route->length == 4 ? AF_INET : AF_INET6;
+    request.body.route.rtm_dst_len = route->prefix;
+    request.body.route.rtm_table = RT_TABLE_UNSPEC;
+    request.body.route.rtm_protocol = add_it ? RTPROT_BOOT : RTPROT_UNSPEC;
     request.body.route.rtm_type = RTN_UNICAST;
-    request.body.route.rtm_scope = gateway == NULL && length == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-    if (on_link) request.body.route.rtm_flags |= RTNH_F_ONLINK;
-    if (prefix > 0) add(&request, RTA_DST, destination, length);
-    if (gateway != NULL) add(&request, RTA_GATEWAY, gateway, length);
+    request.body.route.rtm_scope = !add_it ? RT_SCOPE_NOWHERE
+                                   : route->gateway == NULL && route->length == 4 ? RT_SCOPE_LINK
+                                                                                  : RT_SCOPE_UNIVERSE;
+    if (route->on_link) request.body.route.rtm_flags |= RTNH_F_ONLINK;
+    if (route->prefix > 0) add(&request, RTA_DST, route->destination, route->length);
+    if (route->gateway != NULL) add(&request, RTA_GATEWAY, route->gateway, route->length);
+    if (route->source != NULL) add(&request, RTA_PREFSRC, route->source, route->length);
+    uint32_t table = route->table != 0 ? route->table : RT_TABLE_MAIN;
+    add(&request, RTA_TABLE, &table, sizeof table);
     add(&request, RTA_OIF, &index, sizeof index);
-    add(&request, RTA_PRIORITY, &metric, sizeof metric);
+    add(&request, RTA_PRIORITY, &route->metric, sizeof route->metric);
+    if (route->mtu != 0) {
+        struct rtattr *metrics = nest(&request, RTA_METRICS);
+        add(&request, RTAX_MTU, &route->mtu, sizeof route->mtu);
+        end(&request, metrics);
+    }
     return perform(&request);
 }
 
 int firstlight_network_events(void) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     if (fd < 0) return -errno;
-    int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR, RTNLGRP_ND_USEROPT};
+    int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO, RTNLGRP_ND_USEROPT};
     struct sockaddr_nl address = {.nl_family = AF_NETLINK};
     int result = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
     for (size_t i = 0; result == 0 && i < sizeof groups / sizeof groups[0]; i++) {
         if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) != 0) result = -errno;
     }
     if (result == 0) return fd;
+    close(fd);
+    return result;
+}
+
+int firstlight_link_speed(const char *name, int autonegotiates, uint32_t speed, bool half_duplex) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    struct ethtool_cmd settings = {.cmd = ETHTOOL_GSET};
+    struct ifreq request = {.ifr_data = (char *)&settings};
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    int result = ioctl(fd, SIOCETHTOOL, &request) == 0 ? 0 : -errno;
+    if (result == 0) {
+        settings.cmd = ETHTOOL_SSET;
+        if (autonegotiates >= 0) settings.autoneg = autonegotiates ? AUTONEG_ENABLE : AUTONEG_DISABLE;
+        if (speed > 0) {
+            ethtool_cmd_speed_set(&settings, speed);
+            settings.duplex = half_duplex ? DUPLEX_HALF : DUPLEX_FULL;
+        }
+        if (ioctl(fd, SIOCETHTOOL, &request) != 0) result = -errno;
+    }
     close(fd);
     return result;
 }

@@ -50,6 +50,8 @@ public struct Initramfs: Sendable {
         case dynamicAgent(FilePath)
         case badConfig(IgnitionConfig.Report)
         case notKeyfile(FilePath)
+        /// No boot could use it, nor any of the others.
+        case badKeyfile(NetworkKeyfile.Failure)
         case sameName(String)
 
         /// What went wrong, for a message.
@@ -60,6 +62,7 @@ public struct Initramfs: Sendable {
             case .dynamicAgent(let agent): "\(agent) is not a static program"
             case .badConfig(let report): "the config has mistakes\n\(report)"
             case .notKeyfile(let file): "\(file) does not end in .nmconnection"
+            case .badKeyfile(let failure): "\(failure)"
             case .sameName(let name): "two network files are called \(name)"
             }
         }
@@ -69,6 +72,7 @@ public struct Initramfs: Sendable {
             switch self {
             case .noAgent, .dynamicAgent: ["Build the agent with `make agent`, or name one with --agent."]
             case .notKeyfile: ["NetworkManager reads only keyfiles with that ending."]
+            case .badKeyfile(let failure): failure.advice
             case .noSquashfs, .badConfig, .sameName: []
             }
         }
@@ -262,21 +266,35 @@ extension Initramfs {
         root.addLink("etc/ssl/certs/ca-certificates.crt", to: "/usr/\(InitramfsPath.certificates)")
     }
 
-    /// Adds the config and the keyfiles; returns warnings about the config.
+    /// Adds the config and the keyfiles; returns warnings about both.
     private func addConfiguration(to root: inout FileTree) throws -> [String] {
+        var keyfiles: [NetworkKeyfile] = []
+        var refused: [NetworkKeyfile.Failure] = []
         for file in network {
             let name = file.lastComponent?.string ?? ""
             guard file.extension == "nmconnection" else { throw Failure.notKeyfile(file) }
             let path = "etc/coreos-firstboot-network/\(name)"
             guard root[path] == nil else { throw Failure.sameName(name) }
-            root.addBytes(path, try host.read(file), permissions: 0o600)
+            let bytes = try host.read(file)
+            do throws(NetworkKeyfile.Failure) {
+                keyfiles.append(try NetworkKeyfile(String(decoding: bytes, as: UTF8.self), file: name))
+            } catch {
+                // What NetworkManager may understand is no mistake, and another keyfile may be enough.
+                guard case .unsupported = error else { throw Failure.badKeyfile(error) }
+                refused.append(error)
+            }
+            root.addBytes(path, bytes, permissions: 0o600)
         }
-        guard let ignition else { return [] }
+        let (profiles, others) = NetworkProfile.joined(keyfiles)
+        refused += others
+        if let first = refused.first, !profiles.contains(where: \.hasAddresses) { throw Failure.badKeyfile(first) }
+        let doubts = keyfiles.flatMap(\.warnings) + refused.map { "\($0); the boot goes on without it" }
+        guard let ignition else { return doubts }
         let bytes = try host.read(ignition)
         let report = IgnitionConfig.parse(bytes, name: ignition.string).report
         guard report.errors.isEmpty else { throw Failure.badConfig(report) }
         root.addBytes("config.ign", bytes, permissions: 0o600)
-        return report.warnings.map(\.description)
+        return doubts + report.warnings.map(\.description)
     }
 
     /// Adds the hashes of the root image; returns warnings about the image.

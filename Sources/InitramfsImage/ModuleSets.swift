@@ -14,6 +14,8 @@ enum ModuleSets {
         "crypto-crc32c", "crct10dif", "xxhash64", "blake2b_256",
         // udhcpc receives through it.
         "af_packet",
+        // What a command line or a keyfile makes of cards.
+        "8021q", "bonding", "bridge",
     ]
 
     /// Modules for virtual machines with virtio devices, and for the ATA disks and drives that QEMU gives them.

@@ -35,30 +35,99 @@ public enum NetworkLinks {
         if result < 0 { throw Errno(rawValue: -result) }
     }
 
-    /// Adds or replaces a route.
-    ///
-    /// - Parameters:
-    ///   - destination: A network address of 4 or 16 bytes.
-    ///   - prefix: The length of the network's prefix; 0 is the default route.
-    ///   - gateway: The next router; `nil` if the destination is on the link.
-    ///   - onLink: Whether the gateway is reached directly, although no address of the link covers it.
-    ///   - metric: The route's metric; the lowest is preferred.
-    ///   - index: The number of the link.
-    /// - Throws: The kernel's errno.
-    public static func addRoute(
-        to destination: [UInt8], prefix: Int, gateway: [UInt8]?, onLink: Bool = false, metric: Int, by index: Int
-    ) throws(Errno) {
-        let result =
-            if let gateway {
-                firstlight_route_add(
-                    Int32(index), destination, destination.count, UInt8(clamping: prefix), gateway, onLink,
-                    UInt32(clamping: metric))
-            } else {
-                firstlight_route_add(
-                    Int32(index), destination, destination.count, UInt8(clamping: prefix), nil, false,
-                    UInt32(clamping: metric))
-            }
+    /// A route by one link.
+    public struct Route {
+        /// A network address of 4 or 16 bytes; `prefix` 0 is the default route.
+        public var destination: [UInt8]
+        public var prefix: Int
+        /// `nil`: the destination is on the link.
+        public var gateway: [UInt8]?
+        /// The gateway can be reached directly though no address of the link says so.
+        public var isOnLink = false
+        public var metric: Int
+        /// `nil`: the main table.
+        public var table: Int?
+        public var mtu: Int?
+        /// The address to send from.
+        public var source: [UInt8]?
+
+        public init(to destination: [UInt8], prefix: Int, gateway: [UInt8]?, metric: Int) {
+            self.destination = destination
+            self.prefix = prefix
+            self.gateway = gateway
+            self.metric = metric
+        }
+    }
+
+    /// Adds or replaces a route; one that is there already is fine.
+    public static func add(_ route: Route, by index: Int) throws(Errno) {
+        let result = change(route, by: index, adding: true)
         if result < 0, result != -EEXIST { throw Errno(rawValue: -result) }
+    }
+
+    /// Takes a route away; one that is gone is fine.
+    public static func remove(_ route: Route, by index: Int) throws(Errno) {
+        let result = change(route, by: index, adding: false)
+        if result < 0, result != -ESRCH { throw Errno(rawValue: -result) }
+    }
+
+    private static func change(_ route: Route, by index: Int, adding: Bool) -> Int32 {
+        route.destination.withUnsafeBufferPointer { destination in
+            (route.gateway ?? []).withUnsafeBufferPointer { gateway in
+                (route.source ?? []).withUnsafeBufferPointer { source in
+                    var request = firstlight_route(
+                        destination: destination.baseAddress, gateway: route.gateway == nil ? nil : gateway.baseAddress,
+                        source: route.source == nil ? nil : source.baseAddress, length: destination.count,
+                        prefix: UInt8(clamping: route.prefix), on_link: route.isOnLink && route.gateway != nil,
+                        metric: UInt32(clamping: route.metric), table: UInt32(clamping: route.table ?? 0),
+                        mtu: UInt32(clamping: route.mtu ?? 0))
+                    return firstlight_route_change(adding, Int32(clamping: index), &request)
+                }
+            }
+        }
+    }
+
+    /// What a link that is made can be.
+    public enum Kind {
+        case vlan(id: Int, parent: Int, flags: Int)
+        case bond
+        case bridge
+    }
+
+    /// Makes a link; one of that name that is there already is `EEXIST`.
+    public static func make(_ name: String, _ kind: Kind) throws(Errno) {
+        let result =
+            switch kind {
+            case .vlan(let id, let parent, let flags):
+                firstlight_link_make(
+                    name, "vlan", Int32(clamping: parent), Int32(clamping: id), UInt32(clamping: flags))
+            case .bond: firstlight_link_make(name, "bond", 0, -1, 0)
+            case .bridge: firstlight_link_make(name, "bridge", 0, -1, 0)
+            }
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Takes away a link that was made.
+    public static func remove(_ index: Int) throws(Errno) {
+        let result = firstlight_link_remove(Int32(clamping: index))
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Makes a link a port of a bond, for which it must be down, or of a bridge.
+    public static func join(_ index: Int, to controller: Int) throws(Errno) {
+        let result = firstlight_link_join(Int32(clamping: index), Int32(clamping: controller))
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Sets how a card talks to the switch; what is `nil` stays as it is.
+    ///
+    /// - Parameter speed: Megabits a second.
+    public static func setSpeed(
+        of name: String, autonegotiates: Bool?, speed: Int?, halfDuplex: Bool
+    ) throws(Errno) {
+        let result = firstlight_link_speed(
+            name, autonegotiates.map { $0 ? 1 : 0 } ?? -1, UInt32(clamping: speed ?? 0), halfDuplex)
+        if result < 0 { throw Errno(rawValue: -result) }
     }
 }
 

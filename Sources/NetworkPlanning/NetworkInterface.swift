@@ -15,10 +15,12 @@ public struct NetworkInterface: Equatable, Sendable {
     /// Wired Ethernet with a device behind it: what may be tried without being asked for.
     public var isWired: Bool
     public var predictable: PredictableNames
+    /// Its place on the bus as udev's ID_PATH has it: `pci-0000:00:03.0`.
+    public var busPath: String?
 
     public init(
         name: String, kernelName: String? = nil, index: Int, mac: MACAddress?, driver: String? = nil,
-        isWired: Bool = true, predictable: PredictableNames = PredictableNames()
+        isWired: Bool = true, predictable: PredictableNames = PredictableNames(), busPath: String? = nil
     ) {
         self.name = name
         self.kernelName = kernelName ?? name
@@ -27,6 +29,7 @@ public struct NetworkInterface: Equatable, Sendable {
         self.driver = driver
         self.isWired = isWired
         self.predictable = predictable
+        self.busPath = busPath
     }
 
     /// Whether `reference` means this interface: by MAC address, by the name it has or had, by one of

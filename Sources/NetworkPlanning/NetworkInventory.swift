@@ -23,7 +23,9 @@ extension NetworkInterface {
         func number(_ attribute: String) -> Int? { device.attribute(attribute).flatMap { Int($0) } }
 
         let type = number("type") ?? 0
-        let mac = device.attribute("address").flatMap { MACAddress($0) }
+        // The ports of a bond all show the bond's address.
+        let address = device.attribute("bonding_slave/perm_hwaddr") ?? device.attribute("address")
+        let mac = address.flatMap { MACAddress($0) }
         // A VLAN and its like sit on another interface.
         let isPlain = number("iflink") == index
         let isHardware = sysfs.linkTarget("\(path)/device") != nil
@@ -35,7 +37,8 @@ extension NetworkInterface {
             name: name, kernelName: kernelName, index: index, mac: mac,
             driver: sysfs.linkTarget("\(path)/device/driver").map(lastComponent),
             isWired: type == 1 && device.type == nil && isPlain && isHardware,
-            predictable: isPlain && isHardware ? PredictableNames(place) : PredictableNames())
+            predictable: isPlain && isHardware ? PredictableNames(place) : PredictableNames(),
+            busPath: place.parents.first { $0.subsystem == "pci" }.map { "pci-\($0.name)" })
     }
 
     private static func hotplugSlots(in sysfs: Sysfs) -> [Int: String] {

@@ -14,8 +14,9 @@ public struct KernelIPv6Address: Equatable, Sendable {
     public var isLinkLocal: Bool { scope == 0x20 }
     /// Good for reaching others: neither loopback nor link-local.
     public var isGlobal: Bool { scope == 0 || scope == 0x40 }
-    /// Past duplicate address detection: not tentative (0x40) and not failed (0x08).
-    public var isUsable: Bool { flags & 0x48 == 0 }
+    /// Not one that another machine has (0x08), and past looking for that (tentative, 0x40), unless it may be used
+    /// meanwhile (optimistic, 0x04; RFC 4429).
+    public var isUsable: Bool { flags & 0x08 == 0 && (flags & 0x40 == 0 || flags & 0x04 != 0) }
 
     /// Reads the file: address, index, prefix, scope and flags in hexadecimal, then the name.
     public static func all(_ text: String) -> [KernelIPv6Address] {

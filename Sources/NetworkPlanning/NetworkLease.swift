@@ -15,6 +15,8 @@ public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
     public var mtu: Int?
     public var server: IPAddress?
     public var seconds: Int?
+    /// Time servers (option 42).
+    public var timeServers: [IPAddress] = []
 
     public var description: String {
         "lease of \(address)" + (server.map { " from \($0)" } ?? "") + (seconds.map { " for \($0) s" } ?? "")
@@ -55,6 +57,7 @@ public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
             .filter(isDomainName)
         hostname = environment["hostname"].flatMap { isDomainName($0) ? $0 : nil }
         mtu = environment["mtu"].flatMap { Int($0) }.flatMap { (576...65_535).contains($0) ? $0 : nil }
+        timeServers = list("ntpsrv").compactMap { IPAddress($0) }
         server = environment["serverid"].flatMap { IPAddress($0) }
         seconds = environment["lease"].flatMap { Int($0) }
     }
@@ -69,40 +72,4 @@ func isDomainName(_ text: String) -> Bool {
             default: false
             }
         }
-}
-
-/// Name servers and search domains of a router advertisement, from the kernel's RTM_NEWNDUSEROPT.
-public struct RouterDNS: Equatable, Sendable {
-    public var interfaceIndex: Int
-    public var nameservers: [IPAddress]
-
-    /// Reads one netlink message, header included; `nil` for any other and for what is cut short.
-    ///
-    /// The layout is nlmsghdr (16 bytes), nduseroptmsg (16 bytes), then the options as they came:
-    /// type, length in units of 8 bytes; type 25 is RDNSS (RFC 8106): 2 bytes reserved, 4 bytes of
-    /// lifetime, then addresses.
-    public init?(netlinkMessage message: [UInt8]) {
-        func number(_ offset: Int, _ size: Int) -> Int {
-            (0..<size).reduce(0) { $0 | Int(message[offset + $1]) << ($1 * 8) }
-        }
-        guard message.count >= 32, number(4, 2) == 68, number(0, 4) <= message.count, message[16] == 10 else {
-            return nil
-        }
-        interfaceIndex = number(20, 4)
-        nameservers = []
-        let end = min(32 + number(18, 2), number(0, 4))
-        var at = 32
-        while at + 8 <= end {
-            let length = Int(message[at + 1]) * 8
-            guard length > 0, at + length <= end else { break }
-            let lifetime = message[at + 4..<at + 8].reduce(0) { $0 << 8 | Int($1) }
-            if message[at] == 25, lifetime > 0 {
-                for start in stride(from: at + 8, through: at + length - 16, by: 16) {
-                    if let server = IPAddress(bytes: Array(message[start..<start + 16])) { nameservers.append(server) }
-                }
-            }
-            at += length
-        }
-        if nameservers.isEmpty { return nil }
-    }
 }

@@ -7,7 +7,7 @@ import LinuxSystem
 import NetworkPlanning
 import SystemPackage
 
-/// A running DHCP client. It ends with its first lease: addresses are set here, not by it.
+/// A running DHCP client. It renews its lease for as long as somebody holds it; its hook puts each lease into force.
 final class DHCPClient {
     let program: RunningProgram
     private let file: FilePath
@@ -15,8 +15,11 @@ final class DHCPClient {
     static let hook = Networking.folder.appending("udhcpc-hook")
     static let leases = Networking.folder.appending("leases")
 
-    init(interface: String) throws(NetworkFailure) {
-        let file = Self.leases.appending("\(interface).json")
+    /// - Parameter settings: The link's; with the family of its profile they tell the hook what to do with a lease.
+    init(
+        _ settings: LinkSettings, _ family: NetworkFamily, mtu: Int?, hostname: String?
+    ) throws(NetworkFailure) {
+        let file = Self.leases.appending("\(settings.name).json")
         self.file = file
         try Networking.onFiles { () throws(FileFault) in
             try Files.makeFolder(Networking.folder, mode: 0o700)
@@ -25,16 +28,23 @@ final class DHCPClient {
             // /usr is read-only, so the name by which the hook knows itself is a link made here.
             try Files.makeLink(Self.hook, to: Files.linkTarget("/proc/self/exe") ?? "/init")
         }
-        // A discover each second: a link often passes its first packets only after a while. -q ends it
-        // with the lease. Options beyond the usual: MTU, classless routes, search domains.
-        let command = Command(
-            "busybox",
-            [
-                "udhcpc", "-f", "-q", "-i", interface, "-s", Self.hook.string, "-t", "10", "-T", "1", "-A", "1", "-O",
-                "mtu",
-                "-O", "staticroutes", "-O", "search",
-            ])
-        let output = open("\(Self.leases)/\(interface).log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        let order = LeaseOrder(
+            index: settings.index, metric: family.metric ?? settings.metric, setsMTU: mtu == nil,
+            takesRoutes: !family.ignoresPeerRoutes,
+            takesDefault: !family.neverDefault && !family.routes.contains(where: \.isDefault))
+        // A discover each second: a link often passes its first packets only after a while. Options beyond the usual:
+        // MTU, classless routes, search domains, time servers.
+        var words = [
+            "udhcpc", "-f", "-i", settings.name, "-s", Self.hook.string, "-t", "10", "-T", "1", "-A", "1",
+            "-O", "mtu", "-O", "staticroutes", "-O", "search", "-O", "ntpsrv",
+        ]
+        if let id = family.clientID {
+            words += ["-C", "-x", "0x3d:" + id.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()]
+        }
+        if let vendor = family.vendorClass { words += ["-V", vendor] }
+        if family.sendsHostname, let name = family.hostname ?? hostname { words += ["-x", "hostname:\(name)"] }
+        let command = Command("busybox", words, environment: Command.defaultEnvironment + order.environment)
+        let output = open("\(Self.leases)/\(settings.name).log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         defer { if output >= 0 { close(output) } }
         do throws(Command.Failure) {
             program = try command.start(output: output)
@@ -44,9 +54,48 @@ final class DHCPClient {
     }
 
     /// What the server gave, once it has.
-    func lease() -> NetworkLease? {
+    func lease() -> NetworkLease? { Self.lease(in: file) }
+
+    static func lease(in file: FilePath) -> NetworkLease? {
         guard let bytes = try? Files.read(file), let node = try? JSONNode(parsing: bytes) else { return nil }
         return NetworkLease(JSONValue(node))
+    }
+}
+
+/// What the hook is to do with a lease; it goes through the client in its environment.
+struct LeaseOrder: Equatable {
+    var index: Int
+    var metric: Int
+    var setsMTU: Bool
+    var takesRoutes: Bool
+    var takesDefault: Bool
+
+    private static let key = "FIRSTLIGHT_LINK"
+
+    var environment: [String] {
+        let numbers = [index, metric, setsMTU ? 1 : 0, takesRoutes ? 1 : 0, takesDefault ? 1 : 0]
+        return ["\(Self.key)=" + numbers.map { "\($0)" }.joined(separator: " ")]
+    }
+
+    init(index: Int, metric: Int, setsMTU: Bool, takesRoutes: Bool, takesDefault: Bool) {
+        self.index = index
+        self.metric = metric
+        self.setsMTU = setsMTU
+        self.takesRoutes = takesRoutes
+        self.takesDefault = takesDefault
+    }
+
+    init?(_ environment: [String: String]) {
+        let numbers = (environment[Self.key] ?? "").split(separator: " ").compactMap { Int($0) }
+        guard numbers.count == 5 else { return nil }
+        self.init(
+            index: numbers[0], metric: numbers[1], setsMTU: numbers[2] == 1, takesRoutes: numbers[3] == 1,
+            takesDefault: numbers[4] == 1)
+    }
+
+    /// Of what a lease offers.
+    func routes(of lease: NetworkLease) -> [NetworkRoute] {
+        takesRoutes ? lease.routes.filter { takesDefault || !$0.isDefault } : []
     }
 }
 
@@ -54,10 +103,55 @@ final class DHCPClient {
 public enum LeaseHook {
     /// - Returns: The exit status, which udhcpc ignores.
     public static func main() -> Int32 {
-        let event = CommandLine.arguments.dropFirst().first
-        guard event == "bound" || event == "renew" else { return 0 }
-        // The C library's `environ` is a global that the compiler cannot vouch for; the kernel has a copy.
-        guard let bytes = try? Files.read("/proc/self/environ") else { return 1 }
+        guard let event = CommandLine.arguments.dropFirst().first, ["bound", "renew", "deconfig"].contains(event),
+            let environment = ownEnvironment, let interface = environment["interface"], !interface.contains("/"),
+            let order = LeaseOrder(environment)
+        else { return 0 }
+        let file = DHCPClient.leases.appending("\(interface).json")
+        let old = DHCPClient.lease(in: file)
+        do {
+            let settings = LinkSettings(index: order.index, name: interface, metric: order.metric)
+            guard event != "deconfig", let lease = NetworkLease(environment: environment) else {
+                // The lease is over, or a server took it back.
+                if let old { withdraw(old, settings, order) }
+                try Files.remove(file)
+                return 0
+            }
+            if let old, old.address != lease.address { withdraw(old, settings, order) }
+            try settings.add([lease.address])
+            let routes = order.routes(of: lease)
+            try settings.add(routes, own: [lease.address])
+            if let old { settings.remove(order.routes(of: old).filter { !routes.contains($0) }) }
+            // A server may name one that the card cannot do; the link works with its own.
+            if order.setsMTU, let mtu = lease.mtu { try? NetworkLinks.configure(order.index, mtu: mtu) }
+            if let old, old.nameservers != lease.nameservers { replace(old.nameservers, by: lease.nameservers) }
+            // Whoever waits for the lease finds it in force.
+            try Files.write(lease.json.text(.pretty), to: file, mode: 0o600)
+            return 0
+        } catch {
+            return 1
+        }
+    }
+
+    private static func withdraw(_ lease: NetworkLease, _ settings: LinkSettings, _ order: LeaseOrder) {
+        settings.remove(order.routes(of: lease))
+        try? NetworkLinks.removeAddress(
+            lease.address.address.bytes, prefix: lease.address.prefix, from: settings.index)
+    }
+
+    /// The boot's name servers, where the server has changed them.
+    private static func replace(_ old: [IPAddress], by new: [IPAddress]) {
+        let gone = Set(old.filter { !new.contains($0) }.map { "nameserver \($0)" })
+        let file = FilePath("/etc/resolv.conf")
+        guard let text = Files.line(file) else { return }
+        let kept = text.split(separator: "\n").map(String.init).filter { !gone.contains($0) }
+        let more = new.map { "nameserver \($0)" }.filter { !kept.contains($0) }
+        try? Files.write((more + kept).joined(separator: "\n") + "\n", to: file)
+    }
+
+    /// The C library's `environ` is a global that the compiler cannot vouch for; the kernel has a copy.
+    private static var ownEnvironment: [String: String]? {
+        guard let bytes = try? Files.read("/proc/self/environ") else { return nil }
         let pairs = bytes.split(separator: 0).compactMap { entry -> (String, String)? in
             guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { return nil }
             return (
@@ -65,15 +159,6 @@ public enum LeaseHook {
                 String(decoding: entry[(equals + 1)...], as: UTF8.self)
             )
         }
-        guard let lease = NetworkLease(environment: Dictionary(pairs, uniquingKeysWith: { $1 })),
-            !lease.interface.contains("/")
-        else { return 1 }
-        do {
-            try Files.write(
-                lease.json.text(.pretty), to: DHCPClient.leases.appending("\(lease.interface).json"), mode: 0o600)
-            return 0
-        } catch {
-            return 1
-        }
+        return Dictionary(pairs, uniquingKeysWith: { $1 })
     }
 }

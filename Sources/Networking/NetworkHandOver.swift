@@ -25,12 +25,17 @@ extension Networking {
     ) throws(NetworkFailure) {
         let network = arguments.network
         let target = TargetRoot(root)
+        // The addresses stay; the real root's clients renew them.
+        endClients()
         if network.persistence != .never { try handOverConnections(to: target, network, logger) }
+        if network.identityIsUUID, let identifier = MachineIdentity.ofThisMachine(network, report: { _ in }).machineID {
+            try handOverMachineID(to: target, identifier)
+        }
         if !network.names.isEmpty { try nameInterfaces(network.names) }
         guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
             let state = NetworkState(JSONValue(node))
         else { return }
-        if network.persistence != .never { try handOverToNetworkd(root, state, network, logger) }
+        if network.persistence != .never { try handOverToNetworkd(root, state, arguments, logger) }
         try handOverResolver(to: target, state, logger)
         if let name = state.hostname { try handOverHostname(to: target, name) }
     }
@@ -65,6 +70,14 @@ extension Networking {
         try write(file, in: root, Array("\(name)\n".utf8))
     }
 
+    /// Leaves the machine's identifier where the root has none yet.
+    static func handOverMachineID(to root: TargetRoot, _ identifier: String) throws(NetworkFailure) {
+        let file = "/etc/machine-id"
+        let own = (root.text(file) ?? "").split(separator: "\n").first
+        guard own == nil || own == "uninitialized" else { return }
+        try write(file, in: root, Array("\(identifier)\n".utf8), mode: 0o444)
+    }
+
     static func handOverConnections(
         to root: TargetRoot, _ network: NetworkArguments, _ logger: Logger
     ) throws(NetworkFailure) {
@@ -80,18 +93,25 @@ extension Networking {
     }
 
     private static func handOverToNetworkd(
-        _ root: FilePath, _ state: NetworkState, _ network: NetworkArguments, _ logger: Logger
+        _ root: FilePath, _ state: NetworkState, _ arguments: BootArguments, _ logger: Logger
     ) throws(NetworkFailure) {
+        let network = arguments.network
         let isAlways = network.persistence == .always
         guard NetworkdPresence(of: root).isToBeTold(always: isAlways) else { return }
-        let profiles = try embeddedProfiles() ?? NetworkProfile.all(of: network)
+        let profiles = try wantedProfiles(arguments, report: { _ in })
         let interfaces = NetworkInterface.all(in: .ofThisMachine, kernelNames: Renames.read())
-        let up = state.links.map(\.interface)
+        let identity = MachineIdentity.ofThisMachine(network, report: { _ in })
+        let up = state.links.map { (name: $0.interface, metric: $0.metric) }
         // What BOOTIF names may not have shown up; then it was any.
-        let plans = [false, true].map {
-            NetworkPlan(interfaces: interfaces, profiles: profiles, arguments: network, ignoresBootIF: $0)
+        let plans = [false, true].map { ignoresBootIF in
+            var plan = NetworkPlan(
+                interfaces: interfaces, profiles: profiles, arguments: network, ignoresBootIF: ignoresBootIF)
+            for index in plan.links.indices where plan.links[index].profile.ipv4.clientID == nil {
+                plan.links[index].profile.ipv4.clientID = identity.clientID(plan.links[index].interface.mac)
+            }
+            return plan
         }
-        let files = plans.map { $0.networkdFiles(up: up, goesFirst: isAlways) }.first { $0.count == up.count } ?? []
+        let files = plans.map { $0.networkdFiles(up: up, goesFirst: isAlways) }.first { $0.count >= up.count } ?? []
         let folder = FilePath("/run/systemd/network")
         for (name, text) in files {
             try onFiles { () throws(FileFault) in
@@ -125,12 +145,15 @@ extension Networking {
             }
             return files
         }
-        let asked = network.ip.contains { $0 != IPArgument(method: .automatic) && $0 != IPArgument(method: .dhcp) }
+        // What any system does by itself needs no profile.
+        let usual = [IPArgument(method: .automatic), IPArgument(method: .dhcp)]
+        let asked = network.ip.contains { !usual.contains($0) } || !network.links.isEmpty || !network.routes.isEmpty
         guard asked else { return [] }
-        return NetworkProfile.all(of: network).enumerated().map { position, profile in
+        let profiles = NetworkProfile.all(of: network)
+        return profiles.enumerated().map { position, profile in
             let id = profile.interface.map { "firstlight-\($0)" } ?? "firstlight-\(position)"
             let name = String(id.map { $0 == "/" || $0 == ":" ? "-" : $0 }) + ".nmconnection"
-            return (name, Array(profile.keyfile(id: id).utf8))
+            return (name, Array(profile.keyfile(id: id, controllers: profiles).utf8))
         }
     }
 
@@ -155,11 +178,28 @@ extension NetworkdPresence {
         isEnabled = ["multi-user", "network-online", "sysinit"].contains {
             has("etc/systemd/system/\($0).target.wants/systemd-networkd.service")
         }
-        let folder = root.appending("etc/systemd/network")
-        hasOwnFiles = Files.names(in: folder).contains { name in
-            // A link to /dev/null takes a file of the distribution away.
-            name.hasSuffix(".network") && Files.linkTarget(folder.appending(name)) != "/dev/null"
-        }
+        hasOwnFiles = Self.ownFiles(of: root)
         hasNetworkManager = has("usr/sbin/NetworkManager")
+    }
+
+    /// Whether the image brings files that match a card of its own: not the distribution's, which are for containers,
+    /// virtual machines' inner sides, and whatever an administrator turns on.
+    static func ownFiles(of root: FilePath) -> Bool {
+        let folders = ["etc/systemd/network", "usr/lib/systemd/network", "usr/local/lib/systemd/network"]
+        var seen: Set<String> = []
+        for folder in folders.map({ root.appending($0) }) {
+            for name in Files.names(in: folder) where name.hasSuffix(".network") && seen.insert(name).inserted {
+                // A link to /dev/null takes a file of the distribution away.
+                if Files.linkTarget(folder.appending(name)) == "/dev/null" { continue }
+                if folder == root.appending(folders[0]) || !Self.isOfTheDistribution(name) { return true }
+            }
+        }
+        return false
+    }
+
+    /// Those that systemd brings: 80-container-host0.network and its kin, 89-ethernet.network.example.
+    private static func isOfTheDistribution(_ name: String) -> Bool {
+        ["80-container-", "80-6rd-tunnel", "80-auto-link-local", "80-vm-", "80-wifi-", "80-ethernet", "89-ethernet"]
+            .contains { name.hasPrefix($0) }
     }
 }

@@ -26,7 +26,7 @@ extension NetworkLease {
             .init("routes", .array(routes.map(\.json))), .init("nameservers", strings(nameservers)),
             .init("search", strings(searchDomains)), .init("hostname", JSONValue(hostname)),
             .init("mtu", mtu.map { JSONValue($0) } ?? .null), .init("server", JSONValue(server?.description)),
-            .init("seconds", seconds.map { JSONValue($0) } ?? .null),
+            .init("seconds", seconds.map { JSONValue($0) } ?? .null), .init("time", strings(timeServers)),
         ])
     }
 
@@ -42,6 +42,7 @@ extension NetworkLease {
         mtu = json["mtu"]?.integer.map { Int($0) }
         server = json["server"]?.string.flatMap { IPAddress($0) }
         seconds = json["seconds"]?.integer.map { Int($0) }
+        timeServers = texts(json["time"]).compactMap { IPAddress($0) }
     }
 }
 
@@ -56,7 +57,7 @@ extension NetworkState {
     init?(_ json: JSONValue) {
         guard let links = json["interfaces"]?.elements else { return nil }
         self.init(
-            links: links.compactMap { Link($0) }, nameservers: texts(json["nameservers"]).compactMap { IPAddress($0) },
+            links: links.compactMap { Link($0) }, nameservers: texts(json["nameservers"]).compactMap { NameServer($0) },
             searchDomains: texts(json["search"]), hostname: json["hostname"]?.string)
     }
 }
@@ -67,6 +68,7 @@ extension NetworkState.Link {
             .init("interface", .string(interface)), .init("mac", JSONValue(mac?.description)),
             .init("method", .string(method.rawValue)), .init("addresses", strings(addresses)),
             .init("gateways", strings(gateways)), .init("lease", lease?.json ?? .null),
+            .init("metric", JSONValue(metric)),
         ])
     }
 
@@ -79,5 +81,6 @@ extension NetworkState.Link {
             addresses: texts(json["addresses"]).compactMap { InterfaceAddress($0) },
             gateways: texts(json["gateways"]).compactMap { IPAddress($0) },
             lease: json["lease"].flatMap { NetworkLease($0) })
+        metric = json["metric"]?.integer.map { Int($0) } ?? 100
     }
 }

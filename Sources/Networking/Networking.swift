@@ -17,7 +17,10 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     /// No wired interface; with the network controllers that no driver has taken.
     case noInterface([DriverlessController])
     case missing([InterfaceReference], present: [String])
-    case noAnswer([NetworkAttempt])
+    /// Nobody answered; with a line for each card that tells what is known of it.
+    case noAnswer([NetworkAttempt], cards: [String] = [])
+    /// The kernel does not make a VLAN, a bond or a bridge. `origin`: who asks for it.
+    case unmade(String, origin: String, Errno)
     case keyfile(NetworkKeyfile.Failure)
     /// The command line asks for what is not built, and no keyfile replaces that.
     case argument(ArgumentProblem)
@@ -36,7 +39,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .missing(let references, let present):
             "there is no network interface \(references.map(\.description).joined(separator: ", ")); there "
                 + (present.isEmpty ? "is none at all" : "are \(present.joined(separator: ", "))")
-        case .noAnswer(let attempts): attempts.map(\.description).joined(separator: "; ")
+        case .unmade(let name, let origin, let reason): "the kernel does not make \(name) (\(origin)): \(reason)"
+        case .noAnswer(let attempts, _): attempts.map(\.description).joined(separator: "; ")
         case .keyfile(let failure): "\(failure)"
         case .argument(let problem): "\(problem)"
         case .refused(let act, let reason): "\(act) failed: \(reason)"
@@ -52,21 +56,29 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
             ["Check that the network card is enabled in the firmware or the hypervisor."]
         case .noInterface: ["Build the initramfs with its driver: firstlight-image initramfs --modules generic"]
         case .missing: ["Name an interface that is there, or give its MAC address: ip=MAC:dhcp"]
-        case .noAnswer(let attempts):
-            if attempts.allSatisfy({ $0.outcome == .noCarrier }) {
-                ["Check the cable and the switch port. A slow one: rd.net.timeout.carrier=SECONDS"]
-            } else if attempts.contains(where: { $0.outcome == .noAddress }) {
-                ["Give it one: ip=dhcp, or ip=CLIENT::GATEWAY:NETMASK::IFACE:none"]
-            } else {
-                [
-                    "Check the DHCP server and the VLAN of the switch port, or give an address:",
-                    "ip=CLIENT::GATEWAY:NETMASK::IFACE:none nameserver=IP",
-                ]
-            }
+        case .noAnswer(let attempts, let cards): cards + Self.advice(attempts)
+        case .unmade:
+            [
+                "Build the initramfs with the kernel's modules 8021q, bonding and bridge, which",
+                "firstlight-image initramfs takes along where the kernel has them.",
+            ]
         case .keyfile(let failure): failure.advice
         case .argument(let problem): problem.advice
         case .handOver(let fault): fault.advice
         case .refused, .file, .client: []
+        }
+    }
+
+    private static func advice(_ attempts: [NetworkAttempt]) -> [String] {
+        if attempts.allSatisfy({ $0.outcome == .noCarrier }) {
+            ["Check the cable and the switch port. A slow one: rd.net.timeout.carrier=SECONDS"]
+        } else if attempts.contains(where: { $0.outcome == .noAddress }) {
+            ["Give it one: ip=dhcp, or ip=CLIENT::GATEWAY:NETMASK::IFACE:none"]
+        } else {
+            [
+                "Check the DHCP server and the VLAN of the switch port, or give an address:",
+                "ip=CLIENT::GATEWAY:NETMASK::IFACE:none nameserver=IP",
+            ]
         }
     }
 }
@@ -77,56 +89,98 @@ public enum Networking {
     /// Keyfiles that an image carries; they replace what the command line says.
     public static let keyfileFolder = FilePath("/etc/coreos-firstboot-network")
 
+    /// The DHCP clients that renew what the boot runs on, until the real root's take over.
+    private static let clients = Monitor(NetworkClients())
+
     /// Brings up what the keyfiles or the command line ask for, or else whichever interface answers.
     ///
     /// Leaves `/etc/resolv.conf`, the kernel's host name and `/run/firstlight/network.json`. Links that
-    /// are not in the result are down again.
+    /// are not in the result are down again. Leases are renewed until ``handOver(to:arguments:logger:)``.
     ///
     /// - Parameters:
+    ///   - keyfiles: The folder of the keyfiles.
+    ///   - urls: What is to be fetched first; of several cards the one is used over which its server answers.
     ///   - pump: Lets new devices appear for so many milliseconds: loads their drivers.
     ///   - report: One line for people.
     ///   - waits: Told of what is waited for.
     public static func bringUp(
-        arguments: BootArguments, pump: @escaping (Int32) -> Void, report: @escaping (String) -> Void,
-        waits: Waits = .untold, logger: Logger
+        arguments: BootArguments, urls: [String] = [], keyfiles: FilePath = keyfileFolder,
+        pump: @escaping (Int32) -> Void,
+        report: @escaping (String) -> Void, waits: Waits = .untold, logger: Logger
     ) throws(NetworkFailure) -> NetworkState {
-        let profiles: [NetworkProfile]
-        if let embedded = try embeddedProfiles() {
-            profiles = embedded
-            if !arguments.network.ip.isEmpty { report("keyfiles are embedded; ip= is not used") }
-        } else if let problem = arguments.problem(in: .network) {
-            throw .argument(problem)
-        } else {
-            profiles = NetworkProfile.all(of: arguments.network)
-        }
-        let effort = try NetworkBringUp(
-            arguments: arguments.network, profiles: profiles, pump: pump, report: report, waits: waits,
-            logger: logger)
-        let state = try effort.run()
+        // Those of an attempt before this one.
+        endClients()
+        let profiles = try wantedProfiles(arguments, in: keyfiles, report: report)
+        let targets = urls.compactMap { NetworkTarget(url: $0, proxy: arguments.proxy) }
+        let bringUp = NetworkBringUp(
+            arguments: arguments.network, profiles: profiles, targets: targets,
+            identity: .ofThisMachine(arguments.network, report: report),
+            around: NetworkBringUp.Surroundings(pump: pump, report: report, waits: waits, log: logger))
+        let (state, running) = try bringUp.run()
+        clients.change { $0 = running }
         try keep(state)
         return state
     }
 
-    /// The profiles of the keyfiles in ``keyfileFolder``, or `nil` where there are none.
-    static func embeddedProfiles() throws(NetworkFailure) -> [NetworkProfile]? {
-        var profiles: [NetworkProfile] = []
-        for name in Files.names(in: keyfileFolder) where !name.hasPrefix(".") {
-            let bytes = try onFiles { () throws(FileFault) in try Files.read(keyfileFolder.appending(name)) }
-            let text = String(decoding: bytes, as: UTF8.self)
+    static func endClients() {
+        // They end with the last who holds them, outside of the lock.
+        let running = clients.change { clients in
+            defer { clients = NetworkClients() }
+            return clients
+        }
+        for client in running.v6.values { client.end() }
+    }
+
+    /// What is wanted of the network: the keyfiles' profiles, or the command line's where there are none.
+    ///
+    /// - Parameter report: What is left out, a line each.
+    static func wantedProfiles(
+        _ arguments: BootArguments, in folder: FilePath = keyfileFolder, report: (String) -> Void
+    ) throws(NetworkFailure) -> [NetworkProfile] {
+        guard let keyfiles = try embeddedKeyfiles(in: folder) else {
+            if let problem = arguments.problem(in: .network) { throw .argument(problem) }
+            return NetworkProfile.all(of: arguments.network)
+        }
+        let network = arguments.network
+        if !network.ip.isEmpty || !network.links.isEmpty {
+            report("keyfiles are embedded; ip= and its kin are not used")
+        }
+        for warning in keyfiles.files.flatMap(\.warnings) { report(warning) }
+        let (profiles, refused) = NetworkProfile.joined(keyfiles.files, line: arguments.commandLine)
+        let failures = keyfiles.failures + refused
+        guard profiles.contains(where: \.hasAddresses) else {
+            if let first = failures.first { throw .keyfile(first) }
+            // None starts by itself.
+            return NetworkProfile.all(of: arguments.network)
+        }
+        for failure in failures { report("\(failure); going on without it") }
+        return profiles
+    }
+
+    /// The keyfiles of a folder and what is wrong with the others, or `nil` where there are none.
+    private static func embeddedKeyfiles(
+        in folder: FilePath
+    ) throws(NetworkFailure) -> (files: [NetworkKeyfile], failures: [NetworkKeyfile.Failure])? {
+        let names = Files.names(in: folder).filter { !$0.hasPrefix(".") }
+        if names.isEmpty { return nil }
+        var files: [NetworkKeyfile] = []
+        var failures: [NetworkKeyfile.Failure] = []
+        for name in names {
+            let path = folder.appending(name)
+            let bytes = try onFiles { () throws(FileFault) in try Files.read(path) }
             do throws(NetworkKeyfile.Failure) {
-                let keyfile = try NetworkKeyfile(text, file: name)
-                if keyfile.startsByItself { profiles.append(keyfile.profile) }
+                files.append(try NetworkKeyfile(String(decoding: bytes, as: UTF8.self), file: name))
             } catch {
-                throw .keyfile(error)
+                failures.append(error)
             }
         }
-        return profiles.isEmpty ? nil : profiles
+        return (files, failures)
     }
 
     private static func keep(_ state: NetworkState) throws(NetworkFailure) {
         if !state.nameservers.isEmpty {
             try onFiles { () throws(FileFault) in
-                try Files.write(state.resolverConfiguration, to: "/etc/resolv.conf")
+                try Files.write(state.impatientResolverConfiguration, to: "/etc/resolv.conf")
             }
         }
         if let name = state.hostname ?? state.links.compactMap({ $0.lease?.hostname }).first {

@@ -18,6 +18,8 @@ public struct Wait: Equatable, Sendable {
     public var deadline: Double?
     /// What the operator can do about it, one sentence each.
     public var advice: [String] = []
+    /// Seconds after which it is told anew where nothing is redrawn.
+    public var interval = WaitDisplay.interval
 
     /// Creates a wait; a deadline that is not finite means never.
     public init(for subject: String, reason: String? = nil, deadline: Double? = nil, advice: [String] = []) {
@@ -209,7 +211,7 @@ public struct WaitDisplay: Sendable {
             number: number, since: wait.subject.isEmpty ? 0 : wait.since ?? now,
             reason: wait.subject.isEmpty ? nil : wait.reason)
         var news = Due.News.none
-        if now - shownAt >= Self.interval {
+        if now - shownAt >= wait.interval {
             news = new == shown ? .again : .first
         } else if new != shown, now - shownAt >= Self.patience {
             news = .first

@@ -69,7 +69,7 @@ final class Boot {
         // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.
         devices.loader.load("af_packet")
         let state = try Networking.bringUp(
-            arguments: arguments, pump: { [devices] in devices.pump(milliseconds: $0) },
+            arguments: arguments, urls: stages.firstURLs, pump: { [devices] in devices.pump(milliseconds: $0) },
             report: { [console] in console.say("network", $0) }, waits: console.waits, logger: log)
         console.say("network", state.summary)
         stages.note([state.summary], of: "network")

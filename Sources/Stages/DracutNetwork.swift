@@ -63,7 +63,7 @@ enum DracutNetwork {
     /// Another module of dracut's has the network up before any stage starts.
     static func wait(_ arguments: BootArguments, telling waits: Waits) {
         guard isNetworkdHere else { return }
-        let deadline = Machine.uptime() + Double(arguments.network.timeouts.dhcp)
+        let deadline = Machine.uptime() + Double(arguments.network.timeouts.dhcp ?? 90)
         let wait = Wait(
             for: "the network", reason: "systemd-networkd has no address yet", deadline: deadline,
             advice: ["Check the cable and the DHCP server, or give an address: ip="])

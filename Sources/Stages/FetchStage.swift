@@ -42,6 +42,21 @@ extension Stages {
                 ?? (!state.hasConfig && arguments.asksPlatformOverNetwork))
     }
 
+    /// What is fetched first: the config and the root image, or else what the config at hand names. The network is up
+    /// where the server of one of them answers.
+    var firstURLs: [String] {
+        var urls: [String] = []
+        if !state.hasConfig, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url) }
+        if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs }
+        // Whatever is behind a proxy of the config's own says nothing of the way there.
+        if urls.isEmpty, state.hasConfig, let config = try? loadConfig(), config.ignition.proxy.httpProxy == nil,
+            config.ignition.proxy.httpsProxy == nil
+        {
+            urls = remoteResources(config).compactMap(\.source)
+        }
+        return urls
+    }
+
     private func keepConfig(from source: ConfigSource) throws {
         let bytes = try step("fetching the config from \(source.name)") { try read(source) }
         guard let bytes, !bytes.isEmpty else {
@@ -136,12 +151,16 @@ extension Stages {
 
 /// Whether any resource of the config lies on another machine.
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
+    !remoteResources(config).isEmpty
+        || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
+}
+
+private func remoteResources(_ config: IgnitionConfig) -> [IgnitionConfig.Resource] {
     let resources =
         config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
         + config.ignition.security.tls.certificateAuthorities + config.ignition.config.merge
         + [config.ignition.config.replace]
-    return resources.contains(where: isRemote)
-        || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
+    return resources.filter(isRemote)
 }
 
 private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CLinux
+import Networking
 import Reporting
 import Stages
 
@@ -11,7 +12,7 @@ struct Firstlight: ParsableCommand {
         abstract: "Boot a machine from RAM and let it provision itself.",
         discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
         subcommands: [
-            Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Stage.self, Arguments.self,
+            Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Network.self, Stage.self, Arguments.self,
             StageEnded.self, SelfTest.self,
         ])
 
@@ -116,6 +117,33 @@ struct Fetch: ParsableCommand {
         trial.noProxy = noProxy
         trial.timeout = timeout
         trial.answerTimeout = answerTimeout
+        guard trial.run() else { throw ExitCode(1) }
+    }
+}
+
+struct Network: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what kernel arguments or keyfiles come to, or bring that network up.",
+        discussion: """
+            Without --up nothing is touched: the profiles are printed as NetworkManager's keyfiles, and what is left out \
+            of them on standard error. Exit status: 0 as asked, 1 otherwise.
+            """)
+
+    @Argument(help: "Kernel arguments: ip=, vlan=, bond= and their kin.") var arguments: [String] = []
+    @Option(help: "A folder of keyfiles, which go before the arguments.") var keyfiles: String?
+    @Flag(help: "Bring it up: changes this machine's interfaces and /etc/resolv.conf.") var up = false
+    @Option(name: .customLong("url"), help: "With --up: what is to be reached.") var urls: [String] = []
+    @Option(help: "With --up: renew leases for so many seconds.") var stay = 0
+    @Option(help: "With --up: a system's root to hand the network over to at the end.") var root: String?
+
+    func run() throws {
+        var trial = NetworkTrial()
+        trial.arguments = arguments
+        trial.keyfiles = keyfiles
+        trial.bringsUp = up
+        trial.urls = urls
+        trial.staySeconds = stay
+        trial.root = root
         guard trial.run() else { throw ExitCode(1) }
     }
 }

@@ -32,20 +32,62 @@ method=disabled
 """
 
 
+# Both cards have DHCP and a router; only behind the second is the host with the servers.
+TWO_NETWORKS = {
+    "network": False,
+    "extra": [
+        "-netdev", "user,id=cut,restrict=on,net=192.0.2.0/24", "-device", "virtio-net-pci,netdev=cut,addr=0x10",
+        "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,addr=0x11",
+    ],
+}
+
+
 @boot_test()
-def first_lease_wins(bench):
-    """Of two cards that nobody named, the one that gets a lease is used, under udev's name for it."""
+def server_behind_the_second_card(bench):
+    """Of two cards that nobody named and that both get a lease, the one is used over which the server answers."""
     image = tiny_image()
     server = bench.nginx({"rootfs.img": image})
     machine = bench.boot(f"coreos.live.rootfs_url={server.url}/rootfs.img",
                          initrd=[images.initramfs(rootfs=image)], script="ip link; ip -4 addr; pidof udhcpc || true",
-                         **TWO_CARDS)
+                         **TWO_NETWORKS)
     run = facts(machine)["run"]
     told = "network   ens17 10.0.2.15/24 by DHCP, gateway 10.0.2.2, DNS 10.0.2.3"
     assert told in machine.console.text, "the console does not tell who won"
     assert any("10.0.2.15/24" in line and "ens17" in line for line in run), run
     assert not any("ens16" in line and ",UP" in line for line in run), run
     assert not run[-1].strip().isdigit(), "a DHCP client is left running"
+
+
+@boot_test()
+def vlan_on_a_bond(bench):
+    """A VLAN on a bond of two cards: made, given its address, and handed over as it is."""
+    image = tiny_image()
+    config = bench.config(storage={"files": [
+        {"path": "/usr/lib/systemd/systemd-networkd", "mode": 0o755, "contents": {"source": "data:,"}}]})
+    machine = bench.boot(
+        "rd.neednet ignition.firstboot ignition.platform.id=metal bond=bond7:ens16,ens17:mode=active-backup,primary=ens17 "
+        "vlan=bond7.5:bond7 ip=192.0.2.9::192.0.2.1:24:node7:bond7.5:none",
+        initrd=[images.initramfs(rootfs=image), images.appendix({"config.ign": config.read_bytes()}), image],
+        script="ip -d link; ip -4 addr; ip route; cat /sys/class/net/bond7/bonding/slaves "
+               "/sys/class/net/bond7/bonding/active_slave; cd /run/systemd/network; ls; cat *", **TWO_CARDS)
+    run = facts(machine)["run"]
+    text = "\n".join(run)
+    assert "ens16 ens17" in run and "ens17" in run, text
+    assert "bond7.5@bond7" in text and "192.0.2.9/24" in text and "default via 192.0.2.1 dev bond7.5" in text, text
+    assert not re.search(r"\bbond0\b", text), "a bond is left over"
+    for line in ["Kind=bond", "Mode=active-backup", "Kind=vlan", "Id=5", "VLAN=bond7.5", "Bond=bond7"]:
+        assert line in run, f"{line} is not handed over: {text}"
+    assert text.count("PermanentMACAddress=") == 2, text
+
+
+@boot_test(tier=ALL)
+def lacp_bond_with_dhcp(bench):
+    """An 802.3ad bond to a switch that does not speak it still gets its lease by one port."""
+    machine = bench.boot("rd.neednet bond=bond0:ens16,ens17:mode=802.3ad,lacp_rate=fast ip=bond0:dhcp",
+                         initrd=[images.initramfs(rootfs=tiny_image()), tiny_image()],
+                         script="cat /sys/class/net/bond0/bonding/mode; ip -4 addr", **TWO_CARDS)
+    run = facts(machine)["run"]
+    assert "802.3ad 4" in run and any("10.0.2.15/24" in line for line in run), run
 
 
 @boot_test()
@@ -84,10 +126,10 @@ def no_such_interface(bench):
 
 
 @boot_test(tier=ALL)
-def bond_not_supported(bench):
-    """bond= is refused by name where the network is needed."""
-    machine = bench.boot("rd.neednet=1 bond=bond0:ens16,ens17 ip=bond0:dhcp", initrd=[images.initramfs()], **TWO_CARDS)
-    stopped(machine, r"bond=bond0:ens16,ens17: not supported", r"plain interface")
+def channel_device_not_supported(bench):
+    """rd.znet= is refused by name where the network is needed."""
+    machine = bench.boot("rd.neednet=1 rd.znet=qeth,0.0.0600 ip=ens16:dhcp", initrd=[images.initramfs()], **TWO_CARDS)
+    stopped(machine, r"rd.znet=qeth,0.0.0600: not supported", r"card of another kind")
 
 
 @boot_test()

@@ -93,6 +93,23 @@ func networkLines(_ network: NetworkArguments) -> [String] {
         for server in ip.nameservers { line += " dns \(server)" }
         lines.append(line)
     }
+    for link in network.links {
+        let kind =
+            switch link.kind {
+            case .vlan(let id): "vlan \(id)"
+            case .bond(let options):
+                (["bond"] + options.inOrder.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
+            case .bridge: "bridge"
+            }
+        let lower = link.lower.map(\.description).joined(separator: " ")
+        lines.append("link \(link.name) \(kind) of \(lower)" + (link.mtu.map { " mtu \($0)" } ?? ""))
+    }
+    for card in network.ethtool {
+        lines.append("ethtool \(card.interface) \(card.autonegotiates.map { "\($0)" } ?? "-") \(card.speed ?? 0)")
+    }
+    if let client = network.clientID { lines.append("client \(client)") }
+    if let vendor = network.vendorClass { lines.append("vendor \(vendor)") }
+    if network.identityIsUUID { lines.append("identity uuid") }
     lines += network.nameservers.map { "nameserver \($0)" }
     for route in network.routes {
         lines.append(
@@ -108,7 +125,8 @@ func networkLines(_ network: NetworkArguments) -> [String] {
     if network.persistence != .whereNeeded { lines.append("persistence \(network.persistence)") }
     let times = network.timeouts
     if times != NetworkArguments.Timeouts() {
-        lines.append("timeouts \(times.dhcp) \(times.carrier) \(times.interface.map(String.init) ?? "-") \(times.ipv6)")
+        let all = [times.dhcp, times.carrier, times.interface, times.ipv6].map { $0.map(String.init) ?? "-" }
+        lines.append("timeouts \(all.joined(separator: " "))")
     }
     return lines
 }

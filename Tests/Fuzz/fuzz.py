@@ -29,7 +29,8 @@ MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
          "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
 # Bytes of an input.
-LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "kernel-arguments": 256, "keyfile": 1024,
+LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "dhcpv6": 512, "dns-answer": 512,
+           "kernel-arguments": 256, "keyfile": 1024,
            "lease": 512, "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
            "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "token": 1024}
 
@@ -172,6 +173,9 @@ SEEDS = {
     "response-head": lambda: [b"HTTP/1.1 206 Partial Content\nETag: \"a\"\nContent-Range: bytes 7-19/20\nRetry-After: 3",
                               b"HTTP/1.1 200 OK\nContent-Length: 18446744073709551615\nLast-Modified: x"],
     "root-image": archives,
+    "dhcpv6": lambda: [bytes([7, 0, 1, 0, 10, 0, 3, 0, 1, 82, 84, 0, 18, 52, 86, 0, 2, 0, 1, 9, 0, 23, 0, 16]) + bytes(16)],
+    "dns-answer": lambda: [bytes([0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0,
+                                  0, 9, 0, 4, 192, 0, 2, 1])],
     "router-advertisement": lambda: [bytes([25, 3, 0, 0, 0, 0, 0, 60]) + bytes(range(16)), bytes(48)],
     "rules": lambda: [b"https://host.example:8443/a\n.example\n10.0.0.0/8\n[::1]:80\n*.b:443",
                       b"s3://bucket/a%20b?versionId=x", b"arn:aws:s3:eu-west-1:123:accesspoint/a/object/k",

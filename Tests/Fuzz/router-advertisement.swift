@@ -7,8 +7,14 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let message = Array(UnsafeBufferPointer(start: data, count: count))
     for whole in [message, framed(message)] {
         guard let found = RouterDNS(netlinkMessage: whole) else { continue }
-        precondition(!found.nameservers.isEmpty && found.nameservers.allSatisfy { $0.family == .v6 })
-        precondition(found.nameservers.count * 16 <= whole.count)
+        let servers = found.nameservers + found.endedServers
+        precondition(servers.allSatisfy { $0.family == .v6 } && servers.count * 16 <= whole.count)
+        var names = RouterNames()
+        names.take(found)
+        for name in names.searchDomains {
+            precondition(name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }, "a name that breaks a line")
+        }
+        _ = RouterFlags(netlinkMessage: whole)
     }
     return 0
 }

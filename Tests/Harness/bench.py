@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bench_disks
 import bench_files
+import bench_network
 import bench_validate
 import images
 import peers
@@ -58,7 +59,7 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate}
+OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network}
 PARTS = [*SYSTEMS, *OTHERS]
 
 

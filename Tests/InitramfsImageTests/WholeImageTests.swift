@@ -85,6 +85,34 @@ import Testing
         #expect(Files.linkTarget(early) == "/early/loop.ko")
     }
 
+    @Test("keyfiles are checked when they are put in")
+    func keyfilesAreChecked() throws {
+        let folder = try TemporaryFolder()
+        func outcome(_ texts: [String]) throws -> [String] {
+            var initramfs = try initramfs(in: folder)
+            initramfs.network = try texts.enumerated().map { number, text in
+                try folder.file("k\(number).nmconnection", Array("[connection]\n\(text)\n".utf8))
+            }
+            do throws(BootFailure) {
+                let warnings = try initramfs.write(to: folder.path.appending("image")).warnings
+                return warnings.filter { $0.contains("nmconnection") }
+            } catch {
+                return ["\(error.cause)"]
+            }
+        }
+        let radio = "type=wifi"
+        let card = "type=ethernet\ninterface-name=eno1"
+        #expect(try outcome([card]) == [])
+        #expect(
+            try outcome(["autoconnect=perhaps"]) == ["k0.nmconnection: connection.autoconnect=perhaps cannot be read"])
+        #expect(try outcome([radio]) == ["k0.nmconnection: connection type wifi is not supported"])
+        #expect(
+            try outcome([card, radio]) == [
+                "k1.nmconnection: connection type wifi is not supported; the boot goes on without it"
+            ])
+        #expect(try outcome([card, "type=ethernet\n[ipv4]\nmethod=shared"]).count == 1)
+    }
+
     @Test func aFastImageHoldsTheSame() throws {
         let folder = try TemporaryFolder()
         var initramfs = try initramfs(in: folder)

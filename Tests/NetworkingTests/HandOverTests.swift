@@ -28,7 +28,7 @@ import Testing
     }
 
     private var state: NetworkState {
-        get throws { NetworkState(links: [], nameservers: [try #require(IPAddress("192.0.2.53"))]) }
+        get throws { NetworkState(links: [], nameservers: [NameServer(try #require(IPAddress("192.0.2.53")))]) }
     }
 
     private func handOverResolver() throws {
@@ -103,5 +103,67 @@ import Testing
         #expect(Files.status(connections).map { $0.st_mode & 0o7777 } == 0o700)
         #expect(Files.status(file).map { $0.st_mode & 0o7777 } == 0o600)
         #expect(text(file)?.contains("192.0.2.10/24") == true)
+    }
+
+    @Test func filesOfTheImageForNetworkdAreItsOwnWhereverTheyLie() throws {
+        func isOwn(_ path: String, _ linkTarget: String? = nil) throws -> Bool {
+            let file = root.appending(path)
+            try Files.makeFolder(file.removingLastComponent())
+            if let linkTarget { try Files.makeLink(file, to: linkTarget) } else { try Files.write("", to: file) }
+            defer { try? Files.erase(file) }
+            return NetworkdPresence.ownFiles(of: root)
+        }
+        #expect(!NetworkdPresence.ownFiles(of: root))
+        #expect(try isOwn("etc/systemd/network/10-lan.network"))
+        #expect(try isOwn("usr/lib/systemd/network/20-image.network"))
+        #expect(try !isOwn("usr/lib/systemd/network/80-container-host0.network"), "the distribution's, for containers")
+        #expect(try !isOwn("etc/systemd/network/10-lan.network", "/dev/null"))
+        #expect(try !isOwn("etc/systemd/network/10-lan.link"))
+    }
+
+    @Test func aBondIsHandedOverWithItsPorts() throws {
+        let arguments = BootArguments(
+            "bond=bond0:eno1,eno2:mode=active-backup vlan=bond0.5:bond0 ip=192.0.2.9:::24::bond0.5:none"
+        ).network
+        try Files.makeFolder(root.appending("etc/NetworkManager"))
+        try Networking.handOverConnections(to: TargetRoot(root), arguments, log)
+        let folder = root.appending("etc/NetworkManager/system-connections")
+        #expect(
+            Files.names(in: folder).sorted() == [
+                "firstlight-bond0.5.nmconnection", "firstlight-bond0.nmconnection", "firstlight-eno1.nmconnection",
+                "firstlight-eno2.nmconnection",
+            ])
+        let port = text(folder.appending("firstlight-eno1.nmconnection")) ?? ""
+        #expect(port.contains("master=bond0\nslave-type=bond"))
+        #expect(text(folder.appending("firstlight-bond0.5.nmconnection"))?.contains("parent=bond0") == true)
+    }
+
+    @Test func theMachineIDIsLeftWhereThereIsNone() throws {
+        let uuid = try #require(MachineUUID("4c4c4544-0042-3510-8052-b4c04f4d4b31"))
+        let identity = MachineIdentity(uuid: uuid)
+        let identifier = try #require(identity.machineID)
+        #expect(identifier.count == 32 && identity.clientID(nil)?.bytes.count == 23)
+        #expect(MachineIdentity(uuid: nil).clientID(nil) == nil)
+        for (own, wanted) in [("", identifier), ("uninitialized\n", identifier), ("abc\n", "abc")] {
+            try Files.write(own, to: root.appending("etc/machine-id"))
+            try Networking.handOverMachineID(to: TargetRoot(root), identifier)
+            #expect(text(root.appending("etc/machine-id")) == wanted)
+        }
+    }
+
+    @Test func aKeyfileThatCannotBeUsedStopsNothingThatIsEnoughWithoutIt() throws {
+        let keyfiles = folder.path.appending("keyfiles")
+        try Files.makeFolder(keyfiles)
+        let boot = BootArguments("ip=eth9:dhcp")
+        func origins() throws -> [String] {
+            try Networking.wantedProfiles(boot, in: keyfiles, report: { _ in }).map(\.origin)
+        }
+        #expect(try origins() == ["ip=eth9:dhcp"])
+        try Files.write("[connection]\nid=w\ntype=wifi\n", to: keyfiles.appending("w.nmconnection"))
+        #expect(throws: NetworkFailure.self) { try origins() }
+        try Files.write("[connection]\nid=e\ntype=ethernet\n", to: keyfiles.appending("e.nmconnection"))
+        #expect(try origins() == ["e.nmconnection"])
+        try Files.write("nonsense\n", to: keyfiles.appending("n.nmconnection"))
+        #expect(try origins() == ["e.nmconnection"])
     }
 }

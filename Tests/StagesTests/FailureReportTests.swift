@@ -74,15 +74,33 @@ struct FailureReportTests {
             """)
     }
 
-    @Test func aBond() throws {
-        let arguments = BootArguments("rd.neednet=1 bond=bond0:ens16,ens17 ip=bond0:dhcp")
+    @Test func aCardThatNoDriverIsFor() {
+        let cards = ["ens2 (eth0): driver virtio_net, carrier, no DHCP answer", "PCI 0000:00:04.0 (8086:100e): no driver"]
+        expect(
+            page(
+                .network,
+                cause: NetworkFailure.noAnswer([NetworkAttempt("ens2", .noLease, seconds: 8)], cards: cards)),
+            """
+            firstlight stopped: no DHCP answer on ens2 within 8 s
+              while bringing up the network
+              Nothing was written to any disk.
+              ens2 (eth0): driver virtio_net, carrier, no DHCP answer
+              PCI 0000:00:04.0 (8086:100e): no driver
+              Check the DHCP server and the VLAN of the switch port, or give an address:
+              ip=CLIENT::GATEWAY:NETMASK::IFACE:none nameserver=IP
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func aChannelDevice() throws {
+        let arguments = BootArguments("rd.neednet=1 rd.znet=qeth,0.0.0600,0.0.0601 ip=eth0:dhcp")
         expect(
             page(.network, cause: NetworkFailure.argument(try #require(arguments.problem(in: .network)))),
             """
-            firstlight stopped: bond=bond0:ens16,ens17: not supported
+            firstlight stopped: rd.znet=qeth,0.0.0600,0.0.0601: not supported
               while bringing up the network
               Nothing was written to any disk.
-              Give a plain interface: ip=IFACE:dhcp. The real root can set up the rest.
+              Give a card of another kind: ip=IFACE:dhcp. The real root can set up the rest.
               Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
             """)
     }

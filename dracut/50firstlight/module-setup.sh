@@ -31,6 +31,7 @@ depends() {
 installkernel() {
     hostonly='' instmods loop squashfs erofs overlay isofs sr_mod qemu_fw_cfg \
         ext4 xfs btrfs vfat nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 \
+        8021q bonding bridge \
         md_mod linear raid0 raid1 raid10 raid456 dm_mod dm_crypt xts cbc essiv sha256 sha512 algif_skcipher =arch/x86/crypto
 }
 

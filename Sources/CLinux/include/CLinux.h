@@ -95,14 +95,55 @@ int firstlight_link_configure(int index, const char *name, uint32_t mtu, const u
 /// Adds an address of 4 or 16 bytes (`length`) to link `index`, or takes it away. 0 or -errno.
 int firstlight_address_add(int index, const uint8_t *address, size_t length, uint8_t prefix, bool add_it);
 
-/// Adds or replaces a route by link `index`; `gateway` NULL: the destination is on the link;
-/// `on_link`: the gateway is, whatever the addresses say. 0 or -errno.
-int firstlight_route_add(int index, const uint8_t *destination, size_t length, uint8_t prefix,
-                         const uint8_t *gateway, bool on_link, uint32_t metric);
+/// Makes a link of a kind: `vlan` on link `parent` with the identifier `vlan` (-1: another kind) and its flags,
+/// `bond`, `bridge`. 0 or -errno: EEXIST where the name is taken.
+int firstlight_link_make(const char *name, const char *kind, int parent, int vlan, uint32_t vlan_flags);
+
+/// Takes away a link that was made. 0 or -errno.
+int firstlight_link_remove(int index);
+
+/// Makes link `index` a port of `controller`. 0 or -errno.
+int firstlight_link_join(int index, int controller);
+
+/// A route: addresses of 4 or 16 bytes (`length`), NULL for none; 0 for what is not given; `on_link`: the gateway is
+/// on the link, whatever the addresses say.
+struct firstlight_route {
+    const uint8_t *destination, *gateway, *source;
+    size_t length;
+    uint8_t prefix;
+    bool on_link;
+    uint32_t metric, table, mtu;
+};
+
+/// Adds or replaces a route by link `index`, or takes it away. 0 or -errno.
+int firstlight_route_change(bool add_it, int index, const struct firstlight_route *route);
+
+/// Sets what ethtool(8) calls autoneg (-1: as it is), speed in Mb/s (0: as it is) and duplex. 0 or -errno.
+int firstlight_link_speed(const char *name, int autonegotiates, uint32_t speed, bool half_duplex);
 
 /// A non-blocking socket that hears of links, of IPv6 addresses and of router advertisements' name
 /// servers, or -errno.
 int firstlight_network_events(void);
+
+/// A non-blocking socket for addresses of 4 or 16 bytes that sends and receives by that link alone, or -errno.
+int firstlight_link_socket(const char *link, int length, bool stream);
+
+/// Connects such a stream. 0, -ETIMEDOUT or -errno.
+int firstlight_link_connect(int fd, const char *link, const uint8_t *address, size_t length, uint16_t port,
+                            int milliseconds);
+
+/// Sends one packet by such a socket and waits for one; `any_port`: the answer may come from another.
+/// The number of bytes, -ETIMEDOUT or -errno.
+ssize_t firstlight_link_exchange(int fd, const char *link, const uint8_t *address, size_t length, uint16_t port,
+                                 bool any_port, const uint8_t *bytes, size_t count, uint8_t *answer, size_t room,
+                                 int milliseconds);
+
+/// Such a socket at the port of a DHCPv6 client, or -errno.
+int firstlight_dhcp6_socket(const char *link);
+
+/// Sends one packet by such a socket. 0 or -errno.
+int firstlight_link_send(int fd, const char *link, const uint8_t *address, size_t length, uint16_t port,
+                         const uint8_t *bytes, size_t count);
 
 // Connects to a port of a vsock's address. Returns a descriptor, or a negative errno.
 int firstlight_connect_vsock(uint32_t address, uint32_t port);

@@ -1,0 +1,98 @@
+// The network part of the command line, as one value.
+
+/// The network part of the command line.
+public struct NetworkArguments: Equatable, Sendable {
+    /// In order; later ones of an interface add to earlier ones.
+    public var ip: [IPArgument] = []
+    /// VLANs, bonds and bridges, in order.
+    public var links: [LinkArgument] = []
+    public var routes: [RouteArgument] = []
+    public var nameservers: [IPAddress] = []
+    public var ethtool: [EthtoolArgument] = []
+    /// `rd.neednet`.
+    public var isNeeded = false
+    /// Take name servers from DHCP and router advertisements.
+    public var peerDNS = true
+    /// The interface that owns the default route and DNS.
+    public var bootInterface: InterfaceReference?
+    /// The interface that the firmware booted from, as PXELINUX tells with `IPAPPEND 2`.
+    public var bootIF: MACAddress?
+    /// New names by MAC address: `ifname=NAME:MAC`.
+    public var names: [MACAddress: String] = [:]
+    /// Give interfaces the names that udev would.
+    public var predictableNames = true
+    public var persistence: Persistence = .whereNeeded
+    public var timeouts = Timeouts()
+    /// How this machine calls itself to DHCP servers: `rd.net.dhcp.client-id`.
+    public var clientID: DHCPClientID?
+    /// `rd.net.dhcp.vendor-class`.
+    public var vendorClass: String?
+    /// Whether what identifies this machine to DHCP servers and to the real root comes of its UUID.
+    public var identityIsUUID = false
+
+    public init() {}
+
+    /// Whether network settings go on to the real root.
+    public enum Persistence: Equatable, Sendable { case never, whereNeeded, always }
+
+    /// Seconds; `nil`: as long as it takes.
+    public struct Timeouts: Equatable, Sendable {
+        public var dhcp: Int?
+        public var carrier: Int?
+        /// Until an interface appears that is named.
+        public var interface: Int?
+        public var ipv6: Int?
+
+        public init() {}
+    }
+}
+
+/// What a DHCP client calls itself (option 61).
+public struct DHCPClientID: Equatable, Sendable, CustomStringConvertible {
+    /// The type first, as it is sent.
+    public var bytes: [UInt8]
+
+    public init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Reads pairs of hexadecimal digits with `:` between them, or a text, which is sent with the type 0.
+    /// `nil` for empty text and for what is too long.
+    public init?(_ text: String) {
+        let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
+        let hex = pairs.compactMap { pair in
+            (1...2).contains(pair.utf8.count) && pair.allSatisfy(\.isHexDigit) ? UInt8(pair, radix: 16) : nil
+        }
+        bytes = pairs.count > 1 && hex.count == pairs.count ? hex : [0] + Array(text.utf8)
+        if text.isEmpty || bytes.count > 255 { return nil }
+    }
+
+    /// As NetworkManager's keyfiles have it.
+    public var description: String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    }
+}
+
+/// One `rd.ethtool=IFACE:AUTONEG:SPEED`.
+public struct EthtoolArgument: Equatable, Sendable {
+    public var interface: InterfaceReference
+    public var autonegotiates: Bool?
+    /// Megabits a second, full duplex.
+    public var speed: Int?
+
+    /// - Returns: `nil` where no interface is named.
+    init?(parsing text: String, _ notes: inout [String]) {
+        var fields = IPArgument.fields(text)
+        guard let interface = InterfaceReference(fields[0]) else { return nil }
+        fields += ["", ""]
+        self.interface = interface
+        switch fields[1].lowercased() {
+        case "on", "1", "true", "yes": autonegotiates = true
+        case "off", "0", "false", "no": autonegotiates = false
+        case "": break
+        default: notes.append("rd.ethtool=\(text): \"\(fields[1])\" is neither on nor off, left out")
+        }
+        speed = Int(fields[2]).flatMap { (1...10_000_000).contains($0) ? $0 : nil }
+        if speed == nil, !fields[2].isEmpty {
+            notes.append("rd.ethtool=\(text): \"\(fields[2])\" is no speed, left out")
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// A DNS query for addresses, and its answer: what tells by which card a server's name leads anywhere.
+
+import BootArguments
+
+/// Just as much of RFC 1035 as asking a recursive server takes.
+public enum DNSMessage {
+    /// A query for the addresses of one family.
+    ///
+    /// - Returns: `nil` where the name is none.
+    public static func query(_ name: String, _ family: IPAddress.Family, id: UInt16) -> [UInt8]? {
+        guard isDomainName(name) else { return nil }
+        var bytes: [UInt8] = [UInt8(id >> 8), UInt8(id & 0xff), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+        for label in name.split(separator: ".") {
+            guard (1...63).contains(label.utf8.count) else { return nil }
+            bytes += [UInt8(label.utf8.count)] + Array(label.utf8)
+        }
+        return bytes + [0, 0, family == .v4 ? 1 : 28, 0, 1]
+    }
+
+    /// The addresses in the answer to that query, whatever aliases led to them; none where the server has none.
+    ///
+    /// - Returns: `nil` for anything but an answer to it.
+    public static func addresses(_ answer: [UInt8], id: UInt16) -> [IPAddress]? {
+        func number(_ at: Int) -> Int { Int(answer[at]) << 8 | Int(answer[at + 1]) }
+        guard answer.count >= 12, number(0) == Int(id), answer[2] & 0x80 != 0 else { return nil }
+        var at = 12
+        /// Passes over a name; a pointer ends it.
+        func skipName() -> Bool {
+            while at < answer.count {
+                let length = Int(answer[at])
+                if length == 0 {
+                    at += 1
+                    return true
+                }
+                if length & 0xc0 == 0xc0 {
+                    at += 2
+                    return at <= answer.count
+                }
+                guard length < 64 else { return false }
+                at += 1 + length
+            }
+            return false
+        }
+        for _ in 0..<number(4) {
+            guard skipName() else { return [] }
+            at += 4
+        }
+        var addresses: [IPAddress] = []
+        for _ in 0..<number(6) {
+            guard skipName(), at + 10 <= answer.count else { return addresses }
+            let (type, length) = (number(at), number(at + 8))
+            at += 10
+            guard at + length <= answer.count else { return addresses }
+            if (type == 1 && length == 4) || (type == 28 && length == 16),
+                let address = IPAddress(bytes: Array(answer[at..<at + length]))
+            {
+                addresses.append(address)
+            }
+            at += length
+        }
+        return addresses
+    }
+}
+
+/// A server that the boot needs, and how it is asked.
+public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
+    /// Without brackets.
+    public var host: String
+    public var port: Int
+    /// UDP, for TFTP; otherwise TCP.
+    public var isTFTP: Bool
+
+    /// The server of a URL of http, https or tftp, or the proxy that goes in its place; `nil` for any other.
+    public init?(url: String, proxy: String? = nil) {
+        let scheme = url.prefix { $0 != ":" }.lowercased()
+        let ports = ["http": 80, "https": 443, "tftp": 69]
+        guard let usual = ports[scheme], url.dropFirst(scheme.count).hasPrefix("://") else { return nil }
+        if let proxy, scheme != "tftp" {
+            let whole = proxy.contains("://") ? proxy : "http://\(proxy)"
+            self.init(url: whole, fallback: 1080)
+        } else {
+            self.init(url: url, fallback: usual)
+        }
+        isTFTP = scheme == "tftp"
+    }
+
+    private init?(url: String, fallback: Int) {
+        let scheme = url.prefix { $0 != ":" }.lowercased()
+        guard let start = url.firstIndex(of: ":") else { return nil }
+        var authority = url[start...].dropFirst(3).prefix { !"/?#".contains($0) }
+        if let at = authority.lastIndex(of: "@") { authority = authority[authority.index(after: at)...] }
+        var digits: Substring = ""
+        if authority.hasPrefix("["), let close = authority.firstIndex(of: "]") {
+            host = String(authority[authority.index(after: authority.startIndex)..<close])
+            digits = authority[close...].dropFirst(2)
+        } else {
+            host = String(authority.prefix { $0 != ":" })
+            digits = authority.dropFirst(host.count + 1)
+        }
+        let usual = ["http": 80, "https": 443][scheme] ?? fallback
+        guard let port = digits.isEmpty ? usual : Int(digits), (1...65_535).contains(port), !host.isEmpty else {
+            return nil
+        }
+        self.port = port
+        isTFTP = false
+    }
+
+    public var description: String { (host.contains(":") ? "[\(host)]" : host) + ":\(port)" }
+}

@@ -1,0 +1,148 @@
+// Keyfiles that belong together, whom they are for, and what the real root is left of links that are made.
+
+import BootArguments
+import Testing
+
+@testable import NetworkPlanning
+
+private func keyfile(_ text: String, _ name: String = "a.nmconnection") throws -> NetworkKeyfile {
+    try NetworkKeyfile(text, file: name)
+}
+
+private let bond = """
+    [connection]
+    id=storage
+    uuid=1a2b3c4d-0000-4000-8000-000000000001
+    type=bond
+    interface-name=bond0
+    """
+
+private func port(_ card: String, of controller: String, more: String = "") -> String {
+    """
+    [connection]
+    id=\(card)
+    type=ethernet
+    interface-name=\(card)
+    controller=\(controller)
+    port-type=bond
+    \(more)
+    """
+}
+
+@Test(
+    "finds a controller by UUID, by its connection's name and by its interface",
+    arguments: ["1a2b3c4d-0000-4000-8000-000000000001", "storage", "bond0"])
+func findsControllers(name: String) throws {
+    let files = [try keyfile(port("eno1", of: name)), try keyfile(bond)]
+    let (profiles, refused) = NetworkProfile.joined(files)
+    #expect(refused.isEmpty && profiles.map(\.controller) == ["bond0", nil])
+    let alone = NetworkProfile.joined([files[0]])
+    #expect(alone.profiles.isEmpty && alone.refused.count == 1)
+}
+
+@Test("starts what others are built on, and nothing else that does not start by itself")
+func startsFoundations() throws {
+    let sleeping = bond + "\nautoconnect=false\n"
+    let vlan = "[connection]\nid=v\ntype=vlan\ninterface-name=v5\n[vlan]\nid=5\nparent=storage\n"
+    let (profiles, _) = NetworkProfile.joined([try keyfile(sleeping), try keyfile(vlan)])
+    #expect(profiles.map(\.interface?.description) == ["bond0", "v5"])
+    guard case .vlan(5, .name("bond0")?, _) = profiles[1].kind else {
+        Issue.record("the parent is \(profiles[1].kind)")
+        return
+    }
+    #expect(NetworkProfile.joined([try keyfile(sleeping)]).profiles.isEmpty)
+}
+
+@Test("refuses by name what cannot be done, with all that is built on it, and keeps the rest")
+func refusesByName() throws {
+    let guarded = "[connection]\nid=g\ntype=ethernet\ninterface-name=eno1\n[802-1x]\npassword=S3CRET\n"
+    let vlan = "[connection]\nid=v\ntype=vlan\ninterface-name=v5\n[vlan]\nid=5\nparent=eno1\n"
+    let plain = "[connection]\nid=p\ntype=ethernet\ninterface-name=eno2\n"
+    let files = [try keyfile(guarded, "g.nmconnection"), try keyfile(vlan), try keyfile(plain)]
+    let (profiles, refused) = NetworkProfile.joined(files)
+    #expect(profiles.map(\.interface?.description) == ["eno2"])
+    #expect(refused.map(\.description) == ["g.nmconnection: 802-1x is not supported"])
+    let radio = NetworkProfile.joined([try keyfile("[connection]\nid=w\ntype=wifi\n", "w.nmconnection")])
+    #expect(radio.refused.map(\.description) == ["w.nmconnection: connection type wifi is not supported"])
+}
+
+@Test(
+    "matches an interface",
+    arguments: [
+        ("interface-name=en*;", true), ("interface-name=eth*;", true), ("interface-name=wl*;", false),
+        ("interface-name=en*;!ens3;", false), ("interface-name=&en*;&*9;", false), ("interface-name=wl*;|en*;", true),
+        ("driver=virtio_net;", true), ("driver=e1000e;", false), ("driver=!e1000e;", true),
+        ("path=pci-0000:00:03.0;", true), ("path=pci-0000:00:04.*;", false),
+    ])
+func matches(line: String, fits: Bool) throws {
+    let profile = try keyfile("[connection]\nid=m\ntype=ethernet\n[match]\n\(line)\n").profile
+    let card = NetworkInterface(
+        name: "eth0", index: 2, mac: MACAddress("52:54:00:00:00:01"), driver: "virtio_net",
+        predictable: PredictableNames(slot: "ens3"), busPath: "pci-0000:00:03.0")
+    #expect(profile.isFor(card, names: [:]) == fits)
+}
+
+@Test("matches words of the command line, and keeps denied cards out")
+func matchesOtherThings() throws {
+    let lab = try keyfile("[connection]\nid=m\ntype=ethernet\n[match]\nkernel-command-line=&lab;!quiet;\n").profile
+    #expect(lab.match.fits(KernelCommandLine("lab ro")) && lab.match.fits(KernelCommandLine("lab=1")))
+    #expect(!lab.match.fits(KernelCommandLine("ro")) && !lab.match.fits(KernelCommandLine("lab quiet")))
+    let denied = try keyfile("[connection]\nid=m\ntype=ethernet\n[ethernet]\nmac-address-denylist=52:54:00:00:00:01\n")
+    let card = NetworkInterface(name: "eth0", index: 2, mac: MACAddress("52:54:00:00:00:01"))
+    #expect(!denied.profile.isFor(card, names: [:]))
+}
+
+@Test("of several profiles that fit, the one of the highest priority is taken")
+func priorities() throws {
+    func text(_ id: String, _ priority: Int) -> String {
+        "[connection]\nid=\(id)\ntype=ethernet\nautoconnect-priority=\(priority)\n[ethernet]\nmtu=\(1400 + priority)\n"
+    }
+    let (profiles, _) = NetworkProfile.joined([
+        try keyfile(text("a", 1)), try keyfile(text("b", 5)), try keyfile(text("c", 2)),
+    ])
+    let card = NetworkInterface(name: "eth0", index: 2, mac: nil)
+    let plan = NetworkPlan(interfaces: [card], profiles: profiles, arguments: NetworkArguments())
+    #expect(plan.links.map(\.profile.mtu) == [1405])
+}
+
+@Test("leaves a VLAN on a bond to systemd-networkd, down to its cards")
+func networkdOfMadeLinks() throws {
+    let arguments = BootArguments(
+        "bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=fast vlan=bond0.5:bond0 ip=192.0.2.9::192.0.2.1:24:h:bond0.5:none"
+    ).network
+    func made(_ name: String, _ index: Int) -> NetworkInterface {
+        NetworkInterface(name: name, index: index, mac: MACAddress("52:54:00:00:00:01"), isWired: false)
+    }
+    let cards = (0...1).map {
+        NetworkInterface(name: "eth\($0)", index: 2 + $0, mac: MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8($0 + 1)]))
+    }
+    let plan = NetworkPlan(
+        interfaces: cards + [made("bond0", 4), made("bond0.5", 5)], profiles: NetworkProfile.all(of: arguments),
+        arguments: arguments)
+    #expect(plan.new.isEmpty && plan.missing.isEmpty)
+    let files = plan.networkdFiles(up: [("bond0.5", 100)], goesFirst: false)
+    let texts = Dictionary(files.map { ($0.name, $0.text) }, uniquingKeysWith: { $1 })
+    #expect(
+        texts.keys.sorted() == [
+            "90-firstlight-bond0.5.netdev", "90-firstlight-bond0.5.network", "90-firstlight-bond0.netdev",
+            "90-firstlight-bond0.network", "90-firstlight-eth0.network", "90-firstlight-eth1.network",
+        ])
+    func lines(_ name: String) -> [Substring] { (texts["90-firstlight-\(name)"] ?? "").split(separator: "\n") }
+    #expect(lines("bond0.5.netdev").suffix(2) == ["[VLAN]", "Id=5"])
+    #expect(
+        Set(["Kind=bond", "Mode=802.3ad", "LACPTransmitRate=fast", "MIIMonitorSec=100ms"]).isSubset(
+            of: lines("bond0.netdev")))
+    #expect(Set(["Name=bond0", "VLAN=bond0.5", "LinkLocalAddressing=no"]).isSubset(of: lines("bond0.network")))
+    #expect(Set(["PermanentMACAddress=52:54:00:00:00:02", "Bond=bond0"]).isSubset(of: lines("eth1.network")))
+    #expect(Set(["Name=bond0.5", "Address=192.0.2.9/24", "Gateway=192.0.2.1"]).isSubset(of: lines("bond0.5.network")))
+}
+
+@Test("routes of the two families are kept from what is learned by themselves")
+func familiesOfTheirOwn() throws {
+    let text = "[connection]\nid=a\ntype=ethernet\n[ipv6]\nmethod=auto\nignore-auto-dns=true\nnever-default=true\n"
+    let profile = try keyfile(text).profile
+    #expect(!profile.ipv4.ignoresPeerDNS && !profile.ipv4.neverDefault)
+    #expect(profile.ipv6.ignoresPeerDNS && profile.ipv6.neverDefault)
+    let file = profile.networkdFile(interface: "eth0", mac: nil, metric: 100).split(separator: "\n")
+    #expect(file.filter { $0 == "UseDNS=no" }.count == 1 && file.filter { $0 == "UseGateway=no" }.count == 1)
+}
