@@ -1,0 +1,3 @@
+// The one header that Swift reads of libzstd.
+#pragma once
+#include <zstd.h>
