@@ -35,6 +35,9 @@ let package = Package(
         library("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         library("CCrypto", pkgConfig: "openssl", apt: "libssl-dev"),
         library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        library("CLzma", pkgConfig: "liblzma", apt: "liblzma-dev"),
+        library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        library("CLibyaml", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
         .target(name: "CLinux"),
         .target(name: "CBuild"),
 
@@ -44,6 +47,12 @@ let package = Package(
         .target(name: "JSONText"),
         .target(name: "IgnitionConfig", dependencies: ["JSONText", "Reporting"]),
         .target(name: "LiveImage", dependencies: ["Reporting"]),
+
+        .target(
+            name: "BootMedia",
+            dependencies: [
+                "CLibyaml", "CLzma", "CZlib", "CZstd", "IgnitionConfig", "JSONText", "LiveImage", "Reporting",
+            ]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "Hardware", dependencies: ["Reporting", "BootArguments"]),
@@ -104,7 +113,12 @@ let package = Package(
             dependencies: [
                 "LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "CZlib", "Reporting", system,
             ]),
-        .executableTarget(name: "firstlight-image", dependencies: ["InitramfsImage", arguments]),
+        .target(
+            name: "MediaEditing",
+            dependencies: ["BootMedia", "CCrypto", "JSONText", "LinuxSystem", "Reporting", system]),
+        .executableTarget(
+            name: "firstlight-image",
+            dependencies: ["BootMedia", "InitramfsImage", "LinuxSystem", "MediaEditing", "Reporting", arguments]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),
@@ -125,6 +139,8 @@ let package = Package(
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
+        .testTarget(name: "BootMediaTests", dependencies: ["BootMedia", "LiveImage"]),
+        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,66 @@
+// A file that is written aside and takes its place when it is whole.
+
+import BootMedia
+import Glibc
+import Reporting
+import SystemPackage
+
+/// A file without its name yet, removed with the value unless it was given one.
+final class NewFile {
+    let file: OpenFile
+    private var isKept = false
+
+    /// - Parameter folder: Where it will be; empty is the working directory.
+    init(in folder: String) throws {
+        let folder = folder.isEmpty ? "." : folder
+        file = try step("creating temporary file") {
+            var template = Array("\(folder)/.coreos-installer-temp-XXXXXX".utf8CString)
+            let descriptor = mkostemp(&template, O_CLOEXEC)
+            let path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? ""
+            guard descriptor >= 0 else {
+                throw MediaFault("\(SystemFault.current) at path \"\(path)\"")
+            }
+            return OpenFile(owning: descriptor, path: path)
+        }
+    }
+
+    deinit { if !isKept { unlink(file.path) } }
+
+    /// Where a file of that path lies.
+    static func folder(of path: String) throws -> String {
+        guard !path.isEmpty, path != "/" else { throw MediaFault("no parent directory of \(path)") }
+        return FilePath(path).removingLastComponent().string
+    }
+
+    /// Gives it its name; whatever has that name already stays, and is an error.
+    func keep(as path: String) throws {
+        try file.sync()
+        guard renameat2(AT_FDCWD, file.path, AT_FDCWD, path, UInt32(RENAME_NOREPLACE)) != 0 else {
+            isKept = true
+            Self.syncFolder(of: path)
+            return
+        }
+        let fault = SystemFault.current
+        // Some filesystems cannot rename that way: take the name first, then put the file there.
+        guard [.invalidArgument, .noFunction, .notSupported].contains(fault.reason) else { throw fault }
+        let place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard place >= 0 else { throw SystemFault.current }
+        close(place)
+        guard rename(file.path, path) == 0 else {
+            let fault = SystemFault.current
+            unlink(path)
+            throw fault
+        }
+        isKept = true
+        Self.syncFolder(of: path)
+    }
+
+    /// So that the name outlives a power cut; what cannot be synced is no reason to fail.
+    private static func syncFolder(of path: String) {
+        let folder = FilePath(path).removingLastComponent().string
+        let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+}
