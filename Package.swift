@@ -139,8 +139,10 @@ let package = Package(
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
-        .testTarget(name: "BootMediaTests", dependencies: ["BootMedia", "LiveImage"]),
-        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing"]),
+        .target(name: "MediaSamples", path: "Tests/MediaSamples"),
+        .testTarget(
+            name: "BootMediaTests", dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "LiveImage", "MediaSamples"]),
+        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing", "MediaSamples", system]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -15,7 +15,7 @@ struct ModifyArgumentsCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "modify",
         abstract: "Edit the present kernel arguments of an ISO.",
-        usage: "firstlight-image iso kargs modify [<options>] <ISO>",
+        usage: "\(Program.name) iso kargs modify [<options>] <ISO>",
         discussion: """
             First arguments are deleted, then appended, then replaced.
 
@@ -52,7 +52,7 @@ struct ResetArgumentsCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset",
         abstract: "Give an ISO the kernel arguments that it came with.",
-        usage: "firstlight-image iso kargs reset [<options>] <ISO>",
+        usage: "\(Program.name) iso kargs reset [<options>] <ISO>",
         discussion: """
             Example:
               iso kargs reset live.iso

@@ -19,7 +19,7 @@ struct CustomizeISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "customize",
         abstract: "Make an ISO boot, provision or install by itself.",
-        usage: "firstlight-image iso customize [<options>] <ISO>",
+        usage: "\(Program.name) iso customize [<options>] <ISO>",
         discussion: """
             Examples:
               iso customize --live-ignition a.ign -o new.iso live.iso
@@ -63,7 +63,7 @@ struct ResetISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset",
         abstract: "Take out of an ISO whatever was embedded.",
-        usage: "firstlight-image iso reset [<options>] <ISO>",
+        usage: "\(Program.name) iso reset [<options>] <ISO>",
         discussion: """
             Example:
               iso reset live.iso

@@ -40,7 +40,7 @@ struct ExtractMinimalISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "minimal-iso",
         abstract: "Extract an ISO that fetches its root image when it boots.",
-        usage: "firstlight-image iso extract minimal-iso [<options>] <ISO> [<output ISO>]",
+        usage: "\(Program.name) iso extract minimal-iso [<options>] <ISO> [<output ISO>]",
         discussion: """
             Example:
               iso extract minimal-iso --output-rootfs rootfs.img \\

@@ -14,7 +14,7 @@ struct EmbedIgnitionCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "embed",
         abstract: "Put an Ignition config into an ISO, as it is.",
-        usage: "firstlight-image iso ignition embed [<options>] <ISO>",
+        usage: "\(Program.name) iso ignition embed [<options>] <ISO>",
         discussion: """
             Example:
               iso ignition embed -i config.ign -o new.iso live.iso
@@ -64,7 +64,7 @@ struct RemoveIgnitionCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
         abstract: "Take the Ignition config out of an ISO.",
-        usage: "firstlight-image iso ignition remove [<options>] <ISO>",
+        usage: "\(Program.name) iso ignition remove [<options>] <ISO>",
         discussion: """
             Example:
               iso ignition remove live.iso

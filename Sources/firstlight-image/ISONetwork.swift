@@ -26,7 +26,7 @@ struct EmbedNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "embed",
         abstract: "Put NetworkManager keyfiles into an ISO.",
-        usage: "firstlight-image iso network embed [<options>] --keyfile <path> <ISO>",
+        usage: "\(Program.name) iso network embed [<options>] --keyfile <path> <ISO>",
         discussion: """
             Example:
               iso network embed -k eth0.nmconnection -o new.iso live.iso
@@ -64,7 +64,7 @@ struct ExtractNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "extract",
         abstract: "Show or write the keyfiles that are embedded in an ISO.",
-        usage: "firstlight-image iso network extract [<options>] <ISO>",
+        usage: "\(Program.name) iso network extract [<options>] <ISO>",
         discussion: """
             Example:
               iso network extract -C keyfiles live.iso
@@ -87,7 +87,7 @@ struct RemoveNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
         abstract: "Take the keyfiles out of an ISO.",
-        usage: "firstlight-image iso network remove [<options>] <ISO>",
+        usage: "\(Program.name) iso network remove [<options>] <ISO>",
         discussion: """
             Example:
               iso network remove live.iso

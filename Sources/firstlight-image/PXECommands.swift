@@ -14,7 +14,7 @@ struct CustomizePXECommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "customize",
         abstract: "Make a live initramfs boot, provision or install by itself.",
-        usage: "firstlight-image pxe customize [<options>] --output <path> <initramfs>",
+        usage: "\(Program.name) pxe customize [<options>] --output <path> <initramfs>",
         discussion: """
             Example:
               pxe customize --live-ignition a.ign -o new.img initrd.img
@@ -116,7 +116,7 @@ struct WrapNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "wrap",
         abstract: "Make an initrd that holds NetworkManager keyfiles.",
-        usage: "firstlight-image pxe network wrap --keyfile <path> ... [--output <path>]",
+        usage: "\(Program.name) pxe network wrap --keyfile <path> ... [--output <path>]",
         discussion: """
             Example:
               pxe network wrap -k eth0.nmconnection -o network.img

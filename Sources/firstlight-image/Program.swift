@@ -12,11 +12,13 @@ enum Program {
         return name == "coreos-installer" ? CoreOSInstaller.self : FirstlightImage.self
     }
 
+    static var name: String { root._commandName }
+
     static func main() -> Never {
         var words = Array(CommandLine.arguments.dropFirst())
         if root == CoreOSInstaller.self {
             // It has no such command.
-            if words.first == "help" { refuseUsage("unrecognized subcommand 'help'", of: CoreOSInstaller.self) }
+            if words.first == "help" { end(with: ValidationError("unrecognized subcommand 'help'")) }
             if words.first == "-V" { words[0] = "--version" }
         }
         do {
@@ -41,10 +43,6 @@ enum Program {
         guard code == .validationFailure else { root.exit(withError: error) }
         say(root.fullMessage(for: error))
         Glibc.exit(2)
-    }
-
-    private static func refuseUsage(_ text: String, of command: any ParsableCommand.Type) -> Never {
-        end(with: ValidationError(text))
     }
 
     /// What went wrong, while what, and what to do about it.
