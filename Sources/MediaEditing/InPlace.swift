@@ -24,7 +24,7 @@ enum InPlace {
     static func apply(_ patches: [Patch], to file: OpenFile) throws {
         guard !patches.isEmpty else { return }
         let undo = Undo(file)
-        try undo.write(patches)
+        undo.write(patches)
         // The signals wait until the image is whole.
         let signals = heldSignals()
         defer { release(signals) }
@@ -94,7 +94,7 @@ enum InPlace {
 /// A magic, the SHA-256 of what follows, the length of the image, and for each change its offset, its length, the old bytes
 /// and the new ones; numbers are of 64 bits, little endian. One that is not whole was interrupted before the image was
 /// touched.
-private struct Undo {
+struct Undo {
     private static let magic = Array("firstlight undo\n".utf8)
 
     private let path: FilePath?
@@ -108,12 +108,15 @@ private struct Undo {
         length = (try? file.length) ?? 0
     }
 
-    func write(_ patches: [Patch]) throws {
-        guard let path else { return }
-        var body = Self.bytes(length)
-        for patch in patches { body += Self.bytes(patch.offset) + Self.bytes(UInt64(patch.old.count)) + patch.old + patch.new }
+    func write(_ patches: [Patch]) {
         // Beside a device, or in a folder that others own, nothing can be kept: memory has to do.
-        try? Files.write(Self.magic + sha256(body) + body, to: path, mode: 0o600)
+        if let path { try? Files.write(Self.contents(patches, length: length), to: path, mode: 0o600) }
+    }
+
+    static func contents(_ patches: [Patch], length: UInt64) -> [UInt8] {
+        var body = bytes(length)
+        for patch in patches { body += bytes(patch.offset) + bytes(UInt64(patch.old.count)) + patch.old + patch.new }
+        return magic + sha256(body) + body
     }
 
     /// `nil` where there is none of an image of this length.
