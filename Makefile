@@ -15,7 +15,7 @@ BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file p
     libncurses6 libsqlite3-0 libxml2 tzdata \
     autoconf automake autopoint bison flex gettext libtool perl xz-utils zstd \
     libargon2-dev libblkid-dev libcryptsetup-dev libcurl4-openssl-dev libdevmapper-dev \
-    libfdisk-dev libjson-c-dev libmount-dev libpopt-dev libssl-dev uuid-dev zlib1g-dev
+    libfdisk-dev libjson-c-dev liblzma-dev libmount-dev libpopt-dev libssl-dev libyaml-dev libzstd-dev uuid-dev zlib1g-dev
 # What `firstlight-image initramfs` puts into an image.
 IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
     btrfs-progs dosfstools e2fsprogs mdadm util-linux xfsprogs
@@ -114,6 +114,8 @@ tool: ## Build the image tool: out/firstlight-image
 	@prefix=$$($(STATIC_LIBRARIES))
 	$(BILL) header $$prefix out/build/firstlight-build.h
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight-image 2>&1 | $(QUIET)
+	# Under this name it has the commands of Fedora CoreOS's installer alone.
+	ln -sfn firstlight-image out/coreos-installer
 	if [ out/firstlight-image -nt .build-agent/release/firstlight-image ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight-image .build-agent/release/firstlight-image
 	mv out/.firstlight-image out/firstlight-image

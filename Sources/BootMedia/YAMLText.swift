@@ -143,28 +143,38 @@ private struct YAMLParser {
 
 /// A string as YAML: plain where every reader takes it for a string.
 func yamlScalar(_ text: String) -> String {
-    let isSafe = text.utf8.allSatisfy { byte in
-        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-            || "/_.=,+%@-".utf8.contains(byte)
-    }
-    if isSafe, let first = text.utf8.first, (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first) || first == 0x2f,
-        !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(text.asciiLowercased)
-    {
-        return text
-    }
-    guard text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfeff && !(0x80...0x9f).contains($0.value) && $0.value != 0x2028 && $0.value != 0x2029 }) else {
-        let escaped = text.unicodeScalars.map { scalar -> String in
-            switch scalar {
-            case "\"": return "\\\""
-            case "\\": return "\\\\"
-            case "\n": return "\\n"
-            case let scalar where scalar.value >= 0x20 && scalar.value < 0x7f: return String(scalar)
-            default:
-                let digits = String(scalar.value, radix: 16)
-                return "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
-            }
-        }
-        return "\"\(escaped.joined())\""
+    if isPlainInYAML(text) { return text }
+    guard text.unicodeScalars.allSatisfy(isShownInYAML) else {
+        return "\"\(text.unicodeScalars.map(escapedInYAML).joined())\""
     }
     return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+}
+
+/// Letters, digits and some marks, a letter or a slash first, and no word that means something else.
+private func isPlainInYAML(_ text: String) -> Bool {
+    func isLetter(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) }
+    guard let first = text.utf8.first, isLetter(first) || first == UInt8(ascii: "/") else { return false }
+    let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+    return !words.contains(text.asciiLowercased)
+        && text.utf8.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || "/_.=,+%@-".utf8.contains($0) }
+}
+
+/// Whether it stands between quotes as it is: no control character, no line break of Unicode, no mark of byte order.
+private func isShownInYAML(_ scalar: UnicodeScalar) -> Bool {
+    switch scalar.value {
+    case 0..<0x20, 0x7f..<0xa0, 0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff: false
+    default: true
+    }
+}
+
+private func escapedInYAML(_ scalar: UnicodeScalar) -> String {
+    switch scalar {
+    case "\"": return "\\\""
+    case "\\": return "\\\\"
+    case "\n": return "\\n"
+    case _ where (0x20..<0x7f).contains(scalar.value): return String(scalar)
+    default:
+        let digits = String(scalar.value, radix: 16)
+        return "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+    }
 }

@@ -38,6 +38,7 @@ MODULES = {
     "disks": "host_disks",
     "files": "files_stage",
     "network": "fetching",
+    "media": "media_commands",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
 WAITING = {"network"}
