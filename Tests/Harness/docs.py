@@ -132,6 +132,8 @@ def options_that_are_named_are_known() -> None:
     wrong, seen = [], 0
     everywhere = {option for program in (AGENT, TOOL) for command in ["", *leaves(program)]
                   for option in options(program, command)}
+    everywhere |= {option for group in GROUPS_FOR_MAKERS for command in leaves(TOOL, group)
+                   for option in options(TOOL, command)}
     for page in pages():
         for where, code in code_of(page):
             # An option by itself is told of one of the programs.
