@@ -115,7 +115,7 @@ let package = Package(
             ]),
         .target(
             name: "MediaEditing",
-            dependencies: ["BootMedia", "CCrypto", "JSONText", "LinuxSystem", "Reporting", system]),
+            dependencies: ["BootMedia", "CCrypto", "CLinux", "JSONText", "LinuxSystem", "Reporting", system]),
         .executableTarget(
             name: "firstlight-image",
             dependencies: ["BootMedia", "InitramfsImage", "LinuxSystem", "MediaEditing", "Reporting", arguments]),
@@ -141,7 +141,8 @@ let package = Package(
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),
         .testTarget(
-            name: "BootMediaTests", dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "LiveImage", "MediaSamples"]),
+            name: "BootMediaTests",
+            dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "LiveImage", "MediaSamples"]),
         .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing", "MediaSamples", system]),
     ],
     swiftLanguageModes: [.v6]

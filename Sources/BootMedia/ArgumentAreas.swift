@@ -243,7 +243,8 @@ public struct ArgumentInformation: Equatable, Sendable {
         var bytes = Array(text.utf8)
         guard bytes.count <= file.length else {
             throw MediaFault(
-                "New version of \(BootMediaName.argumentAreas) does not fit in space (\(bytes.count) vs \(file.length))")
+                "New version of \(BootMediaName.argumentAreas) does not fit in space (\(bytes.count) vs \(file.length))"
+            )
         }
         bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: Int(file.length) - bytes.count))
         return Patch(offset: file.offset, old: try image.contents(of: file), new: bytes)

@@ -49,5 +49,7 @@ public struct EndOfImage: Error, Equatable, CustomStringConvertible {
     /// Of the image, in bytes.
     public let length: UInt64
 
+    public init(length: UInt64) { self.length = length }
+
     public var description: String { "the image ends at byte \(length)" }
 }

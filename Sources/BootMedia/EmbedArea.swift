@@ -93,7 +93,8 @@ extension Region {
                 steps: ["reading \(length) bytes at \(start)"], cause: EndOfImage(length: image.source.length))
         }
         guard offset + length <= file.length else {
-            throw MediaFault("\(length) bytes at offset \(offset) do not lie within \(file.name), which has \(file.length)")
+            throw MediaFault(
+                "\(length) bytes at offset \(offset) do not lie within \(file.name), which has \(file.length)")
         }
         self.init(offset: start, length: count)
     }

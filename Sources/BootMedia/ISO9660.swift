@@ -40,6 +40,13 @@ public struct ISO9660: Sendable {
         /// In bytes.
         public var length: UInt32
 
+        public init(name: String, isDirectory: Bool, sector: UInt32, length: UInt32) {
+            self.name = name
+            self.isDirectory = isDirectory
+            self.sector = sector
+            self.length = length
+        }
+
         /// Where its contents start, in bytes.
         public var offset: UInt64 { UInt64(sector) * UInt64(ISO9660.sectorSize) }
     }
@@ -263,7 +270,8 @@ public struct ISO9660: Sendable {
                 if isDots, !(isRoot && name[start + 33] == 0) { continue }
                 return Entry(
                     name: isDots
-                        ? "." : try step("reading next record") { try step("parsing record name") { try Name.file(name) } },
+                        ? "."
+                        : try step("reading next record") { try step("parsing record name") { try Name.file(name) } },
                     isDirectory: bytes[start + 25] & 2 != 0,
                     sector: ISO9660.littleEndian(bytes, at: start + 2),
                     length: ISO9660.littleEndian(bytes, at: start + 10))
@@ -302,7 +310,9 @@ public struct ISO9660: Sendable {
             var bytes = bytes
             if bytes.suffix(2) == Array(";1".utf8)[...] { bytes = bytes.dropLast(2) }
             if bytes.last == UInt8(ascii: ".") { bytes = bytes.dropLast() }
-            return try characters(bytes) { $0 == UInt8(ascii: ";") || $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : nil }
+            return try characters(bytes) {
+                $0 == UInt8(ascii: ";") || $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : nil
+            }
         }
 
         /// An identifier, without the blanks behind it.

@@ -39,11 +39,15 @@ extension ArchiveFiles {
     /// passed over.
     /// - Parameters:
     ///   - glob: The names of the files to keep.
+    ///   - namesOnly: Leaves the files empty, for who only lists them.
     ///   - next: The next part of the initrd; empty at its end.
-    public init(keeping glob: ArchiveGlob, limits: ArchiveLimits = .initrd, next: () throws -> [UInt8]) throws {
+    public init(
+        keeping glob: ArchiveGlob, limits: ArchiveLimits = .initrd, namesOnly: Bool = false,
+        next: () throws -> [UInt8]
+    ) throws {
         try withoutActuallyEscaping(next) { next in
             var input = Input(next)
-            var collector = Collector(glob: glob, limits: limits)
+            var collector = Collector(glob: glob, limits: limits, namesOnly: namesOnly)
             while try input.skipZeros() {
                 let start = try input.peek(6)
                 if let decoder = try decoder(forDataStartingWith: start) {
@@ -86,7 +90,9 @@ extension ArchiveFiles {
                         try room.withUnsafeMutableBytes { (taken, made) = try decoder.decode(slice, into: $0) }
                         return taken
                     }
-                    if !more, made == 0, !decoder.isAtEnd { throw CompressionFault.endsEarly(decoder.kind) }
+                    if taken == 0, made == 0, !decoder.isAtEnd {
+                        throw more ? CompressionFault.corrupt(decoder.kind) : .endsEarly(decoder.kind)
+                    }
                     try collector.count(unpacked: made)
                 }
                 try room.withUnsafeBytes { try collector.addUnpacked(.init(rebasing: $0[..<made])) }
@@ -153,6 +159,7 @@ extension ArchiveFiles {
         private(set) var files = ArchiveFiles()
         private let glob: ArchiveGlob
         private let limits: ArchiveLimits
+        private let namesOnly: Bool
         private var reader = NewcReader()
         private var open: (name: String, data: [UInt8])?
         private var unpacked: UInt64 = 0
@@ -160,9 +167,10 @@ extension ArchiveFiles {
         /// Whether the archive's trailer was read.
         private(set) var isAtEnd = false
 
-        init(glob: ArchiveGlob, limits: ArchiveLimits) {
+        init(glob: ArchiveGlob, limits: ArchiveLimits, namesOnly: Bool) {
             self.glob = glob
             self.limits = limits
+            self.namesOnly = namesOnly
         }
 
         /// One more archive.
@@ -187,7 +195,7 @@ extension ArchiveFiles {
                     let isKept = header.isRegularFile && glob.matches(header.name)
                     open = isKept ? (header.name, []) : nil
                 case .data(let part):
-                    guard open != nil else { continue }
+                    guard open != nil, !namesOnly else { continue }
                     kept += UInt64(part.count)
                     guard kept <= limits.kept else { throw CompressionFault.tooLarge(limit: limits.kept) }
                     open?.data.append(contentsOf: part)

@@ -76,7 +76,8 @@ public struct InstallerConfig: Equatable, Sendable {
         case .flag: return value.bool != nil
         case .list: return value.elements?.allSatisfy { $0.string != nil } ?? false
         case .consoles:
-            return value.elements?.allSatisfy { $0.string.map { (try? ConsoleSpec(parsing: $0)) != nil } ?? false } ?? false
+            return value.elements?.allSatisfy { $0.string.map { (try? ConsoleSpec(parsing: $0)) != nil } ?? false }
+                ?? false
         case .retries: return value.string.map { $0 == "infinite" || UInt32($0) != nil } ?? false
         case .hash:
             guard let parts = value.string?.split(separator: "-", maxSplits: 1), parts.count == 2 else {

@@ -37,7 +37,9 @@ struct JSONFields {
     /// One character of ASCII.
     func optionalCharacter(_ key: String) throws -> UInt8? {
         try value(key, "one ASCII character") { node in
-            guard let bytes = node.string?.utf8, bytes.count == 1, let byte = bytes.first, byte < 0x80 else { return nil }
+            guard let bytes = node.string?.utf8, bytes.count == 1, let byte = bytes.first, byte < 0x80 else {
+                return nil
+            }
             return byte
         }
     }

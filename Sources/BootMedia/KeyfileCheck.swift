@@ -13,7 +13,9 @@ public enum KeyfileCheck {
         guard let text = String(validating: bytes, as: UTF8.self) else { return warnings + ["it is not UTF-8"] }
         var group: String?
         var hasConnection = false
-        for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
             let line = trimmed(String(Substring(line)))
             if line.isEmpty || line.hasPrefix("#") || line.hasPrefix(";") { continue }
             if line.hasPrefix("[") {

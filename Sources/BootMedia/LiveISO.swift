@@ -76,7 +76,8 @@ public struct LiveISO: Sendable {
     /// - Parameter rootImageURL: Where the root image is fetched from; `nil` leaves that to who boots it.
     public mutating func becomeMinimal(rootImageURL: String?) throws -> [Patch] {
         let present = try arguments.arguments
-        guard let medium = present.split(whereSeparator: \.isASCIIBlank).first(where: { $0.hasPrefix("coreos.liveiso=") })
+        guard
+            let medium = present.split(whereSeparator: \.isASCIIBlank).first(where: { $0.hasPrefix("coreos.liveiso=") })
         else { throw MediaFault("minimal ISO does not have coreos.liveiso= karg") }
         let defaults = try KernelArgumentEdit(deleting: [String(medium)]).applied(to: present)
         try setArguments(defaults)

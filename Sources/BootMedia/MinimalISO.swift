@@ -121,7 +121,8 @@ public struct MinimalISO: Equatable, Sendable {
             let program = String(decoding: try reader.text(), as: UTF8.self)
             guard version == Self.version else {
                 throw MediaFault(
-                    "incompatible miniso file version: \(Self.version) vs \(version) (created by \(program.prefix(80)))")
+                    "incompatible miniso file version: \(Self.version) vs \(version) (created by \(program.prefix(80)))"
+                )
             }
             return program
         }

@@ -25,7 +25,11 @@ indirect enum YAMLNode: Equatable, Sendable {
 
     /// Nothing, `null` or `~`.
     var isNull: Bool {
-        if case .scalar(let text, isPlain: true) = self { ["", "~", "null", "Null", "NULL"].contains(text) } else { false }
+        if case .scalar(let text, isPlain: true) = self {
+            ["", "~", "null", "Null", "NULL"].contains(text)
+        } else {
+            false
+        }
     }
 
     var bool: Bool? {

@@ -1,3 +1,4 @@
-// The one header that Swift reads of libzstd.
+// The headers that Swift reads of libzstd.
 #pragma once
 #include <zstd.h>
+#include <zstd_errors.h>

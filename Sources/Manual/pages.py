@@ -20,7 +20,11 @@ FILES = {
         ("/run/firstlight/report.json", "What each stage kept, created, changed and destroyed."),
         ("/config.ign", "In the initramfs: the config that it brings."),
     ],
-    "firstlight-image": [("/lib/modules/VERSION", "Where kernels and their modules are looked for.")],
+    "firstlight-image": [
+        ("/lib/modules/VERSION", "Where kernels and their modules are looked for."),
+        (".NAME.firstlight-undo", "Beside an ISO that is being changed in place: what stood in it. Where a command was "
+                                  "interrupted, the next one that changes the ISO in place writes it back."),
+    ],
 }
 SECTIONS = {"firstlight": 8, "firstlight-image": 1, "firstlight.cmdline": 7}
 

@@ -9,12 +9,12 @@ import SystemPackage
 extension Customization.Surroundings {
     /// Files of this machine, and its nmstatectl.
     static func machine(_ streams: Streams) -> Self {
-        .init(read: contents(of:), keyfiles: { try keyfiles(ofState: $0) }, tell: streams.tell)
+        .init(read: contents(of:), keyfiles: nmstateKeyfiles(of:), tell: streams.tell)
     }
 }
 
 /// Asks nmstate's program, where it is installed.
-private func keyfiles(ofState path: String) throws -> [(name: String, contents: [UInt8])] {
+private func nmstateKeyfiles(of path: String) throws -> [(name: String, contents: [UInt8])] {
     let folders = getenv("PATH").map { String(cString: $0).split(separator: ":").map(String.init) } ?? []
     let candidates = (folders + Command.searchPath).map { "\($0)/nmstatectl" }
     guard let program = candidates.first(where: { $0.hasPrefix("/") && access($0, X_OK) == 0 }) else {

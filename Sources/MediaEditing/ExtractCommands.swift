@@ -38,16 +38,14 @@ private func copyFile(_ entry: ISO9660.Entry, of iso: ISO9660, to path: String, 
             steps: ["reading \(entry.length) bytes at \(entry.offset)"],
             cause: EndOfImage(length: iso.source.length))
     }
-    let file = try OpenFile(new: path, mode: 0o666)
-    do {
-        try iso.source.forEachPart(
-            entry.offset..<entry.offset + UInt64(entry.length),
-            progress: { streams.progress("writing \(path)", $0, UInt64(entry.length)) }, { try file.append($0) })
-        try file.sync()
-    } catch {
-        unlink(path)
-        throw error
+    guard !Files.exists(FilePath(path)) else {
+        throw BootFailure(steps: ["opening \(path)"], cause: SystemFault(.fileExists))
     }
+    let new = try NewFile(in: try NewFile.folder(of: path))
+    try iso.source.forEachPart(
+        entry.offset..<entry.offset + UInt64(entry.length),
+        progress: { streams.progress("writing \(path)", $0, UInt64(entry.length)) }, { try new.file.append($0) })
+    try step("opening \(path)") { try new.keep(as: path, mode: 0o666 & ~usualMask()) }
 }
 
 /// `iso extract minimal-iso`: an ISO without the root image, which fetches it when it boots.

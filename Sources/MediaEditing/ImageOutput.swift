@@ -1,6 +1,7 @@
 // Where a changed image goes: in place, into a new file, to standard output. The bytes are the same.
 
 import BootMedia
+import CLinux
 import Glibc
 import LinuxSystem
 import Reporting
@@ -66,20 +67,18 @@ public enum ImageOutput: Equatable, Sendable {
     /// Lets the kernel copy where it can.
     static func copyAll(of file: OpenFile, to output: OpenFile, progress: (UInt64, UInt64) -> Void) throws {
         let source = try file.source
-        var from: off_t = 0
-        while UInt64(from) < source.length {
-            let wanted = Int(min(source.length - UInt64(from), 64 << 20))
-            let count = copy_file_range(file.descriptor, &from, output.descriptor, nil, wanted, 0)
-            if count > 0 {
-                progress(UInt64(from), source.length)
-                continue
-            }
-            if count < 0, errno == EINTR { continue }
-            // Not between these two.
-            break
+        // Both stand at their beginning.
+        var from: UInt64 = 0
+        while from < source.length {
+            let count = firstlight_copy_range(
+                file.descriptor, output.descriptor, Int(min(source.length - from, 64 << 20)))
+            if count == -Int64(EINTR) { continue }
+            // What the kernel cannot copy between these two, it can read and write.
+            guard count > 0 else { break }
+            from += UInt64(count)
+            progress(from, source.length)
         }
-        let begin = UInt64(from)
-        guard lseek(output.descriptor, from, SEEK_SET) >= 0 else { throw SystemFault.current }
+        let begin = from
         try source.forEachPart(begin..<source.length, progress: { progress(begin + $0, source.length) }) {
             try output.append($0)
         }

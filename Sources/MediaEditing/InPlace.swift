@@ -46,7 +46,11 @@ enum InPlace {
     /// Whether what stood there stands there again.
     private static func restore(_ patches: ArraySlice<Patch>, to file: OpenFile) -> Bool {
         do {
-            for patch in patches { try file.write(patch.old, at: patch.offset) }
+            let source = try file.source
+            // Where nothing could be written, nothing has to be written back, and most likely cannot.
+            for patch in patches where try source.bytes(at: patch.offset, count: patch.old.count) != patch.old {
+                try file.write(patch.old, at: patch.offset)
+            }
             try file.sync()
             return true
         } catch {
@@ -59,12 +63,10 @@ enum InPlace {
         let undo = Undo(file)
         guard let patches = undo.read() else { return false }
         let source = try file.source
-        let isHalfChanged = try patches.contains { patch in
-            try source.bytes(at: patch.offset, count: patch.old.count) != patch.old
-        }
-        let isTheSameImage = try patches.allSatisfy { patch in
-            patch.explains(try source.bytes(at: patch.offset, count: patch.old.count))
-        }
+        // What lies beyond the image is of another one.
+        let present = patches.map { try? source.bytes(at: $0.offset, count: $0.old.count) }
+        let isHalfChanged = zip(patches, present).contains { $0.old != $1 }
+        let isTheSameImage = zip(patches, present).allSatisfy { patch, bytes in bytes.map(patch.explains) ?? false }
         if isHalfChanged, isTheSameImage {
             try step("writing back what an interrupted command had begun to change") {
                 for patch in patches { try file.write(patch.old, at: patch.offset) }

@@ -71,7 +71,7 @@ public struct ShowInitrd: Sendable {
     public init(initrd: String) { self.initrd = initrd }
 
     public func run(_ streams: Streams) throws {
-        for name in try filteredInitrd(initrd, globs, streams).names { try streams.print(name) }
+        for name in try filteredInitrd(initrd, globs, namesOnly: true, streams).names { try streams.print(name) }
     }
 }
 
@@ -102,8 +102,11 @@ public struct ExtractInitrd: Sendable {
     }
 }
 
-private func filteredInitrd(_ path: String, _ globs: [String], _ streams: Streams) throws -> ArchiveFiles {
+private func filteredInitrd(
+    _ path: String, _ globs: [String], namesOnly: Bool = false, _ streams: Streams
+) throws -> ArchiveFiles {
     let glob = try step("parsing glob patterns") { try ArchiveGlob(parsing: globs) }
-    if path == "-" { return try step("decoding initrd") { try readInitrd(nil, keeping: glob, streams) } }
-    return try step("decoding initrd") { try readInitrd(path, keeping: glob, streams) }
+    return try step("decoding initrd") {
+        try readInitrd(path == "-" ? nil : path, keeping: glob, namesOnly: namesOnly, streams)
+    }
 }

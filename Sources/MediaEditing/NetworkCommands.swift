@@ -149,9 +149,7 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
             try OpenFile(owning: descriptor, path: path).append(bytes)
             return
         }
-        let mask = umask(0)
-        umask(mask)
-        let mode = there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~mask
+        let mode = there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
         try SystemFault.converting { () throws(Errno) in try Files.write(bytes, to: FilePath(path), mode: mode) }
     }
 }
@@ -159,10 +157,12 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
 /// Reads an initrd as it comes: it may be a pipe.
 ///
 /// - Parameter path: `nil` is standard input.
-func readInitrd(_ path: String?, keeping glob: ArchiveGlob, _ streams: Streams) throws -> ArchiveFiles {
-    guard let path else { return try ArchiveFiles(keeping: glob, next: streams.read) }
+func readInitrd(
+    _ path: String?, keeping glob: ArchiveGlob, namesOnly: Bool = false, _ streams: Streams
+) throws -> ArchiveFiles {
+    guard let path else { return try ArchiveFiles(keeping: glob, namesOnly: namesOnly, next: streams.read) }
     let file = try OpenFile(path)
-    return try ArchiveFiles(keeping: glob) {
+    return try ArchiveFiles(keeping: glob, namesOnly: namesOnly) {
         try step("reading \(path)") { try SystemFault.read(file.descriptor) }
     }
 }

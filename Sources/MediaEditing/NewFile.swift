@@ -1,6 +1,7 @@
 // A file that is written aside and takes its place when it is whole.
 
 import BootMedia
+import CLinux
 import Glibc
 import Reporting
 import SystemPackage
@@ -15,10 +16,10 @@ final class NewFile {
         let folder = folder.isEmpty ? "." : folder
         file = try step("creating temporary file") {
             var template = Array("\(folder)/.coreos-installer-temp-XXXXXX".utf8CString)
-            let descriptor = mkostemp(&template, O_CLOEXEC)
+            let descriptor = firstlight_make_temporary(&template)
             let path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? ""
             guard descriptor >= 0 else {
-                throw MediaFault("\(SystemFault.current) at path \"\(path)\"")
+                throw MediaFault("\(SystemFault(Errno(rawValue: -descriptor))) at path \"\(path)\"")
             }
             return OpenFile(owning: descriptor, path: path)
         }
@@ -33,14 +34,18 @@ final class NewFile {
     }
 
     /// Gives it its name; whatever has that name already stays, and is an error.
-    func keep(as path: String) throws {
+    ///
+    /// - Parameter mode: Its own is 0600.
+    func keep(as path: String, mode: mode_t = 0o600) throws {
+        fchmod(file.descriptor, mode)
         try file.sync()
-        guard renameat2(AT_FDCWD, file.path, AT_FDCWD, path, UInt32(RENAME_NOREPLACE)) != 0 else {
+        let result = firstlight_rename_new(file.path, path)
+        guard result != 0 else {
             isKept = true
             Self.syncFolder(of: path)
             return
         }
-        let fault = SystemFault.current
+        let fault = SystemFault(Errno(rawValue: -result))
         // Some filesystems cannot rename that way: take the name first, then put the file there.
         guard [.invalidArgument, .noFunction, .notSupported].contains(fault.reason) else { throw fault }
         let place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -63,4 +68,11 @@ final class NewFile {
         fsync(descriptor)
         close(descriptor)
     }
+}
+
+/// The permissions that new files of this process do not get.
+func usualMask() -> mode_t {
+    let mask = umask(0)
+    umask(mask)
+    return mask
 }

@@ -51,7 +51,7 @@ final class OpenFile: Sendable {
     /// Its bytes, to be read where they are needed.
     var source: ByteSource {
         get throws {
-            let length = try step("opening \(path)") { try length }
+            let length = try step("opening \(path)") { () throws -> UInt64 in try self.length }
             // The closure keeps the file open.
             return ByteSource(length: length) { [self] offset, buffer in try read(into: buffer, at: offset) }
         }

@@ -17,7 +17,7 @@ struct CoreOSInstaller: ParsableCommand {
         ])
 
     func run() throws {
-        say(CoreOSInstaller.helpMessage())
+        say(Program.help(of: CoreOSInstaller.self))
         throw ExitCode(2)
     }
 }

@@ -29,6 +29,7 @@ struct ShowISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "iso",
         abstract: "Show what an ISO is made of, as JSON.",
+        usage: "\(Program.name) dev show iso [<options>] <ISO>",
         discussion: """
             Example:
               dev show iso --kargs live.iso
@@ -86,6 +87,7 @@ struct ExtractInitrdCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "initrd",
         abstract: "Write the files of an initrd into a folder.",
+        usage: "\(Program.name) dev extract initrd [<options>] <initrd> [<glob> ...]",
         discussion: """
             Example:
               dev extract initrd -C out initrd.img 'etc/*'
@@ -131,6 +133,7 @@ struct PackMinimalISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "minimal-iso",
         abstract: "Put into an ISO what makes a minimal one of it.",
+        usage: "\(Program.name) pack minimal-iso [<options>] <full ISO> <minimal ISO>",
         discussion: """
             Example:
               pack minimal-iso live.iso minimal.iso --consume

@@ -71,6 +71,7 @@ struct ShowArgumentsCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "Print the kernel arguments of an ISO.",
+        usage: "\(Program.name) iso kargs show [<options>] <ISO>",
         discussion: """
             Example:
               iso kargs show --default live.iso

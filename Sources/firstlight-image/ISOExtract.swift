@@ -14,6 +14,7 @@ struct ExtractPXECommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "pxe",
         abstract: "Extract kernel, initramfs and root image for a network boot.",
+        usage: "\(Program.name) iso extract pxe [<options>] <ISO>",
         discussion: """
             Example:
               iso extract pxe -o tftp live.iso

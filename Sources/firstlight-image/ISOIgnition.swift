@@ -87,7 +87,8 @@ private func tellDeprecated(_ name: String, _ streams: Streams) {
 
 struct DeprecatedEmbed: MediaCommand {
     static let configuration = CommandConfiguration(
-        commandName: "embed", abstract: "The old name of iso ignition embed.", shouldDisplay: false)
+        commandName: "embed", abstract: "The old name of iso ignition embed.",
+        usage: "\(Program.name) iso embed [<options>] <ISO>", shouldDisplay: false)
 
     @Option(
         name: [.customShort("c", allowingJoined: true), .long],
@@ -130,7 +131,8 @@ struct DeprecatedShow: MediaCommand {
 
 struct DeprecatedRemove: MediaCommand {
     static let configuration = CommandConfiguration(
-        commandName: "remove", abstract: "The old name of iso ignition remove.", shouldDisplay: false)
+        commandName: "remove", abstract: "The old name of iso ignition remove.",
+        usage: "\(Program.name) iso remove [<options>] <ISO>", shouldDisplay: false)
 
     @OptionGroup var target: ChangedISO
 

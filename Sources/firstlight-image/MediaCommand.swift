@@ -69,7 +69,7 @@ protocol CommandGroup: ParsableCommand {}
 
 extension CommandGroup {
     func run() throws {
-        say(Program.root.helpMessage(for: Self.self))
+        say(Program.help(of: Self.self))
         throw ExitCode(2)
     }
 }

@@ -63,6 +63,7 @@ struct WrapIgnitionCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "wrap",
         abstract: "Make an initrd that holds an Ignition config, as it is.",
+        usage: "\(Program.name) pxe ignition wrap [<options>]",
         discussion: """
             Example:
               pxe ignition wrap -i config.ign -o config.img
@@ -89,6 +90,7 @@ struct UnwrapIgnitionCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "unwrap",
         abstract: "Print the Ignition config that an initrd holds.",
+        usage: "\(Program.name) pxe ignition unwrap [<initrd>]",
         discussion: """
             Example:
               pxe ignition unwrap config.img
@@ -116,7 +118,7 @@ struct WrapNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "wrap",
         abstract: "Make an initrd that holds NetworkManager keyfiles.",
-        usage: "\(Program.name) pxe network wrap --keyfile <path> ... [--output <path>]",
+        usage: "\(Program.name) pxe network wrap [<options>] --keyfile <path>",
         discussion: """
             Example:
               pxe network wrap -k eth0.nmconnection -o network.img
@@ -136,6 +138,7 @@ struct UnwrapNetworkCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "unwrap",
         abstract: "Show or write the keyfiles that an initrd holds.",
+        usage: "\(Program.name) pxe network unwrap [<options>] [<initrd>]",
         discussion: """
             Example:
               pxe network unwrap -C keyfiles network.img
