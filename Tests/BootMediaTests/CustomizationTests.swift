@@ -6,9 +6,11 @@ import Testing
 
 @Suite struct Customizing {
     private let files: [String: String] = [
-        "live.ign": #"{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/a", "mode": null, "colour": 1}]}}"#,
+        "live.ign":
+            #"{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/a", "mode": null, "colour": 1}]}}"#,
         "dest.ign": #"{"ignition":{"version":"3.0.0"},"storage":{"files":[{"path":"/b","mode":420}]}}"#,
-        "more/dest.ign": #"{"ignition":{"version":"3.2.0"}}"#, "bad.ign": "{", "old.ign": #"{"ignition":{"version":"2.2.0"}}"#,
+        "more/dest.ign": #"{"ignition":{"version":"3.2.0"}}"#, "bad.ign": "{",
+        "old.ign": #"{"ignition":{"version":"2.2.0"}}"#,
         "unknown.ign": #"{"ignition":{"version":"3.99.0"}}"#,
         "eth0.nmconnection": "[connection]\nid=eth0\n", "other/eth0.nmconnection": "[connection]\nid=other\n",
         "ca.pem": "-----BEGIN CERTIFICATE-----\n", "hook": "#!/bin/sh\n", "other/hook": "#!/bin/true\n",
@@ -26,12 +28,12 @@ import Testing
 
         /// The contents of a file in the live config.
         func content(_ path: String) -> String? {
-            let file = config?[key: "storage"]?[key: "files"]?.elements?.first { $0[key: "path"]?.string == path }
-            return file?[key: "contents"].flatMap(unpacked)
+            let file = config?["storage"]?["files"]?.elements?.first { $0["path"]?.string == path }
+            return file?["contents"].flatMap(unpacked)
         }
 
         var paths: [String] {
-            config?[key: "storage"]?[key: "files"]?.elements?.compactMap { $0[key: "path"]?.string } ?? []
+            config?["storage"]?["files"]?.elements?.compactMap { $0["path"]?.string } ?? []
         }
     }
 
@@ -63,14 +65,14 @@ import Testing
     @Test func aLiveConfigIsMerged() throws {
         let made = try make { $0.liveConfigs = ["live.ign", "dest.ign"] }
         #expect(made.files.names == ["config.ign"])
-        let merged = made.config?[key: "ignition"]?[key: "config"]?[key: "merge"]?.elements ?? []
+        let merged = made.config?["ignition"]?["config"]?["merge"]?.elements ?? []
         // Without what no Ignition reads.
         #expect(
             merged.compactMap(unpacked) == [
                 #"{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a"}]}}"#,
                 #"{"ignition":{"version":"3.0.0"},"storage":{"files":[{"mode":420,"path":"/b"}]}}"#,
             ])
-        #expect(made.config?[key: "ignition"]?[key: "version"]?.string == "3.3.0")
+        #expect(made.config?["ignition"]?["version"]?.string == "3.3.0")
         #expect(made.files.config?.last == UInt8(ascii: "\n"))
         #expect(made.told.count == 1 && made.told[0].hasPrefix("Warning parsing live.ign: "))
         #expect(made.told[0].contains("colour"))
@@ -88,7 +90,7 @@ import Testing
                 == #"{"ignition":{"version":"3.0.0"},"storage":{"files":[{"mode":420,"path":"/b"}]}}"# + "\n")
         #expect(made.content("/etc/coreos/installer.d/0000-customize.yaml") == "ignition-file: /etc/coreos/dest.ign\n")
         #expect(made.told == ["Boot media will automatically run installer."])
-        let modes = made.config?[key: "storage"]?[key: "files"]?.elements?.compactMap { $0[key: "mode"]?.integer }
+        let modes = made.config?["storage"]?["files"]?.elements?.compactMap { $0["mode"]?.integer }
         #expect(modes == [0o600, 0o600])
     }
 
@@ -101,7 +103,7 @@ import Testing
 
     @Test func authoritiesGoWhereAConfigGoes() throws {
         let alone = try make { $0.authorities = ["ca.pem"] }
-        let live = alone.config?[key: "ignition"]?[key: "security"]?[key: "tls"]?[key: "certificateAuthorities"]
+        let live = alone.config?["ignition"]?["security"]?["tls"]?["certificateAuthorities"]
         #expect(live?.elements?.compactMap(unpacked) == ["-----BEGIN CERTIFICATE-----\n"])
         #expect(alone.paths == [])
         let both = try make {
@@ -116,7 +118,7 @@ import Testing
     @Test func theInstallerIsToldWhatWasAsked() throws {
         let made = try make {
             $0.destinationDevice = "/dev/sda"
-            $0.destinationConsoles = [try! ConsoleSpec(parsing: "tty0"), try! ConsoleSpec(parsing: "ttyS0,115200")]
+            $0.destinationConsoles = ["tty0", "ttyS0,115200"].compactMap { try? ConsoleSpec(parsing: $0) }
             $0.destinationArgumentsAppended = ["quiet", "a: b", "it's"]
             $0.destinationArgumentsDeleted = ["x=1"]
             $0.networkKeyfiles = ["eth0.nmconnection"]
@@ -201,10 +203,10 @@ import Testing
         }
         #expect(made.paths == ["/usr/local/bin/pre-install-hook", "/usr/local/bin/post-install-hook"])
         #expect(made.content("/usr/local/bin/pre-install-hook") == "#!/bin/sh\n")
-        let units = made.config?[key: "systemd"]?[key: "units"]?.elements ?? []
-        #expect(units.compactMap { $0[key: "name"]?.string } == ["pre-install-hook.service", "post-install-hook.service"])
+        let units = made.config?["systemd"]?["units"]?.elements ?? []
+        #expect(units.compactMap { $0["name"]?.string } == ["pre-install-hook.service", "post-install-hook.service"])
         #expect(
-            units[0][key: "contents"]?.string == """
+            units[0]["contents"]?.string == """
                 # Generated by coreos-installer {iso|pxe} customize
 
                 [Unit]
@@ -223,7 +225,7 @@ import Testing
                 [Install]
                 RequiredBy=coreos-installer.service
                 """)
-        let last = units[1][key: "contents"]?.string ?? ""
+        let last = units[1]["contents"]?.string ?? ""
         #expect(last.contains("After=coreos-installer.service\nBefore=coreos-installer.target\n"))
         #expect(last.hasSuffix("RequiredBy=coreos-installer.target"))
         #expect(
@@ -245,7 +247,7 @@ import Testing
         #expect(refusal("{}") { $0.destinationDevice = "/dev/sda" } == installer)
         #expect(refusal("{}") { $0.destinationConfigs = ["dest.ign"] } == installer)
         #expect(
-            refusal(#"{"installer-config": true}"#) { $0.destinationConsoles = [try! ConsoleSpec(parsing: "tty0")] }
+            refusal(#"{"installer-config": true}"#) { $0.destinationConsoles = ["tty0"].compactMap { try? ConsoleSpec(parsing: $0) } }
                 == "This OS image does not support customizing the destination console.")
         #expect(refusal("{}") { $0.liveConfigs = ["dest.ign"] } == "")
         #expect(refusal("{}") { $0.hooksAfter = ["hook"] } == "")
@@ -301,7 +303,10 @@ import Testing
     }
 
     @Test func stringsStayStrings() throws {
-        for text in ["", "true", "null", "~", "1", "1e3", "a#b", "a # b", "- a", "a: b", "[a]", "'", "\"", "é", "a\nb", "\u{7}", "no", "/dev/sda", "-x", "=", "0x1f", ".inf", "2020-01-01", "@a", "a:"] {
+        for text in [
+            "", "true", "null", "~", "1", "1e3", "a#b", "a # b", "- a", "a: b", "[a]", "'", "\"", "é", "a\nb", "\u{7}",
+            "no", "/dev/sda", "-x", "=", "0x1f", ".inf", "2020-01-01", "@a", "a:",
+        ] {
             var config = InstallerConfig()
             config.device = text
             config.appendedArguments = [text]
@@ -329,8 +334,8 @@ import Testing
 
 /// The text of a resource that `customize` made.
 func unpacked(_ resource: JSONValue) -> String? {
-    guard let source = resource[key: "source"]?.string, source.hasPrefix("data:;base64,"),
-        resource[key: "compression"]?.string == "gzip"
+    guard let source = resource["source"]?.string, source.hasPrefix("data:;base64,"),
+        resource["compression"]?.string == "gzip"
     else { return nil }
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var bytes: [UInt8] = []

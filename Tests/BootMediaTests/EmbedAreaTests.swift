@@ -259,7 +259,8 @@ func live(_ bytes: [UInt8]) throws -> LiveISO { try LiveISO(reading: ByteSource(
         (#"{"default": "", "files": {}, "size": 10}"#, "files: expected a list"),
         (#"{"default": "", "files": []}"#, "missing field `size`"),
         (
-            #"{"default": "", "files": [{"path": "images/ignition.img", "offset": 1}], "size": 10}"#, "overlap; corrupt ISO?"
+            #"{"default": "", "files": [{"path": "images/ignition.img", "offset": 1}], "size": 10}"#,
+            "overlap; corrupt ISO?"
         ),
         ("", "decoding kargs embed area info"),
     ]) func jsonThatLiesIsRefused(_ json: String, _ text: String) throws {

@@ -57,7 +57,9 @@ import Testing
     }
 
     @Test func namesLoseVersionAndDot() throws {
-        let iso = iso { $0["names/noext"] = []; $0["names/!#.x"] = nil; $0["names/a-b_c d.e+f"] = [] }
+        let iso = iso {
+            $0["names/noext"] = []; $0["names/!#.x"] = nil; $0["names/a-b_c d.e+f"] = []
+        }
         let names = try open(iso.bytes()).walk().map(\.path).filter { $0.hasPrefix("NAMES/") }
         #expect(names == ["NAMES/NOEXT", "NAMES/A-B_C D.E+F"])
     }
@@ -101,20 +103,26 @@ import Testing
     @Test func aRecordOverTheEndOfItsDirectoryIsRefused() throws {
         var bytes = iso().bytes()
         let folder = iso().offsets["content/"] ?? 0
-        // The last record of the folder, moved to its end.
-        bytes[folder + 2040] = 200
+        // A record that begins eight bytes before the end of its folder, and such as are passed over up to there.
         var position = folder
         while bytes[position] != 0 { position += Int(bytes[position]) }
-        bytes[position] = UInt8(folder + 2040 - position > 255 ? 255 : folder + 2040 - position)
-        bytes[position + 32] = 1
-        bytes[position + 33] = 1
-        #expect(error { try open(bytes).walk() } != "")
+        while position < folder + 2040 {
+            let left = folder + 2040 - position
+            let length = left < 68 + 34 ? left : 34
+            bytes[position] = UInt8(length)
+            bytes[position + 32] = 1
+            bytes[position + 33] = 1
+            position += length
+        }
+        bytes[position] = 34
+        #expect(error { try open(bytes).walk() }.contains("incomplete directory record"))
     }
 
     @Test func directoriesWithoutEndAreRefused() throws {
         let root = (try open(iso().bytes())).primary.root.sector
         let cyclic = changed(iso(), record: "DIR") { bytes, record in
-            bytes.replaceSubrange(record + 2..<record + 6, with: (0..<4).map { UInt8(truncatingIfNeeded: root >> (8 * $0)) })
+            bytes.replaceSubrange(
+                record + 2..<record + 6, with: (0..<4).map { UInt8(truncatingIfNeeded: root >> (8 * $0)) })
         }
         #expect(error { try open(cyclic).walk() }.contains("overlaps another one"))
         // A look at one path ends by itself.

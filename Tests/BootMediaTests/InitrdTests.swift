@@ -59,7 +59,8 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
     @Test func framesOfZstandardAreOneArchive() throws {
         let bytes = archive("a")
         let half = bytes.count / 2
-        let split = skippable + zstd(Array(bytes[..<half])) + skippable + zstd(Array(bytes[half...])) + skippable
+        let frames = [skippable, zstd(Array(bytes[..<half])), skippable, zstd(Array(bytes[half...])), skippable]
+        let split = Array(frames.joined())
         #expect(try ArchiveFiles(reading: split).names == ["a/file"])
         // Two whole archives in two frames are not two.
         #expect(
@@ -105,9 +106,12 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
     }
 
     @Test func otherCompressionsAreReadAsAnArchive() {
-        for magic: [UInt8] in [[0x02, 0x21, 0x4c, 0x18], [0x42, 0x5a, 0x68, 0x39], [0x5d, 0, 0, 0x80], [0x89, 0x4c, 0x5a]] {
-            #expect(error { try ArchiveFiles(reading: magic + [UInt8](repeating: 1, count: 200)) }
-                .contains("reading CPIO entry"))
+        let magics: [[UInt8]] = [
+            [0x02, 0x21, 0x4c, 0x18], [0x42, 0x5a, 0x68, 0x39], [0x5d, 0, 0, 0x80], [0x89, 0x4c, 0x5a],
+        ]
+        for magic in magics {
+            let bytes = magic + [UInt8](repeating: 1, count: 200)
+            #expect(error { try ArchiveFiles(reading: bytes) }.contains("reading CPIO entry"))
         }
         #expect(error { try ArchiveFiles(reading: [0x1f, 0x8b]) }.contains("reading CPIO entry"))
     }
@@ -131,9 +135,6 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
         }
         #expect(error { try ArchiveFiles(reading: bomb, limits: limits) } != "")
         #expect(try ArchiveFiles(reading: bomb, keeping: .config, limits: limits).isEmpty)
-        // xz may ask for memory by its header alone: a dictionary of 4 GiB - 1 in a block that is right otherwise.
-        let liar = newc("a", []) + newcTrailer
-        #expect(error { try ArchiveFiles(reading: liar.dropLast(40) + [1]) } != "")
     }
 
     @Test func filesAreSortedAndFoldersStandBeforeThem() throws {
@@ -155,7 +156,8 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
         #expect(
             names == [
                 "40755 a", "40755 a/b", "100600 a/b/c", "40755 c", "40755 c/a", "40755 c/a/b", "40755 c/a/b/d",
-                "100600 c/a/b/d/f", "40755 c/a/c", "100600 c/a/c/f", "100600 c/f", "100600 c/g", "100600 d", "0 TRAILER!!!",
+                "100600 c/a/b/d/f", "40755 c/a/c", "100600 c/a/c/f", "100600 c/f", "100600 c/g", "100600 d",
+                "0 TRAILER!!!",
             ])
         #expect(at == archive.count)
     }

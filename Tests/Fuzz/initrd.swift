@@ -1,7 +1,8 @@
 // Any bytes as an initrd, as they are or compressed once more. How it comes in pieces changes nothing.
 
-@testable import BootMedia
 import CZstd
+
+@testable import BootMedia
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
@@ -9,7 +10,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     var bytes = Array(UnsafeBufferPointer(start: data + 2, count: count - 2))
     // The first byte: whether what follows is packed, so that a hostile archive is reached behind each decompressor.
     switch data[0] & 3 {
-    case 1: bytes = try! Gzip.compress(bytes)
+    case 1: bytes = must { try Gzip.compress(bytes) }
     case 2: bytes = zstd(bytes)
     default: break
     }
@@ -27,7 +28,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     case (.success(let one), .success(let other)):
         precondition(one == other, "in pieces it is another initrd")
         // What was read can be written, and read again.
-        precondition(try! ArchiveFiles(reading: try! one.newc()) == one)
+        precondition(must { try ArchiveFiles(reading: one.newc()) } == one)
     case (.failure, .failure): break
     default: preconditionFailure("in pieces it is another initrd")
     }
@@ -37,4 +38,9 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 private func zstd(_ bytes: [UInt8]) -> [UInt8] {
     var room = [UInt8](repeating: 0, count: ZSTD_compressBound(bytes.count))
     return Array(room[..<ZSTD_compress(&room, room.count, bytes, bytes.count, 1)])
+}
+
+/// What cannot fail.
+private func must<Value>(_ body: () throws -> Value) -> Value {
+    do { return try body() } catch { preconditionFailure("\(error)") }
 }

@@ -13,11 +13,16 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     config.device = text
     config.appendedArguments = [text]
     do { try InstallerConfig.check(Array(config.text.utf8)) } catch { preconditionFailure("\(config.text): \(error)") }
-    let node = try! YAMLNode(parsing: Array("a: \(yamlScalar(text))\n".utf8))
+    let node = must { try YAMLNode(parsing: Array("a: \(yamlScalar(text))\n".utf8)) }
     precondition(node?.members?.first?.value.string == text, "\(text) is not read back")
     if let glob = try? ArchiveGlob(parsing: [text]) { _ = glob.matches(text) }
     if let console = try? ConsoleSpec(parsing: text) {
-        precondition(try! ConsoleSpec(parsing: console.description) == console)
+        precondition(must { try ConsoleSpec(parsing: console.description) } == console)
     }
     return 0
+}
+
+/// What cannot fail.
+private func must<Value>(_ body: () throws -> Value) -> Value {
+    do { return try body() } catch { preconditionFailure("\(error)") }
 }

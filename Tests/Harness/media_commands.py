@@ -5,6 +5,7 @@ that xorriso, xz and cpio made or read. What the commands do to bytes is tested 
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -183,6 +184,46 @@ def images_of_xorriso_are_customized_and_reset(folder: Path) -> None:
 
 
 @in_folder
+def options_are_written_in_every_way(folder: Path) -> None:
+    iso = live_iso(folder)
+    config = folder / "c"
+    config.write_text("{}")
+    ways = (["-f", "-i", config, "-o", "-"], ["--force", f"--ignition-file={config}", "--output=-"], ["-fi", config, "-o-"],
+            [f"-fi{config}", "-o=-"], [f"-i{config}", "-o", "-", "-f"])
+    made = {Ended(["iso", "ignition", "embed", *way, iso]).expect(0).output for way in ways}
+    made |= {Ended(["iso", "ignition", "embed", iso, *ways[0], "--"]).expect(0).output,
+             Ended(["iso", "ignition", "embed", *ways[0], "--", iso]).expect(0).output}
+    assert len(made) == 1 and iso.stat().st_size == len(made.pop())
+    Ended(["iso", "kargs", "modify", "-a=x", "--append=-y", "-a", "z w", iso]).expect(0)
+    Ended(["iso", "kargs", "show", iso]).expect(0, output=f"{DEFAULTS} x -y z w\n".encode())
+
+
+def stopped_behind_the_first_area(iso: Path, is_killed: bool) -> Ended:
+    """Changes all areas of an image where nothing can be written to the last one: an error, or the end."""
+    places = [area["offset"] for area in json.loads(Ended(["dev", "show", "iso", "--kargs", iso]).output)["kargs"]]
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if is_killed else signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(places) - 1, max(places) - 1))
+
+    return Ended(["iso", "customize", "--live-ignition", "/dev/stdin", "--live-karg-append", "x", iso],
+                 given=b'{"ignition": {"version": "3.3.0"}}', preexec_fn=limit)
+
+
+@in_folder
+def an_image_is_never_left_half_changed(folder: Path) -> None:
+    iso = live_iso(folder, area=4096)
+    pristine = iso.read_bytes()
+    stopped_behind_the_first_area(iso, is_killed=False).expect(1, "File too large (os error 27)")
+    assert iso.read_bytes() == pristine and sorted(os.listdir(folder)) == ["live.iso", "live.iso.tree"]
+    stopped_behind_the_first_area(iso, is_killed=True).expect(-signal.SIGXFSZ)
+    assert iso.read_bytes() != pristine and ".live.iso.firstlight-undo" in os.listdir(folder)
+    Ended(["iso", "reset", iso]).expect(0, "is again what it was before")
+    assert iso.read_bytes() == pristine and sorted(os.listdir(folder)) == ["live.iso", "live.iso.tree"]
+
+
+@in_folder
 def old_names_go_on(folder: Path) -> None:
     iso = live_iso(folder)
     pristine = iso.read_bytes()
@@ -303,6 +344,8 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     what_installs_to_a_disk_says_so,
     causes_are_numbered_where_there_are_several,
     images_of_xorriso_are_customized_and_reset,
+    options_are_written_in_every_way,
+    an_image_is_never_left_half_changed,
     old_names_go_on,
     wrapped_initrds_are_what_cpio_reads,
     a_reader_that_leaves_ends_the_command_silently,

@@ -1,8 +1,9 @@
 import BootMedia
 import Glibc
-@testable import MediaEditing
 import MediaSamples
 import Testing
+
+@testable import MediaEditing
 
 @Suite struct EditingOfISOs {
     private let place = Workplace()
@@ -81,7 +82,9 @@ import Testing
         #expect(place.names == ["live.iso", "there"])
         var nowhere = ResetISO(image: image)
         nowhere.output = .file("\(place.path)/none/new.iso")
-        #expect(refusal { try nowhere.run($0) }.hasPrefix("creating temporary file: No such file or directory (os error 2)"))
+        #expect(
+            refusal { try nowhere.run($0) }.hasPrefix("creating temporary file: No such file or directory (os error 2)")
+        )
     }
 
     @Test func whatCannotBeOpenedIsNamed() {
@@ -145,7 +148,8 @@ import Testing
                 == "\(place.path)/a/b/one.nmconnection\n\(place.path)/a/b/two.nmconnection\n")
         #expect(place.read("a/b/two.nmconnection") == Array("[connection]\nid=2\n".utf8))
         #expect(place.mode("a/b/two.nmconnection") == 0o600)
-        #expect(refusal { try extract.run($0) } == "opening \(place.path)/a/b/one.nmconnection: File exists (os error 17)")
+        #expect(
+            refusal { try extract.run($0) } == "opening \(place.path)/a/b/one.nmconnection: File exists (os error 17)")
         var replace = EmbedNetwork(image: image, keyfiles: [one])
         replace.force = true
         try quietly { try replace.run($0) }
