@@ -248,3 +248,13 @@ extension Files {
         }
     }
 }
+
+// Programs run in the root folder: paths that they are given have to start there.
+extension Files {
+    /// The path from the root folder on, with the working directory in front where it is relative.
+    public static func absolute(_ path: FilePath) -> FilePath {
+        guard path.isRelative, let folder = getcwd(nil, 0) else { return path }
+        defer { free(folder) }
+        return FilePath(String(cString: folder)).pushing(path).lexicallyNormalized()
+    }
+}
