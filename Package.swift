@@ -116,9 +116,18 @@ let package = Package(
         .target(
             name: "MediaEditing",
             dependencies: ["BootMedia", "CCrypto", "CLinux", "JSONText", "LinuxSystem", "Reporting", system]),
+        .target(
+            name: "ImageMaking",
+            dependencies: [
+                "BootMedia", "CCrypto", "CLinux", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage", "Reporting",
+                system,
+            ]),
         .executableTarget(
             name: "firstlight-image",
-            dependencies: ["BootMedia", "InitramfsImage", "LinuxSystem", "MediaEditing", "Reporting", arguments]),
+            dependencies: [
+                "BootMedia", "ImageMaking", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage", "MediaEditing",
+                "Reporting", arguments,
+            ]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),
@@ -139,6 +148,7 @@ let package = Package(
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
+        .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),
         .testTarget(
             name: "BootMediaTests",

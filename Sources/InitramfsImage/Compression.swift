@@ -2,10 +2,10 @@
 
 import CZlib
 
-enum Compression: String, CaseIterable {
+package enum Compression: String, CaseIterable, Sendable {
     case zstd, gzip, xz
 
-    var magic: [UInt8] {
+    package var magic: [UInt8] {
         switch self {
         case .zstd: ZstandardFrame.magic
         case .gzip: [0x1f, 0x8b]
@@ -13,7 +13,7 @@ enum Compression: String, CaseIterable {
         }
     }
 
-    var program: HostProgram {
+    package var program: HostProgram {
         switch self {
         case .zstd: HostProgram.zstd
         case .gzip: HostProgram(name: "gzip", package: "gzip")
@@ -22,7 +22,7 @@ enum Compression: String, CaseIterable {
     }
 
     /// Bytes of what starts with `bytes`; `nil` where its end is not there.
-    func length(_ bytes: ArraySlice<UInt8>) -> Int? {
+    package func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         switch self {
         case .zstd: ZstandardFrame.length(bytes)
         case .gzip: gzipLength(bytes)

@@ -27,7 +27,7 @@ public struct ImageListing: Equatable, Sendable {
     }
 
     /// The kernel version that its modules are for.
-    var kernel: String? {
+    public var kernel: String? {
         let folder = "/usr/lib/modules/"
         let path = parts.flatMap(\.files).first { $0.path.hasPrefix(folder) }?.path
         return path?.dropFirst(folder.count).split(separator: "/").first.map(String.init)

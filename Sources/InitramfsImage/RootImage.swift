@@ -6,21 +6,21 @@ import Reporting
 import SystemPackage
 
 /// What an initramfs holds about the root image that it accepts.
-struct RootImageFacts {
+package struct RootImageFacts {
     /// Of the file as it is.
-    var hash: StreamHash
+    package var hash: StreamHash
     /// Of the squashfs or erofs in it, as the live boot keeps it.
-    var imageHash: StreamHash
+    package var imageHash: StreamHash
     /// What its version stamp says; `nil` where it is a bare filesystem image.
-    var version: String?
+    package var version: String?
     /// The filesystem in it.
-    var content: RootImageContent
+    package var content: RootImageContent
 
-    enum Failure: Error, CustomStringConvertible {
+    package enum Failure: Error, CustomStringConvertible {
         case unusable(FilePath, RootImageFault)
         case unversioned(FilePath)
 
-        var description: String {
+        package var description: String {
             switch self {
             case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
             case .unversioned(let file): "\(file) has no \(LiveImageName.rootfsVersion): no initramfs would match it"
@@ -28,7 +28,7 @@ struct RootImageFacts {
         }
     }
 
-    init(reading file: FilePath) throws {
+    package init(reading file: FilePath) throws {
         let input = try FileReader(file)
         var image = RootImageReader()
         var digests: [[UInt8]] = []

@@ -8,14 +8,20 @@ import Reporting
 import SystemPackage
 
 /// A filesystem image in a file, looked into with the host's own tools.
-struct RootImageContent {
-    var file: FilePath
+package struct RootImageContent {
+    package var file: FilePath
     /// Where the filesystem begins, in bytes.
-    var offset: UInt64 = 0
-    var format: RootImageFormat.Filesystem
+    package var offset: UInt64 = 0
+    package var format: RootImageFormat.Filesystem
+
+    package init(file: FilePath, offset: UInt64 = 0, format: RootImageFormat.Filesystem) {
+        self.file = file
+        self.offset = offset
+        self.format = format
+    }
 
     /// The kernels whose modules are in it; `nil` where nobody here can tell.
-    func kernels() -> [String]? {
+    package func kernels() -> [String]? {
         switch format {
         case .squashfs:
             // A root without the folder is no error; one that cannot be read is somebody else's to tell.
@@ -58,7 +64,7 @@ struct RootImageContent {
     /// What whoever makes the image ought to know: that the real root lacks this kernel's modules.
     ///
     /// - Parameter advice: How to add them.
-    func warning(kernel: String, advice: String) -> String? {
+    package func warning(kernel: String, advice: String) -> String? {
         guard let present = kernels(), !present.contains(kernel) else { return nil }
         let others = present.isEmpty ? "" : ", but for \(present.joined(separator: ", "))"
         return "warning: \(file) has no modules for Linux \(kernel)\(others).\n"
@@ -83,10 +89,10 @@ extension RootImage {
             return outcome
         }
         // Where the result goes there is room for something of its size.
-        let parent = output.removingLastComponent()
-        let folder = try TemporaryFolder(in: parent.isEmpty ? "." : parent)
+        let folder = try TemporaryFolder(in: Files.absolute(output).removingLastComponent())
         var whole = self
-        let addition = RootModulesAddition(image: image, kernel: try host.kernel(kernel), host: host)
+        // Programs run in the root folder.
+        let addition = RootModulesAddition(image: Files.absolute(image), kernel: try host.kernel(kernel), host: host)
         whole.image = try addition.make(in: folder.path, telling: tell)
         tell("writing \(output)")
         return try whole.write(to: output)
