@@ -10,8 +10,8 @@ struct FirstlightImage: ParsableCommand {
         abstract: "Make and customize the images of a live boot.",
         version: "firstlight-image \(firstlightVersion)",
         subcommands: [
-            MakeInitramfs.self, MakeRootImage.self, ListImage.self, ISOGroup.self, PXEGroup.self, PackGroup.self,
-            DevGroup.self,
+            MakeInitramfs.self, MakeRootImage.self, OwnISOGroup.self, OwnPXEGroup.self, MakeUnifiedKernel.self,
+            CheckImage.self, WriteStick.self, ListImage.self, PackGroup.self, DevGroup.self,
         ])
 
     static func main() { Program.main() }
