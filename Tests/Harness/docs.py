@@ -103,7 +103,7 @@ def options(program: Path, command: str) -> "set[str]":
 def commands(program: Path, above: str = "") -> "list[str]":
     """What the help of a program shows as its commands, or of one of its groups: `iso`."""
     text = processes.run([program, *above.split(), "--help"]).decode()
-    return re.findall(r"^  ([a-z-]+)  ", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
+    return re.findall(r"^  ([a-z-]+)(?: \(default\))?  ", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
 
 
 def leaves(program: Path, above: str = "") -> "list[str]":
@@ -125,7 +125,8 @@ def command_of(program: Path, words: "list[str]") -> str:
         if word not in known:
             break
         path = f"{path} {word}".strip()
-    return path
+    # What a group does that is given no command.
+    return f"{path} make" if "make" in commands(program, path) else path
 
 
 def options_that_are_named_are_known() -> None:

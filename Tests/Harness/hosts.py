@@ -33,6 +33,7 @@ MODULES = {
     "config": "differential",
     "ignition": "dropin",
     "oracles": "oracles",
+    "image-making": "image_making",
     "disks-reference": "disk_reference",
     "files-reference": "files_reference",
     "disks": "host_disks",
