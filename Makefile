@@ -24,7 +24,8 @@ TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa openssl xorriso isolinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
-    dracut-core dracut-live dracut-network ignition kpartx
+    dracut-core dracut-live dracut-network ignition kpartx \
+    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf sbsigntool shim-signed skopeo systemd-boot-efi umoci
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 
 # --- How the programs are built --------------------------------------------------------------------
@@ -207,6 +208,10 @@ completions: agent tool ## Make the completions of bash, zsh and fish: out/compl
 	    out/$$program --generate-completion-script zsh >out/completions/_$$program
 	    out/$$program --generate-completion-script fish >out/completions/$$program.fish
 	done
+
+.PHONY: deb
+deb: man completions ## Make the Debian packages: out/deb
+	@python3 Sources/Packaging/deb.py out out/deb
 
 # --- To look at ----------------------------------------------------------------------------------
 
