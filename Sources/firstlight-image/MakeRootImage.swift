@@ -39,7 +39,7 @@ struct MakeRootImage: ParsableCommand {
             discussion: "Left out: the container image's own, or one made of the image's hash."))
     var version: String?
 
-    @Option(help: "squashfs or erofs (default: squashfs, or what the source is).", transform: format(named:))
+    @Option(help: "squashfs or erofs (default: squashfs, or what the source is).", transform: filesystem(named:))
     var format: RootImageFormat.Filesystem?
 
     @Option(help: "Add this kernel's modules, as they are in /lib/modules here.")
@@ -82,13 +82,14 @@ struct MakeRootImage: ParsableCommand {
         if !json { (outcome.notes + outcome.warnings).forEach(say) }
         try target.finish(telling: json ? outcome.json.text(.pretty) : "\(target.naming(outcome.description))\n")
     }
+}
 
-    private static func format(named name: String) throws -> RootImageFormat.Filesystem {
-        guard let format = RootImageFormat.Filesystem(rawValue: name) else {
-            throw ValidationError("\"\(name)\" is neither squashfs nor erofs")
-        }
-        return format
+/// `squashfs` or `erofs`.
+private func filesystem(named name: String) throws -> RootImageFormat.Filesystem {
+    guard let format = RootImageFormat.Filesystem(rawValue: name) else {
+        throw ValidationError("\"\(name)\" is neither squashfs nor erofs")
     }
+    return format
 }
 
 extension RootMaking.Outcome {

@@ -7,7 +7,7 @@ import LinuxSystem
 import SystemPackage
 
 /// Where a command's result goes.
-struct OutputTarget: ~Copyable {
+final class OutputTarget {
     /// The file to make; one that goes away where the result is streamed.
     let file: FilePath
     private let isStreamed: Bool
