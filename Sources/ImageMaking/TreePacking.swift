@@ -26,6 +26,14 @@ struct TreePacking {
         var advice: [String] { ["Run it as root, or make a squashfs: --format squashfs"] }
     }
 
+    /// The time that no file of the image is younger than, in seconds since 1970.
+    ///
+    /// mksquashfs 4.5 gives the root folder of a tar stream the present time, whatever it is told; this alone limits it.
+    private var youngest: UInt32 {
+        let all = tree.entries.map { tree.nodes[$0.node].attributes.modified } + [tree.rootAttributes.modified]
+        return UInt32(clamping: latest ?? all.max() ?? 0)
+    }
+
     /// Bytes of all the files in it.
     private var total: UInt64 {
         tree.entries.reduce(0) { sum, entry in
@@ -50,9 +58,9 @@ struct TreePacking {
             HostProgram.makeSquashfs.name,
             ["-", image.string, "-tar", "-noappend", "-no-progress", "-quiet", "-comp", "zstd"]
                 + (isFast ? ["-Xcompression-level", "3"] : [])
-                + ["-mkfs-time", "\(time)", "-root-time", "\(max(0, writer.time(root.modified)))"]
                 + ["-root-mode", String(root.permissions, radix: 8)]
-                + ["-root-uid", "\(root.user)", "-root-gid", "\(root.group)"])
+                + ["-root-uid", "\(root.user)", "-root-gid", "\(root.group)"],
+            environment: Command.defaultEnvironment + ["SOURCE_DATE_EPOCH=\(youngest)"])
         let total = total
         do {
             try command.run { pipe in

@@ -23,7 +23,7 @@ struct OwnISOGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iso",
         abstract: "Make a live ISO, or customize one.",
-        usage: "firstlight-image iso -o <file> --kernel <file> --initramfs <file> --rootfs <file> [<options>]",
+        usage: "firstlight-image iso -o <file> --kernel <file> ... [<options>]",
         discussion: """
             EXAMPLES:
               firstlight-image iso -o live.iso --kernel /boot/vmlinuz-6.1.0-9-amd64 \\
@@ -40,7 +40,7 @@ struct MakeISO: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "make",
         abstract: "Make a live ISO that boots BIOS and UEFI machines.",
-        usage: "firstlight-image iso -o <file> --kernel <file> --initramfs <file> --rootfs <file> [<options>]",
+        usage: "firstlight-image iso -o <file> --kernel <file> ... [<options>]",
         discussion: """
             It boots from a CD, from a virtual medium, and from a stick that it is
             written to with `firstlight-image usb` or dd. Configs, network settings and

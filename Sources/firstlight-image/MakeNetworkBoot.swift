@@ -11,7 +11,7 @@ struct OwnPXEGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pxe",
         abstract: "Make a folder to boot from over the network, or customize an initramfs.",
-        usage: "firstlight-image pxe -o <folder> --url <base> --kernel <file> --initramfs <file> --rootfs <file>",
+        usage: "firstlight-image pxe -o <folder> --url <base> ... [<options>]",
         discussion: """
             EXAMPLES:
               firstlight-image pxe -o live --url http://192.0.2.1/live \\
@@ -30,7 +30,7 @@ struct MakeNetworkBoot: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "make",
         abstract: "Make a folder to boot machines from over the network.",
-        usage: "firstlight-image pxe -o <folder> --url <base> --kernel <file> --initramfs <file> --rootfs <file>",
+        usage: "firstlight-image pxe -o <folder> --url <base> ... [<options>]",
         discussion: """
             The folder holds kernel, initramfs and root image, and is ready to be served
             at the URL: pxelinux.cfg/default, an iPXE script, an entry for GRUB, a profile

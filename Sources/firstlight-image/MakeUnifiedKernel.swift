@@ -10,7 +10,7 @@ struct MakeUnifiedKernel: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "uki",
         abstract: "Make one UEFI program of kernel, initramfs and command line.",
-        usage: "firstlight-image uki -o <file> --kernel <file> --initramfs <file> [<options>]",
+        usage: "firstlight-image uki -o <file> --kernel <file> ... [<options>]",
         discussion: """
             Firmware starts it by itself: from a disk or stick as EFI/BOOT/BOOTX64.EFI, or
             over the network (HTTP boot). With a key and its certificate it is signed by
