@@ -15,7 +15,7 @@ BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file p
     libncurses6 libsqlite3-0 libxml2 tzdata \
     autoconf automake autopoint bison flex gettext libtool perl xz-utils zstd \
     libargon2-dev libblkid-dev libcryptsetup-dev libcurl4-openssl-dev libdevmapper-dev \
-    libfdisk-dev libjson-c-dev libmount-dev libpopt-dev libssl-dev uuid-dev zlib1g-dev
+    libfdisk-dev libjson-c-dev liblzma-dev libmount-dev libpopt-dev libssl-dev libyaml-dev libzstd-dev uuid-dev zlib1g-dev
 # What `firstlight-image initramfs` puts into an image.
 IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
     btrfs-progs dosfstools e2fsprogs mdadm util-linux xfsprogs
@@ -24,7 +24,8 @@ TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa dnsmasq-base radvd openssl xorriso isolinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
-    dracut-core dracut-live dracut-network ignition kpartx
+    dracut-core dracut-live dracut-network ignition kpartx \
+    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf sbsigntool shim-signed skopeo systemd-boot-efi umoci
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 
 # --- How the programs are built --------------------------------------------------------------------
@@ -114,6 +115,8 @@ tool: ## Build the image tool: out/firstlight-image
 	@prefix=$$($(STATIC_LIBRARIES))
 	$(BILL) header $$prefix out/build/firstlight-build.h
 	PKG_CONFIG_PATH=$$prefix/lib/pkgconfig swift build $(RELEASE) --product firstlight-image 2>&1 | $(QUIET)
+	# Under this name it has the commands of Fedora CoreOS's installer alone.
+	ln -sfn firstlight-image out/coreos-installer
 	if [ out/firstlight-image -nt .build-agent/release/firstlight-image ]; then exit 0; fi
 	strip --strip-all -o out/.firstlight-image .build-agent/release/firstlight-image
 	mv out/.firstlight-image out/firstlight-image
@@ -206,6 +209,10 @@ completions: agent tool ## Make the completions of bash, zsh and fish: out/compl
 	    out/$$program --generate-completion-script zsh >out/completions/_$$program
 	    out/$$program --generate-completion-script fish >out/completions/$$program.fish
 	done
+
+.PHONY: deb
+deb: man completions ## Make the Debian packages: out/deb
+	@python3 Sources/Packaging/deb.py out out/deb
 
 # --- To look at ----------------------------------------------------------------------------------
 

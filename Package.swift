@@ -35,6 +35,9 @@ let package = Package(
         library("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         library("CCrypto", pkgConfig: "openssl", apt: "libssl-dev"),
         library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        library("CLzma", pkgConfig: "liblzma", apt: "liblzma-dev"),
+        library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        library("CLibyaml", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
         .target(name: "CLinux"),
         .target(name: "CBuild"),
 
@@ -47,6 +50,13 @@ let package = Package(
         .target(name: "IgnitionConfig", dependencies: ["Encoding", "JSONText", "Reporting"]),
         .target(name: "LiveImage", dependencies: ["Encoding"]),
         .target(name: "DiskFormats", dependencies: ["Encoding"]),
+
+        .target(
+            name: "BootMedia",
+            dependencies: [
+                "CLibyaml", "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage",
+                "Reporting",
+            ]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
@@ -72,8 +82,8 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "CLinux", "DeviceNames", "Fetching", "JSONText", "LinuxSystem", "NetworkPlanning",
-                "Reporting", "TargetRoot", system, logging,
+                "BootArguments", "CLinux", "DeviceNames", "Fetching", "Hashing", "JSONText", "LinuxSystem",
+                "NetworkPlanning", "Reporting", "TargetRoot", system, logging,
             ]),
         .target(
             name: "Devices",
@@ -122,8 +132,21 @@ let package = Package(
                 "CZlib", "Encoding", "Hashing", "IgnitionConfig", "KernelModules", "LinuxSystem", "LiveImage",
                 "Reporting", system,
             ]),
+        .target(
+            name: "MediaEditing",
+            dependencies: ["BootMedia", "CLinux", "Encoding", "Hashing", "JSONText", "LinuxSystem", "Reporting", system]),
+        .target(
+            name: "ImageMaking",
+            dependencies: [
+                "BootMedia", "CLinux", "Encoding", "Hashing", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage",
+                "Reporting", system,
+            ]),
         .executableTarget(
-            name: "firstlight-image", dependencies: ["InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
+            name: "firstlight-image",
+            dependencies: [
+                "BootMedia", "ImageMaking", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage", "MediaEditing",
+                "Reporting", arguments, system,
+            ]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),
@@ -151,6 +174,12 @@ let package = Package(
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
+        .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),
+        .target(name: "MediaSamples", path: "Tests/MediaSamples"),
+        .testTarget(
+            name: "BootMediaTests",
+            dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "LiveImage", "MediaSamples"]),
+        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing", "MediaSamples", system]),
     ],
     swiftLanguageModes: [.v6]
 )

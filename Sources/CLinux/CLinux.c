@@ -15,6 +15,7 @@
 #include <scsi/sg.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
@@ -242,6 +243,20 @@ int firstlight_reboot(char how) {
 
 int firstlight_memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
+int64_t firstlight_copy_range(int from, int to, size_t count) {
+    ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
+    return copied >= 0 ? copied : -errno;
+}
+
+int firstlight_rename_new(const char *path, const char *name) {
+    return renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+}
+
+int firstlight_make_temporary(char *path) {
+    int fd = mkostemp(path, O_CLOEXEC);
     return fd >= 0 ? fd : -errno;
 }
 

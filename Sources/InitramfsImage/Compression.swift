@@ -2,10 +2,10 @@
 
 import CZlib
 
-enum Compression: String, CaseIterable {
+package enum Compression: String, CaseIterable, Sendable {
     case zstd, gzip, xz
 
-    var magic: [UInt8] {
+    package var magic: [UInt8] {
         switch self {
         case .zstd: ZstandardFrame.magic
         case .gzip: [0x1f, 0x8b]
@@ -13,7 +13,7 @@ enum Compression: String, CaseIterable {
         }
     }
 
-    var program: HostProgram {
+    package var program: HostProgram {
         switch self {
         case .zstd: HostProgram.zstd
         case .gzip: HostProgram(name: "gzip", package: "gzip")
@@ -21,8 +21,8 @@ enum Compression: String, CaseIterable {
         }
     }
 
-    /// The length in bytes of the compressed data at the start of `bytes`; `nil` if its end is missing.
-    func length(_ bytes: ArraySlice<UInt8>) -> Int? {
+    /// Bytes of what starts with `bytes`; `nil` where its end is not there.
+    package func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         switch self {
         case .zstd: ZstandardFrame.length(bytes)
         case .gzip: gzipLength(bytes)

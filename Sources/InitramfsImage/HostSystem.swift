@@ -73,15 +73,15 @@ public struct HostSystem: Sendable {
         }
     }
 
-    /// The versions of kernels that have modules here, the oldest first.
-    var kernels: [String] {
+    /// Versions of kernels with modules here, the oldest first.
+    package var kernels: [String] {
         Files.names(in: modules)
             .filter { Files.exists(modules.appending($0).appending("modules.dep")) }
             .sorted(by: isOlder)
     }
 
-    /// A kernel version that is installed: `version`, or the newest one for `nil`.
-    func kernel(_ version: String?) throws(Failure) -> String {
+    /// `version` where it is installed; the newest kernel where it is `nil`.
+    package func kernel(_ version: String?) throws(Failure) -> String {
         let present = kernels
         guard let newest = present.last else { throw .noKernel(in: modules) }
         guard let version else { return newest }
@@ -117,17 +117,24 @@ public struct HostProgram: Equatable, Sendable {
     /// The Debian package.
     public var package: String
 
-    static let busybox = HostProgram(name: "busybox", package: "busybox-static")
+    public init(name: String, package: String) {
+        self.name = name
+        self.package = package
+    }
 
-    static let zstd = HostProgram(name: "zstd", package: "zstd")
-    static let makeSquashfs = HostProgram(name: "mksquashfs", package: "squashfs-tools")
-    static let listSquashfs = HostProgram(name: "unsquashfs", package: "squashfs-tools")
+    package static let busybox = HostProgram(name: "busybox", package: "busybox-static")
+
+    package static let zstd = HostProgram(name: "zstd", package: "zstd")
+    package static let makeSquashfs = HostProgram(name: "mksquashfs", package: "squashfs-tools")
+    package static let listSquashfs = HostProgram(name: "unsquashfs", package: "squashfs-tools")
 
     /// Runs the host's program of this name to its end.
     @discardableResult
-    func run(_ arguments: [String], input: [UInt8]? = nil) throws -> Command.Output {
+    package func run(
+        _ arguments: [String], input: [UInt8]? = nil, environment: [String] = Command.defaultEnvironment
+    ) throws -> Command.Output {
         do {
-            return try Command(name, arguments, input: input).run()
+            return try Command(name, arguments, environment: environment, input: input).run()
         } catch .missing {
             throw HostSystem.Failure.missing(self)
         }

@@ -31,8 +31,8 @@ public struct ImageListing: Equatable, Sendable {
         public var size: UInt64
     }
 
-    /// The kernel version of its modules.
-    var kernel: String? {
+    /// The kernel version that its modules are for.
+    public var kernel: String? {
         let folder = "/usr/lib/modules/"
         let path = parts.flatMap(\.files).first { $0.path.hasPrefix(folder) }?.path
         return path?.dropFirst(folder.count).split(separator: "/").first.map(String.init)

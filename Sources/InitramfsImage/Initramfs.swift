@@ -137,7 +137,39 @@ public struct Initramfs: Sendable {
             warnings: warnings)
     }
 
-    /// Whether only the owner may read the image, because configs and keyfiles have secrets.
+    /// Why each module is in the image, and what it weighs: a line per module, by reason, 80 columns mostly.
+    public func explanation() throws(BootFailure) -> String {
+        let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
+        let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
+        let reasons = try step("choosing modules") { try modules.reasons(in: index) }
+        let folder = host.modules.appending(kernel)
+        var order: [String] = []
+        var groups: [String: [(name: String, size: UInt64)]] = [:]
+        for reason in reasons {
+            if groups[reason.text] == nil { order.append(reason.text) }
+            let size = Files.size(folder.appending(reason.path)) ?? 0
+            groups[reason.text, default: []].append((KernelModuleIndex.name(ofPath: reason.path), size))
+        }
+        let total = groups.values.joined().reduce(UInt64(0)) { $0 + $1.size }
+        var lines = ["Linux \(kernel): \(counted(reasons.count, "module")), \(ByteCount(total)) as installed"]
+        for text in order {
+            let members = groups[text] ?? []
+            let bytes = ByteCount(members.reduce(UInt64(0)) { $0 + $1.size })
+            lines.append("\(text)  \(counted(members.count, "module")), \(bytes)")
+            var line = " "
+            for name in members.map(\.name) {
+                if line.count + 1 + name.count > 80 {
+                    lines.append(line)
+                    line = " "
+                }
+                line += " \(name)"
+            }
+            lines.append(line)
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// Configs and keyfiles hold secrets.
     var isPrivate: Bool { ignition != nil || !network.isEmpty }
 }
 

@@ -18,10 +18,19 @@ public struct ModuleSelection: Equatable, Sendable {
         enum What: Equatable {
             case name(String)
             case folder(String)
+
+            var text: String {
+                switch self {
+                case .name(let name): name
+                case .folder(let folder): "@\(folder)"
+                }
+            }
         }
 
         var what: What
-        /// Whether the operator named it; a kernel may lack modules that only a set names.
+        /// Where it was asked for: `generic`, a word of the list, "every image".
+        var origin: String
+        /// Whether somebody asked for exactly this; what a set names may be missing from a kernel.
         var isRequired: Bool
     }
 
@@ -56,22 +65,22 @@ public struct ModuleSelection: Equatable, Sendable {
         self.text = text
         let words = text.split(separator: ",").map(String.init)
         guard !words.isEmpty else { throw .empty }
-        add(ModuleSets.base, isRequired: false)
+        add(ModuleSets.base, isRequired: false, origin: Self.everyImage)
         for word in words {
             switch word {
-            case "generic": add(ModuleSets.generic, isRequired: false)
-            case "virtio": add(ModuleSets.virtio, isRequired: false)
-            default: add([word], isRequired: true)
+            case "generic": add(ModuleSets.generic, isRequired: false, origin: word)
+            case "virtio": add(ModuleSets.virtio, isRequired: false, origin: word)
+            default: add([word], isRequired: true, origin: word)
             }
         }
     }
 
-    private mutating func add(_ words: [String], isRequired: Bool) {
+    private mutating func add(_ words: [String], isRequired: Bool, origin: String) {
         for word in words {
             let isExcluded = word.hasPrefix("-")
             let body = isExcluded ? word.dropFirst() : word[...]
             let what: Term.What = body.hasPrefix("@") ? .folder(String(body.dropFirst())) : .name(String(body))
-            let term = Term(what: what, isRequired: isRequired)
+            let term = Term(what: what, origin: origin, isRequired: isRequired)
             if isExcluded { excluded.append(term) } else { included.append(term) }
         }
     }
@@ -84,6 +93,43 @@ public struct ModuleSelection: Equatable, Sendable {
         var wanted: [String] = []
         for term in included { wanted += try names(of: term, in: index, all: all) }
         return index.closure(of: wanted.filter { !unwanted.contains($0) })
+    }
+
+    private static let everyImage = "every image"
+
+    /// Why a module is in an image.
+    public struct Reason: Equatable, Sendable {
+        /// `kernel/drivers/net/virtio_net.ko`.
+        public var path: String
+        /// `generic: @drivers/net/ethernet`, `needed by dm_crypt`.
+        public var text: String
+    }
+
+    /// Why each of the chosen modules is chosen, in the order of ``paths(in:)``.
+    public func reasons(in index: KernelModuleIndex) throws(Failure) -> [Reason] {
+        let chosen = try paths(in: index)
+        let all = index.paths
+        var unwanted: Set<String> = []
+        for term in excluded { unwanted.formUnion(try names(of: term, in: index, all: all)) }
+        var direct: [String: String] = [:]
+        for term in included {
+            for name in try names(of: term, in: index, all: all) where !unwanted.contains(name) {
+                let text = term.what.text == term.origin ? "asked for" : "\(term.origin): \(term.what.text)"
+                if direct[name] == nil { direct[name] = text }
+            }
+        }
+        // Of what nobody asked for: the first that needs it.
+        var needed: [String: String] = [:]
+        for name in chosen.map(KernelModuleIndex.name(ofPath:)) where direct[name] != nil {
+            for path in index.closure(of: [name]) {
+                let other = KernelModuleIndex.name(ofPath: path)
+                if direct[other] == nil, needed[other] == nil { needed[other] = "needed by \(name)" }
+            }
+        }
+        return chosen.map { path in
+            let name = KernelModuleIndex.name(ofPath: path)
+            return Reason(path: path, text: direct[name] ?? needed[name] ?? "needed by others")
+        }
     }
 
     private func names(of term: Term, in index: KernelModuleIndex, all: [String]) throws(Failure) -> [String] {

@@ -4,12 +4,12 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// A file that is read from front to back.
-struct FileReader: ~Copyable {
+/// A file read from front to back.
+package struct FileReader: ~Copyable {
     private let path: FilePath
     private let descriptor: Int32
 
-    init(_ path: FilePath) throws(FileFault) {
+    package init(_ path: FilePath) throws(FileFault) {
         self.path = path
         descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
         if descriptor < 0 { throw FileFault("read", path, Errno(rawValue: errno)) }
@@ -18,7 +18,7 @@ struct FileReader: ~Copyable {
     deinit { close(descriptor) }
 
     /// The next `count` bytes; fewer only at the end of the file.
-    func next(_ count: Int) throws(FileFault) -> [UInt8] {
+    package func next(_ count: Int) throws(FileFault) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var filled = 0
         while filled < count {
@@ -38,15 +38,15 @@ struct FileReader: ~Copyable {
     }
 }
 
-/// A file with a temporary name beside its own, which it gets with ``finish(permissions:)``.
-struct PendingFile: ~Copyable {
+/// A file under a temporary name beside its own, which it gets with ``finish(permissions:)``.
+package struct PendingFile: ~Copyable {
     private let path: FilePath
     private let temporary: String
     private let descriptor: Int32
-    /// How many bytes were written.
-    private(set) var length: UInt64 = 0
+    /// Bytes written so far.
+    package private(set) var length: UInt64 = 0
 
-    init(_ path: FilePath) throws(FileFault) {
+    package init(_ path: FilePath) throws(FileFault) {
         self.path = path
         var template = Array("\(path).XXXXXX".utf8CString)
         // Until it is finished, only the owner can read it.
@@ -61,13 +61,13 @@ struct PendingFile: ~Copyable {
         close(descriptor)
     }
 
-    mutating func write(_ bytes: [UInt8]) throws(FileFault) {
+    package mutating func write(_ bytes: [UInt8]) throws(FileFault) {
         do { try Files.writeAll(bytes, to: descriptor) } catch { throw FileFault("write", path, error) }
         length += UInt64(bytes.count)
     }
 
-    /// Writes the whole content of another file in pieces.
-    mutating func write(contentsOf file: FilePath) throws(FileFault) {
+    /// Writes the whole of another file, a piece at a time.
+    package mutating func write(contentsOf file: FilePath) throws(FileFault) {
         let reader = try FileReader(file)
         while true {
             let bytes = try reader.next(1 << 20)
@@ -76,19 +76,19 @@ struct PendingFile: ~Copyable {
         }
     }
 
-    consuming func finish(permissions: mode_t) throws(FileFault) {
+    package consuming func finish(permissions: mode_t) throws(FileFault) {
         guard fchmod(descriptor, permissions) == 0, fsync(descriptor) == 0, rename(temporary, path.string) == 0 else {
             throw FileFault("write", path, Errno(rawValue: errno))
         }
     }
 }
 
-/// A folder that is removed with all its content when the value goes away.
-struct TemporaryFolder: ~Copyable {
-    let path: FilePath
+/// A folder that goes away, with all it holds, at the end of the value.
+package struct TemporaryFolder: ~Copyable {
+    package let path: FilePath
 
-    /// Makes a folder in `parent`; large files fit better into /var/tmp than into /tmp.
-    init(in parent: FilePath = "/var/tmp") throws(FileFault) {
+    /// - Parameter parent: Where to make it; large files fit better into /var/tmp than into /tmp.
+    package init(in parent: FilePath = "/var/tmp") throws(FileFault) {
         var template = Array(parent.appending("firstlight-image.XXXXXX").string.utf8CString)
         guard mkdtemp(&template) != nil else { throw FileFault("write to", parent, Errno(rawValue: errno)) }
         path = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))

@@ -6,22 +6,22 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// What an initramfs stores about the root image that it accepts.
-struct RootImageFacts {
-    /// The hash of the file as it is.
-    var hash: StreamHash
-    /// The hash of the squashfs or erofs in it, as the live boot keeps it.
-    var imageHash: StreamHash
-    /// The version of its stamp; `nil` for a bare filesystem image.
-    var version: String?
+/// What an initramfs holds about the root image that it accepts.
+package struct RootImageFacts {
+    /// Of the file as it is.
+    package var hash: StreamHash
+    /// Of the squashfs or erofs in it, as the live boot keeps it.
+    package var imageHash: StreamHash
+    /// What its version stamp says; `nil` where it is a bare filesystem image.
+    package var version: String?
     /// The filesystem in it.
-    var content: RootImageContent
+    package var content: RootImageContent
 
-    enum Failure: Error, CustomStringConvertible {
+    package enum Failure: Error, CustomStringConvertible {
         case unusable(FilePath, RootImageFault)
         case unversioned(FilePath)
 
-        var description: String {
+        package var description: String {
             switch self {
             case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
             case .unversioned(let file): "\(file) has no \(LiveImageName.rootfsVersion): no initramfs would match it"
@@ -29,7 +29,7 @@ struct RootImageFacts {
         }
     }
 
-    init(reading file: FilePath) throws {
+    package init(reading file: FilePath) throws {
         let input = try FileReader(file)
         var image = RootImageReader()
         var digests: [[UInt8]] = []

@@ -7,15 +7,21 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// A filesystem image in a file, read with the host's own tools.
-struct RootImageContent {
-    var file: FilePath
-    /// Where the filesystem starts in the file, in bytes.
-    var offset: UInt64 = 0
-    var format: RootImageFormat.Filesystem
+/// A filesystem image in a file, looked into with the host's own tools.
+package struct RootImageContent {
+    package var file: FilePath
+    /// Where the filesystem begins, in bytes.
+    package var offset: UInt64 = 0
+    package var format: RootImageFormat.Filesystem
 
-    /// The kernels whose modules are in it; `nil` if that cannot be found out here.
-    func kernels() -> [String]? {
+    package init(file: FilePath, offset: UInt64 = 0, format: RootImageFormat.Filesystem) {
+        self.file = file
+        self.offset = offset
+        self.format = format
+    }
+
+    /// The kernels whose modules are in it; `nil` where nobody here can tell.
+    package func kernels() -> [String]? {
         switch format {
         case .squashfs:
             // A root without the folder is not an error; an unreadable image is reported elsewhere.
@@ -57,8 +63,8 @@ struct RootImageContent {
 
     /// A warning that the real root lacks this kernel's modules; `nil` if it has them or that is unknown.
     ///
-    /// The warning ends with `advice`, which says how to add them.
-    func warning(kernel: String, advice: String) -> String? {
+    /// - Parameter advice: How to add them.
+    package func warning(kernel: String, advice: String) -> String? {
         guard let present = kernels(), !present.contains(kernel) else { return nil }
         let others = present.isEmpty ? "" : ", but for \(present.joined(separator: ", "))"
         return "warning: \(file) has no modules for Linux \(kernel)\(others).\n"
@@ -88,11 +94,11 @@ extension RootImage {
             }
             return outcome
         }
-        // Where the result is written there is room for something of its size.
-        let parent = output.removingLastComponent()
-        let folder = try TemporaryFolder(in: parent.isEmpty ? "." : parent)
+        // Where the result goes there is room for something of its size.
+        let folder = try TemporaryFolder(in: Files.absolute(output).removingLastComponent())
         var whole = self
-        let addition = RootModulesAddition(image: image, kernel: try host.kernel(kernel), host: host)
+        // Programs run in the root folder.
+        let addition = RootModulesAddition(image: Files.absolute(image), kernel: try host.kernel(kernel), host: host)
         whole.image = try addition.make(in: folder.path, telling: tell)
         tell("writing \(output)")
         return try whole.write(to: output)

@@ -205,7 +205,7 @@ func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
 /// An anonymous file in memory, which is closed with the value.
 ///
 /// A pipe would block both sides when it is full.
-private struct Scratch: ~Copyable {
+struct Scratch: ~Copyable {
     let descriptor: Int32
 
     init() throws(Errno) {

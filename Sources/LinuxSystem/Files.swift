@@ -237,3 +237,13 @@ extension Files {
         [0x0102_1994, 0x8584_58f6].contains(firstlight_filesystem_magic(path.string))
     }
 }
+
+// Programs run in the root folder: paths that they are given have to start there.
+extension Files {
+    /// The path from the root folder on, with the working directory in front where it is relative.
+    public static func absolute(_ path: FilePath) -> FilePath {
+        guard path.isRelative, let folder = getcwd(nil, 0) else { return path }
+        defer { free(folder) }
+        return FilePath(String(cString: folder)).pushing(path).lexicallyNormalized()
+    }
+}

@@ -55,7 +55,7 @@ public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
 ///   - head: The first ``RootImageFormat/headLength`` bytes, or all there are.
 ///   - isoMagic: The five bytes at 32769 if they are known.
 /// - Returns: A phrase that follows "this is".
-func knownByItsFirstBytes(_ head: UnsafeRawBufferPointer, isoMagic: UnsafeRawBufferPointer) -> String? {
+package func knownByItsFirstBytes(_ head: UnsafeRawBufferPointer, isoMagic: UnsafeRawBufferPointer) -> String? {
     let magics: [(offset: Int, bytes: [UInt8], name: String)] = [
         (0, [0x1f, 0x8b], "gzip-compressed data"),
         (0, [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], "xz-compressed data"),

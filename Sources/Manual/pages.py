@@ -20,7 +20,11 @@ FILES = {
         ("/run/firstlight/report.json", "What each stage kept, created, changed and destroyed."),
         ("/config.ign", "In the initramfs: the config that it brings."),
     ],
-    "firstlight-image": [("/lib/modules/VERSION", "Where kernels and their modules are looked for.")],
+    "firstlight-image": [
+        ("/lib/modules/VERSION", "Where kernels and their modules are looked for."),
+        (".NAME.firstlight-undo", "Beside an ISO that is being changed in place: what stood in it. Where a command was "
+                                  "interrupted, the next one that changes the ISO in place writes it back."),
+    ],
 }
 SECTIONS = {"firstlight": 8, "firstlight-image": 1, "firstlight.cmdline": 7}
 
@@ -49,21 +53,38 @@ def write(folder: Path, name: str, version: str, abstract: str, body: "list[str]
 
 
 def program_page(name: str, command: dict) -> "list[str]":
-    shown = [each for each in command["subcommands"]
-             if each.get("shouldDisplay", True) and each["commandName"] != "help"]
     lines = [".SH SYNOPSIS", f"{bold(name)} {italic('command')} [{italic('options')}]"]
     if "discussion" in command:
         lines += [".SH DESCRIPTION", plain(command["discussion"])]
     lines += [".SH OPTIONS", *arguments(command), ".SH COMMANDS"]
-    for each in shown:
-        lines += [f'.SS "{each["commandName"]}"', bold(f"{name} {each['commandName']}") + synopsis(each), ".PP",
-                  plain(each["abstract"])]
+    for path, each in leaves(command):
+        lines += [f'.SS "{path}"', bold(f"{name} {path}") + synopsis(each), ".PP", plain(each["abstract"])]
         if "discussion" in each:
-            lines += [".PP", plain(each["discussion"])]
+            lines += [".PP", *paragraphs(each["discussion"])]
         lines += arguments(each, but=("version", "help"))
     lines.append(".SH FILES")
     for path, meaning in FILES[name]:
         lines += [".TP", bold(path), plain(meaning)]
+    return lines
+
+
+def leaves(command: dict, above: str = "") -> "list[tuple[str, dict]]":
+    """The commands that hold no others, each with its words: `iso kargs show`."""
+    found = []
+    for each in command.get("subcommands", []):
+        if not each.get("shouldDisplay", True) or each["commandName"] == "help":
+            continue
+        path = f"{above} {each['commandName']}".strip()
+        inner = leaves(each, path)
+        found += inner or [(path, each)]
+    return found
+
+
+def paragraphs(text: str) -> "list[str]":
+    """Text line by line, since examples have lines of their own."""
+    lines: "list[str]" = []
+    for line in text.splitlines():
+        lines += [".br", plain(line)] if line.startswith(" ") else [".PP"] if not line else [plain(line)]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 import BootArguments
 import Fetching
+import Hashing
 import LinuxSystem
 import NetworkPlanning
 import SystemPackage

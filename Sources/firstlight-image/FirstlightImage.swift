@@ -1,36 +1,18 @@
 // firstlight-image: the host-side tool.
 
 import ArgumentParser
-import Glibc
 import Reporting
 
 @main
 struct FirstlightImage: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "firstlight-image",
-        abstract: "Make the images of a live boot: initramfs and root image.",
+        abstract: "Make and customize the images of a live boot.",
         version: "firstlight-image \(firstlightVersion)",
-        subcommands: [MakeInitramfs.self, MakeRootImage.self, ListImage.self])
+        subcommands: [
+            MakeInitramfs.self, MakeRootImage.self, OwnISOGroup.self, OwnPXEGroup.self, MakeUnifiedKernel.self,
+            CheckImage.self, WriteStick.self, ListImage.self, PackGroup.self, DevGroup.self,
+        ])
 
-    static func main() {
-        do {
-            var command = try parseAsRoot()
-            try command.run()
-        } catch let failure as BootFailure {
-            refuse(failure)
-        } catch let error as any Advising {
-            refuse(BootFailure(cause: error))
-        } catch {
-            exit(withError: error)
-        }
-    }
-
-    /// What went wrong, while what, and what to do about it.
-    private static func refuse(_ failure: BootFailure) -> Never {
-        var lines = ["firstlight-image: \(failure.cause)"]
-        lines += failure.steps.reversed().map { "  while \($0)" }
-        lines += failure.advice.map { "  \($0)" }
-        say(lines.joined(separator: "\n"))
-        Glibc.exit(1)
-    }
+    static func main() { Program.main() }
 }

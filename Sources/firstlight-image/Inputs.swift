@@ -14,9 +14,10 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 }
 
 /// The time that reproducible builds agreed on for files (https://reproducible-builds.org/specs/source-date-epoch).
-func sourceDate() -> UInt32 {
-    getenv("SOURCE_DATE_EPOCH").flatMap { UInt32(String(cString: $0)) } ?? 0
-}
+func sourceDate() -> UInt32 { sourceDateIfSet() ?? 0 }
+
+/// The same; `nil` where nobody set it.
+func sourceDateIfSet() -> UInt32? { getenv("SOURCE_DATE_EPOCH").flatMap { UInt32(String(cString: $0)) } }
 
 /// Prints on standard error.
 func say(_ text: String) { try? Files.writeAll(Array("\(text)\n".utf8), to: STDERR_FILENO) }

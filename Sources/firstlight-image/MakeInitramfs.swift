@@ -10,10 +10,16 @@ struct MakeInitramfs: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "initramfs",
         abstract: "Make an initramfs that boots a machine from RAM and provisions it.",
-        usage: "firstlight-image initramfs --output <file> [--rootfs <image>] [<options>]")
+        usage: "firstlight-image initramfs --output <file> [--rootfs <image>] [<options>]",
+        discussion: """
+            EXAMPLES:
+              firstlight-image initramfs -o initramfs.img --rootfs rootfs.img
+              firstlight-image initramfs -o small.img --modules virtio,@drivers/nvme
+              firstlight-image initramfs --explain --modules virtio,e1000e
+            """)
 
-    @Option(name: .shortAndLong, help: "The initramfs to write.", completion: .file(), transform: path)
-    var output: FilePath
+    @Option(name: .shortAndLong, help: "The initramfs to write; - is standard output.", completion: .file())
+    var output: String?
 
     @Option(help: "Kernel version, as in /lib/modules (default: the newest there).")
     var kernel: String?
@@ -53,6 +59,13 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
 
+    @Flag(help: "Tell why each module is in the image, and make none.")
+    var explain = false
+
+    func validate() throws {
+        if output == nil, !explain { throw ValidationError("Missing expected argument '--output <output>'") }
+    }
+
     func run() throws {
         var initramfs = Initramfs(
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
@@ -65,10 +78,16 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
         initramfs.time = sourceDate()
+        guard let output, !explain else {
+            print(try initramfs.explanation())
+            return
+        }
+        let target = try OutputTarget(output)
         let outcome = try whileTelling("making \(output)") { tell in
-            try initramfs.write(to: output, telling: tell)
+            try initramfs.write(to: target.file, telling: tell)
         }
         outcome.warnings.forEach(say)
-        print(list ? try ImageListing(reading: output).summary : outcome.description)
+        let text = list ? try ImageListing(reading: target.file).summary : target.naming(outcome.description)
+        try target.finish(telling: text + "\n")
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Throws what libFuzzer thinks of at the parsers; each *.swift beside this file is one target.
 
-A target imports the modules that need no libc. What it takes of the others stands in its line `// with:`: files that
+A target imports the modules that need no libc, or no more of C than a library that computes. What it takes of the others stands in its line `// with:`: files that
 are compiled together with it.
 
     python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [TARGET...]
@@ -11,7 +11,9 @@ what must hold is left in out/fuzz/TARGET-*, and belongs into Fixtures with the 
 """
 
 import argparse
+import gzip
 import json
+import lzma
 import re
 import struct
 import subprocess
@@ -23,15 +25,19 @@ TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
 MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
-           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts"]
+           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts", "BootMedia"]
+# What BootMedia reads compressed data and YAML with.
+LIBRARIES = ["CLibyaml", "CLzma", "CZlib", "CZstd"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
-         "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
+         "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT),
+         *(word for library in LIBRARIES for word in ("-I", str(TREE / "Sources" / library)))]
 # Bytes of an input.
 LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "dhcpv6": 512, "dns-answer": 512,
-           "kernel-arguments": 256, "keyfile": 1024,
-           "lease": 512, "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
+           "embed-areas": 4096, "initrd": 4096, "installer-config": 512, "iso": 6144, "kargs-json": 1024,
+           "kernel-arguments": 256, "keyfile": 1024, "lease": 512, "miniso": 1024,
+           "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
            "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "token": 1024}
 
 
@@ -154,6 +160,45 @@ def plans() -> "list[bytes]":
             for index, text in enumerate(found)]
 
 
+def areas() -> "list[bytes]":
+    """igninfo.json, kargs.json, the old header, the area itself; 0xfe between them."""
+    kargs = json.dumps({"default": "a b", "size": 16, "files": [
+        {"path": "images/ignition.img", "offset": 2048 + at, "pad": "#", "end": "\n"} for at in (0, 16)]}).encode()
+    header = b"coreKarg" + struct.pack("<8Q", 16, 23 * 2048 + 2048, 23 * 2048 + 2048, 23 * 2048 + 2064, 0, 0, 0, 0)
+    place = b'{"file": "images/ignition.img", "offset": 0, "length": 2048}'
+    line = b"a b\n".ljust(16, b"#")
+    found = []
+    for area in (bytes(2048), newc(b"config.ign", b"{}") + newc(b"TRAILER!!!", b"", 0)):
+        body = area.ljust(2048, b"\0") + line * 2
+        found += [b"\xfe".join(parts) for parts in (
+            [place, kargs, b"", body], [place, b"", header, body], [b"", kargs, header, body])]
+    return found
+
+
+def directories() -> "list[bytes]":
+    """The root's record, and the sectors from the root's on."""
+    def record(name: bytes, sector: int, length: int, flags: int) -> bytes:
+        body = (struct.pack("<BI4xI4x", 0, sector, length) + bytes(7) + bytes([flags]) + bytes(6) + bytes([len(name)]) + name)
+        return bytes([len(body) + 1]) + body
+    root = record(b"\0", 18, 2048, 2)
+    first = (root + record(b"\1", 18, 2048, 2) + record(b"COREOS", 19, 2048, 2) + record(b"A.;1", 20, 4, 0)).ljust(2048, b"\0")
+    second = (record(b"KARGS.JSO;1", 20, 4, 0) + record(b"LOOP", 18, 2048, 2)).ljust(2048, b"\0")
+    return [root + first + second, root + first]
+
+
+def initrds() -> "list[bytes]":
+    plain = newc(b"etc", b"", 0o40755) + newc(b"etc/a", b"12345") + newc(b"TRAILER!!!", b"", 0)
+    packed = [plain, gzip.compress(plain), lzma.compress(plain, check=lzma.CHECK_CRC32), plain + bytes(8) + gzip.compress(plain)]
+    packed.append(subprocess.run(["zstd", "-c"], input=plain, capture_output=True, check=True).stdout)
+    return [bytes([kind, 9]) + text for kind in range(3) for text in packed]
+
+
+def minisos() -> "list[bytes]":
+    packed = lzma.compress(b"x" * 5000)
+    table = bytes([2, 1, 2, 251]) + struct.pack("<H", 3000) + bytes([9, 252]) + struct.pack("<I", 70000) + bytes([7])
+    return [b"MINISO\0\0" + bytes([1, 6]) + b"0.11.0" + table + bytes(32) + bytes([len(packed)]) + packed + bytes(9)]
+
+
 SEEDS = {
     "accounts": lambda: [b"\0".join([
         b"root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000::/home/core:/bin/sh\n", b"root:x:0:\nwheel:x:10:core\n",
@@ -162,10 +207,20 @@ SEEDS = {
     "archive": lambda: [text for text in archives() if len(text) <= 1024],
     "config": lambda: files("config/*/*.ign"),
     "data-url": lambda: [text for file in files("config/rules/*.ign") for text in file.split(b'"') if b":" in text],
+    "embed-areas": areas,
+    "initrd": initrds,
+    "installer-config": lambda: [
+        b"dest-device: /dev/sda\nappend-karg:\n- a\n- 'b: c'\n", b"NetworkManager:\n- - a.nmconnection\n  - |\n    [connection]\n",
+        b"console: [ttyS0,115200n8]\nfetch-retries: 3\n", b"a: &x [1, *x]\n", b"ttyAMA1,9600n8", b"a/**/[!a-c]?*"],
+    "iso": directories,
+    "kargs-json": lambda: [
+        b'{"default": "a", "files": [{"path": "x", "offset": 3, "pad": "\\u0000", "end": "\\n"}], "size": 1139}',
+        b"a b a\nc\na\nk=o=n"],
     "kernel-arguments": lambda: lines("arguments/*/*"),
     "keyfile": lambda: files("network/keyfiles/*"),
     "lease": lambda: [b"interface=eth0\0ip=192.0.2.9\0mask=24\0router=192.0.2.1\0dns=192.0.2.53 192.0.2.54\0mtu=1400"
                       b"\0staticroutes=10.0.0.0/8 192.0.2.2\0domain=a.example\0hostname=h\0lease=3600\0serverid=192.0.2.1"],
+    "miniso": minisos,
     "ovf": lambda: [b'<Environment xmlns:oe="o"><oe:Property oe:key="guestinfo.ignition.config.data" '
                     b"oe:value='{&quot;a&#10;&#x41;&lt;'/></Environment>"],
     "partition-table": tables,

@@ -100,15 +100,41 @@ def options(program: Path, command: str) -> "set[str]":
 
 
 @functools.cache
-def commands(program: Path) -> "list[str]":
-    text = processes.run([program, "--help"]).decode()
-    return re.findall(r"^  ([a-z-]+)  ", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
+def commands(program: Path, above: str = "") -> "list[str]":
+    """What the help of a program shows as its commands, or of one of its groups: `iso`."""
+    text = processes.run([program, *above.split(), "--help"]).decode()
+    return re.findall(r"^  ([a-z-]+)(?: \(default\))?  ", text.partition("SUBCOMMANDS:")[2], re.MULTILINE)
+
+
+def leaves(program: Path, above: str = "") -> "list[str]":
+    """The commands that hold no others: `iso kargs show`."""
+    found = []
+    for name in commands(program, above):
+        path = f"{above} {name}".strip()
+        found += leaves(program, path) or [path]
+    return found
+
+
+def command_of(program: Path, words: "list[str]") -> str:
+    """The longest command that the words begin with."""
+    path = ""
+    for word in words:
+        known = commands(program, path)
+        if not path and program == TOOL:
+            known = known + GROUPS_FOR_MAKERS
+        if word not in known:
+            break
+        path = f"{path} {word}".strip()
+    # What a group does that is given no command.
+    return f"{path} make" if "make" in commands(program, path) else path
 
 
 def options_that_are_named_are_known() -> None:
     wrong, seen = [], 0
-    everywhere = {option for program in (AGENT, TOOL) for command in ["", *commands(program)]
+    everywhere = {option for program in (AGENT, TOOL) for command in ["", *leaves(program)]
                   for option in options(program, command)}
+    everywhere |= {option for group in GROUPS_FOR_MAKERS for command in leaves(TOOL, group)
+                   for option in options(TOOL, command)}
     for page in pages():
         for where, code in code_of(page):
             # An option by itself is told of one of the programs.
@@ -120,7 +146,7 @@ def options_that_are_named_are_known() -> None:
             for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)", code):
                 program = {"firstlight": AGENT, "firstlight-image": TOOL}[call[1]]
                 words = call[2].split()
-                command = words[0] if words and words[0] in commands(program) else ""
+                command = command_of(program, words)
                 if words and not command and re.fullmatch(r"[a-z][a-z-]*", words[0]) and words[0] not in HIDDEN:
                     wrong.append(f"{where}: {call[1]} has no command {words[0]}")
                 for option in re.findall(r"(?<= )--[a-z][a-z-]*", call[2]):
@@ -132,6 +158,8 @@ def options_that_are_named_are_known() -> None:
 
 # Options of dracut and of ignition-apply that stand by themselves.
 OTHERS = {"--no-hostonly", "--omit", "--ignore-unsupported"}
+# Groups of the tool that its help does not show.
+GROUPS_FOR_MAKERS = ["dev", "pack"]
 # Commands that the help does not show, and words of a boot's console behind the program's name.
 HIDDEN = {"stage-ended", "stopped"}
 
@@ -201,9 +229,9 @@ def man_pages_hold_the_help_and_the_arguments() -> None:
         processes.run(["python3", TREE / "Sources/Manual/pages.py", AGENT.parent, folder])
         for program, file in {AGENT: "firstlight.8", TOOL: "firstlight-image.1"}.items():
             text = page_text(folder / file)
-            for command in commands(program):
+            for command in leaves(program):
                 assert f'\n.SS "{command}"\n' in text, f"{file} has no {command}"
-            wanted = {option for command in ["", *commands(program)] for option in options(program, command)}
+            wanted = {option for command in ["", *leaves(program)] for option in options(program, command)}
             missing = [option for option in wanted if f"\\fB{option}\\fR" not in text]
             assert len(wanted) > 5 and not missing, f"{file} has none of {missing}"
         text = page_text(folder / "firstlight.cmdline.7")
@@ -217,7 +245,7 @@ def man_pages_hold_the_help_and_the_arguments() -> None:
 def page_text(file: Path) -> str:
     """A man page with its hyphens as they are typed, whose requests are all known ones."""
     text = file.read_text().replace("\\-", "-")
-    strange = [line for line in text.splitlines() if re.match(r"[.'](?!(TH|SH|SS|TP|PP)\b)", line)]
+    strange = [line for line in text.splitlines() if re.match(r"[.'](?!(TH|SH|SS|TP|PP|br)\b)", line)]
     assert not strange, strange
     return text
 

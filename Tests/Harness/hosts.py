@@ -33,12 +33,14 @@ MODULES = {
     "config": "differential",
     "ignition": "dropin",
     "oracles": "oracles",
+    "image-making": "image_making",
     "disks-reference": "disk_reference",
     "files-reference": "files_reference",
     "disks": "host_disks",
     "files": "files_stage",
     "network": "fetching",
     "networks": "networks",
+    "media": "media_commands",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
 WAITING = {"network", "networks"}

@@ -59,7 +59,7 @@ class Settings:
     processors: int = 1
     disks: "list[Disk]" = field(default_factory=list)
     cdrom: "Path | None" = None
-    boot: str = "kernel"  # or "cdrom", "network": what the firmware starts
+    boot: str = "kernel"  # or "cdrom", "network", "disk": what the firmware starts
     network: bool = True  # user-mode: the host's loopback is 10.0.2.2, DNS 10.0.2.3
     card: str = "virtio-net-pci"
     tftp: "Path | None" = None
@@ -188,7 +188,7 @@ class VirtualMachine:
             if it.initrd:
                 words += ["-initrd", str(self._initrd())]
         else:
-            words += ["-boot", {"cdrom": "d", "network": "n"}[it.boot]]
+            words += ["-boot", {"cdrom": "d", "network": "n", "disk": "c"}[it.boot]]
         words += self._disks() + self._network()
         for name, file in it.firmware.items():
             words += ["-fw_cfg", f"name={name},file={file}"]

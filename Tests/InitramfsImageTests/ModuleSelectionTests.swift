@@ -68,3 +68,17 @@ import Testing
             ])
     }
 }
+
+@Suite struct ModuleReasons {
+    @Test func eachModuleHasAReason() throws {
+        let index = try moduleIndex()
+        let selection = try ModuleSelection(parsing: "virtio,@fs")
+        let reasons = try selection.reasons(in: index)
+        #expect(reasons.map(\.path) == (try selection.paths(in: index)))
+        func reason(_ name: String) -> String? { reasons.first { $0.path.hasSuffix("/\(name).ko") }?.text }
+        #expect(reason("loop") == "every image: loop")
+        #expect(reason("virtio_blk") == "virtio: virtio_blk")
+        #expect(reasons.contains { $0.text.hasPrefix("needed by ") })
+        #expect(!reasons.contains { $0.text == "needed by others" })
+    }
+}

@@ -1,0 +1,3 @@
+// The one header that Swift reads of liblzma.
+#pragma once
+#include <lzma.h>

@@ -1,0 +1,4 @@
+// The headers that Swift reads of libzstd.
+#pragma once
+#include <zstd.h>
+#include <zstd_errors.h>

@@ -1,0 +1,70 @@
+// The boot menus of a live ISO, with room in them for other kernel arguments.
+
+import BootMedia
+
+/// A menu's text, and where in it the kernel arguments stand.
+struct BootMenu: Equatable {
+    /// Path in the ISO.
+    var path: String
+    var text: String
+    /// Where the area for the arguments starts, in bytes.
+    var offset: Int
+
+    /// Bytes of the area: arguments, a newline, and a comment that longer arguments eat into.
+    static let areaSize = 1536
+    /// Ends the comment. Tools that make minimal ISOs and customized ones look for it.
+    static let areaEnd = "# COREOS_KARG_EMBED_AREA\n"
+    static let kernel = "/images/pxeboot/vmlinuz"
+    static let initrds = ["/images/pxeboot/initrd.img", "/images/ignition.img"]
+
+    private init(path: String, before: String, arguments: String, after: String) {
+        self.path = path
+        offset = before.utf8.count
+        let area = arguments + "\n"
+        let filling = String(repeating: "#", count: max(0, Self.areaSize - area.utf8.count))
+        text = before + area + filling + Self.areaEnd + after
+    }
+
+    /// For BIOS machines.
+    static func isolinux(_ arguments: String) -> BootMenu {
+        BootMenu(
+            path: "isolinux/isolinux.cfg",
+            before: """
+                default live
+                prompt 1
+                timeout 50
+                label live
+                  kernel \(kernel)
+                  append initrd=\(initrds.joined(separator: ","))\u{20}
+                """,
+            arguments: arguments, after: "")
+    }
+
+    /// For UEFI machines.
+    static func grub(_ arguments: String, name: String) -> BootMenu {
+        BootMenu(
+            path: "EFI/\(EFIPrograms.vendor)/grub.cfg",
+            before: """
+                set default=0
+                set timeout=5
+                menuentry '\(name)' {
+                  linux \(kernel)\u{20}
+                """,
+            arguments: arguments,
+            after: """
+                  initrd \(initrds.joined(separator: " "))
+                }
+
+                """)
+    }
+
+    /// `coreos/kargs.json` for these menus, all of the same arguments.
+    static func information(_ menus: [BootMenu], arguments: String) -> ArgumentInformation {
+        ArgumentInformation(
+            defaults: arguments,
+            files: menus.map {
+                ArgumentInformation.Location(
+                    path: $0.path, offset: UInt64($0.offset), pad: UInt8(ascii: "#"), end: UInt8(ascii: "\n"))
+            }, size: UInt64(areaSize))
+    }
+}

@@ -1,0 +1,306 @@
+// What the parts of a live system are: kernel, initramfs, root image; and whether they belong together.
+
+import BootMedia
+import Glibc
+import Hashing
+import InitramfsImage
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// A Linux kernel as boot loaders load it (bzImage).
+public struct KernelFile: Equatable, Sendable {
+    public var file: FilePath
+    public var size: UInt64
+    /// `6.1.0-9-amd64`; `nil` where it does not say.
+    public var version: String?
+    /// Whether UEFI firmware can start it by itself.
+    public var hasEFIStub: Bool
+    /// Whether somebody signed it for Secure Boot.
+    public var isSigned: Bool
+
+    public enum Failure: Error, Equatable, CustomStringConvertible {
+        case notKernel(FilePath)
+
+        public var description: String {
+            switch self {
+            case .notKernel(let file): "\(file) is no Linux kernel for x86"
+            }
+        }
+    }
+
+    /// - SeeAlso: Linux, `Documentation/arch/x86/boot.rst`.
+    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
+    public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
+        let input = try ByteRange(file, range)
+        let head = try input.bytes(at: 0, count: 64 << 10)
+        guard head.count > 0x264, Array(head[0x202..<0x206]) == Array("HdrS".utf8) else {
+            throw Failure.notKernel(file)
+        }
+        self.file = file
+        size = input.count
+        // Where the text is, less the first sector.
+        let pointer = Int(head[0x20e]) | Int(head[0x20f]) << 8
+        let text = head.dropFirst(pointer + 0x200).prefix(256).prefix { $0 != 0 }
+        let word = String(decoding: text.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
+        version = pointer == 0 || word.isEmpty ? nil : word
+        let pe = try? PEFile(reading: { try input.bytes(at: $0, count: $1) }, size: input.count)
+        hasEFIStub = pe != nil
+        isSigned = pe?.isSigned ?? false
+    }
+}
+
+/// What an initramfs says about itself.
+public struct InitramfsFile: Sendable {
+    public var file: FilePath
+    public var size: UInt64
+    /// The build that it belongs to.
+    public var version: String?
+    /// The stream hash of the root image that it accepts.
+    public var wantedHash: StreamHash?
+    /// What it can do, where it tells.
+    public var features: Features?
+    /// Whether it holds a config, and NetworkManager keyfiles.
+    public var hasConfig = false
+    public var keyfiles = 0
+    /// Whether a root image is appended.
+    public var holdsRootImage = false
+
+    public enum Failure: Error, CustomStringConvertible {
+        case unreadable(FilePath, any Error)
+
+        public var description: String {
+            switch self {
+            case .unreadable(let file, let reason): "\(file) is no initramfs: \(reason)"
+            }
+        }
+    }
+
+    private static let root = ["root.squashfs", "root.erofs"]
+
+    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
+    public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
+        self.file = file
+        let input = try ByteRange(file, range)
+        size = input.count
+        var at: UInt64 = 0
+        let names = [
+            LiveImageName.initramfsVersion, LiveImageName.wantedStreamHash, BootMediaName.initramfsFeatures,
+            BootMediaName.config, LiveImageName.rootfsVersion,
+        ]
+        let files: ArchiveFiles
+        do {
+            files = try ArchiveFiles(keeping: ArchiveGlob(names: names).or(.network)) {
+                let bytes = try input.bytes(at: at, count: 1 << 20)
+                at += UInt64(bytes.count)
+                return bytes
+            }
+        } catch {
+            throw Failure.unreadable(file, error)
+        }
+        version = files[LiveImageName.initramfsVersion].map { trimmed($0) }
+        wantedHash = try files[LiveImageName.wantedStreamHash].map { try StreamHash(parsing: $0) }
+        features = try files[BootMediaName.initramfsFeatures].map { try Features(parsing: $0) }
+        hasConfig = files.config != nil
+        keyfiles = files.network.count
+        holdsRootImage = files[LiveImageName.rootfsVersion] != nil
+    }
+}
+
+/// Whether an initramfs accepts a root image.
+public enum Pairing: Equatable, Sendable, CustomStringConvertible {
+    case belong
+    /// It wants another one.
+    case differ(String)
+    /// It takes any.
+    case unbound
+
+    public init(_ initramfs: InitramfsFile, _ root: RootImageFile) {
+        guard let wanted = initramfs.wantedHash else {
+            self = .unbound
+            return
+        }
+        if wanted.chunkSize == root.hash.chunkSize {
+            guard wanted.digests == root.hash.digests else {
+                let (one, other) = (initramfs.version ?? "another", root.version ?? "none")
+                self = .differ("the initramfs wants the root image of build \(one), and this one is of \(other)")
+                return
+            }
+            self = .belong
+        } else {
+            // In other chunks nothing can be compared but what both say, and the length.
+            let isLike = initramfs.version == root.version && wanted.lengths.contains(root.size)
+            self = isLike ? .belong : .differ("their builds differ")
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .belong: "initramfs and root image belong together"
+        case .differ(let reason): "initramfs and root image do not belong together: \(reason)"
+        case .unbound: "the initramfs accepts any root image"
+        }
+    }
+}
+
+/// A root image's facts.
+public struct RootImageFile: Sendable {
+    public var file: FilePath
+    public var size: UInt64
+    public var version: String?
+    public var format: RootImageFormat.Filesystem
+    public var hash: StreamHash
+    /// The kernels whose modules are in it; `nil` where nobody here can tell.
+    public var kernels: [String]?
+
+    public enum Failure: Error, CustomStringConvertible {
+        case unusable(FilePath, RootImageFault)
+
+        public var description: String {
+            switch self {
+            case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
+            }
+        }
+    }
+
+    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
+    public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
+        let input = try ByteRange(file, range)
+        var reader = RootImageReader()
+        var digests: [[UInt8]] = []
+        var found: (format: RootImageFormat, offset: UInt64)?
+        var at: UInt64 = 0
+        do {
+            while true {
+                let chunk = try input.bytes(at: at, count: UInt64(StreamHash.usualChunkSize))
+                if chunk.isEmpty { break }
+                at += UInt64(chunk.count)
+                digests.append(MessageDigest.sha256(chunk))
+                try Self.read(chunk, &reader, &version, &found)
+            }
+            try reader.finish()
+        } catch let fault as RootImageFault {
+            throw Failure.unusable(file, fault)
+        }
+        guard let found else { throw Failure.unusable(file, .noImage) }
+        self.file = file
+        size = input.count
+        format = found.format.filesystem
+        hash = try StreamHash(digests: digests)
+        kernels = RootImageContent(
+            file: Files.absolute(file), offset: input.start + found.offset, format: found.format.filesystem
+        ).kernels()
+    }
+
+    private static func read(
+        _ chunk: [UInt8], _ reader: inout RootImageReader, _ version: inout String?,
+        _ found: inout (format: RootImageFormat, offset: UInt64)?
+    ) throws(RootImageFault) {
+        // Typed errors do not pass through the closure.
+        let result = chunk.withUnsafeBytes { bytes -> Result<Void, RootImageFault> in
+            var slice = bytes
+            do throws(RootImageFault) {
+                while let event = try reader.next(&slice) {
+                    switch event {
+                    case .version(let text): version = text
+                    case .image(let format, let offset, _): found = (format, offset)
+                    case .imageData, .installImage, .installImageData: break
+                    }
+                }
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+}
+
+/// The three parts that a live system boots from, looked at before anything is made of them.
+struct LiveParts {
+    var kernel: KernelFile
+    var initramfs: InitramfsFile
+    var root: RootImageFile
+    var warnings: [String] = []
+
+    enum Failure: Error, CustomStringConvertible, Advising {
+        case otherPair(FilePath, FilePath, String)
+
+        var description: String {
+            switch self {
+            case .otherPair(let initramfs, let root, let reason):
+                "\(initramfs) would not boot \(root): \(reason)"
+            }
+        }
+
+        var advice: [String] { ["Make the initramfs anew: firstlight-image initramfs --rootfs ROOT-IMAGE"] }
+    }
+
+    init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath, telling progress: MakingProgress) throws {
+        self.kernel = try KernelFile(kernel)
+        progress.step("reading \(initramfs)")
+        self.initramfs = try InitramfsFile(initramfs)
+        progress.step("reading \(rootfs)")
+        root = try RootImageFile(rootfs)
+        switch Pairing(self.initramfs, root) {
+        case .belong: break
+        case .differ(let reason): throw Failure.otherPair(initramfs, rootfs, reason)
+        case .unbound:
+            warnings.append("warning: \(initramfs) accepts any root image; `initramfs --rootfs` binds it to one")
+        }
+        if let version = self.kernel.version, let kernels = root.kernels, !kernels.contains(version) {
+            warnings.append("warning: \(rootfs) has no modules for Linux \(version), the kernel that boots it")
+        }
+    }
+
+    /// What holds a secret is for its owner alone.
+    var permissions: mode_t { initramfs.hasConfig || initramfs.keyfiles > 0 ? 0o600 : 0o644 }
+}
+
+extension ByteSource {
+    /// A file or a device, read where it is needed.
+    init(file: FilePath) throws {
+        let opened = try OpenFile(file)
+        self.init(length: opened.length) { offset, buffer in try opened.read(buffer, at: offset) }
+    }
+
+    private final class OpenFile: Sendable {
+        let descriptor: Int32
+        let length: UInt64
+        let path: FilePath
+
+        init(_ path: FilePath) throws {
+            self.path = path
+            descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw FileFault("read", path, Errno(rawValue: errno)) }
+            // Of a device, too.
+            length = UInt64(max(0, lseek(descriptor, 0, SEEK_END)))
+        }
+
+        deinit { close(descriptor) }
+
+        func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+            var filled = 0
+            while filled < buffer.count {
+                let got = pread(
+                    descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled,
+                    off_t(offset) + off_t(filled))
+                if got < 0, errno == EINTR { continue }
+                guard got > 0 else { throw FileFault("read", path, got < 0 ? Errno(rawValue: errno) : .ioError) }
+                filled += got
+            }
+        }
+    }
+}
+
+extension Files {
+    /// Gives a finished file its name, once its bytes are on the disk; both are on one filesystem.
+    static func publish(_ file: FilePath, as output: FilePath, permissions: mode_t) throws(FileFault) {
+        let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileFault("write", output, Errno(rawValue: errno)) }
+        defer { close(descriptor) }
+        guard fchmod(descriptor, permissions) == 0, fsync(descriptor) == 0, rename(file.string, output.string) == 0
+        else { throw FileFault("write", output, Errno(rawValue: errno)) }
+    }
+}

@@ -1,0 +1,20 @@
+// What whoever waits for an image is told.
+
+/// How the making of an image gets on.
+public struct MakingProgress {
+    /// What begins now: "packing root.squashfs".
+    public var step: (String) -> Void
+    /// Bytes of this step that are done, and that there are.
+    public var bytes: (_ done: UInt64, _ total: UInt64) -> Void
+
+    public init(
+        step: @escaping (String) -> Void = { _ in },
+        bytes: @escaping (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
+    ) {
+        self.step = step
+        self.bytes = bytes
+    }
+
+    /// Nobody waits.
+    public static var untold: MakingProgress { MakingProgress() }
+}

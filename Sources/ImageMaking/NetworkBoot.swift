@@ -1,0 +1,255 @@
+// A folder to boot machines from over the network: the three parts, and what each kind of server wants to be told.
+
+import Glibc
+import InitramfsImage
+import JSONText
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// What `firstlight-image pxe` is asked for.
+public struct NetworkBootMaking: Sendable {
+    public var kernel: FilePath
+    public var initramfs: FilePath
+    public var rootfs: FilePath
+    /// Where the folder is served: `http://192.0.2.1/live`.
+    public var url: String
+    /// The URL of an Ignition config for the machines.
+    public var configURL: String?
+    /// Kernel arguments besides those that the boot needs.
+    public var arguments = ISOMaking.usualArguments
+
+    public init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath, url: String) {
+        self.kernel = kernel
+        self.initramfs = initramfs
+        self.rootfs = rootfs
+        self.url = url
+    }
+
+    public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
+        case url(String)
+        case arguments(String)
+        case folderInUse(FilePath)
+
+        public var description: String {
+            switch self {
+            case .url(let text): "\"\(text)\" is no URL that machines can boot from"
+            case .arguments(let text): "kernel arguments are one line of printable characters, and not \"\(text)\""
+            case .folderInUse(let folder): "\(folder) is there already and holds something"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .url: ["Say http, https or tftp: --url http://192.0.2.1/live"]
+            case .folderInUse: ["Name a new folder: machines that boot right now need the old one."]
+            case .arguments: []
+            }
+        }
+    }
+
+    /// What was made.
+    public struct Outcome: CustomStringConvertible {
+        public var folder: FilePath
+        /// Paths in the folder.
+        public var files: [String]
+        /// That a machine needs, in bytes, before the real root takes any.
+        public var memory: ByteCount
+        public var warnings: [String]
+
+        /// `live/  9 files; a machine needs 310 MiB of RAM and what its system takes`.
+        public var description: String {
+            "\(folder)  \(counted(files.count, "file")); a machine needs \(memory) of RAM and what its system takes"
+        }
+    }
+
+    /// What the parts are called in the folder.
+    public static let parts = (kernel: "vmlinuz", initramfs: "initramfs.img", rootfs: "rootfs.img")
+
+    /// Makes the folder. Nothing stands at `output` before it is complete.
+    public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
+        let output = Files.absolute(output)
+        if Files.exists(output), !Files.isFolder(output) || !Files.names(in: output).isEmpty {
+            throw Failure.folderInUse(output)
+        }
+        let live = try LiveParts(kernel: kernel, initramfs: initramfs, rootfs: rootfs, telling: progress)
+        let texts = try texts(version: live.root.version ?? "live")
+        let parent = output.removingLastComponent()
+        try Files.naming("make", parent) { () throws(Errno) in try Files.makeFolder(parent) }
+        let folder = try TemporaryFolder(in: parent)
+        let whole = folder.path.appending("whole")
+        try Files.naming("make", whole) { () throws(Errno) in try Files.makeFolder(whole) }
+        var files: [String] = []
+        for (source, name) in [
+            (kernel, Self.parts.kernel), (initramfs, Self.parts.initramfs), (rootfs, Self.parts.rootfs),
+        ] {
+            progress.step("copying \(source)")
+            var copy = try PendingFile(whole.appending(name))
+            try copy.write(contentsOf: source)
+            // A boot server runs as somebody else: what it cannot read it cannot serve.
+            try copy.finish(permissions: 0o644)
+            files.append(name)
+        }
+        for (name, text) in texts {
+            let file = whole.appending(name)
+            try Files.naming("write", file) { () throws(Errno) in
+                try Files.makeFolder(file.removingLastComponent())
+                try Files.write(text, to: file)
+            }
+            files.append(name)
+        }
+        // An empty folder gives way to it.
+        try Files.naming("make", output) { () throws(Errno) in try Files.move(whole, to: output) }
+        var warnings = live.warnings
+        if live.permissions != 0o644 {
+            warnings.append(
+                "warning: \(initramfs) holds a config or keyfiles, which whoever reaches the server can read")
+        }
+        let memory = MemoryNeed(initramfs: live.initramfs.size, root: live.root.size)
+        return Outcome(folder: output, files: files, memory: ByteCount(memory.fromURL), warnings: warnings)
+    }
+
+    // MARK: What servers are told
+
+    /// The URL without a slash at its end.
+    func base() throws(Failure) -> String {
+        let isKnown = ["http://", "https://", "tftp://"].contains {
+            url.hasPrefix($0) && url.utf8.count > $0.utf8.count
+        }
+        let isPlain = url.unicodeScalars.allSatisfy {
+            $0.value > 0x20 && $0.value < 0x7f && !"'\"${}\\".unicodeScalars.contains($0)
+        }
+        guard isKnown, isPlain else { throw .url(url) }
+        var rest = url[...]
+        while rest.hasSuffix("/") { rest = rest.dropLast() }
+        return String(rest)
+    }
+
+    /// The words of the kernel command line.
+    func words() throws(Failure) -> [String] {
+        guard arguments.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f }) else {
+            throw .arguments(arguments)
+        }
+        var words = arguments.split(separator: " ").map(String.init)
+        words.append("coreos.live.rootfs_url=\(try base())/\(Self.parts.rootfs)")
+        words += ISOMaking.provisioning.split(separator: " ").map(String.init)
+        if let configURL { words.append("ignition.config.url=\(configURL)") }
+        return words
+    }
+
+    /// The text files of the folder, by path.
+    func texts(version: String) throws(Failure) -> [(path: String, text: String)] {
+        let base = try base()
+        let words = try words()
+        let line = words.joined(separator: " ")
+        return [
+            ("pxelinux.cfg/default", Self.pxelinux(line)), ("boot.ipxe", Self.ipxe(base, line)),
+            ("grub/grub.cfg", Self.grub(line, version: version)),
+            ("matchbox/profiles/firstlight.json", Self.profile(base, words, version: version).text(.pretty)),
+            ("matchbox/groups/default.json", Self.group.text(.pretty)),
+            ("tinkerbell/hardware.yaml", Self.hardware(base)),
+        ]
+    }
+
+    private static func pxelinux(_ line: String) -> String {
+        """
+        DEFAULT live
+        PROMPT 1
+        TIMEOUT 50
+        LABEL live
+          KERNEL \(parts.kernel)
+          APPEND initrd=\(parts.initramfs) \(line)
+          IPAPPEND 2
+
+        """
+    }
+
+    /// Newer iPXE hands every image that it knows on to the kernel: `imgfree` makes it forget those of before.
+    private static func ipxe(_ base: String, _ line: String) -> String {
+        """
+        #!ipxe
+        imgfree
+        set base \(base)
+        kernel ${base}/\(parts.kernel) initrd=main \(line)
+        initrd --name main ${base}/\(parts.initramfs)
+        boot
+
+        """
+    }
+
+    /// For GRUB that was loaded over the network: paths are those of its server.
+    private static func grub(_ line: String, version: String) -> String {
+        let name = version.filter { $0 != "'" && !$0.isNewline }
+        return """
+            set default=0
+            set timeout=5
+            menuentry 'firstlight \(name)' {
+              linux /\(parts.kernel) \(line) BOOTIF=$net_default_mac
+              initrd /\(parts.initramfs)
+            }
+
+            """
+    }
+
+    /// - SeeAlso: matchbox 0.11, `docs/matchbox.md`, "Profiles".
+    private static func profile(_ base: String, _ words: [String], version: String) -> JSONValue {
+        [
+            "id": "firstlight", "name": .string("firstlight \(version)"),
+            "boot": [
+                "kernel": .string("\(base)/\(parts.kernel)"),
+                "initrd": [.string("--name main \(base)/\(parts.initramfs)")],
+                "args": .array((["initrd=main"] + words).map(JSONValue.string)),
+            ],
+        ]
+    }
+
+    /// Every machine that no other group asks for.
+    private static let group: JSONValue = ["id": "default", "name": "default", "profile": "firstlight"]
+
+    /// - SeeAlso: Tinkerbell's `Hardware` resource, tinkerbell.org/v1alpha1.
+    private static func hardware(_ base: String) -> String {
+        """
+        # One such resource for each machine: give it its name and its MAC address.
+        apiVersion: tinkerbell.org/v1alpha1
+        kind: Hardware
+        metadata:
+          name: machine-1
+        spec:
+          interfaces:
+            - dhcp:
+                mac: "52:54:00:12:34:56"
+                hostname: machine-1
+              netboot:
+                allowPXE: true
+                allowWorkflow: false
+                ipxe:
+                  url: \(base)/boot.ipxe
+
+        """
+    }
+}
+
+/// How much RAM a boot takes before the real root runs, in bytes; measured, see docs/kernel-arguments.md.
+public struct MemoryNeed: Equatable, Sendable {
+    public var initramfs: UInt64
+    public var root: UInt64
+
+    public init(initramfs: UInt64, root: UInt64) {
+        self.initramfs = initramfs
+        self.root = root
+    }
+
+    private func sum(_ times: UInt64, _ bytes: UInt64, _ mebibytes: UInt64, _ more: UInt64 = 0) -> UInt64 {
+        let (product, isBeyond) = bytes.multipliedReportingOverflow(by: times)
+        let (sum, isFar) = product.addingReportingOverflow(mebibytes << 20)
+        let (all, isFarther) = sum.addingReportingOverflow(more)
+        return isBeyond || isFar || isFarther ? .max : all
+    }
+
+    /// The root image comes from a URL.
+    public var fromURL: UInt64 { sum(2, initramfs, 110, root) }
+    /// It stays on a medium.
+    public var fromMedium: UInt64 { sum(2, initramfs, 110) }
+    /// The boot loader loads it with the initramfs; with `rootfstype=ramfs` on the command line.
+    public var loaded: UInt64 { sum(2, initramfs &+ root, 90) }
+}

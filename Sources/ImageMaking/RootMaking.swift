@@ -1,0 +1,321 @@
+// Making a root image of whatever holds a root: a folder, a container image, a tar archive, a filesystem image.
+
+import CLinux
+import Glibc
+import InitramfsImage
+import LinuxSystem
+import LiveImage
+import Reporting
+import SystemPackage
+
+/// What `firstlight-image rootfs` is asked for.
+public struct RootMaking: Sendable {
+    /// A folder, a container image (an OCI layout, or what `docker save` writes), a tar archive, a squashfs or an erofs.
+    public var source: FilePath
+    /// `nil`: squashfs, or what the source is.
+    public var format: RootImageFormat.Filesystem?
+    /// One line; `nil` is made of the image's hash.
+    public var version: String?
+    /// What files' times are limited to, and the image's own time, in seconds since 1970; `nil`: files keep theirs.
+    public var time: UInt32?
+    /// The kernel whose modules are added.
+    public var kernel: String?
+    /// Which image of a layout that holds several.
+    public var image: String?
+    /// Whether what belongs to one build stays: machine-id, SSH host keys, resolv.conf.
+    public var keepsTraces = false
+    public var isFast = false
+    public var host = HostSystem()
+
+    public init(source: FilePath) { self.source = source }
+
+    public enum Failure: Error, CustomStringConvertible, Advising {
+        case unknown(FilePath)
+        case empty(FilePath)
+        case convertingNeedsRoot(FilePath)
+        case imageOfNoLayout(FilePath)
+
+        public var description: String {
+            switch self {
+            case .unknown(let file):
+                "\(file) is no folder, no container image, no tar archive, no squashfs and no erofs"
+            case .empty(let file): "\(file) holds no files"
+            case .convertingNeedsRoot: "taking a filesystem image apart needs root, to keep its files' owners"
+            case .imageOfNoLayout(let file): "\(file) is no layout of container images"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .convertingNeedsRoot: ["Run it as root, or leave --format out."]
+            case .imageOfNoLayout: ["Leave --image out."]
+            case .unknown, .empty: []
+            }
+        }
+    }
+
+    /// What was made.
+    public struct Outcome: CustomStringConvertible {
+        public var file: FilePath
+        public var size: ByteCount
+        public var format: RootImageFormat.Filesystem
+        public var version: String
+        /// SHA-256 of the file, what `firstlight.rootfs_sha256=` takes.
+        public var digest: String
+        public var stamps: RootImage.Stamps
+        /// What belongs to one build and was taken out.
+        public var takenOut: [BuildTrace] = []
+        /// What else was left out: mount points' contents, sockets.
+        public var leftOut: [String] = []
+        public var warnings: [String] = []
+
+        /// `rootfs.img  127 MiB, squashfs, version 2026.11.1`.
+        public var description: String { "\(file)  \(size), \(format), version \(version)" }
+
+        /// A line for each thing that is not in the image.
+        public var notes: [String] {
+            takenOut.map { "taken out: /\($0.path): \($0.reason)" } + leftOut.map { "left out: \($0)" }
+        }
+    }
+
+    /// Makes the image. Nothing stands at `output` before it is complete.
+    public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
+        let output = Files.absolute(output)
+        let source = Files.absolute(source)
+        guard Files.status(source) != nil else { throw FileFault("read", self.source, .noSuchFileOrDirectory) }
+        // Where the result goes there is room for something of its size.
+        let folder = try TemporaryFolder(in: output.removingLastComponent())
+        var outcome: Outcome
+        let input = try RootInput(source, telling: progress, in: folder.path)
+        if image != nil, !input.isLayout { throw Failure.imageOfNoLayout(self.source) }
+        switch input {
+        case .filesystem(let own) where format == nil || format == own:
+            outcome = try wrap(source, to: output, telling: progress)
+        case .filesystem(let own):
+            let tree = try takeApart(source, own, in: folder.path, telling: progress)
+            outcome = try pack(tree, to: output, in: folder.path, telling: progress)
+        case .folder(let reader):
+            outcome = try pack(reader.tree, to: output, in: folder.path, telling: progress)
+            outcome.leftOut += reader.mounts.map { "what is mounted on /\($0)" }
+            outcome.leftOut += reader.sockets.map { "/\($0), a socket" }
+        case .archive(let archive):
+            var tree = RootTree()
+            try tree.add(tar: archive, called: "\(self.source)")
+            outcome = try pack(tree, to: output, in: folder.path, telling: progress)
+        case .layout(let layout):
+            let chosen = try ContainerImage(in: layout, named: image, architecture: Self.architecture)
+            let tree = try self.tree(of: chosen, in: layout, room: folder.path, telling: progress)
+            var making = self
+            making.version = version ?? chosen.version
+            outcome = try making.pack(tree, to: output, in: folder.path, telling: progress)
+        }
+        return outcome
+    }
+
+    /// This machine's kind, as Go calls it.
+    static var architecture: String {
+        #if arch(arm64)
+            "arm64"
+        #else
+            "amd64"
+        #endif
+    }
+
+    private func tree(
+        of image: ContainerImage, in layout: ImageArchive, room: FilePath, telling progress: MakingProgress
+    ) throws -> RootTree {
+        var tree = RootTree()
+        for (index, layer) in image.layers.enumerated() {
+            let name = "layer \(index + 1) of \(image.layers.count)"
+            progress.step("reading \(name)")
+            guard let place = layout.place(of: layer.path) else {
+                throw ContainerImage.Failure.missing(layout.name, layer.path)
+            }
+            if let digest = layer.digest, try SHA256Digest.of(place.file, place.range) != digest {
+                throw ContainerImage.Failure.otherDigest(layout.name, layer.path)
+            }
+            let plain = try PlainFile(place, decompressingInto: room, as: "layer\(index)")
+            if let digest = layer.plainDigest, try SHA256Digest.of(plain.file, plain.range) != digest {
+                throw ContainerImage.Failure.otherDigest(layout.name, layer.path)
+            }
+            try tree.lay(plain, called: name)
+        }
+        return tree
+    }
+
+    /// A filesystem image's files; whoever asks for another format has it made anew.
+    private func takeApart(
+        _ image: FilePath, _ format: RootImageFormat.Filesystem, in folder: FilePath, telling progress: MakingProgress
+    ) throws -> RootTree {
+        guard geteuid() == 0 else { throw Failure.convertingNeedsRoot(image) }
+        let root = folder.appending("apart")
+        progress.step("taking \(image) apart")
+        switch format {
+        case .squashfs:
+            try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
+        case .erofs:
+            try HostProgram(name: "fsck.erofs", package: "erofs-utils").run([
+                "--extract=\(root)", "--preserve", image.string,
+            ])
+        }
+        return try FolderReader(root).tree
+    }
+
+    private func pack(
+        _ whole: RootTree, to output: FilePath, in folder: FilePath, telling progress: MakingProgress
+    ) throws -> Outcome {
+        guard !whole.entries.isEmpty else { throw Failure.empty(source) }
+        var tree = whole
+        var warnings: [String] = []
+        let takenOut = keepsTraces ? [] : try BuildTrace.takeOut(of: &tree)
+        if let kernel { try addModules(of: try host.kernel(kernel), to: &tree) }
+        warnings += Self.lacks(of: tree, kernel: host.kernels.last)
+        let format = format ?? .squashfs
+        let image = folder.appending("image")
+        progress.step("packing the \(format)")
+        let packing = TreePacking(
+            tree: tree, format: format, time: time ?? 0, latest: time.map(Int64.init), isFast: isFast)
+        try packing.write(to: image, in: folder, telling: progress)
+        var outcome = try finish(image, to: output, telling: progress)
+        outcome.takenOut = takenOut
+        outcome.warnings += warnings
+        return outcome
+    }
+
+    /// A filesystem image as it is, or with modules added.
+    private func wrap(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
+        var root = RootImage(image: image, version: try version ?? Self.version(of: image))
+        root.time = time ?? 0
+        root.kernel = kernel
+        root.host = host
+        let made = try root.make(output, telling: progress.step)
+        var outcome = try described(made, at: output, telling: progress)
+        outcome.warnings += Self.traces(in: image, made.format).map {
+            "warning: \(source) holds /\($0), which belongs to one build; made of the root's files it is taken out"
+        }
+        return outcome
+    }
+
+    private func finish(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
+        var root = RootImage(image: image, version: try version ?? Self.version(of: image))
+        root.time = time ?? 0
+        progress.step("writing \(output)")
+        return try described(try root.write(to: output), at: output, telling: progress)
+    }
+
+    private func described(
+        _ made: RootImage.Outcome, at output: FilePath, telling progress: MakingProgress
+    ) throws -> Outcome {
+        progress.step("hashing \(output)")
+        return Outcome(
+            file: output, size: made.size, format: made.format, version: made.version,
+            digest: try SHA256Digest.of(output), stamps: try RootImage.stamps(of: output), warnings: made.warnings)
+    }
+
+    /// Where nobody says a version: one that changes with the image and with nothing else.
+    private static func version(of image: FilePath) throws -> String { String(try SHA256Digest.of(image).prefix(16)) }
+
+    // MARK: What is in a root
+
+    private func addModules(of kernel: String, to tree: inout RootTree) throws {
+        let folder = host.modules.appending(kernel)
+        var modules = try FolderReader(folder).tree
+        // They lead to the kernel's source on the machine that this is made on.
+        for name in ["build", "source"] { try modules.remove(Array(name.utf8)) }
+        // Where /lib is a link the modules belong below /usr.
+        let isMerged = tree["lib"].map { !$0.kind.isFolder } ?? true
+        let place = "\(isMerged ? "usr/lib" : "lib")/modules/\(kernel)"
+        try tree.remove(Array(place.utf8))
+        try tree.put(.folder, RootTree.Attributes(permissions: 0o755), at: Array(place.utf8))
+        try tree.add(modules, at: place)
+    }
+
+    /// What a boot would stop at, or miss.
+    static func lacks(of tree: RootTree, kernel: String?) -> [String] {
+        var lacks: [String] = []
+        // The places where the agent looks.
+        let inits = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init", "etc/init", "bin/init"]
+        if inits.allSatisfy({ tree[$0] == nil }) {
+            lacks.append("warning: the root has no init, which a boot needs; container images seldom have one")
+        }
+        let kernels = Set(
+            ["usr/lib/modules", "lib/modules"].flatMap { folder in
+                tree.names(in: folder).filter { tree["\(folder)/\($0)/modules.dep"] != nil }
+            })
+        if let kernel, !kernels.contains(kernel) {
+            let others = kernels.isEmpty ? "" : ", but for \(kernels.sorted().joined(separator: ", "))"
+            lacks.append(
+                "warning: the root has no modules for Linux \(kernel)\(others).\n"
+                    + "  It will have no nftables, no autofs and no driver that is not loaded by then.\n"
+                    + "  --kernel \(kernel) adds them.")
+        }
+        return lacks
+    }
+
+    /// What of one build is in a squashfs; an erofs is not looked into.
+    private static func traces(in image: FilePath, _ format: RootImageFormat.Filesystem) -> [String] {
+        guard format == .squashfs else { return [] }
+        let listing = try? HostProgram.listSquashfs.run([
+            "-quiet", "-ll", image.string, "etc/machine-id", "etc/ssh", "etc/resolv.conf",
+        ])
+        return traces(inListing: listing?.text ?? "")
+    }
+
+    /// Reads lines such as `-rw-r--r-- root/root  33 2026-11-01 10:00 squashfs-root/etc/machine-id`.
+    static func traces(inListing text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            guard line.hasPrefix("-"), let range = line.firstRange(of: "squashfs-root/") else { return nil }
+            let path = String(line[range.upperBound...])
+            let isHostKey = path.hasPrefix("etc/ssh/ssh_host_") && path.contains("_key")
+            let size = line.split(separator: " ", maxSplits: 3).dropFirst(2).first.flatMap { Int($0) } ?? 0
+            // An empty machine-id is what systemd asks an image to have.
+            return isHostKey || ["etc/machine-id", "etc/resolv.conf"].contains(path) && size > 0 ? path : nil
+        }
+    }
+}
+
+/// What a root is made of.
+enum RootInput {
+    case folder(FolderReader)
+    case layout(ImageArchive)
+    case archive(PlainFile)
+    case filesystem(RootImageFormat.Filesystem)
+
+    var isLayout: Bool { if case .layout = self { true } else { false } }
+
+    /// Tells what stands at `source` by what is in it.
+    ///
+    /// - Parameter folder: Where there is room for it decompressed.
+    init(_ source: FilePath, telling progress: MakingProgress, in folder: FilePath) throws {
+        if Files.isFolder(source) {
+            let isLayout =
+                Files.exists(source.appending("oci-layout"))
+                || Files.exists(source.appending("index.json")) && Files.isFolder(source.appending("blobs"))
+                || Files.exists(source.appending("manifest.json")) && !Files.exists(source.appending("etc"))
+            if isLayout {
+                self = .layout(ImageArchive(folder: source))
+            } else {
+                progress.step("reading \(source)")
+                self = .folder(try FolderReader(source))
+            }
+            return
+        }
+        let whole = ImageArchive.Place(file: source, range: 0..<(Files.size(source) ?? 0))
+        let head = try ByteRange(source).bytes(at: 0, count: UInt64(RootImageFormat.headLength))
+        if let format = head.withUnsafeBytes({ RootImageFormat(head: $0) }) {
+            self = .filesystem(format.filesystem)
+            return
+        }
+        progress.step("reading \(source)")
+        let plain = try PlainFile(whole, decompressingInto: folder, as: "plain")
+        let start = try ByteRange(plain.file, plain.range).bytes(at: 0, count: 512)
+        // Archives of before POSIX have no mark; their first header's checksum tells.
+        var reader = TarReader(try ByteRange(plain.file, plain.range))
+        guard start.count == 512, !start.allSatisfy({ $0 == 0 }) else { throw RootMaking.Failure.unknown(source) }
+        do { _ = try reader.next() } catch TarFault.checksum(offset: 0) { throw RootMaking.Failure.unknown(source) }
+        let archive = try ImageArchive(tar: plain.file, called: source)
+        let isLayout =
+            archive.place(of: "oci-layout") != nil || archive.place(of: "manifest.json") != nil
+        self = isLayout ? .layout(archive) : .archive(plain)
+    }
+}

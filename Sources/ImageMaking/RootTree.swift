@@ -1,0 +1,264 @@
+// ImageMaking: images of one's own: root images from folders and container images, ISOs, network boot folders, UKIs.
+//
+// What a root consists of is a value first. Layers change the value, and only the value is written out: however hostile
+// a layer is, its names lead nowhere but into this tree.
+
+import SystemPackage
+
+/// The files of a root filesystem, each with its owner, times and extended attributes; their data stays where it is.
+public struct RootTree: Sendable {
+    /// The bytes of one component of a path; not all of them are UTF-8.
+    public typealias Name = [UInt8]
+
+    /// Where a file's data is.
+    public enum Source: Equatable, Sendable {
+        /// `count` bytes from `offset` of that file on.
+        case file(FilePath, offset: UInt64, count: UInt64)
+        case bytes([UInt8])
+
+        public var count: UInt64 {
+            switch self {
+            case .file(_, _, let count): count
+            case .bytes(let bytes): UInt64(bytes.count)
+            }
+        }
+    }
+
+    public enum Kind: Equatable, Sendable {
+        case folder
+        case file(Source)
+        /// A symbolic link and what it says.
+        case link([UInt8])
+        case device(isBlock: Bool, major: UInt32, minor: UInt32)
+        case pipe
+
+        var isFolder: Bool { self == .folder }
+    }
+
+    public struct Attributes: Equatable, Sendable {
+        /// The twelve lower mode bits.
+        public var permissions: UInt32
+        public var user: UInt32
+        public var group: UInt32
+        /// Seconds since 1970.
+        public var modified: Int64
+        /// Extended attributes by their full names: `security.capability`.
+        public var extended: [[UInt8]: [UInt8]]
+
+        public init(
+            permissions: UInt32, user: UInt32 = 0, group: UInt32 = 0, modified: Int64 = 0,
+            extended: [[UInt8]: [UInt8]] = [:]
+        ) {
+            self.permissions = permissions
+            self.user = user
+            self.group = group
+            self.modified = modified
+            self.extended = extended
+        }
+    }
+
+    /// What is at a place, or at several where it has several names.
+    public struct Node: Sendable {
+        public var kind: Kind
+        public var attributes: Attributes
+        /// Of a folder: the numbers of the nodes in it.
+        public internal(set) var children: [Name: Int] = [:]
+    }
+
+    public enum Failure: Error, Equatable, CustomStringConvertible {
+        case notFolder(String)
+        case linksWithoutEnd(String)
+        case missing(String)
+        case noName(String)
+        case linkToFolder(String)
+
+        public var description: String {
+            switch self {
+            case .notFolder(let path): "\(path) leads through something that is no folder"
+            case .linksWithoutEnd(let path): "\(path) leads through links without an end"
+            case .missing(let path): "a hard link leads to \(path), which is not there"
+            case .noName(let path): "\"\(path)\" names nothing in a folder"
+            case .linkToFolder(let path): "a hard link leads to \(path), which is a folder"
+            }
+        }
+    }
+
+    /// The root folder's number.
+    static let root = 0
+    /// As many links as Linux follows in one path.
+    private static let mostLinks = 40
+
+    /// By number. What is no longer in any folder stays here, and is never seen again.
+    public private(set) var nodes: [Node]
+
+    public init() {
+        nodes = [Node(kind: .folder, attributes: Attributes(permissions: 0o755))]
+    }
+
+    /// The root folder's own attributes.
+    public var rootAttributes: Attributes {
+        get { nodes[Self.root].attributes }
+        set { nodes[Self.root].attributes = newValue }
+    }
+
+    /// The components of a path; `.` and what is empty say nothing.
+    static func components(of path: some Collection<UInt8>) -> [Name] {
+        path.split(separator: UInt8(ascii: "/")).map(Array.init).filter { $0 != [UInt8(ascii: ".")] }
+    }
+
+    /// The number of the folder at `path`, looked up as if the tree were `/`: links are followed inside of it, and `..`
+    /// does not lead above it.
+    ///
+    /// - Parameter creates: Makes the folders that are missing; without it they are `nil`.
+    mutating func folder(at path: [Name], creating creates: Bool) throws(Failure) -> Int? {
+        var pending = Array(path.reversed())
+        var trail = [Self.root]
+        var links = 0
+        while let name = pending.popLast() {
+            if name == [UInt8(ascii: "."), UInt8(ascii: ".")] {
+                if trail.count > 1 { trail.removeLast() }
+                continue
+            }
+            let here = trail[trail.count - 1]
+            guard let child = nodes[here].children[name] else {
+                guard creates else { return nil }
+                let node = Node(kind: .folder, attributes: Attributes(permissions: 0o755))
+                trail.append(attach(node, as: name, in: here))
+                continue
+            }
+            switch nodes[child].kind {
+            case .folder: trail.append(child)
+            case .link(let target):
+                links += 1
+                guard links <= Self.mostLinks else { throw .linksWithoutEnd(text(path)) }
+                if target.first == UInt8(ascii: "/") { trail = [Self.root] }
+                pending.append(contentsOf: Self.components(of: target).reversed())
+            case .file, .device, .pipe: throw .notFolder(text(path))
+            }
+        }
+        return trail.last
+    }
+
+    private mutating func attach(_ node: Node, as name: Name, in folder: Int) -> Int {
+        nodes.append(node)
+        nodes[folder].children[name] = nodes.count - 1
+        return nodes.count - 1
+    }
+
+    /// What is at `path`, the last component not followed; `nil` where nothing is.
+    func find(_ path: some Collection<UInt8>) -> Int? {
+        var copy = self
+        let components = Self.components(of: path)
+        guard let name = components.last else { return Self.root }
+        guard let folder = try? copy.folder(at: components.dropLast(), creating: false) else { return nil }
+        return nodes[folder].children[name]
+    }
+
+    public subscript(path: String) -> Node? { find(Array(path.utf8)).map { nodes[$0] } }
+
+    /// Puts something at `path`: a folder over a folder changes its attributes alone, everything else takes the place.
+    mutating func put(_ kind: Kind, _ attributes: Attributes, at path: some Collection<UInt8>) throws(Failure) {
+        let components = Self.components(of: path)
+        guard let name = components.last else {
+            guard kind.isFolder else { throw .noName(text(components)) }
+            rootAttributes = attributes
+            return
+        }
+        guard name != [UInt8(ascii: "."), UInt8(ascii: ".")] else {
+            // A folder's own entry by way of a folder in it says nothing that its entry does not say.
+            if kind.isFolder { return }
+            throw .noName(text(components))
+        }
+        guard let folder = try folder(at: components.dropLast(), creating: true) else { return }
+        if kind.isFolder, let there = nodes[folder].children[name], nodes[there].kind.isFolder {
+            nodes[there].attributes = attributes
+            return
+        }
+        _ = attach(Node(kind: kind, attributes: attributes), as: name, in: folder)
+    }
+
+    /// Gives what is at `target` the further name `path`.
+    mutating func link(_ path: some Collection<UInt8>, to target: some Collection<UInt8>) throws(Failure) {
+        let old = Self.components(of: target)
+        let new = Self.components(of: path)
+        guard let name = new.last, name != [UInt8(ascii: "."), UInt8(ascii: ".")] else { throw .noName(text(new)) }
+        guard let oldName = old.last, let oldFolder = try folder(at: old.dropLast(), creating: false),
+            let node = nodes[oldFolder].children[oldName]
+        else { throw .missing(text(old)) }
+        guard !nodes[node].kind.isFolder else { throw .linkToFolder(text(old)) }
+        guard let folder = try folder(at: new.dropLast(), creating: true) else { return }
+        nodes[folder].children[name] = node
+    }
+
+    /// Takes away what is at `path`, a folder with all it holds; whether something was there.
+    @discardableResult
+    mutating func remove(_ path: some Collection<UInt8>) throws(Failure) -> Bool {
+        let components = Self.components(of: path)
+        guard let name = components.last, let folder = try folder(at: components.dropLast(), creating: false) else {
+            return false
+        }
+        return nodes[folder].children.removeValue(forKey: name) != nil
+    }
+
+    /// Takes away all that is in the folder at `path`.
+    mutating func empty(_ path: some Collection<UInt8>) throws(Failure) {
+        if let folder = try folder(at: Self.components(of: path), creating: false) { nodes[folder].children = [:] }
+    }
+
+    /// Adds all of another tree below `path`; what is there already and has the same name gives way to it.
+    mutating func add(_ other: RootTree, at path: String) throws(Failure) {
+        for entry in other.entries {
+            let place = Array(path.utf8) + [UInt8(ascii: "/")] + entry.path
+            if let first = entry.firstPath {
+                try link(place, to: Array(path.utf8) + [UInt8(ascii: "/")] + first)
+            } else {
+                try put(other.nodes[entry.node].kind, other.nodes[entry.node].attributes, at: place)
+            }
+        }
+    }
+}
+
+extension RootTree {
+    /// A name in the tree.
+    public struct Entry: Equatable, Sendable {
+        /// Without a leading slash.
+        public var path: [UInt8]
+        public var node: Int
+        /// Of a further name of a file: the path at which the file came first.
+        public var firstPath: [UInt8]?
+
+        public var pathText: String { String(decoding: path, as: UTF8.self) }
+    }
+
+    /// Everything below the root, each folder before what it holds, by the bytes of their names.
+    public var entries: [Entry] {
+        var entries: [Entry] = []
+        var first: [Int: [UInt8]] = [:]
+        var pending: [(path: [UInt8], node: Int)] = sortedChildren(of: Self.root, below: [])
+        while let (path, node) = pending.popLast() {
+            entries.append(Entry(path: path, node: node, firstPath: first[node]))
+            if nodes[node].kind.isFolder {
+                pending += sortedChildren(of: node, below: path + [UInt8(ascii: "/")])
+            } else if first[node] == nil {
+                first[node] = path
+            }
+        }
+        return entries
+    }
+
+    /// The last one first, as they are taken off the end.
+    private func sortedChildren(of folder: Int, below prefix: [UInt8]) -> [(path: [UInt8], node: Int)] {
+        nodes[folder].children.sorted { $1.key.lexicographicallyPrecedes($0.key) }.map { (prefix + $0.key, $0.value) }
+    }
+
+    /// The names in a folder, sorted; none where there is no such folder.
+    func names(in path: String) -> [String] {
+        var copy = self
+        guard let folder = try? copy.folder(at: Self.components(of: path.utf8), creating: false) else { return [] }
+        return nodes[folder].children.keys.map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+}
+
+private func text(_ components: some Collection<[UInt8]>) -> String {
+    String(decoding: Array(components.joined(separator: [UInt8(ascii: "/")])), as: UTF8.self)
+}

@@ -1,0 +1,134 @@
+// Writing an image to a device, and reading it back.
+
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// Writes an image to a device that ``StickDevice/check(imageSize:force:)`` found fit.
+public struct StickWriting: Sendable {
+    public var image: FilePath
+    public var device: FilePath
+
+    private static let piece = 4 << 20
+    /// At the end of a disk is a copy of its old partition table: firmware would take the stick for broken.
+    private static let tail: UInt64 = 1 << 20
+
+    public init(image: FilePath, device: FilePath) {
+        self.image = image
+        self.device = device
+    }
+
+    public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
+        case busy(FilePath)
+        case writing(FilePath, at: UInt64, Errno)
+        case reading(FilePath, at: UInt64, Errno)
+        case differs(FilePath, at: UInt64)
+
+        public var description: String {
+            switch self {
+            case .busy(let device): "\(device) is in use"
+            case .writing(let device, let offset, let reason):
+                "writing to \(device) failed at byte \(offset): \(reason)"
+            case .reading(let device, let offset, let reason):
+                "reading \(device) back failed at byte \(offset): \(reason)"
+            case .differs(let device, let offset):
+                "\(device) does not hold what was written to it, from byte \(offset) on"
+            }
+        }
+
+        public var advice: [String] {
+            switch self {
+            case .busy: ["Nothing was written."]
+            case .writing(_, let offset, _) where offset == 0: ["Nothing was written."]
+            case .writing, .reading:
+                ["What is on it is not complete and does not boot. Plug it in again, or try another."]
+            case .differs: ["It does not boot. The device is worn out or has less room than it says; take another."]
+            }
+        }
+    }
+
+    /// Writes all of it, waits until the device has it, and compares what it holds then.
+    ///
+    /// - Returns: Bytes of the image.
+    public func run(telling progress: MakingProgress = .untold) throws -> UInt64 {
+        let input = try ByteRange(image)
+        // The kernel refuses this where anything of it is mounted or held, also if that is so since a moment.
+        let output = open(device.string, O_RDWR | O_EXCL | O_CLOEXEC)
+        guard output >= 0 else {
+            let reason = errno
+            throw reason == EBUSY ? Failure.busy(device) : Failure.writing(device, at: 0, Errno(rawValue: reason))
+        }
+        defer { close(output) }
+        progress.step("writing \(device)")
+        var at: UInt64 = 0
+        while at < input.count {
+            let bytes = try input.bytes(at: at, count: UInt64(Self.piece))
+            try write(bytes, to: output, at: at)
+            at += UInt64(bytes.count)
+            // Else the kernel takes all of it at once, and the time left would be a guess.
+            if at % (64 << 20) == 0, fdatasync(output) != 0 {
+                throw Failure.writing(device, at: at, Errno(rawValue: errno))
+            }
+            progress.bytes(at, input.count)
+        }
+        let size = UInt64(max(0, lseek(output, 0, SEEK_END)))
+        if size > input.count {
+            let start = max(input.count, size - min(size, Self.tail))
+            try write([UInt8](repeating: 0, count: Int(size - start)), to: output, at: start)
+        }
+        guard fsync(output) == 0 else { throw Failure.writing(device, at: at, Errno(rawValue: errno)) }
+        try compare(with: input, output, telling: progress)
+        // The kernel looks at the new partitions.
+        _ = ioctl(output, UInt(0x125f), 0)
+        return input.count
+    }
+
+    private func write(_ bytes: [UInt8], to output: Int32, at offset: UInt64) throws(Failure) {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                pwrite(output, $0.baseAddress?.advanced(by: done), bytes.count - done, off_t(offset) + off_t(done))
+            }
+            if count < 0 {
+                let reason = errno
+                if reason == EINTR { continue }
+                throw .writing(device, at: offset + UInt64(done), Errno(rawValue: reason))
+            }
+            // A device ends, and says so with nothing.
+            guard count > 0 else { throw .writing(device, at: offset + UInt64(done), .noSpace) }
+            done += count
+        }
+    }
+
+    private func compare(with input: borrowing ByteRange, _ output: Int32, telling progress: MakingProgress) throws {
+        // What is read has to come from the device, not from memory: BLKFLSBUF, and for files the advice.
+        _ = ioctl(output, UInt(0x1261), 0)
+        posix_fadvise(output, 0, 0, POSIX_FADV_DONTNEED)
+        progress.step("reading \(device) back")
+        var at: UInt64 = 0
+        var room = [UInt8](repeating: 0, count: Self.piece)
+        while at < input.count {
+            let wanted = try input.bytes(at: at, count: UInt64(Self.piece))
+            var filled = 0
+            while filled < wanted.count {
+                let count = room.withUnsafeMutableBytes {
+                    pread(
+                        output, $0.baseAddress?.advanced(by: filled), wanted.count - filled, off_t(at) + off_t(filled))
+                }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else {
+                    throw Failure.reading(
+                        device, at: at + UInt64(filled), count < 0 ? Errno(rawValue: errno) : .ioError)
+                }
+                filled += count
+            }
+            guard memcmp(wanted, room, wanted.count) == 0 else {
+                let index = wanted.indices.first { wanted[$0] != room[$0] } ?? 0
+                throw Failure.differs(device, at: at + UInt64(index))
+            }
+            at += UInt64(wanted.count)
+            progress.bytes(at, input.count)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// iso kargs modify, reset, show.
+
+import BootMedia
+import Reporting
+
+/// `iso kargs modify`: edits the present kernel arguments of an ISO.
+public struct ModifyArguments: Sendable {
+    public var image: String
+    public var edit: KernelArgumentEdit
+    public var output = ImageOutput.inPlace
+
+    public init(image: String, edit: KernelArgumentEdit) {
+        self.image = image
+        self.edit = edit
+    }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        try iso.setArguments(try edit.applied(to: try iso.arguments.arguments))
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `iso kargs reset`: gives an ISO the kernel arguments that it came with.
+public struct ResetArguments: Sendable {
+    public var image: String
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        try iso.setArguments(try iso.arguments.defaults)
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `iso kargs show`: prints the kernel arguments of an ISO in one line.
+public struct ShowArguments: Sendable {
+    public var image: String
+    /// Those that it came with.
+    public var showsDefaults = false
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let arguments = try LiveISO(reading: try OpenFile(image).source).arguments
+        try streams.print(showsDefaults ? arguments.defaults : arguments.arguments)
+    }
+}

@@ -1,0 +1,138 @@
+// iso customize, iso reset, pxe customize.
+
+import BootMedia
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+extension Customization.Surroundings {
+    /// Files of this machine, and its nmstatectl.
+    static func machine(_ streams: Streams) -> Self {
+        .init(read: contents(of:), keyfiles: nmstateKeyfiles(of:), tell: streams.tell)
+    }
+}
+
+/// Asks nmstate's program, where it is installed.
+private func nmstateKeyfiles(of path: String) throws -> [(name: String, contents: [UInt8])] {
+    let folders = getenv("PATH").map { String(cString: $0).split(separator: ":").map(String.init) } ?? []
+    let candidates = (folders + Command.searchPath).map { "\($0)/nmstatectl" }
+    guard let program = candidates.first(where: { $0.hasPrefix("/") && access($0, X_OK) == 0 }) else {
+        throw MediaFault("--network-nmstate needs the program nmstatectl, which is not installed here")
+    }
+    let file = try step("opening nmstate file") {
+        guard let real = Files.resolved(FilePath(path)) else { throw SystemFault.current }
+        return real
+    }
+    let output = try step("generating configuration from nmstate") {
+        try Command(program, ["gc", file.string]).run().standardOutput
+    }
+    return try step("extracting NetworkManager generated config") { try NetworkState.keyfiles(parsing: output) }
+}
+
+/// `iso customize`: makes an ISO boot, provision or install without being asked.
+public struct CustomizeISO: Sendable {
+    public var image: String
+    public var customization = Customization()
+    /// Of the live system; they start from those that the image came with.
+    public var arguments = KernelArgumentEdit()
+    /// Replaces what the image is customized with.
+    public var force = false
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        let isCustomized =
+            iso.initrd.files.config != nil || !iso.initrd.files.network.isEmpty || iso.hasChangedArguments
+        guard force || !isCustomized else {
+            throw MediaFault("This ISO image is already customized; use -f to force.")
+        }
+        iso.initrd.files = try customization.files(for: try iso.features, .machine(streams))
+        if !arguments.isEmpty {
+            guard iso.hasArguments else {
+                throw MediaFault("This OS image does not support customizing live kernel arguments.")
+            }
+            try iso.setArguments(try arguments.applied(to: try iso.arguments.defaults))
+        }
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `iso reset`: takes out everything that was embedded.
+public struct ResetISO: Sendable {
+    public var image: String
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        iso.initrd.files = ArchiveFiles()
+        if iso.hasArguments { try iso.setArguments(try iso.arguments.defaults) }
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `pxe customize`: the same for an initramfs; what it adds is appended.
+public struct CustomizePXE: Sendable {
+    public var initrd: String
+    public var customization = Customization()
+    /// A file that must not be there yet, or `-` for standard output.
+    public var output: String
+
+    public init(initrd: String, output: String) {
+        self.initrd = initrd
+        self.output = output
+    }
+
+    /// The arguments without which an initramfs reads no config.
+    private static let neededArguments = "ignition.firstboot ignition.platform.id=metal"
+
+    public func run(_ streams: Streams) throws {
+        let input = try OpenFile(initrd)
+        if output == "-" {
+            try streams.refuseTerminal()
+            try copy(input, streams) { try $0.withUnsafeBytes { try streams.write($0) } }
+            return
+        }
+        let folder = try NewFile.folder(of: output)
+        guard !Files.exists(FilePath(output)) else {
+            throw BootFailure(steps: ["persisting output file to \(output)"], cause: SystemFault(.fileExists))
+        }
+        let new = try NewFile(in: folder)
+        try copy(input, streams) { try new.file.append($0) }
+        try step("persisting output file to \(output)") { try new.keep(as: output) }
+    }
+
+    /// Hands on the input while it is checked, then what is appended.
+    private func copy(_ input: OpenFile, _ streams: Streams, to write: ([UInt8]) throws -> Void) throws {
+        let glob = ArchiveGlob(names: [BootMediaName.liveMark, BootMediaName.initramfsFeatures])
+            .or(.config).or(.network)
+        let total = (try? input.length) ?? 0
+        var done: UInt64 = 0
+        let files = try step("reading/copying input initrd") {
+            try ArchiveFiles(keeping: glob) {
+                let part = try step("reading \(initrd)") { try SystemFault.read(input.descriptor) }
+                try write(part)
+                done += UInt64(part.count)
+                streams.progress("writing \(output)", done, total)
+                return part
+            }
+        }
+        guard files[BootMediaName.liveMark] != nil else { throw MediaFault("not a CoreOS live initramfs image") }
+        guard files.config == nil, files.network.isEmpty else { throw MediaFault("input is already customized") }
+        let features = try files[BootMediaName.initramfsFeatures].map { json in
+            try step("parsing OS features") { try Features(parsing: json) }
+        }
+        let added = try customization.files(for: features ?? Features(), .machine(streams))
+        // As it is: an archive of nothing would be one more archive all the same.
+        try write(try added.archive())
+        if added.config != nil {
+            streams.tell("The config is read where the boot has the kernel arguments \(Self.neededArguments).")
+        }
+    }
+}

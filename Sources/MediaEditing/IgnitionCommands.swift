@@ -1,0 +1,86 @@
+// iso ignition embed, show, remove; pxe ignition wrap, unwrap.
+
+import BootMedia
+import Reporting
+
+/// `iso ignition embed`: puts a config into an ISO, as it is.
+public struct EmbedIgnition: Sendable {
+    public var image: String
+    /// The config's path; `nil` is standard input.
+    public var config: String?
+    /// Replaces a config that is there.
+    public var force = false
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let bytes = try config.map(contents(of:)) ?? streams.readToEnd()
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        guard force || iso.initrd.files.config == nil else {
+            throw MediaFault("This ISO image already has an embedded Ignition config; use -f to force.")
+        }
+        iso.initrd.files.config = bytes
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `iso ignition show`: prints the config that is embedded in an ISO.
+public struct ShowIgnition: Sendable {
+    public var image: String
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let iso = try LiveISO(reading: try OpenFile(image).source)
+        guard let config = iso.initrd.files.config else { throw MediaFault("No embedded Ignition config.") }
+        try streams.write(config)
+    }
+}
+
+/// `iso ignition remove`: takes the config out of an ISO; where there is none it is as well.
+public struct RemoveIgnition: Sendable {
+    public var image: String
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        iso.initrd.files.config = nil
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `pxe ignition wrap`: makes an initrd that holds a config.
+public struct WrapIgnition: Sendable {
+    /// The config's path; `nil` is standard input.
+    public var config: String?
+    /// Where to write; what is there is replaced. `nil` is standard output.
+    public var output: String?
+
+    public init() {}
+
+    public func run(_ streams: Streams) throws {
+        if output == nil { try streams.refuseTerminal() }
+        var files = ArchiveFiles()
+        files.config = try config.map(contents(of:)) ?? streams.readToEnd()
+        try writeInitrd(files, to: output, streams)
+    }
+}
+
+/// `pxe ignition unwrap`: prints the config that an initrd holds.
+public struct UnwrapIgnition: Sendable {
+    /// `nil` is standard input.
+    public var initrd: String?
+
+    public init() {}
+
+    public func run(_ streams: Streams) throws {
+        let files = try readInitrd(initrd, keeping: .config, streams)
+        guard let config = files.config else { throw MediaFault("couldn't find Ignition config in archive") }
+        try streams.write(config)
+    }
+}

@@ -1,0 +1,105 @@
+// Where a changed image goes: in place, into a new file, to standard output. The bytes are the same.
+
+import BootMedia
+import CLinux
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// Where a command puts the image that it changed.
+public enum ImageOutput: Equatable, Sendable {
+    /// Into the file that it read.
+    case inPlace
+    /// Into a file that must not be there yet.
+    case file(String)
+    case standardOutput
+
+    /// - Parameter option: The value of `-o`; `nil` where it was not given.
+    public init(_ option: String?) {
+        self =
+            switch option {
+            case nil: .inPlace
+            case "-": .standardOutput
+            case let path?: .file(path)
+            }
+    }
+
+    /// Opens the image that is to be changed.
+    func open(_ path: String, _ streams: Streams) throws -> OpenFile {
+        let file = try OpenFile(path, forWriting: self == .inPlace)
+        if self == .inPlace {
+            try InPlace.lock(file)
+            if try InPlace.finishInterrupted(file) {
+                streams.tell("An interrupted command had begun to change \(path); it is again what it was before.")
+            }
+        }
+        return file
+    }
+
+    /// Writes the image with its changes.
+    func write(_ patches: [Patch], of image: OpenFile, _ streams: Streams) throws {
+        let patches = patches.inOrder
+        for (patch, next) in zip(patches, patches.dropFirst()) where patch.end > next.offset {
+            throw MediaFault("region starting at \(next.offset) precedes current offset \(patch.end)")
+        }
+        switch self {
+        case .inPlace: try InPlace.apply(patches, to: image)
+        case .file(let path): try Self.copy(image, patches, to: path, streams)
+        case .standardOutput: try Self.stream(image, patches, streams)
+        }
+    }
+
+    private static func copy(_ image: OpenFile, _ patches: [Patch], to path: String, _ streams: Streams) throws {
+        let folder = try NewFile.folder(of: path)
+        // Told before a gigabyte is copied; whoever makes the file meanwhile is told of at the end.
+        guard !Files.exists(FilePath(path)) else {
+            throw BootFailure(steps: ["persisting output file to \(path)"], cause: SystemFault(.fileExists))
+        }
+        let output = try NewFile(in: folder)
+        try step("copying input to temporary file") {
+            try copyAll(of: image, to: output.file) { streams.progress("writing \(path)", $0, $1) }
+        }
+        for patch in patches { try output.file.write(patch.new, at: patch.offset) }
+        try step("persisting output file to \(path)") { try output.keep(as: path) }
+    }
+
+    /// Lets the kernel copy where it can.
+    static func copyAll(of file: OpenFile, to output: OpenFile, progress: (UInt64, UInt64) -> Void) throws {
+        let source = try file.source
+        // Both stand at their beginning.
+        var from: UInt64 = 0
+        while from < source.length {
+            let count = firstlight_copy_range(
+                file.descriptor, output.descriptor, Int(min(source.length - from, 64 << 20)))
+            if count == -Int64(EINTR) { continue }
+            // What the kernel cannot copy between these two, it can read and write.
+            guard count > 0 else { break }
+            from += UInt64(count)
+            progress(from, source.length)
+        }
+        let begin = from
+        try source.forEachPart(begin..<source.length, progress: { progress(begin + $0, source.length) }) {
+            try output.append($0)
+        }
+    }
+
+    private static func stream(_ image: OpenFile, _ patches: [Patch], _ streams: Streams) throws {
+        try streams.refuseTerminal()
+        let source = try image.source
+        var position: UInt64 = 0
+        func copy(to end: UInt64) throws {
+            let begin = position
+            try source.forEachPart(
+                begin..<end, progress: { streams.progress("writing the image", begin + $0, source.length) },
+                { try streams.write($0) })
+            position = end
+        }
+        for patch in patches {
+            try copy(to: patch.offset)
+            try streams.write(patch.new)
+            position = patch.end
+        }
+        try copy(to: source.length)
+    }
+}

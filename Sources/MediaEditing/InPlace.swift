@@ -1,0 +1,166 @@
+// Changing an image in place so that it is never left half changed.
+//
+// One area is written and synced before the next. What stood there is kept until all are: in memory, to be written back
+// if a write fails, and in a file beside the image, for the case that the power goes. The next command that changes the
+// image in place writes it back first.
+
+import BootMedia
+import Glibc
+import Hashing
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+enum InPlace {
+    /// Keeps two commands from changing one image at a time.
+    static func lock(_ file: OpenFile) throws {
+        guard flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 else { return }
+        let fault = SystemFault.current
+        guard fault.reason == .wouldBlock else { return }  // a filesystem without locks
+        throw BootFailure(
+            steps: ["opening \(file.path)"], cause: MediaFault("another command is changing the image right now"))
+    }
+
+    static func apply(_ patches: [Patch], to file: OpenFile) throws {
+        guard !patches.isEmpty else { return }
+        let undo = Undo(file)
+        undo.write(patches)
+        // The signals wait until the image is whole.
+        let signals = heldSignals()
+        defer { release(signals) }
+        for (index, patch) in patches.enumerated() {
+            do {
+                try file.write(patch.new, at: patch.offset)
+                try file.sync()
+            } catch {
+                guard restore(patches[...index], to: file) else {
+                    throw BootFailure(steps: ["writing \(file.path), which is half changed now"], cause: error)
+                }
+                undo.remove()
+                throw error
+            }
+        }
+        undo.remove()
+    }
+
+    /// Whether what stood there stands there again.
+    private static func restore(_ patches: ArraySlice<Patch>, to file: OpenFile) -> Bool {
+        do {
+            let source = try file.source
+            // Where nothing could be written, nothing has to be written back, and most likely cannot.
+            for patch in patches where try source.bytes(at: patch.offset, count: patch.old.count) != patch.old {
+                try file.write(patch.old, at: patch.offset)
+            }
+            try file.sync()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Writes back what an interrupted command left half changed; whether there was such a thing.
+    static func finishInterrupted(_ file: OpenFile) throws -> Bool {
+        let undo = Undo(file)
+        guard let patches = undo.read() else { return false }
+        let source = try file.source
+        // What lies beyond the image is of another one.
+        let present = patches.map { try? source.bytes(at: $0.offset, count: $0.old.count) }
+        let isHalfChanged = zip(patches, present).contains { $0.old != $1 }
+        let isTheSameImage = zip(patches, present).allSatisfy { patch, bytes in bytes.map(patch.explains) ?? false }
+        if isHalfChanged, isTheSameImage {
+            try step("writing back what an interrupted command had begun to change") {
+                for patch in patches { try file.write(patch.old, at: patch.offset) }
+                try file.sync()
+            }
+        }
+        undo.remove()
+        return isHalfChanged && isTheSameImage
+    }
+
+    private static func heldSignals() -> sigset_t {
+        var (held, before) = (sigset_t(), sigset_t())
+        sigemptyset(&held)
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] { sigaddset(&held, signal) }
+        pthread_sigmask(SIG_BLOCK, &held, &before)
+        return before
+    }
+
+    private static func release(_ signals: sigset_t) {
+        var signals = signals
+        pthread_sigmask(SIG_SETMASK, &signals, nil)
+    }
+}
+
+/// The file beside an image that holds what stood in it: `.NAME.firstlight-undo`.
+///
+/// A magic, the SHA-256 of what follows, the length of the image, and for each change its offset, its length, the old bytes
+/// and the new ones; numbers are of 64 bits, little endian. One that is not whole was interrupted before the image was
+/// touched.
+struct Undo {
+    private static let magic = Array("firstlight undo\n".utf8)
+
+    private let path: FilePath?
+    private let length: UInt64
+
+    init(_ file: OpenFile) {
+        // Beside the file itself, not beside a link to it.
+        path = Files.resolved(FilePath(file.path)).flatMap { real in
+            real.lastComponent.map { real.removingLastComponent().appending(".\($0.string).firstlight-undo") }
+        }
+        length = (try? file.length) ?? 0
+    }
+
+    func write(_ patches: [Patch]) {
+        // Beside a device, or in a folder that others own, nothing can be kept: memory has to do.
+        if let path { try? Files.write(Self.contents(patches, length: length), to: path, mode: 0o600) }
+    }
+
+    static func contents(_ patches: [Patch], length: UInt64) -> [UInt8] {
+        var body = bytes(length)
+        for patch in patches { body += bytes(patch.offset) + bytes(UInt64(patch.old.count)) + patch.old + patch.new }
+        return magic + MessageDigest.sha256(body) + body
+    }
+
+    /// `nil` where there is none of an image of this length.
+    func read() -> [Patch]? {
+        guard let path, let bytes = try? Files.read(path) else { return nil }
+        let body = Array(bytes.dropFirst(Self.magic.count + 32))
+        guard bytes.starts(with: Self.magic), Array(bytes.dropFirst(Self.magic.count).prefix(32)) == MessageDigest.sha256(body) else {
+            remove()
+            return nil
+        }
+        var rest = body[...]
+        func number() -> UInt64? {
+            guard rest.count >= 8 else { return nil }
+            defer { rest = rest.dropFirst(8) }
+            return rest.prefix(8).enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) }
+        }
+        guard number() == length else {
+            remove()
+            return nil
+        }
+        var patches: [Patch] = []
+        while let offset = number(), let count = number().flatMap({ Int(exactly: $0) }), count <= rest.count / 2 {
+            patches.append(
+                Patch(offset: offset, old: Array(rest.prefix(count)), new: Array(rest.dropFirst(count).prefix(count))))
+            rest = rest.dropFirst(2 * count)
+        }
+        return patches
+    }
+
+    func remove() { if let path { unlink(path.string) } }
+
+    private static func bytes(_ number: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * $0)) }
+    }
+}
+
+extension Patch {
+    /// Whether bytes that stand there now can be what an interrupted write left: each sector the old one or the new one.
+    func explains(_ now: [UInt8]) -> Bool {
+        stride(from: 0, to: now.count, by: 512).allSatisfy { start in
+            let sector = start..<min(start + 512, now.count)
+            return now[sector] == old[sector] || now[sector] == new[sector]
+        }
+    }
+}

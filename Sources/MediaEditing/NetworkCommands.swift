@@ -1,0 +1,168 @@
+// iso network embed, extract, remove; pxe network wrap, unwrap.
+
+import BootMedia
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// `iso network embed`: puts keyfiles into an ISO, in place of those that are there.
+public struct EmbedNetwork: Sendable {
+    public var image: String
+    public var keyfiles: [String]
+    /// Replaces keyfiles that are there.
+    public var force = false
+    public var output = ImageOutput.inPlace
+
+    public init(image: String, keyfiles: [String]) {
+        self.image = image
+        self.keyfiles = keyfiles
+    }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        guard try iso.features.liveNetwork else {
+            throw MediaFault("This OS image does not support customizing network settings.")
+        }
+        guard force || iso.initrd.files.network.isEmpty else {
+            throw MediaFault("This ISO image already has embedded network settings; use -f to force.")
+        }
+        iso.initrd.files.remove(matching: .network)
+        try embedKeyfiles(keyfiles, in: &iso.initrd.files, read: contents(of:), tell: streams.tell)
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `iso network extract`: writes the keyfiles of an ISO into a folder, or prints them.
+public struct ExtractNetwork: Sendable {
+    public var image: String
+    /// `nil` is standard output.
+    public var folder: String?
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let iso = try LiveISO(reading: try OpenFile(image).source)
+        try extractKeyfiles(iso.initrd.files, to: folder, streams)
+    }
+}
+
+/// `iso network remove`: takes the keyfiles out of an ISO.
+public struct RemoveNetwork: Sendable {
+    public var image: String
+    public var output = ImageOutput.inPlace
+
+    public init(image: String) { self.image = image }
+
+    public func run(_ streams: Streams) throws {
+        let file = try output.open(image, streams)
+        var iso = try LiveISO(reading: try file.source)
+        iso.initrd.files.remove(matching: .network)
+        try output.write(try iso.patches(), of: file, streams)
+    }
+}
+
+/// `pxe network wrap`: makes an initrd that holds keyfiles.
+public struct WrapNetwork: Sendable {
+    public var keyfiles: [String]
+    /// Where to write; what is there is replaced. `nil` is standard output.
+    public var output: String?
+
+    public init(keyfiles: [String]) { self.keyfiles = keyfiles }
+
+    public func run(_ streams: Streams) throws {
+        if output == nil { try streams.refuseTerminal() }
+        var files = ArchiveFiles()
+        try embedKeyfiles(keyfiles, in: &files, read: contents(of:), tell: streams.tell)
+        try writeInitrd(files, to: output, streams)
+    }
+}
+
+/// `pxe network unwrap`: writes the keyfiles of an initrd into a folder, or prints them.
+public struct UnwrapNetwork: Sendable {
+    /// `nil` is standard input.
+    public var initrd: String?
+    /// `nil` is standard output.
+    public var folder: String?
+
+    public init() {}
+
+    public func run(_ streams: Streams) throws {
+        try extractKeyfiles(try readInitrd(initrd, keeping: .network, streams), to: folder, streams)
+    }
+}
+
+private func extractKeyfiles(_ files: ArchiveFiles, to folder: String?, _ streams: Streams) throws {
+    let keyfiles = files.network
+    guard !keyfiles.isEmpty else { throw MediaFault("No embedded network settings.") }
+    if let folder { try makeFolder(folder) }
+    for (index, member) in keyfiles.names.enumerated() {
+        let (name, contents) = (try baseName(member), keyfiles[member] ?? [])
+        if let folder {
+            let path = joined(folder, name)
+            // It may hold a password.
+            try writeNewFile(contents, to: path, mode: 0o600)
+            try streams.print(path)
+        } else {
+            if index > 0 { try streams.print("") }
+            try streams.print("########## \(name) ##########")
+            try streams.write(contents)
+        }
+    }
+}
+
+// MARK: What several commands do with files
+
+/// Folder and name as `Path` joins them: an empty folder is the working directory.
+func joined(_ folder: String, _ name: String) -> String {
+    folder.isEmpty || folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+}
+
+/// Makes a folder and those above it; one that is there is fine.
+func makeFolder(_ path: String) throws {
+    try step("creating \(path)") {
+        try SystemFault.converting { () throws(Errno) in try Files.makeFolder(FilePath(path)) }
+        if !path.isEmpty, !Files.isFolder(FilePath(path)) { throw SystemFault(.fileExists) }
+    }
+}
+
+/// Writes a file that must not be there; one that cannot be written whole does not stay.
+func writeNewFile(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
+    let file = try OpenFile(new: path, mode: mode)
+    do { try file.append(bytes) } catch {
+        unlink(path)
+        throw error
+    }
+}
+
+/// Writes an initrd that holds these files and nothing else.
+func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) throws {
+    let bytes = try files.archive()
+    guard let path else { return try streams.write(bytes) }
+    try step("writing \(path)") {
+        let there = Files.status(FilePath(path), followingLinks: false)
+        if let there, there.st_mode & S_IFMT != S_IFREG {
+            // A pipe, a device or a link: what it is stays, what is behind it is written.
+            let descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+            guard descriptor >= 0 else { throw SystemFault.current }
+            try OpenFile(owning: descriptor, path: path).append(bytes)
+            return
+        }
+        let mode = there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
+        try SystemFault.converting { () throws(Errno) in try Files.write(bytes, to: FilePath(path), mode: mode) }
+    }
+}
+
+/// Reads an initrd as it comes: it may be a pipe.
+///
+/// - Parameter path: `nil` is standard input.
+func readInitrd(
+    _ path: String?, keeping glob: ArchiveGlob, namesOnly: Bool = false, _ streams: Streams
+) throws -> ArchiveFiles {
+    guard let path else { return try ArchiveFiles(keeping: glob, namesOnly: namesOnly, next: streams.read) }
+    let file = try OpenFile(path)
+    return try ArchiveFiles(keeping: glob, namesOnly: namesOnly) {
+        try step("reading \(path)") { try SystemFault.read(file.descriptor) }
+    }
+}

@@ -1,0 +1,78 @@
+// A file that is written aside and takes its place when it is whole.
+
+import BootMedia
+import CLinux
+import Glibc
+import Reporting
+import SystemPackage
+
+/// A file without its name yet, removed with the value unless it was given one.
+final class NewFile {
+    let file: OpenFile
+    private var isKept = false
+
+    /// - Parameter folder: Where it will be; empty is the working directory.
+    init(in folder: String) throws {
+        let folder = folder.isEmpty ? "." : folder
+        file = try step("creating temporary file") {
+            var template = Array("\(folder)/.coreos-installer-temp-XXXXXX".utf8CString)
+            let descriptor = firstlight_make_temporary(&template)
+            let path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? ""
+            guard descriptor >= 0 else {
+                throw MediaFault("\(SystemFault(Errno(rawValue: -descriptor))) at path \"\(path)\"")
+            }
+            return OpenFile(owning: descriptor, path: path)
+        }
+    }
+
+    deinit { if !isKept { unlink(file.path) } }
+
+    /// Where a file of that path lies.
+    static func folder(of path: String) throws -> String {
+        guard !path.isEmpty, path != "/" else { throw MediaFault("no parent directory of \(path)") }
+        return FilePath(path).removingLastComponent().string
+    }
+
+    /// Gives it its name; whatever has that name already stays, and is an error.
+    ///
+    /// - Parameter mode: Its own is 0600.
+    func keep(as path: String, mode: mode_t = 0o600) throws {
+        fchmod(file.descriptor, mode)
+        try file.sync()
+        let result = firstlight_rename_new(file.path, path)
+        guard result != 0 else {
+            isKept = true
+            Self.syncFolder(of: path)
+            return
+        }
+        let fault = SystemFault(Errno(rawValue: -result))
+        // Some filesystems cannot rename that way: take the name first, then put the file there.
+        guard [.invalidArgument, .noFunction, .notSupported].contains(fault.reason) else { throw fault }
+        let place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard place >= 0 else { throw SystemFault.current }
+        close(place)
+        guard rename(file.path, path) == 0 else {
+            let fault = SystemFault.current
+            unlink(path)
+            throw fault
+        }
+        isKept = true
+        Self.syncFolder(of: path)
+    }
+
+    /// So that the name outlives a power cut; what cannot be synced is no reason to fail.
+    private static func syncFolder(of path: String) {
+        let folder = FilePath(path).removingLastComponent().string
+        let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+}
+
+/// The permissions that new files of this process do not get.
+func usualMask() -> mode_t {
+    let mask = umask(0)
+    umask(mask)
+    return mask
+}

@@ -1,0 +1,104 @@
+"""Media that `firstlight-image` makes: ISO, stick, network folder, unified kernel image; for BIOS and for UEFI."""
+
+import re
+import shutil
+from pathlib import Path
+
+import images
+import processes
+from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
+from machine import Disk
+from paths import TOOL, kernel_image
+from tiers import ALL
+
+OVMF = Path("/usr/share/ovmf/OVMF.fd")
+UEFI = {"extra": ["-bios", str(OVMF)], "memory": 1024}
+
+
+def parts() -> "list":
+    image = tiny_image()
+    return ["--kernel", kernel_image(), "--initramfs", images.initramfs(rootfs=image), "--rootfs", image]
+
+
+def own_iso(bench, script: str = "") -> Path:
+    """An ISO of the tiny root."""
+    image = bench.folder / "live.iso"
+    arguments = f"{UNATTENDED} {run_argument(script)}" if script else UNATTENDED
+    processes.run([TOOL, "iso", "-o", image, "--label", "OWN", "--kargs", arguments, *parts()])
+    return image
+
+
+def is_from_medium(machine, found) -> None:
+    lines = [line for line in found["mount"] if line.split(" ")[0] == "/"]
+    assert lines and lines[-1].split(" ")[1] == "overlay", found["mount"]
+    assert "images" in found["run"], found["run"]
+    assert "checked once and read again later" in machine.console.unwrapped
+
+
+@boot_test()
+def own_iso_bios(bench):
+    """A BIOS boots the ISO that `firstlight-image iso` made, from a CD."""
+    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso"), boot="cdrom", network=False)
+    is_from_medium(machine, facts(machine, timeout=180))
+
+
+@boot_test(tier=ALL)
+def own_iso_bios_stick(bench):
+    """A BIOS boots the same ISO, written to a stick byte for byte."""
+    disk = Disk(own_iso(bench, "ls -1 /run/media/iso"), bus="sata", read_only=False)
+    machine = bench.boot(disks=[disk], boot="disk", network=False)
+    is_from_medium(machine, facts(machine, timeout=180))
+
+
+@boot_test(tier=ALL)
+def own_iso_uefi(bench):
+    """UEFI firmware boots the ISO through shim and GRUB, from a CD."""
+    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso; ls /sys/firmware"), boot="cdrom", network=False,
+                         **UEFI)
+    found = facts(machine, timeout=400)
+    is_from_medium(machine, found)
+    assert "efi" in found["run"], found["run"]
+
+
+@boot_test(tier=ALL)
+def own_iso_uefi_stick(bench):
+    """UEFI firmware boots the same ISO from a stick."""
+    disk = Disk(own_iso(bench, "ls -1 /run/media/iso; ls /sys/firmware"), bus="sata")
+    machine = bench.boot(disks=[disk], boot="disk", network=False, **UEFI)
+    found = facts(machine, timeout=400)
+    is_from_medium(machine, found)
+    assert "efi" in found["run"], found["run"]
+
+
+@boot_test(tier=ALL)
+def own_network_folder_ipxe(bench):
+    """iPXE boots the script that `firstlight-image pxe` made, twice in one session of its: `imgfree` forgets the first."""
+    server = bench.nginx({})
+    folder = bench.folder / "live"
+    processes.run([TOOL, "pxe", "-o", folder, "--url", server.url, "--kargs", UNATTENDED, *parts()])
+    for file in folder.iterdir():
+        if file.is_file():
+            shutil.copyfile(file, bench.folder / "www0" / file.name)
+    tftp = bench.folder / "tftp"
+    tftp.mkdir()
+    # An image of before: the kernel would be handed it too.
+    (tftp / "start.ipxe").write_text(f"#!ipxe\ninitrd {server.url}/boot.ipxe\nchain {server.url}/boot.ipxe\n")
+    machine = bench.boot(boot="network", tftp=tftp, bootfile="/start.ipxe")
+    facts(machine, timeout=300)
+    assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
+
+
+@boot_test(tier=ALL)
+def own_unified_kernel(bench):
+    """UEFI firmware starts a unified kernel image with the root image in it."""
+    image = bench.folder / "live.efi"
+    processes.run([TOOL, "uki", "-o", image, "--kargs", f"{UNATTENDED} {run_argument('ls /sys/firmware')}", *parts()])
+    stick = bench.folder / "esp"
+    processes.run(["mkfs.fat", "-C", stick, str((image.stat().st_size >> 10) + 8192)])
+    environment = {"MTOOLS_SKIP_CHECK": "1", "PATH": "/usr/bin:/bin"}
+    processes.run(["mmd", "-i", stick, "::/EFI", "::/EFI/BOOT"], env=environment)
+    processes.run(["mcopy", "-i", stick, image, "::/EFI/BOOT/BOOTX64.EFI"], env=environment)
+    machine = bench.boot(disks=[Disk(stick, bus="sata")], boot="disk", network=False, **UEFI)
+    found = facts(machine, timeout=400)
+    assert "efi" in found["run"], found["run"]
+    assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)

@@ -1,0 +1,271 @@
+import CLinux
+import Encoding
+import Glibc
+import Hashing
+import InitramfsImage
+import LinuxSystem
+import LiveImage
+import SystemPackage
+import Testing
+
+@testable import ImageMaking
+
+@Suite struct MakingRootImages {
+    /// A layout with these layers, each compressed by a program or not at all.
+    private func layout(
+        _ folder: borrowing TemporaryFolder, _ layers: [[Sample]], compression: Compression? = nil,
+        labels: String = "{}"
+    ) throws -> FilePath {
+        func blob(_ bytes: [UInt8]) throws -> String {
+            let digest = hexadecimal(MessageDigest.sha256(bytes))
+            try folder.file("layout/blobs/sha256/\(digest)", bytes)
+            return #"{"digest": "sha256:\#(digest)", "size": \#(bytes.count)}"#
+        }
+        let archives = layers.map(tar)
+        let blobs = try archives.map { archive in
+            try blob(compression.map { try $0.program.run(["-c", "-q"], input: archive).standardOutput } ?? archive)
+        }
+        let plain = archives.map { #""sha256:\#(hexadecimal(MessageDigest.sha256($0)))""# }.joined(separator: ",")
+        let config = try blob(Array(#"{"rootfs": {"diff_ids": [\#(plain)]}, "config": {"Labels": \#(labels)}}"#.utf8))
+        let manifest = try blob(Array(#"{"config": \#(config), "layers": [\#(blobs.joined(separator: ","))]}"#.utf8))
+        try folder.file("layout/oci-layout", #"{"imageLayoutVersion": "1.0.0"}"#)
+        try folder.file("layout/index.json", #"{"manifests": [\#(manifest)]}"#)
+        return folder.path.appending("layout")
+    }
+
+    private let layers: [[Sample]] = [
+        [.folder("sbin"), .file("sbin/init", "1"), .file("etc/old"), .file("etc/machine-id", "x")],
+        [.file("etc/.wh.old"), .file("etc/new", "2", user: 1234, extended: ["user.note": "kept"])],
+    ]
+
+    private func making(_ source: FilePath) -> RootMaking {
+        var making = RootMaking(source: source)
+        making.host.modules = "/nonexistent"
+        return making
+    }
+
+    /// What a squashfs in a root image holds: type, mode, owner, size and path.
+    private func listing(_ image: FilePath) throws -> [String] {
+        let text = try HostProgram.listSquashfs.run(["-quiet", "-llnumeric", "-offset", "124", image.string]).text
+        return text.split(separator: "\n").map { line in
+            let fields = line.split(separator: " ", omittingEmptySubsequences: true)
+            return "\(fields[0]) \(fields[1]) \(fields.dropFirst(5).joined(separator: " "))"
+        }
+    }
+
+    @Test("the layers of an image, however they are compressed", arguments: [nil, Compression.gzip, .zstd])
+    func layouts(_ compression: Compression?) throws {
+        let folder = try TemporaryFolder()
+        let output = folder.path.appending("rootfs.img")
+        let labels = #"{"org.opencontainers.image.version": "12.7"}"#
+        let outcome = try making(layout(folder, layers, compression: compression, labels: labels)).make(output)
+        #expect(outcome.version == "12.7")
+        #expect(outcome.takenOut.map(\.path) == ["etc/machine-id"])
+        #expect(
+            try listing(output) == [
+                "drwxr-xr-x 0/0 squashfs-root", "drwxr-xr-x 0/0 squashfs-root/etc",
+                "-rw-r--r-- 1234/0 squashfs-root/etc/new", "drwxr-xr-x 0/0 squashfs-root/sbin",
+                "-rw-r--r-- 0/0 squashfs-root/sbin/init",
+            ])
+        let hash = try RootImage.stamps(of: output)
+        #expect(hash == outcome.stamps)
+    }
+
+    @Test func extendedAttributesAreKept() throws {
+        let folder = try TemporaryFolder()
+        let output = folder.path.appending("rootfs.img")
+        _ = try making(layout(folder, layers)).make(output)
+        let place = folder.path.appending("unpacked").string
+        try HostProgram.listSquashfs.run([
+            "-quiet", "-n", "-offset", "124", "-user-xattrs", "-dest", place, output.string, "etc/new",
+        ])
+        var value = [UInt8](repeating: 0, count: 20)
+        let count = getxattr("\(place)/etc/new", "user.note", &value, value.count)
+        #expect(count == 4)
+        #expect(value.starts(with: Array("kept".utf8)))
+    }
+
+    @Test func whatDockerSavesIsRead() throws {
+        let folder = try TemporaryFolder()
+        let config = #"{"rootfs": {"diff_ids": []}}"#
+        let manifest =
+            #"[{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["1/layer.tar", "2/layer.tar", "3/layer.tar"]}]"#
+        let text = { (bytes: [UInt8]) in String(decoding: bytes, as: UTF8.self) }
+        // Docker's older versions point at a layer that is there already.
+        let archive = tar([
+            .file("1/layer.tar", text(tar(layers[0]))), .file("2/layer.tar", text(tar(layers[1]))),
+            .link("3/layer.tar", to: "../2/layer.tar"), .file("c.json", config), .file("manifest.json", manifest),
+        ])
+        for (name, bytes) in [
+            ("plain.tar", archive),
+            ("packed.tar.gz", try Compression.gzip.program.run(["-c"], input: archive).standardOutput),
+        ] {
+            let output = folder.path.appending("rootfs.img")
+            _ = try making(folder.file(name, bytes)).make(output)
+            #expect(try listing(output).contains("-rw-r--r-- 1234/0 squashfs-root/etc/new"))
+            var other = making(folder.path.appending(name))
+            other.image = "b:1"
+            #expect(throws: ContainerImage.Failure.unknownName(folder.path.appending(name), "b:1", ["a:1"])) {
+                try other.make(output)
+            }
+        }
+    }
+
+    @Test func aChangedLayerIsRefusedAndNothingIsWritten() throws {
+        let folder = try TemporaryFolder()
+        let source = try layout(folder, layers)
+        let blob = source.appending("blobs/sha256/\(hexadecimal(MessageDigest.sha256(tar(layers[1]))))")
+        var bytes = try Files.read(blob)
+        bytes[0] ^= 1
+        try Files.write(bytes, to: blob)
+        let output = folder.path.appending("rootfs.img")
+        #expect(throws: ContainerImage.Failure.self) { try making(source).make(output) }
+        #expect(!Files.exists(output))
+        #expect(Files.names(in: folder.path) == ["layout"])
+    }
+
+    @Test func theSameInputMakesTheSameBytes() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/sbin/init", "1")
+        var images: [[UInt8]] = []
+        for time in [10_000, 20_000] {
+            // A build of later: younger files, and the machine's own.
+            let times = [timespec](repeating: timespec(tv_sec: time, tv_nsec: 0), count: 2)
+            utimensat(AT_FDCWD, "\(folder.path)/root/sbin/init", times, 0)
+            try folder.file("root/etc/machine-id", "\(time)")
+            for name in ["root", "root/sbin", "root/etc"] { utimensat(AT_FDCWD, "\(folder.path)/\(name)", times, 0) }
+            var making = making(folder.path.appending("root"))
+            making.time = 5000
+            let output = folder.path.appending("rootfs.img")
+            _ = try making.make(output)
+            images.append(try Files.read(output))
+        }
+        #expect(images[0] == images[1])
+    }
+
+    @Test func whatIsKeptOnRequestIsThere() throws {
+        let folder = try TemporaryFolder()
+        var making = try making(layout(folder, layers))
+        making.keepsTraces = true
+        let output = folder.path.appending("rootfs.img")
+        #expect(try making.make(output).takenOut.isEmpty)
+        #expect(try listing(output).contains("-rw-r--r-- 0/0 squashfs-root/etc/machine-id"))
+    }
+
+    @Test func theModulesOfAKernelAreAdded() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("modules/6.1.0/modules.dep", "")
+        try folder.file("modules/6.1.0/kernel/x.ko", "x")
+        try folder.link("modules/6.1.0/build", to: "/usr/src")
+        var making = making(try folder.file("root.tar", tar(layers[0])))
+        making.host.modules = folder.path.appending("modules")
+        let output = folder.path.appending("rootfs.img")
+        #expect(try making.make(output).warnings.contains { $0.contains("no modules for Linux 6.1.0") })
+        making.kernel = "6.1.0"
+        #expect(try making.make(output).warnings.isEmpty)
+        let list = try listing(output)
+        #expect(list.contains { $0.hasSuffix("squashfs-root/usr/lib/modules/6.1.0/kernel/x.ko") })
+        #expect(!list.contains { $0.contains("build") })
+    }
+
+    @Test func aRootWithoutInitIsToldOf() {
+        #expect(RootMaking.lacks(of: RootTree(), kernel: nil).count == 1)
+    }
+
+    @Test("what is no root is refused", arguments: ["", "text", String(repeating: "x", count: 2000)])
+    func noRoot(_ text: String) throws {
+        let folder = try TemporaryFolder()
+        let source = try folder.file("source", text)
+        #expect(throws: RootMaking.Failure.self) { try making(source).make(folder.path.appending("out")) }
+        #expect(Files.names(in: folder.path) == ["source"])
+    }
+
+    @Test func tracesInASquashfsAreRead() {
+        let list = """
+            -rw-r--r-- root/root                33 2026-11-01 10:00 squashfs-root/etc/machine-id
+            -rw-r--r-- root/root                 0 2026-11-01 10:00 squashfs-root/etc/resolv.conf
+            -rw------- root/root               500 2026-11-01 10:00 squashfs-root/etc/ssh/ssh_host_rsa_key
+            drwxr-xr-x root/root                33 2026-11-01 10:00 squashfs-root/etc
+            """
+        #expect(RootMaking.traces(inListing: list) == ["etc/machine-id", "etc/ssh/ssh_host_rsa_key"])
+    }
+}
+
+@Suite struct Layouts {
+    private func image(_ index: String, named name: String? = nil, _ folder: borrowing TemporaryFolder) throws
+        -> ContainerImage
+    {
+        try folder.file("l/index.json", index)
+        let archive = ImageArchive(folder: folder.path.appending("l"))
+        return try ContainerImage(in: archive, named: name, architecture: "amd64")
+    }
+
+    /// Writes a blob; the descriptor that points to it.
+    private func blob(_ text: String, _ folder: borrowing TemporaryFolder, more: String = "") throws -> String {
+        let digest = hexadecimal(MessageDigest.sha256(Array(text.utf8)))
+        try folder.file("l/blobs/sha256/\(digest)", text)
+        return #"{"digest": "sha256:\#(digest)"\#(more)}"#
+    }
+
+    @Test(
+        "digests that lead elsewhere",
+        arguments: [
+            "sha256:../../../etc/passwd", "sha256:", "md5:00", "sha512:\(String(repeating: "0", count: 64))", "",
+            "sha256:\(String(repeating: "G", count: 64))",
+        ])
+    func digests(_ digest: String) throws {
+        let folder = try TemporaryFolder()
+        #expect(throws: ContainerImage.Failure.self) {
+            try image(#"{"manifests": [{"digest": "\#(digest)"}]}"#, folder)
+        }
+    }
+
+    @Test func theImageForThisMachineIsChosen() throws {
+        let folder = try TemporaryFolder()
+        let empty = #"{"layers": []}"#
+        let mine = try blob(empty, folder, more: #", "platform": {"architecture": "amd64", "os": "linux"}"#)
+        let other = try blob(
+            #"{"layers": [1]}"#, folder, more: #", "platform": {"architecture": "s390x", "os": "linux"}"#)
+        let inner = try blob(#"{"manifests": [\#(other), \#(mine)]}"#, folder)
+        #expect(try image(#"{"manifests": [\#(inner)]}"#, folder).layers.isEmpty)
+        #expect(throws: ContainerImage.Failure.noImage(folder.path.appending("l"))) {
+            try image(#"{"manifests": [\#(other)]}"#, folder)
+        }
+    }
+
+    @Test func severalImagesTakeAName() throws {
+        let folder = try TemporaryFolder()
+        func named(_ name: String, _ contents: String) throws -> String {
+            try blob(contents, folder, more: #", "annotations": {"org.opencontainers.image.ref.name": "\#(name)"}"#)
+        }
+        let index = try
+            #"{"manifests": [\#(named("a", #"{"layers": []}"#)), \#(named("b", #"{"layers": [], "x": 1}"#))]}"#
+        #expect(throws: ContainerImage.Failure.choice(folder.path.appending("l"), ["a", "b"])) {
+            try image(index, folder)
+        }
+        #expect(try image(index, named: "b", folder).name == "b")
+        #expect(throws: ContainerImage.Failure.unknownName(folder.path.appending("l"), "c", ["a", "b"])) {
+            try image(index, named: "c", folder)
+        }
+    }
+
+    @Test func anIndexThatHoldsItselfHasAnEnd() throws {
+        let folder = try TemporaryFolder()
+        // No digest can hold itself; five levels are as good.
+        var inner = try blob(#"{"layers": []}"#, folder)
+        for _ in 0..<6 { inner = try blob(#"{"manifests": [\#(inner)]}"#, folder) }
+        #expect(throws: ContainerImage.Failure.self) { try image(#"{"manifests": [\#(inner)]}"#, folder) }
+    }
+
+    @Test func aLinkOutOfALayoutIsNotFollowed() throws {
+        let folder = try TemporaryFolder()
+        let secret = try folder.file("secret", "x")
+        try folder.file("l/index.json", "{}")
+        try folder.link("l/blobs", to: "..")
+        try folder.link("l/direct", to: secret.string)
+        let archive = ImageArchive(folder: folder.path.appending("l"))
+        #expect(archive.place(of: "blobs/secret") == nil)
+        #expect(archive.place(of: "direct") == nil)
+        #expect(archive.place(of: "../secret") == nil)
+    }
+}
