@@ -115,7 +115,7 @@ public struct CustomizePXE: Sendable {
         let total = (try? input.length) ?? 0
         var done: UInt64 = 0
         let files = try step("reading/copying input initrd") {
-            try ArchiveFiles(keeping: glob) {
+            try ArchiveFiles(keeping: glob, limits: .settings) {
                 let part = try step("reading \(initrd)") { try SystemFault.read(input.descriptor) }
                 try write(part)
                 done += UInt64(part.count)

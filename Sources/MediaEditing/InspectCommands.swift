@@ -107,6 +107,6 @@ private func filteredInitrd(
 ) throws -> ArchiveFiles {
     let glob = try step("parsing glob patterns") { try ArchiveGlob(parsing: globs) }
     return try step("decoding initrd") {
-        try readInitrd(path == "-" ? nil : path, keeping: glob, namesOnly: namesOnly, streams)
+        try readInitrd(path == "-" ? nil : path, keeping: glob, limits: .initrd, namesOnly: namesOnly, streams)
     }
 }

@@ -158,11 +158,12 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
 ///
 /// - Parameter path: `nil` is standard input.
 func readInitrd(
-    _ path: String?, keeping glob: ArchiveGlob, namesOnly: Bool = false, _ streams: Streams
+    _ path: String?, keeping glob: ArchiveGlob, limits: ArchiveLimits = .settings, namesOnly: Bool = false,
+    _ streams: Streams
 ) throws -> ArchiveFiles {
-    guard let path else { return try ArchiveFiles(keeping: glob, namesOnly: namesOnly, next: streams.read) }
-    let file = try OpenFile(path)
-    return try ArchiveFiles(keeping: glob, namesOnly: namesOnly) {
-        try step("reading \(path)") { try SystemFault.read(file.descriptor) }
+    let file = try path.map { try OpenFile($0) }
+    return try ArchiveFiles(keeping: glob, limits: limits, namesOnly: namesOnly) {
+        guard let file else { return try streams.read() }
+        return try step("reading \(file.path)") { try SystemFault.read(file.descriptor) }
     }
 }
