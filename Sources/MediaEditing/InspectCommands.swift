@@ -19,11 +19,14 @@ public struct ShowISO: Sendable {
         case arguments
     }
 
+    /// The ISO's path.
     public var image: String
+    /// What is shown.
     public var part = Part.structure
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let source = try OpenFile(image).source
         let value: JSONValue
@@ -70,6 +73,7 @@ public struct ShowInitrd: Sendable {
 
     public init(initrd: String) { self.initrd = initrd }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         for name in try filteredInitrd(initrd, globs, namesOnly: true, streams).names { try streams.print(name) }
     }
@@ -81,12 +85,14 @@ public struct ExtractInitrd: Sendable {
     public var initrd: String
     /// None are all files.
     public var globs: [String] = []
+    /// Where the files go; it is made where it is missing.
     public var folder = "."
     /// Prints each path.
     public var isVerbose = false
 
     public init(initrd: String) { self.initrd = initrd }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let files = try filteredInitrd(initrd, globs, streams)
         for name in files.names where name.hasPrefix("/") || name.split(separator: "/").contains("..") {
