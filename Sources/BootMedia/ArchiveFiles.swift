@@ -10,7 +10,9 @@ public struct ArchiveFiles: Equatable, Sendable {
     /// No files.
     public init() {}
 
+    /// Whether there are none.
     public var isEmpty: Bool { members.isEmpty }
+    /// How many there are.
     public var count: Int { members.count }
 
     /// The names, by their bytes.

@@ -12,6 +12,7 @@ public struct ArgumentAreas: Sendable {
 
     /// One area.
     public struct Area: Equatable, Sendable {
+        /// Where it is.
         public var region: Region
         /// Fills the area; `nil` is `#`.
         public var pad: UInt8?
@@ -193,6 +194,7 @@ public struct ArgumentInformation: Equatable, Sendable {
 
     /// The arguments that the image came with.
     public var defaults: String
+    /// The areas, one for each boot loader.
     public var files: [Location]
     /// Of each area, in bytes.
     public var size: UInt64

@@ -8,9 +8,13 @@ public struct Customization: Equatable, Sendable {
     public var destinationConfigs: [String] = []
     /// The disk to install to.
     public var destinationDevice: String?
+    /// Of the installed system, for kernel and boot loader.
     public var destinationConsoles: [ConsoleSpec] = []
+    /// Kernel arguments to add to the installed system.
     public var destinationArgumentsAppended: [String] = []
+    /// Kernel arguments to take from the installed system.
     public var destinationArgumentsDeleted: [String] = []
+    /// NetworkManager keyfiles.
     public var networkKeyfiles: [String] = []
     /// nmstate, YAML or JSON.
     public var networkStates: [String] = []
@@ -20,6 +24,7 @@ public struct Customization: Equatable, Sendable {
     public var hooksBefore: [String] = []
     /// Programs to run after the installer.
     public var hooksAfter: [String] = []
+    /// YAML files for the installer, the last one wins.
     public var installerConfigs: [String] = []
     /// Configs of the live system.
     public var liveConfigs: [String] = []

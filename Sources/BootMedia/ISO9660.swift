@@ -24,16 +24,21 @@ public struct ISO9660: Sendable {
 
     /// The primary volume descriptor.
     public struct Primary: Equatable, Sendable {
+        /// Without the blanks behind it.
         public var systemID: String
+        /// Without the blanks behind it.
         public var volumeID: String
         /// In sectors.
         public var size: UInt32
+        /// The root directory, named ".".
         public var root: Entry
     }
 
     /// A file or a directory.
     public struct Entry: Equatable, Sendable {
+        /// Without version and without a dot at its end.
         public var name: String
+        /// A directory, or else a file.
         public var isDirectory: Bool
         /// Where its contents start.
         public var sector: UInt32

@@ -7,7 +7,7 @@ import Reporting
 public struct ArchiveLimits: Equatable, Sendable {
     /// Bytes that all its compressed archives unpack to.
     public var unpacked: UInt64
-    /// Bytes of the files that are kept.
+    /// Bytes of the files that are kept, their names and what each takes in memory besides.
     public var kept: UInt64
 
     public init(unpacked: UInt64, kept: UInt64) {
@@ -17,8 +17,10 @@ public struct ArchiveLimits: Equatable, Sendable {
 
     /// An embed area has 256 KiB; what it holds was once given as files.
     public static let embedArea = ArchiveLimits(unpacked: 512 << 20, kept: 512 << 20)
+    /// An initramfs of which config and keyfiles are looked at.
+    public static let settings = ArchiveLimits(unpacked: 4 << 30, kept: 256 << 20)
     /// An initramfs, and a root image appended to it.
-    public static let initrd = ArchiveLimits(unpacked: 16 << 30, kept: 4 << 30)
+    public static let initrd = ArchiveLimits(unpacked: 4 << 30, kept: 2 << 30)
 }
 
 extension ArchiveFiles {
@@ -187,6 +189,11 @@ extension ArchiveFiles {
             guard unpacked <= limits.unpacked else { throw .tooLarge(limit: limits.unpacked) }
         }
 
+        private mutating func count(kept more: Int) throws(CompressionFault) {
+            kept += UInt64(more)
+            guard kept <= limits.kept else { throw .tooLarge(limit: limits.kept) }
+        }
+
         /// Takes what belongs to the archive off the front.
         mutating func add(_ slice: inout UnsafeRawBufferPointer) throws {
             while !isAtEnd, let event = try reader.next(&slice) {
@@ -194,10 +201,10 @@ extension ArchiveFiles {
                 case .member(let header):
                     let isKept = header.isRegularFile && glob.matches(header.name)
                     open = isKept ? (header.name, []) : nil
+                    if isKept { try count(kept: header.name.utf8.count + 128) }
                 case .data(let part):
                     guard open != nil, !namesOnly else { continue }
-                    kept += UInt64(part.count)
-                    guard kept <= limits.kept else { throw CompressionFault.tooLarge(limit: limits.kept) }
+                    try count(kept: part.count)
                     open?.data.append(contentsOf: part)
                 case .endOfMember:
                     guard let member = open else { continue }

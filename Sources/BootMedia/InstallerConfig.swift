@@ -4,11 +4,17 @@ import Reporting
 
 /// What `customize` asks of the installer that the medium runs.
 public struct InstallerConfig: Equatable, Sendable {
+    /// `ignition-file`
     public var ignitionFile: String?
+    /// `console`
     public var consoles: [ConsoleSpec] = []
+    /// `append-karg`
     public var appendedArguments: [String] = []
+    /// `delete-karg`
     public var deletedArguments: [String] = []
+    /// `copy-network`
     public var copiesNetwork = false
+    /// `dest-device`
     public var device: String?
 
     /// Asks for nothing.

@@ -5,8 +5,11 @@ import Reporting
 
 /// `iso kargs modify`: edits the present kernel arguments of an ISO.
 public struct ModifyArguments: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// What is to be done to them.
     public var edit: KernelArgumentEdit
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String, edit: KernelArgumentEdit) {
@@ -14,6 +17,7 @@ public struct ModifyArguments: Sendable {
         self.edit = edit
     }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -24,11 +28,14 @@ public struct ModifyArguments: Sendable {
 
 /// `iso kargs reset`: gives an ISO the kernel arguments that it came with.
 public struct ResetArguments: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -39,12 +46,14 @@ public struct ResetArguments: Sendable {
 
 /// `iso kargs show`: prints the kernel arguments of an ISO in one line.
 public struct ShowArguments: Sendable {
+    /// The ISO's path.
     public var image: String
     /// Those that it came with.
     public var showsDefaults = false
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let arguments = try LiveISO(reading: try OpenFile(image).source).arguments
         try streams.print(showsDefaults ? arguments.defaults : arguments.arguments)

@@ -32,16 +32,20 @@ private func nmstateKeyfiles(of path: String) throws -> [(name: String, contents
 
 /// `iso customize`: makes an ISO boot, provision or install without being asked.
 public struct CustomizeISO: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// What is asked for.
     public var customization = Customization()
     /// Of the live system; they start from those that the image came with.
     public var arguments = KernelArgumentEdit()
     /// Replaces what the image is customized with.
     public var force = false
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -63,11 +67,14 @@ public struct CustomizeISO: Sendable {
 
 /// `iso reset`: takes out everything that was embedded.
 public struct ResetISO: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -79,7 +86,9 @@ public struct ResetISO: Sendable {
 
 /// `pxe customize`: the same for an initramfs; what it adds is appended.
 public struct CustomizePXE: Sendable {
+    /// The initramfs's path.
     public var initrd: String
+    /// What is asked for.
     public var customization = Customization()
     /// A file that must not be there yet, or `-` for standard output.
     public var output: String
@@ -92,6 +101,7 @@ public struct CustomizePXE: Sendable {
     /// The arguments without which an initramfs reads no config.
     private static let neededArguments = "ignition.firstboot ignition.platform.id=metal"
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let input = try OpenFile(initrd)
         if output == "-" {
@@ -115,7 +125,7 @@ public struct CustomizePXE: Sendable {
         let total = (try? input.length) ?? 0
         var done: UInt64 = 0
         let files = try step("reading/copying input initrd") {
-            try ArchiveFiles(keeping: glob) {
+            try ArchiveFiles(keeping: glob, limits: .settings) {
                 let part = try step("reading \(initrd)") { try SystemFault.read(input.descriptor) }
                 try write(part)
                 done += UInt64(part.count)

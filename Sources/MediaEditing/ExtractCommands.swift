@@ -10,11 +10,14 @@ import SystemPackage
 
 /// `iso extract pxe`: kernel, initramfs and root image of an ISO, without what is embedded in it.
 public struct ExtractPXE: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// Where the files go; it is made where it is missing.
     public var folder = "."
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let iso = try ISO9660(try OpenFile(image).source)
         let pxe = try step("Unrecognized CoreOS ISO image.") {
@@ -52,6 +55,7 @@ private func copyFile(_ entry: ISO9660.Entry, of iso: ISO9660, to path: String, 
 
 /// `iso extract minimal-iso`: an ISO without the root image, which fetches it when it boots.
 public struct ExtractMinimalISO: Sendable {
+    /// The ISO's path.
     public var image: String
     /// A file that must not be there yet, or `-` for standard output.
     public var output = "-"
@@ -62,6 +66,7 @@ public struct ExtractMinimalISO: Sendable {
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try OpenFile(image)
         let source = try file.source
@@ -162,7 +167,9 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
 
 /// `pack minimal-iso`: puts into a full ISO what makes the minimal one of it.
 public struct PackMinimalISO: Sendable {
+    /// The full ISO's path; it is changed in place.
     public var full: String
+    /// The minimal ISO's path.
     public var minimal: String
     /// Deletes the minimal ISO once it is packed.
     public var consume = false
@@ -172,6 +179,7 @@ public struct PackMinimalISO: Sendable {
         self.minimal = minimal
     }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let fullFile = try ImageOutput.inPlace.open(full, streams)
         let minimalFile = try OpenFile(minimal)

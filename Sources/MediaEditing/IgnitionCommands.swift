@@ -5,15 +5,18 @@ import Reporting
 
 /// `iso ignition embed`: puts a config into an ISO, as it is.
 public struct EmbedIgnition: Sendable {
+    /// The ISO's path.
     public var image: String
     /// The config's path; `nil` is standard input.
     public var config: String?
     /// Replaces a config that is there.
     public var force = false
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let bytes = try config.map(contents(of:)) ?? streams.readToEnd()
         let file = try output.open(image, streams)
@@ -28,10 +31,12 @@ public struct EmbedIgnition: Sendable {
 
 /// `iso ignition show`: prints the config that is embedded in an ISO.
 public struct ShowIgnition: Sendable {
+    /// The ISO's path.
     public var image: String
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let iso = try LiveISO(reading: try OpenFile(image).source)
         guard let config = iso.initrd.files.config else { throw MediaFault("No embedded Ignition config.") }
@@ -41,11 +46,14 @@ public struct ShowIgnition: Sendable {
 
 /// `iso ignition remove`: takes the config out of an ISO; where there is none it is as well.
 public struct RemoveIgnition: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -63,6 +71,7 @@ public struct WrapIgnition: Sendable {
 
     public init() {}
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         if output == nil { try streams.refuseTerminal() }
         var files = ArchiveFiles()
@@ -78,6 +87,7 @@ public struct UnwrapIgnition: Sendable {
 
     public init() {}
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let files = try readInitrd(initrd, keeping: .config, streams)
         guard let config = files.config else { throw MediaFault("couldn't find Ignition config in archive") }

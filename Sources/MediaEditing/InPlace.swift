@@ -103,15 +103,16 @@ struct Undo {
     private let length: UInt64
 
     init(_ file: OpenFile) {
-        // Beside the file itself, not beside a link to it.
+        // Beside the file itself, not beside a link to it; beside a device nothing outlives a power cut.
         path = Files.resolved(FilePath(file.path)).flatMap { real in
-            real.lastComponent.map { real.removingLastComponent().appending(".\($0.string).firstlight-undo") }
+            guard let name = real.lastComponent?.string, Files.isRegularFile(real) else { return nil }
+            return real.removingLastComponent().appending(".\(name).firstlight-undo")
         }
         length = (try? file.length) ?? 0
     }
 
     func write(_ patches: [Patch]) {
-        // Beside a device, or in a folder that others own, nothing can be kept: memory has to do.
+        // Where nothing can be written beside it, memory has to do.
         if let path { try? Files.write(Self.contents(patches, length: length), to: path, mode: 0o600) }
     }
 
@@ -152,6 +153,12 @@ struct Undo {
 
     private static func bytes(_ number: UInt64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * $0)) }
+    }
+}
+
+extension Files {
+    fileprivate static func isRegularFile(_ path: FilePath) -> Bool {
+        status(path).map { $0.st_mode & S_IFMT == S_IFREG } ?? false
     }
 }
 

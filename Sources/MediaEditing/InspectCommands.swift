@@ -19,11 +19,14 @@ public struct ShowISO: Sendable {
         case arguments
     }
 
+    /// The ISO's path.
     public var image: String
+    /// What is shown.
     public var part = Part.structure
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let source = try OpenFile(image).source
         let value: JSONValue
@@ -70,6 +73,7 @@ public struct ShowInitrd: Sendable {
 
     public init(initrd: String) { self.initrd = initrd }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         for name in try filteredInitrd(initrd, globs, namesOnly: true, streams).names { try streams.print(name) }
     }
@@ -81,12 +85,14 @@ public struct ExtractInitrd: Sendable {
     public var initrd: String
     /// None are all files.
     public var globs: [String] = []
+    /// Where the files go; it is made where it is missing.
     public var folder = "."
     /// Prints each path.
     public var isVerbose = false
 
     public init(initrd: String) { self.initrd = initrd }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let files = try filteredInitrd(initrd, globs, streams)
         for name in files.names where name.hasPrefix("/") || name.split(separator: "/").contains("..") {
@@ -107,6 +113,6 @@ private func filteredInitrd(
 ) throws -> ArchiveFiles {
     let glob = try step("parsing glob patterns") { try ArchiveGlob(parsing: globs) }
     return try step("decoding initrd") {
-        try readInitrd(path == "-" ? nil : path, keeping: glob, namesOnly: namesOnly, streams)
+        try readInitrd(path == "-" ? nil : path, keeping: glob, limits: .initrd, namesOnly: namesOnly, streams)
     }
 }

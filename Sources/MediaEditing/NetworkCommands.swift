@@ -8,10 +8,13 @@ import SystemPackage
 
 /// `iso network embed`: puts keyfiles into an ISO, in place of those that are there.
 public struct EmbedNetwork: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// The keyfiles' paths.
     public var keyfiles: [String]
     /// Replaces keyfiles that are there.
     public var force = false
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String, keyfiles: [String]) {
@@ -19,6 +22,7 @@ public struct EmbedNetwork: Sendable {
         self.keyfiles = keyfiles
     }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -36,12 +40,14 @@ public struct EmbedNetwork: Sendable {
 
 /// `iso network extract`: writes the keyfiles of an ISO into a folder, or prints them.
 public struct ExtractNetwork: Sendable {
+    /// The ISO's path.
     public var image: String
     /// `nil` is standard output.
     public var folder: String?
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let iso = try LiveISO(reading: try OpenFile(image).source)
         try extractKeyfiles(iso.initrd.files, to: folder, streams)
@@ -50,11 +56,14 @@ public struct ExtractNetwork: Sendable {
 
 /// `iso network remove`: takes the keyfiles out of an ISO.
 public struct RemoveNetwork: Sendable {
+    /// The ISO's path.
     public var image: String
+    /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
     public init(image: String) { self.image = image }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
@@ -65,12 +74,14 @@ public struct RemoveNetwork: Sendable {
 
 /// `pxe network wrap`: makes an initrd that holds keyfiles.
 public struct WrapNetwork: Sendable {
+    /// The keyfiles' paths.
     public var keyfiles: [String]
     /// Where to write; what is there is replaced. `nil` is standard output.
     public var output: String?
 
     public init(keyfiles: [String]) { self.keyfiles = keyfiles }
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         if output == nil { try streams.refuseTerminal() }
         var files = ArchiveFiles()
@@ -88,6 +99,7 @@ public struct UnwrapNetwork: Sendable {
 
     public init() {}
 
+    /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         try extractKeyfiles(try readInitrd(initrd, keeping: .network, streams), to: folder, streams)
     }
@@ -158,11 +170,12 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
 ///
 /// - Parameter path: `nil` is standard input.
 func readInitrd(
-    _ path: String?, keeping glob: ArchiveGlob, namesOnly: Bool = false, _ streams: Streams
+    _ path: String?, keeping glob: ArchiveGlob, limits: ArchiveLimits = .settings, namesOnly: Bool = false,
+    _ streams: Streams
 ) throws -> ArchiveFiles {
-    guard let path else { return try ArchiveFiles(keeping: glob, namesOnly: namesOnly, next: streams.read) }
-    let file = try OpenFile(path)
-    return try ArchiveFiles(keeping: glob, namesOnly: namesOnly) {
-        try step("reading \(path)") { try SystemFault.read(file.descriptor) }
+    let file = try path.map { try OpenFile($0) }
+    return try ArchiveFiles(keeping: glob, limits: limits, namesOnly: namesOnly) {
+        guard let file else { return try streams.read() }
+        return try step("reading \(file.path)") { try SystemFault.read(file.descriptor) }
     }
 }

@@ -64,6 +64,7 @@ public struct Streams {
 
 /// An error of the system, in the words that scripts know: `File exists (os error 17)`.
 public struct SystemFault: Error, Equatable, CustomStringConvertible {
+    /// What the system said.
     public let reason: Errno
 
     public init(_ reason: Errno) { self.reason = reason }

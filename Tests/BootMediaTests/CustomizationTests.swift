@@ -246,8 +246,9 @@ import Testing
         #expect(refusal("{}") { $0.installerConfigs = ["config.yaml"] } == installer)
         #expect(refusal("{}") { $0.destinationDevice = "/dev/sda" } == installer)
         #expect(refusal("{}") { $0.destinationConfigs = ["dest.ign"] } == installer)
+        let consoles = ["tty0"].compactMap { try? ConsoleSpec(parsing: $0) }
         #expect(
-            refusal(#"{"installer-config": true}"#) { $0.destinationConsoles = ["tty0"].compactMap { try? ConsoleSpec(parsing: $0) } }
+            refusal(#"{"installer-config": true}"#) { $0.destinationConsoles = consoles }
                 == "This OS image does not support customizing the destination console.")
         #expect(refusal("{}") { $0.liveConfigs = ["dest.ign"] } == "")
         #expect(refusal("{}") { $0.hooksAfter = ["hook"] } == "")

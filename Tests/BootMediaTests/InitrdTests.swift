@@ -134,6 +134,9 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
             #expect(error { try ArchiveFiles(reading: compress(bomb), keeping: .config, limits: limits) } != "")
         }
         #expect(error { try ArchiveFiles(reading: bomb, limits: limits) } != "")
+        // Very many files without contents.
+        let many = (0..<8000).flatMap { newc("file-\($0)") } + newcTrailer
+        #expect(error { try ArchiveFiles(reading: many, limits: limits) } != "")
         #expect(try ArchiveFiles(reading: bomb, keeping: .config, limits: limits).isEmpty)
     }
 

@@ -223,6 +223,35 @@ def literals(file: Path) -> str:
     return joined.replace('\\"', '"')
 
 
+def every_option_of_the_image_commands_names_its_test() -> None:
+    """docs/image-tool.md: each option of iso, pxe, dev and pack has a row, and each test that a row names is there."""
+    sources = "\n".join(file.read_text() for file in sorted((TREE / "Tests").glob("*/*.swift")))
+    here = (TREE / "Tests/Harness/media_commands.py").read_text()
+    told: "dict[str, set[str]]" = {}
+    wrong, commands_of_row, seen = [], [], 0
+    for row in re.finditer(r"^\| (.*?) ?\| (.*?) \| (`.*?) \|$", (TREE / "docs/image-tool.md").read_text(), re.MULTILINE):
+        commands_of_row = re.findall(r"`([a-z -]+)`", row[1]) or commands_of_row
+        for command in commands_of_row:
+            told.setdefault(command, set()).update(re.findall(r"--[a-z-]+", row[2]))
+        for test in re.findall(r"`([^`]+)`", row[3]):
+            seen += 1
+            if not (re.search(rf"\b(func|struct) {re.escape(test)}\b", sources)
+                    or f"def {test.replace('-', '_')}(" in here):
+                wrong.append(f"no test {test}")
+    told["pxe customize"] = told["iso customize"]
+    for group in ("iso", "pxe", "dev", "pack"):
+        for command in leaves(TOOL, group):
+            if command in REFUSED:
+                continue
+            missing = options(TOOL, command) - {"--help", "--version"} - told.get(command, set())
+            wrong += [f"{command}: no row for {option}" for option in sorted(missing)]
+    assert seen > 40 and not wrong, "\n".join(wrong) or f"only {seen} tests"
+
+
+# Commands of the original that belong to installing to a disk.
+REFUSED = {"pack osmet", "dev show fiemap", "dev extract osmet"}
+
+
 def man_pages_hold_the_help_and_the_arguments() -> None:
     folder = processes.temporary_folder("man")
     try:
@@ -321,6 +350,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     kernel_arguments_that_are_named_are_known,
     the_readme_is_short,
     stops_are_told_as_the_program_tells_them,
+    every_option_of_the_image_commands_names_its_test,
     man_pages_hold_the_help_and_the_arguments,
     the_config_of_the_guide_is_one,
     the_iso_of_the_guide_has_its_files,
