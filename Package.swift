@@ -178,8 +178,8 @@ let package = Package(
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),
         .testTarget(
             name: "BootMediaTests",
-            dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "LiveImage", "MediaSamples"]),
-        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing", "MediaSamples", system]),
+            dependencies: ["BootMedia", "CZlib", "CZstd", "JSONText", "MediaSamples"]),
+        .testTarget(name: "MediaEditingTests", dependencies: ["BootMedia", "MediaEditing", "MediaSamples"]),
     ],
     swiftLanguageModes: [.v6]
 )
