@@ -12,6 +12,8 @@ func library(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+/// Of this package's two modules we use the one in C, libyaml: Yams' own tree drops where aliases stand.
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -24,6 +26,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         // C libraries
@@ -44,6 +47,9 @@ let package = Package(
         .target(name: "JSONText"),
         .target(name: "IgnitionConfig", dependencies: ["JSONText", "Reporting"]),
         .target(name: "LiveImage", dependencies: ["Reporting"]),
+
+        // Host tool only: the agent reads JSON.
+        .target(name: "Butane", dependencies: ["CZlib", "IgnitionConfig", "JSONText", "Reporting", yaml]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "Hardware", dependencies: ["Reporting", "BootArguments"]),
@@ -104,7 +110,9 @@ let package = Package(
             dependencies: [
                 "LiveImage", "Hardware", "LinuxSystem", "IgnitionConfig", "CCrypto", "CZlib", "Reporting", system,
             ]),
-        .executableTarget(name: "firstlight-image", dependencies: ["InitramfsImage", arguments]),
+        .executableTarget(
+            name: "firstlight-image",
+            dependencies: ["Butane", "IgnitionConfig", "InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),
@@ -112,6 +120,7 @@ let package = Package(
         .testTarget(name: "BootArgumentsTests", dependencies: ["BootArguments"]),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"]),
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),
+        .testTarget(name: "ButaneTests", dependencies: ["Butane", "CZlib", "IgnitionConfig", "JSONText", "SeededNumbers"]),
         .testTarget(name: "LiveImageTests", dependencies: ["LiveImage"]),
         .testTarget(name: "HardwareTests", dependencies: ["Hardware"]),
         .testTarget(name: "ProvisioningTests", dependencies: ["Provisioning", "SeededNumbers"]),
