@@ -19,6 +19,8 @@ public struct Initramfs: Sendable {
     public var agent: FilePath
     /// An Ignition config to embed.
     public var ignition: FilePath?
+    /// What to embed in place of the config's own bytes: what they were translated to.
+    public var ignitionBytes: [UInt8]?
     /// PEM files whose certificates are trusted besides the host's.
     public var certificates: [FilePath] = []
     /// NetworkManager keyfiles.
@@ -255,7 +257,7 @@ extension Initramfs {
             root.addBytes(path, try host.read(file), permissions: 0o600)
         }
         guard let ignition else { return [] }
-        let bytes = try host.read(ignition)
+        let bytes = try ignitionBytes ?? host.read(ignition)
         let report = IgnitionConfig.parse(bytes, name: ignition.string).report
         guard report.errors.isEmpty else { throw Failure.badConfig(report) }
         root.addBytes("config.ign", bytes, permissions: 0o600)

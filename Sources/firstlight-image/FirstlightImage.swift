@@ -10,9 +10,14 @@ struct FirstlightImage: ParsableCommand {
         commandName: "firstlight-image",
         abstract: "Make the images of a live boot: initramfs and root image.",
         version: "firstlight-image \(firstlightVersion)",
-        subcommands: [MakeInitramfs.self, MakeRootImage.self, ListImage.self])
+        subcommands: [
+            MakeInitramfs.self, MakeRootImage.self, ListImage.self, TranslateButane.self, ValidateConfig.self,
+        ])
 
     static func main() {
+        if let words = ButaneProgram.arguments(of: CommandLine.arguments) {
+            ButaneProgram.main(words, isOwnName: words.count == CommandLine.arguments.count - 1)
+        }
         do {
             var command = try parseAsRoot()
             try command.run()
