@@ -112,7 +112,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "firstlight-image",
-            dependencies: ["Butane", "IgnitionConfig", "InitramfsImage", "LinuxSystem", "Reporting", arguments, system]),
+            dependencies: [
+                "Butane", "IgnitionConfig", "InitramfsImage", "LinuxSystem", "Reporting", arguments, system,
+            ]),
 
         // Unit tests: no root, no guest, seconds
         .target(name: "SeededNumbers", path: "Tests/SeededNumbers"),

@@ -92,7 +92,9 @@ extension Translation {
                     let size = partition["sizeMiB"]?.integer ?? 0
                     if size != 0, size < 8192 {
                         warn(partition["sizeMiB"]?.source ?? place, Message.rootTooSmall)
-                    } else if size == 0, partitions[(index + 1)...].contains(where: { ($0["startMiB"]?.integer ?? 0) == 0 }) {
+                    } else if size == 0,
+                        partitions[(index + 1)...].contains(where: { ($0["startMiB"]?.integer ?? 0) == 0 })
+                    {
                         warn(place, Message.rootConstrained)
                     }
                 }

@@ -121,7 +121,8 @@ private struct Job {
         documents[number] = document
         let dialect = try dialect(of: document, number)
         if number > 0, dialect.variant != .firstlight, dialect.variant != .fcos || dialect.spec > .v36 {
-            throw Stop(message: "\(text.name): variant \(dialect.variant.rawValue) \(dialect.version) cannot be included")
+            throw Stop(
+                message: "\(text.name): variant \(dialect.variant.rawValue) \(dialect.version) cannot be included")
         }
 
         let isOurs = dialect.isFirstlight
@@ -195,7 +196,8 @@ private struct Job {
 
     private mutating func remark(_ source: ConfigNode, _ dialect: Dialect) {
         if dialect.hasBootDevice, !(source["boot_device"]?.members ?? []).isEmpty {
-            remarks.append("boot_device: a live system has no boot disk; the disks that this makes are data disks to it")
+            remarks.append(
+                "boot_device: a live system has no boot disk; the disks that this makes are data disks to it")
         }
         if dialect.hasGrub, !(source["grub"]?.list("users") ?? []).isEmpty {
             remarks.append(
@@ -233,7 +235,9 @@ private struct Job {
             }
             guard texts.count < Self.includeLimit else { throw stop("more than \(Self.includeLimit) included configs") }
             let bytes: [UInt8]
-            do throws(Surroundings.FileFault) { bytes = try surroundings.include(path) } catch { throw stop(error.message) }
+            do throws(Surroundings.FileFault) { bytes = try surroundings.include(path) } catch {
+                throw stop(error.message)
+            }
             let inner = try translate(Butane.Text(name: path, bytes: bytes), includedBy: includers + [path]).2
             merged = merged.map { $0.merged(with: inner, type) } ?? inner
         }

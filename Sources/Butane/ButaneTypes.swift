@@ -32,12 +32,16 @@ extension ObjectType {
             fields: [.list("merge", "merge", reference), .object("replace", "replace", reference)])
         let proxy = ObjectType(
             name: "Proxy",
-            fields: [.text("http_proxy", "httpProxy"), .text("https_proxy", "httpsProxy"), .texts("no_proxy", "noProxy")]
+            fields: [
+                .text("http_proxy", "httpProxy"), .text("https_proxy", "httpsProxy"), .texts("no_proxy", "noProxy"),
+            ]
         )
         var authority = reference
         if base == 1 {
             authority.name = "CaReference"
-            authority.fields[authority.fields.firstIndex { $0.name == "source" }!].presence = .required
+            for index in authority.fields.indices where authority.fields[index].name == "source" {
+                authority.fields[index].presence = .required
+            }
         }
         let tls = ObjectType(
             name: "TLS",
@@ -234,7 +238,8 @@ extension ObjectType {
     private static func systemd(_ dialect: Dialect) -> ObjectType {
         let base = dialect.base
         let local = since(5, base, .sugar("contents_local", .string))
-        let dropin = ObjectType(name: "Dropin", fields: [.text("contents")] + local + [.name("name")], key: .field("name"))
+        let dropin = ObjectType(
+            name: "Dropin", fields: [.text("contents")] + local + [.name("name")], key: .field("name"))
         let unit = ObjectType(
             name: "Unit",
             fields: [.text("contents")] + local + [

@@ -104,7 +104,8 @@ extension Dialect {
         let numbers = [dots[0], dots[1], patch[0]].map { Int64($0) }
         guard numbers.allSatisfy({ $0 != nil }), [label, metadata].allSatisfy({ isIdentifier($0) }) else { return nil }
         let core = numbers.compactMap { $0.map(String.init) }.joined(separator: ".")
-        return core + (label.map { $0.isEmpty ? "" : "-\($0)" } ?? "") + (metadata.map { $0.isEmpty ? "" : "+\($0)" } ?? "")
+        return core + (label.map { $0.isEmpty ? "" : "-\($0)" } ?? "")
+            + (metadata.map { $0.isEmpty ? "" : "+\($0)" } ?? "")
     }
 
     private static func isIdentifier(_ text: String?) -> Bool {

@@ -106,7 +106,9 @@ extension Translation {
             }
         }
         for user in result.list("passwd", "users") where (user["name"]?.string ?? "") != "core" {
-            error(user["name"]?.source ?? user.source.appending("name"), Message.unsupported("users other than \"core\"", "are"))
+            error(
+                user["name"]?.source ?? user.source.appending("name"),
+                Message.unsupported("users other than \"core\"", "are"))
         }
     }
 

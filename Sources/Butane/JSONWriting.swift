@@ -100,7 +100,9 @@ struct WrittenFields {
             }
             if Self.isWritten(value, field) { all.append((json, value, field.kind)) }
         }
-        if let version = node["version"], type.field(json: "version") == nil { all.append(("version", version, .string)) }
+        if let version = node["version"], type.field(json: "version") == nil {
+            all.append(("version", version, .string))
+        }
     }
 
     private static func isWritten(_ value: ConfigNode, _ field: Field) -> Bool {

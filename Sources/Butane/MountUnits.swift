@@ -14,7 +14,9 @@ extension Translation {
         }
         if units.isEmpty { return }
         let source = config.source.appending([.key("storage"), .key("filesystems")])
-        merge(below: .made([("systemd", .object([.init(key: "units", value: .madeList(units, from: source))]))], from: source))
+        merge(
+            below: .made(
+                [("systemd", .object([.init(key: "units", value: .madeList(units, from: source))]))], from: source))
     }
 
     /// Whether a device is a LUKS volume of this config that is opened over the network.

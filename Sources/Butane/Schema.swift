@@ -65,10 +65,16 @@ struct ObjectType: Sendable {
 // MARK: Shorthands of the tables
 
 extension Field {
-    static func text(_ name: String, _ json: String? = nil) -> Field { Field(name: name, json: json ?? name, kind: .string) }
+    static func text(_ name: String, _ json: String? = nil) -> Field {
+        Field(name: name, json: json ?? name, kind: .string)
+    }
     static func name(_ name: String) -> Field { Field(name: name, json: name, kind: .string, presence: .required) }
-    static func number(_ name: String, _ json: String? = nil) -> Field { Field(name: name, json: json ?? name, kind: .integer) }
-    static func flag(_ name: String, _ json: String? = nil) -> Field { Field(name: name, json: json ?? name, kind: .bool) }
+    static func number(_ name: String, _ json: String? = nil) -> Field {
+        Field(name: name, json: json ?? name, kind: .integer)
+    }
+    static func flag(_ name: String, _ json: String? = nil) -> Field {
+        Field(name: name, json: json ?? name, kind: .bool)
+    }
 
     static func texts(
         _ name: String, _ json: String? = nil, _ merge: Merge = .keyed, named: String? = nil

@@ -36,7 +36,9 @@ extension Translation {
         case .file(let isExecutable):
             let existing = nodes["files", path]
             if existing == nil, nodes.contains(path) { return error(source, Message.nodeExists) }
-            if let existing, hasText(existing, "files", "contents", "source") { return error(source, Message.nodeExists) }
+            if let existing, hasText(existing, "files", "contents", "source") {
+                return error(source, Message.nodeExists)
+            }
             let index = existing ?? add(made([]), to: "files", &nodes)
             let name = tree["local"]?.string ?? ""
             guard let bytes = read(name + "/" + entry.path, for: source) else { return }

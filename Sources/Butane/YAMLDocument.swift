@@ -88,8 +88,22 @@ struct YAMLDocument: Sendable {
     /// A collection whose entries are being read.
     private struct Open {
         var index: Int
+        var isMapping: Bool
+        var entries: [Int] = []
+        var pairs: [(key: Int, value: Int)] = []
         /// Of a mapping, the key that waits for its value.
         var key: Int?
+
+        mutating func add(_ node: Int) {
+            if !isMapping {
+                entries.append(node)
+            } else if let key {
+                pairs.append((key, node))
+                self.key = nil
+            } else {
+                key = node
+            }
+        }
     }
 
     private mutating func read(
@@ -105,7 +119,9 @@ struct YAMLDocument: Sendable {
             }
             switch event.type {
             case YAML_STREAM_END_EVENT, YAML_DOCUMENT_END_EVENT: return
-            case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT: open.removeLast()
+            case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT:
+                let done = open.removeLast()
+                nodes[done.index].content = done.isMapping ? .mapping(done.pairs) : .sequence(done.entries)
             case YAML_SCALAR_EVENT:
                 let index = nodes.count
                 nodes.append(Node(content: event.scalar, tag: event.tag, place: event.place))
@@ -126,7 +142,7 @@ struct YAMLDocument: Sendable {
                     Node(content: isSequence ? .sequence([]) : .mapping([]), tag: event.tag, place: event.place))
                 if let anchor = event.anchor { anchors[anchor] = index }
                 add(index, to: &open)
-                open.append(Open(index: index))
+                open.append(Open(index: index, isMapping: !isSequence))
                 guard open.count <= Self.depthLimit else {
                     throw YAMLFault("nested more than \(Self.depthLimit) deep", at: event.place)
                 }
@@ -136,26 +152,10 @@ struct YAMLDocument: Sendable {
     }
 
     private mutating func add(_ index: Int, to open: inout [Open]) {
-        guard let last = open.indices.last else {
+        if open.isEmpty {
             root = index
-            return
-        }
-        let parent = open[last].index
-        switch nodes[parent].content {
-        case .sequence(var entries):
-            nodes[parent].content = .sequence([])
-            entries.append(index)
-            nodes[parent].content = .sequence(entries)
-        case .mapping(var pairs):
-            guard let key = open[last].key else {
-                open[last].key = index
-                return
-            }
-            nodes[parent].content = .mapping([])
-            pairs.append((key, index))
-            nodes[parent].content = .mapping(pairs)
-            open[last].key = nil
-        default: break
+        } else {
+            open[open.count - 1].add(index)
         }
     }
 

@@ -27,13 +27,16 @@ import Testing
         let length = Int.random(in: 0...400, using: &numbers)
         let kinds = Int.random(in: 1...alphabet.count, using: &numbers)
         let text = (0..<length).map { _ in alphabet[Int.random(in: 0..<kinds, using: &numbers)] }.joined()
-        let config = "variant: fcos\nversion: 1.5.0\nstorage: {files: [{path: /f, contents: {inline: \(JSONValue.quoted(text))}}]}"
+        let config =
+            "variant: fcos\nversion: 1.5.0\nstorage: {files: [{path: /f, contents: {inline: \(JSONValue.quoted(text))}}]}"
         let output = try #require(
             Butane.translate(Array(config.utf8), name: "c", surroundings: .inMemory()).output)
         let contents = try JSONNode(parsing: output)["storage"]?["files"]?.elements?.first?["contents"]
         let url = try #require(contents?["source"]?.string)
         let bytes = try DataURL(parsing: url).bytes
-        #expect(contents?["compression"]?.string == "gzip" ? inflated(bytes) == Array(text.utf8) : bytes == Array(text.utf8))
+        #expect(
+            contents?["compression"]?.string == "gzip" ? inflated(bytes) == Array(text.utf8) : bytes == Array(text.utf8)
+        )
         #expect(url.utf8.count <= InlineData.escaped(Array(text.utf8)).utf8.count)
         #expect(url.utf8.count <= DataURL.text(for: Array(text.utf8)).utf8.count)
     }
@@ -43,10 +46,15 @@ import Testing
         var numbers = SeededNumbers(seed: seed)
         var generator = ButaneGenerator(seed: seed)
         var bytes = Array(generator.config().text.utf8)
-        let pieces = ["\0", "\t", "- ", ": ", "&a ", "*a", "<<: *a", "[", "}", "!!int ", "|\n", "\u{feff}", "\r\n", "${x}", "? ", "---\n"]
+        let pieces = [
+            "\0", "\t", "- ", ": ", "&a ", "*a", "<<: *a", "[", "}", "!!int ", "|\n", "\u{feff}", "\r\n", "${x}", "? ",
+            "---\n",
+        ]
         for _ in 0..<Int.random(in: 1...6, using: &numbers) {
             let place = Int.random(in: 0...bytes.count, using: &numbers)
-            bytes.replaceSubrange(place..<min(bytes.count, place + Int.random(in: 0...3, using: &numbers)), with: Array(pieces.randomElement(using: &numbers)!.utf8))
+            bytes.replaceSubrange(
+                place..<min(bytes.count, place + Int.random(in: 0...3, using: &numbers)),
+                with: Array(pieces.randomElement(using: &numbers)!.utf8))
         }
         let outcome = Butane.translate(bytes, name: "config.bu", surroundings: .inMemory())
         #expect((outcome.output == nil) == (outcome.failure != nil))
@@ -79,7 +87,8 @@ private struct ButaneGenerator {
         if isOpenShift {
             lines.append("metadata: {name: x1, labels: {machineconfiguration.openshift.io/role: worker}}")
         }
-        lines.append("passwd:\n  users:\n    - name: core\n      ssh_authorized_keys: [\"key \(chance(2) ? "a" : "b")\"]")
+        lines.append(
+            "passwd:\n  users:\n    - name: core\n      ssh_authorized_keys: [\"key \(chance(2) ? "a" : "b")\"]")
         lines.append("storage:")
         var files: [String] = []
         for (index, path) in ["/etc/a", "/etc/b", "/srv/motd"].enumerated() where chance(2) {
@@ -91,16 +100,24 @@ private struct ButaneGenerator {
         if dialect.base >= 2, chance(3) { lines.append("  trees: [{local: one, path: /opt}]") }
         let mayHaveDisks = ![.r4e, .fiot].contains(dialect.variant)
         if mayHaveDisks, chance(2) {
-            lines.append("  disks: [{device: /dev/vdb, wipe_table: true, partitions: [{label: data, number: 1, size_mib: \(chance(2) ? "0x100" : "256")}]}]")
+            lines.append(
+                "  disks: [{device: /dev/vdb, wipe_table: true, partitions: [{label: data, number: 1, size_mib: \(chance(2) ? "0x100" : "256")}]}]"
+            )
             var filesystem = "device: /dev/disk/by-partlabel/data, format: xfs, path: /var/data"
-            if dialect.base >= 2, chance(2) { filesystem += ", mount_options: [ro], with_mount_unit: \(chance(2) ? "yes" : "true")" }
+            if dialect.base >= 2, chance(2) {
+                filesystem += ", mount_options: [ro], with_mount_unit: \(chance(2) ? "yes" : "true")"
+            }
             lines.append("  filesystems: [{\(filesystem)}]")
         }
         if mayHaveDisks, dialect.base >= 3, chance(2) {
-            lines.append("  luks:\n    - name: v\n      device: /dev/vdc\n      key_file: {inline: secret}\n      wipe_volume: true")
+            lines.append(
+                "  luks:\n    - name: v\n      device: /dev/vdc\n      key_file: {inline: secret}\n      wipe_volume: true"
+            )
         }
         if chance(2) {
-            lines.append("systemd:\n  units:\n    - name: var-data.mount\n      dropins: [{name: x.conf, contents: \"[Unit]\\nA=b\"}]")
+            lines.append(
+                "systemd:\n  units:\n    - name: var-data.mount\n      dropins: [{name: x.conf, contents: \"[Unit]\\nA=b\"}]"
+            )
         }
         if dialect.hasBootDevice, chance(3) { lines.append("boot_device: {layout: x86_64, luks: {tpm2: true}}") }
         return (lines.joined(separator: "\n") + "\n", dialect.spec.description)
@@ -127,7 +144,9 @@ private struct ButaneGenerator {
     @Test("lists of aliases where they are read", .timeLimit(.minutes(1)))
     func readLaughs() {
         let list = "[" + Array(repeating: "*f", count: 2000).joined(separator: ", ") + "]"
-        let text = head + "x: &f {path: /f, user: {id: 1}, append: [\(Array(repeating: "{}", count: 150).joined(separator: ", "))]}\nstorage: {files: \(list)}\n"
+        let text =
+            head
+            + "x: &f {path: /f, user: {id: 1}, append: [\(Array(repeating: "{}", count: 150).joined(separator: ", "))]}\nstorage: {files: \(list)}\n"
         #expect(failure(text) == "yaml: document contains excessive aliasing")
     }
 
@@ -141,7 +160,8 @@ private struct ButaneGenerator {
 
     @Test("nesting", .timeLimit(.minutes(1)), arguments: ["[", "{a: ", "- ", "? "])
     func nesting(_ opening: String) {
-        let text = head + "x: \(opening == "[" || opening == "{a: " ? "" : "\n  ")" + String(repeating: opening, count: 20_000)
+        let text =
+            head + "x: \(opening == "[" || opening == "{a: " ? "" : "\n  ")" + String(repeating: opening, count: 20_000)
         #expect(failure(text)?.hasPrefix("Error unmarshaling yaml: yaml: ") == true)
     }
 
@@ -175,8 +195,12 @@ private struct ButaneGenerator {
 
     @Test("two thousand files", .timeLimit(.minutes(1)))
     func files() throws {
-        let text = head + "storage:\n  files:\n" + (0..<2000).map { "    - {path: /f\($0), contents: {inline: text}}\n" }.joined()
-        #expect(try #require(Butane.translate(Array(text.utf8), name: "big", surroundings: .inMemory()).output).count > 100_000)
+        let text =
+            head + "storage:\n  files:\n"
+            + (0..<2000).map { "    - {path: /f\($0), contents: {inline: text}}\n" }.joined()
+        #expect(
+            try #require(Butane.translate(Array(text.utf8), name: "big", surroundings: .inMemory()).output).count
+                > 100_000)
     }
 }
 
@@ -187,7 +211,8 @@ private struct ButaneGenerator {
     }
 
     @Test func twoLinesAroundTheWord() {
-        let text = "variant: fcos\nversion: 1.5.0\nstorage:\n  files:\n    - path: /f\n      mode: 644 # decimal\n      user:\n        id: 5\n      group:\n        id: 5\n"
+        let text =
+            "variant: fcos\nversion: 1.5.0\nstorage:\n  files:\n    - path: /f\n      mode: 644 # decimal\n      user:\n        id: 5\n      group:\n        id: 5\n"
         #expect(
             report(text) == """
                 warning[$.storage.files.0.mode]:
@@ -235,7 +260,9 @@ private struct ButaneGenerator {
 
     @Test func colours() {
         let red = report("variant: fcos\nversion: 1.5.0\nstorage: {files: [{path: f}]}\n", isColoured: true)
-        #expect(red.hasPrefix("\u{1b}[1;31merror\u{1b}[0m[$.storage.files.0.path]:\n  \u{1b}[1;34m-->\u{1b}[0m dir/config.bu:3:26\n"))
+        #expect(
+            red.hasPrefix(
+                "\u{1b}[1;31merror\u{1b}[0m[$.storage.files.0.path]:\n  \u{1b}[1;34m-->\u{1b}[0m dir/config.bu:3:26\n"))
         #expect(red.contains("\u{1b}[1;34m^^^^\u{1b}[0m \"f\" is not an absolute path\n"))
     }
 
@@ -247,17 +274,21 @@ private struct ButaneGenerator {
 
     @Test func liveSystemsAreRemarkedOn() {
         func remarks(_ text: String) -> [String] {
-            Butane.translate(Array(("variant: fcos\nversion: 1.5.0\n" + text).utf8), name: "c", surroundings: .inMemory()).remarks
+            Butane.translate(
+                Array(("variant: fcos\nversion: 1.5.0\n" + text).utf8), name: "c", surroundings: .inMemory()
+            ).remarks
         }
         #expect(remarks("").isEmpty)
         #expect(remarks("boot_device: {luks: {tpm2: true}}").first?.hasPrefix("boot_device: a live system") == true)
         #expect(remarks("grub: {users: [{name: a, password_hash: b}]}").first?.hasPrefix("grub: a live system") == true)
     }
 
-    @Test("what is Butane and what is Ignition", arguments: [
-        ("variant: fcos", true), ("# comment\n", true), ("{\"ignition\": {}}", false), ("\n {\"a\": 1}", false),
-        ("{\"variant\": \"fcos\"}", true), ("", false), ("{variant: fcos}", false),
-    ])
+    @Test(
+        "what is Butane and what is Ignition",
+        arguments: [
+            ("variant: fcos", true), ("# comment\n", true), ("{\"ignition\": {}}", false), ("\n {\"a\": 1}", false),
+            ("{\"variant\": \"fcos\"}", true), ("", false), ("{variant: fcos}", false),
+        ])
     func told(_ text: String, isButane: Bool) {
         #expect(Butane.isButane(Array(text.utf8)) == isButane)
     }

@@ -84,7 +84,9 @@ struct ButaneCase: CustomTestStringConvertible {
             while let mark = config[index].firstIndex(of: "«") {
                 let digit = config[index].index(after: mark)
                 let number = config[index][digit].wholeNumberValue ?? 0
-                places[number] = (index + 1, config[index].unicodeScalars.distance(from: config[index].startIndex, to: mark) + 1)
+                places[number] = (
+                    index + 1, config[index].unicodeScalars.distance(from: config[index].startIndex, to: mark) + 1
+                )
                 config[index].removeSubrange(mark...digit)
             }
         }
@@ -168,14 +170,15 @@ extension Surroundings {
         ]
         let included: [String: String] = [
             "base.bu": """
-                variant: firstlight
-                version: 1.0.0
-                storage:
-                  files:
-                    - {path: /etc/base, contents: {inline: base}, mode: 0600}
-                    - {path: /etc/both, contents: {inline: base}}
-                """,
-            "sub/more.bu": "variant: firstlight\nversion: 1.0.0\ninclude: [deep.bu]\nsystemd: {units: [{name: more.service}]}",
+            variant: firstlight
+            version: 1.0.0
+            storage:
+              files:
+                - {path: /etc/base, contents: {inline: base}, mode: 0600}
+                - {path: /etc/both, contents: {inline: base}}
+            """,
+            "sub/more.bu":
+                "variant: firstlight\nversion: 1.0.0\ninclude: [deep.bu]\nsystemd: {units: [{name: more.service}]}",
             "sub/deep.bu": "variant: fcos\nversion: 1.5.0\nkernel_arguments: {should_exist: [deep]}",
             "circle.bu": "variant: firstlight\nversion: 1.0.0\ninclude: [circle.bu]",
             "back.bu": "variant: firstlight\nversion: 1.0.0\ninclude: [config.bu]",
