@@ -128,9 +128,9 @@ private struct Job {
         let isOurs = dialect.isFirstlight
         var decoder = Decoder(
             document, dialect: dialect, text: number, variables: isOurs ? options.variables : nil)
-        let source = try read(number, prefix: "") { _ throws(YAMLFault) in try decoder.read(.config(dialect)) }
+        let source = try read(number, prefix: "") { _ throws(YAMLFault) in try decoder.read(dialect.type) }
         usesVariables = usesVariables || isOurs
-        add(UnknownKeys(document, .config(dialect), text: number).entries)
+        add(UnknownKeys(document, dialect.type, text: number).entries)
         let missing = decoder.variableFaults.sorted { $0.key.description < $1.key.description }
         add(missing.map { .init(severity: .error, path: $0.key, message: $0.value, text: number) })
         if !missing.isEmpty { throw Stop(message: Message.sourceInvalid) }
@@ -212,7 +212,7 @@ private struct Job {
         _ source: ConfigNode, _ result: ConfigNode, _ dialect: Dialect, _ text: Butane.Text, _ includers: [String]
     ) throws(Stop) -> ConfigNode {
         guard let list = source["include"], !list.elements.isEmpty else { return result }
-        let type = ObjectType.config(dialect)
+        let type = dialect.type
         let own = includers.last ?? ""
         var merged: ConfigNode?
         for entry in list.elements {
@@ -249,7 +249,7 @@ private struct Job {
     private mutating func finish(
         _ dialect: Dialect, _ source: ConfigNode, _ result: ConfigNode, _ outcome: inout Butane.Outcome
     ) throws(Stop) {
-        let type = ObjectType.config(dialect)
+        let type = dialect.type
         outcome.translations = translations(of: result)
         // The reference's list of forbidden fields is one of a MachineConfig's: without one it forbids none.
         if dialect.openshift == nil || !options.isRaw {

@@ -64,6 +64,13 @@ extension Dialect {
             base: base, fcos: fcos, openshift: minor)
     }
 
+    /// The fields of each, made once.
+    private static let types = Dictionary(
+        uniqueKeysWithValues: all.map { ("\($0.variant) \($0.version)", ObjectType.config($0)) })
+
+    /// The fields of a config.
+    var type: ObjectType { Dialect.types["\(variant) \(version)"] ?? .config(self) }
+
     enum Fault: Error, Equatable, CustomStringConvertible {
         case noVariant, noVersion, rhcos
         case unknown(variant: String, version: String)

@@ -31,7 +31,7 @@ extension Translation {
 
     /// Puts what sugar made below the config: the config's own entries of the same keys change single fields of it.
     mutating func merge(below parent: ConfigNode) {
-        result = parent.merged(with: result, ObjectType.config(dialect))
+        result = parent.merged(with: result, dialect.type)
     }
 }
 

@@ -11,7 +11,7 @@ struct SourceRules {
     init(_ dialect: Dialect) { self.dialect = dialect }
 
     mutating func check(_ config: ConfigNode) {
-        walk(config, .config(dialect), at: config.source)
+        walk(config, dialect.type, at: config.source)
     }
 
     private mutating func walk(_ node: ConfigNode, _ type: ObjectType, at path: ConfigPath) {

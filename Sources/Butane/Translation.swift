@@ -30,7 +30,7 @@ struct Translation {
 
     /// Translates a config that keeps its rules; what went wrong is among the entries.
     mutating func translate(_ config: ConfigNode) {
-        result = plain(config, .config(dialect))
+        result = plain(config, dialect.type)
         var ignition = result["ignition"] ?? ConfigNode(.object([]), from: config.source.appending("ignition"))
         ignition["version"] = ConfigNode(
             .string(dialect.spec.description), from: config.source.appending("version"))
