@@ -122,7 +122,8 @@ let package = Package(
         .testTarget(name: "BootArgumentsTests", dependencies: ["BootArguments"]),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"]),
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),
-        .testTarget(name: "ButaneTests", dependencies: ["Butane", "CZlib", "IgnitionConfig", "JSONText", "SeededNumbers"]),
+        .testTarget(
+            name: "ButaneTests", dependencies: ["Butane", "CZlib", "IgnitionConfig", "JSONText", "SeededNumbers"]),
         .testTarget(name: "LiveImageTests", dependencies: ["LiveImage"]),
         .testTarget(name: "HardwareTests", dependencies: ["Hardware"]),
         .testTarget(name: "ProvisioningTests", dependencies: ["Provisioning", "SeededNumbers"]),

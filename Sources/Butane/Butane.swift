@@ -100,6 +100,7 @@ private struct Job {
 
     private mutating func add(_ entries: [Butane.Report.Entry]) {
         for var entry in entries {
+            if usesVariables { entry.message = options.variables.redacted(entry.message) }
             if entry.place == nil, let path = entry.path, let document = documents[path.text] {
                 entry.place = document.place(of: path)
             }
@@ -229,6 +230,7 @@ private struct Job {
             if path == ".." || path.hasPrefix("../") {
                 throw stop("an included config stands in the folder of the first one or below it")
             }
+            guard path.utf8.count < 4096 else { throw stop("the path of an included config is longer than 4095 bytes") }
             let first = texts[0].name.split(separator: "/").last.map(String.init) ?? ""
             if path == first || includers.contains(path) {
                 throw stop("a circle: " + ([first] + includers + [path]).joined(separator: " includes "))

@@ -18,6 +18,15 @@ public struct Variables: Sendable {
 
     public var hasSecrets: Bool { !secrets.isEmpty }
 
+    /// A message without the value of a secret: rules quote what breaks them, sometimes cut.
+    func redacted(_ message: String) -> String {
+        for name in secrets.sorted() {
+            guard let value = values[name], !value.isEmpty, message.contains(value.prefix(40)) else { continue }
+            return "the value of ${\(name)} is wrong here"
+        }
+        return message
+    }
+
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case badName(String)
         case unknown(String, near: String?)
@@ -29,7 +38,7 @@ public struct Variables: Sendable {
             case .badName(let name):
                 "\"\(name)\" cannot be the name of a variable; letters, digits and _ can, and no digit in front"
             case .unknown(let name, let near):
-                "unknown variable \"\(name)\"" + (near.map { ", did you mean \"\($0)\"?" } ?? "; give it with --set")
+                "unknown variable \"\(name)\"" + (near.map { ", did you mean \"\($0)\"?" } ?? "; give it with --set.")
                     + " A literal ${ is written $${"
             case .notAName(let text): "\"${\(text)}\" names no variable; a literal ${ is written $${"
             case .unfinished: "${ without its }; a literal ${ is written $${"

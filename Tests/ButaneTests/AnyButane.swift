@@ -293,6 +293,20 @@ private struct ButaneGenerator {
         #expect(Butane.isButane(Array(text.utf8)) == isButane)
     }
 
+    @Test func noSecretIsTold() throws {
+        var options = Butane.Options()
+        try options.variables.set("word", to: "open sesame", isSecret: true)
+        try options.variables.set("long", to: String(repeating: "abc", count: 100), isSecret: true)
+        for config in ["files: [{path: \"${word}\"}]", "filesystems: [{device: /dev/a, format: \"${long}\"}]"] {
+            let text = "variant: firstlight\nversion: 1.0.0\nstorage: {\(config)}\n"
+            let outcome = Butane.translate(
+                Array(text.utf8), name: "c", surroundings: .inMemory(), options: options)
+            let told = outcome.report.pretty(outcome.texts) + (outcome.failure ?? "")
+            #expect(told.contains("} is wrong here"))
+            #expect(!told.contains("sesame") && !told.contains("abcabc"))
+        }
+    }
+
     @Test func gzipIsOneMemberWithoutNameAndTime() {
         for text in ["", "a", String(repeating: "z", count: 149), String(repeating: "abc", count: 100_000)] {
             let packed = Gzip.member(Array(text.utf8))
