@@ -12,6 +12,8 @@ func library(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+/// Of this package's two modules we use the one in C, libyaml: Yams' own tree drops where aliases stand.
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -24,6 +26,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         // C libraries
@@ -37,7 +40,6 @@ let package = Package(
         library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         library("CLzma", pkgConfig: "liblzma", apt: "liblzma-dev"),
         library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
-        library("CLibyaml", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
         .target(name: "CLinux"),
         .target(name: "CBuild"),
 
@@ -54,9 +56,11 @@ let package = Package(
         .target(
             name: "BootMedia",
             dependencies: [
-                "CLibyaml", "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage",
-                "Reporting",
+                "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage", "Reporting", yaml,
             ]),
+
+        // Host tool only: the agent reads JSON.
+        .target(name: "Butane", dependencies: ["CZlib", "Encoding", "IgnitionConfig", "JSONText", "Reporting", yaml]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
@@ -144,8 +148,8 @@ let package = Package(
         .executableTarget(
             name: "firstlight-image",
             dependencies: [
-                "BootMedia", "ImageMaking", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage", "MediaEditing",
-                "Reporting", arguments, system,
+                "BootMedia", "Butane", "IgnitionConfig", "ImageMaking", "InitramfsImage", "JSONText", "LinuxSystem",
+                "LiveImage", "MediaEditing", "Reporting", arguments, system,
             ]),
 
         // Unit tests: no root, no guest, seconds
@@ -155,6 +159,8 @@ let package = Package(
         .testTarget(name: "BootArgumentsTests", dependencies: ["BootArguments"]),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"]),
         .testTarget(name: "IgnitionConfigTests", dependencies: ["IgnitionConfig", "SeededNumbers"]),
+        .testTarget(
+            name: "ButaneTests", dependencies: ["Butane", "CZlib", "IgnitionConfig", "JSONText", "SeededNumbers"]),
         .testTarget(name: "LiveImageTests", dependencies: ["LiveImage"]),
         .testTarget(name: "DiskFormatsTests", dependencies: ["DiskFormats"]),
         .testTarget(name: "KernelModulesTests", dependencies: ["KernelModules"]),

@@ -20,6 +20,8 @@ public struct Initramfs: Sendable {
     public var agent: FilePath
     /// An Ignition config to embed.
     public var ignition: FilePath?
+    /// What is embedded instead of the config's own bytes: the Ignition config that they were translated to.
+    public var ignitionBytes: [UInt8]?
     /// PEM files whose certificates are trusted in addition to the host's.
     public var certificates: [FilePath] = []
     /// NetworkManager keyfiles.
@@ -322,7 +324,7 @@ extension Initramfs {
         if let first = refused.first, !profiles.contains(where: \.hasAddresses) { throw Failure.badKeyfile(first) }
         let doubts = keyfiles.flatMap(\.warnings) + refused.map { "\($0); the boot goes on without it" }
         guard let ignition else { return doubts }
-        let bytes = try host.read(ignition)
+        let bytes = try ignitionBytes ?? host.read(ignition)
         let report = IgnitionConfig.parse(bytes, name: ignition.string).report
         guard report.errors.isEmpty else { throw Failure.badConfig(report) }
         root.addBytes("config.ign", bytes, permissions: 0o600)

@@ -11,7 +11,8 @@ struct FirstlightImage: ParsableCommand {
         version: "firstlight-image \(firstlightVersion)",
         subcommands: [
             MakeInitramfs.self, MakeRootImage.self, OwnISOGroup.self, OwnPXEGroup.self, MakeUnifiedKernel.self,
-            CheckImage.self, WriteStick.self, ListImage.self, PackGroup.self, DevGroup.self,
+            CheckImage.self, WriteStick.self, ListImage.self, TranslateButane.self, ValidateConfig.self,
+            PackGroup.self, DevGroup.self,
         ])
 
     static func main() { Program.main() }

@@ -1,6 +1,8 @@
 // What the commands are given from outside, in one place.
 
+import Butane
 import Glibc
+import IgnitionConfig
 import LinuxSystem
 import Reporting
 import SystemPackage
@@ -11,6 +13,35 @@ func path(_ text: String) -> FilePath { FilePath(text) }
 func besideThisProgram(_ name: String) throws -> FilePath {
     let own = Files.resolved("/proc/self/exe") ?? FilePath(CommandLine.arguments[0])
     return own.removingLastComponent().appending(name)
+}
+
+/// A config that an image is to hold: Ignition's JSON as it is, Butane translated.
+///
+/// What a Butane config is warned of is said on standard error.
+/// - Parameter files: The folder whose files a Butane config may embed.
+/// - Throws: ``ButaneFailure`` with the report, or why the file cannot be read.
+func configBytes(from file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
+    let bytes = try Files.naming("read", file) { () throws(Errno) in try Files.read(file) }
+    guard Butane.isButane(bytes) else { return bytes }
+    var options = Butane.Options()
+    options.isRaw = true
+    let outcome = Butane.translate(
+        bytes, name: file.string, surroundings: .onHost(files: files, config: file), options: options)
+    guard let output = outcome.output else { throw ButaneFailure(outcome) }
+    if !outcome.report.isEmpty { say(outcome.report.pretty(outcome.texts)) }
+    outcome.remarks.forEach { say("note: \($0)") }
+    return output
+}
+
+/// A Butane config that makes no Ignition config.
+struct ButaneFailure: Error, CustomStringConvertible, Advising {
+    let description: String
+
+    init(_ outcome: Butane.Outcome) {
+        description = outcome.report.pretty(outcome.texts) + "Error translating config: \(outcome.failure ?? "")"
+    }
+
+    var advice: [String] { ["`firstlight-image butane` translates it by itself, with more options."] }
 }
 
 /// The time that reproducible builds agreed on for files (https://reproducible-builds.org/specs/source-date-epoch).

@@ -30,8 +30,11 @@ struct MakeInitramfs: ParsableCommand {
             discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
     var modules = "generic"
 
-    @Option(help: "An Ignition config to embed.", completion: .file(), transform: path)
+    @Option(help: "An Ignition or Butane config to embed.", completion: .file(), transform: path)
     var ignition: FilePath?
+
+    @Option(help: "The folder whose files a Butane config may embed.", completion: .directory, transform: path)
+    var filesDir: FilePath?
 
     @Option(help: "A PEM file of certificates to trust besides the host's (repeatable).", transform: path)
     var ca: [FilePath] = []
@@ -71,6 +74,7 @@ struct MakeInitramfs: ParsableCommand {
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
         initramfs.ignition = ignition
+        initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs

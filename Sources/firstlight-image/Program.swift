@@ -15,6 +15,9 @@ enum Program {
     static var name: String { root._commandName }
 
     static func main() -> Never {
+        if let words = ButaneProgram.arguments(of: CommandLine.arguments) {
+            ButaneProgram.main(words, isOwnName: words.count == CommandLine.arguments.count - 1)
+        }
         var words = Array(CommandLine.arguments.dropFirst())
         if root == CoreOSInstaller.self {
             // It has no such command.

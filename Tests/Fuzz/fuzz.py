@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Throws what libFuzzer thinks of at the parsers; each *.swift beside this file is one target.
 
-A target imports the modules that need no libc, or no more of C than a library that computes. What it takes of the others stands in its line `// with:`: files that
+A target imports the modules that need no libc. What it takes of the others stands in its line `// with:`: files that
 are compiled together with it.
 
     python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [TARGET...]
@@ -25,16 +25,17 @@ TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
 MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
-           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts", "BootMedia"]
-# What BootMedia reads compressed data and YAML with.
-LIBRARIES = ["CLibyaml", "CLzma", "CZlib", "CZstd"]
+           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts", "BootMedia", "Butane"]
+# What BootMedia reads compressed data with.
+LIBRARIES = ["CLzma", "CZlib", "CZstd"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
          "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT),
          *(word for library in LIBRARIES for word in ("-I", str(TREE / "Sources" / library)))]
 # Bytes of an input.
-LONGEST = {"accounts": 1024, "archive": 1024, "config": 2048, "data-url": 512, "dhcpv6": 512, "dns-answer": 512,
+LONGEST = {"accounts": 1024, "archive": 1024, "butane": 2048, "config": 2048, "data-url": 512, "dhcpv6": 512,
+           "dns-answer": 512,
            "embed-areas": 4096, "initrd": 4096, "installer-config": 512, "iso": 6144, "kargs-json": 1024,
            "kernel-arguments": 256, "keyfile": 1024, "lease": 512, "miniso": 1024,
            "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
@@ -52,13 +53,14 @@ def main() -> int:
         raise SystemExit(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
 
     OUT.mkdir(parents=True, exist_ok=True)
-    objects = [compiled(module, sorted((TREE / "Sources" / module).glob("*.swift"))) for module in MODULES]
+    libraries = yaml_library()
+    objects = [compiled(module, sorted((TREE / "Sources" / module).glob("*.swift")), libraries) for module in MODULES]
     failed = []
     for name in arguments.targets or targets:
         program = OUT / name
         more = [TREE / file for line in re.findall(r"^// with: (.*)$", targets[name].read_text(), re.MULTILINE)
                 for file in line.split()]
-        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, "-o", program])
+        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, *libraries, "-o", program])
         corpus = OUT / f"{name}-corpus"
         corpus.mkdir(exist_ok=True)
         for index, text in enumerate(seeds(name)):
@@ -78,12 +80,30 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def compiled(module: str, sources: "list[Path]") -> Path:
+def yaml_library() -> "list[str | Path]":
+    """libyaml as Yams carries it, compiled for the fuzzer, and zlib: what it takes to compile and link with both."""
+    folder = next(iter(sorted(TREE.glob(".build*/checkouts/Yams/Sources/CYaml"))), None)
+    if folder is None:
+        run(["swift", "package", "--package-path", TREE, "resolve"])
+        folder = TREE / ".build" / "checkouts" / "Yams" / "Sources" / "CYaml"
+    objects = []
+    for source in sorted((folder / "src").glob("*.c")):
+        objects.append(OUT / f"yaml-{source.stem}.o")
+        if not objects[-1].exists():
+            run(["clang", "-O1", "-fsanitize=fuzzer-no-link", "-DYAML_DECLARE_STATIC", "-I", folder / "include", "-c", source,
+                 "-o", objects[-1]])
+    maps = [folder / "include" / "module.modulemap", TREE / "Sources" / "CZlib" / "module.modulemap"]
+    return [*objects, *[word for file in maps for word in ("-Xcc", f"-fmodule-map-file={file}")],
+            "-Xcc", "-DYAML_DECLARE_STATIC", "-lz"]
+
+
+def compiled(module: str, sources: "list[Path]", libraries: "list[str | Path]" = []) -> Path:
     """The object of a module, made again where a source is newer."""
+    flags = [word for word in libraries if not str(word).endswith(".o") and word != "-lz"]
     built = OUT / f"{module}.o"
     newest = max(file.stat().st_mtime for file in [*sources, Path(__file__)])
     if not built.exists() or built.stat().st_mtime < newest:
-        run(["swiftc", *FLAGS, "-whole-module-optimization", "-module-name", module, "-emit-module",
+        run(["swiftc", *FLAGS, *flags, "-whole-module-optimization", "-module-name", module, "-emit-module",
              "-emit-module-path", OUT / f"{module}.swiftmodule", "-c", *sources, "-o", built])
     return built
 
@@ -199,12 +219,26 @@ def minisos() -> "list[bytes]":
     return [b"MINISO\0\0" + bytes([1, 6]) + b"0.11.0" + table + bytes(32) + bytes([len(packed)]) + packed + bytes(9)]
 
 
+def butane_cases() -> "list[bytes]":
+    """The configs of the cases of Fixtures/butane."""
+    found = []
+    for text in files("butane/*.txt"):
+        for case in re.split(rb"^== ", text, flags=re.MULTILINE)[1:]:
+            _, head, *rest = case.split(b"\n")
+            body = b"\n".join(line for line in rest if not re.match(rb"->|!|//", line))
+            words = head.split()
+            front = b"" if words[0] == b"-" else b"variant: %s\nversion: %s\n" % (words[0], words[1])
+            found.append(front + re.sub("«[0-9]".encode(), b"", body))
+    return found
+
+
 SEEDS = {
     "accounts": lambda: [b"\0".join([
         b"root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000::/home/core:/bin/sh\n", b"root:x:0:\nwheel:x:10:core\n",
         b"core:!:19000:0:99999:7:::\n", b"wheel:!::core\n", b"core:100000:65536\n", b"UID_MIN 1000\nUSERGROUPS_ENAB yes\n",
         b"EXPIRE=2031-01-31\nINACTIVE=5\n", b"", b"docker:x:950:\n"])],
     "archive": lambda: [text for text in archives() if len(text) <= 1024],
+    "butane": butane_cases,
     "config": lambda: files("config/*/*.ign"),
     "data-url": lambda: [text for file in files("config/rules/*.ign") for text in file.split(b'"') if b":" in text],
     "embed-areas": areas,

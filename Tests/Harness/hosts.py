@@ -31,6 +31,7 @@ MODULES = {
     "docs": "docs",
     "supervision": "supervision",
     "config": "differential",
+    "butane": "butane",
     "ignition": "dropin",
     "oracles": "oracles",
     "image-making": "image_making",

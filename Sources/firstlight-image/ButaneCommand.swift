@@ -1,0 +1,236 @@
+// firstlight-image butane, and the same program under the name butane
+
+import ArgumentParser
+import Butane
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+struct TranslateButane: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "butane",
+        abstract: "Translate a Butane config to an Ignition config.",
+        usage: "firstlight-image butane [-d <folder>] [-p] [-s] [-c] [-r] [-o <file>] [<file>]",
+        discussion: """
+            Reads standard input without a file. Mistakes are shown at their places in the YAML. Called by the name \
+            butane, the program does the same.
+            """)
+
+    @Argument(help: "The Butane config (default: standard input).", completion: .file(), transform: path)
+    var file: FilePath?
+
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .long], help: "Write here instead of standard output.",
+        completion: .file(), transform: path)
+    var output: FilePath?
+
+    @Option(
+        name: [.customShort("d", allowingJoined: true), .long],
+        help: "The folder whose files the config may embed; nothing outside of it is read.", completion: .directory,
+        transform: path)
+    var filesDir: FilePath?
+
+    @Flag(name: .shortAndLong, help: "Indent the JSON.")
+    var pretty = false
+
+    @Flag(name: .shortAndLong, help: "Fail where anything is to be warned of.")
+    var strict = false
+
+    @Flag(name: .shortAndLong, help: "Check only, write nothing.")
+    var check = false
+
+    @Flag(name: .shortAndLong, help: "Write Ignition also for openshift, no MachineConfig.")
+    var raw = false
+
+    @Flag(help: "A line for each mistake, without the lines of the config.")
+    var rawErrors = false
+
+    @Option(help: ArgumentHelp("Colour: auto, always or never; without a value always.", valueName: "when"))
+    var color: ColourChoice = .auto
+
+    @Option(
+        help: ArgumentHelp(
+            "A variable for ${name} in configs of the variant firstlight (repeatable).", valueName: "name=value"))
+    var set: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for a secret, from a file with =@file; output with it is for its owner alone (repeatable).",
+            valueName: "name=value"))
+    var setSecret: [String] = []
+
+    @Option(help: "A file of variables, name=value a line (repeatable).", completion: .file(), transform: path)
+    var setFrom: [FilePath] = []
+
+    @Option(help: ArgumentHelp("A variable to take from the environment (repeatable).", valueName: "name"))
+    var env: [String] = []
+
+    @Flag(name: [.customShort("V"), .customLong("version")], help: "Show the version.")
+    var showsVersion = false
+
+    @Option(name: .customLong("input"), help: .hidden, transform: path)
+    var input: FilePath?
+
+    @Option(name: .customLong("colour"), help: .hidden)
+    var colour: ColourChoice?
+
+    @Flag(name: [.customShort("D"), .customLong("debug")], help: .hidden)
+    var debug = false
+
+    enum ColourChoice: String, ExpressibleByArgument {
+        case auto, always, never, yes, no
+    }
+
+    /// What cannot be gone on with, in the reference's words.
+    enum Failure: Error, CustomStringConvertible {
+        case unreadable(String, Errno)
+        case unwritable(String, Errno)
+        case malformed(option: String, String)
+
+        var description: String {
+            switch self {
+            case .unreadable(let name, let reason): "failed to read \(name): open \(name): \(lowered(reason))"
+            case .unwritable(let name, let reason): "failed to open \(name): open \(name): \(lowered(reason))"
+            case .malformed(let option, let text): "\(option) \(text): write name=value"
+            }
+        }
+    }
+
+    func validate() throws {
+        if file != nil, input != nil { throw ValidationError("Give one file.") }
+    }
+
+    func run() throws { try translate(remarks: true) }
+
+    /// - Parameter remarks: Whether to say what a live system makes nothing of; the reference says no such thing.
+    func translate(remarks: Bool) throws {
+        if showsVersion { return print("Butane 0.29.0, by firstlight-image \(firstlightVersion)") }
+        var options = Butane.Options()
+        options.isRaw = raw
+        options.isPretty = pretty
+        options.variables = try variables()
+        let source = file ?? input
+        let name = source?.string ?? "<stdin>"
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = if let source { try Files.read(source) } else { try readAll(STDIN_FILENO) }
+        } catch { throw Failure.unreadable(name, error) }
+
+        let outcome = Butane.translate(
+            bytes, name: name, surroundings: .onHost(files: filesDir, config: source), options: options)
+        if debug { tell(outcome.translations.map { $0 + "\n" }.joined()) }
+        tell(rawErrors ? outcome.report.rawLines : outcome.report.pretty(outcome.texts, isColoured: isColoured))
+        if let failure = outcome.failure {
+            tell("Error translating config: \(failure)\n")
+            throw ExitCode(1)
+        }
+        if strict, !outcome.report.isEmpty {
+            tell("Config produced warnings and --strict was specified\n")
+            throw ExitCode(1)
+        }
+        if remarks { outcome.remarks.forEach { say("note: \($0)") } }
+        guard !check, var text = outcome.output else { return }
+        text.append(UInt8(ascii: "\n"))
+        try write(text, isSecret: outcome.usesVariables && options.variables.hasSecrets)
+    }
+
+    private func tell(_ text: String) { try? Files.writeAll(Array(text.utf8), to: STDERR_FILENO) }
+
+    private var isColoured: Bool {
+        switch colour ?? color {
+        case .always, .yes: true
+        case .never, .no: false
+        case .auto: getenv("NO_COLOR") == nil && isatty(STDERR_FILENO) == 1
+        }
+    }
+
+    private func write(_ bytes: [UInt8], isSecret: Bool) throws {
+        guard let output else { return try Files.writeAll(bytes, to: STDOUT_FILENO) }
+        do throws(Errno) {
+            let status = Files.status(output)
+            if isSecret, status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true {
+                return try Files.write(bytes, to: output, mode: 0o600)
+            }
+            let descriptor = open(output.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            try Files.writeAll(bytes, to: descriptor)
+        } catch { throw Failure.unwritable(output.string, error) }
+    }
+
+    // MARK: Variables
+
+    /// What `${name}` stands for; a later option wins, a secret over all others.
+    private func variables() throws -> Variables {
+        var variables = Variables()
+        for name in env {
+            guard let value = getenv(name) else { throw ValidationError("--env \(name): not in the environment") }
+            try variables.set(name, to: String(cString: value))
+        }
+        for file in setFrom {
+            let bytes: [UInt8]
+            do throws(Errno) { bytes = try Files.read(file) } catch { throw Failure.unreadable(file.string, error) }
+            for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
+                if line.allSatisfy(\.isWhitespace) || line.hasPrefix("#") { continue }
+                let (name, value) = try pair(String(line), option: "--set-from \(file):")
+                try variables.set(name, to: value)
+            }
+        }
+        for text in set {
+            let (name, value) = try pair(text, option: "--set")
+            try variables.set(name, to: value)
+        }
+        for text in setSecret {
+            var (name, value) = try pair(text, option: "--set-secret", isSecret: true)
+            if value.hasPrefix("@") {
+                let file = String(value.dropFirst())
+                do throws(Errno) {
+                    value = String(decoding: try Files.read(FilePath(file)), as: UTF8.self)
+                } catch { throw Failure.unreadable(file, error) }
+                if value.hasSuffix("\n") { value.removeLast() }
+            }
+            try variables.set(name, to: value, isSecret: true)
+        }
+        return variables
+    }
+
+    private func pair(_ text: String, option: String, isSecret: Bool = false) throws -> (String, String) {
+        guard let equals = text.firstIndex(of: "=") else {
+            throw Failure.malformed(option: option, isSecret ? "(a secret)" : text)
+        }
+        return (String(text[..<equals]), String(text[text.index(after: equals)...]))
+    }
+}
+
+/// The command by itself: its exit codes are the reference's, 2 for a wrong call and 1 for everything else.
+enum ButaneProgram {
+    /// The words after the command, or `nil` where another one is meant.
+    static func arguments(of words: [String]) -> [String]? {
+        guard let name = words.first?.split(separator: "/").last else { return nil }
+        if name == "butane" { return Array(words.dropFirst()) }
+        return words.count > 1 && words[1] == "butane" ? Array(words.dropFirst(2)) : nil
+    }
+
+    static func main(_ words: [String], isOwnName: Bool) -> Never {
+        // An option that takes its value behind = alone, and may do without.
+        let words = words.map { $0 == "--color" || $0 == "--colour" ? $0 + "=always" : $0 }
+        do {
+            let command = try TranslateButane.parse(words)
+            try command.translate(remarks: !isOwnName)
+            exit(0)
+        } catch let failure as TranslateButane.Failure {
+            say("\(failure)")
+            exit(1)
+        } catch {
+            let code = TranslateButane.exitCode(for: error)
+            let text = TranslateButane.fullMessage(for: error)
+            if code == .success {
+                print(text)
+                exit(0)
+            }
+            if !text.isEmpty { say(text) }
+            exit(code == .validationFailure ? 2 : 1)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// The files that a Butane config may name: below one folder, whatever links stand in it.
+
+import Butane
+import Glibc
+import IgnitionConfig
+import LinuxSystem
+import SystemPackage
+
+extension Surroundings {
+    /// - Parameters:
+    ///   - files: The folder of `-d`; without one no file can be named.
+    ///   - config: The config, whose folder holds what it includes; `nil` for standard input, which is in `files`.
+    static func onHost(files: FilePath?, config: FilePath?) -> Surroundings {
+        let folder = config.map { $0.removingLastComponent() }.map { $0.isEmpty ? FilePath(".") : $0 } ?? files
+        return Surroundings(
+            hasFiles: files != nil,
+            read: { path throws(FileFault) in try ConfinedFolder(files).bytes(path) },
+            walk: { path throws(FileFault) in try ConfinedFolder(files).entries(path) },
+            include: { path throws(FileFault) in
+                guard let folder else { throw .system("a config from standard input includes files below -d only") }
+                return try ConfinedFolder(folder).bytes(path)
+            })
+    }
+}
+
+/// A folder that no path leads out of.
+private struct ConfinedFolder {
+    private let root: FilePath
+
+    init(_ root: FilePath?) { self.root = root ?? FilePath(".") }
+
+    /// A path below the folder, by its text.
+    private func inside(_ path: String) throws(Surroundings.FileFault) -> String {
+        let plain = plainPath("./" + path)
+        guard plain != "..", !plain.hasPrefix("../") else { throw .escapes }
+        return plain
+    }
+
+    private func shown(_ path: String) -> String { plainPath(root.string + "/" + path) }
+
+    func bytes(_ path: String) throws(Surroundings.FileFault) -> [UInt8] {
+        let path = try inside(path)
+        do throws(Errno) { return try Files.read(path, inside: root) } catch {
+            // Where a link leads out of the folder the kernel has looked it up in here, and found nothing.
+            if isOutside(path) { throw .escapes }
+            let verb = error == .isDirectory ? "read" : "open"
+            throw .system("\(verb) \(shown(path)): \(lowered(error))")
+        }
+    }
+
+    func entries(_ path: String) throws(Surroundings.FileFault) -> [Surroundings.TreeEntry] {
+        let path = try inside(path)
+        guard let status = Files.status(FilePath(shown(path))) else {
+            throw .system("stat \(shown(path)): \(lowered(Errno(rawValue: errno)))")
+        }
+        if isOutside(path) { throw .escapes }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw .notDirectory }
+        var entries: [Surroundings.TreeEntry] = []
+        try add(".", below: FilePath(shown(path)), to: &entries)
+        return entries
+    }
+
+    private func add(
+        _ name: String, below top: FilePath, to entries: inout [Surroundings.TreeEntry]
+    ) throws(Surroundings.FileFault) {
+        let place = name == "." ? top : top.appending(name)
+        guard let status = Files.status(place, followingLinks: name == ".") else {
+            throw .system("lstat \(place): \(lowered(Errno(rawValue: errno)))")
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR:
+            entries.append(.init(path: name, kind: .directory))
+            for child in Files.names(in: place).sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
+                try add(name == "." ? child : "\(name)/\(child)", below: top, to: &entries)
+            }
+        case S_IFREG:
+            entries.append(.init(path: name, kind: .file(isExecutable: status.st_mode & 0o111 != 0)))
+        case S_IFLNK: entries.append(.init(path: name, kind: .link(target: Files.linkTarget(place) ?? "")))
+        default: entries.append(.init(path: name, kind: .other))
+        }
+    }
+
+    private func isOutside(_ path: String) -> Bool {
+        guard let top = Files.resolved(root), let place = Files.resolved(FilePath(shown(path))) else { return false }
+        return place != top && !place.starts(with: top)
+    }
+}
+
+/// The system's words as other programs print them, in lower case.
+func lowered(_ error: Errno) -> String {
+    let text = error.description
+    return text.prefix(1).lowercased() + text.dropFirst()
+}

@@ -1,0 +1,52 @@
+import Foundation
+import IgnitionConfig
+import JSONText
+import SeededNumbers
+import Testing
+
+@testable import Butane
+
+@Suite struct ButaneFixtures {
+    static let files = [
+        "fields.txt", "versions.txt", "sugar.txt", "boot-device.txt", "messages.txt", "yaml.txt", "forbidden.txt",
+        "openshift.txt", "firstlight.txt",
+    ]
+
+    @Test("every case has the output and the report expected", arguments: files)
+    func cases(_ file: String) throws {
+        for fixture in try ButaneCase.all(in: file) {
+            let outcome = fixture.run()
+            let output = outcome.output.map { unpackingGzip(String(decoding: $0, as: UTF8.self)) }
+            let report = outcome.report.rawLines.split(separator: "\n").map(String.init)
+            #expect(output == fixture.output, "\(fixture.title)")
+            #expect(report == fixture.expectedReport, "\(fixture.title)")
+            #expect(outcome.failure == fixture.failure, "\(fixture.title)")
+        }
+    }
+
+    @Test func thereAreEnough() throws {
+        let count = try Self.files.map { try ButaneCase.all(in: $0).count }.reduce(0, +)
+        #expect(count >= 300)
+    }
+
+    @Test("what is translated without errors is a valid config", arguments: files)
+    func valid(_ file: String) throws {
+        for fixture in try ButaneCase.all(in: file) where fixture.output != nil {
+            var raw = fixture
+            raw.options.isRaw = true
+            guard let output = raw.run().output else { continue }
+            #expect(IgnitionConfig.parse(output, name: "generated").config != nil, "\(fixture.title)")
+        }
+    }
+
+    @Test("indented or not, the JSON is the same")
+    func pretty() throws {
+        for fixture in try ButaneCase.all(in: "sugar.txt") {
+            var pretty = fixture
+            pretty.options.isPretty = true
+            guard let one = fixture.run().output, let other = pretty.run().output else { continue }
+            #expect(JSONValue(try JSONNode(parsing: one)) == JSONValue(try JSONNode(parsing: other)))
+            #expect(other.starts(with: "{\n  \"ignition\": {".utf8))
+        }
+    }
+}

@@ -1,0 +1,175 @@
+"""`firstlight-image butane` as a program: its status, its files, and what it does not read.
+
+What it makes of a config is in Tests/ButaneTests, case by case.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import processes
+from paths import TOOL
+
+NEEDS = {"tool"}
+HEAD = "variant: fcos\nversion: 1.5.0\n"
+OURS = "variant: firstlight\nversion: 1.0.0\n"
+
+
+@contextlib.contextmanager
+def folder():
+    place = processes.temporary_folder("butane")
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def butane(place: Path, *words: "str | Path", text: "str | None" = None, name: str = "", **environment: str):
+    command = [place / name] if name else [TOOL, "butane"]
+    return subprocess.run([*command, *words], cwd=place, input=text, env={**os.environ, **environment}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+
+
+def file_config(*fields: str) -> str:
+    return HEAD + "storage:\n  files:\n" + "".join(f"    - {{path: /f{n}, {field}}}\n" for n, field in enumerate(fields))
+
+
+def ends_like_the_original() -> None:
+    with folder() as place:
+        (place / "good.bu").write_text(HEAD)
+        (place / "doubtful.bu").write_text(HEAD + "nothing: 1\n")
+        (place / "bad.bu").write_text(HEAD + "storage: {files: [{path: f}]}\n")
+        (place / "butane").symlink_to(TOOL)
+        for words, status, said in [
+                (["good.bu"], 0, ""), (["--check", "good.bu"], 0, ""), (["-ps", "good.bu"], 0, ""),
+                (["doubtful.bu"], 0, "unused key nothing"),
+                (["--strict", "doubtful.bu"], 1, "Config produced warnings and --strict was specified\n"),
+                (["bad.bu"], 1, "Error translating config: config generated was invalid\n"),
+                (["missing.bu"], 1, "failed to read missing.bu: open missing.bu: no such file or directory\n"),
+                (["good.bu", "bad.bu"], 2, "Usage"), (["--nothing"], 2, "Usage"),
+                (["-o", "no/such/folder", "good.bu"], 1, "failed to open no/such/folder: ")]:
+            for name in ("", "butane"):
+                done = butane(place, *words, name=name)
+                assert done.returncode == status and said in done.stderr, (words, name, done)
+                assert bool(done.stdout) == (status == 0 and "--check" not in words), (words, name, done)
+        assert butane(place, text=HEAD).stdout == '{"ignition":{"version":"3.4.0"}}\n'
+        raw = butane(place, "--raw-errors", "bad.bu").stderr.splitlines()
+        assert raw == ['error at $.storage.files.0.path, line 3 col 26: "f" is not an absolute path',
+                       "Error translating config: config generated was invalid"], raw
+        assert "\33[1;31merror" in butane(place, "--color", "bad.bu").stderr
+        assert "\33" not in butane(place, "bad.bu").stderr
+        grub = HEAD + "grub: {users: [{name: a, password_hash: b}]}\n"
+        assert "note: grub: a live system" in butane(place, text=grub).stderr
+        assert butane(place, text=grub, name="butane").stderr == ""
+
+
+def writes_secrets_for_their_owner_alone() -> None:
+    with folder() as place:
+        config = OURS + 'storage: {files: [{path: /f, contents: {inline: "${word} ${host} ${HOME_OF_IT}"}}]}\n'
+        (place / "config.bu").write_text(config)
+        (place / "word").write_text("open sesame\n")
+        (place / "values").write_text("# hosts\nhost=node1\n")
+        (place / "out.ign").write_text("old")
+        words = ["--set-from", "values", "--env", "HOME_OF_IT", "-o", "out.ign", "config.bu"]
+        done = butane(place, "--set-secret", "word=@word", *words, HOME_OF_IT="here")
+        assert done.returncode == 0 and "sesame" not in done.stderr, done
+        assert (place / "out.ign").stat().st_mode & 0o777 == 0o600
+        source = json.loads((place / "out.ign").read_text())["storage"]["files"][0]["contents"]["source"]
+        assert source == "data:,open%20sesame%20node1%20here", source
+        (place / "out.ign").unlink()
+        assert butane(place, "--set", "word=w", *words, HOME_OF_IT="x").returncode == 0
+        assert (place / "out.ign").stat().st_mode & 0o777 == 0o644
+        unset = butane(place, "--set", "word=w", "--set", "host=h", "config.bu", HOME_OF_IT="here")
+        assert unset.returncode == 1 and 'unknown variable "HOME_OF_IT"' in unset.stderr, unset
+
+
+def reads_nothing_outside_of_its_folder() -> None:
+    with folder() as place:
+        (place / "outside").write_text("secret\n")
+        files = place / "files"
+        (files / "tree" / "bin").mkdir(parents=True)
+        (files / "inner").write_text("inner\n")
+        (files / "tree" / "plain").write_text("p")
+        (files / "tree" / "bin" / "run").write_text("r")
+        (files / "tree" / "bin" / "run").chmod(0o755)
+        (files / "tree" / "link").symlink_to("../../outside")
+        (files / "in").symlink_to("inner")
+        (files / "out").symlink_to(place / "outside")
+        (files / "up").symlink_to("../outside")
+        (files / "away").symlink_to("..")
+        for local, status in [("inner", 0), ("in", 0), ("tree/../inner", 0), ("out", 1), ("up", 1), ("away/outside", 1),
+                              ("../outside", 1), ("/etc/hostname", 1), ("tree", 1)]:
+            done = butane(place, "-d", "files", text=file_config(f"contents: {{local: {local}}}"))
+            assert done.returncode == status and "secret" not in done.stdout, (local, done)
+            if status and local in ("out", "up", "away/outside", "../outside"):
+                assert "local file path traverses outside the files directory" in done.stderr, (local, done)
+        made = json.loads(butane(place, "-d", "files", text=HEAD + "storage: {trees: [{local: tree, path: /opt}]}\n").stdout)
+        assert made["storage"] == {
+            "files": [{"path": "/opt/bin/run", "contents": {"compression": "", "source": "data:,r"}, "mode": 0o755},
+                      {"path": "/opt/plain", "contents": {"compression": "", "source": "data:,p"}, "mode": 0o644}],
+            "links": [{"path": "/opt/link", "target": "../../outside"}]}, made
+        for local, said in [("away", "traverses outside"), ("inner", "root of tree must be a directory"),
+                            ("nothing", "stat files/nothing: no such file or directory")]:
+            done = butane(place, "-d", "files", text=HEAD + f"storage: {{trees: [{{local: {local}}}]}}\n")
+            assert done.returncode == 1 and said in done.stderr, (local, done)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(files / "tree" / "socket"))
+        done = butane(place, "-d", "files", text=HEAD + "storage: {trees: [{local: tree}]}\n")
+        assert done.returncode == 1 and "trees may only contain files" in done.stderr, done
+        listener.close()
+
+
+def includes_configs_beside_it() -> None:
+    with folder() as place:
+        (place / "site" / "common").mkdir(parents=True)
+        (place / "outside.bu").write_text(OURS)
+        (place / "site" / "common" / "a.bu").write_text(OURS + "include: [b.bu]\nkernel_arguments: {should_exist: [a]}\n")
+        (place / "site" / "common" / "b.bu").write_text(HEAD + "kernel_arguments: {should_exist: [b]}\n")
+        (place / "site" / "link.bu").symlink_to("../outside.bu")
+        main = place / "site" / "main.bu"
+        main.write_text(OURS + "include: [common/a.bu]\nkernel_arguments: {should_exist: [own]}\n")
+        made = json.loads(butane(place, "site/main.bu").stdout)
+        assert made["kernelArguments"]["shouldExist"] == ["b", "a", "own"], made
+        for name in ("../outside.bu", "link.bu", "main.bu"):
+            main.write_text(OURS + f"include: [{name}]\n")
+            done = butane(place, "site/main.bu")
+            assert done.returncode == 1 and "$.include.0" in done.stderr, (name, done)
+
+
+def validates_both_languages() -> None:
+    with folder() as place:
+        (place / "good.bu").write_text(HEAD)
+        (place / "bad.bu").write_text(HEAD + "storage: {files: [{path: f}]}\n")
+        (place / "good.ign").write_text('{"ignition": {"version": "3.4.0"}}')
+        (place / "bad.ign").write_text('{"ignition": {"version": 3}}')
+        for name in ("good.bu", "bad.bu", "good.ign", "bad.ign"):
+            done = subprocess.run([TOOL, "validate", name], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert done.returncode == (1 if name.startswith("bad") else 0), (name, done)
+
+
+def ends_soon_whatever_it_is_given() -> None:
+    """Within memory that a runner has to spare: 2 GiB of addresses."""
+    bombs = {
+        "laughs": HEAD + "a0: &a0 x\n" + "".join(
+            f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 60)) + "passwd: {users: *a59}\n",
+        "nesting": HEAD + "x: " + "[" * 5_000_000,
+        "size": HEAD + "# " + "x" * 100_000_000,
+        "keys": HEAD + "".join(f"k{n}: 1\n" for n in range(200_000)),
+        "values": HEAD + "x: [" + "a," * 3_000_000 + "]\n",
+        "line": HEAD + "storage: {files: [{path: /f, contents: {inline: \"" + "é" * 5_000_000 + "\"}}]}\n",
+    }
+    for name, text in bombs.items():
+        with folder() as place:
+            (place / "bomb.bu").write_text(text)
+            done = subprocess.run(["prlimit", f"--as={2 << 30}", TOOL, "butane", "bomb.bu"], cwd=place,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+            assert done.returncode in (0, 1), (name, done.returncode, done.stderr[-300:])
+
+
+TESTS = [(function.__name__.replace("_", "-"), function) for function in (
+    ends_like_the_original, writes_secrets_for_their_owner_alone, reads_nothing_outside_of_its_folder,
+    includes_configs_beside_it, validates_both_languages, ends_soon_whatever_it_is_given)]
