@@ -2,7 +2,10 @@
 
 /// A filesystem that a live root can be.
 public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
-    public enum Filesystem: String, Sendable, CaseIterable { case squashfs, erofs }
+    public enum Filesystem: String, Sendable, CaseIterable {
+        case squashfs = "squashfs"
+        case erofs = "erofs"
+    }
 
     public var filesystem: Filesystem
     /// Bytes that the filesystem takes by its own superblock: a shorter file is a truncated one.

@@ -81,15 +81,16 @@ public struct RootImageRequest: Sendable {
 public struct RootImage: Equatable, Sendable {
     /// What says that the image is the right one.
     public enum VerifiedBy: String, Sendable {
-        case streamHash, sha256
+        case streamHash = "streamHash"
+        case sha256 = "sha256"
         /// Nothing, as `firstlight.check_medium=0` asks, though a hash is known.
-        case leftOut
+        case leftOut = "leftOut"
         /// The certificates of every server on the way.
-        case tls
+        case tls = "tls"
         /// It came with the initramfs itself, or on the same ISO.
-        case bootMedium
+        case bootMedium = "bootMedium"
         /// Nothing: whoever sits in the network could have sent it.
-        case nothing
+        case nothing = "nothing"
     }
 
     public var file: FilePath

@@ -280,11 +280,11 @@ public struct ArrayPlan: Equatable, Sendable {
         public var superblock: ArrayMember? { isLetGo ? nil : found.arrayMember }
     }
 
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Only assembled.
-        case keep
+        case keep = "keep"
         /// Made of members that are blank, let go, or were never finished.
-        case create
+        case create = "create"
     }
 
     /// mdadm's arguments to create it, as the original calls it.
@@ -310,7 +310,7 @@ public struct ArrayPlan: Equatable, Sendable {
     var json: JSONValue {
         [
             "name": .string(wanted.name), "node": .string(wanted.node),
-            "level": .string(ArrayLevel.name(wanted.levelNumber)), "action": .string("\(action)"),
+            "level": .string(ArrayLevel.name(wanted.levelNumber)), "action": .string(action.rawValue),
             "members": .array(
                 members.map { member in
                     [

@@ -72,10 +72,13 @@ public struct Content: Equatable, Sendable {
         case noise
     }
 
-    public enum Kind: Equatable, Sendable {
-        case notLooked, blank, unknown, noise
+    public enum Kind: String, Sendable {
+        case notLooked = "notLooked"
+        case blank = "blank"
+        case unknown = "unknown"
+        case noise = "noise"
         /// A signature or a table says what it is.
-        case known
+        case known = "known"
     }
 
     public init(_ signatures: [Signature] = [], table: String? = nil, rest: Rest = .blank) {

@@ -15,19 +15,19 @@ public struct DiskPlan: Equatable, Sendable {
     /// so that nothing of what was there is taken for content at the next boot.
     public var zeroed: Set<Int> = []
 
-    public enum TableAction: Equatable, Sendable {
+    public enum TableAction: String, Sendable {
         /// Nothing is written.
-        case keep
+        case keep = "keep"
         /// There was no table.
-        case create
+        case create = "create"
         /// Entries of the table change.
-        case edit
+        case edit = "edit"
         /// Of the table something is missing that the kernel needs to see it; it is written as it was.
-        case repair
+        case repair = "repair"
         /// What stood on the disk goes, and a new table is written.
-        case replace
+        case replace = "replace"
         /// What stood on the disk goes, and no table is wanted.
-        case erase
+        case erase = "erase"
     }
 
     public var geometry: SectorGeometry { SectorGeometry(sectorSize: disk.sectorSize) }

@@ -18,13 +18,13 @@ public struct FilesystemPlan: Equatable, Sendable {
     public var found: Content
     public var action: Action
 
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Nothing is written.
-        case keep
+        case keep = "keep"
         /// Made on a blank area, or after erasing the signatures of what is `found`.
-        case create
+        case create = "create"
         /// The signatures of what is `found` are erased, and no filesystem is made.
-        case erase
+        case erase = "erase"
     }
 }
 

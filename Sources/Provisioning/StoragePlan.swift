@@ -144,7 +144,7 @@ extension Destruction {
 
 extension Content {
     public var json: JSONValue {
-        ["kind": .string("\(kind)"), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
+        ["kind": .string(kind.rawValue), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
     }
 }
 
@@ -163,7 +163,7 @@ extension DiskPlan {
         [
             "device": .string(wanted.device), "node": .string(disk.node), "size": JSONValue(disk.size),
             "sectorSize": JSONValue(disk.sectorSize), "table": JSONValue(disk.table.name),
-            "action": .string("\(action)"),
+            "action": .string(action.rawValue),
             "partitions": .array(
                 partitions.map { partition in
                     [
@@ -193,7 +193,7 @@ extension FilesystemPlan {
     var json: JSONValue {
         [
             "device": .string(wanted.device), "node": .string(node), "format": .string(format.rawValue),
-            "label": JSONValue(wanted.label), "path": JSONValue(wanted.path), "action": .string("\(action)"),
+            "label": JSONValue(wanted.label), "path": JSONValue(wanted.path), "action": .string(action.rawValue),
             "found": found.json, "place": .string(wanted.origin.describe()),
         ]
     }

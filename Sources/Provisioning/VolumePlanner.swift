@@ -149,11 +149,11 @@ public struct VolumePlan: Equatable, Sendable {
     public var found: Content
     public var action: Action
 
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Only opened.
-        case keep
+        case keep = "keep"
         /// Made on a blank area, or after erasing the signatures of what is `found`, and opened.
-        case create
+        case create = "create"
     }
 
     var destruction: Destruction? {
@@ -166,7 +166,7 @@ public struct VolumePlan: Equatable, Sendable {
     var json: JSONValue {
         [
             "name": .string(wanted.name), "device": JSONValue(wanted.device), "node": .string(node),
-            "action": .string("\(action)"), "found": found.json, "place": .string(wanted.origin.describe()),
+            "action": .string(action.rawValue), "found": found.json, "place": .string(wanted.origin.describe()),
         ]
     }
 }
