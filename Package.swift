@@ -91,14 +91,39 @@ let package = Package(
                 "Reporting", system,
             ]),
         .target(
-            name: "Stages",
+            name: "ProvisioningEngine",
             dependencies: [
-                "BlockDevices", "BootArguments", "Devices", "Fetching", "IgnitionConfig", "LiveImage", "LiveRoot",
-                "LinuxSystem", "Networking", "Platforms", "Provisioning", "TargetRoot", "CLinux", system, logging,
+                "BlockDevices", "BootArguments", "CLinux", "Devices", "Fetching", "IgnitionConfig", "JSONText",
+                "LinuxSystem", "LiveImage", "LiveRoot", "Platforms", "Provisioning", "Reporting", "TargetRoot", system,
+            ]),
+
+        // Ways in: what calls the engine, and never what mounts, fetches or plans
+        .target(
+            name: "Boot",
+            dependencies: [
+                "BootArguments", "CLinux", "Devices", "LinuxSystem", "LiveRoot", "Networking", "ProvisioningEngine",
+                "Reporting", system, logging,
+            ]),
+        .target(
+            name: "IgnitionCompat",
+            dependencies: [
+                "BootArguments", "Devices", "IgnitionConfig", "JSONText", "LinuxSystem", "ProvisioningEngine",
+                "Reporting", system,
+            ]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "BootArguments", "Devices", "IgnitionConfig", "JSONText", "LinuxSystem", "ProvisioningEngine",
+                "Reporting", system,
             ]),
 
         // Programs
-        .executableTarget(name: "firstlight", dependencies: ["CLinux", "Devices", "Networking", "Stages", arguments]),
+        .executableTarget(
+            name: "firstlight",
+            dependencies: [
+                "Boot", "CLinux", "Commands", "Devices", "IgnitionCompat", "Networking", "ProvisioningEngine",
+                "Reporting", arguments, logging,
+            ]),
         .target(
             name: "InitramfsImage",
             dependencies: [
@@ -123,7 +148,9 @@ let package = Package(
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),
         .testTarget(name: "NetworkingTests", dependencies: ["Networking", "LoopbackServer"]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
-        .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
+        .testTarget(name: "ProvisioningEngineTests", dependencies: ["ProvisioningEngine", "LoopbackServer"]),
+        .testTarget(name: "BootTests", dependencies: ["Boot"]),
+        .testTarget(name: "IgnitionCompatTests", dependencies: ["IgnitionCompat"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
     ],
     swiftLanguageModes: [.v6]

@@ -151,26 +151,14 @@ extension FileAction: CustomStringConvertible {
     }
 }
 
-/// How far the original's own ways are followed where ours differ.
-public enum Conformance: Sendable {
-    /// Not at all: what is as wanted is left alone, and systemd applies the presets at every boot.
-    case own
-    /// The same for what is there already; units and the result are left as the original leaves them, since the
-    /// distribution whose initramfs calls us by the original's name goes on from there.
-    case dropIn
-    /// Byte for byte: a file with contents that the config does not overwrite is a conflict whatever it holds,
-    /// what is appended is appended again, accounts are set even where nothing differs.
-    case strict
-}
-
 extension FilesPlan {
     /// - Parameter mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
     /// - Throws: Every place where the config and the target contradict each other.
     public init(
         _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = [],
-        conformance: Conformance = .own
+        policy: RerunPolicy = .own
     ) throws(FileConflicts) {
-        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, conformance: conformance)
+        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, policy: policy)
         planner.planAccounts()
         planner.planNodes()
         planner.planUnits()

@@ -7,8 +7,7 @@ struct FilesPlanner {
     let config: IgnitionConfig
     let inventory: TargetInventory
     let mountFolders: [String]
-    let conformance: Conformance
-    private var strict: Bool { conformance == .strict }
+    let policy: RerunPolicy
     /// Directories of the target whose content goes because the config overwrites them; each ends with a slash.
     let emptied: [String]
 
@@ -16,9 +15,9 @@ struct FilesPlanner {
     var kept: [FilesPlan.Kept] = []
     var conflicts: [FileConflict] = []
 
-    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], conformance: Conformance) {
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], policy: RerunPolicy) {
         self.config = config
-        self.conformance = conformance
+        self.policy = policy
         self.inventory = inventory
         self.mountFolders = mountFolders
         emptied = config.storage.directories.filter { $0.overwrite == true }.compactMap { directory in
@@ -32,14 +31,14 @@ struct FilesPlanner {
     mutating func planAccounts() {
         let accounts = inventory.accounts
         for group in config.passwd.groups {
-            add(accounts.request(for: group, strict: strict), name: "group \(group.name)", group.origin)
+            add(accounts.request(for: group, policy: policy), name: "group \(group.name)", group.origin)
         }
-        let numbers = strict ? [:] : numbersOfKeptHomes()
-        if !strict { copyGroups() }
+        let numbers = policy.repeatsAll ? [:] : numbersOfKeptHomes()
+        if !policy.repeatsAll { copyGroups() }
         // Nobody who is given the next free number is to be given one of these.
         let users = config.passwd.users.filter { numbers[$0.name] != nil }
         for user in users + config.passwd.users.filter({ numbers[$0.name] == nil }) {
-            var request = accounts.request(for: user, strict: strict)
+            var request = accounts.request(for: user, policy: policy)
             if let number = numbers[user.name], case .addUser(var new)? = request {
                 new.fields.uid = Int(number)
                 request = .addUser(new)
@@ -53,7 +52,7 @@ struct FilesPlanner {
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
             }
             // The original sets a given hash twice, and what it leaves as passwd- tells.
-            if strict, let hash = user.passwordHash {
+            if policy.repeatsAll, let hash = user.passwordHash {
                 var again = AccountRequest.UserFields()
                 again.hash = hash.isEmpty ? "*" : hash
                 add(.changeUser(user.name, again), name: "user \(user.name)", user.origin)
@@ -252,13 +251,15 @@ struct FilesPlanner {
             conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
             return
         }
-        if (hasWantedContent && !strict) || content.parts.isEmpty {
+        if (hasWantedContent && !policy.repeatsAll) || content.parts.isEmpty {
             keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
         } else if file.contents.source == nil {
-            let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
-            let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
+            let fragments = policy.repeatsAll ? file.append : place.missingFragments.map { file.append[$0] }
+            let present = file.append.indices.filter { !policy.repeatsAll && !place.missingFragments.contains($0) }
             add(
-                .append(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict), file.origin)
+                .append(
+                    file.path, fragments, after: present.map { file.append[$0] }, repeats: policy.repeatsAll),
+                file.origin)
             if mode != nil || owner != .unchanged {
                 add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
             }
@@ -278,7 +279,7 @@ struct FilesPlanner {
             return
         }
         let owner = PlannedOwner(link.user, link.group)
-        if case .link(target) = found, !strict {
+        if case .link(target) = found, !policy.repeatsAll {
             return keep(link.path, .sameTarget, nil, owner, link.origin)
         }
         add(.makeLink(link.path, target: target, owner: owner, replacing: !found.isFree), link.origin)
@@ -373,11 +374,11 @@ struct FilesPlanner {
     private mutating func planPresets() {
         let units = config.systemd.units
         let origin = config.systemd.origin
-        if conformance != .own {
+        if policy.followsOriginal {
             for unit in inventory.unitsToDisable { add(.disable(unit), origin) }
         }
         let wanted =
-            switch conformance {
+            switch policy {
             case .own: presetText(for: units, existing: inventory.presets)
             case .dropIn: presetText(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
             case .strict:
@@ -392,7 +393,7 @@ struct FilesPlanner {
                     FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
                     replacing: inventory.presets != nil), origin)
         }
-        if conformance != .own { return }
+        if policy.followsOriginal { return }
         // systemd applies presets by itself in a first boot alone, which it takes none for that has an
         // /etc/machine-id, be it empty; and even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }

@@ -41,9 +41,10 @@ extension IgnitionConfig {
     ///   - crypttab: What the target has there already. Lines of other volumes stay; one of ours is
     ///     written once, however often this runs.
     ///   - key: What opens a volume.
-    ///   - strict: The original's way: a line is added whatever is there.
+    ///   - policy: Whether a line is added whatever is there, as the original does.
     public mutating func persist(
-        _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false, key: (CrypttabEntry) throws -> [UInt8]
+        _ volumes: [CrypttabEntry], crypttab: String?, policy: RerunPolicy = .own,
+        key: (CrypttabEntry) throws -> [UInt8]
     ) rethrows {
         guard !volumes.isEmpty else { return }
         let hasKeys = volumes.contains { $0.keyFile != nil }
@@ -66,7 +67,7 @@ extension IgnitionConfig {
             // The config writes the file itself: ours follow what it says.
             let lines = volumes.map { "\($0.line)\n" }.joined()
             storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
-        } else if strict {
+        } else if policy.repeatsAll {
             var file = File()
             file.path = path
             file.mode = 0o600

@@ -13,7 +13,7 @@ extension TargetRoot {
     /// Content is fetched here only where a file is there already and the config does not overwrite it.
     /// - Parameter scratch: Our folder for such content; made where it is missing.
     public func inventory(
-        for config: IgnitionConfig, scratch: FilePath, conformance: Conformance = .own, fetch: FetchContent
+        for config: IgnitionConfig, scratch: FilePath, policy: RerunPolicy = .own, fetch: FetchContent
     ) throws -> TargetInventory {
         let mounts = Mounts.all().map(\.target)
         var inventory = TargetInventory(accounts: accounts(), presets: text(FilesPlan.presetFile))
@@ -34,7 +34,7 @@ extension TargetRoot {
         }
         for file in storage.files {
             // What the original would do does not depend on the content.
-            if conformance == .strict || file.overwrite == true {
+            if policy.repeatsAll || file.overwrite == true {
                 try look(file.path)
             } else {
                 try look(file.path) { descriptor, place in
@@ -51,7 +51,7 @@ extension TargetRoot {
                 try look("\(path).d/\(dropin.name)") { descriptor, _ in holds(dropin.contents, descriptor) }
             }
         }
-        if conformance != .own {
+        if policy.followsOriginal {
             inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
                 (try? systemctl(["is-enabled", name])) != nil
             }

@@ -63,21 +63,21 @@ public struct TargetRoot {
     /// - Throws: ``FileConflicts`` before anything is written; ``BootFailure`` naming the step that failed.
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool, scratch: FilePath,
-        conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
+        policy: RerunPolicy = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
         onFailure: () -> Void = {}, fetch: FetchContent
     ) throws -> Outcome {
-        let inventory = try inventory(for: config, scratch: scratch, conformance: conformance, fetch: fetch)
-        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
+        let inventory = try inventory(for: config, scratch: scratch, policy: policy, fetch: fetch)
+        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
         var applied = try apply(plan, scratch: scratch, written: written, onFailure: onFailure, fetch: fetch)
         let warning = instanceWarning(for: config.systemd.units) {
             (try? run(command("systemctl", ["--version"])))?.text
         }
         if let warning { applied.warnings.append(warning) }
         if leavesResult {
-            try writeResult(userConfigProvided: userConfigProvided, isLive: conformance == .own || isLiveImage)
+            try writeResult(userConfigProvided: userConfigProvided, isLive: !policy.followsOriginal || isLiveImage)
             written(ProvisioningResult.path)
             applied.touched.append(ProvisioningResult.path)
-            if conformance != .own { applied.touched += labelledByOriginal(config) }
+            if policy.followsOriginal { applied.touched += labelledByOriginal(config) }
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
         let deeds = plan.deeds(
