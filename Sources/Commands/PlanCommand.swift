@@ -1,0 +1,57 @@
+// `firstlight plan`: what would this config do to this machine.
+
+import Glibc
+import JSONText
+import LinuxSystem
+import ProvisioningEngine
+import Reporting
+import SystemPackage
+
+/// What a person can ask before there is a boot.
+public enum PlanCommand {
+    /// Prints what a config would do to the disks and, where a root is given, to the system below it. Writes nothing.
+    ///
+    /// - Parameters:
+    ///   - file: The config; `-` is standard input.
+    ///   - root: A system whose users, files and units count, too.
+    ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
+    /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
+    public static func run(config file: String, root: String?, asJSON: Bool, isOffline: Bool = false) -> Int32 {
+        do {
+            let preview = try ProvisioningPreview(
+                of: try read(file), name: name(of: file), root: root.map { FilePath($0) }, isOffline: isOffline,
+                warn: complain)
+            if asJSON {
+                print(preview.json.text(.pretty))
+            } else {
+                let lines = preview.lines
+                (isatty(1) == 1 && variable("NO_COLOR") == nil ? lines.map(coloured) : lines).forEach { print($0) }
+            }
+            return switch preview.verdict {
+            case .nothing: 0
+            case .changes: 2
+            case .destroys: 3
+            }
+        } catch {
+            let failure = error as? BootFailure ?? BootFailure(cause: error)
+            if asJSON { print(failure.json.text(.pretty)) }
+            complain("\(failure.cause)")
+            failure.advice.forEach { complain("  \($0)") }
+            return 1
+        }
+    }
+
+    /// On a terminal: red what destroys or is destroyed, yellow what changes or warns, green what stays.
+    private static func coloured(_ line: String) -> String {
+        let words = line.split(separator: " ").map(String.init)
+        func says(_ some: Set<String>) -> Bool { words.contains { some.contains($0.filter { $0 != "," }) } }
+        let colour =
+            switch true {
+            case line.hasPrefix("DESTROY") || says(["DESTROYED.", "erase"]): 31
+            case !line.hasPrefix(" "): line.hasPrefix("warning:") ? 33 : 1
+            case says(["keep", "left"]): 32
+            default: 33
+            }
+        return "\u{1B}[\(colour)m\(line)\u{1B}[0m"
+    }
+}

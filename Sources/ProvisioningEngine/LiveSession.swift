@@ -1,0 +1,60 @@
+// A boot of our own: what a live system has beside provisioning, which is a root image and a report.
+
+import BootArguments
+import BootReport
+import Devices
+import LinuxSystem
+import LiveImage
+import LiveRoot
+import Reporting
+import SystemPackage
+
+/// The stages of a boot of our own, for PID 1 and for units.
+public struct LiveSession {
+    public let provisioning: ProvisioningSession
+    public let state = StateFolder()
+
+    var arguments: BootArguments { provisioning.arguments }
+    var observer: SessionObserver { provisioning.observer }
+
+    /// - Parameter observer: Told of everything; the report is kept beside it.
+    public init(_ arguments: BootArguments, observer: SessionObserver, devices: DeviceAccess) {
+        provisioning = ProvisioningSession(
+            arguments, .live(arguments), store: state,
+            observer: observer.and(.keeping(in: state, isReported: arguments.ignitionFirstboot)), devices: devices)
+    }
+
+    /// Runs a stage, and tells of the time that it took where the report is to.
+    ///
+    /// - Parameter machine: Does what only PID 1 can.
+    public func run(_ stage: BootStage, machine: (BootStage.MachinePart) throws -> Void = { _ in }) throws {
+        let row = stage.row
+        func act() throws {
+            switch row.does {
+            case .machine(let part): try machine(part)
+            case .session(let run): try run(self)
+            }
+        }
+        if row.isReported { try provisioning.measured(row.topic, act) } else { try act() }
+    }
+
+    /// Runs what a unit runs.
+    public func run(_ name: StageName) throws {
+        for stage in name.stages { try run(stage) }
+    }
+
+    /// What the network is needed for: the command line, the root image, the config or what it names.
+    public var needsNetwork: Bool {
+        let isSettled = state.configProgress != .unsettled
+        let config = isSettled ? try? provisioning.config() : nil
+        return arguments.needsNetwork(
+            rootImageIsLocal: hasAppendedRootImage,
+            configNeedsNetwork: config.map { namesSomethingRemote($0) }
+                ?? (!isSettled && arguments.asksPlatformOverNetwork))
+    }
+
+    /// Has the report say something of a stage.
+    public func note(_ text: String, of stage: BootStage) {
+        observer(.did(topic: stage.topic, ChangeSummary(), [text]))
+    }
+}
