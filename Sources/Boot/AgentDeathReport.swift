@@ -10,8 +10,9 @@ import ProvisioningEngine
 import Reporting
 
 extension LiveBoot {
-    /// Tells how the agent before this one died and does what the operator wants then. Returns when the boot is
-    /// to be tried again.
+    /// Tells how the agent before this one died and does what the operator wants then.
+    ///
+    /// Returns when the boot is to be tried again.
     static func tell(_ death: AgentDeath) {
         let state = StateFolder()
         try? EarlyMounts.mountAll()

@@ -55,11 +55,15 @@ public final class BootConsole: Sendable {
     /// Where waits are told.
     var waits: Waits { watch.waits }
 
-    /// Runs a part of the boot. Where it tells nothing for too long, people read that it is still under way.
+    /// Runs a part of the boot.
+    ///
+    /// If it says nothing for too long, the console shows that it is still under way.
     ///
     /// - Parameters:
-    ///   - topic: The story's word for it, and for whatever is waited for meanwhile.
-    ///   - act: "preparing the disks".
+    ///   - topic: The console's word for it, and for whatever is waited for meanwhile.
+    ///   - act: What it does: "preparing the disks".
+    ///   - body: The part.
+    /// - Returns: What `body` returns.
     func during<Result>(_ topic: String, _ act: String, _ body: () throws -> Result) rethrows -> Result {
         var wait = Wait(for: "", reason: act)
         wait.topic = topic
@@ -214,10 +218,14 @@ public final class BootConsole: Sendable {
         }
     }
 
-    /// Writes as much as the screen takes. A serial line with flow control and nobody at its other end
-    /// takes nothing for ever, and must not hold up the boot.
+    /// Writes as much as the screen takes.
     ///
-    /// - Parameter patience: Milliseconds that it may take to make room.
+    /// A serial line with flow control and nobody at its other end never takes anything, and must not hold up the boot.
+    ///
+    /// - Parameters:
+    ///   - text: What to write.
+    ///   - descriptor: The console.
+    ///   - patience: Milliseconds that it may take to make room.
     /// - Returns: Whether there was room in time.
     static func write(_ text: String, to descriptor: Int32, patience: Int32) -> Bool {
         var rest = Array(text.utf8)[...]

@@ -36,8 +36,10 @@ struct NetworkdState: Equatable {
 }
 
 enum DracutNetwork {
-    /// For every wired interface, where the command line says nothing: systemd's own generator reads `ip=`. It lies
-    /// behind the files that the image brings.
+    /// The file that has networkd configure every wired interface by DHCP.
+    ///
+    /// It is written only where the command line says nothing, because systemd's own generator reads `ip=`. Its name
+    /// sorts behind the files that the image brings.
     static let networkFile = FilePath("/run/systemd/network/90-firstlight.network")
     static let networkFileText = """
         # Left by Firstlight: something needs the network, and the command line has no ip=.

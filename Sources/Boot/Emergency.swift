@@ -8,9 +8,12 @@ import Reporting
 import SystemPackage
 
 extension EmergencyAction {
-    /// The report's last words.
+    /// The last line of a failure report: what happens next.
     ///
-    /// - Parameter hasShell: Whether there is one to be had.
+    /// - Parameters:
+    ///   - console: Where the shell is.
+    ///   - hasShell: Whether this initramfs has a shell.
+    /// - Returns: One line.
     func announcement(console: String, hasShell: Bool) -> String {
         switch self {
         case .shell where !hasShell: "No shell: busybox is not here. Restart the machine to try again."
@@ -21,7 +24,9 @@ extension EmergencyAction {
         }
     }
 
-    /// Carries it out. Returns when the boot is to be tried again.
+    /// Carries it out.
+    ///
+    /// Returns when the boot is to be tried again.
     func follow(on console: BootConsole) {
         switch self {
         case .shell: EmergencyShell.run(on: console)

@@ -16,7 +16,9 @@ enum KernelConsole {
         Files.line(file).flatMap { $0.split(whereSeparator: { $0 == "\t" || $0 == " " }).first }.flatMap { Int($0) }
     }
 
-    /// Keeps the kernel's messages off the consoles; all of them stay in its log. Done again, it does nothing.
+    /// Keeps the kernel's messages off the consoles; all of them stay in its log.
+    ///
+    /// A second call does nothing.
     static func lower() {
         guard let level, level > lowered else { return }
         // Without it the consoles are only noisier, or quieter.

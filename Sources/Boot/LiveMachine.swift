@@ -72,7 +72,9 @@ final class LiveMachine {
         session.note(state.summary, of: .network)
     }
 
-    /// Has PID 1 leave the initramfs. Returns only by throwing.
+    /// Has PID 1 leave the initramfs.
+    ///
+    /// It returns only by throwing.
     func handOver() throws {
         devices.finish()
         let root = session.provisioning.root

@@ -13,7 +13,12 @@ struct GeneratedUnits: Equatable, Sendable {
     var requirements: [(unit: String, target: String)] = []
     var needsNetwork = false
 
-    /// - Parameter configNeedsNetwork: Whether the embedded config names something remote.
+    /// Decides which units this boot needs.
+    ///
+    /// - Parameters:
+    ///   - arguments: The kernel command line.
+    ///   - hasRootImage: Whether the root image is appended to the initramfs.
+    ///   - configNeedsNetwork: Whether the embedded config names something remote.
     init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
         guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
         let units = StageName.allCases.compactMap { stage in stage.unit.map { (stage.unitName, $0) } }
@@ -59,7 +64,13 @@ public enum SystemdGenerator {
         }
     }
 
-    /// - Parameter asksByItself: The command line says nothing of interfaces.
+    /// Writes the links by which systemd requires the units, and what brings up the network.
+    ///
+    /// - Parameters:
+    ///   - units: The units of this boot.
+    ///   - asksByItself: Whether the command line says nothing about interfaces.
+    ///   - folder: The generator's folder.
+    /// - Throws: ``FileFault``.
     private static func write(_ units: GeneratedUnits, asksByItself: Bool, to folder: FilePath) throws {
         for (unit, target) in units.requirements {
             try Files.makeLink(folder.appending("\(target).requires/\(unit)"), to: "/usr/lib/systemd/system/\(unit)")

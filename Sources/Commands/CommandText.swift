@@ -14,7 +14,9 @@ func read(_ file: String) throws -> [UInt8] {
 /// What stands before line numbers of a file.
 func name(of file: String) -> String { file == "-" ? "standard input" : file }
 
-/// Runs `body` for each name. A failure is told and keeps none of the others.
+/// Runs `body` for each name.
+///
+/// A failure is told, and the others are tried all the same.
 ///
 /// - Returns: Whether there was none.
 func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {

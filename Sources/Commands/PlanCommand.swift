@@ -9,11 +9,14 @@ import SystemPackage
 
 /// What a person can ask before there is a boot.
 public enum PlanCommand {
-    /// Prints what a config would do to the disks and, where a root is given, to the system below it. Writes nothing.
+    /// Prints what a config would do to the disks and, where a root is given, to the system below it.
+    ///
+    /// Nothing is written.
     ///
     /// - Parameters:
     ///   - file: The config; `-` is standard input.
     ///   - root: A system whose users, files and units count, too.
+    ///   - asJSON: Whether the plan is printed for programs.
     ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
     public static func run(config file: String, root: String?, asJSON: Bool, isOffline: Bool = false) -> Int32 {

@@ -5,7 +5,9 @@ import JSONText
 import LinuxSystem
 import Reporting
 
-/// Checks configs for whoever writes them. Nothing is fetched, merged or carried out.
+/// Checks configs for whoever writes them.
+///
+/// Nothing is fetched, merged or carried out.
 public enum ValidateCommand {
     /// Prints what is wrong with configs.
     ///

@@ -36,7 +36,10 @@ struct IgnitionInvocation: Equatable, Sendable {
         style: .go, switches: ["version", "log-to-stdout"],
         options: ["config-cache", "fetch-timeout", "neednet", "platform", "root", "stage", "state-file"])
 
-    /// - Parameter words: What follows the program's name. After the first that is no flag all are ignored.
+    /// Reads a command line.
+    ///
+    /// - Parameter words: What follows the program's name. All after the first that is not a flag are ignored.
+    /// - Returns: What is asked for.
     /// - Throws: A usage error: what to print before ``usage``, exit status 2.
     static func parse(_ words: [String]) throws(InvocationFault) -> Request {
         var invocation = IgnitionInvocation()
@@ -119,7 +122,9 @@ enum InvocationFault: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// What the original's programs take from their environment. An empty variable counts as unset.
+/// What the original's programs take from their environment.
+///
+/// An empty variable counts as unset.
 struct IgnitionEnvironment: Equatable, Sendable {
     var folders = SystemConfigFolders()
     var commandLine = FilePath("/proc/cmdline")
@@ -127,7 +132,10 @@ struct IgnitionEnvironment: Equatable, Sendable {
     var writesKeyFragment = true
     var isInContainer = false
 
+    /// Reads the environment.
+    ///
     /// - Parameter value: A variable's value; `nil` where it is not set.
+    /// - Throws: A variable that has no value it can have.
     init(_ value: (String) -> String?) throws(EnvironmentFault) {
         func given(_ name: String) -> String? { value(name).flatMap { $0.isEmpty ? nil : $0 } }
         folders = SystemConfigFolders(value)

@@ -7,7 +7,9 @@ import ProvisioningEngine
 import Reporting
 import Synchronization
 
-/// Where a run of `ignition` tells what it does. CRITICAL is how others know that it failed.
+/// Where a run of `ignition` tells what it does.
+///
+/// Other programs know by a line at CRITICAL that it failed.
 final class IgnitionLog: Sendable {
     /// As syslog numbers them.
     enum Level: Int, CaseIterable, Sendable {

@@ -7,12 +7,14 @@ import Reporting
 import SystemPackage
 
 extension SessionObserver {
-    /// Tells a session as the original tells itself.
+    /// Tells about a session in the words of the original.
     ///
     /// - Parameters:
-    ///   - root: Of the system that is being provisioned.
+    ///   - log: Where lines go.
+    ///   - root: The root of the system that is being provisioned.
     ///   - waits: Told of devices that are waited for; of fetches the log tells each attempt.
-    ///   - store: Takes note of where configs came from.
+    ///   - store: Keeps where configs came from.
+    /// - Returns: An observer for a session of ours.
     static func original(
         _ log: IgnitionLog, root: FilePath, waits: Waits = .untold, store: IgnitionStore? = nil
     ) -> SessionObserver {

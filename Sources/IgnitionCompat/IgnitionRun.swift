@@ -122,7 +122,9 @@ final class IgnitionRun {
         }
     }
 
-    /// Runs the stage. Where it throws, the state is not to be saved.
+    /// Runs the stage.
+    ///
+    /// If it throws, the state must not be saved.
     func perform() throws {
         try session.baseConfig(telling: true)
         store.note(.init(kind: .base, source: "system"))

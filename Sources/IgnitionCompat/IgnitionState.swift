@@ -3,7 +3,9 @@
 import IgnitionConfig
 import JSONText
 
-/// The content of the state file. Members that nothing here understands are handed on as they are.
+/// The content of the state file.
+///
+/// Members that nothing here understands are kept as they are.
 ///
 /// - SeeAlso: The original's `internal/state`.
 struct IgnitionState: Equatable, Sendable {
@@ -17,12 +19,16 @@ struct IgnitionState: Equatable, Sendable {
     }
 
     var fetchedConfigs: [FetchedConfig] = []
-    /// By volume: the key, as a `data:` URL. `nil` once they are with the real root.
+    /// The keys of LUKS volumes by the volumes' names, as `data:` URLs.
+    ///
+    /// `nil` once the real root has them.
     var keys: [String: String]?
     /// Folders that the mount stage made, below the root.
     var mountFolders: [String]?
-    /// Kernel names of the config's devices, as the disks stage planned them. A member of our own, which the original
-    /// passes over: a label can lead to another device by the time of the next stage.
+    /// Kernel names of the config's devices, as the disks stage planned them.
+    ///
+    /// A label can lead to another device by the time of the next stage. This member is our own; the original ignores
+    /// it.
     var nodes: [String: String] = [:]
     var outputFiles: JSONValue = .null
     var volumeKeyFiles: JSONValue = .null

@@ -8,7 +8,9 @@ import Reporting
 import Synchronization
 import SystemPackage
 
-/// One stage's view of what the stages before it have left. The state reaches its file when the stage has succeeded.
+/// One stage's view of what the stages before it have left.
+///
+/// The state is written to its file only after the stage has succeeded.
 final class IgnitionStore: SessionStore, Sendable {
     private struct Content {
         var state: IgnitionState
@@ -20,7 +22,12 @@ final class IgnitionStore: SessionStore, Sendable {
     private let content: Mutex<Content>
     private let cache: FilePath
 
-    /// - Parameter isFetching: Whether the stage is to find the config, rather than to read it from the cache.
+    /// Makes the store of one stage.
+    ///
+    /// - Parameters:
+    ///   - state: The state as the last stage left it.
+    ///   - cache: Where the whole config is kept.
+    ///   - isFetching: Whether the stage finds the config; otherwise it reads the config from the cache.
     init(_ state: IgnitionState, cache: FilePath, isFetching: Bool) {
         content = Mutex(Content(state: state, progress: isFetching ? .unsettled : .settled))
         self.cache = cache

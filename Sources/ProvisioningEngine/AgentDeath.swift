@@ -55,6 +55,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         }
     }
 
+    /// How it ended, in one line.
     public var description: String {
         switch self {
         case .signal(let number) where isDefect: "it died of SIG\(Self.names[number] ?? "\(number)")"
@@ -65,6 +66,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         }
     }
 
+    /// What the operator can do.
     public var advice: [String] {
         switch self {
         case .outOfMemory:

@@ -141,11 +141,13 @@ public enum StageName: String, CaseIterable, Sendable {
 
     /// What the unit of a stage says.
     public struct Unit: Equatable, Sendable {
+        /// systemd's `Description=`, without the program's name.
         public var description: String
         /// Without these it does not start.
         public var needs: [StageName] = []
         /// What it only comes after, where that is a part of the boot.
         public var after: [StageName] = []
+        /// Whether it may need the network.
         public var usesNetwork = false
         /// The target that requires it; `nil` where another stage needs it.
         public var target: String?

@@ -84,7 +84,12 @@ final class ConfigCompletion {
     /// The sources of the configs that were followed.
     private(set) var followed: [String] = []
 
-    /// - Parameter proxy: Used where a config names none.
+    /// Prepares to complete one config.
+    ///
+    /// - Parameters:
+    ///   - fetcher: Fetches what is referred to.
+    ///   - proxy: Used where a config names none.
+    ///   - warn: Called with what somebody should look into.
     init(_ fetcher: ResourceFetcher, proxy: String?, warn: @escaping (String) -> Void) {
         self.fetcher = fetcher
         self.proxy = proxy

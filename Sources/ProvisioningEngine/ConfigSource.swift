@@ -6,8 +6,9 @@ import Platforms
 import Reporting
 import SystemPackage
 
-/// The one place that the user's config is taken from. There is no fall-through: a source that exists
-/// and fails stops the boot, as the original does.
+/// The one place that the user's config is taken from.
+///
+/// There is no fall-through: a source that exists and fails stops the boot, as in the original.
 public enum ConfigSource: Equatable, Sendable {
     /// Any URL that can be fetched, `data:` included. It may hold a password: never print it.
     case url(String)
@@ -24,11 +25,13 @@ public enum ConfigSource: Equatable, Sendable {
         Files.exists(embedded) ? embedded : folders.userConfig
     }
 
-    /// The original's order: the command line, then what the image brings, then the platform.
+    /// Chooses the source in the original's order: the command line, then what the image brings, then the platform.
     ///
     /// - Parameters:
+    ///   - arguments: The kernel command line.
     ///   - embedded: See ``embeddedConfig(_:)``.
     ///   - platform: The machine's; `nil`: the command line's, or bare metal, which has no config of its own.
+    /// - Throws: A platform that is not known.
     init(_ arguments: BootArguments, embedded: FilePath?, platform: String? = nil) throws(PlatformFailure) {
         if let url = arguments.configURL {
             self = .url(url)

@@ -156,7 +156,8 @@ private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {
 }
 
 /// Whether a boot with these arguments is going to need the network for its config, as far as this initramfs tells.
-/// What is wrong with a config is another stage's to tell.
+///
+/// A config with mistakes is not told here; the stage that reads it does so.
 public func configMayNeedNetwork(_ arguments: BootArguments) -> Bool {
     let embedded = ConfigSource.embeddedConfig().flatMap { try? Files.read($0) }
     let base = try? SystemConfigFolders().baseConfig(

@@ -10,10 +10,13 @@ import SystemPackage
 
 /// What to fetch by hand, and how.
 public struct FetchTrial {
+    /// What to fetch.
     public var url: String
     /// A file; `nil` is standard output.
     public var output: String?
+    /// The wanted hash, as a config writes it: `sha512-...`.
     public var hash: String?
+    /// Whether what comes is gzip, to be unpacked.
     public var isCompressed = false
     /// `Name: value`, each.
     public var headers: [String] = []
@@ -21,6 +24,7 @@ public struct FetchTrial {
     public var authorities: [String] = []
     /// For http and https.
     public var proxy: String?
+    /// Hosts for which no proxy is used.
     public var noProxy: [String] = []
     /// Seconds for all attempts; 0 is no limit.
     public var timeout = 60
@@ -35,6 +39,7 @@ public struct FetchTrial {
     /// - Parameters:
     ///   - log: Told of every attempt.
     ///   - progress: Told a few times a second how far it is; `nil`: nobody asks.
+    /// - Throws: Why it cannot be had, or cannot be written.
     public func run(
         log: @escaping @Sendable (String) -> Void, progress: (@Sendable (TransferProgress) -> Void)?
     ) throws {

@@ -36,8 +36,10 @@ extension ProvisioningSession {
     /// Writes a config's files, links and units into the root of a container image, and nothing else.
     ///
     /// - Parameters:
-    ///   - name: What stands before line numbers.
-    ///   - ignoresUnsupported: Whether what a container has not is left out, rather than an error.
+    ///   - bytes: The text of the config.
+    ///   - name: The name in front of line numbers.
+    ///   - ignoresUnsupported: Whether parts that a container cannot have are left out; otherwise they are an error.
+    /// - Throws: What is wrong with the config, or the step that failed.
     public func writeContainerFiles(of bytes: [UInt8], name: String, ignoresUnsupported: Bool) throws {
         observer(.parsing(bytes))
         let parsed = IgnitionConfig.parse(bytes, name: name)
@@ -158,6 +160,8 @@ enum ContainerFault: Error, Equatable, Advising, CustomStringConvertible {
 /// `IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT`; `nil` where it is not set.
 ///
 /// - Parameter value: A variable's value; `nil` where it is not set.
+/// - Returns: Whether SSH keys go to `.ssh/authorized_keys.d/ignition`.
+/// - Throws: A value that is neither true nor false.
 public func keyFragment(_ value: (String) -> String?) throws(EnvironmentFault) -> Bool? {
     let name = "IGNITION_WRITE_AUTHORIZED_KEYS_FRAGMENT"
     switch value(name) ?? "" {
@@ -173,5 +177,6 @@ public struct EnvironmentFault: Error, Equatable, CustomStringConvertible {
     var variable: String
     var value: String
 
+    /// What is wrong, in one line.
     public var description: String { "\(variable)=\(value): true or false is expected" }
 }

@@ -21,7 +21,9 @@ extension LiveSession {
 
     /// Keeps and posts the report of a boot that stopped; its page would only repeat what the failure says.
     ///
-    /// - Parameter topic: The report's word for the stage.
+    /// - Parameters:
+    ///   - failure: Why the boot stopped.
+    ///   - topic: The report's word for the stage.
     public func reportFailure(_ failure: BootFailure, of topic: String) {
         guard arguments.ignitionFirstboot else { return }
         state.changeReport { report in
@@ -30,7 +32,9 @@ extension LiveSession {
         post(state.report)
     }
 
-    /// Posts the report where the command line says so. That it cannot be is a warning, never a failure.
+    /// Posts the report where the command line says so.
+    ///
+    /// If that fails, it is a warning and never stops the boot.
     private func post(_ report: ProvisioningReport) {
         guard let url = arguments.reportURL else { return }
         let shown = "\(RedactedURL(url))"

@@ -5,8 +5,10 @@ import IgnitionConfig
 import JSONText
 import Reporting
 
-/// What is to change on the command line that starts this machine. A live system has no boot loader entry
-/// of its own to change: that line is in the hands of whoever serves it, so it is told, and the boot goes on.
+/// What should change on the command line that starts this machine.
+///
+/// A live system has no boot loader entry of its own to change. Whoever serves the command line has to change it, so the
+/// difference is told, and the boot goes on.
 struct KernelArgumentChanges: Equatable, Sendable {
     /// Wanted, and not there.
     var missing: [String] = []

@@ -21,8 +21,10 @@ extension ProvisioningSession {
     }
 }
 
-/// The program with which a distribution changes its boot loader's entries. It is called at every boot, does
-/// nothing where all is as wanted, and restarts the machine by itself where it changed something.
+/// The program with which a distribution changes its boot loader's entries.
+///
+/// It is called at every boot. It does nothing where all is as wanted, and restarts the machine by itself where it
+/// changed something.
 struct KernelArgumentsHelper {
     static let program = "ignition-kargs-helper"
 

@@ -11,22 +11,32 @@ import SystemPackage
 
 /// The stages of a boot of our own, for PID 1 and for units.
 public struct LiveSession {
+    /// The part that is the same for every way of provisioning.
     public let provisioning: ProvisioningSession
+    /// What the stages leave for each other.
     public let state = StateFolder()
 
     var arguments: BootArguments { provisioning.arguments }
     var observer: SessionObserver { provisioning.observer }
 
-    /// - Parameter observer: Told of everything; the report is kept beside it.
+    /// Makes the session of a boot.
+    ///
+    /// - Parameters:
+    ///   - arguments: The kernel command line.
+    ///   - observer: Told of everything; the report is kept besides.
+    ///   - devices: Access to the machine's devices.
     public init(_ arguments: BootArguments, observer: SessionObserver, devices: DeviceAccess) {
         provisioning = ProvisioningSession(
             arguments, .live(arguments), store: state,
             observer: observer.and(.keeping(in: state, isReported: arguments.ignitionFirstboot)), devices: devices)
     }
 
-    /// Runs a stage, and tells of the time that it took where the report is to.
+    /// Runs a stage, and has the report tell how long it took where the table says so.
     ///
-    /// - Parameter machine: Does what only PID 1 can.
+    /// - Parameters:
+    ///   - stage: The stage.
+    ///   - machine: Does what only PID 1 can.
+    /// - Throws: What stops the stage.
     public func run(_ stage: BootStage, machine: (BootStage.MachinePart) throws -> Void = { _ in }) throws {
         let row = stage.row
         func act() throws {

@@ -32,7 +32,9 @@ extension ProvisioningSession {
         try FilesystemMounts.mount(config.storage, under: root, nodes: store.nodes, access: access)
     }
 
-    /// Unmounts them: the real root mounts them itself, with its own units. LUKS volumes stay open for it.
+    /// Unmounts them: the real root mounts them itself, with its own units.
+    ///
+    /// LUKS volumes stay open for it.
     public func unmountFilesystems() throws {
         let paths = try store.mounted ?? config()?.storage.mounts.map(\.path) ?? []
         try FilesystemMounts.unmount(paths, under: root, access: mountAccess)

@@ -31,10 +31,12 @@ public struct ProvisioningPreview {
     /// Fetches what the config refers to, as the boot does, and plans.
     ///
     /// - Parameters:
-    ///   - name: What stands before line numbers.
+    ///   - bytes: The text of the config.
+    ///   - name: The name in front of line numbers.
     ///   - root: A system whose users, files and units count, too.
     ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
-    ///   - warn: Told what is odd about the config.
+    ///   - warn: Called with what is odd about the config.
+    /// - Throws: What is wrong with the config, or in the way of the plan.
     public init(
         of bytes: [UInt8], name: String, root: FilePath?, isOffline: Bool, warn: @escaping (String) -> Void
     ) throws {
@@ -64,9 +66,14 @@ public struct ProvisioningPreview {
 
     /// Reads a config, checks it and follows what it refers to, as the boot does.
     ///
-    /// - Parameter fetcher: Has the whole config's timeouts, proxy and certificate authorities afterwards. Where its
-    ///   settings are offline, a reference to another machine is an error.
+    /// - Parameters:
+    ///   - bytes: The text of the config.
+    ///   - name: The name in front of line numbers.
+    ///   - fetcher: Has the whole config's timeouts, proxy and certificate authorities afterwards. Where its settings
+    ///     are offline, a reference to another machine is an error.
+    ///   - warn: Called with what is odd about the config.
     /// - Returns: The whole, its references still in it; an empty config where one that is referred to is empty.
+    /// - Throws: What is wrong with a config, or why one cannot be fetched.
     static func wholeConfig(
         _ bytes: [UInt8], name: String, through fetcher: ResourceFetcher, warn: @escaping (String) -> Void
     ) throws -> IgnitionConfig {
@@ -79,6 +86,7 @@ public struct ProvisioningPreview {
         return whole
     }
 
+    /// What the plan comes to.
     public var verdict: Verdict {
         if !disks.destroyed.isEmpty || files?.destroyed.isEmpty == false { return .destroys }
         return disks.isEmpty && files?.changes.isEmpty != false ? .nothing : .changes

@@ -15,16 +15,22 @@ import SystemPackage
 ///
 /// Configs are read and parsed once; after a failure ``forgetConfigs()`` has them read anew.
 public final class ProvisioningSession {
+    /// The kernel command line.
     public let arguments: BootArguments
+    /// In what this way of provisioning differs from the others.
     public let rules: SessionRules
+    /// Who is told what is done.
     public let observer: SessionObserver
+    /// Access to the machine's devices.
     public let devices: DeviceAccess
     let store: any SessionStore
     /// Where the real root is assembled.
     public var root = FilePath("/sysroot")
     /// The image's configs.
     public var folders = SystemConfigFolders(variable)
-    /// The machine's platform. One of which nothing is said is taken for bare metal, which has no config of its own.
+    /// The name of the machine's platform.
+    ///
+    /// Without a name the machine is taken for bare metal, which has no config of its own.
     public var platform: String
     /// Whether SSH keys go to `.ssh/authorized_keys.d/ignition`; `nil`: as the environment or the target says.
     public var writesKeyFragment: Bool?
@@ -57,6 +63,8 @@ public final class ProvisioningSession {
     /// The image's base configs, merged.
     ///
     /// - Parameter telling: Whether the observer hears of what is read.
+    /// - Returns: An empty config where the image has none.
+    /// - Throws: A base config that cannot be read or is none.
     @discardableResult
     public func baseConfig(telling: Bool = false) throws -> IgnitionConfig {
         if let knownBase { return knownBase }
@@ -138,7 +146,9 @@ public final class ProvisioningSession {
     /// The proxy that counts where a config names none.
     var proxyArgument: String? { rules.honoursProxyArgument ? arguments.proxy : nil }
 
-    /// The machine's platform. Metadata services are close by: no proxy leads to them.
+    /// How the machine's platform is asked.
+    ///
+    /// Metadata services are on the local network, so no proxy is used.
     var platformAccess: PlatformAccess {
         PlatformAccess.live(fetcher: ResourceFetcher(fetchSettings), devices: devices, waits: observer.waits) {
             [observer] in observer(.platform($0))

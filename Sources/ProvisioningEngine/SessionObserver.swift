@@ -6,7 +6,9 @@ import JSONText
 import Reporting
 import SystemPackage
 
-/// One thing that a session tells. None holds a secret but ``parsing(_:)``, which nobody shows.
+/// One thing that a session tells.
+///
+/// None holds a secret except ``parsing(_:)``, which nobody shows.
 public enum SessionEvent: Sendable {
     // MARK: For people
 
@@ -71,7 +73,12 @@ public struct SessionObserver: Sendable {
     /// Told of fetches, for as long as they take.
     public var fetchWaits: Waits
 
-    /// - Parameter fetchWaits: `nil`: the same as `waits`.
+    /// Makes an observer.
+    ///
+    /// - Parameters:
+    ///   - waits: Told of what is waited for.
+    ///   - fetchWaits: Told of fetches; `nil`: the same as `waits`.
+    ///   - observe: Takes an event, on any thread.
     public init(
         waits: Waits = .untold, fetchWaits: Waits? = nil, observe: @escaping @Sendable (SessionEvent) -> Void = { _ in }
     ) {
@@ -95,7 +102,10 @@ public struct SessionObserver: Sendable {
 extension SessionObserver {
     /// Keeps the report, the plan and what was written, in files for those who look at the boot.
     ///
-    /// - Parameter isReported: Whether there is a report: not where nothing is provisioned.
+    /// - Parameters:
+    ///   - state: Where the files are.
+    ///   - isReported: Whether there is a report: not where nothing is provisioned.
+    /// - Returns: An observer to have beside another, by ``and(_:)``.
     public static func keeping(in state: StateFolder, isReported: Bool) -> SessionObserver {
         SessionObserver { event in
             func change(_ body: (inout ProvisioningReport) -> Void) {

@@ -16,6 +16,7 @@ public enum ConfigProgress: Sendable {
 public struct FetchedConfig: Equatable, Sendable {
     /// What people are told: a URL without secrets, a path, `fw_cfg`.
     public var source: String
+    /// The text.
     public var bytes: [UInt8]
     /// Whether it was written by a stage that had checked it.
     public var isChecked: Bool
@@ -49,8 +50,11 @@ public struct KeptVolume: Equatable, Sendable {
         case clevis(overNetwork: Bool)
     }
 
+    /// The name of the opened volume.
     public var name: String
+    /// The UUID in the volume's header.
     public var uuid: String
+    /// What opens it in the real root.
     public var opener: Opener
 
     /// A volume of that name and UUID.
@@ -61,7 +65,9 @@ public struct KeptVolume: Equatable, Sendable {
     }
 }
 
-/// Where stages leave what the next ones need. A store that cannot keep a thing says so, and it is found out anew.
+/// Where stages leave what the next ones need.
+///
+/// Where a store cannot keep something, its property is `nil`, and the next stage finds it out anew.
 public protocol SessionStore {
     /// How far the config is settled.
     var configProgress: ConfigProgress { get }

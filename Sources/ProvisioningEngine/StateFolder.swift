@@ -7,8 +7,10 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// The files under `/run/firstlight`. All are 0600 in a folder of mode 0700: a config holds secrets. When no stage
-/// needs those any more, ``forgetSecrets()`` removes them.
+/// The files under `/run/firstlight`.
+///
+/// All have mode 0600 in a folder of mode 0700, because a config holds secrets. When no stage needs those any more,
+/// ``forgetSecrets()`` removes them.
 public struct StateFolder: Sendable {
     /// Where everything is that one boot leaves in RAM.
     public static let folder = FilePath("/run/firstlight")
@@ -44,7 +46,9 @@ public struct StateFolder: Sendable {
 
     // MARK: For those who look at the boot
 
-    /// Keeps the plan of the disks. No stage reads it.
+    /// Keeps the plan of the disks.
+    ///
+    /// No stage reads it.
     func keep(plan: JSONValue) {
         // That it cannot be kept must not stop what it is about.
         try? save(plan, as: "plan.json")
@@ -64,10 +68,13 @@ public struct StateFolder: Sendable {
 
     // MARK: What is under way
 
-    /// Keeps what is under way, for whoever has to tell that it never ended. Holds no secret.
+    /// Keeps what is under way, for whoever has to tell that it never ended.
     ///
-    /// - Parameter stage: A stage that is a process of its own; `nil` is the boot as PID 1, whose file
-    ///   supervisor.c reads too.
+    /// The text holds no secret.
+    ///
+    /// - Parameters:
+    ///   - act: What is under way: "preparing the disks".
+    ///   - stage: A stage that is a process of its own; `nil` is the boot as PID 1, whose file supervisor.c reads too.
     public func begin(_ act: String, stage: StageName? = nil) {
         // That it cannot be kept must not stop what is about to begin.
         try? Files.makeFolder(Self.folder, mode: 0o700)
@@ -88,6 +95,7 @@ public struct StateFolder: Sendable {
 extension StateFolder: SessionStore {
     // MARK: The config
 
+    /// How far the config is settled.
     public var configProgress: ConfigProgress {
         load(ConfigRecord.self).map { $0.isWhole ? .settled : .incomplete } ?? .unsettled
     }
@@ -123,12 +131,14 @@ extension StateFolder: SessionStore {
         }
     }
 
+    /// Whether somebody gave a config.
     public var hasUserConfig: Bool { load(ConfigRecord.self)?.source != nil }
 
     private static let configFile = "config.ign"
 
     // MARK: Disks and mounts
 
+    /// Kernel names of devices by the config's paths, as the disks stage planned them.
     public var nodes: [String: String] { load(NodesRecord.self)?.nodes ?? [:] }
 
     /// Keeps the kernel names of devices.
@@ -142,11 +152,13 @@ extension StateFolder: SessionStore {
         try save(record)
     }
 
+    /// The folders that were made to mount the config's filesystems on, absolute in the real root.
     public var mountFolders: [String] { mounts.folders }
 
     /// Adds a folder that was made to mount something on.
     public func keep(mountFolder: String) throws { try changeMounts { $0.folders.append(mountFolder) } }
 
+    /// What is mounted now, in the order of mounting, absolute in the real root.
     public var mounted: [String]? { mounts.mounted }
 
     /// Adds what is mounted now.
@@ -157,6 +169,7 @@ extension StateFolder: SessionStore {
 
     // MARK: LUKS volumes
 
+    /// The LUKS volumes of this boot.
     public var volumes: [KeptVolume]? { load(VolumesRecord.self)?.volumes ?? [] }
 
     private func keyFile(_ volume: String) -> FilePath { path(Self.keyName(volume)) }
@@ -192,8 +205,9 @@ extension StateFolder: SessionStore {
 
     // MARK: The end
 
-    /// Removes the user's config, the keys of LUKS volumes and what else came out of them. What stays may be read
-    /// by anybody: the folder is opened, the log is for root.
+    /// Removes the user's config, the keys of LUKS volumes and whatever else came out of them.
+    ///
+    /// Anybody may read what stays: the folder gets mode 0755, and only the log remains root's.
     func forgetSecrets() throws {
         try step("removing the config and its secrets") {
             for name in Files.names(in: Self.folder) where Self.isSecret(name) {

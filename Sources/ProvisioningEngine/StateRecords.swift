@@ -24,7 +24,9 @@ extension StateRecord {
         .object([.init("schema", JSONValue(Self.schema))] + (json.members ?? []))
     }
 
-    /// What ``text`` wrote. Without a schema it is of the first.
+    /// Reads what ``text`` wrote.
+    ///
+    /// A file without a schema has the first.
     init?(reading json: JSONValue) {
         guard (json["schema"]?.integer).map({ Int($0) }) ?? 1 == Self.schema else { return nil }
         self.init(json: json)
@@ -71,8 +73,9 @@ struct NodesRecord: StateRecord {
     }
 }
 
-/// What the mount stage did, for those that come after it; unmounting needs no config. Paths are absolute in
-/// the real root.
+/// What the mount stage did, so that unmounting needs no config.
+///
+/// Paths are absolute in the real root.
 struct MountRecord: StateRecord {
     static let file = "mounts.json"
 
