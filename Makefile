@@ -173,6 +173,13 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: nothing that the agent links may import Foundation or Dispatch" >&2
 	    exit 1
 	fi
+	# There is one engine. What mounts, fetches and plans is called by it and by the rooms below it, which are these.
+	if grep -rnE '^ *(@[A-Za-z]+ +)*((public|package|internal|private|fileprivate) +)?import +([a-z]+ +)?(BlockDevices|DiskPlanning|Fetching|FilePlanning|Platforms|TargetRoot)\b' \
+	    --include=*.swift Sources |
+	    grep -vE '^Sources/(ProvisioningEngine|BlockDevices|DiskPlanning|Fetching|FilePlanning|LiveRoot|Network[A-Za-z]*|Platforms|TargetRoot)/' >&2; then
+	    echo "lint: have ProvisioningEngine do it; nothing else mounts, fetches or plans" >&2
+	    exit 1
+	fi
 	# There is one answer to what stands on a disk: Look.swift gives it, and names of links are no answer.
 	if grep -rnE '^ *(@[A-Za-z]+ +)*import +CBlkid|BlockProbe\(|PartitionTableReader\(|blkid_[a-z_]+\(' --include=*.swift Sources |
 	    grep -vE '^Sources/(BlockDevices/(Look|BlockProbe|Eraser)|Devices/DeviceProbe)\.swift:' >&2; then

@@ -2,7 +2,7 @@
 
 import PackageDescription
 
-// Imports point one way: programs -> effects -> decisions -> descriptions.
+// Imports point one way: programs -> ways in -> engine -> effects -> decisions -> descriptions.
 // CONTRIBUTING.md holds the map of these targets.
 
 /// One small C module per library; Debian's shared one in debug builds, our static one in the agent.
@@ -118,18 +118,43 @@ let package = Package(
                 "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "IgnitionConfig",
                 "JSONText", "LinuxSystem", "Reporting", system,
             ]),
+
+        // Engine: what every way of provisioning runs
         .target(
-            name: "Stages",
+            name: "ProvisioningEngine",
             dependencies: [
                 "BlockDevices", "BootArguments", "BootReport", "CLinux", "Devices", "DiskPlanning", "Encoding",
                 "Fetching", "FilePlanning", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "LiveImage",
-                "LiveRoot", "Networking", "Platforms", "Reporting", "TargetRoot", system, logging,
+                "LiveRoot", "Platforms", "Reporting", "TargetRoot", system,
+            ]),
+
+        // Ways in: what calls the engine, and never what mounts, fetches or plans
+        .target(
+            name: "Boot",
+            dependencies: [
+                "BootArguments", "CLinux", "Devices", "LinuxSystem", "LiveRoot", "Networking", "ProvisioningEngine",
+                "Reporting", system, logging,
+            ]),
+        .target(
+            name: "IgnitionCompat",
+            dependencies: [
+                "BootArguments", "Devices", "Encoding", "IgnitionConfig", "JSONText", "LinuxSystem",
+                "ProvisioningEngine", "Reporting", system,
+            ]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "BootArguments", "Devices", "IgnitionConfig", "JSONText", "LinuxSystem", "ProvisioningEngine",
+                "Reporting", system,
             ]),
 
         // Programs
         .executableTarget(
             name: "firstlight",
-            dependencies: ["CLinux", "Devices", "Networking", "Reporting", "Stages", arguments, logging]),
+            dependencies: [
+                "Boot", "CLinux", "Commands", "Devices", "IgnitionCompat", "Networking", "ProvisioningEngine",
+                "Reporting", arguments, logging,
+            ]),
         .target(
             name: "InitramfsImage",
             dependencies: [
@@ -178,7 +203,9 @@ let package = Package(
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),
         .testTarget(name: "NetworkingTests", dependencies: ["Networking", "LoopbackServer"]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
-        .testTarget(name: "StagesTests", dependencies: ["Stages", "LoopbackServer"]),
+        .testTarget(name: "ProvisioningEngineTests", dependencies: ["ProvisioningEngine", "LoopbackServer"]),
+        .testTarget(name: "BootTests", dependencies: ["Boot"]),
+        .testTarget(name: "IgnitionCompatTests", dependencies: ["IgnitionCompat"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
         .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),

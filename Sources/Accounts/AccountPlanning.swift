@@ -7,27 +7,27 @@ extension TargetAccounts {
     ///
     /// - Parameters:
     ///   - group: The group of the config.
-    ///   - strict: Whether every given field is set even where nothing differs, as Ignition does.
+    ///   - policy: Whether every given field is set even where nothing differs, as Ignition does.
     /// - Returns: At most one request.
-    package func request(for group: IgnitionConfig.Group, strict: Bool = false) -> AccountRequest? {
+    package func request(for group: IgnitionConfig.Group, policy: RerunPolicy = .own) -> AccountRequest? {
         let present = self.group(named: group.name)
         if group.shouldExist == false { return present == nil ? nil : .removeGroup(group.name) }
         let hash = given(group.passwordHash)
         guard let present else {
             return .addGroup(name: group.name, gid: group.gid, hash: hash, isSystem: group.system == true)
         }
-        let gid = group.gid.flatMap { strict || present.gid != UInt32(exactly: $0) ? $0 : nil }
-        let newHash = hash.flatMap { strict || present.passwordHash != $0 ? $0 : nil }
-        let isWanted = !strict && gid == nil && newHash == nil
+        let gid = group.gid.flatMap { policy.repeatsAll || present.gid != UInt32(exactly: $0) ? $0 : nil }
+        let newHash = hash.flatMap { policy.repeatsAll || present.passwordHash != $0 ? $0 : nil }
+        let isWanted = !policy.repeatsAll && gid == nil && newHash == nil
         return isWanted ? nil : .changeGroup(name: group.name, gid: gid, hash: newHash)
     }
 
     /// The request that makes a user what the config wants; `nil` where nothing has to be done.
-    package func request(for user: IgnitionConfig.User, strict: Bool = false) -> AccountRequest? {
+    package func request(for user: IgnitionConfig.User, policy: RerunPolicy = .own) -> AccountRequest? {
         let present = self.user(named: user.name)
         if user.shouldExist == false { return present == nil ? nil : .removeUser(user.name) }
         guard let present else { return .addUser(newUser(user)) }
-        let fields = change(present, to: user, strict: strict)
+        let fields = change(present, to: user, policy: policy)
         // Without a change, usermod only says "no changes". Ignition calls it nevertheless.
         return fields == .init() ? nil : .changeUser(user.name, fields)
     }
@@ -51,30 +51,31 @@ extension TargetAccounts {
 
     /// The fields that differ; `usermod` refuses others or repeats work for them.
     private func change(
-        _ present: User, to user: IgnitionConfig.User, strict: Bool
+        _ present: User, to user: IgnitionConfig.User, policy: RerunPolicy
     ) -> AccountRequest.UserFields {
+        let repeats = policy.repeatsAll
         var fields = AccountRequest.UserFields()
         // usermod drops the last slash.
         let home = given(user.homeDir).map(withoutLastSlash)
-        if let home = strict ? given(user.homeDir) : home, strict || home != withoutLastSlash(present.home) {
+        if let home = repeats ? given(user.homeDir) : home, repeats || home != withoutLastSlash(present.home) {
             fields.home = home
         }
-        if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), strict || hash != present.passwordHash {
+        if let hash = user.passwordHash.map({ $0.isEmpty ? "*" : $0 }), repeats || hash != present.passwordHash {
             fields.hash = hash
         }
-        if let uid = user.uid, strict || UInt32(exactly: uid) != present.uid { fields.uid = uid }
-        if let gecos = given(user.gecos), strict || gecos != present.gecos { fields.gecos = gecos }
-        if let wanted = given(user.primaryGroup), strict || (group(named: wanted)?.gid ?? UInt32(wanted)) != present.gid
-        {
+        if let uid = user.uid, repeats || UInt32(exactly: uid) != present.uid { fields.uid = uid }
+        if let gecos = given(user.gecos), repeats || gecos != present.gecos { fields.gecos = gecos }
+        let isWantedGroup = { (name: String) in (self.group(named: name)?.gid ?? UInt32(name)) == present.gid }
+        if let wanted = given(user.primaryGroup), repeats || !isWantedGroup(wanted) {
             fields.primaryGroup = wanted
         }
         let wantedGroups = user.groups.map { text in
             UInt32(text).flatMap { id in groups.first { $0.gid == id } }?.name ?? text
         }
-        if !user.groups.isEmpty, strict || Set(wantedGroups) != supplementaryGroups(of: user.name) {
+        if !user.groups.isEmpty, repeats || Set(wantedGroups) != supplementaryGroups(of: user.name) {
             fields.groups = user.groups
         }
-        if let shell = given(user.shell), strict || shell != present.shell { fields.shell = shell }
+        if let shell = given(user.shell), repeats || shell != present.shell { fields.shell = shell }
         return fields
     }
 }
@@ -92,6 +93,6 @@ extension IgnitionConfig.User {
 }
 
 /// A folder's path as it is compared: `/home/core/` is `/home/core`.
-func withoutLastSlash(_ path: String) -> String {
+package func withoutLastSlash(_ path: String) -> String {
     path.utf8.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
 }

@@ -76,10 +76,13 @@ public struct Content: Equatable, Sendable {
     }
 
     /// The answer in one word.
-    public enum Kind: Equatable, Sendable {
-        case notLooked, blank, unknown, noise
+    public enum Kind: String, Sendable {
+        case notLooked = "notLooked"
+        case blank = "blank"
+        case unknown = "unknown"
+        case noise = "noise"
         /// A signature or a table tells what it is.
-        case known
+        case known = "known"
     }
 
     /// Makes the content of a range; `rest` counts only where there is neither a signature nor a table.

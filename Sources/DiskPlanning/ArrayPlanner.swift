@@ -292,11 +292,11 @@ public struct ArrayPlan: Equatable, Sendable {
     }
 
     /// What is done to an array.
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Assembled, and nothing else.
-        case keep
+        case keep = "keep"
         /// Created on members that are blank, are let go, or belong to an array that was never finished.
-        case create
+        case create = "create"
     }
 
     /// mdadm's arguments to create the array, as Ignition passes them.
@@ -322,7 +322,7 @@ public struct ArrayPlan: Equatable, Sendable {
     var json: JSONValue {
         [
             "name": .string(wanted.name), "node": .string(wanted.node),
-            "level": .string(ArrayLevel.name(wanted.levelNumber)), "action": .string("\(action)"),
+            "level": .string(ArrayLevel.name(wanted.levelNumber)), "action": .string(action.rawValue),
             "members": .array(
                 members.map { member in
                     [

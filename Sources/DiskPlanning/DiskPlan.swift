@@ -21,19 +21,19 @@ public struct DiskPlan: Equatable, Sendable {
     public var zeroed: Set<Int> = []
 
     /// What is done to a partition table.
-    public enum TableAction: Equatable, Sendable {
+    public enum TableAction: String, Sendable {
         /// Nothing is written.
-        case keep
+        case keep = "keep"
         /// A table is written where there was none.
-        case create
+        case create = "create"
         /// Entries of the table change.
-        case edit
+        case edit = "edit"
         /// The table lacks a part that the kernel needs, and is written again with the same entries.
-        case repair
+        case repair = "repair"
         /// What the disk holds is erased, and a new table is written.
-        case replace
+        case replace = "replace"
         /// What the disk holds is erased, and no table is written.
-        case erase
+        case erase = "erase"
     }
 
     /// The sector arithmetic of the disk.

@@ -24,13 +24,13 @@ public struct FilesystemPlan: Equatable, Sendable {
     public var action: Action
 
     /// What is done to the area of a filesystem.
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Nothing is written.
-        case keep
+        case keep = "keep"
         /// Created on an area without known content, or after the signatures in `found` are erased.
-        case create
+        case create = "create"
         /// The signatures in `found` are erased, and no filesystem is created.
-        case erase
+        case erase = "erase"
     }
 }
 

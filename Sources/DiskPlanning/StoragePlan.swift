@@ -157,7 +157,7 @@ extension Destruction {
 extension Content {
     /// The content for programs.
     public var json: JSONValue {
-        ["kind": .string("\(kind)"), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
+        ["kind": .string(kind.rawValue), "signatures": .array(signatures.map(\.json)), "table": JSONValue(table)]
     }
 }
 
@@ -177,7 +177,7 @@ extension DiskPlan {
         [
             "device": .string(wanted.device), "node": .string(disk.node), "size": JSONValue(disk.size),
             "sectorSize": JSONValue(disk.sectorSize), "table": JSONValue(disk.table.name),
-            "action": .string("\(action)"),
+            "action": .string(action.rawValue),
             "partitions": .array(
                 partitions.map { partition in
                     [
@@ -207,7 +207,7 @@ extension FilesystemPlan {
     var json: JSONValue {
         [
             "device": .string(wanted.device), "node": .string(node), "format": .string(format.rawValue),
-            "label": JSONValue(wanted.label), "path": JSONValue(wanted.path), "action": .string("\(action)"),
+            "label": JSONValue(wanted.label), "path": JSONValue(wanted.path), "action": .string(action.rawValue),
             "found": found.json, "place": .string(wanted.origin.describe()),
         ]
     }

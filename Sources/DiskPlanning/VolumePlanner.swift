@@ -164,11 +164,11 @@ public struct VolumePlan: Equatable, Sendable {
     public var action: Action
 
     /// What is done to a LUKS volume.
-    public enum Action: Equatable, Sendable {
+    public enum Action: String, Sendable {
         /// Opened, and nothing else.
-        case keep
+        case keep = "keep"
         /// Created on an area without known content, or after the signatures in `found` are erased, and opened.
-        case create
+        case create = "create"
     }
 
     var destruction: Destruction? {
@@ -181,7 +181,7 @@ public struct VolumePlan: Equatable, Sendable {
     var json: JSONValue {
         [
             "name": .string(wanted.name), "device": JSONValue(wanted.device), "node": .string(node),
-            "action": .string("\(action)"), "found": found.json, "place": .string(wanted.origin.describe()),
+            "action": .string(action.rawValue), "found": found.json, "place": .string(wanted.origin.describe()),
         ]
     }
 }

@@ -46,9 +46,9 @@ extension IgnitionConfig {
     ///   - volumes: The volumes that are open.
     ///   - crypttab: The text that the target already has. Lines of other volumes stay; each of ours is written once,
     ///     however often this runs.
-    ///   - strict: Whether lines are added whatever is there, as Ignition does.
+    ///   - policy: Whether lines are added whatever is there, as Ignition does.
     public mutating func persist(
-        _ volumes: [CrypttabEntry], crypttab: String?, strict: Bool = false
+        _ volumes: [CrypttabEntry], crypttab: String?, policy: RerunPolicy = .own
     ) {
         guard !volumes.isEmpty else { return }
         let hasKeys = volumes.contains { $0.keyFile != nil }
@@ -71,7 +71,7 @@ extension IgnitionConfig {
             // The config writes the file itself; our lines follow its own.
             let lines = volumes.map { "\($0.line)\n" }.joined()
             storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
-        } else if strict {
+        } else if policy.repeatsAll {
             var file = File()
             file.path = path
             file.mode = 0o600

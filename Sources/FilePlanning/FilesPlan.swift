@@ -73,18 +73,6 @@ public struct FilesPlan: Equatable, Sendable {
     public static let presetFile = "/etc/systemd/system-preset/20-ignition.preset"
 }
 
-/// How closely Ignition's behaviour is followed where ours differs.
-public enum Conformance: Sendable {
-    /// Our own: what is as wanted is left alone, and systemd applies the presets at every boot.
-    case own
-    /// Existing things as in `own`; units and the result file are left as Ignition leaves them, because the
-    /// distribution whose initramfs calls this program by Ignition's name relies on that.
-    case dropIn
-    /// Byte for byte: a file with contents that the config does not overwrite is a conflict whatever it holds, appended
-    /// fragments are appended again, and accounts are set even where nothing differs.
-    case strict
-}
-
 extension FilesPlan {
     /// Makes the plan of a config for a target.
     ///
@@ -92,13 +80,13 @@ extension FilesPlan {
     ///   - config: A checked config.
     ///   - inventory: What the target holds.
     ///   - mountFolders: Folders that were made for mounting the config's filesystems, absolute in the target.
-    ///   - conformance: How closely Ignition is followed.
+    ///   - policy: How closely Ignition is followed.
     /// - Throws: Every place where the config and the target contradict each other.
     public init(
         _ config: IgnitionConfig, on inventory: TargetInventory, mountFolders: [String] = [],
-        conformance: Conformance = .own
+        policy: RerunPolicy = .own
     ) throws(FileConflicts) {
-        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, conformance: conformance)
+        var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, policy: policy)
         planner.planAccounts()
         planner.planNodes()
         planner.planUnits()

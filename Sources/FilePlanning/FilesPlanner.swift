@@ -8,8 +8,7 @@ struct FilesPlanner {
     let config: IgnitionConfig
     let inventory: TargetInventory
     let mountFolders: [String]
-    let conformance: Conformance
-    private var strict: Bool { conformance == .strict }
+    let policy: RerunPolicy
     /// Directories of the target that the config overwrites, and whose content is removed; each ends with a slash.
     let emptied: [String]
 
@@ -17,9 +16,9 @@ struct FilesPlanner {
     var kept: [FilesPlan.Kept] = []
     var conflicts: [FileConflict] = []
 
-    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], conformance: Conformance) {
+    init(_ config: IgnitionConfig, _ inventory: TargetInventory, mountFolders: [String], policy: RerunPolicy) {
         self.config = config
-        self.conformance = conformance
+        self.policy = policy
         self.inventory = inventory
         self.mountFolders = mountFolders
         emptied = config.storage.directories.filter { $0.overwrite == true }.compactMap { directory in
@@ -33,14 +32,14 @@ struct FilesPlanner {
     mutating func planAccounts() {
         let accounts = inventory.accounts
         for group in config.passwd.groups {
-            add(accounts.request(for: group, strict: strict), name: "group \(group.name)", group.origin)
+            add(accounts.request(for: group, policy: policy), name: "group \(group.name)", group.origin)
         }
-        let numbers = strict ? [:] : numbersOfKeptHomes()
-        if !strict { copyGroups() }
+        let numbers = policy.repeatsAll ? [:] : numbersOfKeptHomes()
+        if !policy.repeatsAll { copyGroups() }
         // Users with such a number come first, so that no other user gets one of these as the next free number.
         let users = config.passwd.users.filter { numbers[$0.name] != nil }
         for user in users + config.passwd.users.filter({ numbers[$0.name] == nil }) {
-            var request = accounts.request(for: user, strict: strict)
+            var request = accounts.request(for: user, policy: policy)
             if let number = numbers[user.name], case .addUser(var new)? = request {
                 new.fields.uid = Int(number)
                 request = .addUser(new)
@@ -53,7 +52,7 @@ struct FilesPlanner {
                 if !folders.isEmpty { steps.append(.init(.claim(folders: folders, user: user.name), user.origin)) }
             }
             // Ignition sets a given hash twice, which shows in the passwd- that it leaves.
-            if strict, let hash = user.passwordHash {
+            if policy.repeatsAll, let hash = user.passwordHash {
                 var again = AccountRequest.UserFields()
                 again.hash = hash.isEmpty ? "*" : hash
                 add(.changeUser(user.name, again), name: "user \(user.name)", user.origin)
@@ -262,13 +261,15 @@ struct FilesPlanner {
             conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
             return
         }
-        if (hasWantedContent && !strict) || content.parts.isEmpty {
+        if (hasWantedContent && !policy.repeatsAll) || content.parts.isEmpty {
             keep(file.path, hasWantedContent ? .sameContent : .exists, mode, owner, file.origin)
         } else if file.onlyAppends {
-            let fragments = strict ? file.append : place.missingFragments.map { file.append[$0] }
-            let present = file.append.indices.filter { !strict && !place.missingFragments.contains($0) }
+            let fragments = policy.repeatsAll ? file.append : place.missingFragments.map { file.append[$0] }
+            let present = file.append.indices.filter { !policy.repeatsAll && !place.missingFragments.contains($0) }
             add(
-                .append(.init(file.path, fragments, after: present.map { file.append[$0] }, repeats: strict)),
+                .append(
+                    .init(
+                        file.path, fragments, after: present.map { file.append[$0] }, repeats: policy.repeatsAll)),
                 file.origin)
             if mode != nil || owner != .unchanged {
                 add(.setAttributes(file.path, mode: mode, owner: owner), file.origin)
@@ -289,7 +290,7 @@ struct FilesPlanner {
             return
         }
         let owner = PlannedOwner(link.user, link.group)
-        if case .link(target) = found, !strict {
+        if case .link(target) = found, !policy.repeatsAll {
             return keep(link.path, .sameTarget, nil, owner, link.origin)
         }
         add(.makeLink(.init(link.path, target: target, owner: owner, replacing: !found.isFree)), link.origin)
@@ -379,7 +380,7 @@ struct FilesPlanner {
         let place = place(of: path)
         if case .link("/dev/null") = place.found {
             kept.append(.init(path, .sameTarget))
-        } else if case .folder = place.found, !strict {
+        } else if case .folder = place.found, !policy.repeatsAll {
             conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
@@ -390,11 +391,11 @@ struct FilesPlanner {
     private mutating func planPresets() {
         let units = config.systemd.units
         let origin = config.systemd.origin
-        if conformance != .own {
+        if policy.followsOriginal {
             for unit in inventory.unitsToDisable { add(.disable(unit), origin) }
         }
         let wanted =
-            switch conformance {
+            switch policy {
             case .own: presetText(for: units, existing: inventory.presets)
             case .dropIn: presetText(for: units, existing: inventory.presets, disabling: inventory.unitsToDisable)
             case .strict:
@@ -410,7 +411,7 @@ struct FilesPlanner {
                         FilesPlan.presetFile, .init(text: text), mode: 0o644, owner: .unchanged,
                         replacing: inventory.presets != nil)), origin)
         }
-        if conformance != .own { return }
+        if policy.followsOriginal { return }
         // systemd applies presets by itself only at a first boot, which is never that of a system with an
         // /etc/machine-id, even an empty one. Even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }

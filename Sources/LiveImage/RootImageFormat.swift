@@ -3,7 +3,10 @@
 /// A filesystem that can be a live root.
 public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
     /// The kinds of filesystem.
-    public enum Filesystem: String, Sendable, CaseIterable { case squashfs, erofs }
+    public enum Filesystem: String, Sendable, CaseIterable {
+        case squashfs = "squashfs"
+        case erofs = "erofs"
+    }
 
     /// The kind of filesystem.
     public var filesystem: Filesystem

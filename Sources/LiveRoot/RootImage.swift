@@ -86,15 +86,16 @@ public struct RootImageRequest: Sendable {
 public struct RootImage: Equatable, Sendable {
     /// How the image was verified.
     public enum VerifiedBy: String, Sendable {
-        case streamHash, sha256
+        case streamHash = "streamHash"
+        case sha256 = "sha256"
         /// Not at all, as `firstlight.check_medium=0` asks, although a hash is known.
-        case leftOut
+        case leftOut = "leftOut"
         /// By the certificates of every server on the way.
-        case tls
+        case tls = "tls"
         /// Not at all, but it came with the initramfs or on the same ISO.
-        case bootMedium
+        case bootMedium = "bootMedium"
         /// Not at all: anybody in the network could have sent it.
-        case nothing
+        case nothing = "nothing"
     }
 
     /// The file that has the filesystem.

@@ -19,7 +19,7 @@ public struct PlanLine: Equatable, Sendable {
 
     /// Makes a line.
     public init(_ text: String, _ meaning: Meaning) {
-        self.text = text
+        self.text = printable(text)
         self.meaning = meaning
     }
 

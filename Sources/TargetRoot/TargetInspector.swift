@@ -51,11 +51,11 @@ struct TargetInspector {
     ///
     /// - Parameters:
     ///   - config: A checked config.
-    ///   - conformance: How closely Ignition is followed.
+    ///   - policy: How closely Ignition is followed.
     /// - Returns: What is at the config's paths, and the accounts.
     /// - Throws: ``TargetFault``, or why a content cannot be fetched.
     mutating func inventory(
-        for config: IgnitionConfig, conformance: Conformance = .own
+        for config: IgnitionConfig, policy: RerunPolicy = .own
     ) throws -> TargetInventory {
         try tree.checkAccountFiles()
         var inventory = TargetInventory(accounts: tree.accounts(), presets: tree.text(FilesPlan.presetFile))
@@ -74,7 +74,7 @@ struct TargetInspector {
         let work = work
         for file in storage.files {
             // What Ignition would do does not depend on the content.
-            if conformance == .strict || file.overwrite == true {
+            if policy.repeatsAll || file.overwrite == true {
                 inventory.places[file.path] = try place(at: file.path)
             } else {
                 inventory.places[file.path] = try place(at: file.path) { open, place in
@@ -92,7 +92,7 @@ struct TargetInspector {
                 inventory.places[path] = try place(at: path) { open, _ in open.isUnit(dropin.contents) }
             }
         }
-        if conformance != .own {
+        if policy.followsOriginal {
             inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
                 (try? programs.systemctl(["is-enabled", name])) != nil
             }

@@ -71,7 +71,7 @@ public struct TargetRoot {
     ///   - userConfigProvided: Whether somebody gave a config; without one, `config` is empty.
     ///   - keys: Of the LUKS volumes for which the config has a key file, by name.
     ///   - scratch: A folder of ours for content that is compared with what is there.
-    ///   - conformance: How closely Ignition is followed.
+    ///   - policy: How closely Ignition is followed where an earlier run left something.
     ///   - leavesResult: Whether this provisions a system, which gets a result file and labels.
     ///   - written: Called with what was changed, as a phrase for ``FailureReport``, also where the rest fails.
     ///   - onFailure: Called when a file fails, so that the others need not be fetched any more.
@@ -81,7 +81,7 @@ public struct TargetRoot {
     public func provision(
         _ config: IgnitionConfig, mountFolders: [String] = [], userConfigProvided: Bool,
         keys: [String: SecretBytes] = [:], scratch: FilePath,
-        conformance: Conformance = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
+        policy: RerunPolicy = .own, leavesResult: Bool = true, written: (String) -> Void = { _ in },
         onFailure: @escaping () -> Void = {}, fetch: @escaping FetchContent
     ) throws -> Outcome {
         for volume in config.storage.files.compactMap(\.volumeKey) where keys[volume] == nil {
@@ -89,17 +89,17 @@ public struct TargetRoot {
         }
         let work = try TargetWork(in: scratch, keys: keys, fetch: fetch)
         var inspector = TargetInspector(tree, programs, work)
-        let inventory = try inspector.inventory(for: config, conformance: conformance)
-        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, conformance: conformance)
+        let inventory = try inspector.inventory(for: config, policy: policy)
+        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
         let applier = FileApplier(tree, programs, accounts, work, onFailure: onFailure)
         var applied = try applier.apply(plan, written: written)
         let warning = instanceWarning(for: config.systemd.units) { programs.systemctlVersion }
         if let warning { applied.warnings.append(warning) }
         if leavesResult {
-            try writeResult(userConfigProvided: userConfigProvided, isLive: conformance == .own || isLiveImage)
+            try writeResult(userConfigProvided: userConfigProvided, isLive: !policy.followsOriginal || isLiveImage)
             written(ProvisioningResult.path)
             applied.touched.append(ProvisioningResult.path)
-            if conformance != .own { applied.touched += labelledByOriginal(config) }
+            if policy.followsOriginal { applied.touched += labelledByOriginal(config) }
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
         let changes = plan.changes(

@@ -1,10 +1,12 @@
 // The command line. A subcommand only names its inputs; the library does the work.
 
 import ArgumentParser
+import Boot
 import CLinux
+import Commands
 import Networking
+import ProvisioningEngine
 import Reporting
-import Stages
 
 struct Firstlight: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,7 +29,7 @@ struct Firstlight: ParsableCommand {
         guard showsVersion else { throw CleanExit.helpRequest(self) }
         print("firstlight \(firstlightVersion)")
         guard libraries else { return }
-        guard let text = Inspection.librariesText else {
+        guard let text = SelfDescription.librariesText else {
             throw ValidationError("This build does not know its libraries; one by `make agent` does.")
         }
         print(text)
@@ -44,7 +46,7 @@ struct Validate: ParsableCommand {
     @Flag(help: "Take warnings for errors.") var strict = false
 
     func run() throws {
-        throw ExitCode(Validation.run(files, asJSON: json, isStrict: strict))
+        throw ExitCode(ValidateCommand.run(files, asJSON: json, isStrict: strict))
     }
 }
 
@@ -62,7 +64,7 @@ struct Plan: ParsableCommand {
     @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
 
     func run() throws {
-        throw ExitCode(Inspection.plan(config: config, root: root, asJSON: json, isOffline: offline))
+        throw ExitCode(PlanCommand.run(config: config, root: root, asJSON: json, isOffline: offline))
     }
 }
 
@@ -73,7 +75,7 @@ struct Probe: ParsableCommand {
     @Argument(help: "Device nodes or image files.") var files: [String]
 
     func run() throws {
-        guard Inspection.probe(files) else { throw ExitCode(1) }
+        guard ProbeCommand.probe(files) else { throw ExitCode(1) }
     }
 }
 
@@ -84,7 +86,7 @@ struct Links: ParsableCommand {
     @Argument(help: "Device nodes.") var devices: [String]
 
     func run() throws {
-        guard Inspection.links(devices) else { throw ExitCode(1) }
+        guard ProbeCommand.links(devices) else { throw ExitCode(1) }
     }
 }
 
@@ -117,7 +119,7 @@ struct Fetch: ParsableCommand {
         trial.noProxy = noProxy
         trial.timeout = timeout
         trial.answerTimeout = answerTimeout
-        guard trial.run() else { throw ExitCode(1) }
+        guard FetchCommand.run(trial) else { throw ExitCode(1) }
     }
 }
 
@@ -166,7 +168,7 @@ struct Arguments: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print the kernel arguments that firstlight honours, as a Markdown table.")
 
-    func run() { print(Inspection.argumentsTable, terminator: "") }
+    func run() { print(SelfDescription.argumentsTable, terminator: "") }
 }
 
 struct StageEnded: ParsableCommand {

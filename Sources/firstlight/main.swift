@@ -1,12 +1,13 @@
 // firstlight: the agent. One binary, known by several names: below PID 1 it boots the machine, to systemd
 // it is a generator, to udhcpc a hook, to the kernel modprobe; to a person the command line of Firstlight.swift.
 
+import Boot
 import CLinux
 import Devices
 import Glibc
+import IgnitionCompat
 import Logging
 import Networking
-import Stages
 
 let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "firstlight"
 
@@ -18,7 +19,7 @@ case "modprobe": exit(ModuleRequest.main(Array(CommandLine.arguments.dropFirst()
 case "ignition": exit(IgnitionProgram.main(Array(CommandLine.arguments.dropFirst())))
 case "ignition-apply": exit(IgnitionApply.main(Array(CommandLine.arguments.dropFirst())))
 case "ignition-rmcfg": exit(IgnitionRemoval.main(Array(CommandLine.arguments.dropFirst())))
-case "ignition-validate": exit(Validation.reference(Array(CommandLine.arguments.dropFirst())))
+case "ignition-validate": exit(IgnitionValidate.main(Array(CommandLine.arguments.dropFirst())))
 case "firstlight-generator": exit(SystemdGenerator.main(Array(CommandLine.arguments.dropFirst())))
 default: Firstlight.main()
 }

@@ -294,10 +294,10 @@ private let accounts = TargetAccounts(
             ])
     }
 
-    @Test(arguments: [Conformance.own, .dropIn, .strict]) func emptyTextsAreNone(conformance: Conformance) throws {
+    @Test(arguments: [RerunPolicy.own, .dropIn, .strict]) func emptyTextsAreNone(policy: RerunPolicy) throws {
         let empty = #""gecos": "", "shell": "", "homeDir": "", "primaryGroup": """#
         let wanted = try config(#""passwd": {"users": [{"name": "core", \#(empty)}, {"name": "new", \#(empty)}]}"#)
-        let plan = try FilesPlan(wanted, on: inventory([:], accounts), conformance: conformance)
+        let plan = try FilesPlan(wanted, on: inventory([:], accounts), policy: policy)
         #expect(plan.steps.map { "\($0.action)" } == ["running useradd --create-home --password ... new"])
     }
 
@@ -323,16 +323,16 @@ private let accounts = TargetAccounts(
 
     private func plan(
         _ passwd: String, _ accounts: TargetAccounts, homes: [String: UInt32] = [:],
-        conformance: Conformance = .own
+        policy: RerunPolicy = .own
     ) throws -> FilesPlan {
         var found = inventory([:], accounts)
         found.homeOwners = homes
-        return try FilesPlan(config(#""passwd": \#(passwd)"#), on: found, conformance: conformance)
+        return try FilesPlan(config(#""passwd": \#(passwd)"#), on: found, policy: policy)
     }
 
-    @Test(arguments: [Conformance.own, .dropIn]) func groupsOfTheImageAreCopiedFirst(conformance: Conformance) throws {
+    @Test(arguments: [RerunPolicy.own, .dropIn]) func groupsOfTheImageAreCopiedFirst(policy: RerunPolicy) throws {
         let passwd = #"{"users": [{"name": "a", "groups": ["docker", "10"]}, {"name": "b", "groups": ["docker"]}]}"#
-        let steps = try plan(passwd, imageAccounts(), conformance: conformance).steps
+        let steps = try plan(passwd, imageAccounts(), policy: policy).steps
         #expect(
             steps.prefix(2).map(\.action) == [
                 .account(.copyGroup("docker", gid: 950, members: ["svc"])),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # A target imports targets of its own layer or of one below, never of one above.
-LAYERS = ["C libraries", "Descriptions", "Decisions", "Effects", "Programs"]
+LAYERS = ["C libraries", "Descriptions", "Decisions", "Effects", "Engine", "Ways in", "Programs"]
 # What comes with the toolchain and needs no declaration.
 TOOLCHAIN = {"Glibc", "Foundation", "Testing", "Synchronization", "PackageDescription"}
 # Modules that packages bring, by the names that Package.swift gives their products.

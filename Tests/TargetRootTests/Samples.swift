@@ -58,13 +58,13 @@ final class Target {
 
     @discardableResult
     func provision(
-        _ json: String, as conformance: Conformance = .own, fetch: @escaping TargetRoot.FetchContent = decode,
+        _ json: String, as policy: RerunPolicy = .own, fetch: @escaping TargetRoot.FetchContent = decode,
         written: (String) -> Void = { _ in }
     ) throws -> TargetRoot.Outcome {
         let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
         return try root.provision(
-            config, userConfigProvided: true, scratch: folder.appending("scratch"), conformance: conformance,
+            config, userConfigProvided: true, scratch: folder.appending("scratch"), policy: policy,
             written: written,
             fetch: fetch)
     }

@@ -448,8 +448,8 @@ import Testing
         // What is kept keeps its labels; the original has them set again, and those of accounts and homes.
         try target.put("/home/me/x", "")
         let kept = #""storage": {"files": [{"path": "/other/f"}]}, "passwd": {"users": [{"name": "me"}]}"#
-        func labelled(as conformance: Conformance) throws -> [String] {
-            try target.provision(kept, as: conformance)
+        func labelled(as policy: RerunPolicy) throws -> [String] {
+            try target.provision(kept, as: policy)
             let input = target.ran.withLock { $0.last { $0.program == "setfiles" }?.input } ?? []
             return String(decoding: input, as: UTF8.self).split(separator: "\0").map {
                 String($0.dropFirst(root.count))

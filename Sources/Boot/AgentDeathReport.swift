@@ -1,0 +1,49 @@
+// The death of an agent, told by the one after it: as PID 1, and as a unit's ExecStopPost.
+
+import BootArguments
+import CLinux
+import Devices
+import LinuxSystem
+import LiveRoot
+import Logging
+import ProvisioningEngine
+import Reporting
+
+extension LiveBoot {
+    /// Tells how the agent before this one died and does what the operator wants then.
+    ///
+    /// Returns when the boot is to be tried again.
+    static func tell(_ death: AgentDeath) {
+        let state = StateFolder()
+        try? EarlyMounts.mountAll()
+        let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
+        let log = Logger.boot(level: arguments.logLevel)
+        let console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)
+        let failure = death.failure(during: state.actUnderWay() ?? "starting")
+        console.tell(failure, written: state.written, then: arguments.failureAction)
+        // The shell is in there.
+        try? EarlyMounts.mountUsr()
+        let session = LiveSession(arguments, observer: .boot(console, log), devices: .udev)
+        session.reportFailure(failure, of: BootStage.topic(ofAct: state.actUnderWay()))
+        if arguments.failureAction != .shell { try? session.provisioning.unmountFilesystems() }
+        arguments.failureAction.follow(on: console)
+        firstlight_death_told()
+        // What it had begun to assemble is assembled anew.
+        try? session.provisioning.unmountFilesystems()
+        OverlayRoot.dismantle(session.provisioning.root)
+    }
+}
+
+extension StageRunner {
+    /// A unit's ExecStopPost: where its stage did not end by itself, nothing else has said what happened.
+    public static func tellDeath(of stage: StageName) {
+        guard let death = AgentDeath(serviceResult: variable("SERVICE_RESULT"), exitStatus: variable("EXIT_STATUS"))
+        else { return }
+        let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
+        let log = Logger.boot(level: arguments.logLevel)
+        let console = BootConsole.standardError(log: log)
+        let session = LiveSession(arguments, observer: .boot(console, log), devices: .udev)
+        let failure = death.failure(during: session.state.actUnderWay(stage: stage) ?? stage.act)
+        tell(failure, of: stage, session, console, log)
+    }
+}

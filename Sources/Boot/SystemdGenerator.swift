@@ -1,0 +1,88 @@
+// firstlight as a systemd generator in a dracut initramfs: it says which stages this boot has, and
+// whether dracut is to bring up the network.
+
+import BootArguments
+import LinuxSystem
+import ProvisioningEngine
+import Reporting
+import SystemPackage
+
+/// What the generator writes: a plain value.
+struct GeneratedUnits: Equatable, Sendable {
+    /// Unit and the target that is to require it.
+    var requirements: [(unit: String, target: String)] = []
+    var needsNetwork = false
+
+    /// Decides which units this boot needs.
+    ///
+    /// - Parameters:
+    ///   - arguments: The kernel command line.
+    ///   - hasRootImage: Whether the root image is appended to the initramfs.
+    ///   - configNeedsNetwork: Whether the embedded config names something remote.
+    init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
+        guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
+        let units = StageName.allCases.compactMap { stage in stage.unit.map { (stage.unitName, $0) } }
+        let live = units.filter { !$0.1.isProvisioning }
+        let provisioning = arguments.ignitionFirstboot ? units.filter(\.1.isProvisioning) : []
+        requirements = (live + provisioning).compactMap { name, unit in unit.target.map { (name, $0) } }
+        needsNetwork = arguments.needsNetwork(
+            rootImageIsLocal: hasRootImage, configNeedsNetwork: configNeedsNetwork)
+    }
+
+    static func == (one: GeneratedUnits, other: GeneratedUnits) -> Bool {
+        one.needsNetwork == other.needsNetwork
+            && one.requirements.elementsEqual(other.requirements) { $0 == $1 }
+    }
+}
+
+extension GeneratedUnits {
+    /// For this initramfs and what it holds.
+    static func ofThisMachine(_ arguments: BootArguments) -> GeneratedUnits {
+        GeneratedUnits(
+            arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
+            configNeedsNetwork: configMayNeedNetwork(arguments))
+    }
+}
+
+/// firstlight as a systemd generator.
+public enum SystemdGenerator {
+    /// Writes what systemd is to start: it gives three folders for units, the first for those of normal priority.
+    ///
+    /// - SeeAlso: systemd.generator(7).
+    public static func main(_ folders: [String]) -> Int32 {
+        guard let folder = folders.first.map({ FilePath($0) }) else { return 1 }
+        // Generators also run in the real root, where there is nothing to do.
+        guard Files.exists("/etc/initrd-release") else { return 0 }
+        do {
+            let arguments = BootArguments(bytes: try Files.read("/proc/cmdline"))
+            let units = GeneratedUnits.ofThisMachine(arguments)
+            try write(units, asksByItself: arguments.network.ip.isEmpty, to: folder)
+            return 0
+        } catch {
+            try? Files.put("<3>firstlight-generator: \(error)\n", into: "/dev/kmsg")
+            return 1
+        }
+    }
+
+    /// Writes the links by which systemd requires the units, and what brings up the network.
+    ///
+    /// - Parameters:
+    ///   - units: The units of this boot.
+    ///   - asksByItself: Whether the command line says nothing about interfaces.
+    ///   - folder: The generator's folder.
+    /// - Throws: ``FileFault``.
+    private static func write(_ units: GeneratedUnits, asksByItself: Bool, to folder: FilePath) throws {
+        for (unit, target) in units.requirements {
+            try Files.makeLink(folder.appending("\(target).requires/\(unit)"), to: "/usr/lib/systemd/system/\(unit)")
+        }
+        if units.needsNetwork {
+            try Files.makeFolder("/etc/cmdline.d")
+            try Files.write("rd.neednet=1\n", to: "/etc/cmdline.d/40-firstlight.conf")
+            if asksByItself {
+                // Where dracut's network is systemd-networkd's: that goes by files alone.
+                try Files.makeFolder(DracutNetwork.networkFile.removingLastComponent())
+                try Files.write(DracutNetwork.networkFileText, to: DracutNetwork.networkFile)
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// How commands read what they are given, and say what went wrong.
+
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// The bytes of a file; `-` is standard input.
+func read(_ file: String) throws -> [UInt8] {
+    let path = FilePath(file)
+    if file == "-" { return try readAll(0) }
+    return try Files.read(path)
+}
+
+/// What stands before line numbers of a file.
+func name(of file: String) -> String { file == "-" ? "standard input" : file }
+
+/// Runs `body` for each name.
+///
+/// A failure is told, and the others are tried all the same.
+///
+/// - Returns: Whether there was none.
+func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
+    var isFine = true
+    for name in names {
+        do {
+            try body(name)
+        } catch {
+            complain("\(error)")
+            ((error as? any Advising)?.advice ?? []).forEach { complain("  \($0)") }
+            isFine = false
+        }
+    }
+    return isFine
+}
+
+/// Writes a line to standard error.
+func complain(_ text: String) { say(text, to: 2) }
+
+func say(_ text: String, to descriptor: Int32) {
+    try? Files.writeAll(Array((text + "\n").utf8), to: descriptor)
+}

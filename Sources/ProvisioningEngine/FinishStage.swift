@@ -1,0 +1,87 @@
+// The end of provisioning: the report told, kept and posted; the config and its secrets gone.
+
+import BootReport
+import Fetching
+import Glibc
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+extension LiveSession {
+    /// Tells what was done, and lets go of what no stage needs any more.
+    func finish() throws {
+        guard arguments.ignitionFirstboot else { return }
+        state.changeReport { $0.outcome = .done }
+        let report = state.report
+        if try provisioning.config() != nil { observer(.page(topic: "report", report.page)) }
+        post(report)
+        try state.forgetSecrets()
+        provisioning.forgetConfigs()
+    }
+
+    /// Keeps and posts the report of a boot that stopped; its page would only repeat what the failure says.
+    ///
+    /// - Parameters:
+    ///   - failure: Why the boot stopped.
+    ///   - topic: The report's word for the stage.
+    public func reportFailure(_ failure: BootFailure, of topic: String) {
+        guard arguments.ignitionFirstboot else { return }
+        state.changeReport { report in
+            report.outcome = .failed(.init(failure, in: topic, written: state.written))
+        }
+        post(state.report)
+    }
+
+    /// Posts the report where the command line says so.
+    ///
+    /// If that fails, it is a warning and never stops the boot.
+    private func post(_ report: ProvisioningReport) {
+        guard let url = arguments.reportURL else { return }
+        let shown = "\(RedactedURL(url))"
+        do {
+            // What is wrong with the config has been told; its proxy and its authorities are missed then.
+            let config = (try? provisioning.config()) ?? nil
+            let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
+            try fetcher.post(json: report.json.text(), to: url, within: Self.postingTime)
+            observer(.told(topic: "report", "posted to \(shown)"))
+        } catch {
+            let reason =
+                switch (error as? ResourceFailure)?.reason {
+                case .outOfTime(let seconds, let last):
+                    "no success within \(seconds) s" + (last.map { "; the last fault: \($0)" } ?? "")
+                case .transfer(.cannotConnect(.networkUnreachable), _):
+                    "there is no network; rd.neednet=1 brings it up"
+                case .transfer(let fault, _): "\(fault)"
+                default: "\(error)"
+                }
+            observer(.caution("the report was not posted to \(shown): \(reason)"))
+        }
+    }
+
+    /// Seconds that the boot gives the report's server.
+    private static let postingTime = 10.0
+}
+
+// MARK: The report's file
+
+extension StateFolder {
+    private static let reportFile = "report.json"
+
+    /// The report as far as it goes.
+    var report: ProvisioningReport {
+        load(Self.reportFile).map(ProvisioningReport.init)
+            ?? ProvisioningReport(bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "")
+    }
+
+    /// Under systemd stages run side by side: one changes it at a time.
+    func changeReport(_ change: (inout ProvisioningReport) -> Void) {
+        try? Files.makeFolder(Self.folder, mode: 0o700)
+        let lock = open(Self.folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { if lock >= 0 { close(lock) } }
+        if lock >= 0 { _ = flock(lock, LOCK_EX) }
+        var report = report
+        change(&report)
+        // A report that cannot be kept must not stop what it is about.
+        try? save(report.json, as: Self.reportFile, mode: 0o644)
+    }
+}

@@ -1,0 +1,253 @@
+// What the stages of a boot of our own leave for each other: typed records, each in a file below /run/firstlight.
+
+import Glibc
+import IgnitionConfig
+import JSONText
+import LinuxSystem
+import Reporting
+import SystemPackage
+
+/// The files under `/run/firstlight`.
+///
+/// All have mode 0600 in a folder of mode 0700, because a config holds secrets. When no stage needs those any more,
+/// ``forgetSecrets()`` removes them.
+public struct StateFolder: Sendable {
+    /// Where everything is that one boot leaves in RAM.
+    public static let folder = FilePath("/run/firstlight")
+
+    /// The folder of this boot.
+    public init() {}
+
+    func path(_ name: String) -> FilePath { Self.folder.appending(name) }
+
+    func save(_ bytes: [UInt8], as name: String, mode: mode_t = 0o600) throws {
+        try step("saving \(path(name))") {
+            try Files.makeFolder(Self.folder, mode: 0o700)
+            try Files.write(bytes, to: path(name), mode: mode)
+        }
+    }
+
+    func save(_ value: JSONValue, as name: String, mode: mode_t = 0o600) throws {
+        try save(Array(value.text(.pretty).utf8), as: name, mode: mode)
+    }
+
+    /// The object in that file, or `nil` where there is none.
+    func load(_ name: String) -> JSONValue? {
+        guard let bytes = try? Files.read(path(name)), let node = try? JSONNode(parsing: bytes) else { return nil }
+        return JSONValue(node)
+    }
+
+    func save(_ record: some StateRecord) throws { try save(record.text, as: type(of: record).file) }
+
+    /// The record; `nil` where no stage has left it, or another version of this program has.
+    func load<Record: StateRecord>(_: Record.Type = Record.self) -> Record? {
+        load(Record.file).flatMap { Record(reading: $0) }
+    }
+
+    // MARK: For those who look at the boot
+
+    /// Keeps the plan of the disks.
+    ///
+    /// No stage reads it.
+    func keep(plan: JSONValue) {
+        // That it cannot be kept must not stop what it is about.
+        try? save(plan, as: "plan.json")
+    }
+
+    /// One phrase for each change made to a disk or to the real root at this boot, for failures up to its very end.
+    public var written: [String] { load(WrittenRecord.self)?.phrases ?? [] }
+
+    func recordWrite(_ phrase: String) {
+        var record = load(WrittenRecord.self) ?? WrittenRecord()
+        // After a failure everything is tried again.
+        if record.phrases.contains(phrase) { return }
+        record.phrases.append(phrase)
+        // A report that cannot be kept must not stop what is under way on a disk.
+        try? save(record)
+    }
+
+    // MARK: What is under way
+
+    /// Keeps what is under way, for whoever has to tell that it never ended.
+    ///
+    /// The text holds no secret.
+    ///
+    /// - Parameters:
+    ///   - act: What is under way: "preparing the disks".
+    ///   - stage: A stage that is a process of its own; `nil` is the boot as PID 1, whose file supervisor.c reads too.
+    public func begin(_ act: String, stage: StageName? = nil) {
+        // That it cannot be kept must not stop what is about to begin.
+        try? Files.makeFolder(Self.folder, mode: 0o700)
+        try? Files.write("\(act)\n", to: path(Self.stepFile(stage)), mode: 0o600)
+    }
+
+    /// A stage that is a process of its own has ended by itself, and has told how.
+    public func end(stage: StageName) { try? Files.remove(path(Self.stepFile(stage))) }
+
+    /// What was under way when an agent died; `nil` where nothing was.
+    public func actUnderWay(stage: StageName? = nil) -> String? {
+        Files.line(path(Self.stepFile(stage))).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private static func stepFile(_ stage: StageName?) -> String { stage.map { "step-\($0.rawValue)" } ?? "step" }
+}
+
+extension StateFolder: SessionStore {
+    // MARK: The config
+
+    /// How far the config is settled.
+    public var configProgress: ConfigProgress {
+        load(ConfigRecord.self).map { $0.isWhole ? .settled : .incomplete } ?? .unsettled
+    }
+
+    /// Records that there is none, so that nobody looks for it again.
+    public func keepNoConfig() throws { try save(ConfigRecord(source: nil, isWhole: true)) }
+
+    /// Keeps a config as it was found.
+    public func keep(_ config: FetchedConfig, isWhole: Bool) throws {
+        try save(config.bytes, as: Self.configFile)
+        try save(ConfigRecord(source: config.source, isWhole: isWhole))
+    }
+
+    /// Keeps the config, made whole, in the place of what was found.
+    public func keep(whole config: IgnitionConfig) throws {
+        var config = config
+        // References are followed; whoever reads the config again is not to follow them once more.
+        config.ignition.config = .init()
+        let bytes = Array(config.json.text(.pretty).utf8)
+        try keep(FetchedConfig(source: "\(path(Self.configFile))", bytes: bytes), isWhole: true)
+    }
+
+    /// The config as it was kept; `nil` where there is none.
+    public func fetchedConfig() throws -> FetchedConfig? {
+        guard let record = load(ConfigRecord.self) else {
+            // To take it for none would provision the machine with nothing.
+            if Files.exists(path(ConfigRecord.file)) { throw UnreadableState(file: ConfigRecord.file) }
+            return nil
+        }
+        guard let source = record.source else { return nil }
+        return try step("reading the fetched config") {
+            FetchedConfig(source: source, bytes: try Files.read(path(Self.configFile)))
+        }
+    }
+
+    /// Whether somebody gave a config.
+    public var hasUserConfig: Bool { load(ConfigRecord.self)?.source != nil }
+
+    private static let configFile = "config.ign"
+
+    // MARK: Disks and mounts
+
+    /// Kernel names of devices by the config's paths, as the disks stage planned them.
+    public var nodes: [String: String] { load(NodesRecord.self)?.nodes ?? [:] }
+
+    /// Keeps the kernel names of devices.
+    public func keep(nodes: [String: String]) throws { try save(NodesRecord(nodes: nodes)) }
+
+    private var mounts: MountRecord { load() ?? MountRecord() }
+
+    private func changeMounts(_ change: (inout MountRecord) -> Void) throws {
+        var record = mounts
+        change(&record)
+        try save(record)
+    }
+
+    /// The folders that were made to mount the config's filesystems on, absolute in the real root.
+    public var mountFolders: [String] { mounts.folders }
+
+    /// Adds a folder that was made to mount something on.
+    public func keep(mountFolder: String) throws { try changeMounts { $0.folders.append(mountFolder) } }
+
+    /// What is mounted now, in the order of mounting, absolute in the real root.
+    public var mounted: [String]? { mounts.mounted }
+
+    /// Adds what is mounted now.
+    public func keep(mounted path: String) throws { try changeMounts { $0.mounted.append(path) } }
+
+    /// Removes what is mounted no more.
+    public func forget(mounted path: String) throws { try changeMounts { $0.mounted.removeAll { $0 == path } } }
+
+    // MARK: LUKS volumes
+
+    /// The LUKS volumes of this boot.
+    public var volumes: [KeptVolume]? { load(VolumesRecord.self)?.volumes ?? [] }
+
+    private func keyFile(_ volume: String) -> FilePath { path(Self.keyName(volume)) }
+    private static func keyName(_ volume: String) -> String { "luks-\(volume).key" }
+
+    /// Keeps a volume and its key.
+    public func keep(_ volume: KeptVolume, key: SecretBytes?) throws {
+        try key?.withBytes { key throws in try save(Array(key), as: Self.keyName(volume.name)) }
+        let others = (volumes ?? []).filter { $0.name != volume.name }
+        try save(VolumesRecord(volumes: others + [volume]))
+    }
+
+    /// The keys that are there.
+    public func keys() throws -> [String: SecretBytes] {
+        var keys: [String: SecretBytes] = [:]
+        for volume in volumes ?? [] { keys[volume.name] = try? key(of: volume.name) }
+        return keys
+    }
+
+    /// The key of one volume.
+    public func key(of volume: String) throws -> SecretBytes {
+        try step("reading the key of the LUKS volume \(volume)") {
+            try SecretBytes(contentsOf: keyFile(volume))
+        }
+    }
+
+    /// Removes all keys.
+    public func forgetKeys() throws {
+        for volume in volumes ?? [] where Files.exists(keyFile(volume.name)) {
+            try step("removing a key") { try Files.erase(keyFile(volume.name)) }
+        }
+    }
+
+    // MARK: The end
+
+    /// Removes the user's config, the keys of LUKS volumes and whatever else came out of them.
+    ///
+    /// Anybody may read what stays: the folder gets mode 0755, and only the log remains root's.
+    func forgetSecrets() throws {
+        try step("removing the config and its secrets") {
+            for name in Files.names(in: Self.folder) where Self.isSecret(name) {
+                try Files.erase(Self.folder.appending(name))
+            }
+            // A config that somebody put into /run outlives the initramfs, which its other folders do not.
+            if let config = SystemConfigFolders(variable).userConfig, config.starts(with: "/run") {
+                try Files.erase(config)
+            }
+            guard chmod(Self.folder.string, 0o755) == 0 else {
+                throw FileFault("set the mode of", Self.folder, Errno(rawValue: errno))
+            }
+        }
+    }
+
+    /// Content of the config or fetched for it, and what was left half written of such a file.
+    static func isSecret(_ name: String) -> Bool {
+        [configFile, ConfigRecord.file, VolumesRecord.file, scratchName].contains(name)
+            || (name.hasPrefix("luks-") && name.hasSuffix(".key"))
+            || (name.hasPrefix(".") && name.hasSuffix(".firstlight"))
+    }
+
+    private static let scratchName = "scratch"
+
+    /// Where content is that is under way to its file.
+    static let scratch = folder.appending(scratchName)
+}
+
+/// What a stage has left is not what this program leaves.
+struct UnreadableState: Error, Equatable, CustomStringConvertible, Advising {
+    var file: String
+
+    var description: String { "/run/firstlight/\(file) is not as the stages leave it" }
+    var advice: [String] { ["Remove /run/firstlight/\(file): the config is then looked for again."] }
+}
+
+/// A stage that ought to have run before has left nothing.
+struct MissingState: Error, CustomStringConvertible {
+    var file: String
+    var stage: StageName
+
+    var description: String { "/run/firstlight/\(file) is missing: the stage \(stage.rawValue) has not run" }
+}

@@ -1,0 +1,207 @@
+// The records that stages leave for each other, and their form in files: names and words that are written here
+// and follow no type's.
+
+import JSONText
+import LiveRoot
+import SystemPackage
+
+/// One file of what stages leave for each other.
+protocol StateRecord: Equatable, Sendable {
+    static var file: String { get }
+    /// Raised whenever the form changes in a way that an older reader would misunderstand.
+    static var schema: Int { get }
+    /// The members of the object, beside the schema.
+    var json: JSONValue { get }
+    /// - Returns: `nil` where it is no such record.
+    init?(json: JSONValue)
+}
+
+extension StateRecord {
+    static var schema: Int { 1 }
+
+    /// What stands in the file.
+    var text: JSONValue {
+        .object([.init("schema", JSONValue(Self.schema))] + (json.members ?? []))
+    }
+
+    /// Reads what ``text`` wrote.
+    ///
+    /// A file without a schema has the first.
+    init?(reading json: JSONValue) {
+        guard (json["schema"]?.integer).map({ Int($0) }) ?? 1 == Self.schema else { return nil }
+        self.init(json: json)
+    }
+}
+
+private func texts(_ list: JSONValue?) -> [String] { (list?.elements ?? []).compactMap(\.string) }
+private func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+
+/// That it is settled which config there is.
+struct ConfigRecord: StateRecord {
+    static let file = "config.json"
+
+    /// Where it came from, as people are told; `nil`: there is none.
+    var source: String?
+    /// Whether nothing that it refers to is still to be fetched.
+    var isWhole: Bool
+
+    init(source: String?, isWhole: Bool) {
+        self.source = source
+        self.isWhole = isWhole
+    }
+
+    init?(json: JSONValue) { self.init(source: json["source"]?.string, isWhole: json["isWhole"]?.bool ?? false) }
+
+    var json: JSONValue { ["source": JSONValue(source), "isWhole": .bool(isWhole)] }
+}
+
+/// Kernel names of devices by the config's paths, as the disks stage planned them.
+struct NodesRecord: StateRecord {
+    static let file = "nodes.json"
+
+    var nodes: [String: String]
+
+    init(nodes: [String: String]) { self.nodes = nodes }
+
+    init?(json: JSONValue) {
+        guard let members = json["nodes"]?.members else { return nil }
+        nodes = Dictionary(members.compactMap { member in member.value.string.map { (member.key, $0) } }) { $1 }
+    }
+
+    var json: JSONValue {
+        ["nodes": .object(nodes.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) })]
+    }
+}
+
+/// What the mount stage did, so that unmounting needs no config.
+///
+/// Paths are absolute in the real root.
+struct MountRecord: StateRecord {
+    static let file = "mounts.json"
+
+    /// The folders that were made to mount the config's filesystems on.
+    var folders: [String] = []
+    /// What is mounted now, in the order of mounting.
+    var mounted: [String] = []
+
+    init() {}
+
+    init?(json: JSONValue) {
+        folders = texts(json["folders"])
+        mounted = texts(json["mounted"])
+    }
+
+    var json: JSONValue { ["folders": list(folders), "mounted": list(mounted)] }
+}
+
+/// The LUKS volumes of this boot.
+struct VolumesRecord: StateRecord {
+    static let file = "volumes.json"
+
+    var volumes: [KeptVolume]
+
+    init(volumes: [KeptVolume]) { self.volumes = volumes }
+
+    init?(json: JSONValue) {
+        guard let elements = json["volumes"]?.elements else { return nil }
+        volumes = elements.compactMap { volume in
+            guard let name = volume["name"]?.string, let uuid = volume["uuid"]?.string,
+                let opener = volume["opener"]?.string.flatMap(Opener.init)
+            else { return nil }
+            return KeptVolume(name: name, uuid: uuid, opener: opener.value)
+        }
+    }
+
+    var json: JSONValue {
+        [
+            "volumes": .array(
+                volumes.map {
+                    [
+                        "name": .string($0.name), "uuid": .string($0.uuid),
+                        "opener": .string(Opener($0.opener).rawValue),
+                    ]
+                })
+        ]
+    }
+
+    private enum Opener: String {
+        case key = "key"
+        case clevis = "clevis"
+        case clevisOverNetwork = "clevis-network"
+
+        init(_ opener: KeptVolume.Opener) {
+            switch opener {
+            case .key: self = .key
+            case .clevis(overNetwork: false): self = .clevis
+            case .clevis(overNetwork: true): self = .clevisOverNetwork
+            }
+        }
+
+        var value: KeptVolume.Opener {
+            switch self {
+            case .key: .key
+            case .clevis: .clevis(overNetwork: false)
+            case .clevisOverNetwork: .clevis(overNetwork: true)
+            }
+        }
+    }
+}
+
+/// What was changed at this boot, one phrase each.
+struct WrittenRecord: StateRecord {
+    static let file = "written.json"
+
+    var phrases: [String] = []
+
+    init() {}
+
+    init?(json: JSONValue) { phrases = texts(json["written"]) }
+
+    var json: JSONValue { ["written": list(phrases)] }
+}
+
+/// The root image as the next stage needs it, and where it came from for whoever looks.
+struct RootImageRecord: StateRecord {
+    static let file = "rootfs.json"
+
+    var file: FilePath
+    var offset: UInt64
+    var size: UInt64
+    /// `squashfs` or `erofs`.
+    var format: String
+    /// What the boot itself has no use for.
+    private var details: [JSONValue.Member] = []
+
+    init(file: FilePath, offset: UInt64, size: UInt64, format: String) {
+        self.file = file
+        self.offset = offset
+        self.size = size
+        self.format = format
+    }
+
+    init(_ image: RootImage) {
+        self.init(file: image.file, offset: image.offset, size: image.size, format: image.format.rawValue)
+        let details: JSONValue = [
+            "version": JSONValue(image.version), "source": .string(image.source),
+            "voucher": .string(image.verifiedBy.rawValue), "bytesFetched": JSONValue(image.bytesFetched),
+            "seconds": .number(image.seconds),
+        ]
+        self.details = details.members ?? []
+    }
+
+    init?(json: JSONValue) {
+        guard let file = json["file"]?.string, let format = json["format"]?.string,
+            let offset = json["offset"]?.integer.flatMap({ UInt64(exactly: $0) }),
+            let size = json["size"]?.integer.flatMap({ UInt64(exactly: $0) })
+        else { return nil }
+        self.init(file: FilePath(file), offset: offset, size: size, format: format)
+    }
+
+    var json: JSONValue {
+        let own: JSONValue = [
+            "file": .string(file.string), "offset": JSONValue(offset), "size": JSONValue(size),
+            "format": .string(format),
+        ]
+        return .object((own.members ?? []) + details)
+    }
+}

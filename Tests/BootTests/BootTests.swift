@@ -1,0 +1,150 @@
+import BootArguments
+import Glibc
+import LinuxSystem
+import Logging
+import Reporting
+import Testing
+
+@testable import Boot
+
+@Suite("what systemd is to start")
+struct GeneratedUnitsTests {
+    @Test func anotherBootIsLeftAlone() {
+        let units = GeneratedUnits(BootArguments("root=/dev/sda1"), hasRootImage: false, configNeedsNetwork: true)
+        #expect(units.requirements.isEmpty)
+        #expect(!units.needsNetwork)
+    }
+
+    @Test func theStagesRunWhereIgnitionDoes() {
+        let line = "coreos.live.rootfs_url=http://a/rootfs.img"
+        let without = GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: false)
+        #expect(without.requirements.map(\.unit) == ["firstlight-root.service"])
+        #expect(without.needsNetwork)
+        let with = GeneratedUnits(
+            BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
+        let stages = ["root", "fetch", "kargs", "disks", "mount", "files", "finish"]
+        #expect(with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" })
+    }
+
+    @Test func aPlatformMayNeedTheNetwork() {
+        func needsNetwork(_ line: String) -> Bool { BootArguments(line).asksPlatformOverNetwork }
+        #expect(needsNetwork("ignition.firstboot ignition.platform.id=aws"))
+        #expect(!needsNetwork("ignition.platform.id=aws"))
+        #expect(!needsNetwork("ignition.firstboot ignition.platform.id=proxmoxve"))
+        #expect(!needsNetwork("ignition.firstboot ignition.platform.id=aws ignition.config.url=data:,"))
+        #expect(
+            !needsNetwork("ignition.firstboot ignition.platform.id=aws ignition.config.device=a ignition.config.path=b")
+        )
+    }
+
+    @Test func aLocalImageNeedsNoNetwork() {
+        let units = GeneratedUnits(BootArguments("ignition.firstboot"), hasRootImage: true, configNeedsNetwork: false)
+        #expect(!units.needsNetwork)
+        #expect(units.requirements.first?.target == "initrd-root-fs.target")
+    }
+}
+
+@Suite struct Consoles {
+    /// Text that a console has shown on a screen that does not redraw.
+    private func shown(isQuiet: Bool, _ body: (BootConsole, Monitor<Double>) -> Void) throws -> String {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        ends.forEach { _ = fcntl($0, F_SETFL, O_NONBLOCK) }
+        defer { ends.forEach { close($0) } }
+        let clock = Monitor(0.0)
+        let console = BootConsole(
+            screens: [.init(name: "ttyS0", descriptor: ends[1], redraws: false)], isQuiet: isQuiet,
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { clock.change { $0 } })
+        body(console, clock)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(ends[0], &buffer, buffer.count)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+
+    @Test("what is waited for is told, also with quiet", arguments: [false, true])
+    func waits(isQuiet: Bool) throws {
+        let text = try shown(isQuiet: isQuiet) { console, clock in
+            console.during("config", "fetching the config") {
+                console.waits.wait(for: Wait(for: "http://192.0.2.1/c.ign", reason: "no answer yet")) { wait in
+                    wait.failed(3, because: "cannot connect (Connection refused)", advice: ["Check the server."])
+                    for second in 1...70 {
+                        clock.change { $0 = Double(second) }
+                        console.watch.look()
+                    }
+                }
+            }
+        }
+        let lines = text.split(separator: "\n")
+        #expect(lines.filter { $0.contains("http://192.0.2.1/c.ign") }.count == 3, "\(text)")
+        #expect(lines.first == "   5.0 s  config    http://192.0.2.1/c.ign: cannot connect (Connection refused);")
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(text.contains("Check the server."))
+    }
+
+    @Test("a part of the boot that tells nothing for long is still under way")
+    func silence() throws {
+        let text = try shown(isQuiet: true) { console, clock in
+            console.during("rootfs", "getting the root filesystem") {
+                for second in 1...40 {
+                    clock.change { $0 = Double(second) }
+                    console.progress("rootfs", TransferProgress(bytes: UInt64(second) << 20, total: 100 << 20))
+                    console.watch.look()
+                }
+            }
+        }
+        #expect(
+            text.split(separator: "\n") == [
+                "   5.0 s  rootfs    5 of 100 MiB  5 %, under way since 0 s.",
+                "  35.0 s  rootfs    35 of 100 MiB  35 %, under way since 0 s.",
+            ])
+    }
+
+    @Test("a serial line that takes nothing holds nobody up")
+    func stuckScreen() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        ends.forEach { _ = fcntl($0, F_SETFL, O_NONBLOCK) }
+        defer { ends.forEach { close($0) } }
+        let page = String(repeating: "x", count: 4096)
+        var written = 0
+        while written < 1 << 24, BootConsole.write(page, to: ends[1], patience: 0) { written += page.utf8.count }
+        #expect(written > 0 && written < 1 << 24)
+
+        // Once there is room it is written to again.
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while read(ends[0], &buffer, buffer.count) > 0 {}
+        #expect(BootConsole.write("firstlight\n", to: ends[1], patience: 0))
+        #expect(read(ends[0], &buffer, buffer.count) == 11)
+    }
+}
+
+@Suite("a failure's last words")
+struct AnnouncementTests {
+    @Test func noShellIsPromisedThatIsNotThere() {
+        #expect(
+            EmergencyAction.shell.announcement(console: "ttyS0", hasShell: true)
+                == "Shell on ttyS0; `exit` tries again.")
+        let without = EmergencyAction.shell.announcement(console: "ttyS0", hasShell: false)
+        #expect(without == "No shell: busybox is not here. Restart the machine to try again.")
+        #expect(EmergencyAction.halt.announcement(console: "ttyS0", hasShell: false).hasPrefix("Halting"))
+    }
+}
+
+@Suite("the network under dracut")
+struct DracutNetworkTests {
+    @Test func whatNetworkdSaysIsRead() {
+        let text =
+            "# This is private data. Do not parse.\nOPER_STATE=routable\nCARRIER_STATE=carrier\n"
+            + "DNS=10.0.2.3 fe80::1%2 9.9.9.9:9953#dns.example\nDOMAINS=a.example b.example\n"
+        let state = NetworkdState(text)
+        #expect(state.isUp)
+        #expect(
+            state.resolverConfiguration == "search a.example b.example\nnameserver 10.0.2.3\nnameserver fe80::1%2\n")
+    }
+
+    @Test func whatIsNotUpIsWaitedFor() {
+        #expect(!NetworkdState("OPER_STATE=degraded\n").isUp)
+        #expect(!NetworkdState("").isUp)
+        #expect(NetworkdState("OPER_STATE=routable\n").resolverConfiguration == nil)
+    }
+}

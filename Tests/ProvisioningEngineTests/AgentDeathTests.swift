@@ -1,0 +1,65 @@
+import Glibc
+import Reporting
+import Testing
+
+@testable import ProvisioningEngine
+
+@Suite("The death of an agent")
+struct AgentDeathTests {
+    @Test(
+        "systemd's words for the end of a stage",
+        arguments: [
+            ("success", "0", nil), ("exit-code", "1", nil), (nil, nil, nil),
+            ("signal", "SEGV", .signal(SIGSEGV)), ("core-dump", "ILL", .signal(SIGILL)),
+            ("signal", "KILL", .signal(SIGKILL)),
+            ("signal", "RTMIN+3", .result("signal, RTMIN+3")), ("oom-kill", "KILL", .outOfMemory),
+            ("timeout", "TERM", .result("timeout, TERM")), ("watchdog", nil, .result("watchdog")),
+        ] as [(String?, String?, AgentDeath?)])
+    func serviceResults(result: String?, status: String?, wanted: AgentDeath?) {
+        #expect(AgentDeath(serviceResult: result, exitStatus: status) == wanted)
+    }
+
+    private func report(_ death: AgentDeath, written: [String] = []) -> String {
+        FailureReport(
+            death.failure(during: "preparing the disks"), written: written,
+            next: "Shell on ttyS0; `exit` tries again."
+        ).lines.joined(separator: "\n")
+    }
+
+    @Test("a defect is told as every stop is, and asks to be reported")
+    func defect() {
+        #expect(
+            report(.signal(SIGILL), written: ["the partition table of /dev/vda"]) == """
+                firstlight stopped: it died of SIGILL
+                  while preparing the disks
+                  Written so far: the partition table of /dev/vda.
+                  This is a defect of firstlight: please report it, with the log.
+                  Log: /run/firstlight/log. Shell on ttyS0; `exit` tries again.
+                """)
+    }
+
+    @Test("one that somebody ended is no defect")
+    func ended() {
+        #expect(
+            report(.signal(SIGKILL)) == """
+                firstlight stopped: it was ended by SIGKILL
+                  while preparing the disks
+                  Nothing was written to any disk.
+                  Log: /run/firstlight/log. Shell on ttyS0; `exit` tries again.
+                """)
+    }
+
+    @Test("want of memory names what there is")
+    func memory() {
+        let text = report(.outOfMemory)
+        #expect(text.hasPrefix("firstlight stopped: the kernel ended it, being out of memory\n"))
+        #expect(text.contains("Give the machine more RAM than its "))
+        #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
+    }
+
+    @Test("a stage is found by what is told of it")
+    func stages() {
+        for stage in BootStage.allCases { #expect(BootStage.topic(ofAct: stage.act) == stage.topic) }
+        #expect(BootStage.topic(ofAct: nil) == "boot")
+    }
+}

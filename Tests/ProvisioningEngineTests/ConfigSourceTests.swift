@@ -1,0 +1,106 @@
+import BootArguments
+import IgnitionConfig
+import LinuxSystem
+import LoopbackServer
+import Platforms
+import SystemPackage
+import Testing
+
+@testable import ProvisioningEngine
+
+@Suite("where the config comes from")
+struct ConfigSourceTests {
+    private static let cases: [(String, FilePath?, ConfigSource)] = [
+        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", "/config.ign", .url("http://a/c.ign")),
+        ("ignition.platform.id=qemu", "/config.ign", .file("/config.ign")),
+        ("ignition.platform.id=qemu", nil, .platform(.qemu)),
+        ("ignition.platform.id=hetzner", nil, .platform(.hetzner)),
+        ("ignition.platform.id=metal", nil, .platform(.metal)),
+        ("", nil, .platform(.metal)),
+    ]
+
+    @Test(arguments: cases)
+    func theFirstThatAppliesWins(line: String, embedded: FilePath?, source: ConfigSource) throws {
+        #expect(try ConfigSource(BootArguments(line), embedded: embedded) == source)
+    }
+
+    @Test func aVolumeGoesBeforeWhatTheInitramfsHolds() throws {
+        let line = "ignition.config.device=CFG ignition.config.path=/a/../../b/./c.ign"
+        let volume = try #require(ConfigVolume(label: "CFG", path: "b/c.ign"))
+        #expect(try ConfigSource(BootArguments(line), embedded: "/config.ign") == .volume(volume))
+    }
+
+    @Test(arguments: ["nowhere", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
+        let failure = #expect(throws: PlatformFailure.unsupported(name)) {
+            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), embedded: nil)
+        }
+        let advice = failure?.advice ?? []
+        #expect(advice.first?.hasPrefix("Supported are akamai, aliyun, applehv, aws, ") == true)
+        #expect(advice.allSatisfy { $0.count <= 72 })
+    }
+
+    @Test func onlyAURLElsewhereIsRemote() {
+        #expect(ConfigSource.url("HTTP://a/c.ign").isRemote)
+        #expect(!ConfigSource.url("data:,{}").isRemote)
+        #expect(!ConfigSource.platform(.qemu).isRemote)
+        #expect(ConfigSource.platform(.aws).isRemote)
+    }
+
+    @Test func credentialsAreNotPartOfTheName() {
+        #expect(ConfigSource.url("https://me:secret@host/c.ign?token=x").name == "https://host/c.ign")
+    }
+}
+
+@Suite("where the root image comes from")
+struct RootImagePlaceTests {
+    @Test(
+        "one that the kernel could not unpack whole is still the one that came",
+        arguments: [
+            ["root.squashfs"], ["root.erofs"], ["etc/coreos-live-rootfs"], ["root.squashfs", "etc/coreos-live-rootfs"],
+        ])
+    func appended(files: [String]) throws {
+        let folder = try TemporaryFolder()
+        #expect(!holdsAppendedRootImage(folder.path))
+        for file in files {
+            try Files.makeFolder(folder.path.appending(file).removingLastComponent())
+            try Files.write("", to: folder.path.appending(file))
+        }
+        #expect(holdsAppendedRootImage(folder.path))
+    }
+}
+
+@Suite("kernel arguments that a config wants")
+struct KernelArgumentChangesTests {
+    private func changes(_ line: String, want: [String] = [], refuse: [String] = []) -> KernelArgumentChanges {
+        var wanted = IgnitionConfig.KernelArguments()
+        wanted.shouldExist = want
+        wanted.shouldNotExist = refuse
+        return KernelArgumentChanges(wanted, on: KernelCommandLine(line))
+    }
+
+    @Test func aLineAsWantedSaysNothing() {
+        let same = changes(
+            "quiet console=ttyS0,115200", want: ["console=ttyS0,115200", "quiet", ""], refuse: ["debug"])
+        #expect(same.warnings.isEmpty)
+    }
+
+    @Test func wholeWordsAreCompared() {
+        let line = "console=ttyS0,115200 quiet dyndbg=\"a b\""
+        #expect(changes(line, want: ["console=ttyS0", "qui"]).missing == ["console=ttyS0", "qui"])
+        #expect(changes(line, want: ["quiet nosmt", "dyndbg=\"a b\""]).missing == ["quiet nosmt"])
+        #expect(changes(line, refuse: ["quiet", "console", ""]).unwanted == ["quiet"])
+    }
+
+    @Test func whoServesTheLineIsToldWhatToChange() {
+        let lines = changes("debug", want: ["nosmt", "mitigations=auto"], refuse: ["debug"]).warnings
+        #expect(lines.map { $0.hasSuffix(": nosmt mitigations=auto") } == [true, false])
+        #expect(lines.last?.hasSuffix(": debug") == true)
+    }
+
+    @Test(arguments: ["x.url=http://me:secret@a/", "x.url=http://a/?secret", "x=secret\u{1b}[2J", "x=secret\u{9b}2J"])
+    func secretsAndControlCharactersAreNotShown(entry: String) {
+        let text = changes("", want: [entry]).warnings.joined()
+        #expect(text.contains("=... (as in the config)"))
+        #expect(!text.contains("secret"))
+    }
+}

@@ -1,0 +1,56 @@
+import IgnitionConfig
+import LinuxSystem
+import SystemPackage
+
+@testable import Devices
+@testable import ProvisioningEngine
+
+/// What stages leave, in memory.
+final class MemoryStore: SessionStore {
+    var configProgress = ConfigProgress.unsettled
+    var config: FetchedConfig?
+    var whole: IgnitionConfig?
+    var nodes: [String: String] = [:]
+    var mountFolders: [String] = []
+    var mounted: [String]? = []
+    var volumes: [KeptVolume]? = []
+
+    func keepNoConfig() throws {
+        config = nil
+        configProgress = .settled
+    }
+
+    func keep(_ config: FetchedConfig, isWhole: Bool) throws {
+        self.config = config
+        configProgress = isWhole ? .settled : .incomplete
+    }
+
+    func keep(whole config: IgnitionConfig) throws {
+        whole = config
+        self.config = FetchedConfig(source: "whole", bytes: Array(config.json.text().utf8), isChecked: true)
+        configProgress = .settled
+    }
+
+    func fetchedConfig() throws -> FetchedConfig? { config }
+    var hasUserConfig: Bool { config != nil }
+    func keep(nodes: [String: String]) throws { self.nodes = nodes }
+    func keep(mountFolder: String) throws { mountFolders.append(mountFolder) }
+    func keep(mounted path: String) throws { mounted?.append(path) }
+    func forget(mounted path: String) throws { mounted?.removeAll { $0 == path } }
+    func keep(_ volume: KeptVolume, key: SecretBytes?) throws { volumes?.append(volume) }
+    func keys() throws -> [String: SecretBytes] { [:] }
+    func key(of volume: String) throws -> SecretBytes { SecretBytes(count: 1) }
+    func forgetKeys() throws {}
+}
+
+extension DeviceAccess {
+    /// A machine on which nothing ever appears. Tells what was waited for.
+    static func absent(_ waited: Monitor<[String]>) -> DeviceAccess {
+        DeviceAccess(
+            wait: { path, _ throws(DeviceTimeout) in
+                waited.change { $0.append(path.string) }
+                throw DeviceTimeout(path, seconds: 0)
+            },
+            firstOf: { _, _ in nil }, settle: {}, loadModule: { _ in })
+    }
+}

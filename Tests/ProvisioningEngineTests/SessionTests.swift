@@ -1,0 +1,131 @@
+import BootArguments
+import Devices
+import Encoding
+import IgnitionConfig
+import LinuxSystem
+import Reporting
+import SystemPackage
+import Testing
+
+@testable import ProvisioningEngine
+
+@Suite("a session of provisioning")
+struct SessionTests {
+    enum Way: CaseIterable, Sendable { case live, dropIn }
+
+    private func session(
+        _ way: Way, _ line: String, _ store: MemoryStore = MemoryStore(), waited: Monitor<[String]> = Monitor([]),
+        told: Monitor<[String]> = Monitor([])
+    ) -> ProvisioningSession {
+        let arguments = BootArguments(line)
+        let observer = SessionObserver { event in
+            switch event {
+            case .warning(let text), .noted(_, let text): told.change { $0.append(text) }
+            case .noConfig(let text): told.change { $0.append(text ?? "empty") }
+            default: break
+            }
+        }
+        let session = ProvisioningSession(
+            arguments, way == .live ? .live(arguments) : .dropIn(arguments), store: store, observer: observer,
+            devices: .absent(waited))
+        session.folders.paths = ["/nonexistent"]
+        session.root = "/nonexistent"
+        return session
+    }
+
+    private func url(_ rest: String) -> String {
+        "ignition.firstboot ignition.config.url="
+            + DataURL.text(for: Array(#"{"ignition": {"version": "3.4.0"}\#(rest)}"#.utf8))
+    }
+
+    private let mounting = #"""
+        , "storage": {"filesystems": [{"device": "/dev/disk/by-partlabel/var", "format": "xfs", "path": "/var"}]}
+        """#
+
+    // A label can lead to another device by the time of the next stage, and what is mounted is written to.
+    @Test("what is mounted is the device that was planned, in every way", arguments: Way.allCases)
+    func plannedNodes(way: Way) throws {
+        let store = MemoryStore()
+        store.nodes = ["/dev/disk/by-partlabel/var": "/dev/vdb3"]
+        let waited = Monitor<[String]>([])
+        let session = session(way, url(mounting), store, waited: waited)
+        try session.fetchConfig()
+        #expect(throws: BootFailure.self) { try session.mountFilesystems() }
+        #expect(waited.change { $0 } == ["/dev/vdb3"])
+    }
+
+    @Test("a config is kept as it was written where it is whole, and as the original caches it under its name")
+    func kept() throws {
+        let (live, dropIn) = (MemoryStore(), MemoryStore())
+        try session(.live, url(""), live).fetchConfig()
+        try session(.dropIn, url(""), dropIn).fetchConfig()
+        #expect(live.whole == nil && live.config?.bytes.starts(with: Array(#"{"ignition": {"#.utf8)) == true)
+        #expect(dropIn.whole != nil)
+        #expect(live.configProgress == .settled && dropIn.configProgress == .settled)
+    }
+
+    @Test("what cannot be done stops a boot as soon as it is known, and a drop-in at its stage")
+    func unsupported() throws {
+        let virtiofs = #"""
+            , "storage": {"filesystems": [{"device": "share", "format": "virtiofs", "path": "/a"}]}
+            """#
+        let text = #"{"ignition": {"version": "3.7.0-experimental"}\#(virtiofs)}"#
+        let arguments = "ignition.firstboot ignition.config.url=" + DataURL.text(for: Array(text.utf8))
+        #expect {
+            try session(.live, arguments).fetchConfig()
+        } throws: { ($0 as? BootFailure)?.cause is UnsupportedConfig }
+        let dropIn = session(.dropIn, arguments)
+        try dropIn.fetchConfig()
+        #expect(throws: UnsupportedConfig.self) { try dropIn.prepareDisks() }
+    }
+
+    @Test("without ignition.firstboot a boot has no config, and says so where one is given")
+    func noFirstBoot() throws {
+        let told = Monitor<[String]>([])
+        let store = MemoryStore()
+        let session = session(.live, "ignition.config.url=data:,", store, told: told)
+        try session.findConfig()
+        #expect(try session.config() == nil)
+        #expect(store.configProgress == .settled)
+        #expect(told.change { $0.count } == 1)
+    }
+
+    @Test("an empty config is none", arguments: Way.allCases)
+    func empty(way: Way) throws {
+        let store = MemoryStore()
+        let told = Monitor<[String]>([])
+        let session = session(way, "ignition.firstboot ignition.config.url=data:,", store, told: told)
+        try session.fetchConfig()
+        #expect(!store.hasUserConfig && store.configProgress == .settled)
+        #expect(told.change { $0.first }?.hasPrefix("none: ") == true)
+    }
+
+    @Test("what needs the network is told apart from every other failure")
+    func network() throws {
+        let offline = session(.dropIn, "ignition.config.url=http://192.0.2.1/c.ign")
+        offline.isOffline = true
+        #expect {
+            try offline.fetchConfig()
+        } throws: { ProvisioningSession.needsNetwork($0) }
+        let broken = session(.dropIn, "ignition.config.url=data:,%7b")
+        broken.isOffline = true
+        #expect {
+            try broken.fetchConfig()
+        } throws: { !ProvisioningSession.needsNetwork($0) }
+    }
+
+    @Test("half of a config device is refused where it would be used", arguments: Way.allCases)
+    func halfAConfigDevice(way: Way) throws {
+        let half = " ignition.config.device=CFG"
+        #expect(throws: ArgumentProblem.self) { try session(way, "ignition.firstboot" + half).fetchConfig() }
+        try session(way, url("") + half).fetchConfig()
+    }
+
+    @Test("only firstlight.strict changes how a rerun goes, in every way")
+    func rerun() {
+        #expect(SessionRules.live(BootArguments("")).rerun == .own)
+        #expect(SessionRules.dropIn(BootArguments("")).rerun == .dropIn)
+        #expect(SessionRules.live(BootArguments("firstlight.strict")).rerun == .strict)
+        #expect(SessionRules.dropIn(BootArguments("firstlight.strict")).rerun == .strict)
+    }
+}

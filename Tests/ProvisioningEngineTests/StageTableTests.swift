@@ -1,0 +1,99 @@
+import Testing
+
+@testable import ProvisioningEngine
+
+@Suite("the table of stages")
+struct StageTableTests {
+    @Test("each name of a stage is run by one part of the boot at least, and each part of a session has a name")
+    func names() {
+        for name in StageName.allCases { #expect(!name.stages.isEmpty, "\(name)") }
+        for stage in BootStage.allCases {
+            switch stage.row.does {
+            case .machine: #expect(stage.row.unit == nil, "\(stage)")
+            case .session: #expect(stage.row.unit != nil, "\(stage)")
+            }
+        }
+    }
+
+    @Test("as PID 1 a stage comes after all that its unit needs")
+    func order() {
+        let order = BootStage.inLiveBoot
+        for stage in order {
+            guard let unit = stage.row.unit?.unit, let place = order.firstIndex(of: stage) else { continue }
+            for need in unit.needs + unit.after {
+                for part in need.stages {
+                    #expect(order.firstIndex(of: part).map { $0 < place } ?? false, "\(stage) after \(part)")
+                }
+            }
+        }
+    }
+
+    @Test("every stage that systemd starts is wanted by a target or needed by another")
+    func wanted() {
+        let needed = Set(StageName.allCases.compactMap(\.unit).flatMap(\.needs))
+        for name in StageName.allCases {
+            if let unit = name.unit { #expect(unit.target != nil || needed.contains(name), "\(name)") }
+        }
+    }
+
+    @Test("the words of a stage are the same, however it is started")
+    func topics() {
+        #expect(StageName.fetch.topic == "config" && StageName.finish.topic == "report")
+        for name in StageName.allCases where ![.fetch, .finish].contains(name) { #expect(name.topic == name.rawValue) }
+    }
+}
+
+@Suite("records between stages")
+struct StateRecordTests {
+    private func again<Record: StateRecord>(_ record: Record) -> Record? { Record(reading: record.text) }
+
+    @Test("what is written is read again")
+    func roundTrip() {
+        let config = ConfigRecord(source: "config.ign", isWhole: false)
+        #expect(again(config) == config)
+        #expect(again(ConfigRecord(source: nil, isWhole: true)) == ConfigRecord(source: nil, isWhole: true))
+        let nodes = NodesRecord(nodes: ["/dev/disk/by-label/a": "/dev/vda1", "/dev/b": "/dev/b"])
+        #expect(again(nodes) == nodes)
+        let volumes = VolumesRecord(volumes: [
+            KeptVolume(name: "a", uuid: "1", opener: .key),
+            KeptVolume(name: "b", uuid: "2", opener: .clevis(overNetwork: false)),
+            KeptVolume(name: "c", uuid: "3", opener: .clevis(overNetwork: true)),
+        ])
+        #expect(again(volumes) == volumes)
+        var mounts = MountRecord()
+        mounts.folders = ["/var"]
+        mounts.mounted = ["/var", "/var/lib"]
+        #expect(again(mounts) == mounts)
+        let image = RootImageRecord(file: "/run/a", offset: 4096, size: 1 << 40, format: "squashfs")
+        #expect(again(image) == image)
+    }
+
+    @Test("the words in files follow no type's")
+    func words() {
+        let volume = KeptVolume(name: "c", uuid: "3", opener: .clevis(overNetwork: true))
+        #expect(
+            VolumesRecord(volumes: [volume]).text.text()
+                == #"{"schema":1,"volumes":[{"name":"c","uuid":"3","opener":"clevis-network"}]}"#)
+        #expect(
+            NodesRecord(nodes: ["/dev/a": "/dev/b"]).text.text() == #"{"schema":1,"nodes":{"/dev/a":"/dev/b"}}"#)
+    }
+
+    @Test("a record of another form is none; one without a schema is of the first")
+    func schemas() {
+        #expect(ConfigRecord(reading: ["schema": 2, "source": "a", "isWhole": true]) == nil)
+        #expect(ConfigRecord(reading: ["source": "a", "isWhole": true]) == ConfigRecord(source: "a", isWhole: true))
+        #expect(NodesRecord(reading: ["schema": 1]) == nil)
+        #expect(
+            RootImageRecord(reading: ["file": "/a", "format": "erofs", "offset": -1, "size": 1]) == nil)
+    }
+
+    @Test("secrets among the files are known by their names")
+    func secrets() {
+        for name in ["config.ign", "config.json", "volumes.json", "scratch", "luks-a.key", ".x.firstlight"] {
+            #expect(StateFolder.isSecret(name), "\(name)")
+        }
+        for name in ["report.json", "plan.json", "nodes.json", "log", "mounts.json"] {
+            #expect(!StateFolder.isSecret(name), "\(name)")
+        }
+    }
+}
