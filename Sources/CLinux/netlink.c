@@ -110,7 +110,8 @@ int firstlight_link_make(const char *name, const char *kind, int parent, int vla
     if (vlan >= 0) {
         struct rtattr *data = nest(&request, IFLA_INFO_DATA);
         uint16_t id = (uint16_t)vlan;
-        struct ifla_vlan_flags flags = {.flags = vlan_flags, .mask = ~0u};
+        // The kernel refuses a mask with bits that it does not know.
+        struct ifla_vlan_flags flags = {.flags = vlan_flags, .mask = vlan_flags | VLAN_FLAG_REORDER_HDR};
         add(&request, IFLA_VLAN_ID, &id, sizeof id);
         add(&request, IFLA_VLAN_FLAGS, &flags, sizeof flags);
         end(&request, data);

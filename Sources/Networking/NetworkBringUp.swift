@@ -83,7 +83,12 @@ final class NetworkBringUp {
                 plan = NetworkPlan(
                     interfaces: interfaces, profiles: profiles, arguments: arguments, ignoresBootIF: ignoresBootIF)
             }
-            for link in plan.links where states[link.interface.index] == nil { try setUp(link, in: plan) }
+            // Ports after what they belong to: a VLAN may be made on a bond only once that has one.
+            let ports = plan.links.filter { $0.profile.controller != nil }
+            for link in plan.links.filter({ $0.profile.controller == nil }) + ports
+            where states[link.interface.index] == nil {
+                try setUp(link, in: plan)
+            }
             for link in plan.links where states[link.interface.index] != nil {
                 try watch(link, isWanted: isWanted(link, in: plan))
             }

@@ -29,20 +29,25 @@ final class ReachProbe: Sendable {
         self.state = state
         // Without a thread nothing is known of this card, and others go before it.
         try? startThread {
+            // A first packet may get lost; whoever is far away gets more time later.
+            var patience: Int32 = 1000
             while true {
                 let known = state.change { $0 }
                 if known.isEnded { return }
                 var fault = "there is nothing to ask"
                 for target in targets {
                     do throws(LinkProbe.Fault) {
-                        try link.ask(target, nameservers: known.nameservers, searchDomains: known.searchDomains)
+                        try link.ask(
+                            target, nameservers: known.nameservers, searchDomains: known.searchDomains,
+                            patience: patience)
                         return state.change { $0.reachedSince = Machine.uptime() }
                     } catch {
                         fault = "\(target) does not answer over it: \(error)"
                     }
                 }
                 state.change { $0.fault = fault }
-                usleep(500_000)
+                patience = min(patience * 2, 4000)
+                usleep(250_000)
             }
         }
     }
@@ -81,19 +86,22 @@ struct LinkProbe: Sendable {
         }
     }
 
-    /// Seconds for one packet and its answer, and for a connection.
-    private static let patience: (packet: Int32, connection: Int32) = (1000, 3000)
+    /// Milliseconds for one packet and its answer.
+    private static let packetPatience: Int32 = 1000
 
     /// Returns where the server answers.
+    ///
+    /// - Parameter patience: Milliseconds for a connection.
     func ask(
-        _ target: NetworkTarget, nameservers: [NameServer], searchDomains: [String]
+        _ target: NetworkTarget, nameservers: [NameServer], searchDomains: [String], patience: Int32
     ) throws(Fault) {
         let addresses = addresses(of: target.host, nameservers, searchDomains)
         guard !addresses.isEmpty else { throw .unresolved(target.host) }
         var fault = Fault.silent
         for address in addresses {
             do throws(Fault) {
-                return try target.isTFTP ? greetTFTP(address, target.port) : connect(address, target.port)
+                return try target.isTFTP
+                    ? greetTFTP(address, target.port) : connect(address, target.port, patience)
             } catch {
                 fault = error
             }
@@ -135,12 +143,12 @@ struct LinkProbe: Sendable {
         return []
     }
 
-    private func connect(_ address: IPAddress, _ port: Int) throws(Fault) {
+    private func connect(_ address: IPAddress, _ port: Int, _ patience: Int32) throws(Fault) {
         let descriptor = firstlight_link_socket(name, Int32(address.bytes.count), true)
         guard descriptor >= 0 else { throw .refused(Errno(rawValue: -descriptor)) }
         defer { close(descriptor) }
         let result = firstlight_link_connect(
-            descriptor, name, address.bytes, address.bytes.count, UInt16(clamping: port), Self.patience.connection)
+            descriptor, name, address.bytes, address.bytes.count, UInt16(clamping: port), patience)
         if result == -ETIMEDOUT { throw .silent }
         if result < 0 { throw .refused(Errno(rawValue: -result)) }
     }
@@ -161,7 +169,7 @@ struct LinkProbe: Sendable {
         var answer = [UInt8](repeating: 0, count: 1500)
         let count = firstlight_link_exchange(
             descriptor, name, address.bytes, address.bytes.count, UInt16(clamping: port), anyPort, bytes, bytes.count,
-            &answer, answer.count, Self.patience.packet)
+            &answer, answer.count, Self.packetPatience)
         return count > 0 ? Array(answer.prefix(Int(count))) : nil
     }
 }

@@ -1,4 +1,5 @@
 import LinuxSystem
+import Reporting
 import SystemPackage
 import Testing
 
