@@ -300,4 +300,4 @@ func quoted(_ text: String) -> String {
     return result + "\""
 }
 
-func decodedBase64(_ bytes: [UInt8]) -> [UInt8]? { DataURL.decodedBase64(bytes) }
+func decodedBase64(_ bytes: [UInt8]) -> [UInt8]? { (try? Base64.standard.decode(bytes[...])) }
