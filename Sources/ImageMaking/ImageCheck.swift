@@ -31,7 +31,7 @@ public struct ImageCheck: Sendable {
 
     /// The page that people read, 80 columns.
     public var text: String {
-        var lines = ["\(file)  \(size), \(title)"]
+        var lines = ["\(file)  \(size.bytes > 0 ? "\(size), " : "")\(title)"]
         for fact in facts { lines += Self.row(fact.topic, fact.text) }
         for (way, bytes) in memory {
             lines += Self.row("RAM", "\(ByteCount(bytes)) \(way), and what the system takes")
@@ -246,8 +246,10 @@ public struct ImageCheck: Sendable {
         }
         check.add("minimal", try image.fileIfPresent(BootMediaName.minimalISO) != nil ? "one can be extracted" : nil)
         if let initramfs {
-            check.memory = [("from the medium", MemoryNeed(initramfs: initramfs.size, root: 0).fromMedium)]
+            let least = MemoryNeed(initramfs: initramfs.size, root: 0).fromMedium
+            check.memory = [("besides the root image that is fetched", least)]
             if let root = try place(BootMediaName.rootImage) {
+                check.memory = [("from the medium", least)]
                 let whole = MemoryNeed(initramfs: initramfs.size, root: UInt64(root.count)).fromURL
                 check.memory.append(("with coreos.liveiso.fromram", whole))
             }

@@ -20,7 +20,6 @@ from email.utils import formatdate
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
-MAINTAINER = "Firstlight <firstlight@localhost>"
 IGNITION = "usr/lib/dracut/modules.d/30ignition/ignition"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -57,7 +56,7 @@ class Package:
     def build(self, folder: Path, version: str, architecture: str, time: int) -> Path:
         self.documentation(version, time)
         size = sum(file.stat().st_size for file in self.root.rglob("*") if file.is_file() and not file.is_symlink())
-        fields = {"Package": self.name, "Version": version, "Architecture": architecture, "Maintainer": MAINTAINER,
+        fields = {"Package": self.name, "Version": version, "Architecture": architecture, "Maintainer": maintainer(),
                   "Installed-Size": str(size // 1024 + 1), "Section": "admin", "Priority": "optional", **self.fields}
         control = "".join(f"{key.replace('_', '-')}: {value}\n" for key, value in fields.items())
         (self.root / "DEBIAN/control").write_text(control)
@@ -75,8 +74,13 @@ class Package:
         folder = f"usr/share/doc/{self.name}"
         self.write(f"{folder}/copyright", copyright_file())
         entry = (f"{self.name} ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n"
-                 f" -- {MAINTAINER}  {formatdate(time)}\n")
+                 f" -- {maintainer()}  {formatdate(time)}\n")
         self.write(f"{folder}/changelog.gz", packed(entry.encode()))
+
+    def overrides(self) -> None:
+        """The programs are static, so that they run where there is no library: an initramfs, a host of any age."""
+        tags = [f"{self.name}: embedded-library *", f"{self.name}: statically-linked-binary *"]
+        self.write(f"usr/share/lintian/overrides/{self.name}", "\n".join(tags) + "\n")
 
     def sums(self) -> None:
         files = sorted(path for path in self.root.rglob("*")
@@ -123,6 +127,7 @@ def agent(programs: Path, staging: Path) -> Package:
     for page in ("firstlight.8", "firstlight.cmdline.7"):
         package.manual(programs / "man" / page)
     completions(package, programs, "firstlight")
+    package.overrides()
     if (programs / "firstlight.spdx.json").exists():
         package.write("usr/share/doc/firstlight/firstlight.spdx.json.gz",
                       packed((programs / "firstlight.spdx.json").read_bytes()))
@@ -144,6 +149,7 @@ def image_tool(programs: Path, staging: Path) -> Package:
     package.add(programs / "firstlight-image", "usr/bin/firstlight-image", 0o755)
     package.manual(programs / "man/firstlight-image.1")
     completions(package, programs, "firstlight-image")
+    package.overrides()
     return package
 
 
@@ -177,6 +183,15 @@ if [ "$1" = remove ] || [ "$1" = abort-install ] || [ "$1" = disappear ]; then
 fi
 """, 0o755)
     return package
+
+
+def maintainer() -> str:
+    """Who packs it, as Debian's tools are told; else who made the last commit."""
+    name, address = os.environ.get("DEBFULLNAME"), os.environ.get("DEBEMAIL")
+    if name and address:
+        return f"{name} <{address}>"
+    return subprocess.run(["git", "log", "-1", "--format=%an <%ae>"], cwd=TREE, check=True, capture_output=True,
+                          text=True).stdout.strip()
 
 
 def date() -> int:

@@ -53,7 +53,7 @@ def own_iso_bios_stick(bench):
 @boot_test(tier=ALL)
 def own_iso_uefi(bench):
     """UEFI firmware boots the ISO through shim and GRUB, from a CD."""
-    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso; ls /sys/firmware"), boot="cdrom", network=False,
+    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware"), boot="cdrom", network=False,
                          **UEFI)
     found = facts(machine, timeout=400)
     is_from_medium(machine, found)
@@ -63,7 +63,7 @@ def own_iso_uefi(bench):
 @boot_test(tier=ALL)
 def own_iso_uefi_stick(bench):
     """UEFI firmware boots the same ISO from a stick."""
-    disk = Disk(own_iso(bench, "ls -1 /run/media/iso; ls /sys/firmware"), bus="sata")
+    disk = Disk(own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware"), bus="sata")
     machine = bench.boot(disks=[disk], boot="disk", network=False, **UEFI)
     found = facts(machine, timeout=400)
     is_from_medium(machine, found)
@@ -92,7 +92,7 @@ def own_network_folder_ipxe(bench):
 def own_unified_kernel(bench):
     """UEFI firmware starts a unified kernel image with the root image in it."""
     image = bench.folder / "live.efi"
-    processes.run([TOOL, "uki", "-o", image, "--kargs", f"{UNATTENDED} {run_argument('ls /sys/firmware')}", *parts()])
+    processes.run([TOOL, "uki", "-o", image, "--kargs", f"{UNATTENDED} {run_argument('ls -1 /sys/firmware')}", *parts()])
     stick = bench.folder / "esp"
     processes.run(["mkfs.fat", "-C", stick, str((image.stat().st_size >> 10) + 8192)])
     environment = {"MTOOLS_SKIP_CHECK": "1", "PATH": "/usr/bin:/bin"}

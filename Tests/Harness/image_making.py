@@ -157,6 +157,21 @@ def an_iso_and_what_is_done_to_it() -> None:
         processes.run(["fsck.fat", "-n", folder / "efi"])
         check = json.loads(run("check", "--json", iso))
         assert check["kind"] == "iso" and check["ok"] and check["facts"]["label"] == "OWN", check
+        # What changes Fedora CoreOS's media changes it, and back.
+        (folder / "config").write_text('{"ignition": {"version": "3.3.0"}}')
+        changed = folder / "changed.iso"
+        changed.write_bytes(iso.read_bytes())
+        run("iso", "ignition", "embed", "-i", folder / "config", changed)
+        run("iso", "kargs", "modify", "-a", "added=" + "x" * 1000, changed)
+        assert run("iso", "ignition", "show", changed) == (folder / "config").read_text()
+        assert "added=xxx" in run("iso", "kargs", "show", changed)
+        assert json.loads(run("check", "--json", changed))["facts"]["config"] == "embedded"
+        run("iso", "reset", changed)
+        assert changed.read_bytes() == iso.read_bytes(), "reset leaves other bytes"
+        run("iso", "extract", "minimal-iso", iso, folder / "minimal.iso", "--rootfs-url", "http://192.0.2.1/r")
+        minimal = json.loads(run("check", "--json", folder / "minimal.iso"))
+        assert minimal["ok"] and "coreos.live.rootfs_url=http://192.0.2.1/r" in minimal["facts"]["arguments"], minimal
+        assert "coreos.liveiso" not in minimal["facts"]["arguments"], minimal
         # A root image of another build is refused.
         other = images.root_image(rootfs.tiny(), "2.2026.11")
         status, said = refused("iso", "-o", folder / "x.iso", "--kernel", kernel_image(), "--initramfs", initramfs,
