@@ -15,7 +15,7 @@ BUILD_PACKAGES := build-essential dpkg-dev pkg-config git ca-certificates file p
     libncurses6 libsqlite3-0 libxml2 tzdata \
     autoconf automake autopoint bison flex gettext libtool perl xz-utils zstd \
     libargon2-dev libblkid-dev libcryptsetup-dev libcurl4-openssl-dev libdevmapper-dev \
-    libfdisk-dev libjson-c-dev liblzma-dev libmount-dev libpopt-dev libssl-dev libzstd-dev uuid-dev zlib1g-dev
+    libfdisk-dev libjson-c-dev liblzma-dev libmount-dev libpopt-dev libssl-dev libyaml-dev libzstd-dev uuid-dev zlib1g-dev
 # What `firstlight-image initramfs` puts into an image.
 IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
     btrfs-progs dosfstools e2fsprogs mdadm util-linux xfsprogs

@@ -12,8 +12,6 @@ func library(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
-/// Of this package's two modules we use the one in C, libyaml: Yams' own tree drops where aliases stand.
-let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -26,7 +24,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
-        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         // C libraries
@@ -38,6 +35,7 @@ let package = Package(
         library("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         library("CCrypto", pkgConfig: "openssl", apt: "libssl-dev"),
         library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        library("CLibyaml", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
         library("CLzma", pkgConfig: "liblzma", apt: "liblzma-dev"),
         library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         .target(name: "CLinux"),
@@ -56,11 +54,11 @@ let package = Package(
         .target(
             name: "BootMedia",
             dependencies: [
-                "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage", "Reporting", yaml,
+                "CLibyaml", "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage", "Reporting",
             ]),
 
         // Host tool only: the agent reads JSON.
-        .target(name: "Butane", dependencies: ["CZlib", "Encoding", "IgnitionConfig", "JSONText", "Reporting", yaml]),
+        .target(name: "Butane", dependencies: ["CLibyaml", "CZlib", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
@@ -159,7 +157,7 @@ let package = Package(
             name: "InitramfsImage",
             dependencies: [
                 "CZlib", "Encoding", "Hashing", "IgnitionConfig", "KernelModules", "LinuxSystem", "LiveImage",
-                "Reporting", system,
+                "NetworkPlanning", "Reporting", system,
             ]),
         .target(
             name: "MediaEditing",

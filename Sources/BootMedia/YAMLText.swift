@@ -1,6 +1,6 @@
 // YAML as far as installer configs and nmstate's output need it: read through libyaml, written by hand.
 
-import CYaml
+import CLibyaml
 
 /// A node of a YAML document.
 indirect enum YAMLNode: Equatable, Sendable {

@@ -3,7 +3,7 @@
 // The tree that Yams makes of the same events drops where an alias stands, follows aliases while it compares keys,
 // which takes exponential time, and tells of duplicate keys without the place of the second.
 
-import CYaml
+import CLibyaml
 import JSONText
 
 /// What is wrong with a YAML text, in the words of the reference where it has some.

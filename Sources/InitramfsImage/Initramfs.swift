@@ -7,6 +7,7 @@ import IgnitionConfig
 import KernelModules
 import LinuxSystem
 import LiveImage
+import NetworkPlanning
 import Reporting
 import SystemPackage
 

@@ -26,8 +26,8 @@ OUT = TREE / "out" / "fuzz"
 # In the order of their imports.
 MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
            "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts", "BootMedia", "Butane"]
-# What BootMedia reads compressed data with.
-LIBRARIES = ["CLzma", "CZlib", "CZstd"]
+# What BootMedia and Butane read compressed data and YAML with.
+LIBRARIES = ["CLibyaml", "CLzma", "CZlib", "CZstd"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
@@ -53,14 +53,13 @@ def main() -> int:
         raise SystemExit(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
 
     OUT.mkdir(parents=True, exist_ok=True)
-    libraries = yaml_library()
-    objects = [compiled(module, sorted((TREE / "Sources" / module).glob("*.swift")), libraries) for module in MODULES]
+    objects = [compiled(module, sorted((TREE / "Sources" / module).glob("*.swift"))) for module in MODULES]
     failed = []
     for name in arguments.targets or targets:
         program = OUT / name
         more = [TREE / file for line in re.findall(r"^// with: (.*)$", targets[name].read_text(), re.MULTILINE)
                 for file in line.split()]
-        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, *libraries, "-o", program])
+        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, "-o", program])
         corpus = OUT / f"{name}-corpus"
         corpus.mkdir(exist_ok=True)
         for index, text in enumerate(seeds(name)):
@@ -80,30 +79,12 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def yaml_library() -> "list[str | Path]":
-    """libyaml as Yams carries it, compiled for the fuzzer, and zlib: what it takes to compile and link with both."""
-    folder = next(iter(sorted(TREE.glob(".build*/checkouts/Yams/Sources/CYaml"))), None)
-    if folder is None:
-        run(["swift", "package", "--package-path", TREE, "resolve"])
-        folder = TREE / ".build" / "checkouts" / "Yams" / "Sources" / "CYaml"
-    objects = []
-    for source in sorted((folder / "src").glob("*.c")):
-        objects.append(OUT / f"yaml-{source.stem}.o")
-        if not objects[-1].exists():
-            run(["clang", "-O1", "-fsanitize=fuzzer-no-link", "-DYAML_DECLARE_STATIC", "-I", folder / "include", "-c", source,
-                 "-o", objects[-1]])
-    maps = [folder / "include" / "module.modulemap", TREE / "Sources" / "CZlib" / "module.modulemap"]
-    return [*objects, *[word for file in maps for word in ("-Xcc", f"-fmodule-map-file={file}")],
-            "-Xcc", "-DYAML_DECLARE_STATIC", "-lz"]
-
-
-def compiled(module: str, sources: "list[Path]", libraries: "list[str | Path]" = []) -> Path:
+def compiled(module: str, sources: "list[Path]") -> Path:
     """The object of a module, made again where a source is newer."""
-    flags = [word for word in libraries if not str(word).endswith(".o") and word != "-lz"]
     built = OUT / f"{module}.o"
     newest = max(file.stat().st_mtime for file in [*sources, Path(__file__)])
     if not built.exists() or built.stat().st_mtime < newest:
-        run(["swiftc", *FLAGS, *flags, "-whole-module-optimization", "-module-name", module, "-emit-module",
+        run(["swiftc", *FLAGS, "-whole-module-optimization", "-module-name", module, "-emit-module",
              "-emit-module-path", OUT / f"{module}.swiftmodule", "-c", *sources, "-o", built])
     return built
 

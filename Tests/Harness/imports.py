@@ -12,7 +12,7 @@ LAYERS = ["C libraries", "Descriptions", "Decisions", "Effects", "Engine", "Ways
 # What comes with the toolchain and needs no declaration.
 TOOLCHAIN = {"Glibc", "Foundation", "Testing", "Synchronization", "PackageDescription"}
 # Modules that packages bring, by the names that Package.swift gives their products.
-PRODUCTS = {"system": "SystemPackage", "logging": "Logging", "arguments": "ArgumentParser", "yaml": "CYaml"}
+PRODUCTS = {"system": "SystemPackage", "logging": "Logging", "arguments": "ArgumentParser"}
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +"
                     r"(?:(?:struct|class|enum|func|protocol|typealias|var|let) +)?(\w+)", re.M)
 
