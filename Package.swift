@@ -63,7 +63,7 @@ let package = Package(
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
         .target(name: "DeviceNames", dependencies: ["Encoding"]),
-        .target(name: "NetworkPlanning", dependencies: ["BootArguments", "DeviceNames", "Reporting"]),
+        .target(name: "NetworkPlanning", dependencies: ["BootArguments", "DeviceNames", "KernelModules", "Reporting"]),
         .target(name: "BootReport", dependencies: ["JSONText", "Reporting"]),
         .target(
             name: "DiskPlanning",

@@ -1,6 +1,6 @@
 // The first document of a YAML text, as libyaml's events tell it: values with their places, aliases not followed.
 //
-// The tree that Yams makes of the same events drops where an alias stands, follows aliases while it compares keys,
+// The tree that Swift packages make of the same events drops where an alias stands, follows aliases while it compares keys,
 // which takes exponential time, and tells of duplicate keys without the place of the second.
 
 import CLibyaml

@@ -65,7 +65,7 @@ struct EFIBootImage {
     /// Writes the filesystem; `folder` has room for what is in between.
     func write(to image: FilePath, in folder: FilePath) throws {
         let stub = folder.appending("grub-stub.cfg")
-        try Files.naming("write", stub) { () throws(Errno) in try Files.write(configuration, to: stub) }
+        try Files.write(configuration, to: stub)
         var contents: [(source: FilePath, target: String)] = [(programs.first, "EFI/BOOT/BOOTX64.EFI")]
         if let grub = programs.grub { contents.append((grub, "EFI/BOOT/grubx64.efi")) }
         if let keyManager = programs.keyManager { contents.append((keyManager, "EFI/BOOT/mmx64.efi")) }

@@ -230,7 +230,7 @@ public struct ISOMaking: Sendable {
 
     private func staged(_ name: String, _ bytes: [UInt8], in folder: FilePath) throws -> FilePath {
         let file = folder.appending(name)
-        try Files.naming("write", file) { () throws(Errno) in try Files.write(bytes, to: file) }
+        try Files.write(bytes, to: file)
         return file
     }
 

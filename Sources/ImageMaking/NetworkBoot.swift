@@ -75,10 +75,10 @@ public struct NetworkBootMaking: Sendable {
         let live = try LiveParts(kernel: kernel, initramfs: initramfs, rootfs: rootfs, telling: progress)
         let texts = try texts(version: live.root.version ?? "live")
         let parent = output.removingLastComponent()
-        try Files.naming("make", parent) { () throws(Errno) in try Files.makeFolder(parent) }
+        try Files.makeFolder(parent)
         let folder = try TemporaryFolder(in: parent)
         let whole = folder.path.appending("whole")
-        try Files.naming("make", whole) { () throws(Errno) in try Files.makeFolder(whole) }
+        try Files.makeFolder(whole)
         var files: [String] = []
         for (source, name) in [
             (kernel, Self.parts.kernel), (initramfs, Self.parts.initramfs), (rootfs, Self.parts.rootfs),
@@ -92,14 +92,12 @@ public struct NetworkBootMaking: Sendable {
         }
         for (name, text) in texts {
             let file = whole.appending(name)
-            try Files.naming("write", file) { () throws(Errno) in
-                try Files.makeFolder(file.removingLastComponent())
-                try Files.write(text, to: file)
-            }
+            try Files.makeFolder(file.removingLastComponent())
+            try Files.write(text, to: file)
             files.append(name)
         }
         // An empty folder gives way to it.
-        try Files.naming("make", output) { () throws(Errno) in try Files.move(whole, to: output) }
+        try Files.move(whole, to: output)
         var warnings = live.warnings
         if live.permissions != 0o644 {
             warnings.append(

@@ -121,7 +121,7 @@ public struct UnifiedKernelMaking: Sendable {
             warnings.append("warning: neither --rootfs nor --url says where the root image is")
         }
         guard Files.exists(stub) else { throw Failure.noStub(stub) }
-        let stubBytes = try Files.naming("read", stub) { () throws(Errno) in try Files.read(stub) }
+        let stubBytes = try Files.read(stub)
         let contents = contents(version: kernelFile.version, build: initramfsFile.version)
         let head: [UInt8]
         let offsets: [UInt64]

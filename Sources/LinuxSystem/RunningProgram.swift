@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Synchronization
 import SystemPackage
 
 extension Command {
@@ -17,11 +18,11 @@ extension Command {
 }
 
 /// A program started by ``Command/start(output:)``; it is killed when the value goes away.
-public final class RunningProgram {
+public final class RunningProgram: Sendable {
     private let process: pid_t
     /// A descriptor that becomes readable when the program ends; -1 if the kernel has none.
     public let handle: Int32
-    private var status: Int32?
+    private let status = Mutex<Int32?>(nil)
 
     init(process: pid_t) {
         self.process = process
@@ -30,24 +31,27 @@ public final class RunningProgram {
 
     /// The exit status (128 + the signal if a signal ended the program, -1 if it is lost); `nil` while it runs.
     public func exitStatus() -> Int32? {
-        if status == nil {
-            var raw: Int32 = 0
-            let result = waitpid(process, &raw, WNOHANG)
-            if result == process {
-                status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
-            } else if result < 0, errno == ECHILD {
-                // Somebody else has waited for it, and its status is lost: that is no success.
-                status = -1
+        status.withLock { status in
+            if status == nil {
+                var raw: Int32 = 0
+                let result = waitpid(process, &raw, WNOHANG)
+                if result == process {
+                    status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
+                } else if result < 0, errno == ECHILD {
+                    // Somebody else has waited for it, and its status is lost: that is no success.
+                    status = -1
+                }
             }
+            return status
         }
-        return status
     }
 
     /// Kills the program and waits until it has ended.
     public func end() {
         guard exitStatus() == nil else { return }
         kill(process, SIGKILL)
-        status = (try? waitFor(process)) ?? 128 + SIGKILL
+        let last = (try? waitFor(process)) ?? 128 + SIGKILL
+        status.withLock { $0 = last }
     }
 
     deinit {

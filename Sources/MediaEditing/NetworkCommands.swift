@@ -134,7 +134,7 @@ func joined(_ folder: String, _ name: String) -> String {
 /// Makes a folder and those above it; one that is there is fine.
 func makeFolder(_ path: String) throws {
     try step("creating \(path)") {
-        try SystemFault.converting { () throws(Errno) in try Files.makeFolder(FilePath(path)) }
+        try SystemFault.onFiles { () throws(FileFault) in try Files.makeFolder(FilePath(path)) }
         if !path.isEmpty, !Files.isFolder(FilePath(path)) { throw SystemFault(.fileExists) }
     }
 }
@@ -162,7 +162,7 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
             return
         }
         let mode = there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
-        try SystemFault.converting { () throws(Errno) in try Files.write(bytes, to: FilePath(path), mode: mode) }
+        try SystemFault.onFiles { () throws(FileFault) in try Files.write(bytes, to: FilePath(path), mode: mode) }
     }
 }
 

@@ -77,6 +77,11 @@ public struct SystemFault: Error, Equatable, CustomStringConvertible {
         do { return try body() } catch { throw SystemFault(error) }
     }
 
+    /// The same for what names its file by itself: the step around it does so here.
+    static func onFiles<Result>(_ body: () throws(FileFault) -> Result) throws(SystemFault) -> Result {
+        do { return try body() } catch { throw SystemFault(error.reason) }
+    }
+
     /// The next part of a file; empty at its end.
     static func read(_ descriptor: Int32, upTo most: Int = 1 << 20) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: most) { buffer, filled in
@@ -96,6 +101,6 @@ public struct SystemFault: Error, Equatable, CustomStringConvertible {
 /// The contents of a file that a user named.
 func contents(of path: String) throws -> [UInt8] {
     try step("reading \(path)") {
-        try SystemFault.converting { () throws(Errno) in try Files.read(FilePath(path)) }
+        try SystemFault.onFiles { () throws(FileFault) in try Files.read(FilePath(path)) }
     }
 }

@@ -1,6 +1,7 @@
 // Which interfaces a profile is for, and which of several keyfiles can be used together.
 
 import BootArguments
+import KernelModules
 
 extension NetworkMatch {
     /// Whether an interface fits, whatever it is called.

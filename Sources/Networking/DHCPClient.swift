@@ -8,7 +8,7 @@ import NetworkPlanning
 import SystemPackage
 
 /// A running DHCP client. It renews its lease for as long as somebody holds it; its hook puts each lease into force.
-final class DHCPClient {
+final class DHCPClient: Sendable {
     let program: RunningProgram
     private let file: FilePath
 

@@ -31,11 +31,14 @@ final class DHCPv6Client: Sendable {
         let index = UInt32(clamping: settings.index)
         let identity = (0..<4).map { UInt8(truncatingIfNeeded: index >> (24 - 8 * $0)) }
         let exchange = DHCPv6Exchange(duid: duid, identity: identity, isStateful: isStateful, at: Machine.uptime())
-        try Networking.act("starting a DHCPv6 client for \(settings.name)") { [state] () throws(Errno) in
-            try startThread {
+        do throws(ThreadFault) {
+            try startThread { [state] in
                 Self.run(exchange, settings, descriptor, state, logger)
                 close(descriptor)
             }
+        } catch {
+            close(descriptor)
+            throw .refused(act: "starting a DHCPv6 client for \(settings.name)", error.reason)
         }
     }
 

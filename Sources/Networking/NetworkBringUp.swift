@@ -457,7 +457,7 @@ final class NetworkBringUp {
 }
 
 /// The DHCP clients of the links, by their numbers.
-struct NetworkClients {
+struct NetworkClients: Sendable {
     var v4: [Int: DHCPClient] = [:]
     var v6: [Int: DHCPv6Client] = [:]
 

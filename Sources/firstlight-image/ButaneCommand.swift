@@ -113,9 +113,11 @@ struct TranslateButane: ParsableCommand {
         let source = file ?? input
         let name = source?.string ?? "<stdin>"
         let bytes: [UInt8]
-        do throws(Errno) {
-            bytes = if let source { try Files.read(source) } else { try readAll(STDIN_FILENO) }
-        } catch { throw Failure.unreadable(name, error) }
+        if let source {
+            do throws(FileFault) { bytes = try Files.read(source) } catch { throw Failure.unreadable(name, error.reason) }
+        } else {
+            do throws(Errno) { bytes = try readAll(STDIN_FILENO) } catch { throw Failure.unreadable(name, error) }
+        }
 
         let outcome = Butane.translate(
             bytes, name: name, surroundings: .onHost(files: filesDir, config: source), options: options)
@@ -147,11 +149,13 @@ struct TranslateButane: ParsableCommand {
 
     private func write(_ bytes: [UInt8], isSecret: Bool) throws {
         guard let output else { return try Files.writeAll(bytes, to: STDOUT_FILENO) }
-        do throws(Errno) {
-            let status = Files.status(output)
-            if isSecret, status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true {
-                return try Files.write(bytes, to: output, mode: 0o600)
+        let status = Files.status(output)
+        if isSecret, status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true {
+            do throws(FileFault) { return try Files.write(bytes, to: output, mode: 0o600) } catch {
+                throw Failure.unwritable(output.string, error.reason)
             }
+        }
+        do throws(Errno) {
             let descriptor = open(output.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
             guard descriptor >= 0 else { throw Errno(rawValue: errno) }
             defer { close(descriptor) }
@@ -170,7 +174,9 @@ struct TranslateButane: ParsableCommand {
         }
         for file in setFrom {
             let bytes: [UInt8]
-            do throws(Errno) { bytes = try Files.read(file) } catch { throw Failure.unreadable(file.string, error) }
+            do throws(FileFault) { bytes = try Files.read(file) } catch {
+                throw Failure.unreadable(file.string, error.reason)
+            }
             for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
                 if line.allSatisfy(\.isWhitespace) || line.hasPrefix("#") { continue }
                 let (name, value) = try pair(String(line), option: "--set-from \(file):")
@@ -185,9 +191,9 @@ struct TranslateButane: ParsableCommand {
             var (name, value) = try pair(text, option: "--set-secret", isSecret: true)
             if value.hasPrefix("@") {
                 let file = String(value.dropFirst())
-                do throws(Errno) {
+                do throws(FileFault) {
                     value = String(decoding: try Files.read(FilePath(file)), as: UTF8.self)
-                } catch { throw Failure.unreadable(file, error) }
+                } catch { throw Failure.unreadable(file, error.reason) }
                 if value.hasSuffix("\n") { value.removeLast() }
             }
             try variables.set(name, to: value, isSecret: true)

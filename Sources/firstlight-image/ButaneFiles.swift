@@ -40,11 +40,11 @@ private struct ConfinedFolder {
 
     func bytes(_ path: String) throws(Surroundings.FileFault) -> [UInt8] {
         let path = try inside(path)
-        do throws(Errno) { return try Files.read(path, inside: root) } catch {
+        do throws(FileFault) { return try Files.read(path, inside: root) } catch {
             // Where a link leads out of the folder the kernel has looked it up in here, and found nothing.
             if isOutside(path) { throw .escapes }
-            let verb = error == .isDirectory ? "read" : "open"
-            throw .system("\(verb) \(shown(path)): \(lowered(error))")
+            let verb = error.reason == .isDirectory ? "read" : "open"
+            throw .system("\(verb) \(shown(path)): \(lowered(error.reason))")
         }
     }
 

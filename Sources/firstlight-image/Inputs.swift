@@ -21,7 +21,7 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 /// - Parameter files: The folder whose files a Butane config may embed.
 /// - Throws: ``ButaneFailure`` with the report, or why the file cannot be read.
 func configBytes(from file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
-    let bytes = try Files.naming("read", file) { () throws(Errno) in try Files.read(file) }
+    let bytes = try Files.read(file)
     guard Butane.isButane(bytes) else { return bytes }
     var options = Butane.Options()
     options.isRaw = true

@@ -77,7 +77,7 @@ struct MakeRootImage: ParsableCommand {
         let outcome = try showingProgress { try making.make(target.file, telling: $0) }
         for (file, text) in [(streamHash, outcome.stamps.streamHash), (imageHash, outcome.stamps.imageHash)] {
             guard let file else { continue }
-            try Files.naming("write", file) { () throws(Errno) in try Files.write(text, to: file) }
+            try Files.write(text, to: file)
         }
         if !json { (outcome.notes + outcome.warnings).forEach(say) }
         try target.finish(telling: json ? outcome.json.text(.pretty) : "\(target.naming(outcome.description))\n")

@@ -26,7 +26,7 @@ struct ValidateConfig: ParsableCommand {
     var strict = false
 
     func run() throws {
-        let bytes = try Files.naming("read", file) { () throws(Errno) in try Files.read(file) }
+        let bytes = try Files.read(file)
         if Butane.isButane(bytes) {
             var command = try TranslateButane.parse([])
             command.file = file
