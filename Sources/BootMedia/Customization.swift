@@ -82,9 +82,9 @@ public struct Customization: Equatable, Sendable {
 ///
 /// - Throws: Where there is none: "", "/", "..".
 public func baseName(_ path: String) throws(MediaFault) -> String {
-    let parts = path.split(separator: "/").filter { $0 != "." }
+    let parts = path.parts(separatedBy: UInt8(ascii: "/")).filter { !$0.isEmpty && $0 != "." }
     guard let name = parts.last, name != ".." else { throw MediaFault("missing filename in \(path)") }
-    return String(name)
+    return name
 }
 
 /// Adds keyfiles to an initrd; only the last component of each path counts.

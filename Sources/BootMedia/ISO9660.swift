@@ -172,8 +172,8 @@ public struct ISO9660: Sendable {
 
     static func components(of path: String) -> [String] {
         var components: [String] = []
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." { components = components.dropLast() } else { components.append(String(part)) }
+        for part in path.parts(separatedBy: UInt8(ascii: "/")) where !part.isEmpty && part != "." {
+            if part == ".." { components = components.dropLast() } else { components.append(part) }
         }
         return components
     }

@@ -15,33 +15,42 @@ struct JSONFields {
         try self.init(try JSONNode(parsing: bytes, depth: 32, limit: 10_000))
     }
 
-    private func value<Value>(_ key: String, _ wanted: String, _ read: (JSONNode) -> Value?) throws -> Value? {
+    /// The value of a key; `nil` where it is missing or null.
+    private func member(_ key: String) -> JSONNode? {
         guard let member = node[key], !member.isNull else { return nil }
-        guard let value = read(member) else { throw MediaFault("\(key): expected \(wanted), found \(member.kind)") }
-        return value
+        return member
     }
 
-    private func required<Value>(_ key: String, _ value: Value?) throws -> Value {
-        guard let value else { throw MediaFault("missing field `\(key)`") }
-        return value
+    private func mismatch(_ key: String, _ wanted: String) -> MediaFault {
+        guard let member = member(key) else { return MediaFault("missing field `\(key)`") }
+        return MediaFault("\(key): expected \(wanted), found \(member.kind)")
     }
 
-    func text(_ key: String) throws -> String { try required(key, value(key, "a string", \.string)) }
+    func text(_ key: String) throws -> String {
+        guard let text = member(key)?.string else { throw mismatch(key, "a string") }
+        return text
+    }
 
-    func number(_ key: String) throws -> UInt64 { try required(key, optionalNumber(key)) }
+    func number(_ key: String) throws -> UInt64 {
+        guard let number = try optionalNumber(key) else { throw mismatch(key, "a number") }
+        return number
+    }
 
     func optionalNumber(_ key: String) throws -> UInt64? {
-        try value(key, "a number that is not negative") { $0.integer.flatMap(UInt64.init(exactly:)) }
+        guard let member = member(key) else { return nil }
+        guard let number = member.integer, number >= 0 else {
+            throw mismatch(key, "a number that is not negative")
+        }
+        return UInt64(number)
     }
 
     /// One character of ASCII.
     func optionalCharacter(_ key: String) throws -> UInt8? {
-        try value(key, "one ASCII character") { node in
-            guard let bytes = node.string?.utf8, bytes.count == 1, let byte = bytes.first, byte < 0x80 else {
-                return nil
-            }
-            return byte
+        guard let member = member(key) else { return nil }
+        guard let text = member.string, text.utf8.count == 1, let byte = text.utf8.first, byte < 0x80 else {
+            throw mismatch(key, "one ASCII character")
         }
+        return byte
     }
 
     /// `false` where it is missing.
@@ -59,7 +68,8 @@ struct JSONFields {
     }
 
     func objects(_ key: String) throws -> [JSONFields] {
-        try required(key, value(key, "a list", \.elements)).map { try JSONFields($0) }
+        guard let elements = member(key)?.elements else { throw mismatch(key, "a list") }
+        return try elements.map { try JSONFields($0) }
     }
 }
 

@@ -31,7 +31,7 @@ public struct KernelArgumentEdit: Equatable, Sendable {
         }
         for argument in appended { text += Array(trimmed(argument).utf8) + [UInt8(ascii: " ")] }
         for replacement in replaced {
-            let parts = replacement.split(separator: "=", omittingEmptySubsequences: false)
+            let parts = replacement.parts(separatedBy: UInt8(ascii: "="))
             guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }) else {
                 throw MediaFault("Wrong input, format should be: KEY=OLD=NEW")
             }

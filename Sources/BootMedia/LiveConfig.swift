@@ -20,14 +20,14 @@ struct LiveConfig {
     mutating func addAuthority(_ bytes: [UInt8]) throws { authorities.append(try Self.resource(bytes)) }
 
     mutating func addFile(_ path: String, _ bytes: [UInt8], mode: Int) throws {
-        guard !files.contains(where: { $0["path"]?.string == path }) else {
+        guard !files.contains(where: { $0["path"]?.string?.hasSameBytes(as: path) ?? false }) else {
             throw MediaFault("config already specifies path \(path)")
         }
         files.append(["contents": try Self.resource(bytes), "mode": JSONValue(mode), "path": .string(path)])
     }
 
     mutating func addUnit(_ name: String, _ text: String) throws {
-        guard !units.contains(where: { $0["name"]?.string == name }) else {
+        guard !units.contains(where: { $0["name"]?.string?.hasSameBytes(as: name) ?? false }) else {
             throw MediaFault("config already specifies unit \(name)")
         }
         units.append(["contents": .string(text), "enabled": true, "name": .string(name)])

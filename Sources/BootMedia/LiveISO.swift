@@ -77,12 +77,12 @@ public struct LiveISO: Sendable {
     public mutating func becomeMinimal(rootImageURL: String?) throws -> [Patch] {
         let present = try arguments.arguments
         guard
-            let medium = present.split(whereSeparator: \.isASCIIBlank).first(where: { $0.hasPrefix("coreos.liveiso=") })
+            let medium = present.wordsBetweenBlanks.first(where: { $0.utf8.starts(with: "coreos.liveiso=".utf8) })
         else { throw MediaFault("minimal ISO does not have coreos.liveiso= karg") }
-        let defaults = try KernelArgumentEdit(deleting: [String(medium)]).applied(to: present)
+        let defaults = try KernelArgumentEdit(deleting: [medium]).applied(to: present)
         try setArguments(defaults)
         if let url = rootImageURL {
-            guard url.split(whereSeparator: \.isASCIIBlank).count <= 1 else {
+            guard url.wordsBetweenBlanks.count <= 1 else {
                 throw MediaFault("forbidden whitespace found in '\(url)'")
             }
             try setArguments(
@@ -96,9 +96,9 @@ public struct LiveISO: Sendable {
     }
 }
 
-extension Character {
+extension String {
     /// Blank, tab, line feed, form feed, carriage return.
-    fileprivate var isASCIIBlank: Bool {
-        unicodeScalars.allSatisfy { [" ", "\t", "\n", "\u{c}", "\r"].contains($0) }
+    fileprivate var wordsBetweenBlanks: [String] {
+        utf8.split { [0x20, 0x09, 0x0a, 0x0c, 0x0d].contains($0) }.map { String(Substring($0)) }
     }
 }

@@ -151,7 +151,7 @@ func yamlScalar(_ text: String) -> String {
     guard text.unicodeScalars.allSatisfy(isShownInYAML) else {
         return "\"\(text.unicodeScalars.map(escapedInYAML).joined())\""
     }
-    return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+    return "'" + text.parts(separatedBy: UInt8(ascii: "'")).joined(separator: "''") + "'"
 }
 
 /// Letters, digits and some marks, a letter or a slash first, and no word that means something else.

@@ -95,7 +95,9 @@ public struct ExtractInitrd: Sendable {
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let files = try filteredInitrd(initrd, globs, streams)
-        for name in files.names where name.hasPrefix("/") || name.split(separator: "/").contains("..") {
+        for name in files.names {
+            let parts = name.parts(separatedBy: UInt8(ascii: "/"))
+            guard name.utf8.first == UInt8(ascii: "/") || parts.contains("..") else { continue }
             throw MediaFault("path \(name) contains path traversal")
         }
         for name in files.names {

@@ -306,7 +306,7 @@ import Testing
     @Test func stringsStayStrings() throws {
         for text in [
             "", "true", "null", "~", "1", "1e3", "a#b", "a # b", "- a", "a: b", "[a]", "'", "\"", "é", "a\nb", "\u{7}",
-            "no", "/dev/sda", "-x", "=", "0x1f", ".inf", "2020-01-01", "@a", "a:",
+            "no", "/dev/sda", "-x", "=", "0x1f", ".inf", "2020-01-01", "@a", "a:", "it'\u{350}s",
         ] {
             var config = InstallerConfig()
             config.device = text

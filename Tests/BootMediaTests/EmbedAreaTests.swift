@@ -317,6 +317,7 @@ func live(_ bytes: [UInt8]) throws -> LiveISO { try LiveISO(reading: ByteSource(
         #expect(try edited("a", append: ["a"], delete: ["a"]) == "a")
         #expect(try edited("x=1 x=1 x=1", replace: ["x=1=2"]) == "x=2 x=1 x=2")
         #expect(try edited("  a ", append: []) == "a")
+        #expect(try edited("a=\u{300}", replace: ["a=\u{300}=b"]) == "a=b")
     }
 
     @Test(arguments: ["a", "a=b", "a=b=", "=b=c", "a==c", "a=b=c=d", ""])

@@ -22,7 +22,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
             precondition(arguments.areas.contains { $0.region.offset == patch.offset })
             changed.replaceSubrange(Int(patch.offset)..<Int(patch.end), with: patch.new)
         }
-        precondition(try LiveISO(reading: ByteSource(changed)).arguments.arguments == "a=b", "not read back")
+        let again = try LiveISO(reading: ByteSource(changed)).arguments.arguments
+        precondition(again == "a=b", "not read back")
     } catch {
         _ = "\(error)"
     }

@@ -24,7 +24,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         let found = try iso.walk()
         precondition(found.count <= image.count)
         for (path, entry) in found {
-            precondition(!path.isEmpty)
+            // A name may be empty: a NUL ends it.
+            precondition(!path.utf8.contains(0) && !entry.name.utf8.contains(UInt8(ascii: "/")))
             if !entry.isDirectory { _ = try? iso.contents(of: entry) }
         }
     } catch {

@@ -247,6 +247,17 @@ import Testing
         #expect(shown.output == bytes)
     }
 
+    @Test func keyfilesStayInTheirFolder() throws {
+        // A slash with an accent is a slash.
+        let name = "etc/coreos-firstboot-network/..\u{2f}\u{300}x"
+        let path = place.write("initrd.img", newc(name, [2]) + newcTrailer)
+        var unwrap = UnwrapNetwork()
+        unwrap.initrd = path
+        unwrap.folder = "\(place.path)/a/b"
+        #expect(try printed { try unwrap.run($0) } == "\(place.path)/a/b/\u{300}x\n")
+        #expect(place.names == ["a", "initrd.img"])
+    }
+
     @Test func initrdsAreListedAndExtracted() throws {
         let path = place.write("initrd.img", try initramfs())
         var show = ShowInitrd(initrd: path)
@@ -269,7 +280,8 @@ import Testing
         #expect(refusal { try extract.run($0) } == "opening \(place.path)/out/usr/bin/init: File exists (os error 17)")
     }
 
-    @Test(arguments: ["/etc/passwd", "../x", "a/../../x", "a/.."]) func namesThatLeadOutAreRefused(_ name: String) {
+    @Test(arguments: ["/etc/passwd", "../x", "a/../../x", "a/..", "a/../..\u{2f}\u{300}x", "/\u{300}etc"])
+    func namesThatLeadOutAreRefused(_ name: String) {
         let path = place.write("initrd.img", newc("a0", [1]) + newc(name, [2]) + newcTrailer)
         var extract = ExtractInitrd(initrd: path)
         extract.folder = "\(place.path)/out"

@@ -1,0 +1,16 @@
+// Text that is taken apart as bytes: what Unicode adds to a separator makes no other character of it.
+//
+// A slash and an accent behind it are one `Character`; for the kernel they are a slash, and a name that begins with an
+// accent.
+
+extension String {
+    /// What stands between separators, empty parts too.
+    ///
+    /// - Parameter separator: Of ASCII.
+    public func parts(separatedBy separator: UInt8) -> [String] {
+        utf8.split(separator: separator, omittingEmptySubsequences: false).map { String(Substring($0)) }
+    }
+
+    /// Whether the bytes are those, however Unicode compares them.
+    func hasSameBytes(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+}
