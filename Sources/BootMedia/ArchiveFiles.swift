@@ -75,7 +75,9 @@ public struct ArchiveFiles: Equatable, Sendable {
             let common = zip(made, folders).prefix { $0 == $1 }.count
             made = Array(folders)
             for depth in common..<folders.count {
-                try add(Array(folders[...depth].joined(separator: [UInt8(ascii: "/")])), mode: 0o040755)
+                let folder = Array(folders[...depth].joined(separator: [UInt8(ascii: "/")]))
+                // What stands before the slash of an absolute name is no member.
+                if !folder.isEmpty { try add(folder, mode: 0o040755) }
             }
             try add(name, mode: 0o100600, data: members[name] ?? [])
         }

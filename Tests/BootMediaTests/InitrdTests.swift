@@ -170,6 +170,8 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
         files["etc/a"] = Array("1".utf8)
         files["etc/b"] = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }
         files["x"] = []
+        files["/absolute/name"] = [1]
+        files["twice//slashed"] = [2]
         let bytes = try files.archive()
         #expect(try ArchiveFiles(reading: bytes) == files)
         #expect(bytes.count % 4 == 0)
