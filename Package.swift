@@ -54,11 +54,14 @@ let package = Package(
         .target(
             name: "BootMedia",
             dependencies: [
-                "CLibyaml", "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage", "Reporting",
+                "CLibyaml", "CLzma", "CZlib", "CZstd", "Encoding", "IgnitionConfig", "JSONText", "LiveImage",
+                "Reporting",
             ]),
 
         // Host tool only: the agent reads JSON.
-        .target(name: "Butane", dependencies: ["CLibyaml", "CZlib", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
+        .target(
+            name: "Butane",
+            dependencies: ["CLibyaml", "CZlib", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
 
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
@@ -161,7 +164,9 @@ let package = Package(
             ]),
         .target(
             name: "MediaEditing",
-            dependencies: ["BootMedia", "CLinux", "Encoding", "Hashing", "JSONText", "LinuxSystem", "Reporting", system]),
+            dependencies: [
+                "BootMedia", "CLinux", "Encoding", "Hashing", "JSONText", "LinuxSystem", "Reporting", system,
+            ]),
         .target(
             name: "ImageMaking",
             dependencies: [

@@ -19,7 +19,9 @@ extension DiskAccess {
     }
 }
 
-/// Access whose functions let one thread in at a time. Keys are asked for by the thread that made it alone.
+/// Access whose functions let one thread in at a time.
+///
+/// Keys are asked for only by the thread that made it.
 struct GuardedDiskAccess: @unchecked Sendable {
     let access: DiskAccess
 }

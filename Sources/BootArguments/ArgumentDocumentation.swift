@@ -6,6 +6,7 @@ public struct ArgumentDocumentation: Equatable, Sendable {
     public var argument: String
     /// What follows the key, empty for a bare word.
     public var form: String
+    /// What the argument does, in Markdown.
     public var meaning: String
 }
 

@@ -3,6 +3,7 @@
 import Reporting
 
 extension BootArguments {
+    /// Reads the words of a command line; what is wrong with them is in ``warnings`` and ``problems``.
     public init(_ line: KernelCommandLine) {
         commandLine = line
         readRootImage(line)

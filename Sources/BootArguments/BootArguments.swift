@@ -33,14 +33,19 @@ public struct BootArguments: Equatable, Sendable {
     public var rootfsSHA256: String?
     /// Whether an ISO that stays mounted is checked before it is used.
     public var checksMedium = true
-    /// The proxy of every HTTP request. It may hold a password: never print it.
+    /// The proxy of every HTTP request.
+    ///
+    /// It may hold a password: never print it.
     public var proxy: String?
+    /// The size of the writable layer; `nil`: not given, which is 50% of the RAM.
     public var overlaySize: OverlaySize?
 
     // MARK: Ignition
+    /// Whether the machine is provisioned; without it no config is looked at.
     public var ignitionFirstboot = false
     /// `metal`, `qemu`...
     public var platform: String?
+    /// Where the config is: http, https, tftp or data.
     public var configURL: String?
     /// A config on a volume: `ignition.config.device` and `ignition.config.path`.
     public var configVolume: ConfigVolume?
@@ -48,23 +53,29 @@ public struct BootArguments: Equatable, Sendable {
     public var planOnly = false
     /// Whether what is there already is treated as Ignition treats it, rather than left alone where it is as wanted.
     public var isStrict = false
-    /// Where the report of provisioning is posted: http or https. It may hold a password: never print it.
+    /// Where the report of provisioning is posted: http or https.
+    ///
+    /// It may hold a password: never print it.
     public var reportURL: String?
 
     // MARK: Network
+    /// What the command line says about the network.
     public var network = NetworkArguments()
 
     // MARK: Debugging and failure
+    /// The points of the boot at which `rd.break` opens a shell.
     public var breakPoints: Set<BreakPoint> = []
     /// `rd.shell`: whether a failure may end in a shell.
     public var shellAllowed = true
     /// `rd.emergency`: what a failure ends in where that is not a shell.
     public var emergency: EmergencyAction = .shell
+    /// The least severe messages that the log keeps; `nil`: not given.
     public var logLevel: LogLevel?
 
     // MARK: Console
     /// Device names without their options, in order (`ttyS0`); the last is `/dev/console`.
     public var consoles: [String] = []
+    /// Whether `quiet` is on the command line.
     public var quiet = false
 
     // MARK: Modules and devices
@@ -78,6 +89,7 @@ public struct BootArguments: Equatable, Sendable {
     public var deviceTimeout: Int?
 
     // MARK: The real root's init
+    /// The path of the real root's init, `init=`; `nil`: not given.
     public var initProgram: String?
     /// What init gets on its own command line: run levels and their kin, then everything after `--`.
     public var initArguments: [String] = []
@@ -102,7 +114,9 @@ public struct BootArguments: Equatable, Sendable {
         return commandLine.last("rd.shell") == nil ? emergency : .shell
     }
 
-    /// Whether the kernel's messages are to be kept off the consoles. Whoever asks for more, or for a level, gets it.
+    /// Whether the kernel's messages are to be kept off the consoles.
+    ///
+    /// Whoever asks for more, or for a level, gets it.
     public var lowersConsoleLevel: Bool {
         logLevel == nil && !["debug", "ignore_loglevel", "loglevel"].contains { commandLine.last($0) != nil }
     }
@@ -120,9 +134,8 @@ public struct BootArguments: Equatable, Sendable {
 
     /// Whether anything needs the network.
     ///
-    /// - Parameters:
-    ///   - rootImageIsLocal: The root image came with the initramfs, which makes its URLs moot.
-    ///   - configNeedsNetwork: The config at hand names something remote.
+    /// `rootImageIsLocal` tells that the root image came with the initramfs, which makes its URLs moot;
+    /// `configNeedsNetwork` tells that the config at hand names something remote.
     public func needsNetwork(rootImageIsLocal: Bool = false, configNeedsNetwork: Bool = false) -> Bool {
         let fetchesImage = !rootfsURLs.isEmpty && liveISO == nil && !rootImageIsLocal
         let fetchesConfig = ignitionFirstboot && configURL.map { !DataURL.isOne($0) } ?? false
@@ -173,6 +186,7 @@ public enum OverlaySize: Equatable, Sendable, CustomStringConvertible {
         self = .bytes(number << shift)
     }
 
+    /// The size for people, as a percentage or a count of bytes.
     public var description: String {
         switch self {
         case .percent(let percent): "\(percent)%"
@@ -202,6 +216,7 @@ public enum BreakPoint: String, CaseIterable, Sendable {
     case cleanup
 }
 
+/// What a failure of the boot ends in.
 public enum EmergencyAction: String, CaseIterable, Sendable {
     case shell, reboot
     case powerOff = "poweroff"
@@ -218,12 +233,16 @@ public struct ArgumentProblem: Error, Equatable, Sendable, CustomStringConvertib
     /// What the argument matters to: without that, the boot can go on.
     public enum Scope: Sendable { case rootImage, network, provisioning }
 
+    /// What the argument matters to.
     public var scope: Scope
     /// As it was written.
     public var argument: String
+    /// Why it cannot be honoured.
     public var reason: String
+    /// What the operator can do about it, one line each.
     public var advice: [String]
 
+    /// Takes the argument as it was written, and why it cannot be honoured.
     public init(_ scope: Scope, _ argument: String, _ reason: String, advice: [String] = []) {
         self.scope = scope
         self.argument = argument
@@ -231,6 +250,7 @@ public struct ArgumentProblem: Error, Equatable, Sendable, CustomStringConvertib
         self.advice = advice
     }
 
+    /// The argument, a colon and the reason.
     public var description: String { "\(argument): \(reason)" }
 }
 

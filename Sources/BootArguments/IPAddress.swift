@@ -2,16 +2,18 @@
 
 /// An IPv4 or IPv6 address, in the order of the wire.
 public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
+    /// The version of the protocol: IPv4 or IPv6.
     public enum Family: Sendable { case v4, v6 }
 
     /// 4 or 16 bytes.
     public let bytes: [UInt8]
 
+    /// The family that the number of bytes tells.
     public var family: Family { bytes.count == 4 ? .v4 : .v6 }
     /// 32 or 128.
     public var bits: Int { bytes.count * 8 }
 
-    /// - Parameter bytes: 4 or 16 bytes; `nil` for any other number.
+    /// Takes 4 or 16 bytes; `nil` for any other number.
     public init?(bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         self.bytes = bytes
@@ -100,7 +102,9 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         return before + Array(repeating: 0, count: 16 - before.count - after.count) + after
     }
 
-    /// Groups of one to four hexadecimal digits; the last may be a dotted quad. Empty text: no groups.
+    /// Groups of one to four hexadecimal digits; the last may be a dotted quad.
+    ///
+    /// Empty text has no groups.
     private static func groups(_ text: some StringProtocol, mayEndInV4: Bool) -> [UInt8]? {
         if text.isEmpty { return [] }
         var bytes: [UInt8] = []
@@ -122,9 +126,12 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
 
 /// An address and the length of its network's prefix: `10.0.2.15/24`.
 public struct InterfaceAddress: Hashable, Sendable, CustomStringConvertible {
+    /// The address itself.
     public var address: IPAddress
+    /// The length of the network's prefix in bits.
     public var prefix: Int
 
+    /// Takes an address and a prefix length in bits, which is not checked.
     public init(_ address: IPAddress, prefix: Int) {
         self.address = address
         self.prefix = prefix
@@ -154,6 +161,7 @@ public struct InterfaceAddress: Hashable, Sendable, CustomStringConvertible {
         return length
     }
 
+    /// The address, a slash and the prefix length.
     public var description: String { "\(address)/\(prefix)" }
 
     /// The address with the bits beyond the prefix cleared: where a route leads.
@@ -171,8 +179,10 @@ public struct InterfaceAddress: Hashable, Sendable, CustomStringConvertible {
 
 /// A hardware address of six bytes.
 public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
+    /// The six bytes, in the order of the wire.
     public let bytes: [UInt8]
 
+    /// Takes six bytes; `nil` for any other number.
     public init?(bytes: [UInt8]) {
         guard bytes.count == 6 else { return nil }
         self.bytes = bytes
@@ -202,12 +212,15 @@ public enum InterfaceReference: Hashable, Sendable, CustomStringConvertible {
     case name(String)
     case mac(MACAddress)
 
-    /// `nil` for empty text. Anything that reads as a MAC address is one.
+    /// Reads a name or a MAC address; `nil` for empty text.
+    ///
+    /// Anything that reads as a MAC address is one.
     public init?(_ text: some StringProtocol) {
         if text.isEmpty { return nil }
         self = MACAddress(text).map { .mac($0) } ?? .name(String(text))
     }
 
+    /// The name, or the MAC address in lower case with colons.
     public var description: String {
         switch self {
         case .name(let name): name
@@ -219,6 +232,7 @@ public enum InterfaceReference: Hashable, Sendable, CustomStringConvertible {
 /// A name server as NetworkManager writes it: an address, `[ADDRESS]:53`, each with `#NAME` behind it where TLS is to
 /// be spoken, which is not done here.
 public struct NameServerText: Equatable, Sendable {
+    /// The server's address, without port, zone and name.
     public var address: IPAddress
 
     /// - Returns: `nil` for anything but a server of plain DNS at its port.

@@ -11,6 +11,7 @@
 /// - SeeAlso: dracut.cmdline(7); nm-initrd-generator(8) where that goes further: a prefix after CLIENT,
 ///   a MAC address as IFACE, `link6`, `auto`, `dhcp,dhcp6`.
 public struct IPArgument: Equatable, Sendable {
+    /// How an interface gets its addresses.
     public enum Method: Equatable, Sendable, CaseIterable {
         /// DHCPv4, and IPv6 where there is some.
         case dhcp
@@ -50,15 +51,22 @@ public struct IPArgument: Equatable, Sendable {
 
     /// `nil`: every interface.
     public var interface: InterfaceReference?
+    /// How the interface gets its addresses.
     public var method: Method
+    /// A fixed address with its prefix length; `nil`: none is given.
     public var address: InterfaceAddress?
+    /// The default gateway; `nil`: none is given.
     public var gateway: IPAddress?
+    /// The name of the machine; `nil`: none is given.
     public var hostname: String?
+    /// The MTU in bytes, 68 to 65535; `nil`: none is given.
     public var mtu: Int?
     /// The address that the interface is to show instead of its own.
     public var clonedMAC: MACAddress?
+    /// Name servers, in order.
     public var nameservers: [IPAddress]
 
+    /// Takes each part as it is.
     public init(
         interface: InterfaceReference? = nil, method: Method, address: InterfaceAddress? = nil,
         gateway: IPAddress? = nil, hostname: String? = nil, mtu: Int? = nil, clonedMAC: MACAddress? = nil,
@@ -84,10 +92,10 @@ public struct IPArgument: Equatable, Sendable {
         case mixedFamilies(IPAddress, IPAddress)
     }
 
-    /// Reads the value of `ip=`. A lone unknown word is ``Malformed/unknownMethod(_:)`` too; the caller
-    /// takes it for `auto`.
+    /// Reads the value of `ip=`.
     ///
-    /// - Parameter notes: What is left out of it, one line each.
+    /// A lone unknown word is ``Malformed/unknownMethod(_:)`` too; the caller takes it for `auto`. What is left out of
+    /// the value is added to `notes`, one line each.
     init(parsing text: String, _ notes: inout [String]) throws(Malformed) {
         var fields = Self.fields(text)
         Self.joinMAC(in: &fields, at: 0)
@@ -224,11 +232,14 @@ extension IPArgument.Malformed: CustomStringConvertible {
 
 /// One `rd.route=NETWORK/LENGTH:GATEWAY[:IFACE]`.
 public struct RouteArgument: Equatable, Sendable {
+    /// The network that the route leads to.
     public var destination: InterfaceAddress
     /// `nil`: the network is on the link.
     public var gateway: IPAddress?
+    /// The interface of the route; `nil`: none is named.
     public var interface: InterfaceReference?
 
+    /// Takes a route, and clears the destination's bits beyond its prefix.
     public init(destination: InterfaceAddress, gateway: IPAddress?, interface: InterfaceReference? = nil) {
         self.destination = destination.network
         self.gateway = gateway

@@ -14,11 +14,14 @@
 /// `à` in two; here only ASCII white space splits. A byte 0 ends the line. Bytes that are not UTF-8
 /// become U+FFFD, after splitting, so they cannot move a boundary.
 public struct KernelCommandLine: Equatable, Sendable {
+    /// One word of a command line.
     public struct Word: Equatable, Sendable, CustomStringConvertible {
+        /// What stands before the first `=`, or the whole of a bare word.
         public var key: String
         /// `nil` for a bare word; empty for `key=`.
         public var value: String?
 
+        /// Takes a key and its value; `nil` makes a bare word.
         public init(key: String, value: String? = nil) {
             self.key = key
             self.value = value
@@ -33,8 +36,10 @@ public struct KernelCommandLine: Equatable, Sendable {
     /// Everything after the first bare `--`.
     public var afterDashes: [Word]
 
+    /// Splits the text of a command line.
     public init(_ text: String) { self.init(bytes: Array(text.utf8)) }
 
+    /// Splits the bytes of a command line, which need not be UTF-8.
     public init(bytes: some Collection<UInt8>) {
         var rest = Array(bytes.prefix { $0 != 0 })[...]
         words = []

@@ -10,6 +10,7 @@
 /// ```
 /// - SeeAlso: dracut.cmdline(7). A bare `bond` is `bond0:eth0:mode=balance-rr`, a bare `bridge` is `br0:eth0`.
 public struct LinkArgument: Equatable, Sendable {
+    /// The kinds of link that can be made.
     public enum Kind: Equatable, Sendable {
         /// The identifier is 0 to 4094.
         case vlan(id: Int)
@@ -19,12 +20,16 @@ public struct LinkArgument: Equatable, Sendable {
 
     /// As it was written.
     public var argument: String
+    /// The kind of link.
     public var kind: Kind
+    /// The name of the new link, 1 to 15 bytes.
     public var name: String
     /// A VLAN's parent; the ports of a bond or a bridge.
     public var lower: [InterfaceReference]
+    /// The MTU in bytes, 68 to 65535; `nil`: none is given.
     public var mtu: Int?
 
+    /// Takes each part as it is.
     public init(argument: String, kind: Kind, name: String, lower: [InterfaceReference], mtu: Int? = nil) {
         self.argument = argument
         self.kind = kind
@@ -51,7 +56,7 @@ public struct LinkArgument: Equatable, Sendable {
 
     /// Reads one word of the command line.
     ///
-    /// - Parameter notes: What is left out of it, one line each.
+    /// What is left out of it is added to `notes`, one line each.
     init(_ word: KernelCommandLine.Word, _ notes: inout [String]) throws(Malformed) {
         argument = word.description
         let fields = IPArgument.fields(word.value ?? "")
@@ -149,6 +154,7 @@ public struct BondOptions: Equatable, Sendable {
         "balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb",
     ]
 
+    /// The bond's mode as a word, such as `active-backup`.
     public var mode: String { values["mode"] ?? Self.modes[0] }
 
     /// The words of an option that has words, each at its number; empty: it takes a number.
@@ -240,8 +246,10 @@ public struct BondOptions: Equatable, Sendable {
         return notes
     }
 
-    /// In the order in which the kernel takes them: the mode decides what else may be set, delays are multiples of
-    /// miimon. Without any means to notice a port that is down the kernel would use it all the same: miimon is 100 then.
+    /// The options in the order in which the kernel takes them.
+    ///
+    /// The mode decides what else may be set, and delays are multiples of miimon. Without any means to notice a port
+    /// that is down the kernel would use it all the same: miimon is 100 (milliseconds) then.
     public var inOrder: [(name: String, value: String)] {
         let first = ["mode", "miimon", "arp_interval"]
         let isWatched = values["miimon"] != nil || values["arp_interval"] != nil

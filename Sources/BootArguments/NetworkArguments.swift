@@ -6,8 +6,11 @@ public struct NetworkArguments: Equatable, Sendable {
     public var ip: [IPArgument] = []
     /// VLANs, bonds and bridges, in order.
     public var links: [LinkArgument] = []
+    /// Static routes, in order: `rd.route=`.
     public var routes: [RouteArgument] = []
+    /// Name servers for every interface, in order.
     public var nameservers: [IPAddress] = []
+    /// Speed and negotiation of cards, in order: `rd.ethtool=`.
     public var ethtool: [EthtoolArgument] = []
     /// `rd.neednet`.
     public var isNeeded = false
@@ -21,7 +24,9 @@ public struct NetworkArguments: Equatable, Sendable {
     public var names: [MACAddress: String] = [:]
     /// Give interfaces the names that udev would.
     public var predictableNames = true
+    /// Whether network settings go on to the real root.
     public var persistence: Persistence = .whereNeeded
+    /// How long the boot waits for parts of the network.
     public var timeouts = Timeouts()
     /// How this machine calls itself to DHCP servers: `rd.net.dhcp.client-id`.
     public var clientID: DHCPClientID?
@@ -30,6 +35,7 @@ public struct NetworkArguments: Equatable, Sendable {
     /// Whether what identifies this machine to DHCP servers and to the real root comes of its UUID.
     public var identityIsUUID = false
 
+    /// The arguments of a command line that says nothing about the network.
     public init() {}
 
     /// Whether network settings go on to the real root.
@@ -37,12 +43,16 @@ public struct NetworkArguments: Equatable, Sendable {
 
     /// Seconds; `nil`: as long as it takes.
     public struct Timeouts: Equatable, Sendable {
+        /// For a DHCP server's answer, once the link has a carrier.
         public var dhcp: Int?
+        /// For a carrier, once the link is set up.
         public var carrier: Int?
         /// Until an interface appears that is named.
         public var interface: Int?
+        /// For an IPv6 router's answer, once the link has a carrier.
         public var ipv6: Int?
 
+        /// Sets no limit to anything.
         public init() {}
     }
 }
@@ -52,10 +62,12 @@ public struct DHCPClientID: Equatable, Sendable, CustomStringConvertible {
     /// The type first, as it is sent.
     public var bytes: [UInt8]
 
+    /// Takes the bytes as they are, the type first.
     public init(bytes: [UInt8]) { self.bytes = bytes }
 
     /// Reads pairs of hexadecimal digits with `:` between them, or a text, which is sent with the type 0.
-    /// `nil` for empty text and for what is too long.
+    ///
+    /// `nil` for empty text and for more than 255 bytes.
     public init?(_ text: String) {
         let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
         let hex = pairs.compactMap { pair in
@@ -73,7 +85,9 @@ public struct DHCPClientID: Equatable, Sendable, CustomStringConvertible {
 
 /// One `rd.ethtool=IFACE:AUTONEG:SPEED`.
 public struct EthtoolArgument: Equatable, Sendable {
+    /// The card that is meant.
     public var interface: InterfaceReference
+    /// Whether speed and duplex are negotiated; `nil`: not given.
     public var autonegotiates: Bool?
     /// Megabits a second, full duplex.
     public var speed: Int?

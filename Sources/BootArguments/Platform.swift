@@ -16,5 +16,6 @@ public enum Platform: String, CaseIterable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The name as `ignition.platform.id=` has it.
     public var description: String { rawValue }
 }

@@ -31,7 +31,7 @@ public struct ArchiveGlob: Equatable, Sendable {
     /// Those that match either.
     public func or(_ other: ArchiveGlob) -> ArchiveGlob { ArchiveGlob(tokens: patterns + other.patterns) }
 
-    /// - Parameter globs: None are every name.
+    /// Parses globs, of which none at all match every name; throws where one is malformed.
     public init(parsing globs: [String]) throws(MediaFault) {
         guard !globs.isEmpty else {
             self = .all

@@ -184,6 +184,7 @@ public struct ArgumentInformation: Equatable, Sendable {
         /// What closes the arguments; `nil` is a newline.
         public var end: UInt8?
 
+        /// Creates a location from its parts.
         public init(path: String, offset: UInt64, pad: UInt8? = nil, end: UInt8? = nil) {
             self.path = path
             self.offset = offset
@@ -199,6 +200,7 @@ public struct ArgumentInformation: Equatable, Sendable {
     /// Of each area, in bytes.
     public var size: UInt64
 
+    /// Creates the information from its parts.
     public init(defaults: String, files: [Location], size: UInt64) {
         self.defaults = defaults
         self.files = files
@@ -212,7 +214,7 @@ public struct ArgumentInformation: Equatable, Sendable {
         self = try step("decoding kargs embed area info") { try ArgumentInformation(parsing: bytes) }
     }
 
-    /// - Parameter bytes: JSON.
+    /// Parses the JSON file; throws where it is not JSON or a field is missing or wrong.
     public init(parsing bytes: [UInt8]) throws {
         let fields = try JSONFields(parsing: bytes)
         defaults = try fields.text("default")

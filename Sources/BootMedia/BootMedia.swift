@@ -30,7 +30,9 @@ public enum BootMediaName {
 
 /// Something that is wrong with an image or a request, as one phrase.
 public struct MediaFault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The phrase.
     public let description: String
 
+    /// Creates a fault from its phrase.
     public init(_ description: String) { self.description = description }
 }

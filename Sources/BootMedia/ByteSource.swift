@@ -49,7 +49,9 @@ public struct EndOfImage: Error, Equatable, CustomStringConvertible {
     /// Of the image, in bytes.
     public let length: UInt64
 
+    /// Creates the error for an image of that many bytes.
     public init(length: UInt64) { self.length = length }
 
+    /// The error as a phrase that names the length.
     public var description: String { "the image ends at byte \(length)" }
 }

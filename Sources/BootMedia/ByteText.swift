@@ -4,9 +4,7 @@
 // accent.
 
 extension String {
-    /// What stands between separators, empty parts too.
-    ///
-    /// - Parameter separator: Of ASCII.
+    /// The parts between the separators, including empty ones; the separator is an ASCII byte.
     public func parts(separatedBy separator: UInt8) -> [String] {
         utf8.split(separator: separator, omittingEmptySubsequences: false).map { String(Substring($0)) }
     }

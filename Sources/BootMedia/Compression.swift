@@ -12,6 +12,7 @@ public enum CompressionFault: Error, Equatable, Sendable, CustomStringConvertibl
     case tooLarge(limit: UInt64)
     case outOfMemory
 
+    /// The fault as a phrase for the user.
     public var description: String {
         switch self {
         case .corrupt(let kind): "corrupt \(kind) data"
@@ -37,7 +38,7 @@ protocol StreamDecoder: AnyObject {
 
 /// The decoder for data that starts with these bytes; `nil` where they are compressed by none of the three.
 ///
-/// - Parameter start: At least six bytes, unless there are fewer.
+/// `start` has at least six bytes, unless the data is shorter. Throws where the decoder gets no memory.
 func decoder(forDataStartingWith start: [UInt8]) throws(CompressionFault) -> (any StreamDecoder)? {
     if start.count > 2, start.starts(with: [0x1f, 0x8b]) { return try GzipDecoder() }
     if start.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) { return try XZDecoder() }
@@ -161,7 +162,7 @@ public enum XZ {
 
     /// Decompresses one stream.
     ///
-    /// - Parameter limit: In bytes; more is an error.
+    /// Throws ``CompressionFault`` where the data is damaged or unpacks to more than `limit` bytes.
     public static func decompress(_ bytes: [UInt8], limit: UInt64) throws -> [UInt8] {
         var result: [UInt8] = []
         var reader = try XZReader(bytes)
@@ -179,6 +180,7 @@ public struct XZReader {
     private var position = 0
     private let decoder: XZDecoder
 
+    /// Starts at the front of the stream; throws where the decoder gets no memory.
     public init(_ bytes: [UInt8]) throws {
         self.bytes = bytes
         decoder = try XZDecoder()
@@ -213,6 +215,7 @@ public struct XZEncoder: ~Copyable {
     /// Bytes that it was given.
     public private(set) var taken: UInt64 = 0
 
+    /// Starts a stream with that kind of checksum; throws where the encoder gets no memory.
     public init(check: XZ.Check) throws {
         let check = check == .crc32 ? LZMA_CHECK_CRC32 : LZMA_CHECK_CRC64
         guard lzma_easy_encoder(&stream, 9, check) == LZMA_OK else { throw CompressionFault.outOfMemory }

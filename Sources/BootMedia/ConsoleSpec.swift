@@ -11,6 +11,7 @@ public struct ConsoleSpec: Equatable, Sendable, CustomStringConvertible {
         case unknown(String)
         case number(String)
 
+        /// The fault as a phrase for the user.
         public var description: String {
             switch self {
             case .prefix(let prefix): "spec should not start with \"\(prefix)\""
@@ -58,8 +59,9 @@ public struct ConsoleSpec: Equatable, Sendable, CustomStringConvertible {
         description = "\(name)\(port),\(speed)\(parity)\(bits)"
     }
 
-    /// What to tell somebody who asks for consoles by kernel arguments: GRUB would not use them. `nil` where there are
-    /// none, or such as cannot be asked for otherwise.
+    /// A note for a user who sets consoles by kernel arguments, which GRUB does not use.
+    ///
+    /// It is `nil` where the arguments name no console, or one that `--dest-console` does not take.
     static func note(on arguments: [String]) -> String? {
         let given = arguments.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst("console=".count)) }
         guard !given.isEmpty, given.allSatisfy({ (try? ConsoleSpec(parsing: $0)) != nil }) else { return nil }

@@ -41,6 +41,7 @@ public struct Customization: Equatable, Sendable {
         /// Gets each line for the user.
         public var tell: (String) -> Void
 
+        /// Creates the surroundings from its three functions.
         public init(
             read: @escaping (String) throws -> [UInt8],
             keyfiles: @escaping (String) throws -> [(name: String, contents: [UInt8])],
@@ -54,7 +55,8 @@ public struct Customization: Equatable, Sendable {
 
     /// The files to embed.
     ///
-    /// - Parameter features: What the image says that it can do; what it cannot is refused by name.
+    /// `features` is what the image says that it can do. Throws where a setting needs something else, or where a file
+    /// cannot be read or is invalid.
     public func files(for features: Features, _ surroundings: Surroundings) throws -> ArchiveFiles {
         var building = Building(features, surroundings)
         for path in destinationConfigs { try building.addDestinationConfig(path) }

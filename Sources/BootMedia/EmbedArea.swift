@@ -7,7 +7,7 @@ import Reporting
 ///
 /// All zeros where nothing is embedded; else one initrd, and zeros to its end.
 public struct EmbedArea: Sendable {
-    /// More is no embed area, bytes. They are 256 KiB.
+    /// The greatest length of an embed area in bytes; the usual one is 256 KiB.
     private static let longest = 256 << 20
 
     /// Where it is.
@@ -81,8 +81,8 @@ public struct EmbedArea: Sendable {
 extension Region {
     /// A part of a file, as a JSON file tells it.
     ///
-    /// - Parameter length: To the end of the file where it is not told.
-    /// - Throws: "reading N bytes at O" where the image ends before it, another failure where the file does.
+    /// Without `length` the part reaches to the end of the file. Throws "reading N bytes at O" where the image ends before
+    /// the part does, another failure where the file does.
     init(in file: ISO9660.Entry, of image: ISO9660, at offset: UInt64, length: UInt64?) throws {
         let (start, overflow) = file.offset.addingReportingOverflow(offset)
         guard let length = length ?? (offset <= file.length ? UInt64(file.length) - offset : nil) else {

@@ -15,7 +15,7 @@ public struct Features: Equatable, Sendable {
     /// None.
     public init() {}
 
-    /// - Parameter bytes: JSON.
+    /// Parses the JSON file; throws where it is not JSON or a field has the wrong type.
     public init(parsing bytes: [UInt8]) throws {
         let fields = try JSONFields(parsing: bytes)
         installerConfig = try fields.flag("installer-config")

@@ -45,6 +45,7 @@ public struct ISO9660: Sendable {
         /// In bytes.
         public var length: UInt32
 
+        /// Creates an entry from its parts.
         public init(name: String, isDirectory: Bool, sector: UInt32, length: UInt32) {
             self.name = name
             self.isDirectory = isDirectory
@@ -58,6 +59,7 @@ public struct ISO9660: Sendable {
 
     /// There is no such path.
     public struct NotFound: Error, Equatable, CustomStringConvertible {
+        /// The error as a phrase for the user.
         public var description: String
     }
 
@@ -94,8 +96,8 @@ public struct ISO9660: Sendable {
 
     /// The entry of a path.
     ///
-    /// - Parameter path: Upper case, `/` between components; `.` and `..` are resolved, the root is "".
-    /// - Throws: ``NotFound``, also where something before the last component is a file.
+    /// The path is upper case with `/` between components; `.` and `..` are resolved, the root is "". Throws ``NotFound``
+    /// where there is no such entry, also where something before the last component is a file.
     public func entry(_ path: String) throws -> Entry {
         var entry = primary.root
         var walked: [String] = []
@@ -139,7 +141,7 @@ public struct ISO9660: Sendable {
 
     /// The contents of a small file.
     ///
-    /// - Parameter limit: In bytes; more is an error.
+    /// Throws where the file has more than `limit` bytes or cannot be read.
     public func contents(of file: Entry, limit: Int = 1 << 20) throws -> [UInt8] {
         guard file.length <= limit else {
             throw MediaFault("\(file.name) has \(file.length) bytes, more than the \(limit) that it may have")

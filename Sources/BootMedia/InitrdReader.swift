@@ -10,6 +10,7 @@ public struct ArchiveLimits: Equatable, Sendable {
     /// Bytes of the files that are kept, their names and what each takes in memory besides.
     public var kept: UInt64
 
+    /// Creates limits, both in bytes.
     public init(unpacked: UInt64, kept: UInt64) {
         self.unpacked = unpacked
         self.kept = kept
@@ -39,10 +40,9 @@ extension ArchiveFiles {
     ///
     /// Of a name that occurs more than once the last file counts, as in the kernel. Folders, links and devices are
     /// passed over.
-    /// - Parameters:
-    ///   - glob: The names of the files to keep.
-    ///   - namesOnly: Leaves the files empty, for who only lists them.
-    ///   - next: The next part of the initrd; empty at its end.
+    ///
+    /// `glob` matches the names of the files to keep, and `namesOnly` leaves them empty. `next` gives the next part of the
+    /// initrd, empty at its end. Throws where an archive is damaged, the limits are exceeded, or `next` throws.
     public init(
         keeping glob: ArchiveGlob, limits: ArchiveLimits = .initrd, namesOnly: Bool = false,
         next: () throws -> [UInt8]

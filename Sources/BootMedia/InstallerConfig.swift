@@ -4,17 +4,17 @@ import Reporting
 
 /// What `customize` asks of the installer that the medium runs.
 public struct InstallerConfig: Equatable, Sendable {
-    /// `ignition-file`
+    /// The Ignition config, key `ignition-file`.
     public var ignitionFile: String?
-    /// `console`
+    /// The consoles, key `console`.
     public var consoles: [ConsoleSpec] = []
-    /// `append-karg`
+    /// Kernel arguments to append, key `append-karg`.
     public var appendedArguments: [String] = []
-    /// `delete-karg`
+    /// Kernel arguments to delete, key `delete-karg`.
     public var deletedArguments: [String] = []
-    /// `copy-network`
+    /// Whether the network settings are copied to the target, key `copy-network`.
     public var copiesNetwork = false
-    /// `dest-device`
+    /// The target disk, key `dest-device`.
     public var device: String?
 
     /// Asks for nothing.

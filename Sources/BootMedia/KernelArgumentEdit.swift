@@ -9,9 +9,10 @@ public struct KernelArgumentEdit: Equatable, Sendable {
     public var appended: [String]
     /// Taken out wherever they stand; one may hold blanks.
     public var deleted: [String]
-    /// `KEY=OLD=NEW`
+    /// Values to replace, each written as `KEY=OLD=NEW`.
     public var replaced: [String]
 
+    /// Creates an edit; without arguments it changes nothing.
     public init(appending appended: [String] = [], deleting deleted: [String] = [], replacing replaced: [String] = []) {
         self.appended = appended
         self.deleted = deleted

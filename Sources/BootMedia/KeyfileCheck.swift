@@ -4,7 +4,7 @@
 public enum KeyfileCheck {
     /// A line for each thing that NetworkManager will stumble over.
     ///
-    /// - Parameter name: The name that it will have in the image.
+    /// `bytes` is the keyfile and `name` is the name that it will have in the image.
     public static func warnings(_ bytes: [UInt8], name: String) -> [String] {
         var warnings: [String] = []
         if !name.hasSuffix(".nmconnection") {

@@ -57,9 +57,9 @@ struct UserConfig {
     /// JSON in one line, keys sorted.
     let bytes: [UInt8]
 
-    /// - Parameters:
-    ///   - path: For messages.
-    ///   - tell: Gets a line for each warning.
+    /// Parses and checks a config; throws where Ignition would refuse it.
+    ///
+    /// `path` appears in messages, and `tell` gets a line for each warning.
     init(_ config: [UInt8], path: String, tell: (String) -> Void) throws {
         let report = try step("parsing Ignition config \(path)") {
             let parsed = IgnitionConfig.parse(config, name: path)

@@ -72,8 +72,9 @@ public struct LiveISO: Sendable {
 
     /// What has to be written so that a minimal ISO, just unpacked, boots by itself.
     ///
-    /// Its medium holds no root image: the argument that names it goes, from the defaults too.
-    /// - Parameter rootImageURL: Where the root image is fetched from; `nil` leaves that to who boots it.
+    /// Its medium holds no root image: the argument that names it goes, from the defaults too. The root image is fetched
+    /// from `rootImageURL`; `nil` leaves that to whoever boots the ISO. Throws where `coreos.liveiso=` is not among the
+    /// arguments, a blank stands within the URL, or the image has no `kargs.json`.
     public mutating func becomeMinimal(rootImageURL: String?) throws -> [Patch] {
         let present = try arguments.arguments
         guard

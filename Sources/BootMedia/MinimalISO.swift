@@ -21,6 +21,7 @@ public struct MinimalISO: Equatable, Sendable {
         /// In bytes.
         public var length: UInt32
 
+        /// Creates a file from its two first sectors and its length in bytes.
         public init(minimal: UInt32, full: UInt32, length: UInt32) {
             self.minimal = minimal
             self.full = full
@@ -72,6 +73,7 @@ public struct MinimalISO: Equatable, Sendable {
     ///   - minimal: The files of the minimal ISO, by path.
     ///   - full: Those of the full one.
     /// - Returns: The files by their place in the minimal ISO, none of them empty or there twice.
+    /// - Throws: Where a file is missing in the full ISO, lengths differ, files overlap, or none is left.
     public static func table(
         minimal: [(path: String, entry: ISO9660.Entry)], full: [(path: String, entry: ISO9660.Entry)]
     ) throws -> [File] {
@@ -111,7 +113,7 @@ public struct MinimalISO: Equatable, Sendable {
 
     // MARK: Reading and writing
 
-    /// - Parameter bytes: The file, or its first ``longest`` bytes.
+    /// Parses the file, of which the first ``longest`` bytes suffice; throws where it is not of this format and version.
     public init(parsing bytes: [UInt8]) throws {
         var reader = Reader(bytes[...])
         let program = try step("failed to deserialize header") {

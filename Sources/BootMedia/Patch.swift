@@ -33,6 +33,7 @@ public struct Region: Hashable, Sendable {
     /// In bytes.
     public var length: Int
 
+    /// Creates a region from its offset and length in bytes.
     public init(offset: UInt64, length: Int) {
         self.offset = offset
         self.length = length

@@ -18,6 +18,7 @@ public enum Butane {
         /// What `${name}` stands for in configs of the variant `firstlight`.
         public var variables = Variables()
 
+        /// Creates the default options.
         public init() {}
     }
 
@@ -25,6 +26,7 @@ public enum Butane {
     public struct Outcome: Sendable {
         /// Without a newline at its end; `nil` where the translation failed.
         public var output: [UInt8]?
+        /// What was noticed about the config.
         public var report = Report()
         /// Why there is no output, in a sentence.
         public var failure: String?
@@ -40,9 +42,7 @@ public enum Butane {
 
     /// Translates a config.
     ///
-    /// - Parameters:
-    ///   - bytes: YAML; JSON is YAML too.
-    ///   - name: What messages call the text: `config.bu`, `<stdin>`.
+    /// `bytes` is YAML, of which JSON is a part. `name` is what messages call the text: `config.bu`, `<stdin>`.
     public static func translate(
         _ bytes: [UInt8], name: String, surroundings: Surroundings, options: Options = Options()
     ) -> Outcome {
@@ -110,7 +110,10 @@ private struct Job {
 
     // MARK: One text
 
-    /// - Parameter includers: The paths of the configs around this one, the outermost first.
+    /// Translates one text and what it includes into its dialect, its own tree and Ignition's tree.
+    ///
+    /// `includers` are the paths of the configs around this one, the outermost first. Throws ``Stop`` where a mistake ends
+    /// the translation.
     private mutating func translate(
         _ text: Butane.Text, includedBy includers: [String]
     ) throws(Stop) -> (Dialect, ConfigNode, ConfigNode) {

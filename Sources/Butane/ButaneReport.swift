@@ -5,24 +5,32 @@ import JSONText
 extension Butane {
     /// What was noticed about a config, in the order in which it was.
     public struct Report: Equatable, Sendable {
+        /// How serious an entry is; an error means that there is no output.
         public enum Severity: String, Sendable { case error, warning, info }
 
+        /// One thing that was noticed.
         public struct Entry: Equatable, Sendable {
+            /// How serious it is.
             public var severity: Severity
             /// Where it is; `nil` for what has no path of its own: a mistake of the YAML itself.
             public var path: ConfigPath?
             /// `nil` where the text has no such place.
             public var place: SourcePlace?
+            /// What it is, as one phrase.
             public var message: String
             /// Which text: 0 is the one that was given.
             public var text = 0
         }
 
+        /// What was noticed, in that order.
         public var entries: [Entry] = []
 
+        /// Creates an empty report.
         public init() {}
 
+        /// Whether any entry is an error.
         public var hasErrors: Bool { entries.contains { $0.severity == .error } }
+        /// Whether there are no entries.
         public var isEmpty: Bool { entries.isEmpty }
     }
 
@@ -30,8 +38,10 @@ extension Butane {
     public struct Text: Equatable, Sendable {
         /// As messages call it: `config.bu`, `<stdin>`.
         public var name: String
+        /// The whole text.
         public var bytes: [UInt8]
 
+        /// Creates a text from its name and bytes.
         public init(name: String, bytes: [UInt8]) {
             self.name = name
             self.bytes = bytes
@@ -55,8 +65,8 @@ extension Butane.Report {
 
     /// Every entry with two lines around its place and the message below it.
     ///
-    /// Lines of a config may hold secrets: for whoever wrote it, not for a log.
-    /// - Parameter isColoured: With the escape sequences of a terminal.
+    /// `texts` are the texts that the entries point into; `isColoured` adds the escape sequences of a terminal. Lines of a
+    /// config may hold secrets: the result is for whoever wrote it, not for a log.
     public func pretty(_ texts: [Butane.Text], isColoured: Bool = false) -> String {
         var lines: [Int: [String]] = [:]
         return entries.map { entry in

@@ -59,7 +59,9 @@ extension ObjectType {
             ])
     }
 
-    /// - Parameter isReference: Another config or a certificate authority, which the first version gave less.
+    /// The type of a resource to fetch.
+    ///
+    /// `isReference` stands for another config or a certificate authority, which has fewer fields in the first version.
     private static func resource(_ base: Int, isReference: Bool = false) -> ObjectType {
         let header = ObjectType(
             name: "HTTPHeader", fields: [.name("name"), .text("value")], key: .field("name"))

@@ -2,10 +2,12 @@
 
 /// The way to a value in one of the texts: `$.storage.files.0.mode`.
 public struct ConfigPath: Hashable, Sendable, CustomStringConvertible {
+    /// One step of the way: a key of an object or an index of a list, counted from 0.
     public enum Step: Hashable, Sendable, CustomStringConvertible {
         case key(String)
         case index(Int)
 
+        /// The key, or the index in decimal.
         public var description: String {
             switch self {
             case .key(let key): key
@@ -14,15 +16,18 @@ public struct ConfigPath: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The steps from the root; the root itself has none.
     public var steps: [Step]
     /// Which text: 0 is the one that was given, the others are included.
     public var text: Int
 
+    /// Creates a path; by default it is the root of the first text.
     public init(_ steps: [Step] = [], text: Int = 0) {
         self.steps = steps
         self.text = text
     }
 
+    /// The path with `$` for the root: `$.storage.files.0.mode`.
     public var description: String { (["$"] + steps.map(\.description)).joined(separator: ".") }
 
     func appending(_ key: String) -> ConfigPath { ConfigPath(steps + [.key(key)], text: text) }

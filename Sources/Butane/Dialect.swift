@@ -88,9 +88,9 @@ extension Dialect {
         }
     }
 
-    /// - Parameters:
-    ///   - variant: As written; empty where it is missing.
-    ///   - version: As written.
+    /// The dialect of a variant and a version, both as written; throws ``Fault`` where there is none.
+    ///
+    /// `variant` is empty where the config has none.
     static func find(variant: String, version: String) throws(Fault) -> Dialect {
         guard !variant.isEmpty else { throw .noVariant }
         guard let version = semver(version) else { throw .noVersion }

@@ -5,9 +5,9 @@ struct MachineConfig {
     /// Without a newline at its end.
     var text: String
 
-    /// - Parameters:
-    ///   - source: Butane's config, with `metadata` and `openshift`.
-    ///   - config: Ignition's.
+    /// Makes the object from Butane's config and Ignition's.
+    ///
+    /// `source` is Butane's, with `metadata` and `openshift`. `config` is Ignition's, and `type` is its type.
     init(_ source: ConfigNode, config: ConfigNode, _ type: ObjectType) {
         let metadata = source["metadata"]
         let openshift = source["openshift"]

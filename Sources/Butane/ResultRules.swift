@@ -5,9 +5,9 @@ import JSONText
 
 /// Judges Ignition's config and finds what of the Butane config is behind each mistake.
 struct ResultRules {
-    /// - Parameters:
-    ///   - bytes: The config as it is written.
-    ///   - config: The same with the places.
+    /// The entries for what Ignition's rules say of a config.
+    ///
+    /// `bytes` is the config as it is written, and `config` is the same with the places.
     static func entries(_ bytes: [UInt8], _ config: ConfigNode) -> [Butane.Report.Entry] {
         let parsed = IgnitionConfig.parse(bytes, name: "generated")
         var diagnostics = parsed.report.diagnostics

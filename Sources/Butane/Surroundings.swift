@@ -4,6 +4,7 @@
 public struct Surroundings: Sendable {
     /// An entry of a tree of files.
     public struct TreeEntry: Equatable, Sendable {
+        /// What an entry is.
         public enum Kind: Equatable, Sendable {
             case file(isExecutable: Bool)
             case directory
@@ -13,8 +14,10 @@ public struct Surroundings: Sendable {
 
         /// Relative to the tree's root, which itself is `.`.
         public var path: String
+        /// What the entry is.
         public var kind: Kind
 
+        /// Creates an entry from its path and kind.
         public init(path: String, kind: Kind) {
             self.path = path
             self.kind = kind
@@ -39,6 +42,7 @@ public struct Surroundings: Sendable {
     /// The bytes of an included config, by its path from the config that was given.
     public var include: @Sendable (_ path: String) throws(FileFault) -> [UInt8]
 
+    /// Creates the surroundings from its parts.
     public init(
         hasFiles: Bool, read: @escaping @Sendable (String) throws(FileFault) -> [UInt8],
         walk: @escaping @Sendable (String) throws(FileFault) -> [TreeEntry],

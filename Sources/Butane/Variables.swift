@@ -7,15 +7,19 @@ public struct Variables: Sendable {
     private var values: [String: String] = [:]
     private var secrets: Set<String> = []
 
+    /// Creates an empty set of variables.
     public init() {}
 
-    /// - Parameter isSecret: Whether output that holds the value is for its owner alone.
+    /// Sets a variable, replacing an earlier value; throws ``Fault/badName(_:)`` where `name` cannot be one.
+    ///
+    /// Output that holds the value of a secret is for its owner alone.
     public mutating func set(_ name: String, to value: String, isSecret: Bool = false) throws(Fault) {
         guard Self.isName(name) else { throw .badName(name) }
         values[name] = value
         if isSecret { secrets.insert(name) } else { secrets.remove(name) }
     }
 
+    /// Whether any variable is secret.
     public var hasSecrets: Bool { !secrets.isEmpty }
 
     /// A message without the value of a secret: rules quote what breaks them, sometimes cut.
@@ -27,12 +31,14 @@ public struct Variables: Sendable {
         return message
     }
 
+    /// What is wrong with a variable or with its use in a text.
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case badName(String)
         case unknown(String, near: String?)
         case notAName(String)
         case unfinished
 
+        /// The fault as a phrase for the user.
         public var description: String {
             switch self {
             case .badName(let name):

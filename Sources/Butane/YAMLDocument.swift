@@ -8,16 +8,22 @@ import JSONText
 
 /// What is wrong with a YAML text, in the words of the reference where it has some.
 public struct YAMLFault: Error, Equatable, Sendable {
+    /// One mistake.
     public struct Entry: Equatable, Sendable {
+        /// What is wrong, as one phrase.
         public var message: String
+        /// Where it is; `nil` where that is unknown.
         public var place: SourcePlace?
         /// Whether the reference names the line.
         var isNumbered = true
     }
 
+    /// Whether the YAML itself is wrong, or the types of its values.
     public enum Kind: Equatable, Sendable { case syntax, types }
 
+    /// What the mistakes are about.
     public var kind: Kind
+    /// The mistakes; a fault of syntax has exactly one.
     public var entries: [Entry]
 
     init(_ message: String, at place: SourcePlace?, isNumbered: Bool = false) {
@@ -68,7 +74,7 @@ struct YAMLDocument: Sendable {
     static let depthLimit = 128
     static let byteLimit = 64 << 20
 
-    /// - Parameter nodeLimit: How many values there may be.
+    /// Parses a text; throws where it is no YAML, too long, nested too deeply, or has more than `nodeLimit` values.
     init(parsing bytes: [UInt8], nodeLimit: Int = YAMLDocument.nodeLimit) throws(YAMLFault) {
         guard bytes.count <= Self.byteLimit else {
             throw YAMLFault("the text is longer than \(Self.byteLimit >> 20) MiB", at: nil)
@@ -161,7 +167,9 @@ struct YAMLDocument: Sendable {
 
     // MARK: Looking up
 
-    /// A node, or the one that it is an alias of. An alias cannot name another.
+    /// A node, or the one that it is an alias of.
+    ///
+    /// An alias cannot name another alias.
     func resolved(_ index: Int) -> Node {
         if case .alias(_, let target) = nodes[index].content { return nodes[target] }
         return nodes[index]

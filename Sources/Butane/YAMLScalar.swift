@@ -31,10 +31,10 @@ enum YAMLScalar: Equatable, Sendable {
         }
     }
 
-    /// - Parameters:
-    ///   - tag: In its short form, where one is written.
-    ///   - isPlain: Neither quoted nor a block.
-    /// - Throws: What the reference says of a text that is not of its tag.
+    /// Resolves a scalar from its text.
+    ///
+    /// `tag` is in its short form, `nil` where none is written; `isPlain` means neither quoted nor a block. Throws what the
+    /// reference says of a text that does not fit its tag.
     init(_ text: String, tag: String?, isPlain: Bool) throws(YAMLFault) {
         switch tag {
         case nil: self = isPlain ? Self.resolved(text) : .text

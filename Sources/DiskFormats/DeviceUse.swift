@@ -1,6 +1,8 @@
 // What uses a block device at the moment.
 
-/// One use of a block device. Its description follows "is": `mounted on /srv`.
+/// One use of a block device.
+///
+/// Its description follows "is": `mounted on /srv`.
 public indirect enum DeviceUse: Hashable, Sendable {
     case mounted(on: String)
     case swap
@@ -23,6 +25,7 @@ public indirect enum DeviceUse: Hashable, Sendable {
 }
 
 extension DeviceUse: CustomStringConvertible {
+    /// The use as a phrase that follows "is".
     public var description: String {
         switch self {
         case .mounted(let path): "mounted on \(path)"

@@ -1,6 +1,8 @@
 // One line of what the operator can do about a conflict.
 
-/// A line of advice. It is written as a literal, or as `.wiping(...)` where it names a field that destroys.
+/// A line of advice.
+///
+/// It is written as a literal, or as `.wiping(...)` where it names a field that destroys.
 struct AdviceLine: Equatable, ExpressibleByStringInterpolation {
     var text: String
     /// Whether the config has to lose again what the line adds to it.

@@ -13,6 +13,7 @@ public enum WantedContent: Equatable, Sendable {
 }
 
 extension WantedContent: CustomStringConvertible {
+    /// The content as a phrase: `LUKS2 "data"`.
     public var description: String {
         switch self {
         case .filesystem(let text): text
@@ -25,7 +26,7 @@ extension WantedContent: CustomStringConvertible {
 extension WantedContent {
     /// The line of advice that says how to destroy what stands on the device.
     ///
-    /// - Parameter command: What does it for an array, for which the config has no field.
+    /// `command` destroys an array, for which the config has no field.
     func destroying(orBy command: String) -> AdviceLine {
         switch self {
         case .filesystem: .wiping("To destroy it:         \"wipeFilesystem\": true")

@@ -33,7 +33,9 @@ public enum FileAction: Equatable, Sendable {
 public struct PlannedFolder: Equatable, Sendable {
     /// Absolute in the target.
     public var path: String
+    /// The twelve lower mode bits.
     public var mode: UInt32
+    /// Who is to own it.
     public var owner: PlannedOwner
     /// Whether what is there is removed first.
     public var replacing: Bool
@@ -51,8 +53,11 @@ public struct PlannedFolder: Equatable, Sendable {
 public struct PlannedFile: Equatable, Sendable {
     /// Absolute in the target.
     public var path: String
+    /// What is to be in it.
     public var content: PlannedContent
+    /// The twelve lower mode bits.
     public var mode: UInt32
+    /// Who is to own it.
     public var owner: PlannedOwner
     /// Whether something is there: a folder is then removed first.
     public var replacing: Bool
@@ -95,6 +100,7 @@ public struct PlannedLink: Equatable, Sendable {
     public var path: String
     /// What the link says.
     public var target: String
+    /// Who is to own the link itself.
     public var owner: PlannedOwner
     /// Whether something is there: a folder is then removed first.
     public var replacing: Bool

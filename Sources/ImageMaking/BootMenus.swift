@@ -12,7 +12,9 @@ struct BootMenu: Equatable {
 
     /// Bytes of the area: arguments, a newline, and a comment that longer arguments eat into.
     static let areaSize = 1536
-    /// Ends the comment. Tools that make minimal ISOs and customized ones look for it.
+    /// The end of the comment.
+    ///
+    /// Tools that make minimal ISOs and customized ones look for it.
     static let areaEnd = "# COREOS_KARG_EMBED_AREA\n"
     static let kernel = "/images/pxeboot/vmlinuz"
     static let initrds = ["/images/pxeboot/initrd.img", "/images/ignition.img"]

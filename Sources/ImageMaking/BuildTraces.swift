@@ -4,9 +4,12 @@ import SystemPackage
 
 /// Something that would be the same on every machine, and must not be.
 public struct BuildTrace: Equatable, Sendable, CustomStringConvertible {
+    /// Where it is in the root, without a leading slash.
     public var path: String
+    /// Why it must not be the same on every machine.
     public var reason: String
 
+    /// The path and the reason.
     public var description: String { "\(path): \(reason)" }
 
     private static let machineID = "each boot is a first boot, with an ID of its own"

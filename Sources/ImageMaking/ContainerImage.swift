@@ -55,9 +55,8 @@ struct ContainerImage: Equatable {
 
     /// Finds the image in a layout.
     ///
-    /// - Parameters:
-    ///   - wanted: Its name there (`debian:12`, `latest`); `nil` where there is one only.
-    ///   - architecture: As Go calls it: `amd64`.
+    /// `wanted` is its name there (`debian:12`, `latest`), and `nil` where there is one only; `architecture` is a name
+    /// of Go's: `amd64`. Throws ``ContainerImage/Failure``, or why the layout cannot be read.
     init(in archive: ImageArchive, named wanted: String?, architecture: String) throws {
         if let index = try archive.text("index.json") {
             self = try Self.image(ofIndex: index, in: archive, named: wanted, architecture: architecture)

@@ -11,8 +11,11 @@ import SystemPackage
 
 /// What `firstlight-image iso` is asked for.
 public struct ISOMaking: Sendable {
+    /// The kernel (bzImage).
     public var kernel: FilePath
+    /// The initramfs that fits the root image.
     public var initramfs: FilePath
+    /// The root image, shorter than 4 GiB.
     public var rootfs: FilePath
     /// Of the volume; `nil` is made of the root image's version.
     public var label: String?
@@ -32,12 +35,14 @@ public struct ISOMaking: Sendable {
     /// A file of an ISO is shorter.
     private static let longestFile: UInt64 = 1 << 32
 
+    /// Creates a request with the usual settings for everything but the three parts.
     public init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath) {
         self.kernel = kernel
         self.initramfs = initramfs
         self.rootfs = rootfs
     }
 
+    /// Why no ISO can be made.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case label(String)
         case arguments(String)
@@ -46,6 +51,7 @@ public struct ISOMaking: Sendable {
         case noLoader
         case minimalDiffers
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .label(let text): "\"\(text)\" cannot be a label: 1 to 32 letters, digits, \".\", \"_\" and \"-\""
@@ -58,6 +64,7 @@ public struct ISOMaking: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noLoader: ["On Debian: apt-get install isolinux syslinux-common shim-signed grub-efi-amd64-signed"]
@@ -68,14 +75,21 @@ public struct ISOMaking: Sendable {
 
     /// What was made.
     public struct Outcome: CustomStringConvertible {
+        /// The ISO, by its absolute path.
         public var file: FilePath
+        /// The size of the file.
         public var size: ByteCount
+        /// The label of the volume.
         public var label: String
+        /// The kernel command line of the boot menus, whole.
         public var arguments: String
+        /// Whether BIOS machines can boot it.
         public var bootsBIOS: Bool
+        /// Whether UEFI machines can boot it.
         public var bootsUEFI: Bool
         /// Whether everything that a UEFI machine starts is signed.
         public var isSigned: Bool
+        /// What the operator should know, as lines.
         public var warnings: [String]
 
         /// `live.iso  148 MiB, label firstlight-1, boots BIOS and UEFI (Secure Boot)`.
@@ -86,7 +100,9 @@ public struct ISOMaking: Sendable {
         }
     }
 
-    /// Makes the image. Nothing stands at `output` before it is complete.
+    /// Makes the image.
+    ///
+    /// Nothing stands at `output` before it is complete.
     public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
         let output = Files.absolute(output)
         let parts = try LiveParts(kernel: kernel, initramfs: initramfs, rootfs: rootfs, telling: progress)

@@ -30,9 +30,10 @@ struct ImageArchive {
         self.folder = folder
     }
 
-    /// The same as one tar archive, which is not compressed.
+    /// A layout that is one tar archive, which is not compressed.
     ///
-    /// - Parameter name: What it was called before it was decompressed.
+    /// Messages call it `name`, the file that it was before it was decompressed. Throws why it cannot be read:
+    /// ``FileFault`` or ``TarFault``.
     init(tar file: FilePath, called name: FilePath) throws {
         self.name = name
         folder = nil
@@ -89,7 +90,9 @@ final class SHA256Digest {
 
     func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { digest.update($0) } }
 
-    /// 64 lower-case digits. Nothing may be added afterwards.
+    /// Ends the stream, and returns the digest as 64 lower-case digits.
+    ///
+    /// Nothing may be added afterwards.
     func finish() -> String { hexadecimal(digest.finish()) }
 
     /// Of a part of a file, or of all of it.
@@ -120,7 +123,8 @@ struct PlainFile {
 
     /// Decompresses `place` into `folder` where its first bytes say that it is compressed.
     ///
-    /// - Parameter name: Of the new file, unique in the folder.
+    /// The new file is called `name`, which must be unique in the folder. Throws ``FileFault``, or how the program that
+    /// decompresses it is missing or fails.
     init(_ place: ImageArchive.Place, decompressingInto folder: FilePath, as name: String) throws {
         let head = try ByteRange(place.file, place.range).bytes(at: 0, count: 8)
         guard let compression = Compression.allCases.first(where: { head.starts(with: $0.magic) }) else {

@@ -13,16 +13,21 @@ import SystemPackage
 public struct ImageCheck: Sendable {
     /// One thing that is known: `kernel`, `Linux 6.1.0-9-amd64, signed`.
     public struct Fact: Equatable, Sendable {
+        /// What it is about, in a word: `kernel`.
         public var topic: String
+        /// What is known, as a phrase.
         public var text: String
     }
 
+    /// The file or folder that was looked at.
     public var file: FilePath
+    /// The size of the file.
     public var size: ByteCount
     /// A word for programs: `iso`, `rootfs`, `initramfs`, `kernel`, `uki`, `container`, `network-boot`, `unknown`.
     public var kind: String
     /// What it is, as a phrase: `a live ISO`.
     public var title: String
+    /// What is known about the parts, in the order in which the page shows it.
     public var facts: [Fact] = []
     /// What keeps it from booting.
     public var problems: [String] = []

@@ -11,7 +11,9 @@ import SystemPackage
 
 /// A Linux kernel as boot loaders load it (bzImage).
 public struct KernelFile: Equatable, Sendable {
+    /// The file that holds the kernel.
     public var file: FilePath
+    /// The size of the kernel in bytes.
     public var size: UInt64
     /// `6.1.0-9-amd64`; `nil` where it does not say.
     public var version: String?
@@ -20,9 +22,11 @@ public struct KernelFile: Equatable, Sendable {
     /// Whether somebody signed it for Secure Boot.
     public var isSigned: Bool
 
+    /// Why a file cannot be taken for a kernel.
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case notKernel(FilePath)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .notKernel(let file): "\(file) is no Linux kernel for x86"
@@ -30,8 +34,11 @@ public struct KernelFile: Equatable, Sendable {
         }
     }
 
+    /// Reads the headers of a kernel.
+    ///
+    /// `range` is where it is in the file, in bytes; `nil` is all of it. Throws ``Failure``, or ``FileFault`` where it
+    /// cannot be read.
     /// - SeeAlso: Linux, `Documentation/arch/x86/boot.rst`.
-    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
     public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
         let input = try ByteRange(file, range)
         let head = try input.bytes(at: 0, count: 64 << 10)
@@ -53,7 +60,9 @@ public struct KernelFile: Equatable, Sendable {
 
 /// What an initramfs says about itself.
 public struct InitramfsFile: Sendable {
+    /// The file that holds the initramfs.
     public var file: FilePath
+    /// The size of the initramfs in bytes.
     public var size: UInt64
     /// The build that it belongs to.
     public var version: String?
@@ -63,13 +72,16 @@ public struct InitramfsFile: Sendable {
     public var features: Features?
     /// Whether it holds a config, and NetworkManager keyfiles.
     public var hasConfig = false
+    /// The number of NetworkManager keyfiles in it.
     public var keyfiles = 0
     /// Whether a root image is appended.
     public var holdsRootImage = false
 
+    /// Why a file cannot be taken for an initramfs.
     public enum Failure: Error, CustomStringConvertible {
         case unreadable(FilePath, any Error)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .unreadable(let file, let reason): "\(file) is no initramfs: \(reason)"
@@ -79,7 +91,10 @@ public struct InitramfsFile: Sendable {
 
     private static let root = ["root.squashfs", "root.erofs"]
 
-    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
+    /// Reads what an initramfs says about itself.
+    ///
+    /// `range` is where it is in the file, in bytes; `nil` is all of it. Throws ``Failure``, ``FileFault`` where the
+    /// file cannot be read, and what is wrong with a stream hash or a list of features in it.
     public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
         self.file = file
         let input = try ByteRange(file, range)
@@ -116,6 +131,9 @@ public enum Pairing: Equatable, Sendable, CustomStringConvertible {
     /// It takes any.
     case unbound
 
+    /// Compares the stream hash that the initramfs wants with the root image's.
+    ///
+    /// Hashes of chunks of different sizes cannot be compared: versions and lengths are compared then.
     public init(_ initramfs: InitramfsFile, _ root: RootImageFile) {
         guard let wanted = initramfs.wantedHash else {
             self = .unbound
@@ -135,6 +153,7 @@ public enum Pairing: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The answer as a sentence, without a full stop.
     public var description: String {
         switch self {
         case .belong: "initramfs and root image belong together"
@@ -146,17 +165,24 @@ public enum Pairing: Equatable, Sendable, CustomStringConvertible {
 
 /// A root image's facts.
 public struct RootImageFile: Sendable {
+    /// The file that holds the root image.
     public var file: FilePath
+    /// The size of the root image in bytes.
     public var size: UInt64
+    /// The version that it states; `nil` where it states none.
     public var version: String?
+    /// The filesystem in it.
     public var format: RootImageFormat.Filesystem
+    /// The hash by which an initramfs checks it while it streams in.
     public var hash: StreamHash
     /// The kernels whose modules are in it; `nil` where nobody here can tell.
     public var kernels: [String]?
 
+    /// Why a file cannot be taken for a root image.
     public enum Failure: Error, CustomStringConvertible {
         case unusable(FilePath, RootImageFault)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
@@ -164,7 +190,10 @@ public struct RootImageFile: Sendable {
         }
     }
 
-    /// - Parameter range: Where it is in the file, in bytes; `nil` is all of it.
+    /// Reads a root image from its beginning to its end, and hashes it.
+    ///
+    /// `range` is where it is in the file, in bytes; `nil` is all of it. Throws ``Failure``, or ``FileFault`` where it
+    /// cannot be read.
     public init(_ file: FilePath, _ range: Range<UInt64>? = nil) throws {
         let input = try ByteRange(file, range)
         var reader = RootImageReader()

@@ -7,6 +7,7 @@ public struct MakingProgress {
     /// Bytes of this step that are done, and that there are.
     public var bytes: (_ done: UInt64, _ total: UInt64) -> Void
 
+    /// Creates a report to two functions; a function that is left out does nothing.
     public init(
         step: @escaping (String) -> Void = { _ in },
         bytes: @escaping (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }

@@ -9,8 +9,11 @@ import SystemPackage
 
 /// What `firstlight-image pxe` is asked for.
 public struct NetworkBootMaking: Sendable {
+    /// The kernel (bzImage).
     public var kernel: FilePath
+    /// The initramfs that fits the root image.
     public var initramfs: FilePath
+    /// The root image.
     public var rootfs: FilePath
     /// Where the folder is served: `http://192.0.2.1/live`.
     public var url: String
@@ -19,6 +22,7 @@ public struct NetworkBootMaking: Sendable {
     /// Kernel arguments besides those that the boot needs.
     public var arguments = ISOMaking.usualArguments
 
+    /// Creates a request with the usual settings for everything but the three parts and the URL.
     public init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath, url: String) {
         self.kernel = kernel
         self.initramfs = initramfs
@@ -26,11 +30,13 @@ public struct NetworkBootMaking: Sendable {
         self.url = url
     }
 
+    /// Why no folder can be made.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case url(String)
         case arguments(String)
         case folderInUse(FilePath)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .url(let text): "\"\(text)\" is no URL that machines can boot from"
@@ -39,6 +45,7 @@ public struct NetworkBootMaking: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .url: ["Say http, https or tftp: --url http://192.0.2.1/live"]
@@ -50,11 +57,13 @@ public struct NetworkBootMaking: Sendable {
 
     /// What was made.
     public struct Outcome: CustomStringConvertible {
+        /// The folder, by its absolute path.
         public var folder: FilePath
         /// Paths in the folder.
         public var files: [String]
         /// That a machine needs, in bytes, before the real root takes any.
         public var memory: ByteCount
+        /// What the operator should know, as lines.
         public var warnings: [String]
 
         /// `live/  9 files; a machine needs 310 MiB of RAM and what its system takes`.
@@ -66,7 +75,9 @@ public struct NetworkBootMaking: Sendable {
     /// What the parts are called in the folder.
     public static let parts = (kernel: "vmlinuz", initramfs: "initramfs.img", rootfs: "rootfs.img")
 
-    /// Makes the folder. Nothing stands at `output` before it is complete.
+    /// Makes the folder.
+    ///
+    /// Nothing stands at `output` before it is complete.
     public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
         let output = Files.absolute(output)
         if Files.exists(output), !Files.isFolder(output) || !Files.names(in: output).isEmpty {
@@ -229,9 +240,12 @@ public struct NetworkBootMaking: Sendable {
 
 /// How much RAM a boot takes before the real root runs, in bytes; measured, see docs/kernel-arguments.md.
 public struct MemoryNeed: Equatable, Sendable {
+    /// The size of the initramfs in bytes.
     public var initramfs: UInt64
+    /// The size of the root image in bytes.
     public var root: UInt64
 
+    /// Creates the need of an initramfs and a root image of these sizes, in bytes.
     public init(initramfs: UInt64, root: UInt64) {
         self.initramfs = initramfs
         self.root = root

@@ -50,14 +50,17 @@ struct PEFile: Equatable {
     private var optional: Int { coff + 20 }
     private var table: Int { optional + Int(optionalSize) }
 
-    /// - Parameters:
-    ///   - read: Up to so many bytes at an offset.
-    ///   - size: Of the whole file.
+    /// Reads the headers of a file of `size` bytes.
+    ///
+    /// `read` returns up to `count` bytes from an offset on. Throws what `read` throws, and ``Failure``.
     init(reading read: (_ offset: UInt64, _ count: UInt64) throws -> [UInt8], size: UInt64) throws {
         try self.init(head: try read(0, 64 << 10), size: size)
     }
 
-    /// - Parameter head: The first 64 KiB of the file, or all of it.
+    /// Reads the headers of a file of `size` bytes.
+    ///
+    /// `head` is the first 64 KiB of the file, or all of it. Throws where they are broken, or are not those of a UEFI
+    /// program.
     init(head: [UInt8], size: UInt64) throws(Failure) {
         func number<Number: FixedWidthInteger & UnsignedInteger>(_: Number.Type, at offset: Int) throws(Failure)
             -> Number
@@ -112,7 +115,8 @@ struct PEFile: Equatable {
 
     /// A stub's bytes with headers for further sections, and where the data of each has to start in the file.
     ///
-    /// - Parameter stub: The whole file, which is not signed: a signature would no longer be right.
+    /// `stub` is the whole file. Throws where it is broken, where it is signed, as a signature would no longer be
+    /// right, and where the sections do not fit.
     static func adding(_ additions: [Addition], to stub: [UInt8]) throws(Failure) -> (head: [UInt8], offsets: [UInt64])
     {
         let pe = try PEFile(head: stub, size: UInt64(stub.count))

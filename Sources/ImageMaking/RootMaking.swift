@@ -24,17 +24,22 @@ public struct RootMaking: Sendable {
     public var image: String?
     /// Whether what belongs to one build stays: machine-id, SSH host keys, resolv.conf.
     public var keepsTraces = false
+    /// Whether a squashfs is compressed less (zstd level 3), which takes less time; an erofs is made as always.
     public var isFast = false
+    /// The system that kernel modules are taken from.
     public var host = HostSystem()
 
+    /// Creates a request with the usual settings for everything but the source.
     public init(source: FilePath) { self.source = source }
 
+    /// Why no root image can be made of the source.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case unknown(FilePath)
         case empty(FilePath)
         case convertingNeedsRoot(FilePath)
         case imageOfNoLayout(FilePath)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .unknown(let file):
@@ -45,6 +50,7 @@ public struct RootMaking: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .convertingNeedsRoot: ["Run it as root, or leave --format out."]
@@ -56,17 +62,23 @@ public struct RootMaking: Sendable {
 
     /// What was made.
     public struct Outcome: CustomStringConvertible {
+        /// The root image, by its absolute path.
         public var file: FilePath
+        /// The size of the file.
         public var size: ByteCount
+        /// The filesystem in it.
         public var format: RootImageFormat.Filesystem
+        /// The version that the image states.
         public var version: String
         /// SHA-256 of the file, what `firstlight.rootfs_sha256=` takes.
         public var digest: String
+        /// What an initramfs has to know to accept this image alone.
         public var stamps: RootImage.Stamps
         /// What belongs to one build and was taken out.
         public var takenOut: [BuildTrace] = []
         /// What else was left out: mount points' contents, sockets.
         public var leftOut: [String] = []
+        /// What a boot would miss, and what of one build was left in, as lines for the operator.
         public var warnings: [String] = []
 
         /// `rootfs.img  127 MiB, squashfs, version 2026.11.1`.
@@ -78,7 +90,9 @@ public struct RootMaking: Sendable {
         }
     }
 
-    /// Makes the image. Nothing stands at `output` before it is complete.
+    /// Makes the image.
+    ///
+    /// Nothing stands at `output` before it is complete.
     public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
         let output = Files.absolute(output)
         let source = Files.absolute(source)
@@ -285,7 +299,8 @@ enum RootInput {
 
     /// Tells what stands at `source` by what is in it.
     ///
-    /// - Parameter folder: Where there is room for it decompressed.
+    /// What is compressed is decompressed into `folder`, which needs room for it. Throws
+    /// ``RootMaking/Failure/unknown(_:)`` where it holds no root, and why it cannot be read.
     init(_ source: FilePath, telling progress: MakingProgress, in folder: FilePath) throws {
         if Files.isFolder(source) {
             let isLayout =

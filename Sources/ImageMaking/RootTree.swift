@@ -16,6 +16,7 @@ public struct RootTree: Sendable {
         case file(FilePath, offset: UInt64, count: UInt64)
         case bytes([UInt8])
 
+        /// The length of the data in bytes.
         public var count: UInt64 {
             switch self {
             case .file(_, _, let count): count
@@ -24,6 +25,7 @@ public struct RootTree: Sendable {
         }
     }
 
+    /// What kind of file a node is, with what only that kind has.
     public enum Kind: Equatable, Sendable {
         case folder
         case file(Source)
@@ -35,16 +37,20 @@ public struct RootTree: Sendable {
         var isFolder: Bool { self == .folder }
     }
 
+    /// What the filesystem knows of a file besides its kind and its names.
     public struct Attributes: Equatable, Sendable {
         /// The twelve lower mode bits.
         public var permissions: UInt32
+        /// The number of the owner.
         public var user: UInt32
+        /// The number of the group.
         public var group: UInt32
         /// Seconds since 1970.
         public var modified: Int64
         /// Extended attributes by their full names: `security.capability`.
         public var extended: [[UInt8]: [UInt8]]
 
+        /// Creates attributes: by default of root, of the start of 1970, and without extended attributes.
         public init(
             permissions: UInt32, user: UInt32 = 0, group: UInt32 = 0, modified: Int64 = 0,
             extended: [[UInt8]: [UInt8]] = [:]
@@ -59,12 +65,15 @@ public struct RootTree: Sendable {
 
     /// What is at a place, or at several where it has several names.
     public struct Node: Sendable {
+        /// What it is.
         public var kind: Kind
+        /// Its owner, permissions, time and extended attributes.
         public var attributes: Attributes
         /// Of a folder: the numbers of the nodes in it.
         public internal(set) var children: [Name: Int] = [:]
     }
 
+    /// Why something cannot be put into the tree.
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case notFolder(String)
         case linksWithoutEnd(String)
@@ -72,6 +81,7 @@ public struct RootTree: Sendable {
         case noName(String)
         case linkToFolder(String)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .notFolder(let path): "\(path) leads through something that is no folder"
@@ -88,9 +98,12 @@ public struct RootTree: Sendable {
     /// As many links as Linux follows in one path.
     private static let mostLinks = 40
 
-    /// By number. What is no longer in any folder stays here, and is never seen again.
+    /// All nodes by their numbers.
+    ///
+    /// A node that is no longer in any folder stays here, and is never seen again.
     public private(set) var nodes: [Node]
 
+    /// Creates a tree that has only its root folder, which is root's and of mode 0755.
     public init() {
         nodes = [Node(kind: .folder, attributes: Attributes(permissions: 0o755))]
     }
@@ -106,10 +119,11 @@ public struct RootTree: Sendable {
         path.split(separator: UInt8(ascii: "/")).map(Array.init).filter { $0 != [UInt8(ascii: ".")] }
     }
 
-    /// The number of the folder at `path`, looked up as if the tree were `/`: links are followed inside of it, and `..`
-    /// does not lead above it.
+    /// The number of the folder at `path`, looked up as if the tree were `/`.
     ///
-    /// - Parameter creates: Makes the folders that are missing; without it they are `nil`.
+    /// Links are followed inside of the tree, and `..` does not lead above it. `creates` makes the folders that are
+    /// missing; without it the result is then `nil`. Throws where something on the way is no folder, or links have no
+    /// end.
     mutating func folder(at path: [Name], creating creates: Bool) throws(Failure) -> Int? {
         var pending = Array(path.reversed())
         var trail = [Self.root]
@@ -154,6 +168,7 @@ public struct RootTree: Sendable {
         return nodes[folder].children[name]
     }
 
+    /// What is at a path, the last component not followed; `nil` where nothing is.
     public subscript(path: String) -> Node? { find(Array(path.utf8)).map { nodes[$0] } }
 
     /// Puts something at `path`: a folder over a folder changes its attributes alone, everything else takes the place.
@@ -223,10 +238,12 @@ extension RootTree {
     public struct Entry: Equatable, Sendable {
         /// Without a leading slash.
         public var path: [UInt8]
+        /// The number of the node that has this name.
         public var node: Int
         /// Of a further name of a file: the path at which the file came first.
         public var firstPath: [UInt8]?
 
+        /// The path as text; bytes that are not UTF-8 are replaced.
         public var pathText: String { String(decoding: path, as: UTF8.self) }
     }
 

@@ -13,15 +13,20 @@ public struct StickDevice: Equatable, Sendable {
     public var name: String
     /// In bytes.
     public var size: UInt64
+    /// Whether the kernel calls the medium removable.
     public var isRemovable: Bool
+    /// Whether the kernel lets nobody write to it.
     public var isReadOnly: Bool
+    /// The model, as the device states it; `nil` where it states none.
     public var model: String?
+    /// The serial number, of the device or of the USB device above it; `nil` where there is none.
     public var serial: String?
     /// Where it or a partition of it is mounted.
     public var mounts: [String]
     /// What else uses it: `swap on sdb2`, `dm-0 uses sdb1`.
     public var holders: [String]
 
+    /// Why nothing is written to a device.
     public enum Refusal: Error, Equatable, CustomStringConvertible, Advising {
         case notDevice(FilePath)
         case partition(FilePath, disk: String)
@@ -32,6 +37,7 @@ public struct StickDevice: Equatable, Sendable {
         case notRemovable(FilePath)
         case tooSmall(FilePath, has: UInt64, needs: UInt64)
 
+        /// What is in the way, for a message.
         public var description: String {
             switch self {
             case .notDevice(let path): "\(path) is no block device"
@@ -46,6 +52,7 @@ public struct StickDevice: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             let untouched = "Nothing was written."
             switch self {
@@ -58,6 +65,7 @@ public struct StickDevice: Equatable, Sendable {
         }
     }
 
+    /// Creates a description of a device, which has nothing of what is left out.
     public init(
         path: FilePath, name: String, size: UInt64, isRemovable: Bool, isReadOnly: Bool = false, model: String? = nil,
         serial: String? = nil, mounts: [String] = [], holders: [String] = []
@@ -75,7 +83,8 @@ public struct StickDevice: Equatable, Sendable {
 
     /// Looks at a device.
     ///
-    /// - Parameter root: What holds `sys` and `proc`; another than `/` in tests, where `number` stands for the device's.
+    /// `root` holds `sys` and `proc`. In tests it is another folder than `/`, and `number` stands for the device's own
+    /// (`8:16`). Throws where `path` is no block device, or a partition, or the kernel does not tell what it is.
     public init(_ path: FilePath, below root: FilePath = "/", number: String? = nil) throws(Refusal) {
         let given: String
         if let number {
@@ -141,9 +150,9 @@ public struct StickDevice: Equatable, Sendable {
         }
     }
 
-    /// What has to be so that an image may be written to it.
+    /// Throws why an image of `imageSize` bytes may not be written to the device.
     ///
-    /// - Parameter force: Takes a device that is not removable; nothing else is lifted.
+    /// `force` lets a device pass that is not removable; it lifts nothing else.
     public func check(imageSize: UInt64, force: Bool) throws(Refusal) {
         guard mounts.isEmpty else { throw .mounted(path, mounts) }
         guard holders.isEmpty else { throw .held(path, holders) }
@@ -180,7 +189,9 @@ public struct StickDevice: Equatable, Sendable {
         }
     }
 
-    /// lsblk writes a blank in a name as `\x20`. Other control characters stay escaped: this goes to a terminal.
+    /// Replaces `\x20`, which lsblk writes for a blank in a name.
+    ///
+    /// Other control characters stay escaped: this goes to a terminal.
     private static func unescaped(_ field: Substring) -> String { String(field).replacing("\\x20", with: " ") }
 }
 

@@ -7,24 +7,29 @@ import SystemPackage
 
 /// Writes an image to a device that ``StickDevice/check(imageSize:force:)`` found fit.
 public struct StickWriting: Sendable {
+    /// The image to write.
     public var image: FilePath
+    /// The device to write it to: `/dev/sdb`.
     public var device: FilePath
 
     private static let piece = 4 << 20
     /// At the end of a disk is a copy of its old partition table: firmware would take the stick for broken.
     private static let tail: UInt64 = 1 << 20
 
+    /// Creates a request to write an image to a device.
     public init(image: FilePath, device: FilePath) {
         self.image = image
         self.device = device
     }
 
+    /// Why the device does not hold the image.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case busy(FilePath)
         case writing(FilePath, at: UInt64, Errno)
         case reading(FilePath, at: UInt64, Errno)
         case differs(FilePath, at: UInt64)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .busy(let device): "\(device) is in use"
@@ -37,6 +42,7 @@ public struct StickWriting: Sendable {
             }
         }
 
+        /// What the operator can do, and what is on the device now.
         public var advice: [String] {
             switch self {
             case .busy: ["Nothing was written."]

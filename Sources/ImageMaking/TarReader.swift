@@ -23,7 +23,9 @@ struct TarEntry: Equatable {
     var size: UInt64 = 0
 }
 
-/// Why bytes are no tar archive that can be read. Offsets count from its start.
+/// Why bytes are no tar archive that can be read.
+///
+/// Offsets count from the start of the archive, in bytes.
 enum TarFault: Error, Equatable, CustomStringConvertible {
     case checksum(offset: UInt64)
     case number(offset: UInt64)
@@ -55,7 +57,9 @@ struct TarReader: ~Copyable {
 
     init(_ input: consuming ByteRange) { self.input = input }
 
-    /// The next member; `nil` at the end. Members of kinds that no root filesystem has are left out.
+    /// The next member; `nil` at the end.
+    ///
+    /// Members of kinds that no root filesystem has are left out.
     mutating func next() throws -> TarEntry? {
         var pax: [[UInt8]: [UInt8]] = [:]
         var longName: [UInt8]?
@@ -242,7 +246,9 @@ struct ByteRange: ~Copyable {
     let count: UInt64
     private let descriptor: Int32
 
-    /// - Parameter range: `nil` is the whole file.
+    /// Opens a file to read a part of it.
+    ///
+    /// `range` is the part, in bytes; `nil` is the whole file. Throws where the file cannot be opened.
     init(_ path: FilePath, _ range: Range<UInt64>? = nil) throws(FileFault) {
         let opened = open(path.string, O_RDONLY | O_CLOEXEC)
         guard opened >= 0 else { throw FileFault("read", path, Errno(rawValue: errno)) }

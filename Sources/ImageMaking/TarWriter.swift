@@ -13,9 +13,8 @@ struct TarWriter {
 
     /// Writes all of `tree` but its root folder, whose attributes tar readers take from elsewhere.
     ///
-    /// - Parameters:
-    ///   - write: Takes what comes next.
-    ///   - progress: Told how many bytes of the files' data are written.
+    /// `write` takes what comes next, and `progress` is told how many bytes of the files' data are written. Throws what
+    /// `write` throws, and where a file cannot be read or has become shorter.
     func write(_ tree: RootTree, to write: ([UInt8]) throws -> Void, progress: (UInt64) -> Void = { _ in }) throws {
         var done: UInt64 = 0
         for entry in tree.entries {

@@ -42,7 +42,10 @@ struct TreePacking {
         }
     }
 
-    /// - Parameter folder: Where there is room for what is in between.
+    /// Packs the tree into a new file.
+    ///
+    /// `folder` needs room for what an erofs is made of: all files of the tree. Throws where a file cannot be read or
+    /// written, a program is missing or fails, or an erofs is made by somebody other than root.
     func write(to image: FilePath, in folder: FilePath, telling progress: MakingProgress) throws {
         switch format {
         case .squashfs: try writeSquashfs(to: image, telling: progress)

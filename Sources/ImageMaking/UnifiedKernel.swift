@@ -11,7 +11,9 @@ import SystemPackage
 
 /// What `firstlight-image uki` is asked for.
 public struct UnifiedKernelMaking: Sendable {
+    /// The kernel (bzImage).
     public var kernel: FilePath
+    /// The initramfs.
     public var initramfs: FilePath
     /// A root image to take along behind the initramfs; `nil`: the command line says where it is.
     public var rootfs: FilePath?
@@ -21,20 +23,24 @@ public struct UnifiedKernelMaking: Sendable {
     public var stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
     /// Files of PEM: sign with them.
     public var key: FilePath?
+    /// The certificate of the key.
     public var certificate: FilePath?
 
+    /// Creates a request for an image that is not signed and takes no root image along.
     public init(kernel: FilePath, initramfs: FilePath, arguments: String) {
         self.kernel = kernel
         self.initramfs = initramfs
         self.arguments = arguments
     }
 
+    /// Why no image can be made.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noStub(FilePath)
         case stub(FilePath, any Error)
         case keyAlone
         case arguments(String)
 
+        /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .noStub(let file): "there is no stub at \(file)"
@@ -44,6 +50,7 @@ public struct UnifiedKernelMaking: Sendable {
             }
         }
 
+        /// What the operator can do.
         public var advice: [String] {
             switch self {
             case .noStub: ["On Debian: apt-get install systemd-boot-efi; or name one with --stub."]
@@ -55,13 +62,20 @@ public struct UnifiedKernelMaking: Sendable {
 
     /// What was made, in a line.
     public struct Outcome: CustomStringConvertible {
+        /// The image, by its absolute path.
         public var file: FilePath
+        /// The size of the file.
         public var size: ByteCount
+        /// The kernel's version; `nil` where it does not say.
         public var kernel: String?
+        /// The kernel command line, whole.
         public var arguments: String
+        /// Whether it was signed for Secure Boot.
         public var isSigned: Bool
+        /// What the operator should know, as lines.
         public var warnings: [String]
 
+        /// `live.efi  148 MiB, Linux 6.1.0-9-amd64, signed`.
         public var description: String {
             "\(file)  \(size), \(kernel.map { "Linux \($0), " } ?? "")\(isSigned ? "signed" : "not signed")"
         }
@@ -105,7 +119,9 @@ public struct UnifiedKernelMaking: Sendable {
         }
     }
 
-    /// Makes the image. Nothing stands at `output` before it is complete.
+    /// Makes the image.
+    ///
+    /// Nothing stands at `output` before it is complete.
     public func make(_ output: FilePath, telling progress: MakingProgress = .untold) throws -> Outcome {
         let output = Files.absolute(output)
         guard (key == nil) == (certificate == nil) else { throw Failure.keyAlone }

@@ -117,6 +117,7 @@ public struct HostProgram: Equatable, Sendable {
     /// The Debian package.
     public var package: String
 
+    /// Creates a program from its name and the Debian package that has it.
     public init(name: String, package: String) {
         self.name = name
         self.package = package

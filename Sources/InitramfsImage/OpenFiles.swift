@@ -87,7 +87,9 @@ package struct PendingFile: ~Copyable {
 package struct TemporaryFolder: ~Copyable {
     package let path: FilePath
 
-    /// - Parameter parent: Where to make it; large files fit better into /var/tmp than into /tmp.
+    /// Makes the folder in `parent`.
+    ///
+    /// Large files fit better into /var/tmp than into /tmp. Throws where it cannot be made.
     package init(in parent: FilePath = "/var/tmp") throws(FileFault) {
         var template = Array(parent.appending("firstlight-image.XXXXXX").string.utf8CString)
         guard mkdtemp(&template) != nil else { throw FileFault("write to", parent, Errno(rawValue: errno)) }

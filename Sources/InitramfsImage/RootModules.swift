@@ -63,7 +63,7 @@ package struct RootImageContent {
 
     /// A warning that the real root lacks this kernel's modules; `nil` if it has them or that is unknown.
     ///
-    /// - Parameter advice: How to add them.
+    /// `advice` is its last sentence: how to add them.
     package func warning(kernel: String, advice: String) -> String? {
         guard let present = kernels(), !present.contains(kernel) else { return nil }
         let others = present.isEmpty ? "" : ", but for \(present.joined(separator: ", "))"

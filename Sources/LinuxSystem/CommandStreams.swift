@@ -6,9 +6,7 @@ import SystemPackage
 extension Command {
     /// Runs to the end, from one open file into another; anything but exit status 0 is thrown with what it said.
     ///
-    /// - Parameters:
-    ///   - source: Where its standard input comes from, from that descriptor's position on.
-    ///   - target: Where its standard output goes.
+    /// Standard input comes from the descriptor `source`, from its position on, and standard output goes to `target`.
     public func run(from source: Int32, into target: Int32) throws(Failure) {
         let file = try resolve()
         let status: Int32
@@ -27,8 +25,8 @@ extension Command {
 
     /// Runs to the end while `write` fills its standard input; anything but exit status 0 is thrown with what it said.
     ///
-    /// - Parameter write: Is given the pipe to write to. Where the program ends before it has read everything,
-    ///   writing fails with `EPIPE`: what the program said goes before that error.
+    /// `write` is given the pipe to write to. Where the program ends before it has read everything, writing fails with
+    /// `EPIPE`: what the program said is thrown rather than that error.
     public func run(feeding write: (Int32) throws -> Void) throws {
         let file = try resolve()
         let end: (status: Int32, said: String, fault: (any Error)?)

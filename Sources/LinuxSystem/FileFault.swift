@@ -23,6 +23,7 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
     /// What the last call of the C library has left in `errno`.
     static func last(_ act: String, _ path: FilePath) -> FileFault { FileFault(act, path, Errno(rawValue: errno)) }
 
+    /// What went wrong, for a message: `cannot read /etc/hosts: No such file or directory`.
     public var description: String { "cannot \(act) \(path): \(reason)" }
 
     /// What the operator can do.

@@ -20,7 +20,9 @@ public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Err
     }
 }
 
-/// Files, folders and links by path. A failure names what was to be done, and to which file.
+/// Files, folders and links by path.
+///
+/// A failure names what was to be done, and to which file.
 public enum Files {
     /// The whole content.
     public static func read(_ path: FilePath) throws(FileFault) -> [UInt8] {
@@ -201,7 +203,9 @@ public enum Files {
 
 // Removing files without a trace.
 extension Files {
-    /// Overwrites a file with zeros and removes it: in RAM nothing of it is left then. A folder goes with its content.
+    /// Overwrites a file with zeros and removes it: in RAM nothing of it is left then.
+    ///
+    /// A folder goes with its content.
     public static func erase(_ path: FilePath) throws(FileFault) {
         guard let status = status(path, followingLinks: false) else { return }
         if status.st_mode & S_IFMT == S_IFDIR {

@@ -39,18 +39,22 @@ public enum NetworkLinks {
     public struct Route {
         /// A network address of 4 or 16 bytes; `prefix` 0 is the default route.
         public var destination: [UInt8]
+        /// The length of the network's part of the address, in bits.
         public var prefix: Int
         /// `nil`: the destination is on the link.
         public var gateway: [UInt8]?
         /// The gateway can be reached directly though no address of the link says so.
         public var isOnLink = false
+        /// The rank among routes to the same network; the lowest is taken.
         public var metric: Int
         /// `nil`: the main table.
         public var table: Int?
+        /// The largest packet in bytes; `nil`: what the link takes.
         public var mtu: Int?
         /// The address to send from.
         public var source: [UInt8]?
 
+        /// Creates a route in the main table.
         public init(to destination: [UInt8], prefix: Int, gateway: [UInt8]?, metric: Int) {
             self.destination = destination
             self.prefix = prefix
@@ -121,7 +125,7 @@ public enum NetworkLinks {
 
     /// Sets how a card talks to the switch; what is `nil` stays as it is.
     ///
-    /// - Parameter speed: Megabits a second.
+    /// `speed` is in megabits a second. Throws what the kernel refuses it with.
     public static func setSpeed(
         of name: String, autonegotiates: Bool?, speed: Int?, halfDuplex: Bool
     ) throws(Errno) {

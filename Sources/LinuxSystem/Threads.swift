@@ -72,8 +72,10 @@ private final class ChangeSignal: @unchecked Sendable {
 
 /// A thread that could not be started.
 public struct ThreadFault: Error, Equatable, CustomStringConvertible {
+    /// What the system said.
     public var reason: Errno
 
+    /// What went wrong, for a message.
     public var description: String { "cannot start a thread: \(reason)" }
 }
 
@@ -102,7 +104,7 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
 
 /// Runs `body` once for each number below `count`, on several threads; returns when all calls have ended.
 ///
-/// - Parameter limit: How many run at once; where threads are not to be had it is fewer.
+/// At most `limit` calls run at once, and fewer where threads are not to be had.
 public func inParallel(_ count: Int, limit: Int, _ body: @Sendable (Int) -> Void) {
     let next = Monitor(0)
     func work() {

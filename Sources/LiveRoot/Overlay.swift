@@ -48,10 +48,10 @@ public struct OverlayRoot: Equatable, Sendable {
 
     /// Mounts the image and the writable layer, and joins them on `sysroot`.
     ///
-    /// - Parameters:
-    ///   - file: A file that holds a squashfs or erofs image at `offset`, `size` bytes long.
-    ///   - layerSize: How much the writable layer may hold, as tmpfs takes it: `50%`, or a number of bytes.
-    ///   - loadModule: Loads a kernel module by name; one that is built in is no error.
+    /// `file` holds the image at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. `layerSize` is how
+    /// much the writable layer may hold, as tmpfs takes it: `50%`, or a number of bytes. `loadModule` loads a kernel
+    /// module by name; one that is built in is no error. Throws ``Failure``, or ``FileFault`` where a folder cannot be
+    /// made.
     public static func assemble(
         file: FilePath, offset: UInt64, size: UInt64, format: String, layerSize: String, on sysroot: FilePath,
         loadModule: (String) -> Void
@@ -110,7 +110,9 @@ public struct OverlayRoot: Equatable, Sendable {
 }
 
 extension OverlayRoot {
-    /// The options of the writable layer's tmpfs. Its usual limit of inodes is a half of the machine's pages, whatever
-    /// its size: a machine with little RAM and many small files would be out of them with room to spare.
+    /// The options of the writable layer's tmpfs.
+    ///
+    /// The usual limit of inodes is a half of the machine's pages, whatever the layer's size: a machine with little RAM
+    /// and many small files would be out of them with room to spare.
     static func layerOptions(size: String) -> String { "size=\(size),nr_inodes=0,mode=0700" }
 }

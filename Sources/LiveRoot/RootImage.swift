@@ -204,6 +204,7 @@ public struct RootImageMachine {
     public var availableMemory: () -> UInt64?
     /// Makes an empty folder that holds `size` bytes in RAM, replacing what an earlier attempt left.
     public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void
+    /// Waits for that many seconds.
     public var pause: (_ seconds: Double) -> Void
     /// A random number from 0 to 1.
     public var chance: () -> Double

@@ -12,6 +12,7 @@ public struct ModifyArguments: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO and an edit of its arguments.
     public init(image: String, edit: KernelArgumentEdit) {
         self.image = image
         self.edit = edit
@@ -33,6 +34,7 @@ public struct ResetArguments: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -51,6 +53,7 @@ public struct ShowArguments: Sendable {
     /// Those that it came with.
     public var showsDefaults = false
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.

@@ -43,6 +43,7 @@ public struct CustomizeISO: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -72,6 +73,7 @@ public struct ResetISO: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -93,6 +95,7 @@ public struct CustomizePXE: Sendable {
     /// A file that must not be there yet, or `-` for standard output.
     public var output: String
 
+    /// Creates the command for an initramfs and the file to write.
     public init(initrd: String, output: String) {
         self.initrd = initrd
         self.output = output

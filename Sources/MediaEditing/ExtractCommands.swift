@@ -15,6 +15,7 @@ public struct ExtractPXE: Sendable {
     /// Where the files go; it is made where it is missing.
     public var folder = "."
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -64,6 +65,7 @@ public struct ExtractMinimalISO: Sendable {
     /// Where the minimal ISO fetches the root image from.
     public var rootImageURL: String?
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -174,6 +176,7 @@ public struct PackMinimalISO: Sendable {
     /// Deletes the minimal ISO once it is packed.
     public var consume = false
 
+    /// Creates the command for a full and a minimal ISO.
     public init(full: String, minimal: String) {
         self.full = full
         self.minimal = minimal

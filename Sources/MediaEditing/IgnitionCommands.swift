@@ -14,6 +14,7 @@ public struct EmbedIgnition: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -34,6 +35,7 @@ public struct ShowIgnition: Sendable {
     /// The ISO's path.
     public var image: String
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -51,6 +53,7 @@ public struct RemoveIgnition: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -66,9 +69,12 @@ public struct RemoveIgnition: Sendable {
 public struct WrapIgnition: Sendable {
     /// The config's path; `nil` is standard input.
     public var config: String?
-    /// Where to write; what is there is replaced. `nil` is standard output.
+    /// Where to write; what is there is replaced.
+    ///
+    /// `nil` is standard output.
     public var output: String?
 
+    /// Creates the command for standard input and output.
     public init() {}
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -85,6 +91,7 @@ public struct UnwrapIgnition: Sendable {
     /// `nil` is standard input.
     public var initrd: String?
 
+    /// Creates the command for standard input.
     public init() {}
 
     /// Carries it out; what it throws is told by its steps and its cause.

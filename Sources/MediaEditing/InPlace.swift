@@ -126,7 +126,9 @@ struct Undo {
     func read() -> [Patch]? {
         guard let path, let bytes = try? Files.read(path) else { return nil }
         let body = Array(bytes.dropFirst(Self.magic.count + 32))
-        guard bytes.starts(with: Self.magic), Array(bytes.dropFirst(Self.magic.count).prefix(32)) == MessageDigest.sha256(body) else {
+        guard bytes.starts(with: Self.magic),
+            Array(bytes.dropFirst(Self.magic.count).prefix(32)) == MessageDigest.sha256(body)
+        else {
             remove()
             return nil
         }

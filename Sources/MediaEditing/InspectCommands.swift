@@ -24,6 +24,7 @@ public struct ShowISO: Sendable {
     /// What is shown.
     public var part = Part.structure
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -71,6 +72,7 @@ public struct ShowInitrd: Sendable {
     /// None are all files.
     public var globs: [String] = []
 
+    /// Creates the command for an initrd.
     public init(initrd: String) { self.initrd = initrd }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -90,6 +92,7 @@ public struct ExtractInitrd: Sendable {
     /// Prints each path.
     public var isVerbose = false
 
+    /// Creates the command for an initrd.
     public init(initrd: String) { self.initrd = initrd }
 
     /// Carries it out; what it throws is told by its steps and its cause.

@@ -17,6 +17,7 @@ public struct EmbedNetwork: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO and the keyfiles that go into it.
     public init(image: String, keyfiles: [String]) {
         self.image = image
         self.keyfiles = keyfiles
@@ -45,6 +46,7 @@ public struct ExtractNetwork: Sendable {
     /// `nil` is standard output.
     public var folder: String?
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -61,6 +63,7 @@ public struct RemoveNetwork: Sendable {
     /// Where the changed ISO goes.
     public var output = ImageOutput.inPlace
 
+    /// Creates the command for an ISO.
     public init(image: String) { self.image = image }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -76,9 +79,12 @@ public struct RemoveNetwork: Sendable {
 public struct WrapNetwork: Sendable {
     /// The keyfiles' paths.
     public var keyfiles: [String]
-    /// Where to write; what is there is replaced. `nil` is standard output.
+    /// Where to write; what is there is replaced.
+    ///
+    /// `nil` is standard output.
     public var output: String?
 
+    /// Creates the command for keyfiles.
     public init(keyfiles: [String]) { self.keyfiles = keyfiles }
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -97,6 +103,7 @@ public struct UnwrapNetwork: Sendable {
     /// `nil` is standard output.
     public var folder: String?
 
+    /// Creates the command for standard input and output.
     public init() {}
 
     /// Carries it out; what it throws is told by its steps and its cause.
@@ -168,7 +175,7 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
 
 /// Reads an initrd as it comes: it may be a pipe.
 ///
-/// - Parameter path: `nil` is standard input.
+/// `path` is the file, and `nil` is standard input. Throws where it cannot be read, is broken, or exceeds `limits`.
 func readInitrd(
     _ path: String?, keeping glob: ArchiveGlob, limits: ArchiveLimits = .settings, namesOnly: Bool = false,
     _ streams: Streams

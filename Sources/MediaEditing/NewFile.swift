@@ -11,7 +11,9 @@ final class NewFile {
     let file: OpenFile
     private var isKept = false
 
-    /// - Parameter folder: Where it will be; empty is the working directory.
+    /// Makes the file in a folder, where it will be; empty is the working directory.
+    ///
+    /// Throws where it cannot be made.
     init(in folder: String) throws {
         let folder = folder.isEmpty ? "." : folder
         file = try step("creating temporary file") {
@@ -33,9 +35,9 @@ final class NewFile {
         return FilePath(path).removingLastComponent().string
     }
 
-    /// Gives it its name; whatever has that name already stays, and is an error.
+    /// Gives the file its name and its mode; whatever has that name already stays, and is an error.
     ///
-    /// - Parameter mode: Its own is 0600.
+    /// The mode is 0600 where none is given. Throws the reason where the file does not get its name.
     func keep(as path: String, mode: mode_t = 0o600) throws {
         fchmod(file.descriptor, mode)
         try file.sync()

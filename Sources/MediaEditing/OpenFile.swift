@@ -115,7 +115,8 @@ extension ByteSource {
 
     /// Hands over a range of bytes in parts.
     ///
-    /// - Parameter progress: Gets the bytes handed over so far.
+    /// `body` gets each part, and `progress` the number of bytes handed over so far. Throws what `body` throws, and
+    /// where bytes cannot be read.
     func forEachPart(
         _ range: Range<UInt64>, progress: (UInt64) -> Void = { _ in }, _ body: ([UInt8]) throws -> Void
     ) throws {

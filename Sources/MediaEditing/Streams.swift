@@ -20,6 +20,7 @@ public struct Streams {
     /// Whether standard output is a terminal, which takes no binary data.
     public var outputIsTerminal: Bool
 
+    /// Creates streams from functions.
     public init(
         write: @escaping (UnsafeRawBufferPointer) throws -> Void, read: @escaping () throws -> [UInt8],
         tell: @escaping (String) -> Void, progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in },
@@ -67,10 +68,13 @@ public struct SystemFault: Error, Equatable, CustomStringConvertible {
     /// What the system said.
     public let reason: Errno
 
+    /// Creates an error from what the system said.
     public init(_ reason: Errno) { self.reason = reason }
+
     /// The error of the call just made.
     static var current: SystemFault { SystemFault(Errno(rawValue: errno)) }
 
+    /// The error as text, with its number.
     public var description: String { "\(reason) (os error \(reason.rawValue))" }
 
     static func converting<Result>(_ body: () throws(Errno) -> Result) throws(SystemFault) -> Result {

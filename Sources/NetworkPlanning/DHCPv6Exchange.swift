@@ -7,14 +7,20 @@ import BootArguments
 
 /// What a DHCPv6 server gave.
 public struct NetworkLease6: Equatable, Sendable {
+    /// The machine's addresses; empty where only settings were asked for.
     public var addresses: [IPAddress] = []
+    /// Name servers (option 23).
     public var nameservers: [IPAddress] = []
+    /// Search domains (option 24).
     public var searchDomains: [String] = []
+    /// Time servers (option 31).
     public var timeServers: [IPAddress] = []
-    /// Seconds until it is to be renewed, and until it is over; `nil`: never.
+    /// Seconds until it is to be renewed; `nil`: never.
     public var renewal: Double?
+    /// Seconds until it is over; `nil`: never.
     public var lifetime: Double?
 
+    /// A lease that gives nothing and never ends.
     public init() {}
 }
 
@@ -45,12 +51,13 @@ public struct DHCPv6Exchange: Sendable {
     private var interval = 1.0
     private var attempts = 0
     private var boundAt = 0.0
+    /// What a server gave; `nil`: nothing yet, or nothing any more.
     public private(set) var lease: NetworkLease6?
 
-    /// - Parameters:
-    ///   - duid: Who the client is (11).
-    ///   - identity: The association's number, 4 bytes.
-    ///   - isStateful: Ask for an address; otherwise for settings alone.
+    /// Starts an exchange at the time `now`, in seconds.
+    ///
+    /// `duid` is who the client is (11), and `identity` the association's number, 4 bytes. With `isStateful` the client
+    /// asks for an address, otherwise for settings alone.
     public init(duid: [UInt8], identity: [UInt8], isStateful: Bool, at now: Double) {
         self.duid = duid
         self.identity = Array(identity.prefix(4))

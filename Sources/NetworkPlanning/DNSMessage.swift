@@ -66,6 +66,7 @@ public enum DNSMessage {
 public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
     /// Without brackets.
     public var host: String
+    /// The server's port, 1 to 65535.
     public var port: Int
     /// UDP, for TFTP; otherwise TCP.
     public var isTFTP: Bool
@@ -105,5 +106,6 @@ public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
         isTFTP = false
     }
 
+    /// The host, in brackets where it is an IPv6 address, a colon and the port.
     public var description: String { (host.contains(":") ? "[\(host)]" : host) + ":\(port)" }
 }

@@ -3,8 +3,10 @@
 import BootArguments
 
 extension NetworkProfile {
-    /// The profiles of a command line, those that it names first; later `ip=` of an interface add to earlier ones.
-    /// Without any that is one for whichever interface answers.
+    /// The profiles of a command line, those that it names first.
+    ///
+    /// Later `ip=` of an interface add to earlier ones. A line that asks for no profile gets one for whichever
+    /// interface answers.
     ///
     /// - SeeAlso: nm-initrd-generator(8). `bootdev=` owns the default route here, as dracut has it.
     public static func all(of arguments: NetworkArguments) -> [NetworkProfile] {

@@ -10,14 +10,18 @@ public struct NetworkInterface: Equatable, Sendable {
     public var kernelName: String
     /// The kernel's number for it; it stays through a change of name.
     public var index: Int
+    /// The MAC address; a port of a bond has its own here, not the bond's.
     public var mac: MACAddress?
+    /// The name of its driver; `nil`: none is known.
     public var driver: String?
     /// Wired Ethernet with a device behind it: what may be tried without being asked for.
     public var isWired: Bool
+    /// The names that udev would give it.
     public var predictable: PredictableNames
     /// Its place on the bus as udev's ID_PATH has it: `pci-0000:00:03.0`.
     public var busPath: String?
 
+    /// Takes each part as it is; without `kernelName` the kernel's name is `name`.
     public init(
         name: String, kernelName: String? = nil, index: Int, mac: MACAddress?, driver: String? = nil,
         isWired: Bool = true, predictable: PredictableNames = PredictableNames(), busPath: String? = nil
@@ -71,6 +75,7 @@ public struct PredictableNames: Equatable, Sendable {
     /// The MAC address: `enx525400123456`.
     public var mac: String?
 
+    /// Takes the names as they are; `nil` stands for one that udev would not give.
     public init(onboard: String? = nil, slot: String? = nil, path: String? = nil, mac: String? = nil) {
         self.onboard = onboard
         self.slot = slot
@@ -78,6 +83,7 @@ public struct PredictableNames: Equatable, Sendable {
         self.mac = mac
     }
 
+    /// All the names that udev would give, the onboard one first and the one of the MAC address last.
     public var all: [String] { [onboard, slot, path, mac].compactMap(\.self) }
 
     /// What udev's default policy, `keep kernel database onboard slot path`, settles on.
@@ -90,12 +96,14 @@ public struct NetworkDevicePlace: Equatable, Sendable {
     public struct Parent: Equatable, Sendable {
         /// The last component of its path: `0000:00:03.0`, `virtio0`, `1-1.2:1.0`.
         public var name: String
+        /// The kernel's subsystem: `pci`, `usb`, `virtio`.
         public var subsystem: String
         /// Its small text attributes: `acpi_index`, `index`, `class`, `ari_enabled`.
         public var attributes: [String: String]
         /// PCI: bit 7 of the header type, whether the device has several functions.
         public var isMultifunction: Bool
 
+        /// Takes each part as it is.
         public init(
             name: String, subsystem: String, attributes: [String: String] = [:], isMultifunction: Bool = false
         ) {
@@ -110,16 +118,20 @@ public struct NetworkDevicePlace: Equatable, Sendable {
     public var hardwareType: Int
     /// DEVTYPE: `wlan`, `wwan`; `nil` for plain Ethernet.
     public var deviceType: String?
+    /// The MAC address; `nil`: none.
     public var mac: MACAddress?
     /// Whether the MAC address is the hardware's own.
     public var macIsPermanent: Bool
+    /// The number of the port on its device, from 0 (`dev_port`).
     public var port: Int
+    /// The driver's name for the port (`phys_port_name`); `nil`: none.
     public var portName: String?
     /// The device itself first, the root of its bus last.
     public var parents: [Parent]
     /// Hotplug slots of the machine by number: the address without the function, `0000:00:03`.
     public var slots: [Int: String]
 
+    /// Takes each part as it is; the defaults are those of plain Ethernet.
     public init(
         hardwareType: Int = 1, deviceType: String? = nil, mac: MACAddress? = nil, macIsPermanent: Bool = true,
         port: Int = 0, portName: String? = nil, parents: [Parent], slots: [Int: String] = [:]
@@ -136,6 +148,7 @@ public struct NetworkDevicePlace: Equatable, Sendable {
 }
 
 extension PredictableNames {
+    /// Works out the names that udev gives an interface at that place.
     public init(_ place: NetworkDevicePlace) {
         self.init()
         let prefix: String
@@ -181,8 +194,9 @@ extension PredictableNames {
     }
 }
 
-/// The slot of the nearest PCI device that has one. A bridge's slot holds everything behind it, so it
-/// is taken for a card of several functions alone.
+/// The slot of the nearest PCI device that has one.
+///
+/// A bridge's slot holds everything behind it, so it is taken for a card of several functions alone.
 private func hotplugSlot(
     _ device: NetworkDevicePlace.Parent, _ parents: ArraySlice<NetworkDevicePlace.Parent>, _ slots: [Int: String]
 ) -> Int? {

@@ -6,7 +6,7 @@ import DeviceNames
 extension NetworkInterface {
     /// Every network interface, by number.
     ///
-    /// - Parameter kernelNames: The kernel's names of those that were renamed since, by their present name.
+    /// `kernelNames` are the kernel's names of those that were renamed since, by their present name.
     public static func all(in sysfs: Sysfs, kernelNames: [String: String] = [:]) -> [NetworkInterface] {
         let slots = hotplugSlots(in: sysfs)
         return sysfs.names("/class/net")
@@ -72,14 +72,16 @@ public struct DriverlessController: Equatable, Sendable, CustomStringConvertible
     /// Vendor and device, as lspci -n writes them: `8086:100e`.
     public var identity: String
 
+    /// The address and the identity for people: `PCI 0000:00:03.0 (8086:100e)`.
     public var description: String { "PCI \(address) (\(identity))" }
 
+    /// Takes both parts as they are.
     public init(address: String, identity: String) {
         self.address = address
         self.identity = identity
     }
 
-    /// - Parameter base: The class of device: 02h network, 01h storage.
+    /// The controllers without a driver of one class of device: `0x02` is network, `0x01` storage.
     public static func all(in sysfs: Sysfs, ofClass base: String = "0x02") -> [DriverlessController] {
         sysfs.names("/bus/pci/devices").compactMap { name in
             let path = "/bus/pci/devices/\(name)"

@@ -4,13 +4,16 @@ import BootArguments
 
 /// An IPv6 address as `/proc/net/if_inet6` lists it.
 public struct KernelIPv6Address: Equatable, Sendable {
+    /// The address with its prefix length.
     public var address: InterfaceAddress
+    /// The kernel's number for the interface.
     public var interfaceIndex: Int
     /// IPV6_ADDR_* scope bits: 0 global, 0x10 host, 0x20 link, 0x40 site.
     public var scope: Int
     /// IFA_F_* bits.
     public var flags: Int
 
+    /// Whether the address is good on its link alone.
     public var isLinkLocal: Bool { scope == 0x20 }
     /// Good for reaching others: neither loopback nor link-local.
     public var isGlobal: Bool { scope == 0 || scope == 0x40 }

@@ -7,12 +7,14 @@ import Reporting
 ///
 /// - SeeAlso: nm-settings-keyfile(5).
 public struct NetworkKeyfile: Equatable, Sendable {
+    /// What the file asks for.
     public var profile: NetworkProfile
     /// `autoconnect=false` is a connection that nobody is to start by itself.
     public var startsByItself: Bool
     /// What the file says that makes no difference here, one line each.
     public var warnings: [String] = []
 
+    /// Why a keyfile cannot be used.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         /// The line itself may hold a password.
         case malformed(file: String, line: Int)
@@ -20,6 +22,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
         case unreadable(file: String, key: String, value: String)
         case unsupported(file: String, what: String)
 
+        /// What is wrong, in one line that starts with the file's name.
         public var description: String {
             switch self {
             case .malformed(let file, let line): "\(file):\(line): neither [section] nor key=value"
@@ -28,6 +31,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
             }
         }
 
+        /// What the operator can do about it.
         public var advice: [String] {
             switch self {
             case .malformed, .unreadable: ["Correct the keyfile and embed it again."]
@@ -40,7 +44,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
         }
     }
 
-    /// - Parameter file: The file's name, for messages.
+    /// Reads the text of a keyfile; `file` is its name, for messages.
     public init(_ text: String, file: String) throws(Failure) {
         let reader = try NetworkKeyfileSections(text, file: file)
         let type = reader.value("connection", "type") ?? reader.onlyType ?? "ethernet"

@@ -3,7 +3,7 @@
 import BootArguments
 
 extension NetworkKeyfileSections {
-    /// - Parameter name: `ipv4` or `ipv6`.
+    /// Reads the section of that name, `ipv4` or `ipv6`; what is left out is added to `warnings`.
     func family(_ name: String, _ warnings: inout [String]) throws(Failure) -> NetworkFamily {
         let reader = FamilyReader(sections: self, name: name)
         var family = NetworkFamily(try reader.method())
@@ -79,7 +79,7 @@ private struct FamilyReader {
         return address
     }
 
-    /// - Parameter prefix: Its length where none is given: of an address NetworkManager's, of a route likewise.
+    /// Reads an address of this family; `prefix` is its length where the text gives none.
     func network(_ text: some StringProtocol, _ key: String, prefix: Int) throws(Failure) -> InterfaceAddress {
         guard let network = InterfaceAddress(trimmed(text), defaultPrefix: prefix),
             (network.address.family == .v4) == isV4
@@ -124,8 +124,9 @@ private struct FamilyReader {
         if let gateway = sections.value(name, "gateway") { add(gateway: try address(gateway, "gateway")) }
     }
 
-    /// `NETWORK/LENGTH[,GATEWAY[,METRIC]]`; an empty gateway, or `0.0.0.0`, is none. What is special about it stands in
-    /// a key of its own.
+    /// Reads `NETWORK/LENGTH[,GATEWAY[,METRIC]]`; an empty gateway, or `0.0.0.0`, is none.
+    ///
+    /// Further options of the route stand in a key of their own, `KEY_options`.
     func route(_ text: String, _ key: String, _ warnings: inout [String]) throws(Failure) -> NetworkRoute {
         let fields = text.split(omittingEmptySubsequences: false) { $0 == "," || $0 == ";" }
         var gateway: IPAddress?

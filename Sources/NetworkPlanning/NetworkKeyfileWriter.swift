@@ -5,9 +5,8 @@ import BootArguments
 extension NetworkProfile {
     /// The profile as a keyfile.
     ///
-    /// - Parameters:
-    ///   - id: The connection's name.
-    ///   - controllers: The profiles that this one may be a port of.
+    /// `id` is the connection's name, and `controllers` are the profiles that this one may be a port of.
+    ///
     /// - SeeAlso: nm-settings-keyfile(5). `master` and `slave-type` are read by every version.
     public func keyfile(id: String, controllers: [NetworkProfile] = []) -> String {
         var lines = ["[connection]", "id=\(escaped(id))", "type=\(keyfileType)", "autoconnect=true"]

@@ -4,24 +4,34 @@ import BootArguments
 
 /// An IPv4 lease.
 public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
+    /// The name of the interface that has the lease.
     public var interface: String
+    /// The leased address with its prefix length.
     public var address: InterfaceAddress
     /// The default gateway first, then the classless routes (option 121), which stand in its place
     /// where there are any (RFC 3442).
     public var routes: [NetworkRoute]
+    /// Name servers, in the server's order.
     public var nameservers: [IPAddress]
+    /// Search domains, in the server's order.
     public var searchDomains: [String]
+    /// The name that the server gives the machine; `nil`: none.
     public var hostname: String?
+    /// The MTU in bytes, 576 to 65535; `nil`: none is given.
     public var mtu: Int?
+    /// The server that gave the lease; `nil`: it is not told.
     public var server: IPAddress?
+    /// How long the lease holds, in seconds; `nil`: it is not told.
     public var seconds: Int?
     /// Time servers (option 42).
     public var timeServers: [IPAddress] = []
 
+    /// The address, and the server and the seconds where they are known.
     public var description: String {
         "lease of \(address)" + (server.map { " from \($0)" } ?? "") + (seconds.map { " for \($0) s" } ?? "")
     }
 
+    /// A lease that gives an address and nothing else.
     public init(interface: String, address: InterfaceAddress) {
         self.interface = interface
         self.address = address
@@ -30,10 +40,11 @@ public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
         searchDomains = []
     }
 
-    /// Reads the environment of udhcpc's hook: `interface`, `ip`, `mask` (a length) or `subnet` (dotted),
-    /// `router`, `dns`, `domain`, `search`, `hostname`, `mtu`, `staticroutes`, `serverid`, `lease`;
-    /// lists are separated by spaces. `nil` without an interface and an address. What else cannot be
-    /// read is left out: a server's odd option must not cost the lease.
+    /// Reads the environment of udhcpc's hook; `nil` without an interface and an address.
+    ///
+    /// The variables are `interface`, `ip`, `mask` (a length) or `subnet` (dotted), `router`, `dns`, `domain`,
+    /// `search`, `hostname`, `mtu`, `staticroutes`, `ntpsrv`, `serverid` and `lease`; lists are separated by spaces.
+    /// What else cannot be read is left out: a server's odd option must not cost the lease.
     public init?(environment: [String: String]) {
         guard let interface = environment["interface"], let ip = environment["ip"].flatMap({ IPAddress($0) }) else {
             return nil

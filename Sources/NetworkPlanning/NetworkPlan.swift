@@ -4,10 +4,13 @@ import BootArguments
 
 /// What is to be done with each interface that is here.
 public struct NetworkPlan: Equatable, Sendable {
+    /// An interface that is here, and its settings.
     public struct Link: Equatable, Sendable {
+        /// The interface as it is now.
         public var interface: NetworkInterface
         /// The name it is to have.
         public var name: String
+        /// Its settings.
         public var profile: NetworkProfile
         /// Somebody named this interface; otherwise it is one of several that may answer.
         public var isNamed: Bool
@@ -17,23 +20,26 @@ public struct NetworkPlan: Equatable, Sendable {
 
     /// A link that is not there yet and can be made now.
     public struct New: Equatable, Sendable {
+        /// The name that it is to have.
         public var name: String
+        /// Its kind and its settings.
         public var profile: NetworkProfile
         /// A VLAN's.
         public var parent: NetworkInterface?
     }
 
+    /// The interfaces that have settings, in the order in which they were given.
     public var links: [Link]
+    /// The links that can be made now.
     public var new: [New]
     /// What was named and is not here, or not yet.
     public var missing: [InterfaceReference]
     /// Ports that are not here: what they belong to works without them.
     public var missingPorts: [InterfaceReference]
 
-    /// - Parameters:
-    ///   - interfaces: What is there.
-    ///   - profiles: What is wanted, the command line's or the keyfiles'.
-    ///   - ignoresBootIF: The interface that the firmware booted from did not show up: take any.
+    /// Plans what is wanted, the command line's profiles or the keyfiles', for the interfaces that are there.
+    ///
+    /// With `ignoresBootIF` any interface may be taken, as the one that the firmware booted from did not show up.
     public init(
         interfaces: [NetworkInterface], profiles: [NetworkProfile], arguments: NetworkArguments,
         ignoresBootIF: Bool = false

@@ -4,11 +4,12 @@ import BootArguments
 
 /// A name server, and the link that a link-local address is on.
 public struct NameServer: Hashable, Sendable, CustomStringConvertible {
+    /// The server's address.
     public var address: IPAddress
     /// `nil` where the address says it all.
     public var interface: String?
 
-    /// - Parameter interface: The link by which it was learned.
+    /// Takes an address, and for a link-local IPv6 address the link by which it was learned.
     public init(_ address: IPAddress, by interface: String? = nil) {
         self.address = address
         self.interface = address.isLinkLocal && address.family == .v6 ? interface : nil
@@ -21,28 +22,37 @@ public struct NameServer: Hashable, Sendable, CustomStringConvertible {
         self.init(address, by: parts.count > 1 ? String(parts[1]) : nil)
     }
 
+    /// The address, with `%` and the interface behind it where there is one.
     public var description: String { "\(address)" + (interface.map { "%\($0)" } ?? "") }
 }
 
 /// What came of bringing the network up.
 public struct NetworkState: Equatable, Sendable {
+    /// A link that the boot goes on with.
     public struct Link: Equatable, Sendable {
+        /// The link's name.
         public var interface: String
+        /// The link's MAC address; `nil`: none.
         public var mac: MACAddress?
         /// Who gave the addresses.
         public var method: Method
+        /// Its addresses with their prefix lengths.
         public var addresses: [InterfaceAddress]
+        /// The gateways of its default routes.
         public var gateways: [IPAddress]
+        /// Its DHCPv4 lease; `nil`: none.
         public var lease: NetworkLease?
         /// Of its default route.
         public var metric = 100
 
+        /// Where a link's addresses come from, in words for people.
         public enum Method: String, Sendable {
             case dhcp = "DHCP"
             case autoconfiguration = "router advertisement"
             case fixed = "fixed"
         }
 
+        /// Takes each part as it is; the metric is 100.
         public init(
             interface: String, mac: MACAddress?, method: Method, addresses: [InterfaceAddress],
             gateways: [IPAddress], lease: NetworkLease? = nil
@@ -56,12 +66,16 @@ public struct NetworkState: Equatable, Sendable {
         }
     }
 
+    /// The links that the boot goes on with; the first owns the default route.
     public var links: [Link]
+    /// Name servers, in the order in which they are asked.
     public var nameservers: [NameServer]
+    /// Search domains, in the order in which they are tried.
     public var searchDomains: [String]
     /// What the command line names the machine.
     public var hostname: String?
 
+    /// Takes each part as it is.
     public init(links: [Link], nameservers: [NameServer], searchDomains: [String] = [], hostname: String? = nil) {
         self.links = links
         self.nameservers = nameservers
@@ -88,7 +102,9 @@ public struct NetworkState: Equatable, Sendable {
         return (parts + rest).joined(separator: ", ")
     }
 
-    /// The text of `/etc/resolv.conf`. The resolver looks at the first three servers.
+    /// The text of `/etc/resolv.conf`.
+    ///
+    /// The resolver looks at the first three servers.
     public var resolverConfiguration: String {
         var lines: [String] = []
         if !searchDomains.isEmpty { lines.append("search \(searchDomains.joined(separator: " "))") }

@@ -2,41 +2,53 @@
 
 import BootArguments
 
-/// What has been seen of one link so far. Times are seconds on one clock.
+/// What has been seen of one link so far.
+///
+/// Times are seconds on one clock.
 public struct NetworkLinkState: Equatable, Sendable {
     /// When the link was set up.
     public var since: Double
     /// When it had a carrier first.
     public var carrierSince: Double?
-    /// When it had all that its method gives.
+    /// The DHCPv4 lease; `nil`: none yet.
     public var lease: NetworkLease?
+    /// When it had a lease first.
     public var leaseSince: Double?
     /// Global addresses from router advertisements and DHCPv6.
     public var global6: [InterfaceAddress] = []
+    /// When it had such addresses first; `nil`: it has none now.
     public var global6Since: Double?
+    /// Whether it has a link-local IPv6 address that can be used.
     public var hasLinkLocal6 = false
     /// When what the boot needs answered over it.
     public var reachedSince: Double?
     /// Why that does not answer, in the words of the last attempt.
     public var unreached: String?
 
+    /// The state of a link that has just been set up.
     public init(since: Double) { self.since = since }
 }
 
 /// Why one interface gave nothing.
 public struct NetworkAttempt: Equatable, Sendable, CustomStringConvertible {
+    /// What an interface lacked.
     public enum Outcome: Equatable, Sendable { case noCarrier, noLease, noAdvertisement, noAddress }
 
+    /// The interface's name.
     public var interface: String
+    /// What it lacked.
     public var outcome: Outcome
+    /// How many seconds it was waited for.
     public var seconds: Int
 
+    /// Takes each part as it is.
     public init(_ interface: String, _ outcome: Outcome, seconds: Int) {
         self.interface = interface
         self.outcome = outcome
         self.seconds = seconds
     }
 
+    /// The attempt in one line, for people.
     public var description: String {
         switch outcome {
         case .noCarrier: "no carrier on \(interface) within \(seconds) s"
@@ -72,10 +84,8 @@ extension NetworkPlan {
     /// those that were named stay beside it. Otherwise the first that is up is taken, and one that was named is waited
     /// for ``patience`` longer. Without timeouts on the command line nothing is given up.
     ///
-    /// - Parameters:
-    ///   - states: One for each link.
-    ///   - start: When the waiting began.
-    ///   - hasTargets: Whether it is known what has to be reached.
+    /// `states` has one entry for each link, `start` is when the waiting began, and `hasTargets` tells whether it is
+    /// known what has to be reached. Times are seconds.
     public func verdict(
         _ states: [NetworkLinkState], start: Double, now: Double, timeouts: NetworkArguments.Timeouts,
         hasTargets: Bool = false
@@ -198,9 +208,8 @@ extension NetworkPlan {
 extension NetworkPlan {
     /// What the network still lacks, and what the operator can do about it.
     ///
-    /// - Parameters:
-    ///   - states: One for each link; `nil`: not set up yet.
-    ///   - present: The wired interfaces that are here, for where one is named that is not.
+    /// `states` has one entry for each link, `nil` where it is not set up yet. `present` are the wired interfaces that
+    /// are here, for where one is named that is not.
     public func missing(_ states: [NetworkLinkState?], present: [String] = []) -> (reason: String, advice: [String]) {
         var reasons: [String] = []
         var advice: String?

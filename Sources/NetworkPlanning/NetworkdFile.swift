@@ -6,9 +6,8 @@ extension NetworkPlan {
     /// Files for systemd-networkd, by name: for each link that is up, for what those are built on, and for the links
     /// that are made.
     ///
-    /// - Parameters:
-    ///   - up: The links that are up, with the metric of each one's routes.
-    ///   - goesFirst: Whether they go before the files that the real root has itself.
+    /// `up` are the links that are up, with the metric of each one's routes. `goesFirst` tells whether the files go
+    /// before those that the real root has itself.
     public func networkdFiles(up: [(name: String, metric: Int)], goesFirst: Bool) -> [(name: String, text: String)] {
         func present(_ link: Link) -> String {
             up.contains { $0.name == link.interface.name } ? link.interface.name : link.name
@@ -59,11 +58,10 @@ extension NetworkPlan {
 extension NetworkProfile {
     /// The profile as a .network file for systemd-networkd.
     ///
-    /// - Parameters:
-    ///   - interface: Its name, for where it has no MAC address to be known by.
-    ///   - metric: Of its routes that have none of their own.
-    ///   - vlans: The VLANs on it.
-    ///   - controller: The bond or bridge that it is a port of.
+    /// `interface` is the link's name, for where it has no MAC address to be known by. `metric` is that of its routes
+    /// that have none of their own, `vlans` are the VLANs on it, and `controller` is the bond or bridge that it is a
+    /// port of.
+    ///
     /// - SeeAlso: systemd.network(5), of systemd 252.
     func networkdFile(
         interface: String, mac: MACAddress?, metric: Int, vlans: [String] = [], controller: NetworkProfile? = nil
@@ -217,17 +215,21 @@ extension NetworkProfile {
 
 /// What a real root has of systemd-networkd and of NetworkManager.
 public struct NetworkdPresence: Equatable, Sendable {
+    /// Whether systemd-networkd is there.
     public var isInstalled = false
     /// It starts at boot, by the image's own say.
     public var isEnabled = false
     /// The image has files of its own for it.
     public var hasOwnFiles = false
+    /// Whether NetworkManager is there.
     public var hasNetworkManager = false
 
+    /// A real root that has neither.
     public init() {}
 
-    /// Whether it is to be told of the network. Beside NetworkManager only where it starts for sure: one card is not
-    /// for two masters.
+    /// Whether systemd-networkd is to be told of the network; `always` does so beside files of the image's own too.
+    ///
+    /// Beside NetworkManager it is told only where it starts for sure: one card is not for two masters.
     public func isToBeTold(always: Bool) -> Bool {
         isInstalled && (always || !hasOwnFiles) && (isEnabled || !hasNetworkManager)
     }

@@ -4,11 +4,15 @@ import BootArguments
 
 /// Name servers and search domains of one router advertisement, from the kernel's RTM_NEWNDUSEROPT.
 public struct RouterDNS: Equatable, Sendable {
+    /// The kernel's number for the interface.
     public var interfaceIndex: Int
+    /// Name servers that the router names.
     public var nameservers: [IPAddress] = []
+    /// Search domains that the router names.
     public var searchDomains: [String] = []
-    /// What the router takes back: its lifetime is 0.
+    /// Name servers that the router takes back: their lifetime is 0.
     public var endedServers: [IPAddress] = []
+    /// Search domains that the router takes back.
     public var endedDomains: [String] = []
 
     /// Reads one netlink message, header included; `nil` for any other and for what is cut short.
@@ -50,9 +54,12 @@ public struct RouterDNS: Equatable, Sendable {
 
 /// What the routers of one link have said up to now.
 public struct RouterNames: Equatable, Sendable {
+    /// Name servers, in the order in which they were named.
     public private(set) var nameservers: [IPAddress] = []
+    /// Search domains, in the order in which they were named.
     public private(set) var searchDomains: [String] = []
 
+    /// Starts with no names.
     public init() {}
 
     /// Takes one more advertisement: what it names is added, what it ends is gone.
@@ -64,8 +71,10 @@ public struct RouterNames: Equatable, Sendable {
     }
 }
 
-/// The names of an option, each as its labels with their lengths, an empty one at its end (RFC 1035, 3.1, without
-/// compression). What is cut short, or breaks a line, is left out; an empty name pads.
+/// The names of an option, each as its labels with their lengths, an empty one at its end.
+///
+/// This is the form of RFC 1035, 3.1, without compression. What is cut short, or breaks a line, is left out; an empty
+/// name pads.
 func domainNames(_ bytes: ArraySlice<UInt8>) -> [String] {
     var names: [String] = []
     var labels: [String] = []
@@ -88,6 +97,7 @@ func domainNames(_ bytes: ArraySlice<UInt8>) -> [String] {
 
 /// Whether the routers of a link say that a DHCPv6 server is to be asked, from the kernel's RTM_NEWLINK for IPv6.
 public struct RouterFlags: Equatable, Sendable {
+    /// The kernel's number for the interface.
     public var interfaceIndex: Int
     /// A router advertisement has come.
     public var isAdvertised: Bool
@@ -96,9 +106,10 @@ public struct RouterFlags: Equatable, Sendable {
     /// Other settings are (O).
     public var hasOther: Bool
 
-    /// Reads one netlink message, header included: nlmsghdr (16 bytes), ifinfomsg (16 bytes), then attributes, of which
-    /// IFLA_PROTINFO (12) holds IFLA_INET6_FLAGS (1): 0x20 received, 0x40 managed, 0x80 other settings, as the kernel's
-    /// net/if_inet6.h has them. `nil` for any other message and for what is cut short.
+    /// Reads one netlink message, header included; `nil` for any other and for what is cut short.
+    ///
+    /// The layout is nlmsghdr (16 bytes), ifinfomsg (16 bytes), then attributes, of which IFLA_PROTINFO (12) holds
+    /// IFLA_INET6_FLAGS (1): 0x20 received, 0x40 managed, 0x80 other settings, as the kernel's net/if_inet6.h has them.
     public init?(netlinkMessage message: [UInt8]) {
         func number(_ offset: Int, _ size: Int) -> Int {
             (0..<size).reduce(0) { $0 | Int(message[offset + $1]) << ($1 * 8) }

@@ -7,7 +7,9 @@ import LinuxSystem
 import NetworkPlanning
 import SystemPackage
 
-/// A running DHCP client. It renews its lease for as long as somebody holds it; its hook puts each lease into force.
+/// A running DHCP client.
+///
+/// It renews its lease for as long as somebody holds it; its hook puts each lease into force.
 final class DHCPClient: Sendable {
     let program: RunningProgram
     private let file: FilePath
@@ -15,7 +17,7 @@ final class DHCPClient: Sendable {
     static let hook = Networking.folder.appending("udhcpc-hook")
     static let leases = Networking.folder.appending("leases")
 
-    /// - Parameter settings: The link's; with the family of its profile they tell the hook what to do with a lease.
+    /// Starts the client on a link; `settings` and the family of its profile tell the hook what to do with a lease.
     init(
         _ settings: LinkSettings, _ family: NetworkFamily, mtu: Int?, hostname: String?
     ) throws(NetworkFailure) {
@@ -99,7 +101,9 @@ struct LeaseOrder: Equatable {
     }
 }
 
-/// What udhcpc runs at every event. The agent is called so by the name `udhcpc-hook`.
+/// What udhcpc runs at every event.
+///
+/// The agent does so where it is called by the name `udhcpc-hook`.
 public enum LeaseHook {
     /// - Returns: The exit status, which udhcpc ignores.
     public static func main() -> Int32 {

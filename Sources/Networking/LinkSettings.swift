@@ -24,7 +24,7 @@ struct LinkSettings {
 
     /// Adds the routes, those on the link first: a gateway may be reached by one of them.
     ///
-    /// - Parameter own: The link's addresses, which tell what is on it.
+    /// `own` are the link's addresses, which tell what is on it.
     func add(_ routes: [NetworkRoute], own: [InterfaceAddress], metric other: Int? = nil) throws(NetworkFailure) {
         for route in routes.filter({ $0.gateway == nil }) + routes.filter({ $0.gateway != nil }) {
             try Networking.act("adding a route to \(route.destination) by \(name)") { () throws(Errno) in

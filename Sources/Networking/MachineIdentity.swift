@@ -7,6 +7,8 @@ import LinuxSystem
 import NetworkPlanning
 import SystemPackage
 
+/// Who this machine is to DHCP servers and to the real root.
+///
 /// By default a card's address is all that a server learns, as NetworkManager has it in an initramfs: reservations
 /// depend on it. `firstlight.identity=uuid` makes everything of the machine's UUID instead, so that it is the same at
 /// every boot, whichever card is used.
@@ -31,7 +33,7 @@ struct MachineIdentity: Equatable {
         machineID = identifier.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// - Parameter report: Told where the UUID is asked for and is none.
+    /// The identity that the arguments ask for; `report` is told where the UUID is asked for and cannot be used.
     static func ofThisMachine(_ arguments: NetworkArguments, report: (String) -> Void) -> MachineIdentity {
         guard arguments.identityIsUUID else { return MachineIdentity(uuid: nil) }
         let text = Files.line("/sys/class/dmi/id/product_uuid")

@@ -162,7 +162,9 @@ final class NetworkBringUp {
         log.info("made \(new.name): \(new.profile.origin)")
     }
 
-    /// Gives the link its name, options, MAC address and MTU, and switches it on. A port waits for its controller.
+    /// Gives the link its name, options, MAC address and MTU, and switches it on.
+    ///
+    /// A port waits for its controller.
     private func setUp(_ link: NetworkPlan.Link, in plan: NetworkPlan) throws(NetworkFailure) {
         let index = link.interface.index
         let controller = link.profile.controller.flatMap { plan.link(named: $0) }

@@ -11,7 +11,9 @@ import SystemPackage
 import TargetRoot
 
 extension Networking {
-    /// Leaves in the real root what was learned here, where it has nothing of its own. Links stay up.
+    /// Leaves in the real root what was learned here, where it has nothing of its own.
+    ///
+    /// Links stay up. What is left:
     ///
     /// - `/etc/resolv.conf`, where that is missing, empty or leads nowhere;
     /// - `/etc/hostname`, where the command line names the machine and the file does not;
@@ -40,7 +42,9 @@ extension Networking {
         if let name = state.hostname { try handOverHostname(to: target, name) }
     }
 
-    /// - Parameter run: `/run`, which moves into the real root; the root has none of its own yet.
+    /// Leaves the name servers in `/etc/resolv.conf`, where that names none.
+    ///
+    /// `run` is `/run`, which moves into the real root; the root has none of its own yet.
     static func handOverResolver(
         to root: TargetRoot, run: TargetRoot = TargetRoot("/run"), _ state: NetworkState, _ logger: Logger
     ) throws(NetworkFailure) {

@@ -15,6 +15,7 @@ public struct NetworkTrial {
     public var arguments: [String] = []
     /// A folder of keyfiles, which go before the arguments.
     public var keyfiles: String?
+    /// Whether the network is brought up; otherwise the profiles are printed as keyfiles.
     public var bringsUp = false
     /// What is to be reached.
     public var urls: [String] = []
@@ -23,6 +24,7 @@ public struct NetworkTrial {
     /// A system's root that the network is handed over to.
     public var root: String?
 
+    /// A trial of an empty command line.
     public init() {}
 
     /// - Returns: Whether all went as asked; what did not is on standard error.

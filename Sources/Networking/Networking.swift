@@ -31,6 +31,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     /// Something could not be left in the real root.
     case handOver(TargetFault)
 
+    /// The failure in one line, for people.
     public var description: String {
         switch self {
         case .noInterface(let controllers) where controllers.isEmpty: "this machine has no network interface"
@@ -50,6 +51,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         }
     }
 
+    /// What the operator can do about it, one line each.
     public var advice: [String] {
         switch self {
         case .noInterface(let controllers) where controllers.isEmpty:
@@ -83,6 +85,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     }
 }
 
+/// Brings the network up and hands it over to the real root.
 public enum Networking {
     /// Where what is learned here is kept for later stages.
     static let folder = FilePath("/run/firstlight")
@@ -97,12 +100,9 @@ public enum Networking {
     /// Leaves `/etc/resolv.conf`, the kernel's host name and `/run/firstlight/network.json`. Links that
     /// are not in the result are down again. Leases are renewed until ``handOver(to:arguments:logger:)``.
     ///
-    /// - Parameters:
-    ///   - keyfiles: The folder of the keyfiles.
-    ///   - urls: What is to be fetched first; of several cards the one is used over which its server answers.
-    ///   - pump: Lets new devices appear for so many milliseconds: loads their drivers.
-    ///   - report: One line for people.
-    ///   - waits: Told of what is waited for.
+    /// `keyfiles` is the folder of the keyfiles. `urls` is what is to be fetched first; of several cards the one is
+    /// used over which its server answers. `pump` lets new devices appear for so many milliseconds: it loads their
+    /// drivers. `report` takes one line for people, and `waits` is told of what is waited for.
     public static func bringUp(
         arguments: BootArguments, urls: [String] = [], keyfiles: FilePath = keyfileFolder,
         pump: @escaping (Int32) -> Void,
@@ -133,7 +133,7 @@ public enum Networking {
 
     /// What is wanted of the network: the keyfiles' profiles, or the command line's where there are none.
     ///
-    /// - Parameter report: What is left out, a line each.
+    /// `report` takes what is left out, a line each.
     static func wantedProfiles(
         _ arguments: BootArguments, in folder: FilePath = keyfileFolder, report: (String) -> Void
     ) throws(NetworkFailure) -> [NetworkProfile] {

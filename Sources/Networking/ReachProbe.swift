@@ -89,9 +89,9 @@ struct LinkProbe: Sendable {
     /// Milliseconds for one packet and its answer.
     private static let packetPatience: Int32 = 1000
 
-    /// Returns where the server answers.
+    /// Returns if the server answers, and throws otherwise.
     ///
-    /// - Parameter patience: Milliseconds for a connection.
+    /// `patience` is how many milliseconds a connection may take.
     func ask(
         _ target: NetworkTarget, nameservers: [NameServer], searchDomains: [String], patience: Int32
     ) throws(Fault) {

@@ -163,7 +163,9 @@ final class FileApplier {
         try temporary.move(to: place, replacing: link.replacing)
     }
 
-    /// - Parameter target: Absolute in the target.
+    /// Makes a hard link, unless it is there already.
+    ///
+    /// `target` is absolute in the target.
     private func makeHardLink(_ path: String, to target: String, replacing: Bool) throws {
         let original = try tree.entry(try tree.resolve(target))
         // The file that it should link to stayed, and the link is already right.
@@ -209,7 +211,7 @@ extension TargetEntry {
 
     /// Moves something new to its place, after everything that could fail; it is removed where that fails.
     ///
-    /// - Parameter replacing: Whether a folder that is there is removed before; everything else is replaced in one step.
+    /// `replacing` removes a folder that is there before; everything else is replaced in one step.
     func move(to place: TargetEntry, replacing: Bool) throws(TargetFault) {
         do throws(TargetFault) {
             if replacing, case .folder = place.component { try place.removeTree() }

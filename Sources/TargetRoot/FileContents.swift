@@ -5,7 +5,9 @@ import Glibc
 import IgnitionConfig
 import LinuxSystem
 
-/// Puts contents together. Up to eight threads use one at once.
+/// Puts contents together.
+///
+/// Up to eight threads use one at once.
 struct ContentWriter: Sendable {
     let fetch: TargetRoot.FetchContent
     /// Of LUKS volumes, by name.
@@ -13,7 +15,8 @@ struct ContentWriter: Sendable {
 
     /// Writes content into an empty file.
     ///
-    /// - Parameter spare: A name for one of its parts.
+    /// `spare` is a name for one of its parts. Throws where a part cannot be fetched or written, or its key is not
+    /// there.
     func fill(_ file: OpenFile, with content: PlannedContent, spare: TargetEntry) throws {
         for (index, part) in content.parts.enumerated() {
             switch part {
@@ -36,8 +39,9 @@ struct ContentWriter: Sendable {
     }
 }
 
-/// The fragments that a config appends to files that exist. Each is fetched once, when a file is compared with it, and
-/// kept in a folder of ours until it is appended.
+/// The fragments that a config appends to files that exist.
+///
+/// Each is fetched once, when a file is compared with it, and kept in a folder of ours until it is appended.
 final class FragmentStore {
     private let writer: ContentWriter
     private let scratch: TargetEntry
@@ -45,7 +49,7 @@ final class FragmentStore {
     /// Where in `kept` the resources of a source are.
     private var places: [String: [Int]] = [:]
 
-    /// - Parameter scratch: An entry of the folder.
+    /// Creates an empty store in the folder of the entry `scratch`.
     init(_ writer: ContentWriter, in scratch: TargetEntry) {
         self.writer = writer
         self.scratch = scratch

@@ -7,7 +7,9 @@ import Hashing
 import LinuxSystem
 import SystemPackage
 
-/// An open file, closed with its last user. Its functions begin at the file's start unless they say otherwise.
+/// An open file, closed with its last user.
+///
+/// Its functions begin at the file's start unless they say otherwise.
 final class OpenFile: Sendable {
     let descriptor: Int32
     /// The path in messages.
@@ -187,7 +189,7 @@ final class OpenFile: Sendable {
 extension TargetEntry {
     /// Opens what is there.
     ///
-    /// - Parameter act: What for, as a failure says it: `read`.
+    /// A failure says `act` for what it was opened for: `read`.
     func openFile(_ flags: Int32, to act: String) throws(TargetFault) -> OpenFile {
         do throws(Errno) {
             return OpenFile(owning: try open(flags), path: path)
@@ -208,7 +210,7 @@ extension TargetEntry {
 
     /// Whether a file equals its successor in every respect; it then stays, and keeps its times.
     ///
-    /// - Parameter owner: What is open in it is root's.
+    /// What `owner` leaves open is root's. Throws where the contents cannot be compared.
     func isSame(as successor: OpenFile, mode: UInt32, owner: OwnerNumbers) throws(TargetFault) -> Bool {
         guard let status, status.st_mode == S_IFREG | mode, status.st_uid == owner.user ?? 0,
             status.st_gid == owner.group ?? 0, let file = try? openFile(O_RDONLY, to: "read")

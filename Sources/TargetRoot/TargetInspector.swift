@@ -15,10 +15,10 @@ struct TargetWork {
     let writer: ContentWriter
     let appender: Appender
 
-    /// - Parameters:
-    ///   - folder: A folder of ours; it is made if it is missing.
-    ///   - keys: Of LUKS volumes, by name.
-    ///   - fetch: Gets the content of a resource.
+    /// Makes the folder where it is missing, and opens it.
+    ///
+    /// `keys` are those of LUKS volumes, by name; `fetch` gets the content of a resource. Throws where the folder
+    /// cannot be made or opened.
     init(
         in folder: FilePath, keys: [String: SecretBytes] = [:], fetch: @escaping TargetRoot.FetchContent
     ) throws {
@@ -128,7 +128,10 @@ struct TargetInspector {
         }
     }
 
-    /// - Parameter compare: Of a file: whether it holds what the config wants.
+    /// What is at a path of the config.
+    ///
+    /// `compare` says of a file whether it holds what the config wants. Throws what `compare` throws, and where the
+    /// target cannot be read.
     private mutating func place(
         at path: String, _ compare: (OpenFile, inout TargetPlace) throws -> Bool = { _, _ in false }
     ) throws -> TargetPlace {

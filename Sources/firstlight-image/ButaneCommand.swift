@@ -103,7 +103,10 @@ struct TranslateButane: ParsableCommand {
 
     func run() throws { try translate(remarks: true) }
 
-    /// - Parameter remarks: Whether to say what a live system makes nothing of; the reference says no such thing.
+    /// Translates the config and writes the result.
+    ///
+    /// `remarks` says what a live system makes nothing of, which the reference does not. Throws where there is no
+    /// result.
     func translate(remarks: Bool) throws {
         if showsVersion { return print("Butane 0.29.0, by firstlight-image \(firstlightVersion)") }
         var options = Butane.Options()
@@ -114,7 +117,11 @@ struct TranslateButane: ParsableCommand {
         let name = source?.string ?? "<stdin>"
         let bytes: [UInt8]
         if let source {
-            do throws(FileFault) { bytes = try Files.read(source) } catch { throw Failure.unreadable(name, error.reason) }
+            do throws(FileFault) {
+                bytes = try Files.read(source)
+            } catch {
+                throw Failure.unreadable(name, error.reason)
+            }
         } else {
             do throws(Errno) { bytes = try readAll(STDIN_FILENO) } catch { throw Failure.unreadable(name, error) }
         }

@@ -7,9 +7,10 @@ import LinuxSystem
 import SystemPackage
 
 extension Surroundings {
-    /// - Parameters:
-    ///   - files: The folder of `-d`; without one no file can be named.
-    ///   - config: The config, whose folder holds what it includes; `nil` for standard input, which is in `files`.
+    /// The host's files, as far as a config may name them.
+    ///
+    /// `files` is the folder of `-d`; without one no file can be named. `config` is the config, whose folder holds what
+    /// it includes; `nil` stands for standard input, and what it includes is then in `files`.
     static func onHost(files: FilePath?, config: FilePath?) -> Surroundings {
         let folder = config.map { $0.removingLastComponent() }.map { $0.isEmpty ? FilePath(".") : $0 } ?? files
         return Surroundings(

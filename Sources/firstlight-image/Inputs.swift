@@ -17,9 +17,8 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 
 /// A config that an image is to hold: Ignition's JSON as it is, Butane translated.
 ///
-/// What a Butane config is warned of is said on standard error.
-/// - Parameter files: The folder whose files a Butane config may embed.
-/// - Throws: ``ButaneFailure`` with the report, or why the file cannot be read.
+/// A Butane config may embed the files of the folder `files`; what it is warned of is said on standard error. Throws
+/// ``ButaneFailure`` with the report, or why the file cannot be read.
 func configBytes(from file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
     let bytes = try Files.read(file)
     guard Butane.isButane(bytes) else { return bytes }
@@ -55,7 +54,7 @@ func say(_ text: String) { try? Files.writeAll(Array("\(text)\n".utf8), to: STDE
 
 /// Runs `body`, which may take minutes; whoever waits reads on standard error what it is doing, and for how long.
 ///
-/// - Parameter body: Is given what tells of the next step: "packing 300 modules".
+/// `body` is given a function that tells of the next step: "packing 300 modules".
 func whileTelling<Result>(_ act: String, _ body: ((String) -> Void) throws -> Result) rethrows -> Result {
     let watch = WaitWatch()
     let isTerminal = isatty(STDERR_FILENO) == 1

@@ -76,7 +76,9 @@ struct FailureReportTests {
     }
 
     @Test func aCardThatNoDriverIsFor() {
-        let cards = ["ens2 (eth0): driver virtio_net, carrier, no DHCP answer", "PCI 0000:00:04.0 (8086:100e): no driver"]
+        let cards = [
+            "ens2 (eth0): driver virtio_net, carrier, no DHCP answer", "PCI 0000:00:04.0 (8086:100e): no driver",
+        ]
         expect(
             page(
                 .network,

@@ -95,7 +95,9 @@ import Testing
         #expect(target.paths().isEmpty)
 
         try Files.makeFolder(target.path("/etc/gshadow"))
-        let unread = #expect(throws: TargetFault.self) { try target.provision(#""passwd": {"users": [{"name": "new"}]}"#) }
+        let unread = #expect(throws: TargetFault.self) {
+            try target.provision(#""passwd": {"users": [{"name": "new"}]}"#)
+        }
         #expect(unread == .cannot("read", path: "/etc/gshadow", .isDirectory))
         #expect(target.text("/etc/passwd")?.contains("new") == false)
     }
