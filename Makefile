@@ -37,12 +37,14 @@ PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 #                     run path of SwiftPM, at which glibc's own loading of a static PIE crashes.
 # relro, now:         what the start of the program fills in is read-only from then on (relro.ld: Swift's too).
 # relr, icf:          pay for the relocations that this takes: they are packed, and identical code is folded.
-# --gc-sections comes with SwiftPM's release build.
+# function-sections:  what no one calls is left out, and identical code folded, function by function; -O2 of the
+#                     linker folds the ends of strings. --gc-sections comes with SwiftPM's release build.
 # out/build:          what the programs know of their build (Sources/CBuild).
 RELEASE := -c release --scratch-path .build-agent -Xswiftc -static-executable -Xswiftc -Osize \
     -Xcc -I$(CURDIR)/out/build -Xcc -fstack-protector-strong \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie --disable-local-rpath \
-    $(foreach word,-z relro -z now --pack-dyn-relocs=relr --icf=safe -T $(CURDIR)/Sources/StaticLibraries/relro.ld, \
+    -Xswiftc -Xfrontend -Xswiftc -function-sections \
+    $(foreach word,-O2 -z relro -z now --pack-dyn-relocs=relr --icf=safe -T $(CURDIR)/Sources/StaticLibraries/relro.ld, \
         -Xlinker $(word))
 # glibc warns that getaddrinfo and friends need its shared libraries: `files` and `dns` are built in
 # since 2.34, and tests on the shipped binary resolve names in an empty root.
