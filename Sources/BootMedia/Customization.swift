@@ -36,6 +36,8 @@ public struct Customization: Equatable, Sendable {
     public struct Surroundings {
         /// The contents of a file.
         public var read: (String) throws -> [UInt8]
+        /// The Ignition config of a file.
+        public var config: (String) throws -> [UInt8]
         /// The keyfiles that nmstate makes of the state in a file, with their names.
         public var keyfiles: (_ path: String) throws -> [(name: String, contents: [UInt8])]
         /// Gets each line for the user.
@@ -43,11 +45,12 @@ public struct Customization: Equatable, Sendable {
 
         /// Creates the surroundings from its three functions.
         public init(
-            read: @escaping (String) throws -> [UInt8],
+            read: @escaping (String) throws -> [UInt8], config: @escaping (String) throws -> [UInt8],
             keyfiles: @escaping (String) throws -> [(name: String, contents: [UInt8])],
             tell: @escaping (String) -> Void
         ) {
             self.read = read
+            self.config = config
             self.keyfiles = keyfiles
             self.tell = tell
         }
@@ -131,7 +134,7 @@ private struct Building {
     private func read(_ path: String) throws -> [UInt8] { try surroundings.read(path) }
 
     mutating func addDestinationConfig(_ path: String) throws {
-        destinations.append(try UserConfig(try read(path), path: path, tell: surroundings.tell))
+        destinations.append(try UserConfig(try surroundings.config(path), path: path, tell: surroundings.tell))
     }
 
     mutating func addConsole(_ console: ConsoleSpec) throws {
@@ -234,7 +237,7 @@ private struct Building {
     }
 
     mutating func addLiveConfig(_ path: String) throws {
-        try live.merge(try UserConfig(try read(path), path: path, tell: surroundings.tell))
+        try live.merge(try UserConfig(try surroundings.config(path), path: path, tell: surroundings.tell))
     }
 
     mutating func finish() throws -> ArchiveFiles {

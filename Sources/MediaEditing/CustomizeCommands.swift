@@ -9,7 +9,9 @@ import SystemPackage
 extension Customization.Surroundings {
     /// Files of this machine, and its nmstatectl.
     static func machine(_ streams: Streams) -> Self {
-        .init(read: contents(of:), keyfiles: nmstateKeyfiles(of:), tell: streams.tell)
+        .init(
+            read: contents(of:), config: { try streams.translate(try contents(of: $0), $0) },
+            keyfiles: nmstateKeyfiles(of:), tell: streams.tell)
     }
 }
 

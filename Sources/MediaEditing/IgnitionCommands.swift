@@ -19,7 +19,7 @@ public struct EmbedIgnition: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let bytes = try config.map(contents(of:)) ?? streams.readToEnd()
+        let bytes = try streams.config(config)
         let file = try output.open(image, streams)
         var iso = try LiveISO(reading: try file.source)
         guard force || iso.initrd.files.config == nil else {
@@ -81,7 +81,7 @@ public struct WrapIgnition: Sendable {
     public func run(_ streams: Streams) throws {
         if output == nil { try streams.refuseTerminal() }
         var files = ArchiveFiles()
-        files.config = try config.map(contents(of:)) ?? streams.readToEnd()
+        files.config = try streams.config(config)
         try writeInitrd(files, to: output, streams)
     }
 }

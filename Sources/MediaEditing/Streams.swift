@@ -19,6 +19,8 @@ public struct Streams {
     public var progress: (_ act: String, _ done: UInt64, _ total: UInt64) -> Void
     /// Whether standard output is a terminal, which takes no binary data.
     public var outputIsTerminal: Bool
+    /// Makes an Ignition config of a user's text in another language; Ignition's own stays as it is.
+    public var translate: (_ config: [UInt8], _ name: String) throws -> [UInt8] = { config, _ in config }
 
     /// Creates streams from functions.
     public init(
@@ -31,6 +33,11 @@ public struct Streams {
         self.tell = tell
         self.progress = progress
         self.outputIsTerminal = outputIsTerminal
+    }
+
+    /// The Ignition config of a file, or of standard input for `nil`.
+    func config(_ path: String?) throws -> [UInt8] {
+        try translate(try path.map(contents(of:)) ?? readToEnd(), path ?? "<stdin>")
     }
 
     /// Those of the process.

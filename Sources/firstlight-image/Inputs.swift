@@ -20,7 +20,11 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 /// A Butane config may embed the files of the folder `files`; what it is warned of is said on standard error. Throws
 /// ``ButaneFailure`` with the report, or why the file cannot be read.
 func configBytes(from file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
-    let bytes = try Files.read(file)
+    try ignition(of: try Files.read(file), in: file, files: files)
+}
+
+/// The same for a text that is at hand; `file` is where it is from.
+func ignition(of bytes: [UInt8], in file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
     guard Butane.isButane(bytes) else { return bytes }
     var options = Butane.Options()
     options.isRaw = true

@@ -9,6 +9,7 @@ import Glibc
 import LinuxSystem
 import MediaEditing
 import Reporting
+import SystemPackage
 
 /// A command that reads or changes boot media.
 protocol MediaCommand: ParsableCommand {
@@ -26,7 +27,12 @@ extension MediaCommand {
         let progress = ProgressLine()
         defer { progress.clear() }
         do {
-            try work(.standard { progress.tell($0, $1, of: $2) })
+            var streams = Streams.standard { progress.tell($0, $1, of: $2) }
+            // Under the other's name a text is embedded as it is, as the other does.
+            if Program.root == FirstlightImage.self {
+                streams.translate = { try ignition(of: $0, in: FilePath($1)) }
+            }
+            try work(streams)
         } catch {
             progress.clear()
             throw MediaFailure(error)

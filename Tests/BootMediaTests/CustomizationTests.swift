@@ -47,13 +47,14 @@ import Testing
         var customization = Customization()
         change(&customization)
         var told: [String] = []
+        let contents = { (path: String) in
+            guard let text = files[path] else { throw MediaFault("no \(path)") }
+            return Array(text.utf8)
+        }
         let made = try customization.files(
             for: Features(parsing: Array(features.utf8)),
             .init(
-                read: { path in
-                    guard let text = files[path] else { throw MediaFault("no \(path)") }
-                    return Array(text.utf8)
-                }, keyfiles: { _ in keyfiles.map { (name: $0.0, contents: $0.1) } }, tell: { told.append($0) }))
+                read: contents, config: contents, keyfiles: { _ in keyfiles.map { (name: $0.0, contents: $0.1) } }, tell: { told.append($0) }))
         return Made(files: made, told: told)
     }
 

@@ -151,6 +151,21 @@ def validates_both_languages() -> None:
             assert done.returncode == (1 if name.startswith("bad") else 0), (name, done)
 
 
+def is_taken_where_images_take_a_config() -> None:
+    """Under the name of Fedora CoreOS's tool a text goes in as it is, as with that tool."""
+    with folder() as place:
+        (place / "good.bu").write_text(HEAD)
+        (place / "bad.bu").write_text(HEAD + "storage: {files: [{path: f}]}\n")
+        (place / "coreos-installer").symlink_to(TOOL)
+        def wrap(program: "str | Path", name: str) -> "subprocess.CompletedProcess[bytes]":
+            return subprocess.run([program, "pxe", "ignition", "wrap", "-i", name], cwd=place, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=60)
+        assert b'{"ignition":{"version":"3.4.0"}}' in wrap(TOOL, "good.bu").stdout
+        refused = wrap(TOOL, "bad.bu")
+        assert refused.returncode == 1 and not refused.stdout and b"is not an absolute path" in refused.stderr, refused
+        assert b"variant: fcos" in wrap(place / "coreos-installer", "good.bu").stdout
+
+
 def ends_soon_whatever_it_is_given() -> None:
     """Within memory that a runner has to spare: 2 GiB of addresses."""
     bombs = {
@@ -172,4 +187,5 @@ def ends_soon_whatever_it_is_given() -> None:
 
 TESTS = [(function.__name__.replace("_", "-"), function) for function in (
     ends_like_the_original, writes_secrets_for_their_owner_alone, reads_nothing_outside_of_its_folder,
-    includes_configs_beside_it, validates_both_languages, ends_soon_whatever_it_is_given)]
+    includes_configs_beside_it, validates_both_languages, is_taken_where_images_take_a_config,
+    ends_soon_whatever_it_is_given)]
