@@ -139,7 +139,7 @@ public struct DiskLayout: Equatable, Sendable {
                         continue
                     }
                     try refuseTwins(claim, target)
-                    guard !array.members.contains(where: { $0.target?.area.overlaps(target.area) == true }) else {
+                    guard !array.members.contains(where: { $0.target?.shares(target) == true }) else {
                         throw DiskConflict(device, .sameDevice(as: wanted.origin.describe()), at: wanted.origin)
                     }
                     array.members.append(
@@ -182,9 +182,9 @@ public struct DiskLayout: Equatable, Sendable {
     /// Refuses a device of which another entry has a part: a disk and one of its partitions, too, are one place.
     private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
         let other =
-            arrays.first { $0.members.contains { $0.target?.area.overlaps(target.area) == true } }?.wanted.origin
-            ?? volumes.first { $0.area.overlaps(target.area) }?.wanted.origin
-            ?? placed.first { $0.target.area.overlaps(target.area) }?.wanted.origin
+            arrays.first { $0.members.contains { $0.target?.shares(target) == true } }?.wanted.origin
+            ?? volumes.first { $0.target.shares(target) }?.wanted.origin
+            ?? placed.first { $0.target.shares(target) }?.wanted.origin
         if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
     }
 

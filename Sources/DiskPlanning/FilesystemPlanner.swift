@@ -43,6 +43,14 @@ struct FilesystemTarget: Equatable {
     var users: [DeviceUse] = []
     /// Whether it is a partition that existed before, so that unknown content may be somebody's.
     var wasThere = false
+
+    /// Whether two targets have a byte in common: a disk and one of its partitions have, whatever their nodes.
+    func shares(_ other: FilesystemTarget) -> Bool {
+        func isDisk(of target: FilesystemTarget, _ disk: FilesystemTarget) -> Bool {
+            disk.partition == nil && disk.area.node == target.partition?.disk
+        }
+        return area.overlaps(other.area) || isDisk(of: self, other) || isDisk(of: other, self)
+    }
 }
 
 struct FilesystemPlanner {
