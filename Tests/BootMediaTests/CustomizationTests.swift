@@ -54,7 +54,8 @@ import Testing
         let made = try customization.files(
             for: Features(parsing: Array(features.utf8)),
             .init(
-                read: contents, config: contents, keyfiles: { _ in keyfiles.map { (name: $0.0, contents: $0.1) } }, tell: { told.append($0) }))
+                read: contents, config: contents,
+                keyfiles: { _ in keyfiles.map { (name: $0.0, contents: $0.1) } }, tell: { told.append($0) }))
         return Made(files: made, told: told)
     }
 
