@@ -11,7 +11,7 @@ struct TranslateButane: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "butane",
         abstract: "Translate a Butane config to an Ignition config.",
-        usage: "firstlight-image butane [-d <folder>] [-p] [-s] [-c] [-r] [-o <file>] [<file>]",
+        usage: "firstlight-image butane [-pscr] [-d <folder>] [-o <file>] [<file>]",
         discussion: """
             Reads standard input without a file. Mistakes are shown at their places in the YAML. Called by the name \
             butane, the program does the same.
