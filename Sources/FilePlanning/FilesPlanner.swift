@@ -380,8 +380,6 @@ struct FilesPlanner {
         let place = place(of: path)
         if case .link("/dev/null") = place.found {
             kept.append(.init(path, .sameTarget))
-        } else if case .folder = place.found, !policy.repeatsAll {
-            conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
                 .makeLink(.init(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree)), origin)
