@@ -28,9 +28,9 @@ extension MediaCommand {
         defer { progress.clear() }
         do {
             var streams = Streams.standard { progress.tell($0, $1, of: $2) }
-            // Under the other's name a text is embedded as it is, as the other does.
+            // Under the other's name a text is embedded as it is, as the other does; so is what names no variant.
             if Program.root == FirstlightImage.self {
-                streams.translate = { try ignition(of: $0, in: FilePath($1)) }
+                streams.translate = { namesVariant($0) ? try ignition(of: $0, in: FilePath($1)) : $0 }
             }
             try work(streams)
         } catch {
@@ -38,6 +38,11 @@ extension MediaCommand {
             throw MediaFailure(error)
         }
     }
+}
+
+/// Whether a text has a line that begins as the first of a Butane config does.
+private func namesVariant(_ text: [UInt8]) -> Bool {
+    text.split(separator: UInt8(ascii: "\n")).contains { $0.starts(with: "variant:".utf8) }
 }
 
 /// Why a command failed: what was being done, outermost first, and the cause.

@@ -126,7 +126,7 @@ struct Fetch: ParsableCommand {
 struct Network: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what kernel arguments or keyfiles come to, or bring that network up.",
-        usage: "firstlight network [--keyfiles <folder>] [--up] [<options>] [<arguments> ...]",
+        usage: "firstlight network [<options>] [<arguments> ...]",
         discussion: """
             Without --up nothing is touched: the profiles are printed as NetworkManager's keyfiles, and what is left out \
             of them on standard error. Exit status: 0 as asked, 1 otherwise.
