@@ -187,9 +187,10 @@ extension NetworkArguments {
                 interface: interface, method: .fixed, address: address, gateway: IPAddress(fields[4]),
                 hostname: fields[5].isEmpty ? nil : fields[5],
                 nameservers: fields[6].split(separator: ",").compactMap { IPAddress($0) }))
-        if !fields[7].isEmpty || !fields[8].isEmpty {
-            warnings.append("ipam=\(text): search domains and time servers are not read")
-        }
+        let times = fields[8].split(separator: ",").map { IPAddress($0) }
+        timeServers += times.compactMap(\.self)
+        if !fields[7].isEmpty { warnings.append("ipam=\(text): search domains are not read") }
+        if times.contains(nil) { warnings.append("ipam=\(text): time servers are taken by their addresses alone") }
     }
 
     /// What is not built is refused by name rather than passed over.

@@ -439,6 +439,9 @@ final class NetworkBringUp {
                 gateways: own + KernelIPv6Address.gateways(routes6, interface: name).filter { !own.contains($0) },
                 lease: state.lease)
             told.metric = link.metric
+            let leased4 = state.lease?.timeServers ?? []
+            let leased6 = clients.v6[link.interface.index]?.lease?.timeServers ?? []
+            told.timeServers = (place == 0 ? arguments.timeServers : []) + leased4 + leased6
             if place == 0, link.metric > least, state.reachedSince != nil {
                 told.metric = least - 1
                 prefer(link, told)
@@ -469,23 +472,5 @@ struct NetworkClients: Sendable {
         v4[index] = nil
         v6[index]?.end()
         v6[index] = nil
-    }
-}
-
-/// The kernel's names of the interfaces that were renamed, kept for a second try after a failure:
-/// whoever wrote `ip=eth0:dhcp` still means the same card.
-enum Renames {
-    private static let file = Networking.folder.appending("interface-names")
-
-    static func read() -> [String: String] {
-        let pairs = (Files.line(file) ?? "").split(separator: "\n").map { $0.split(separator: " ") }
-        return Dictionary(
-            pairs.filter { $0.count == 2 }.map { (String($0[0]), String($0[1])) }, uniquingKeysWith: { $1 })
-    }
-
-    static func write(_ names: [String: String]) {
-        // Without it only that second try suffers.
-        try? Files.makeFolder(Networking.folder, mode: 0o700)
-        try? Files.write(names.map { "\($0.key) \($0.value)\n" }.sorted().joined(), to: file, mode: 0o600)
     }
 }
