@@ -607,6 +607,27 @@ func readsRouterDNS() throws {
     }
 }
 
+@Test("keeps as many names of routers as a boot can ask, whoever floods the link")
+func routerNamesAreBounded() throws {
+    var names = RouterNames()
+    for number in 0..<1000 {
+        var said = try #require(RouterDNS(netlinkMessage: advertisedServer(number)))
+        said.searchDomains = ["d\(number).example"]
+        names.take(said)
+    }
+    #expect(names.nameservers.count == 16 && names.searchDomains.count == 16)
+    #expect(names.nameservers.first?.description == "2001:db8::")
+}
+
+/// One RDNSS option with one server.
+private func advertisedServer(_ number: Int) -> [UInt8] {
+    let server: [UInt8] =
+        [0x20, 1, 0xd, 0xb8] + Array(repeating: 0, count: 10) + [UInt8(number >> 8), UInt8(number & 0xff)]
+    let options: [UInt8] = [25, 3, 0, 0, 0, 0, 0, 9] + server
+    let head: [UInt8] = [56, 0, 0, 0, 68, 0] + Array(repeating: 0, count: 10)
+    return head + [10, 0, UInt8(options.count), 0, 3, 0, 0, 0] + Array(repeating: 0, count: 8) + options
+}
+
 @Test("reads the kernel's IPv6 tables")
 func readsKernelTables() {
     let addresses = KernelIPv6Address.all(
