@@ -102,6 +102,7 @@ final class NetworkBringUp {
             case .failed(let attempts): throw .noAnswer(attempts, cards: cards(plan))
             case .nothingThere where !plan.missing.isEmpty:
                 throw .missing(plan.missing, present: interfaces.filter(\.isWired).map(\.label))
+            case .nothingThere where !plan.unsupported.isEmpty: throw .notEthernet(plan.unsupported)
             case .nothingThere:
                 guard let bootIF = arguments.bootIF, !ignoresBootIF, interfaces.contains(where: \.isWired) else {
                     throw .noInterface(DriverlessController.all(in: .ofThisMachine))
@@ -382,11 +383,14 @@ final class NetworkBringUp {
     /// What is known of every card, a line each, for whoever reads why there is no network.
     private func cards(_ plan: NetworkPlan) -> [String] {
         var lines: [String] = []
-        for interface in interfaces where interface.isWired || plan.links.contains(where: { $0.interface == interface })
+        for interface in interfaces
+        where interface.isWired || interface.otherKind != nil
+            || plan.links.contains(where: { $0.interface == interface })
         {
             let driver = interface.driver.map { "driver \($0)" } ?? (interface.isWired ? "no driver" : "made here")
             guard let link = plan.links.first(where: { $0.interface.index == interface.index }) else {
-                lines.append("\(interface.label): \(driver), not used")
+                let why = interface.otherKind.map { "\($0) is not supported" } ?? "not used"
+                lines.append("\(interface.label): \(driver), \(why)")
                 continue
             }
             let state = states[interface.index]
@@ -418,6 +422,9 @@ final class NetworkBringUp {
             clients.end(link.interface.index)
             // Down, for the real root to begin afresh. A card that refuses does no harm.
             try? NetworkLinks.configure(link.interface.index, up: false)
+        }
+        for other in plan.unsupported {
+            around.report("\(other.label) is \(other.otherKind ?? ""), which is not supported; going on without it")
         }
         let routes6 = Files.line("/proc/net/ipv6_route") ?? ""
         var servers: [NameServer] = []
