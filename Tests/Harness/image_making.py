@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import images
@@ -99,6 +100,20 @@ def a_container_image_of_umoci() -> None:
             assert (folder / "other.img").read_bytes() == whole, archive
         kept = json.loads(run("rootfs", place, "-o", folder / "kept.img", "--keep", "--json"))
         assert kept["taken_out"] == [] and "etc/machine-id" in contents(folder / "kept.img")
+
+
+def a_layer_dated_ahead_makes_the_same_image() -> None:
+    """Archives round times up: a layer that was made just now is from the next second."""
+    with Scratch() as folder:
+        ahead = int(time.time()) + 2
+        with tarfile.open(folder / "root.tar", "w") as archive:
+            member = tarfile.TarInfo("sbin/init")
+            member.mtime, member.mode = ahead, 0o755
+            archive.addfile(member)
+        run("rootfs", folder / "root.tar", "-o", folder / "now.img", "--version", "1")
+        time.sleep(max(0, ahead + 1 - time.time()))
+        run("rootfs", folder / "root.tar", "-o", folder / "later.img", "--version", "1")
+        assert (folder / "now.img").read_bytes() == (folder / "later.img").read_bytes()
 
 
 def an_erofs_holds_the_same() -> None:
@@ -211,7 +226,7 @@ def every_command_has_help_in_80_columns() -> None:
 
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
-    a_container_image_of_umoci, only_in(ALL)(an_erofs_holds_the_same), a_hostile_layer_stays_inside,
-    an_iso_and_what_is_done_to_it, a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake,
-    every_command_has_help_in_80_columns,
+    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same),
+    a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, a_unified_kernel_is_signed,
+    a_stick_is_not_written_by_mistake, every_command_has_help_in_80_columns,
 )]
