@@ -15,6 +15,8 @@ public enum MountFailure: Error, Equatable, Sendable {
     case cannotMakeFolder(FilePath, Errno)
     case cannotMount(device: String, on: FilePath, Errno)
     case cannotUnmount(FilePath, Errno)
+    /// No plan of the disks stage says which device this name means.
+    case notPlanned(device: String, on: String)
 }
 
 extension MountFailure: CustomStringConvertible {
@@ -26,6 +28,8 @@ extension MountFailure: CustomStringConvertible {
         case .cannotMakeFolder(let path, let reason): "cannot create \(path): \(reason)"
         case .cannotMount(let device, let path, let reason): "cannot mount \(device) on \(path): \(reason)"
         case .cannotUnmount(let path, let reason): "cannot unmount \(path): \(reason)"
+        case .notPlanned(let device, let path):
+            "\(device) is not mounted on \(path): the disks stage has not looked at it"
         }
     }
 }
@@ -39,6 +43,8 @@ extension MountFailure: Advising {
         case .cannotMakeFolder: ["Check that the real root is writable there."]
         case .cannotMount: ["Check the filesystem and \"mountOptions\"; the kernel's messages tell more (dmesg)."]
         case .cannotUnmount: ["See what still uses it."]
+        case .notPlanned:
+            ["Run the disks stage first, with the same config: it decides which device a name means."]
         }
     }
 }
@@ -80,18 +86,27 @@ public enum FilesystemMounts {
     ///   - storage: The config.
     ///   - root: The real root: `/sysroot`.
     ///   - nodes: Kernel names by the config's device paths, as the disks stage planned them: a label could lead to
-    ///     another device by now. A path that is not in it is followed.
+    ///     another device by now.
     ///   - access: What mounting needs from its caller.
-    /// - Throws: The failure of the first filesystem that cannot be mounted.
+    /// - Throws: The failure of the first filesystem that cannot be mounted, and ``MountFailure/notPlanned(device:on:)``
+    ///   before anything is mounted.
     public static func mount(
-        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String] = [:], access: MountAccess
+        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String], access: MountAccess
     ) throws(BootFailure) {
+        // All of them first: of a config that no plan has looked at, nothing is mounted.
+        let planned = try storage.mounts.map { mount throws(BootFailure) -> (PlannedMount, String) in
+            try step("mounting \(mount.path), \(mount.origin)") {
+                guard let node = nodes[mount.device] else {
+                    throw MountFailure.notPlanned(device: mount.device, on: mount.path)
+                }
+                return (mount, node)
+            }
+        }
         var done: [String] = []
         do throws(BootFailure) {
-            for mount in storage.mounts {
+            for (mount, node) in planned {
                 try step("mounting \(mount.path), \(mount.origin)") {
-                    let device = nodes[mount.device] ?? mount.device
-                    if try self.mount(mount, device, under: root, access) { done.append(mount.path) }
+                    if try self.mount(mount, node, under: root, access) { done.append(mount.path) }
                 }
             }
         } catch {

@@ -1,3 +1,4 @@
+import BlockDevices
 import BootArguments
 import Devices
 import Encoding
@@ -52,6 +53,17 @@ struct SessionTests {
         try session.fetchConfig()
         #expect(throws: BootFailure.self) { try session.mountFilesystems() }
         #expect(waited.change { $0 } == ["/dev/vdb3"])
+    }
+
+    @Test("nothing is mounted by a name that no plan has looked at, in every way", arguments: Way.allCases)
+    func unplanned(way: Way) throws {
+        let waited = Monitor<[String]>([])
+        let session = session(way, url(mounting), MemoryStore(), waited: waited)
+        try session.fetchConfig()
+        let error = #expect(throws: BootFailure.self) { try session.mountFilesystems() }
+        let failure = MountFailure.notPlanned(device: "/dev/disk/by-partlabel/var", on: "/var")
+        #expect(error?.cause as? MountFailure == failure)
+        #expect(waited.change { $0 } == [], "no device is waited for")
     }
 
     @Test("a config is kept as it was written where it is whole, and as the original caches it under its name")
