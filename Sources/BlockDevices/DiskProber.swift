@@ -316,22 +316,14 @@ struct BlockFile: ~Copyable {
 
     /// `count` bytes at a position, or `nil` where not all of them can be read.
     borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
-        readBytes(descriptor, at: position, count: count)
+        wholeBytes(descriptor, at: position, count: count)
     }
 }
 
 /// `count` bytes of an open file at a position, or `nil` where not all of them can be read.
-func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
-    guard let position = off_t(exactly: position), count > 0, off_t.max - position > count else { return nil }
-    var buffer = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-        let got = buffer.withUnsafeMutableBytes {
-            pread(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, position + off_t(filled))
-        }
-        if got < 0, errno == EINTR { continue }
-        guard got > 0 else { return nil }
-        filled += got
+func wholeBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
+    guard count > 0, let bytes = try? readBytes(descriptor, at: position, count: count), bytes.count == count else {
+        return nil
     }
-    return buffer
+    return bytes
 }
