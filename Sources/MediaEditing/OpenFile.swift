@@ -16,7 +16,11 @@ final class OpenFile: Sendable {
         self.path = path
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A program that is being started meanwhile has the descriptor for a moment, and with it the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Opens what is there.
     convenience init(_ path: String, forWriting: Bool = false) throws {
