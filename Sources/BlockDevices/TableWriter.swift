@@ -138,9 +138,11 @@ struct TableWriter: ~Copyable {
 
 /// Writes the sector that keeps others from taking the disk for empty.
 ///
-/// Without it the kernel does not look for a GPT, and libfdisk does not open one.
+/// Without it the kernel does not look for a GPT, and libfdisk does not open one. Only the entries and their mark are
+/// written: before them is the code of a boot loader, and the identity of the disk.
 func writeProtectiveMBR(_ disk: FoundDisk) throws(DiskFailure) {
-    var sector = [UInt8](repeating: 0, count: 512)
+    guard let found = try BlockFile(disk.node).read(at: 0, count: 512) else { throw .unreadable(disk.node, .ioError) }
+    var sector = Array(found[..<446]) + [UInt8](repeating: 0, count: 66)
     let sectors = UInt32(clamping: disk.size / disk.sectorSize - 1)
     // Entry 1: from sector 1, type 0xee, as many sectors as the field can say.
     sector.replaceSubrange(446..<458, with: [0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0])
