@@ -84,6 +84,15 @@ struct TableWriter: ~Copyable {
         if !plan.isWrittenInFull, !isFile, disk.map == nil { try tellKernel(plan) }
     }
 
+    /// Moves the second copy to the end of a disk that has grown; the entries stay as they are.
+    ///
+    /// libfdisk takes the room before it into account once it has opened the table anew.
+    func moveSecondCopy() throws(DiskFailure) {
+        guard fdisk_is_labeltype(context, FDISK_DISKLABEL_GPT) == 1 else { throw .tableChanged(disk.node) }
+        try check("write its partition table", fdisk_write_disklabel(context))
+        guard fsync(descriptor) == 0 else { throw .unwritable(disk.node, Errno(rawValue: errno)) }
+    }
+
     private func mustGo(_ old: FoundPartition, _ plan: DiskPlan) -> Bool {
         switch plan.partitions.first(where: { $0.number == old.number })?.change {
         case .keep, .resize: false
