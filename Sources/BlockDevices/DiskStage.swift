@@ -210,6 +210,7 @@ public enum DiskStage {
         if case .gpt(let gpt) = plan.disk.table, gpt.damage.contains(.protectiveMBR), !plan.createsTable {
             try writeProtectiveMBR(plan.disk)
         }
+        if plan.needsMovedCopy { try TableWriter(plan.disk).moveSecondCopy() }
         let writer = try TableWriter(plan.disk)
         try writer.write(plan)
     }
@@ -311,6 +312,12 @@ extension DiskPlan {
     fileprivate var isGPTAlone: Bool {
         if case .gpt = disk.table { return !disk.content.isKnown }
         return false
+    }
+
+    /// Whether a partition ends where the table, on a disk that has grown, has no room yet.
+    fileprivate var needsMovedCopy: Bool {
+        guard case .gpt(let gpt) = disk.table, !createsTable else { return false }
+        return partitions.contains { $0.change != .keep && $0.sectors.upperBound > gpt.usable.upperBound }
     }
 
     fileprivate func isMade(by table: FoundGPT) -> Bool {

@@ -93,35 +93,48 @@ public enum FilesystemMounts {
     public static func mount(
         _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String], access: MountAccess
     ) throws(BootFailure) {
-        // All of them first: of a config that no plan has looked at, nothing is mounted.
-        let planned = try storage.mounts.map { mount throws(BootFailure) -> (PlannedMount, String) in
-            try step("mounting \(mount.path), \(mount.origin)") {
-                guard let node = nodes[mount.device] else {
-                    throw MountFailure.notPlanned(device: mount.device, on: mount.path)
-                }
-                return (mount, node)
-            }
+        func node(of mount: PlannedMount) throws(MountFailure) -> String {
+            guard let node = nodes[mount.device] else { throw .notPlanned(device: mount.device, on: mount.path) }
+            return node
         }
+        // Of a config that no plan has looked at, nothing is mounted.
+        for mount in storage.mounts {
+            try step("mounting \(mount.path), \(mount.origin)") { _ = try node(of: mount) }
+        }
+        try inTurn(storage.mounts) { mount, isMounted in
+            try self.mount(mount, try node(of: mount), under: root, access) { isMounted(mount.path) }
+        } undo: { done throws(BootFailure) in
+            try unmount(done, under: root, access: access)
+        }
+    }
+
+    /// Mounts one after the other; where one fails, all that is mounted by then is handed to `undo`.
+    ///
+    /// - Parameters:
+    ///   - mounts: In the order of mounting.
+    ///   - mount: Mounts one, and says so as soon as it is mounted: what follows may fail, too.
+    ///   - undo: Gets the paths in the order of mounting.
+    /// - Throws: The failure of the first that cannot be mounted.
+    static func inTurn(
+        _ mounts: [PlannedMount], mount: (PlannedMount, _ isMounted: (String) -> Void) throws -> Void,
+        undo: ([String]) throws(BootFailure) -> Void
+    ) throws(BootFailure) {
         var done: [String] = []
         do throws(BootFailure) {
-            for (mount, node) in planned {
-                try step("mounting \(mount.path), \(mount.origin)") {
-                    if try self.mount(mount, node, under: root, access) { done.append(mount.path) }
-                }
+            for planned in mounts {
+                try step("mounting \(planned.path), \(planned.origin)") { try mount(planned) { done.append($0) } }
             }
         } catch {
             // The first failure is the one to report.
-            try? unmount(done, under: root, access: access)
+            try? undo(done)
             throw error
         }
     }
 
-    /// Mounts one filesystem.
-    ///
-    /// - Returns: Whether it was not mounted before.
+    /// Mounts one filesystem; `isMounted` is called as soon as it is, and not where it was before.
     private static func mount(
-        _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess
-    ) throws -> Bool {
+        _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess, isMounted: () -> Void
+    ) throws {
         try access.disks.waitForDevice(device)
         let node = Files.resolved(FilePath(device))?.string ?? device
         var made: [String] = []
@@ -130,10 +143,10 @@ public enum FilesystemMounts {
             try access.folderMade(folder)
         }
         let path = point.path
-        let isMounted = Mounts.all().contains {
+        let wasMounted = Mounts.all().contains {
             $0.target == path && (Files.resolved(FilePath($0.source))?.string ?? $0.source) == node
         }
-        if isMounted { return false }
+        if wasMounted { return }
         if let topmost = made.first { try access.label(topmost) }
         try access.disks.loadFilesystem(mount.type)
         do throws(Errno) {
@@ -141,11 +154,11 @@ public enum FilesystemMounts {
         } catch {
             throw MountFailure.cannotMount(device: node, on: path, error)
         }
+        isMounted()
         try access.mounted(mount.path, node)
         // A filesystem without files was probably made at this boot, and its maker sets no labels.
         if Files.names(in: path).allSatisfy({ $0 == "lost+found" }) { try access.label(mount.path) }
         access.disks.report(.done("\(node) mounted on \(mount.path)"))
-        return true
     }
 
     /// Unmounts filesystems, the last one first; what is not mounted is skipped.
