@@ -24,6 +24,8 @@ struct Packing {
     private var archiveCompression: String { isFast ? "-3" : "-19" }
 
     func write(root: FileTree, usr: FileTree, to output: FilePath, isPrivate: Bool) throws {
+        try root.check()
+        try usr.check(at: "usr/")
         let folder = try TemporaryFolder()
         let image = folder.path.appending("usr.squashfs")
         try makeSquashfs(usr, at: image, staging: folder.path.appending("usr"))

@@ -15,7 +15,7 @@ from pathlib import Path
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tree = Path(scratch, "tree")
         tree.mkdir()
         (tree / "greeting").write_text("hello\n")
