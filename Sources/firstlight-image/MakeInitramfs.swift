@@ -36,6 +36,8 @@ struct MakeInitramfs: ParsableCommand {
     @Option(help: "The folder whose files a Butane config may embed.", completion: .directory, transform: path)
     var filesDir: FilePath?
 
+    @OptionGroup var variables: VariableOptions
+
     @Option(help: "A PEM file of certificates to trust besides the host's (repeatable).", transform: path)
     var ca: [FilePath] = []
 
@@ -74,7 +76,9 @@ struct MakeInitramfs: ParsableCommand {
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
         initramfs.ignition = ignition
-        initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
+        initramfs.ignitionBytes = try ignition.map {
+            try configBytes(from: $0, files: filesDir, variables: variables.values())
+        }
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
