@@ -61,6 +61,15 @@ struct ButaneFailure: Error, CustomStringConvertible, Advising {
     var advice: [String] { ["`firstlight-image butane` translates it by itself, with more options."] }
 }
 
+/// Where packed modules are kept: below `XDG_CACHE_HOME`, which is `~/.cache`; `nil` where there is no home.
+func cacheFolder() -> FilePath? {
+    func folder(_ name: String) -> FilePath? {
+        getenv(name).map { FilePath(String(cString: $0)) }.flatMap { $0.isAbsolute ? $0 : nil }
+    }
+    let caches = folder("XDG_CACHE_HOME") ?? folder("HOME")?.appending(".cache")
+    return caches?.appending("firstlight/packed")
+}
+
 /// The time that reproducible builds agreed on for files (https://reproducible-builds.org/specs/source-date-epoch).
 func sourceDate() -> UInt32 { sourceDateIfSet() ?? 0 }
 

@@ -61,6 +61,9 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Pack in seconds, not minutes, for trying things: the image is a quarter larger.")
     var fast = false
 
+    @Flag(help: "Neither use nor keep packed modules in ~/.cache/firstlight.")
+    var noCache = false
+
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
 
@@ -85,6 +88,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
+        initramfs.cache = noCache ? nil : cacheFolder()
         initramfs.time = sourceDate()
         guard let output, !explain else {
             print(try initramfs.explanation())
