@@ -16,7 +16,7 @@ import images
 import processes
 import rootfs
 import schemas
-from paths import AGENT, TOOL, kernel_image
+from paths import AGENT, TOOL, kernel_image, kernel_version
 from tiers import ALL, only_in
 
 NEEDS = {"agent", "tool"}
@@ -208,6 +208,34 @@ def other_boot_servers_read_what_is_made_for_them() -> None:
         assert len(schemas.objections("tinkerbell-hardware", hardware)) == 1
 
 
+def the_modules_of_an_image_are_explained() -> None:
+    """`--explain` names the modules that an image has, and no others; firmware that they ask for is there, or missed."""
+    with Scratch() as folder:
+        words = ["initramfs", "--modules", "virtio,e1000e,tg3"]
+        told = run(*words, "--explain")
+        reasons: "dict[str, str]" = {}
+        for line in told.splitlines()[1:]:
+            if line.startswith("  "):
+                reasons.update({name: reason for name in line.split()})
+            else:
+                reason = line.partition("  ")[0]
+        assert reasons["e1000e"] == "asked for" and reasons["ext4"] == "every image: ext4", reasons
+        assert reasons["jbd2"].startswith("needed by"), reasons
+        done = subprocess.run([str(word) for word in (TOOL, *words, "--fast", "--no-cache", "-o", folder / "image")],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done
+        run("dev", "extract", "initrd", "-C", folder / "parts", folder / "image")
+        listing = processes.run(["unsquashfs", "-quiet", "-l", folder / "parts/usr.squashfs"]).decode()
+        packed = {Path(name).stem.replace("-", "_") for name in re.findall(r"/lib/modules/\S+\.ko$", listing, re.MULTILINE)}
+        assert packed == set(reasons), packed ^ set(reasons)
+        asked = processes.run(["modinfo", "-k", kernel_version(), "-F", "firmware", "tg3"]).decode().split()
+        assert asked, "tg3 asks for no firmware"
+        missing = [name for name in asked if f"/lib/firmware/{name}\n" not in listing]
+        there = [name for name in asked if list(Path("/lib/firmware").glob(f"{name}*"))]
+        assert set(missing).isdisjoint(there), (missing, there)
+        assert not missing or "asks for firmware that this system does not have: " in done.stderr and "tg3" in done.stderr, done
+
+
 def a_folder_that_cannot_be_read_is_told_of() -> None:
     """As nobody in particular: root can read everything."""
     with Scratch() as folder:
@@ -319,6 +347,6 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     a_container_image_of_umoci, only_in(ALL)(an_erofs_holds_the_same), a_hostile_layer_stays_inside,
     an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them, a_unified_kernel_is_signed,
     a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
-    a_folder_that_cannot_be_read_is_told_of,
+    the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,
     every_command_has_help_in_80_columns,
 )]
