@@ -58,7 +58,7 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
     var clevis = false
 
-    @Flag(help: "Pack in seconds, not minutes, for trying things: the image is a quarter larger.")
+    @Flag(help: "Pack in seconds, not in a minute, for trying things: the image is a quarter larger.")
     var fast = false
 
     @Flag(help: "Neither use nor keep packed modules in ~/.cache/firstlight.")
