@@ -35,6 +35,8 @@ public struct Initramfs: Sendable {
     public var hasClevis = false
     /// Whether to pack in seconds rather than minutes, into an image about a quarter larger.
     public var isFast = false
+    /// The folder where packed modules are kept for the next image; `nil` keeps none.
+    public var cache: FilePath?
     /// The system that the parts are taken from.
     public var host = HostSystem()
     /// The modification time of all members, in seconds since 1970.
@@ -130,7 +132,9 @@ public struct Initramfs: Sendable {
         tell("reading the root image")
         warnings += try step("adding the root image's hashes") { try addRootImageHashes(to: &root, kernel: kernel) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
-        let packing = Packing(time: time, first: common(in: index, below: kernel), isFast: isFast)
+        let packing = Packing(
+            time: time, first: common(in: index, below: kernel), isFast: isFast,
+            cache: cache.map { PackedCache(folder: $0) })
         tell("compressing \(counted(chosen.count, "module")) into \(output)")
         try step("writing \(output)") {
             try packing.write(root: root, usr: usr, to: output, isPrivate: isPrivate)

@@ -153,11 +153,11 @@ struct RootModulesAddition {
         try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
         // If /lib is a link, the modules belong below /usr.
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
-        let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
         tell("adding the modules of Linux \(kernel)")
-        try Files.makeFolder(modules)
+        // The image's links lead nowhere but into the image.
+        let modules = try Files.makeFolder(isMerged ? "usr/lib/modules" : "lib/modules", inside: root)
         try HostProgram(name: "cp", package: "coreutils").run(
-            ["--archive", "--no-target-directory", host.modules.appending(kernel).string]
+            ["--archive", "--remove-destination", "--no-target-directory", host.modules.appending(kernel).string]
                 + [modules.appending(kernel).string])
         // These links lead to the kernel's source on this machine.
         for name in ["build", "source"] { try? Files.remove(modules.appending(kernel).appending(name)) }

@@ -152,6 +152,28 @@ public enum Files {
         guard mkdir(path.string, mode) == 0 || errno == EEXIST else { throw .last("make", path) }
     }
 
+    /// Makes the folder `path` of the tree below `root` and those above it, where they are missing.
+    ///
+    /// Links are followed as if `root` were `/`: none leads out of it.
+    ///
+    /// - Returns: The folder's path from outside, without links.
+    public static func makeFolder(_ path: String, inside root: FilePath) throws(FileFault) -> FilePath {
+        guard let top = resolved(root) else { throw FileFault("make", root, .noSuchFileOrDirectory) }
+        var place = top
+        for name in path.split(separator: "/") {
+            let next = place.appending(String(name))
+            let inner = "/" + next.components.dropFirst(top.components.count).map(\.string).joined(separator: "/")
+            if !exists(next), mkdir(next.string, 0o755) != 0 { throw .last("make", next) }
+            let descriptor = firstlight_open_inside(
+                top.string, inner, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw FileFault("make", next, Errno(rawValue: -descriptor)) }
+            defer { close(descriptor) }
+            guard let real = linkTarget(FilePath("/proc/self/fd/\(descriptor)")) else { throw .last("make", next) }
+            place = FilePath(real)
+        }
+        return place
+    }
+
     /// Points `path` at `target`, replacing a link that is there in one step.
     public static func makeLink(_ path: FilePath, to target: String) throws(FileFault) {
         try makeFolder(path.removingLastComponent())
@@ -178,6 +200,13 @@ public enum Files {
     public static func names(in folder: FilePath) -> [String] {
         let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         return descriptor < 0 ? [] : names(inOwned: descriptor)
+    }
+
+    /// The names in a folder, sorted; throws where it cannot be read.
+    public static func list(_ folder: FilePath) throws(FileFault) -> [String] {
+        let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("read", folder) }
+        return names(inOwned: descriptor)
     }
 
     /// The names in an open folder, sorted; the descriptor is closed.

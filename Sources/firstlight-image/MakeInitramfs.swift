@@ -36,6 +36,8 @@ struct MakeInitramfs: ParsableCommand {
     @Option(help: "The folder whose files a Butane config may embed.", completion: .directory, transform: path)
     var filesDir: FilePath?
 
+    @OptionGroup var variables: VariableOptions
+
     @Option(help: "A PEM file of certificates to trust besides the host's (repeatable).", transform: path)
     var ca: [FilePath] = []
 
@@ -56,8 +58,11 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
     var clevis = false
 
-    @Flag(help: "Pack in seconds, not minutes, for trying things: the image is a quarter larger.")
+    @Flag(help: "Pack in seconds, not in a minute, for trying things: the image is a quarter larger.")
     var fast = false
+
+    @Flag(help: "Neither use nor keep packed modules in ~/.cache/firstlight.")
+    var noCache = false
 
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
@@ -74,13 +79,16 @@ struct MakeInitramfs: ParsableCommand {
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
         initramfs.ignition = ignition
-        initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
+        initramfs.ignitionBytes = try ignition.map {
+            try configBytes(from: $0, files: filesDir, variables: variables.values())
+        }
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
+        initramfs.cache = noCache ? nil : cacheFolder()
         initramfs.time = sourceDate()
         guard let output, !explain else {
             print(try initramfs.explanation())

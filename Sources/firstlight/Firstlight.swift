@@ -60,11 +60,23 @@ struct Plan: ParsableCommand {
 
     @Option(help: "The Ignition config; - is standard input.") var config: String
     @Option(help: "A system's root: show what its users, files and units would become too.") var root: String?
+    @Option(
+        name: .customLong("disk"),
+        help: ArgumentHelp(
+            "An image file that stands for a disk of another machine; nothing of this one counts then.",
+            valueName: "device=image"))
+    var disks: [String] = []
+    @Option(help: .hidden) var configName: String?
     @Flag(help: "Print the plan as JSON.") var json = false
     @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
 
     func run() throws {
-        throw ExitCode(PlanCommand.run(config: config, root: root, asJSON: json, isOffline: offline))
+        var inputs = PlanCommand.Inputs(config: config)
+        inputs.name = configName
+        inputs.root = root
+        inputs.disks = disks
+        inputs.isOffline = offline
+        throw ExitCode(PlanCommand.run(inputs, asJSON: json))
     }
 }
 

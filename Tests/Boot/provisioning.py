@@ -205,12 +205,19 @@ def contents_with_wrong_hash(bench):
 
 @boot_test(tier=ALL)
 def config_in_the_image(bench):
-    """A config that `firstlight-image initramfs --ignition` put into the initramfs."""
-    config = bench.config(storage={"files": [{"path": "/etc/from", "contents": {"source": "data:,image"}}]})
+    """A Butane config that `firstlight-image initramfs --ignition` translated and put into the initramfs."""
+    files = bench.folder / "files"
+    files.mkdir()
+    (files / "local").write_text("file\n" * 100)
+    config = bench.folder / "config.bu"
+    config.write_text("variant: firstlight\nversion: 1.0.0\nstorage:\n  files:\n"
+                      "    - {path: /etc/from, mode: 0640, contents: {inline: '${place}'}}\n"
+                      "    - {path: /etc/local, contents: {local: local}}\n")
     image = tiny_image()
-    machine = bench.boot(PROVISION, network=False, script="cat /etc/from; echo",
-                         initrd=[images.initramfs(rootfs=image, ignition=config), image])
-    assert facts(machine)["run"] == ["image"]
+    initramfs = images.initramfs(rootfs=image, ignition=config, set="place=image", **{"files-dir": files})
+    machine = bench.boot(PROVISION, network=False, initrd=[initramfs, image],
+                         script="cat /etc/from; echo; stat -c %a /etc/from; sort -u /etc/local; wc -l </etc/local")
+    assert facts(machine)["run"] == ["image", "640", "file", "100"]
 
 
 @boot_test()

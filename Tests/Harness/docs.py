@@ -308,7 +308,7 @@ def the_config_of_the_guide_is_one() -> None:
         # Nobody is there to type the password that openssl asks for.
         follow("config", folder, 'openssl() { command openssl "$@" secret; }', env={**os.environ, "HOME": str(folder)})
         text = (folder / "config.ign").read_text()
-        assert '"passwordHash": "$6$' in text and '"ssh-ed25519 AAAA' in text, text
+        assert '"passwordHash":"$6$' in text and '"ssh-ed25519 AAAA' in text, text
     finally:
         processes.remove_folder(folder)
 
