@@ -69,6 +69,7 @@ final class LiveMachine {
             arguments: arguments, urls: session.firstURLs, pump: { [devices] in devices.pump(milliseconds: $0) },
             report: { [console] in console.say("network", $0) }, waits: console.waits, logger: log)
         console.say("network", state.summary)
+        if let change = Networking.setClock(.system, by: state) { console.say("clock", "\(change)") }
         session.note(state.summary, of: .network)
     }
 

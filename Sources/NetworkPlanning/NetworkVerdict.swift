@@ -240,6 +240,7 @@ extension NetworkPlan {
             }
         }
         reasons += (missing + missingPorts).map { "no interface \($0)" }
+        reasons += unsupported.map { "\($0.label) is \($0.otherKind ?? ""), which is not supported" }
         if !missing.isEmpty, !present.isEmpty { reasons.append("there are \(present.joined(separator: ", "))") }
         if reasons.isEmpty {
             let what = links.isEmpty ? "no network interface" : "the addresses are not settled"

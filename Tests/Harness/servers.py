@@ -36,6 +36,7 @@ http {{
     server {{
         listen 127.0.0.1:{port}{tls};
         root {root};
+        {rate}
         {certificate}
     }}
 }}
@@ -60,15 +61,18 @@ def free_port() -> int:
 
 
 class Nginx:
-    """A real web server for the files of one folder, over TLS where a certificate is given."""
+    """A real web server for the files of one folder, over TLS where a certificate is given.
 
-    def __init__(self, root: Path, certificate: "Certificate | None" = None) -> None:
+    `rate` is how many bytes a second each answer may have; 0: as many as it likes.
+    """
+
+    def __init__(self, root: Path, certificate: "Certificate | None" = None, rate: int = 0) -> None:
         self.port = free_port()
         self.url = f"{'https' if certificate else 'http'}://{HOST}:{self.port}"
         self._folder = processes.temporary_folder("nginx")
         configuration = self._folder / "nginx.conf"
         configuration.write_text(NGINX.format(
-            folder=self._folder, root=root, port=self.port, tls=" ssl" if certificate else "",
+            folder=self._folder, root=root, port=self.port, rate=f"limit_rate {rate};" if rate else "", tls=" ssl" if certificate else "",
             certificate=f"ssl_certificate {certificate.chain};\nssl_certificate_key {certificate.key};"
             if certificate else "",
         ))
