@@ -38,7 +38,7 @@ public struct RootImageRequest: Sendable {
     /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.
-    public var folder = FilePath("/run/firstlight/image")
+    public var folder = FilePath(runFolder).appending("image")
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.
