@@ -121,11 +121,7 @@ public enum FilesystemMounts {
         if isMounted { return false }
         if let topmost = made.first { try access.label(topmost) }
         try access.disks.loadFilesystem(mount.type)
-        do throws(Errno) {
-            try point.mount(node, type: mount.type, options: mount.options)
-        } catch {
-            throw MountFailure.cannotMount(device: node, on: path, error)
-        }
+        try point.mount(node, type: mount.type, options: mount.options)
         try access.mounted(mount.path, node)
         // A filesystem without files was probably made at this boot, and its maker sets no labels.
         if Files.names(in: path).allSatisfy({ $0 == "lost+found" }) { try access.label(mount.path) }
@@ -150,11 +146,7 @@ public enum FilesystemMounts {
             do throws(BootFailure) {
                 try step("unmounting \(path)") {
                     if Mounts.all().contains(where: { $0.target == root.below(path) }) {
-                        do throws(Errno) {
-                            try MountPoint.unmount(path, under: root)
-                        } catch {
-                            throw MountFailure.cannotUnmount(root.below(path), error)
-                        }
+                        try MountPoint.unmount(path, under: root)
                     }
                     try access.unmounted(path)
                 }
