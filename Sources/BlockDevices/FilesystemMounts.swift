@@ -149,11 +149,7 @@ public enum FilesystemMounts {
         if wasMounted { return }
         if let topmost = made.first { try access.label(topmost) }
         try access.disks.loadFilesystem(mount.type)
-        do throws(Errno) {
-            try point.mount(node, type: mount.type, options: mount.options)
-        } catch {
-            throw MountFailure.cannotMount(device: node, on: path, error)
-        }
+        try point.mount(node, type: mount.type, options: mount.options)
         isMounted()
         try access.mounted(mount.path, node)
         // A filesystem without files was probably made at this boot, and its maker sets no labels.
@@ -178,11 +174,7 @@ public enum FilesystemMounts {
             do throws(BootFailure) {
                 try step("unmounting \(path)") {
                     if Mounts.all().contains(where: { $0.target == root.below(path) }) {
-                        do throws(Errno) {
-                            try MountPoint.unmount(path, under: root)
-                        } catch {
-                            throw MountFailure.cannotUnmount(root.below(path), error)
-                        }
+                        try MountPoint.unmount(path, under: root)
                     }
                     try access.unmounted(path)
                 }

@@ -87,7 +87,9 @@ public enum IgnitionApply {
         session.isOffline = invocation.isOffline
         let file = invocation.file
         let name = file == "-" ? "standard input" : file
-        let bytes = try step("reading \(name)") { file == "-" ? try readAll(0) : try Files.read(FilePath(file)) }
+        let bytes = try step("reading \(name)") {
+            file == "-" ? try Files.readStandardInput() : try Files.read(FilePath(file))
+        }
         try session.writeContainerFiles(of: bytes, name: name, ignoresUnsupported: invocation.ignoresUnsupported)
     }
 }

@@ -32,7 +32,7 @@ public enum IgnitionValidate {
         }
         let report: IgnitionConfig.Report
         do {
-            let bytes = file == "-" ? try readAll(0) : try Files.read(FilePath(file))
+            let bytes = file == "-" ? try Files.readStandardInput() : try Files.read(FilePath(file))
             report = IgnitionConfig.parse(bytes, name: file == "-" ? "standard input" : file).report
         } catch {
             let reason = (error as? FileFault).map { "\($0.reason)" } ?? "\(error)"

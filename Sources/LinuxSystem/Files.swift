@@ -66,6 +66,11 @@ public enum Files {
         return try naming("read", path) { () throws(Errno) in try readAll(descriptor) }
     }
 
+    /// All that standard input gives.
+    public static func readStandardInput() throws(FileFault) -> [UInt8] {
+        try naming("read", "standard input") { () throws(Errno) in try readAll(0) }
+    }
+
     /// Reads a file of the tree below `root`: no link and no `..` of the path leads out of it.
     public static func read(_ path: String, inside root: FilePath) throws(FileFault) -> [UInt8] {
         let outside = path.split(separator: "/").reduce(root) { $0.appending(String($1)) }

@@ -8,9 +8,9 @@ import SystemPackage
 /// A root filesystem that is ready to be switched to.
 public struct OverlayRoot: Equatable, Sendable {
     /// Where the image is mounted; below `/run`, so that it stays reachable in the real root.
-    public static let lower = FilePath("/run/firstlight/lower")
+    public static let lower = FilePath(runFolder).appending("lower")
     /// Where the writable layer is mounted.
-    public static let upper = FilePath("/run/firstlight/overlay")
+    public static let upper = FilePath(runFolder).appending("overlay")
 
     /// The image's filesystem: `squashfs` or `erofs`.
     public var format: String
@@ -60,24 +60,21 @@ public struct OverlayRoot: Equatable, Sendable {
         for folder in [lower, upper, sysroot] { try Files.makeFolder(folder) }
         try mountImage(file: file, offset: offset, size: size, format: format)
         do throws(FileFault) {
-            try Files.naming("mount a tmpfs on", upper) { () throws(Errno) in
-                try Mounts.mount(
-                    "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                    data: layerOptions(size: layerSize))
-            }
+            try Mounts.mount(
+                "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV), data: layerOptions(size: layerSize))
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {
             throw Failure.noWritableLayer(error.reason)
         }
-        do {
+        do throws(FileFault) {
             // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when it
             // is written to. Otherwise two names of one file would look like two files.
             try Mounts.mount(
                 "firstlight", on: sysroot, type: "overlay",
                 data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work,xino=on")
         } catch {
-            throw Failure.noOverlay(error)
+            throw Failure.noOverlay(error.reason)
         }
         return OverlayRoot(format: format, writable: Mounts.capacity(of: upper) ?? 0)
     }
@@ -101,10 +98,10 @@ public struct OverlayRoot: Equatable, Sendable {
         }
         // The image is in RAM or read once, so a long read-ahead only fills the page cache.
         try? device.setReadAhead(32 << 10)
-        do {
+        do throws(FileFault) {
             try Mounts.mount(device.path.string, on: lower, type: format, flags: UInt(MS_RDONLY))
         } catch {
-            throw Failure.unmountable(file, format: format, error)
+            throw Failure.unmountable(file, format: format, error.reason)
         }
     }
 }

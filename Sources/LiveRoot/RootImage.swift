@@ -38,7 +38,7 @@ public struct RootImageRequest: Sendable {
     /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.
-    public var folder = FilePath("/run/firstlight/image")
+    public var folder = FilePath(runFolder).appending("image")
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.
@@ -230,13 +230,11 @@ public struct RootImageMachine {
             availableMemory: { Machine.memory("MemAvailable") },
             makeStore: { (folder, size) throws(FileFault) in
                 try Files.makeFolder(folder, mode: 0o700)
-                try Files.naming("mount a tmpfs on", folder) { () throws(Errno) in
-                    if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
-                    // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
-                    try Mounts.mount(
-                        "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
-                        data: "size=\(size),mode=0700,nr_inodes=16")
-                }
+                if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
+                // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
+                try Mounts.mount(
+                    "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
+                    data: "size=\(size),mode=0700,nr_inodes=16")
             },
             pause: sleep(seconds:), chance: { Double.random(in: 0...1) }, clock: .system)
     }

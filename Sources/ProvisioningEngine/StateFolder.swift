@@ -13,7 +13,7 @@ import SystemPackage
 /// ``forgetSecrets()`` removes them.
 public struct StateFolder: Sendable {
     /// Where everything is that one boot leaves in RAM.
-    public static let folder = FilePath("/run/firstlight")
+    public static let folder = FilePath(runFolder)
 
     /// The folder of this boot.
     public init() {}
@@ -240,8 +240,8 @@ extension StateFolder: SessionStore {
 struct UnreadableState: Error, Equatable, CustomStringConvertible, Advising {
     var file: String
 
-    var description: String { "/run/firstlight/\(file) is not as the stages leave it" }
-    var advice: [String] { ["Remove /run/firstlight/\(file): the config is then looked for again."] }
+    var description: String { "\(runFolder)/\(file) is not as the stages leave it" }
+    var advice: [String] { ["Remove \(runFolder)/\(file): the config is then looked for again."] }
 }
 
 /// A stage that ought to have run before has left nothing.
@@ -249,5 +249,5 @@ struct MissingState: Error, CustomStringConvertible {
     var file: String
     var stage: StageName
 
-    var description: String { "/run/firstlight/\(file) is missing: the stage \(stage.rawValue) has not run" }
+    var description: String { "\(runFolder)/\(file) is missing: the stage \(stage.rawValue) has not run" }
 }

@@ -360,8 +360,8 @@ def every_command_has_help_in_80_columns() -> None:
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same),
-    a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them, a_unified_kernel_is_signed,
-    a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
+    a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them,
+    a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
     the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,
     every_command_has_help_in_80_columns,
 )]
