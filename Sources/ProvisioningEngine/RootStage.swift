@@ -56,7 +56,7 @@ extension LiveSession {
         let source: RootImageSource =
             switch place {
             case .initramfs: .initramfs()
-            case .url(let urls): .url(urls)
+            case .url(let urls): .url(try urls.map { try provisioning.filled($0, of: BootArguments.rootfsKey) })
             case .iso(let label, let copy): .iso(mountedOn: try mountISO(label), copyToRAM: copy)
             case .nowhere: .url([])
             }
