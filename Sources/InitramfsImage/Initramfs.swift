@@ -145,7 +145,7 @@ public struct Initramfs: Sendable {
         let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
         let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
         let reasons = try step("choosing modules") { try modules.reasons(in: index) }
-        let folder = host.modules.appending(kernel)
+        let folder = host.folder(of: kernel)
         var order: [String] = []
         var groups: [String: [(name: String, size: UInt64)]] = [:]
         for reason in reasons {
@@ -216,7 +216,7 @@ extension Initramfs {
         _ paths: [String], of kernel: String, index: KernelModuleIndex, beside root: FileTree, to usr: inout FileTree
     ) throws {
         let folder = "lib/modules/\(kernel)"
-        let source = host.modules.appending(kernel)
+        let source = host.folder(of: kernel)
         for path in paths {
             let place = "\(folder)/\(ModuleFile.plainPath(path))"
             if root[InitramfsPath.earlyModule(path)] != nil {
@@ -262,7 +262,7 @@ extension Initramfs {
 
     /// A module's image, decompressed.
     private func module(_ path: String, of kernel: String) throws -> [UInt8] {
-        try ModuleFile.read(host.modules.appending(kernel).appending(path))
+        try ModuleFile.read(host.folder(of: kernel).appending(path))
     }
 
     private func addTools(to root: inout FileTree, and usr: inout FileTree) throws {

@@ -26,6 +26,13 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "The folder of one kernel's modules, instead of /lib/modules/VERSION.",
+            discussion: "Plain or compressed with zstd, xz or gzip; with depmod's files."),
+        completion: .directory, transform: path)
+    var kernelDir: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
             "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
             discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
     var modules = "generic"
@@ -66,6 +73,9 @@ struct MakeInitramfs: ParsableCommand {
     var explain = false
 
     func validate() throws {
+        if kernel != nil, kernelDir != nil {
+            throw ValidationError("--kernel-dir says which kernel: leave out --kernel")
+        }
         if output == nil, !explain { throw ValidationError("Missing expected argument '--output <output>'") }
     }
 
@@ -73,6 +83,7 @@ struct MakeInitramfs: ParsableCommand {
         var initramfs = Initramfs(
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
+        initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
         initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
         initramfs.certificates = ca
