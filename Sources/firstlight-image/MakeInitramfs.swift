@@ -52,6 +52,13 @@ struct MakeInitramfs: ParsableCommand {
     @Option(help: "The root image to accept, and no other.", completion: .file(), transform: path)
     var rootfs: FilePath?
 
+    @Option(
+        help: ArgumentHelp(
+            "An older root image to fall back on, and no other.",
+            discussion: "It is used where firstlight.fallback_url= names it and no URL has the root image."),
+        completion: .file(), transform: path)
+    var fallbackRootfs: FilePath?
+
     @Option(help: "The agent (default: firstlight beside this program).", completion: .file(), transform: path)
     var agent: FilePath?
 
@@ -89,6 +96,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
+        initramfs.fallback = fallbackRootfs
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
