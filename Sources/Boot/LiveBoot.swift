@@ -39,7 +39,7 @@ extension BootConsole {
         if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
             report.advice.insert(complaint, at: 0)
         }
-        self.report(report.lines)
+        self.report(report.lines, cause: report.causeLines.count)
     }
 }
 

@@ -29,6 +29,8 @@ public struct Initramfs: Sendable {
     public var network: [FilePath] = []
     /// The only root image that this initramfs accepts; `nil` accepts any.
     public var rootfs: FilePath?
+    /// The older root image to fall back on; `nil` is none.
+    public var fallback: FilePath?
     /// Additional files and folders.
     public var inclusions: [Inclusion] = []
     /// Whether the image can make and open LUKS volumes that are bound with Clevis.
@@ -58,6 +60,8 @@ public struct Initramfs: Sendable {
         /// No boot could use it, nor any of the others.
         case badKeyfile(NetworkKeyfile.Failure)
         case sameName(String)
+        /// The real root of the older image would have no driver for anything that comes later.
+        case fallbackWithoutModules(FilePath, kernel: String)
 
         /// What went wrong, for a message.
         public var description: String {
@@ -69,6 +73,8 @@ public struct Initramfs: Sendable {
             case .notKeyfile(let file): "\(file) does not end in .nmconnection"
             case .badKeyfile(let failure): "\(failure)"
             case .sameName(let name): "two network files are called \(name)"
+            case .fallbackWithoutModules(let file, let kernel):
+                "\(file) cannot be fallen back on: it has no modules for Linux \(kernel)"
             }
         }
 
@@ -78,6 +84,8 @@ public struct Initramfs: Sendable {
             case .noAgent, .dynamicAgent: ["Build the agent with `make agent`, or name one with --agent."]
             case .notKeyfile: ["NetworkManager reads only keyfiles with that ending."]
             case .badKeyfile(let failure): failure.advice
+            case .fallbackWithoutModules(_, let kernel):
+                ["Add them, and serve what it makes: firstlight-image rootfs --kernel \(kernel)"]
             case .noSquashfs, .badConfig, .sameName: []
             }
         }
@@ -149,7 +157,7 @@ public struct Initramfs: Sendable {
         let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
         let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
         let reasons = try step("choosing modules") { try modules.reasons(in: index) }
-        let folder = host.modules.appending(kernel)
+        let folder = host.folder(of: kernel)
         var order: [String] = []
         var groups: [String: [(name: String, size: UInt64)]] = [:]
         for reason in reasons {
@@ -220,7 +228,7 @@ extension Initramfs {
         _ paths: [String], of kernel: String, index: KernelModuleIndex, beside root: FileTree, to usr: inout FileTree
     ) throws {
         let folder = "lib/modules/\(kernel)"
-        let source = host.modules.appending(kernel)
+        let source = host.folder(of: kernel)
         for path in paths {
             let place = "\(folder)/\(ModuleFile.plainPath(path))"
             if root[InitramfsPath.earlyModule(path)] != nil {
@@ -266,7 +274,7 @@ extension Initramfs {
 
     /// A module's image, decompressed.
     private func module(_ path: String, of kernel: String) throws -> [UInt8] {
-        try ModuleFile.read(host.modules.appending(kernel).appending(path))
+        try ModuleFile.read(host.folder(of: kernel).appending(path))
     }
 
     private func addTools(to root: inout FileTree, and usr: inout FileTree) throws {
@@ -336,15 +344,27 @@ extension Initramfs {
         return doubts + report.warnings.map(\.description)
     }
 
-    /// Adds the hashes of the root image; returns warnings about the image.
+    /// Adds the hashes of the root image, and of the older one; returns warnings about the images.
     private func addRootImageHashes(to root: inout FileTree, kernel: String) throws -> [String] {
-        guard let rootfs else { return [] }
-        let facts = try RootImageFacts(reading: rootfs)
-        root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
-        root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
-        if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
         let advice = "`firstlight-image rootfs --kernel \(kernel)` adds them."
-        return facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
+        var warnings: [String] = []
+        if let rootfs {
+            let facts = try RootImageFacts(reading: rootfs)
+            root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
+            root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
+            if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
+            warnings += facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
+        }
+        if let fallback {
+            let facts = try RootImageFacts(reading: fallback)
+            root.addText(LiveImageName.wantedFallbackHash, facts.hash.text)
+            if let warning = facts.content.warning(kernel: kernel, advice: advice) {
+                // A system that does without modules does so in every version.
+                guard !warnings.isEmpty else { throw Failure.fallbackWithoutModules(fallback, kernel: kernel) }
+                warnings.append(warning)
+            }
+        }
+        return warnings
     }
 
     private func addInclusions(to root: inout FileTree, and usr: inout FileTree) throws {

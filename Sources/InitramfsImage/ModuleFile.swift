@@ -38,4 +38,25 @@ enum ModuleFile {
         }
         return try program.run(["--decompress", "--stdout", file.string]).standardOutput
     }
+
+    /// The values of a key in a module's own information, as `modinfo -F KEY` prints them.
+    ///
+    /// - Parameters:
+    ///   - key: `firmware`, `vermagic`...
+    ///   - image: The module, decompressed.
+    /// - Returns: The values, in order.
+    /// - Throws: Why it is no module.
+    static func information(_ key: String, in image: [UInt8]) throws(ELFFile.Failure) -> [String] {
+        let entries = try ELFFile.section(".modinfo", of: image)?.split(separator: 0) ?? []
+        let head = Array("\(key)=".utf8)
+        return entries.filter { $0.starts(with: head) }.map {
+            String(decoding: $0.dropFirst(head.count), as: UTF8.self)
+        }
+    }
+
+    /// The version of the kernel that a module was built for; `nil` where it does not tell.
+    static func version(ofKernelFor image: [UInt8]) -> String? {
+        // `6.1.0-9-amd64 SMP preempt mod_unload modversions`
+        (try? information("vermagic", in: image))?.first?.split(separator: " ").first.map(String.init)
+    }
 }

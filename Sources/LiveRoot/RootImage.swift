@@ -64,21 +64,38 @@ public struct RootImageRequest: Sendable {
     ///   because the image could not be checked against it.
     /// - Throws: ``RootImageError`` for such a stamp.
     public mutating func readStamps(in root: FilePath) throws(RootImageError) {
-        func bytes(_ name: String) throws(RootImageError) -> [UInt8]? {
-            do throws(FileFault) {
-                return try Files.read(root.appending(name))
-            } catch {
-                if error.reason == .noSuchFileOrDirectory { return nil }
-                throw .unreadableStamp(error.path, error.reason)
-            }
+        streamHash = try Self.hash(LiveImageName.wantedStreamHash, in: root)
+        imageHash = try Self.hash(LiveImageName.wantedImageHash, in: root)
+        version = try Self.stamp(LiveImageName.initramfsVersion, in: root).map { trimmed($0) }
+    }
+
+    /// The same request for the older image that an initramfs states, at other URLs; `nil` where it states none.
+    ///
+    /// Its stream hash says all that has to be known of it: its version is another, and a hash of the command line is
+    /// that of the image which is wanted.
+    public func forFallback(_ urls: [String], in root: FilePath) throws(RootImageError) -> RootImageRequest? {
+        guard let hash = try Self.hash(LiveImageName.wantedFallbackHash, in: root) else { return nil }
+        var other = self
+        other.source = .url(urls)
+        other.streamHash = hash
+        other.imageHash = nil
+        other.sha256 = nil
+        other.version = nil
+        return other
+    }
+
+    private static func stamp(_ name: String, in root: FilePath) throws(RootImageError) -> [UInt8]? {
+        do throws(FileFault) {
+            return try Files.read(root.appending(name))
+        } catch {
+            if error.reason == .noSuchFileOrDirectory { return nil }
+            throw .unreadableStamp(error.path, error.reason)
         }
-        func hash(_ name: String) throws(RootImageError) -> StreamHash? {
-            guard let text = try bytes(name) else { return nil }
-            do { return try StreamHash(parsing: text) } catch { throw .malformedStamp(root.appending(name), error) }
-        }
-        streamHash = try hash(LiveImageName.wantedStreamHash)
-        imageHash = try hash(LiveImageName.wantedImageHash)
-        version = try bytes(LiveImageName.initramfsVersion).map { trimmed($0) }
+    }
+
+    private static func hash(_ name: String, in root: FilePath) throws(RootImageError) -> StreamHash? {
+        guard let text = try stamp(name, in: root) else { return nil }
+        do { return try StreamHash(parsing: text) } catch { throw .malformedStamp(root.appending(name), error) }
     }
 }
 

@@ -62,7 +62,10 @@ public enum BootStage: CaseIterable, Sendable {
         case .findConfig:
             Row(
                 topic: "config", act: "looking for a config", isReported: true, unit: .fetch,
-                does: .session { try $0.provisioning.findConfig() })
+                does: .session {
+                    try $0.checkURLs()
+                    try $0.provisioning.findConfig()
+                })
         case .network:
             Row(
                 topic: "network", act: "bringing up the network", isReported: true, breakPoints: [.initqueue],

@@ -7,6 +7,7 @@ import Fetching
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import NetworkPlanning
 import Platforms
 import Reporting
 import SystemPackage
@@ -39,6 +40,9 @@ public final class ProvisioningSession {
     /// Seconds for finding the config, retries included; `nil`: no limit.
     public var fetchTimeout: Double?
 
+    /// What is known of the machine by now, for URLs that name it.
+    var machineFacts: () -> MachineFacts
+
     private var knownBase: IgnitionConfig?
     private var knownUser: IgnitionConfig??
 
@@ -53,6 +57,7 @@ public final class ProvisioningSession {
         self.observer = observer
         self.devices = devices
         platform = arguments.platform ?? Platform.metal.rawValue
+        machineFacts = { .ofThisMachine(arguments) }
     }
 
     // MARK: Configs

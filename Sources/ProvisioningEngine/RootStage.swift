@@ -56,11 +56,11 @@ extension LiveSession {
         let source: RootImageSource =
             switch place {
             case .initramfs: .initramfs()
-            case .url(let urls): .url(urls)
+            case .url(let urls): .url(try urls.map { try provisioning.filled($0, of: BootArguments.rootfsKey) })
             case .iso(let label, let copy): .iso(mountedOn: try mountISO(label), copyToRAM: copy)
             case .nowhere: .url([])
             }
-        let image = try request(source).get { tell($0) }
+        let image = try get(request(source))
         if case .iso(_, copyToRAM: true) = place {
             try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
             observer(.told(topic: "rootfs", "the ISO is free: it may be ejected or written over"))
@@ -71,6 +71,33 @@ extension LiveSession {
         observer(.noted(topic: "rootfs", image.story))
         if let caution = image.caution { observer(.noted(topic: "rootfs", caution)) }
         try state.save(RootImageRecord(image))
+    }
+
+    /// Gets the image; the older one where that is known, and no URL leads to the one that is wanted.
+    private func get(_ request: RootImageRequest) throws -> RootImage {
+        guard case .url = request.source, !arguments.fallbackURLs.isEmpty else { return try request.get { tell($0) } }
+        let urls = try arguments.fallbackURLs.map { try provisioning.filled($0, of: BootArguments.fallbackKey) }
+        guard let fallback = try request.forFallback(urls, in: "/") else {
+            provisioning.warn(
+                "\(BootArguments.fallbackKey) is not used: this initramfs was made without --fallback-rootfs")
+            return try request.get { tell($0) }
+        }
+        let refusal: RootImageError
+        do throws(RootImageError) {
+            return try request.get { tell($0) }
+        } catch {
+            guard error.isFinalOfItsSource else { throw error }
+            refusal = error
+        }
+        provisioning.warn("\(refusal)")
+        provisioning.warn("the OLDER root image is booted in its place")
+        do throws(RootImageError) {
+            let image = try fallback.get { tell($0) }
+            observer(.fellBack(to: image.source, because: "\(refusal)"))
+            return image
+        } catch {
+            throw RootImageError.fallbackToo(of: refusal, error)
+        }
     }
 
     /// Lays RAM over the image, on ``sysroot``.

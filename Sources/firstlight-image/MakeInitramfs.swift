@@ -26,6 +26,13 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "The folder of one kernel's modules, instead of /lib/modules/VERSION.",
+            discussion: "Plain or compressed with zstd, xz or gzip; with depmod's files."),
+        completion: .directory, transform: path)
+    var kernelDir: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
             "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
             discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
     var modules = "generic"
@@ -46,6 +53,13 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(help: "The root image to accept, and no other.", completion: .file(), transform: path)
     var rootfs: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
+            "An older root image to fall back on, and no other.",
+            discussion: "It is used where firstlight.fallback_url= names it and no URL has the root image."),
+        completion: .file(), transform: path)
+    var fallbackRootfs: FilePath?
 
     @Option(help: "The agent (default: firstlight beside this program).", completion: .file(), transform: path)
     var agent: FilePath?
@@ -71,6 +85,9 @@ struct MakeInitramfs: ParsableCommand {
     var explain = false
 
     func validate() throws {
+        if kernel != nil, kernelDir != nil {
+            throw ValidationError("--kernel-dir says which kernel: leave out --kernel")
+        }
         if output == nil, !explain { throw ValidationError("Missing expected argument '--output <output>'") }
     }
 
@@ -78,6 +95,7 @@ struct MakeInitramfs: ParsableCommand {
         var initramfs = Initramfs(
             modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
+        initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
         initramfs.ignitionBytes = try ignition.map {
             try configBytes(from: $0, files: filesDir, variables: variables.values())
@@ -85,6 +103,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
+        initramfs.fallback = fallbackRootfs
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast

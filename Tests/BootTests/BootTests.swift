@@ -61,6 +61,44 @@ struct GeneratedUnitsTests {
         return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
     }
 
+    @Test("a screen has colours, and a serial line has none", arguments: [false, true])
+    func colours(hasColours: Bool) {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { ends.forEach { close($0) } }
+        let console = BootConsole(
+            screens: [.init(name: "tty0", descriptor: ends[1], redraws: hasColours, hasColours: hasColours)],
+            isQuiet: false, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { 1 })
+        console.headline("firstlight")
+        console.warn("look at \u{1b}[2J")
+        console.say("disks", "done")
+        console.report(["firstlight stopped: a", "  cause", "  while b"], cause: 2)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let text = String(decoding: buffer[..<max(0, read(ends[0], &buffer, buffer.count))], as: UTF8.self)
+        let bare = """
+            firstlight
+               1.0 s  warning   look at ?[2J
+               1.0 s  disks     done
+
+            firstlight stopped: a
+              cause
+              while b
+
+            """
+        let painted = """
+            <1>firstlight<0>
+            <1;33>   1.0 s  warning   look at ?[2J<0>
+               1.0 s  disks     done
+
+            <1;31>firstlight stopped: a<0>
+            <1;31>  cause<0>
+              while b
+
+            """
+        let coded = painted.replacing("<", with: "\u{1b}[").replacing(">", with: "m")
+        #expect(text == (hasColours ? coded : bare))
+    }
+
     @Test("what is waited for is told, also with quiet", arguments: [false, true])
     func waits(isQuiet: Bool) throws {
         let text = try shown(isQuiet: isQuiet) { console, clock in

@@ -108,6 +108,40 @@ struct FailureReportTests {
             """)
     }
 
+    // MARK: URLs that name the machine
+
+    @Test func aValueThatNoMachineHas() throws {
+        let arguments = BootArguments("ignition.config.url=http://10.0.2.2/ignition?uuid=${uiud}")
+        expect(
+            page(.findConfig, cause: try #require(arguments.problem(in: .boot))),
+            """
+            firstlight stopped: ignition.config.url=http://10.0.2.2/ignition: ${uiud} is not
+              known; did you mean ${uuid}?
+              while looking for a config
+              Nothing was written to any disk.
+              Where a URL is to have ${ itself, write %24%7B.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func aValueThatThisMachineHasNot() {
+        let facts = MachineFacts(serial: "Default string")
+        let failure = #expect(throws: MachineFacts.Missing.self) { try facts.value(.serial) }
+        let problem = ArgumentProblem(
+            .boot, "coreos.live.rootfs_url=http://10.0.2.2/rootfs.img", failure.map { "\($0)" } ?? "",
+            advice: failure?.advice ?? [])
+        expect(
+            page(.findConfig, cause: problem),
+            """
+            firstlight stopped: coreos.live.rootfs_url=http://10.0.2.2/rootfs.img:
+              ${serial}: many machines have this one's "Default string"
+              while looking for a config
+              Nothing was written to any disk.
+              Tell the machines apart by another of ${uuid}, ${mac}, ${serial}, ${hostname}.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
     // MARK: Root image
 
     @Test func aURLThatLeadsToNothing() {

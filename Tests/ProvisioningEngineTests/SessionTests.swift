@@ -4,6 +4,7 @@ import Devices
 import Encoding
 import IgnitionConfig
 import LinuxSystem
+import NetworkPlanning
 import Reporting
 import SystemPackage
 import Testing
@@ -139,5 +140,51 @@ struct SessionTests {
         #expect(SessionRules.dropIn(BootArguments("")).rerun == .dropIn)
         #expect(SessionRules.live(BootArguments("firstlight.strict")).rerun == .strict)
         #expect(SessionRules.dropIn(BootArguments("firstlight.strict")).rerun == .strict)
+    }
+
+    @Test("a URL names this machine in a boot, and stays as it is under the name of Ignition")
+    func machineURLs() throws {
+        let url = "http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
+        let live = session(.live, "")
+        live.machineFacts = {
+            MachineFacts(
+                uuid: "4C4C4544-0042-3510-8052-B4C04F4D4B31", bootCard: MACAddress("52:54:00:12:34:56"))
+        }
+        #expect(
+            try live.filled(url, of: "ignition.config.url")
+                == "http://192.0.2.1/ignition?uuid=4c4c4544-0042-3510-8052-b4c04f4d4b31&mac=52%3A54%3A00%3A12%3A34%3A56"
+        )
+        #expect(try session(.dropIn, "").filled(url, of: "ignition.config.url") == url)
+        let problem = #expect(throws: ArgumentProblem.self) {
+            try live.filled("http://a/${serial}?token=secret", of: "firstlight.report_url")
+        }
+        #expect(
+            problem.map { "\($0)" }
+                == "firstlight.report_url=http://a/${serial}: ${serial}: this machine's firmware gives no serial number"
+        )
+    }
+
+    @Test("a boot whose URLs name what there is not stops before anything is looked for")
+    func machineURLsAreCheckedFirst() throws {
+        func failure(_ line: String, _ facts: MachineFacts) -> String? {
+            let arguments = BootArguments(line)
+            let live = LiveSession(arguments, observer: SessionObserver(), devices: .absent(Monitor([])))
+            live.provisioning.machineFacts = { facts }
+            do {
+                try live.checkURLs()
+                return nil
+            } catch { return (error as? ArgumentProblem)?.reason }
+        }
+        let shared = MachineFacts(uuid: "03000200-0400-0500-0006-000700080009")
+        let line = "ignition.firstboot ignition.config.url=http://a/"
+        #expect(failure(line + "${uiud}", MachineFacts()) == "${uiud} is not known; did you mean ${uuid}?")
+        #expect(
+            failure(line + "${mac}/${uuid}", shared)
+                == "${uuid}: many machines have this one's \"03000200-0400-0500-0006-000700080009\"")
+        // What only the network tells is not missed before there is one, and what is not used is not missed at all.
+        #expect(failure(line + "${mac}/${hostname}", shared) == nil)
+        #expect(failure("ignition.config.url=http://a/${uuid}", shared) == nil)
+        #expect(failure("coreos.live.rootfs_url=http://a/${serial}", shared) != nil)
+        #expect(failure("coreos.liveiso=X coreos.live.rootfs_url=http://a/${serial}", shared) == nil)
     }
 }
