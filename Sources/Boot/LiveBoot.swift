@@ -32,9 +32,11 @@ public enum LiveBoot {
 
 extension BootConsole {
     /// Reports a failure, and what is to follow.
-    func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
-        let next = action.announcement(
-            console: shellScreen?.name ?? "the console", hasShell: EmergencyShell.shell.isInstalled)
+    func tell(
+        _ failure: BootFailure, written: [String], then action: EmergencyAction,
+        hasShell: Bool = EmergencyShell.shell.isInstalled
+    ) {
+        let next = action.announcement(console: shellScreen?.name ?? "the console", hasShell: hasShell)
         var report = FailureReport(failure, written: written, next: next)
         if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
             report.advice.insert(complaint, at: 0)

@@ -42,7 +42,7 @@ final class LiveMachine {
     }
 
     /// `firstlight 0.1.0 · Linux 6.1.0-56 · 1.9 GiB RAM · QEMU Standard PC`.
-    private static var headline: String {
+    static var headline: String {
         let release = Files.line("/proc/sys/kernel/osrelease") ?? "unknown"
         let memory = Machine.memory("MemTotal").map { "\(ByteCount($0)) RAM" }
         let product = Files.line("/sys/class/dmi/id/product_name")
@@ -59,18 +59,7 @@ final class LiveMachine {
 
     /// Brings up the network, where anything needs it.
     func bringUpNetwork() throws {
-        guard session.needsNetwork else {
-            log.info("nothing needs the network")
-            return session.note("nothing needs it", of: .network)
-        }
-        // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.
-        devices.loader.load("af_packet")
-        let state = try Networking.bringUp(
-            arguments: arguments, urls: session.firstURLs, pump: { [devices] in devices.pump(milliseconds: $0) },
-            report: { [console] in console.say("network", $0) }, waits: console.waits, logger: log)
-        console.say("network", state.summary)
-        if let change = Networking.setClock(.system, by: state) { console.say("clock", "\(change)") }
-        session.note(state.summary, of: .network)
+        try session.bringUpNetwork(telling: console, log) { [devices] in devices.pump(milliseconds: $0) }
     }
 
     /// Has PID 1 leave the initramfs.

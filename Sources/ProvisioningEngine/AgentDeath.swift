@@ -40,6 +40,15 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         }
     }
 
+    /// What a shell has in `$?`; `nil` where the agent ended by itself and has said all.
+    public init?(shellStatus status: Int32) {
+        switch status {
+        case 0, 1: return nil
+        case 129...192: self = .signal(status - 128)
+        default: self = .exit(status)
+        }
+    }
+
     private static let names: [Int32: String] = [
         SIGHUP: "HUP", SIGINT: "INT", SIGQUIT: "QUIT", SIGILL: "ILL", SIGTRAP: "TRAP", SIGABRT: "ABRT", SIGBUS: "BUS",
         SIGFPE: "FPE", SIGKILL: "KILL", SIGSEGV: "SEGV", SIGPIPE: "PIPE", SIGALRM: "ALRM", SIGTERM: "TERM",

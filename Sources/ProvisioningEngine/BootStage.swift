@@ -25,6 +25,11 @@ public enum BootStage: CaseIterable, Sendable {
     /// Those of a boot as PID 1, in order.
     public static let inLiveBoot = allCases.filter { $0 != .unmount }
 
+    /// Those of a boot whose PID 1 are shell scripts, in order: drivers are theirs, and the network may be.
+    public static func inScripts(bringingUpNetwork: Bool) -> [BootStage] {
+        inLiveBoot.filter { $0 != .drivers && (bringingUpNetwork || $0 != .network) }
+    }
+
     /// All that is known of a stage.
     struct Row: Sendable {
         /// The word of the console and the report.
@@ -160,9 +165,14 @@ public enum StageName: String, CaseIterable, Sendable {
         public var isUnlimited = true
     }
 
+    /// The target that is reached once the machine is provisioned, by the name that other units know from Ignition.
+    public static let provisioned = "ignition-complete.target"
+    /// The target in its place where it is not provisioned.
+    public static let notProvisioned = "ignition-subsequent.target"
+
     /// The table of units; `nil` for what is a part of another's.
     public var unit: Unit? {
-        let provisioned = "initrd.target"
+        let provisioned = Self.provisioned
         return switch self {
         case .fetch: Unit(description: "fetch the config", usesNetwork: true, target: provisioned)
         case .kargs:
