@@ -27,6 +27,8 @@ public struct DiskAccess {
     public var keys: VolumeKeys
     /// Told of waits for keys that others give.
     public var waits = Waits.untold
+    /// Derives a key, alone; the argument is how many bytes of RAM are to be left for the root image meanwhile.
+    public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
     /// Makes access of its parts.
     public init(

@@ -23,7 +23,9 @@ public enum Mounts {
     public static func mount(
         _ source: String, on target: FilePath, type: String?, flags: UInt = 0, data: String? = nil
     ) throws(FileFault) {
-        guard Glibc.mount(source, target.string, type, flags, data) == 0 else { throw .last("mount \(source) on", target) }
+        guard Glibc.mount(source, target.string, type, flags, data) == 0 else {
+            throw .last("mount \(source) on", target)
+        }
     }
 
     /// Mounts through libmount with options as a user writes them (`noatime,ro,subvol=x`).

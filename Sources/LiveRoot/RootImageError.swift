@@ -30,6 +30,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     case cannotRead(FilePath, Errno)
     case cannotStore(FilePath, Errno)
     case everyMirror([RootImageError])
+    /// The boot stops for another reason.
+    case cancelled
     /// A failure that nothing here is known to have.
     case unexpected(String)
 
@@ -65,6 +67,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(file), which tells the right root image from others, cannot be understood: \(reason)"
         case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
+        case .cancelled: "fetching the root image was cancelled"
         case .unexpected(let text): text
         case .everyMirror(let errors):
             "none of \(errors.count) mirrors has the root image: "
@@ -110,7 +113,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .cannotRead: ["Check the boot medium."]
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []
-        case .unexpected: []
+        case .cancelled, .unexpected: []
         }
     }
 
@@ -119,7 +122,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
         case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .archiveIsGone, .notOfTheImage,
-            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .unexpected:
+            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .cancelled, .unexpected:
             false
         }
     }

@@ -47,7 +47,8 @@ public struct ProvisioningPreview {
         let line = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? []).commandLine
         arguments = KernelArgumentChanges(config.kernelArguments, on: line)
         var access = DiskAccess.settled
-        access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
+        let pool = ResourceFetcherPool(fetcher.settings)
+        access.keys = VolumeKeys { try pool.write($0, to: $1) }
         disks = try DiskStage.plan(config.storage, access: access)
         files = try root.map { try Self.preview(config, of: TargetRoot($0), fetcher) }
         namesDisks = config.storage.namesDisks

@@ -25,7 +25,7 @@ struct SessionTests {
             default: break
             }
         }
-        let session = ProvisioningSession(
+        var session = ProvisioningSession(
             arguments, way == .live ? .live(arguments) : .dropIn(arguments), store: store, observer: observer,
             devices: .absent(waited))
         session.folders.paths = ["/nonexistent"]
@@ -102,12 +102,12 @@ struct SessionTests {
 
     @Test("what needs the network is told apart from every other failure")
     func network() throws {
-        let offline = session(.dropIn, "ignition.config.url=http://192.0.2.1/c.ign")
+        var offline = session(.dropIn, "ignition.config.url=http://192.0.2.1/c.ign")
         offline.isOffline = true
         #expect {
             try offline.fetchConfig()
         } throws: { ProvisioningSession.needsNetwork($0) }
-        let broken = session(.dropIn, "ignition.config.url=data:,%7b")
+        var broken = session(.dropIn, "ignition.config.url=data:,%7b")
         broken.isOffline = true
         #expect {
             try broken.fetchConfig()
@@ -127,5 +127,29 @@ struct SessionTests {
         #expect(SessionRules.dropIn(BootArguments("")).rerun == .dropIn)
         #expect(SessionRules.live(BootArguments("firstlight.strict")).rerun == .strict)
         #expect(SessionRules.dropIn(BootArguments("firstlight.strict")).rerun == .strict)
+    }
+
+    // A key that takes the image's room would end the boot when the image has come.
+    @Test("a key is derived once it is known what the root image still takes, and with that left over")
+    func derivingBesideTheImage() throws {
+        let room = Monitor<[UInt64?]>([nil, nil, 5 << 20])
+        var session = session(.live, "")
+        session.memoryTurn = MemoryTurn(FilePath("/proc/self/nowhere"))
+        var reserved: UInt64?
+        let key = try session.deriving({ bytes in
+            reserved = bytes
+            return SecretBytes(count: 3)
+        }) { room.change { $0.count > 1 ? $0.removeFirst() : $0[0] } }
+        #expect(key?.count == 3 && reserved == 5 << 20)
+    }
+
+    @Test("where the image never comes, the look ends with the boot")
+    func derivingWithoutAnImage() {
+        let session = session(.live, "")
+        var waits = Waits.untold
+        waits.isCancelled = { true }
+        #expect(throws: StageCancelled.self) {
+            try session.telling(SessionObserver(waits: waits)).deriving({ _ in nil }) { nil }
+        }
     }
 }

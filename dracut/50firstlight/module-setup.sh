@@ -43,7 +43,7 @@ install() {
     inst_simple "$agent" /usr/bin/firstlight
     ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
 
-    for stage in fetch kargs rootfs root disks mount files finish; do
+    for stage in fetch kargs rootfs plan root disks mount files finish; do
         inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
     done
 
