@@ -29,6 +29,8 @@ public struct DiskAccess {
     public var waits = Waits.untold
     /// Image files that stand for devices while a plan is made, by the config's paths; empty for this machine's own.
     public var images: [String: String] = [:]
+    /// Derives a key, alone; the argument is how many bytes of RAM are to be left for the root image meanwhile.
+    public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
     /// Makes access of its parts.
     public init(

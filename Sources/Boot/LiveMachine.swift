@@ -9,15 +9,18 @@ import Logging
 import Networking
 import ProvisioningEngine
 import Reporting
+import Synchronization
 import SystemPackage
 
 /// What lives as long as the initramfs does.
-final class LiveMachine {
+final class LiveMachine: Sendable {
     let arguments: BootArguments
     let console: BootConsole
     let log: Logger
     let devices: DeviceManager
     let session: LiveSession
+    /// Stages before which `rd.break=` has given its shell.
+    let broken = Mutex<Set<BootStage>>([])
 
     /// Mounts the API filesystems, opens consoles and log, reads the command line, and makes modules
     /// and tools available.

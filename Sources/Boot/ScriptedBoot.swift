@@ -11,7 +11,7 @@ import Reporting
 import SystemPackage
 
 /// The stages of a boot, run by another's `/init`.
-public struct ScriptedBoot {
+public struct ScriptedBoot: Sendable {
     private let bringsUpNetwork: Bool
     private let arguments: BootArguments
     private let console: BootConsole
@@ -28,9 +28,10 @@ public struct ScriptedBoot {
         arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         log = Logger.boot(level: arguments.logLevel)
         console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)
-        session = LiveSession(
+        var session = LiveSession(
             arguments, observer: .boot(console, log), devices: .udev(telling: console.waits))
         session.provisioning.root = FilePath(root)
+        self.session = session
     }
 
     /// Runs all stages and leaves a real root that init may be started in.
@@ -44,17 +45,13 @@ public struct ScriptedBoot {
         console.headline(LiveMachine.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
-        for stage in BootStage.inScripts(bringingUpNetwork: bringsUpNetwork) {
-            do {
-                session.state.begin(stage.act)
-                try step(stage.act) {
-                    try console.during(stage.topic, stage.act) { try session.run(stage, machine: act) }
-                }
-            } catch {
-                log.error("\(error)")
-                end(by: error, of: stage.topic)
-                return false
-            }
+        let engine = StageEngine(
+            BootStage.inScripts(bringingUpNetwork: bringsUpNetwork), needs: \.needs, observer: .boot(console, log),
+            underWay: { session.begin($0) })
+        if let stopped = engine.run({ try session.run($0, telling: $1, machine: act) }) {
+            log.error("\(stopped.failure(of: \.act))")
+            end(by: stopped.failure(of: \.act), of: stopped.stage.topic)
+            return false
         }
         console.say("root", "ready; the initramfs hands over")
         KernelConsole.restore()
@@ -94,6 +91,22 @@ public struct ScriptedBoot {
 }
 
 extension LiveSession {
+    /// Runs a stage of a boot that is one process, as a step that a failure names.
+    func run(
+        _ stage: BootStage, telling observer: SessionObserver, machine: (BootStage.MachinePart) throws -> Void
+    ) throws {
+        try step(stage.act) {
+            try observer.waits.during(stage.topic, stage.act) {
+                try telling(observer).run(stage, machine: machine)
+            }
+        }
+    }
+
+    /// Keeps what is under way, for whoever has to tell that it never ended.
+    func begin(_ stages: [BootStage]) {
+        if !stages.isEmpty { state.begin(stages.map(\.act).joined(separator: " and ")) }
+    }
+
     /// Brings up the network, where anything needs it.
     ///
     /// - Parameters:

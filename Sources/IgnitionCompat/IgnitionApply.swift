@@ -80,7 +80,7 @@ public enum IgnitionApply {
         guard let root = Files.resolved(invocation.root), Files.isFolder(root) else {
             throw ApplyFault.noRoot(invocation.root)
         }
-        let session = ProvisioningSession(
+        var session = ProvisioningSession(
             arguments, .dropIn(arguments), store: StateFolder(), observer: .original(log, root: root), devices: .udev)
         session.root = root
         session.writesKeyFragment = environment.writesKeyFragment

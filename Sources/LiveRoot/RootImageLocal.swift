@@ -132,6 +132,7 @@ extension RootImageRequest {
                     throw RootImageError.cannotRead(file, reason)
                 }
                 if count == 0 { break }
+                if waits.isCancelled() { throw RootImageError.cancelled }
                 bytes += UInt64(count)
                 let rate = meter.rate(at: monotonicSeconds(), bytes: bytes)
                 tell(.progress(TransferProgress(bytes: bytes, total: total, rate: rate)))

@@ -2,6 +2,7 @@
 
 import BlockDevices
 import BootArguments
+import Fetching
 import IgnitionConfig
 import JSONText
 import LinuxSystem
@@ -44,6 +45,15 @@ extension LiveSession {
 
     /// Its first member comes first: where RAM ran out while the kernel unpacked it, the others may be missing.
     var hasAppendedRootImage: Bool { holdsAppendedRootImage("/") }
+
+    /// The bytes of RAM that the root image will still take; `nil` while that is not known.
+    static func roomForImage(_ arguments: BootArguments, _ state: StateFolder) -> UInt64? {
+        if let image = state.load(RootImageRecord.self), Files.exists(image.file) { return 0 }
+        switch RootImagePlace(arguments, hasAppendedImage: holdsAppendedRootImage("/")) {
+        case .initramfs, .nowhere, .iso(_, copyToRAM: false): return 0
+        case .url, .iso(_, copyToRAM: true): return Mounts.room(at: RootImageRequest.usualFolder)
+        }
+    }
 
     /// Gets and verifies the root image.
     func getRootImage() throws {
@@ -143,10 +153,22 @@ extension LiveSession {
                 // one kind: then it is one.
                 let type = try filesystemType(of: device.string) ?? "iso9660"
                 devices.loadModule(type)
-                try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
+                try mountISO(device, type: type)
             }
         }
         return Self.isoFolder
+    }
+
+    /// A look at the disks, which goes on meanwhile, claims each for a moment to see who uses it.
+    private func mountISO(_ device: FilePath, type: String) throws(FileFault) {
+        for attempt in 1... {
+            do throws(FileFault) {
+                return try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
+            } catch {
+                guard error.reason == .resourceBusy, attempt < 20 else { throw error }
+                sleep(seconds: 0.1)
+            }
+        }
     }
 
     private func tell(_ event: RootImageEvent) {

@@ -144,6 +144,12 @@ extension StateFolder: SessionStore {
     /// Keeps the kernel names of devices.
     public func keep(nodes: [String: String]) throws { try save(NodesRecord(nodes: nodes)) }
 
+    /// What the look at the disks came to.
+    public var look: DiskLook? { load(LookRecord.self)?.look }
+
+    /// Keeps what the look came to.
+    public func keep(look: DiskLook) throws { try save(LookRecord(look: look)) }
+
     private var mounts: MountRecord { load() ?? MountRecord() }
 
     private func changeMounts(_ change: (inout MountRecord) -> Void) throws {

@@ -23,7 +23,7 @@ struct GeneratedUnitsTests {
         #expect(without.needsNetwork)
         let with = GeneratedUnits(
             BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
-        let stages = ["root", "fetch", "kargs", "disks", "mount", "files", "finish"]
+        let stages = ["root", "fetch", "kargs", "plan", "disks", "mount", "files", "finish"]
         #expect(
             with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" } + ["ignition-complete.target"])
         #expect(with.requirements.last?.target == "initrd.target")
@@ -136,7 +136,7 @@ struct GeneratedUnitsTests {
     @Test("what is waited for is told, also with quiet", arguments: [false, true])
     func waits(isQuiet: Bool) throws {
         let text = try shown(isQuiet: isQuiet) { console, clock in
-            console.during("config", "fetching the config") {
+            console.waits.during("config", "fetching the config") {
                 console.waits.wait(for: Wait(for: "http://192.0.2.1/c.ign", reason: "no answer yet")) { wait in
                     wait.failed(3, because: "cannot connect (Connection refused)", advice: ["Check the server."])
                     for second in 1...70 {
@@ -156,7 +156,7 @@ struct GeneratedUnitsTests {
     @Test("a part of the boot that tells nothing for long is still under way")
     func silence() throws {
         let text = try shown(isQuiet: true) { console, clock in
-            console.during("rootfs", "getting the root filesystem") {
+            console.waits.during("rootfs", "getting the root filesystem") {
                 for second in 1...40 {
                     clock.change { $0 = Double(second) }
                     console.progress("rootfs", TransferProgress(bytes: UInt64(second) << 20, total: 100 << 20))

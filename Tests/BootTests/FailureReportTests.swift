@@ -330,11 +330,11 @@ struct FailureReportTests {
         failure.neighbours = []
         failure.driverless = []
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is no disk at all.
               rd.timeout=SECONDS on the kernel command line waits longer.
@@ -343,11 +343,11 @@ struct FailureReportTests {
         failure.present = ["/dev/vda (4 GiB)"]
         failure.neighbours = ["virtio-absend", "virtio-present"]
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is /dev/disk/by-id/virtio-absend: is that the one?
               Block devices here: /dev/vda (4 GiB)

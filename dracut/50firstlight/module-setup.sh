@@ -60,7 +60,7 @@ take_the_place_of() {
 install_units() {
     local stage name
     ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
-    for stage in fetch kargs rootfs root disks mount files finish; do
+    for stage in fetch kargs rootfs plan root disks mount files finish; do
         inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
     done
     # The names by which units of others come before and after: those of Ignition and of Fedora CoreOS's live images.
