@@ -293,12 +293,17 @@ def recipe(mark: str) -> str:
     return re.search(rf"^<!-- {mark} -->\n```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
 
 
-def follow(mark: str, folder: Path, before: str = "", timeout: float = 600, **options) -> None:
-    """Runs a recipe in that folder, which has what the tree and its programs are reached by."""
+def follow(marks: str, folder: Path, before: str = "", timeout: float = 600, edit=lambda text: text, **options) -> None:
+    """Runs recipes in that folder, which has what the tree and its programs are reached by.
+
+    `edit` is given each as it stands, and returns what is run.
+    """
     for name, target in {"out": AGENT.parent, "Fixtures": TREE / "Fixtures"}.items():
-        (folder / name).symlink_to(target)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(target)
+    steps = "\n".join(edit(recipe(mark)) for mark in marks.split())
     # What a recipe mounts goes with it.
-    processes.run(["unshare", "--mount", "bash", "-euc", f"cd '{folder}'\n{before}\n{recipe(mark)}"], timeout=timeout,
+    processes.run(["unshare", "--mount", "bash", "-euc", f"cd '{folder}'\n{before}\n{steps}"], timeout=timeout,
                   **options)
 
 
@@ -320,7 +325,7 @@ def the_iso_of_the_guide_has_its_files() -> None:
     try:
         for name in ("initramfs.img", "rootfs.img"):
             (folder / name).write_text(name)
-        follow("iso", folder, f"kernel={kernel_version()}")
+        follow("iso-by-hand", folder, f"kernel={kernel_version()}")
         listed = processes.run(
             ["xorriso", "-indev", folder / "live.iso", "-pvd_info", "-find", "/", "-type", "f"]).decode()
         for name in ("vmlinuz", "initrd.img", "rootfs.img"):

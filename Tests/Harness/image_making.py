@@ -169,6 +169,12 @@ def an_iso_and_what_is_done_to_it() -> None:
         (folder / "streamed.iso").write_bytes(processes.run(
             [TOOL, "iso", "-o", "-", "--label", "OWN", *parts], env=environment))
         assert (folder / "streamed.iso").read_bytes() == iso.read_bytes(), "the same input makes another ISO"
+        links = []
+        for option, file in zip(parts[::2], parts[1::2]):
+            (folder / option).symlink_to(file)
+            links += [option, folder / option]
+        run("iso", "-o", folder / "linked.iso", "--label", "OWN", *links, env=environment)
+        assert (folder / "linked.iso").read_bytes() == iso.read_bytes(), "of links the ISO holds the links"
         listed = processes.run(["xorriso", "-indev", iso, "-report_el_torito", "plain", "-report_system_area", "plain"]).decode()
         assert re.search(r"El Torito boot img : +1 +BIOS", listed) and re.search(r"boot img : +2 +UEFI", listed), listed
         assert "GPT" in listed and "isohybrid" in listed, listed
