@@ -5,7 +5,7 @@ import LinuxSystem
 import LiveImage
 import SystemPackage
 
-/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs.
+/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs, if any.
 struct Packing {
     /// The modification time of all members, in seconds since 1970.
     var time: UInt32
@@ -23,10 +23,10 @@ struct Packing {
     }
     private var archiveCompression: String { isFast ? "-3" : "-19" }
 
-    func write(root: FileTree, usr: FileTree, to output: FilePath, isPrivate: Bool) throws {
+    func write(root: FileTree, usr: FileTree?, to output: FilePath, isPrivate: Bool) throws {
         let folder = try TemporaryFolder()
         let image = folder.path.appending("usr.squashfs")
-        try makeSquashfs(usr, at: image, staging: folder.path.appending("usr"))
+        if let usr { try makeSquashfs(usr, at: image, staging: folder.path.appending("usr")) }
         var file = try PendingFile(output)
         // One thread, because the output of several depends on their number.
         try file.write(
@@ -34,6 +34,7 @@ struct Packing {
                 .standardOutput)
         // An archive that is not compressed has to start at a multiple of 4.
         try file.write(NewcWriter.padding(after: file.length))
+        guard usr != nil else { return try file.finish(permissions: isPrivate ? 0o600 : 0o644) }
         var writer = NewcWriter(modificationTime: time)
         let size = Files.size(image) ?? 0
         try file.write(writer.header(InitramfsPath.usr, .file, permissions: 0o644, size: size))
