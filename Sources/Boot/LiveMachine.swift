@@ -73,7 +73,7 @@ final class LiveMachine: Sendable {
         let root = session.provisioning.root
         let next = try SwitchRoot(
             root: root, wanted: arguments.initProgram, arguments: arguments.initArguments)
-        try session.provisioning.unmountFilesystems()
+        try session.unmountFilesystems()
         try Networking.handOver(to: root, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
         KernelConsole.restore()

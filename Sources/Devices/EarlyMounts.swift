@@ -81,7 +81,11 @@ public enum EarlyMounts {
     public static func mountUsr() throws(EarlyMountFailure) {
         if isMounted("/usr") { return }
         let image = FilePath("/usr.squashfs")
-        guard Files.exists(image) else { throw .missing(image) }
+        guard Files.exists(image) else {
+            // Where the kernel mounts no squashfs, it has unpacked everything.
+            if Files.exists("/usr/bin/busybox") { return }
+            throw .missing(image)
+        }
         for line in (Files.line("/early/modules.list") ?? "").split(separator: "\n") {
             let module = FilePath(String(line))
             do throws(Errno) {

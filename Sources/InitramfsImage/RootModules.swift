@@ -25,12 +25,14 @@ package struct RootImageContent {
         switch format {
         case .squashfs:
             // A root without the folder is not an error; an unreadable image is reported elsewhere.
-            let listing = try? HostProgram.listSquashfs.run(
-                [
-                    "-quiet", "-l", "-max-depth", "5", "-offset", "\(offset)", file.string, "usr/lib/modules",
-                    "lib/modules",
-                ])
-            return listing.map { Self.kernels(inListing: $0.text) }
+            func listed(depth: Int, _ folders: [String]) -> [String]? {
+                let listing = try? HostProgram.listSquashfs.run(
+                    ["-quiet", "-l", "-max-depth", "\(depth)", "-offset", "\(offset)", file.string] + folders)
+                return listing.map { Self.kernels(inListing: $0.text) }
+            }
+            guard let found = listed(depth: 5, ["usr/lib/modules", "lib/modules"]) else { return nil }
+            // The root may be what ostree has deployed in the image.
+            return found.isEmpty ? listed(depth: 10, ["ostree/deploy/*/deploy/*/usr/lib/modules"]) : found
         case .erofs:
             guard offset == 0 else { return nil }
             let dumps = ["/usr/lib/modules", "/lib/modules"].map { path in

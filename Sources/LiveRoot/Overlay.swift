@@ -46,19 +46,16 @@ public struct OverlayRoot: Equatable, Sendable {
         }
     }
 
-    /// Mounts the image and the writable layer, and joins them on `sysroot`.
+    /// Lays a writable layer over the image that is mounted on ``lower``, and mounts both on `sysroot`.
     ///
-    /// `file` holds the image at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. `layerSize` is how
-    /// much the writable layer may hold, as tmpfs takes it: `50%`, or a number of bytes. `loadModule` loads a kernel
-    /// module by name; one that is built in is no error. Throws ``Failure``, or ``FileFault`` where a folder cannot be
-    /// made.
+    /// `format` is the image's: `squashfs` or `erofs`. `layerSize` is how much the writable layer may hold, as tmpfs
+    /// takes it: `50%`, or a number of bytes. `loadModule` loads a kernel module by name; one that is built in is no
+    /// error. Throws ``Failure``, or ``FileFault`` where a folder cannot be made.
     public static func assemble(
-        file: FilePath, offset: UInt64, size: UInt64, format: String, layerSize: String, on sysroot: FilePath,
-        loadModule: (String) -> Void
+        format: String, layerSize: String, on sysroot: FilePath, loadModule: (String) -> Void
     ) throws -> OverlayRoot {
-        ["loop", format, "overlay"].forEach(loadModule)
-        for folder in [lower, upper, sysroot] { try Files.makeFolder(folder) }
-        try mountImage(file: file, offset: offset, size: size, format: format)
+        loadModule("overlay")
+        for folder in [upper, sysroot] { try Files.makeFolder(folder) }
         do throws(FileFault) {
             try Mounts.mount(
                 "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV), data: layerOptions(size: layerSize))
@@ -79,15 +76,23 @@ public struct OverlayRoot: Equatable, Sendable {
         return OverlayRoot(format: format, writable: Mounts.capacity(of: upper) ?? 0)
     }
 
-    /// Undoes ``assemble(file:offset:size:format:overlay:on:loadModule:)`` as far as it got, so that it can be
-    /// repeated.
+    /// Undoes what was mounted as far as that got, so that it can be repeated.
     public static func dismantle(_ sysroot: FilePath) {
+        OSTreeRoot.dismantle()
         for target in [sysroot, upper, lower] where Mounts.all().contains(where: { $0.target == target }) {
             try? Mounts.unmount(target, lazily: true)
         }
     }
 
-    private static func mountImage(file: FilePath, offset: UInt64, size: UInt64, format: String) throws {
+    /// Mounts the image on ``lower``, read-only.
+    ///
+    /// `file` holds it at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. Throws ``Failure``, or
+    /// ``FileFault`` where a folder cannot be made.
+    public static func mountImage(
+        file: FilePath, offset: UInt64, size: UInt64, format: String, loadModule: (String) -> Void
+    ) throws {
+        ["loop", format].forEach(loadModule)
+        try Files.makeFolder(lower)
         let device: LoopDevice
         do {
             // Direct I/O avoids caching the image twice; it needs an image that is aligned to blocks.

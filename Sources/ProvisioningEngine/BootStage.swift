@@ -111,7 +111,10 @@ public enum BootStage: CaseIterable, Sendable {
             Row(
                 topic: "mount", act: "mounting the config's filesystems", isReported: true, needs: [.root, .disks],
                 unit: .mount,
-                does: .session { try $0.provisioning.mountFilesystems() })
+                does: .session {
+                    try $0.provisioning.mountFilesystems()
+                    try $0.populateVar()
+                })
         case .files:
             Row(
                 topic: "files", act: "writing files, users and units", isReported: true, needs: [.mount],
@@ -127,7 +130,7 @@ public enum BootStage: CaseIterable, Sendable {
         case .unmount:
             Row(
                 topic: "umount", act: "unmounting the config's filesystems", unit: .umount,
-                does: .session { try $0.provisioning.unmountFilesystems() })
+                does: .session { try $0.unmountFilesystems() })
         }
     }
 

@@ -10,6 +10,7 @@ import LiveImage
 import LiveRoot
 import Reporting
 import SystemPackage
+import TargetRoot
 
 /// Where the root image is, decided from the command line and what the initramfs holds.
 enum RootImagePlace: Equatable, Sendable {
@@ -110,22 +111,49 @@ extension LiveSession {
         }
     }
 
-    /// Lays RAM over the image, on ``sysroot``.
+    /// Makes the root of the image, with RAM where it is written to.
     func assembleRoot() throws {
         OverlayRoot.dismantle(provisioning.root)
         guard let image = state.load(RootImageRecord.self) else {
             throw MissingState(file: RootImageRecord.file, stage: .rootfs)
         }
-        let root = try OverlayRoot.assemble(
+        try OverlayRoot.mountImage(
             file: image.file, offset: image.offset, size: image.size, format: image.format,
-            layerSize: (arguments.overlaySize ?? .percent(50)).tmpfsSize, on: provisioning.root,
             loadModule: provisioning.devices.loadModule)
+        let layers =
+            if let deployment = try OSTreeDeployment(in: OverlayRoot.lower) {
+                try assemble(deployment)
+            } else {
+                try layOver(image)
+            }
         try step("leaving stamps for the real root") {
             // Fedora CoreOS's units ask for this file to know a live system.
             try Files.write("", to: "/run/ostree-live")
         }
-        let layers = "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
         observer(.noted(topic: "root", layers))
+    }
+
+    private var layerSize: String { (arguments.overlaySize ?? .percent(50)).tmpfsSize }
+
+    /// Lays RAM over the whole image; returns what is told of it.
+    private func layOver(_ image: RootImageRecord) throws -> String {
+        let root = try OverlayRoot.assemble(
+            format: image.format, layerSize: layerSize, on: provisioning.root,
+            loadModule: provisioning.devices.loadModule)
+        return "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
+    }
+
+    /// Makes a root of what ostree has deployed in the image; returns what is told of it.
+    private func assemble(_ deployment: OSTreeDeployment) throws -> String {
+        let deployed = TargetRoot(OverlayRoot.lower.appending(String(deployment.folder.dropFirst())))
+        let hasPolicy = deployed.hasPolicy && arguments.commandLine.last("selinux")?.value != "0"
+        let root = try OSTreeRoot.assemble(
+            deployment, on: provisioning.root, commandLine: Files.line("/proc/cmdline") ?? "", layerSize: layerSize,
+            keepsLabels: hasPolicy, loadModule: provisioning.devices.loadModule)
+        if hasPolicy {
+            try step("labelling /etc and /var for SELinux") { try label(["/etc", "/var"]) }
+        }
+        return "ostree's \(deployment.system); /etc and /var in \(ByteCount(root.writable)) of RAM"
     }
 
     private func request(_ source: RootImageSource) throws -> RootImageRequest {

@@ -14,6 +14,7 @@ struct MakeInitramfs: ParsableCommand {
         discussion: """
             EXAMPLES:
               firstlight-image initramfs -o initramfs.img --rootfs rootfs.img
+              firstlight-image initramfs -o initramfs.img --from fcos-live-initramfs.img
               firstlight-image initramfs -o small.img --modules virtio,@drivers/nvme
               firstlight-image initramfs --explain --modules virtio,e1000e
             """)
@@ -33,9 +34,17 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
-            discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
-    var modules = "generic"
+            "Kernel modules: generic, virtio, all, or a list of these, module names and @FOLDERs.",
+            discussion: """
+                A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there. (default: \
+                generic, or all with --from)
+                """))
+    var modules: String?
+
+    @Option(
+        help: "A live initramfs, as Fedora CoreOS's, to take modules and stamps from.", completion: .file(),
+        transform: path)
+    var from: FilePath?
 
     @Option(help: "An Ignition or Butane config to embed.", completion: .file(), transform: path)
     var ignition: FilePath?
@@ -93,7 +102,8 @@ struct MakeInitramfs: ParsableCommand {
 
     func run() throws {
         var initramfs = Initramfs(
-            modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
+            modules: try ModuleSelection(parsing: modules ?? (from == nil ? "generic" : "all")),
+            agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
         initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
@@ -104,6 +114,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.network = network
         initramfs.rootfs = rootfs
         initramfs.fallback = fallbackRootfs
+        initramfs.original = from
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
