@@ -52,7 +52,7 @@ private let whole = ProvisioningReport(
         #expect(report.page[1] == "          rootfs    the OLDER image runs, http://10.0.2.2:8080/old/rootfs.img")
         #expect(ProvisioningReport(json: report.json) == report)
         #expect(report.json["fallback"]?["image"] == "http://10.0.2.2:8080/old/rootfs.img")
-        report.fallback?.image = "http://10.0.2.2:8080/" + String(repeating: "old-", count: 12) + "/rootfs.img"
+        report.fallback?.image = "http://10.0.2.2:8080/" + String(repeating: "old-", count: 6) + "/rootfs.img"
         #expect(report.page.dropFirst().allSatisfy { $0.count <= 80 })
         #expect(report.page[2].hasPrefix("                    http"))
     }

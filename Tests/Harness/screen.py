@@ -90,7 +90,8 @@ def _cell(lines: "list[bytes]") -> "tuple[str, tuple | None]":
             value = line[dot * 3:dot * 3 + 3]
             if value != b"\0\0\0":
                 bits |= 0x80 >> dot
-                colour = tuple(value)
+                # The display's converter has six bits.
+                colour = tuple(round(part / 85) * 85 for part in value)
         shape.append(bits)
     shape = bytes(shape)
     if shape in font():
