@@ -11,9 +11,9 @@ import images
 import processes
 from paths import AGENT, TREE, cache_folder, recipe_key
 
-# What a dracut image of any kind takes from the system it is built in; `ignition` brings the module that ours replaces.
+# What a dracut image of any kind takes from the system it is built in; debootstrap has to be told of a logind.
 PACKAGES = """
-    btrfs-progs busybox ca-certificates cpio dbus dosfstools dracut-core dracut-network e2fsprogs ignition iproute2
+    btrfs-progs busybox ca-certificates cpio dbus dosfstools dracut-core dracut-network e2fsprogs iproute2
     iputils-arping isc-dhcp-client kmod libpam-systemd mdadm network-manager procps systemd systemd-sysv udev xfsprogs
     zstd
 """.split()
@@ -50,9 +50,10 @@ def system(release: str, announce=print) -> Path:
             announce(f"building a Debian system, {release} (once, two minutes)")
             folder.parent.mkdir(exist_ok=True)
             half = folder.with_suffix(".half")
-            processes.run(["rm", "-rf", half])
-            processes.run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, half],
-                          timeout=1800)
+            processes.run(["rm", "-rf", "--one-file-system", half])
+            # What it mounts in there ends with it.
+            processes.run(["unshare", "--mount", "debootstrap", "--variant=minbase",
+                           f"--include={','.join(PACKAGES)}", release, half], timeout=1800)
             half.rename(folder)
     return folder
 

@@ -2,6 +2,7 @@
 # A boot with a root image needs no root=; what needs the network has dracut bring it up. Without systemd there is no
 # generator that says so.
 
+[ -d /etc/cmdline.d ] || mkdir -p /etc/cmdline.d
 firstlight_needs=$(/usr/bin/firstlight needs)
 for _need in $firstlight_needs; do
     case $_need in
