@@ -149,7 +149,7 @@ extension OSTreeRoot {
         do {
             try Mounts.mount(source, on: target, type: type, flags: flags, data: data)
         } catch {
-            throw .unbound(target, error)
+            throw .unbound(target, error.reason)
         }
     }
 }
@@ -185,7 +185,7 @@ extension OSTreeRoot {
         do {
             try Mounts.mount(source, on: target, type: type, data: data)
         } catch {
-            throw .noLayer(type, error)
+            throw .noLayer(type, error.reason)
         }
     }
 }
