@@ -139,6 +139,9 @@ extension Networking {
         } catch {
             throw .handOver(error)
         }
+        // A missing label stops no boot, and who may not read the file says so.
+        let folders = path.split(separator: "/")
+        if folders.first == "etc" { _ = try? root.relabel(["/etc/\(folders[1])"]) }
     }
 
     /// The embedded keyfiles, or else what `ip=` asks for; nothing where that is only the default.

@@ -93,7 +93,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
 /// Brings the network up and hands it over to the real root.
 public enum Networking {
     /// Where what is learned here is kept for later stages.
-    static let folder = FilePath("/run/firstlight")
+    static let folder = FilePath(runFolder)
     /// Keyfiles that an image carries; they replace what the command line says.
     public static let keyfileFolder = FilePath("/etc/coreos-firstboot-network")
 

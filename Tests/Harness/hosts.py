@@ -39,6 +39,7 @@ MODULES = {
     "files-reference": "files_reference",
     "disks": "host_disks",
     "files": "files_stage",
+    "coreos": "coreos_stages",
     "network": "fetching",
     "networks": "networks",
     "networks-hostile": "hostile_networks",

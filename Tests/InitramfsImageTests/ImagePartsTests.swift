@@ -71,6 +71,41 @@ import Testing
         #expect(usr["sbin/tool"]?.permissions == 0o755)
     }
 
+    @Test func whatStandsBelowALinkIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try Files.makeFolder(folder.path.appending("outside"))
+        try Files.makeFolder(folder.path.appending("links"))
+        try Files.makeLink(folder.path.appending("links/share"), to: folder.path.appending("outside").string)
+        try folder.file("data", [1])
+        for place in ["/usr", "/opt"] {
+            var root = FileTree()
+            var usr = FileTree()
+            try Inclusion(parsing: "\(folder.path)/links:\(place)").add(to: &root, and: &usr)
+            try Inclusion(parsing: "\(folder.path)/data:\(place)/share/data").add(to: &root, and: &usr)
+            let packing = Packing(time: 0, first: [], isFast: true)
+            let wanted = FileTree.Failure.notFolder(
+                "\(place.dropFirst())/share", holds: "\(place.dropFirst())/share/data")
+            #expect(throws: wanted) {
+                try packing.write(root: root, usr: usr, to: folder.path.appending("image"), isPrivate: false)
+            }
+            #expect(Files.names(in: folder.path.appending("outside")) == [], "a file of \(place) was laid outside")
+        }
+    }
+
+    @Test func aLinkDoesNotTakeThePlaceOfAFolderOfTheImage() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("data", [1])
+        try Files.makeLink(folder.path.appending("tree/lib"), to: "/")
+        var root = FileTree()
+        var usr = FileTree()
+        usr.addText("lib/modules/list", "text")
+        try Inclusion(parsing: "\(folder.path)/tree:/usr").add(to: &root, and: &usr)
+        #expect(throws: FileTree.Failure.notFolder("usr/lib", holds: "usr/lib/modules")) { try usr.check(at: "usr/") }
+        #expect(throws: Inclusion.Failure.self) {
+            try Inclusion(parsing: "\(folder.path)/data:/usr").add(to: &root, and: &usr)
+        }
+    }
+
     @Test("an inclusion names a source and an absolute path", arguments: ["a", "a:b", ":/b", "a:/"])
     func malformedInclusion(_ text: String) {
         #expect(throws: Inclusion.Failure.malformed(text)) { try Inclusion(parsing: text) }

@@ -540,6 +540,11 @@ func patience() throws {
     let router = Watched(line: "ip=auto6 rd.net.timeout.ipv6auto=40")
     #expect(router([silent], at: 40.9) == .wait)
     #expect(router([silent], at: 41) == .failed([NetworkAttempt("ens3", .noAdvertisement, seconds: 40)]))
+    // Where either family is enough, each has its own time.
+    let either = Watched(line: "rd.net.timeout.dhcp=30 rd.net.timeout.ipv6auto=40")
+    #expect(either([silent], at: 40.9) == .wait)
+    #expect(either([silent], at: 41) == .failed([NetworkAttempt("ens3", .noLease, seconds: 30)]))
+    #expect(Watched(line: "rd.net.timeout.ipv6auto=40")([silent], at: 100_000) == .wait, "DHCP's time has no end")
     let card = Watched(line: "ip=ens9:dhcp rd.net.timeout.iflink=60")
     #expect(card([], at: 59.9) == .wait)
     #expect(card([], at: 60) == .nothingThere)
