@@ -54,6 +54,25 @@ DRACUT = [
     # With systemd-networkd in the image livenet never fetches (dracut 059).
     "--omit", "systemd-networkd systemd-network-management network-manager connman ignition",
 ]
+DRACUT_NM = [word.replace("network-legacy", "network-manager") if "livenet" in word
+             else word.replace("network-manager", "network-legacy") for word in DRACUT]
+
+# Its module takes NetworkManager from the machine that it runs on: from an overlay of this one, in which Debian's
+# packages are installed, and which is gone when the image is made.
+IN_OVERLAY = """set -e
+work=$1 target=$2; shift 2
+mount -t tmpfs tmpfs "$work"
+mkdir "$work/upper" "$work/work" "$work/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
+for name in proc sys dev; do mount --rbind "/$name" "$work/root/$name"; done
+mount --bind "$target" "$work/root/mnt"
+printf '#!/bin/sh\nexit 101\n' >"$work/root/usr/sbin/policy-rc.d"
+chmod 755 "$work/root/usr/sbin/policy-rc.d"
+export DEBIAN_FRONTEND=noninteractive
+chroot "$work/root" apt-get -qq install --no-install-recommends -y network-manager dbus
+mkdir "$work/root/srv/conf"
+chroot "$work/root" dracut "$@"
+"""
 
 
 def floor() -> Path:
@@ -96,6 +115,25 @@ def dracut(announce=print) -> Path:
                        "--kmoddir", modules_folder(version), half], timeout=1200)
         half.rename(image)
         processes.remove_folder(empty)
+    return image
+
+
+def dracut_network_manager(announce=print) -> Path:
+    """The same with NetworkManager in the place of network-legacy; takes some minutes where it is not cached."""
+    version = kernel_version()
+    program = processes.run(["dpkg-query", "-W", "-f", "${Version}", "dracut-core"]).decode()
+    image = cache_folder() / "peers" / f"dracut-nm-{recipe_key(' '.join(DRACUT_NM), IN_OVERLAY, program, version)}.img"
+    if not image.exists():
+        announce("building dracut's initramfs with NetworkManager (once, some minutes)")
+        image.parent.mkdir(parents=True, exist_ok=True)
+        work, target = processes.temporary_folder("dracut-nm"), processes.temporary_folder("dracut-nm-image")
+        processes.run(["unshare", "--mount", "sh", "-c", IN_OVERLAY, "sh", work, target, *DRACUT_NM, "--confdir", "/srv/conf",
+                       "--kver", version, "--kmoddir", modules_folder(version), "/mnt/image"], timeout=1800)
+        half = image.with_suffix(".half")
+        half.write_bytes((target / "image").read_bytes())
+        half.rename(image)
+        for folder in (work, target):
+            processes.remove_folder(folder)
     return image
 
 
