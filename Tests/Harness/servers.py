@@ -99,17 +99,17 @@ class Nginx:
 
 @dataclass
 class Certificate:
-    """A self-signed certificate for 10.0.2.2 and its key, as PEM files."""
+    """A self-signed certificate for one address and its key, as PEM files."""
 
     chain: Path
     key: Path
 
     @staticmethod
-    def make(folder: Path) -> "Certificate":
+    def make(folder: Path, address: str = HOST) -> "Certificate":
         made = Certificate(folder / "certificate.pem", folder / "key.pem")
         processes.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                        "-nodes", "-days", "30", "-subj", "/CN=Firstlight test", "-addext",
-                       f"subjectAltName=IP:{HOST}", "-keyout", made.key, "-out", made.chain])
+                       f"subjectAltName=IP:{address}", "-keyout", made.key, "-out", made.chain])
         return made
 
 
