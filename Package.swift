@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(name: "FilePlanningTests", dependencies: ["FilePlanning"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LoopbackServer"]),
-        .testTarget(name: "TargetRootTests", dependencies: ["TargetRoot", "SeededNumbers"]),
+        .testTarget(name: "TargetRootTests", dependencies: ["CLinux", "SeededNumbers", "TargetRoot"]),
         .target(name: "LoopbackServer", dependencies: ["CLinux", "LinuxSystem", system], path: "Tests/LoopbackServer"),
         .testTarget(name: "FetchingTests", dependencies: ["Fetching", "LoopbackServer"]),
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),

@@ -57,24 +57,6 @@ public final class BootConsole: Sendable {
     /// Where waits are told.
     var waits: Waits { watch.waits }
 
-    /// Runs a part of the boot.
-    ///
-    /// If it says nothing for too long, the console shows that it is still under way.
-    ///
-    /// - Parameters:
-    ///   - topic: The console's word for it, and for whatever is waited for meanwhile.
-    ///   - act: What it does: "preparing the disks".
-    ///   - body: The part.
-    /// - Returns: What `body` returns.
-    func during<Result>(_ topic: String, _ act: String, _ body: () throws -> Result) rethrows -> Result {
-        var wait = Wait(for: "", reason: act)
-        wait.topic = topic
-        // `rethrows` and a generic error do not go together.
-        let number = waits.begin(wait)
-        defer { waits.end(number) }
-        return try body()
-    }
-
     /// What the part of the boot that is under way is busy with, for people who wait.
     func doing(_ what: String) { watch.doing(what) }
 

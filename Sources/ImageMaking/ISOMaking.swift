@@ -284,7 +284,9 @@ public struct ISOMaking: Sendable {
         }
         words.append("-graft-points")
         for (path, source) in tree.sorted(by: { $0.key < $1.key }) where !left.contains(path) {
-            words.append("\(path)=\(Self.escaped(source.string))")
+            // Of a link the image would hold the link.
+            let file = Files.resolved(source) ?? source
+            words.append("\(path)=\(Self.escaped(file.string))")
         }
         try HostProgram(name: "xorriso", package: "xorriso").run(words, environment: environment)
     }

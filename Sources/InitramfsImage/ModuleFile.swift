@@ -15,6 +15,9 @@ enum ModuleFile {
 
     static func isCompressed(_ path: String) -> Bool { plainPath(path) != path }
 
+    /// Whether a path is that of a module, compressed or not.
+    static func isModule(_ path: String) -> Bool { plainPath(path).hasSuffix(".ko") }
+
     /// The path without its compression: `kernel/fs/xfs/xfs.ko.xz` becomes `kernel/fs/xfs/xfs.ko`.
     static func plainPath(_ path: String) -> String {
         let ending = decompressors.first { path.hasSuffix($0.ending) }?.ending ?? ""

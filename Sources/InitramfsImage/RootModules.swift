@@ -25,12 +25,14 @@ package struct RootImageContent {
         switch format {
         case .squashfs:
             // A root without the folder is not an error; an unreadable image is reported elsewhere.
-            let listing = try? HostProgram.listSquashfs.run(
-                [
-                    "-quiet", "-l", "-max-depth", "5", "-offset", "\(offset)", file.string, "usr/lib/modules",
-                    "lib/modules",
-                ])
-            return listing.map { Self.kernels(inListing: $0.text) }
+            func listed(depth: Int, _ folders: [String]) -> [String]? {
+                let listing = try? HostProgram.listSquashfs.run(
+                    ["-quiet", "-l", "-max-depth", "\(depth)", "-offset", "\(offset)", file.string] + folders)
+                return listing.map { Self.kernels(inListing: $0.text) }
+            }
+            guard let found = listed(depth: 5, ["usr/lib/modules", "lib/modules"]) else { return nil }
+            // The root may be what ostree has deployed in the image.
+            return found.isEmpty ? listed(depth: 10, ["ostree/deploy/*/deploy/*/usr/lib/modules"]) : found
         case .erofs:
             guard offset == 0 else { return nil }
             let dumps = ["/usr/lib/modules", "/lib/modules"].map { path in
@@ -155,11 +157,11 @@ struct RootModulesAddition {
         try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
         // If /lib is a link, the modules belong below /usr.
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
-        let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
         tell("adding the modules of Linux \(kernel)")
-        try Files.makeFolder(modules)
+        // The image's links lead nowhere but into the image.
+        let modules = try Files.makeFolder(isMerged ? "usr/lib/modules" : "lib/modules", inside: root)
         try HostProgram(name: "cp", package: "coreutils").run(
-            ["--archive", "--no-target-directory", host.folder(of: kernel).string]
+            ["--archive", "--remove-destination", "--no-target-directory", host.folder(of: kernel).string]
                 + [modules.appending(kernel).string])
         // These links lead to the kernel's source on this machine.
         for name in ["build", "source"] { try? Files.remove(modules.appending(kernel).appending(name)) }

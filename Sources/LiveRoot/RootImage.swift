@@ -38,7 +38,9 @@ public struct RootImageRequest: Sendable {
     /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.
-    public var folder = FilePath("/run/firstlight/image")
+    public var folder = Self.usualFolder
+    /// Where that is unless somebody says otherwise.
+    public static let usualFolder = FilePath(runFolder).appending("image")
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.
@@ -227,35 +229,38 @@ public struct RootImageMachine {
     public var chance: () -> Double
     /// The clock that a server's date may set forward; `nil` if none may be set.
     public var clock: MachineClock?
+    /// Counts free RAM and takes it while nobody else does.
+    public var inTurn: (() -> Void) -> Void
 
     /// Creates the effects from functions.
     public init(
         availableMemory: @escaping () -> UInt64?,
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
-        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil
+        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil,
+        inTurn: @escaping (() -> Void) -> Void = { $0() }
     ) {
         self.availableMemory = availableMemory
         self.makeStore = makeStore
         self.pause = pause
         self.chance = chance
         self.clock = clock
+        self.inTurn = inTurn
     }
 
-    /// The effects on this machine.
-    public static var live: RootImageMachine {
+    /// The effects on this machine; no pause outlasts a cancellation that `waits` knows of.
+    static func live(_ waits: Waits) -> RootImageMachine {
         RootImageMachine(
             availableMemory: { Machine.memory("MemAvailable") },
             makeStore: { (folder, size) throws(FileFault) in
                 try Files.makeFolder(folder, mode: 0o700)
-                try Files.naming("mount a tmpfs on", folder) { () throws(Errno) in
-                    if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
-                    // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
-                    try Mounts.mount(
-                        "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
-                        data: "size=\(size),mode=0700,nr_inodes=16")
-                }
+                if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
+                // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
+                try Mounts.mount(
+                    "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
+                    data: "size=\(size),mode=0700,nr_inodes=16")
             },
-            pause: sleep(seconds:), chance: { Double.random(in: 0...1) }, clock: .system)
+            pause: { sleep(seconds: $0, unless: waits.isCancelled) }, chance: { Double.random(in: 0...1) },
+            clock: .system, inTurn: { MemoryTurn.ofThisBoot.take($0) })
     }
 }
 
@@ -266,13 +271,14 @@ extension RootImageRequest {
     /// are.
     ///
     /// - Parameters:
-    ///   - machine: What this may do to the machine.
+    ///   - machine: What this may do to the machine; `nil` is this machine.
     ///   - tell: Receives events.
     /// - Returns: The image.
     /// - Throws: ``RootImageError`` with the reason and advice.
     public func get(
-        on machine: RootImageMachine = .live, telling tell: @escaping (RootImageEvent) -> Void
+        on machine: RootImageMachine? = nil, telling tell: @escaping (RootImageEvent) -> Void
     ) throws(RootImageError) -> RootImage {
+        let machine = machine ?? .live(waits)
         let start = monotonicSeconds()
         do {
             var image: RootImage

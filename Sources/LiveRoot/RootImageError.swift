@@ -32,6 +32,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     case everyMirror([RootImageError])
     /// The older image could not be had either.
     case fallbackToo(of: RootImageError, RootImageError)
+    /// The boot stops for another reason.
+    case cancelled
     /// A failure that nothing here is known to have.
     case unexpected(String)
 
@@ -67,6 +69,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(file), which tells the right root image from others, cannot be understood: \(reason)"
         case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
+        case .cancelled: "fetching the root image was cancelled"
         case .unexpected(let text): text
         case .fallbackToo(let refusal, let error): "\(refusal); the older image is not to be had either: \(error)"
         case .everyMirror(let errors):
@@ -114,7 +117,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []
         case .fallbackToo(let refusal, _): refusal.advice
-        case .unexpected: []
+        case .cancelled, .unexpected: []
         }
     }
 
@@ -123,7 +126,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
         case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .archiveIsGone, .notOfTheImage,
-            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .fallbackToo, .unexpected:
+            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .fallbackToo, .cancelled,
+            .unexpected:
             false
         }
     }

@@ -14,6 +14,7 @@ struct MakeInitramfs: ParsableCommand {
         discussion: """
             EXAMPLES:
               firstlight-image initramfs -o initramfs.img --rootfs rootfs.img
+              firstlight-image initramfs -o initramfs.img --from fcos-live-initramfs.img
               firstlight-image initramfs -o small.img --modules virtio,@drivers/nvme
               firstlight-image initramfs --explain --modules virtio,e1000e
             """)
@@ -33,15 +34,25 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
-            discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
-    var modules = "generic"
+            "Kernel modules: generic, virtio, all, or a list of these, module names and @FOLDERs.",
+            discussion: """
+                A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there. (default: \
+                generic, or all with --from)
+                """))
+    var modules: String?
+
+    @Option(
+        help: "A live initramfs, as Fedora CoreOS's, to take modules and stamps from.", completion: .file(),
+        transform: path)
+    var from: FilePath?
 
     @Option(help: "An Ignition or Butane config to embed.", completion: .file(), transform: path)
     var ignition: FilePath?
 
     @Option(help: "The folder whose files a Butane config may embed.", completion: .directory, transform: path)
     var filesDir: FilePath?
+
+    @OptionGroup var variables: VariableOptions
 
     @Option(help: "A PEM file of certificates to trust besides the host's (repeatable).", transform: path)
     var ca: [FilePath] = []
@@ -70,8 +81,11 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
     var clevis = false
 
-    @Flag(help: "Pack in seconds, not minutes, for trying things: the image is a quarter larger.")
+    @Flag(help: "Pack in seconds, not in a minute, for trying things: the image is a quarter larger.")
     var fast = false
+
+    @Flag(help: "Neither use nor keep packed modules in ~/.cache/firstlight.")
+    var noCache = false
 
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
@@ -88,18 +102,23 @@ struct MakeInitramfs: ParsableCommand {
 
     func run() throws {
         var initramfs = Initramfs(
-            modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
+            modules: try ModuleSelection(parsing: modules ?? (from == nil ? "generic" : "all")),
+            agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
         initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
-        initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
+        initramfs.ignitionBytes = try ignition.map {
+            try configBytes(from: $0, files: filesDir, variables: variables.values())
+        }
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
         initramfs.fallback = fallbackRootfs
+        initramfs.original = from
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
+        initramfs.cache = noCache ? nil : cacheFolder()
         initramfs.time = sourceDate()
         guard let output, !explain else {
             print(try initramfs.explanation())

@@ -112,6 +112,7 @@ func networkLines(_ network: NetworkArguments) -> [String] {
     if let vendor = network.vendorClass { lines.append("vendor \(vendor)") }
     if network.identityIsUUID { lines.append("identity uuid") }
     lines += network.nameservers.map { "nameserver \($0)" }
+    lines += network.timeServers.map { "time server \($0)" }
     for route in network.routes {
         lines.append(
             "route \(route.destination)" + (route.gateway.map { " via \($0)" } ?? "")

@@ -31,6 +31,48 @@ struct FailureReportTests {
         #expect(page.split(separator: "\n").allSatisfy { $0.count <= 80 }, sourceLocation: sourceLocation)
     }
 
+    // MARK: A root that ostree deploys
+
+    @Test func anImageInWhichNothingIsDeployed() {
+        expect(
+            page(.root, cause: OSTreeDeployment.Failure.none),
+            """
+            firstlight stopped: the root image has an ostree repository but no deployment
+              while setting up the root
+              Nothing was written to any disk.
+              Deploy it when the image is made:
+              ostree admin deploy --sysroot=ROOT --os=NAME REF
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func anImageWithTwoDeployments() {
+        let links = ["/ostree/boot.1/one/0d5e/0", "/ostree/boot.1/two/8f3a/0"]
+        expect(
+            page(.root, cause: OSTreeDeployment.Failure.several(links)),
+            """
+            firstlight stopped: the root image has 2 ostree deployments to boot
+              while setting up the root
+              Nothing was written to any disk.
+              Leave one of them in the image:
+              /ostree/boot.1/one/0d5e/0
+              /ostree/boot.1/two/8f3a/0
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func anImageThatCannotMakeARootOfItsDeployment() {
+        expect(
+            page(.root, cause: OSTreeRoot.Failure.noProgram),
+            """
+            firstlight stopped: the root image has no /usr/lib/ostree/ostree-prepare-root
+              while setting up the root
+              Nothing was written to any disk.
+              On Debian the package ostree-boot has it, on Fedora the package ostree.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
     // MARK: Network
 
     @Test func aMachineWithoutANetworkCard() {
@@ -330,11 +372,11 @@ struct FailureReportTests {
         failure.neighbours = []
         failure.driverless = []
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is no disk at all.
               rd.timeout=SECONDS on the kernel command line waits longer.
@@ -343,11 +385,11 @@ struct FailureReportTests {
         failure.present = ["/dev/vda (4 GiB)"]
         failure.neighbours = ["virtio-absend", "virtio-present"]
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is /dev/disk/by-id/virtio-absend: is that the one?
               Block devices here: /dev/vda (4 GiB)

@@ -1,6 +1,6 @@
 // Any bytes as a kernel command line.
 
-import BootArguments
+@testable import BootArguments
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,7 +1,8 @@
-"""What matchbox does with its files, as far as a rack needs it: profiles, groups and Ignition configs below one folder.
+"""A stand-in for matchbox, which Debian does not have: it serves its file layout as its documentation tells.
 
-Debian has no package of it. The layout and the answers are those of its documentation: a group selects machines by
-their labels and names a profile; the profile has kernel, initrd and arguments for iPXE, and the config's file.
+`DATA/groups/*.json` choose a profile by selectors, the one without any is for every machine, and
+`DATA/profiles/ID.json` says what it boots, and which file of `DATA/ignition` is its config. The machine asks for
+/boot.ipxe first, that for /ipxe with what it is, and for /ignition with the same.
 """
 
 import http.server
@@ -11,7 +12,10 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-CHAIN = "#!ipxe\nchain ipxe?uuid=${uuid}&mac=${mac:hexhyp}&domain=${domain}&hostname=${hostname}&serial=${serial}\n"
+from servers import HOST, free_port
+
+# What iPXE is to tell of itself.
+CHAIN = "#!ipxe\nchain ipxe?uuid=${uuid}&mac=${mac:hexhyp}&hostname=${hostname}&serial=${serial}\n"
 
 
 @dataclass
@@ -21,65 +25,68 @@ class Report:
 
 
 class Matchbox:
-    """The service on the loopback, and beside it a place for reports: whatever is posted below /reports/."""
+    """The service on the host's loopback, and beside it a place for reports: whatever is posted below /reports/."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.asked: "list[str]" = []
+        self.requests: "list[str]" = []
         self.reports: "list[Report]" = []
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
         outer = self
 
         class Handler(_Handler):
             matchbox = outer
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
     def profile_of(self, labels: "dict[str, str]") -> "dict | None":
-        """The profile of the group that asks for most of these labels."""
+        """The profile of the group that matches these labels and says most of them."""
         groups = [json.loads(file.read_text()) for file in sorted((self.data / "groups").glob("*.json"))]
         fitting = [group for group in groups
-                   if all(labels.get(key) == value for key, value in group.get("selector", {}).items())]
+                   if all(labels.get(name) == value for name, value in group.get("selector", {}).items())]
         if not fitting:
             return None
         group = max(fitting, key=lambda group: len(group.get("selector", {})))
         return json.loads((self.data / "profiles" / f"{group['profile']}.json").read_text())
 
-    def answer(self, target: str) -> "tuple[int, bytes]":
-        self.asked.append(target)
+    def answer(self, target: str) -> "bytes | None":
+        self.requests.append(target)
         url = urllib.parse.urlsplit(target)
         if url.path == "/boot.ipxe":
-            return 200, CHAIN.encode()
-        profile = self.profile_of(labels_of(url.query))
-        if not profile or url.path not in ("/ipxe", "/ignition"):
-            return 404, b""
+            return CHAIN.encode()
+        profile = self.profile_of(labels_of(url.query)) if url.path in ("/ipxe", "/ignition") else None
+        if not profile:
+            return None
         if url.path == "/ignition":
-            return 200, (self.data / "ignition" / profile["ignition_id"]).read_bytes()
-        start = profile["boot"]
-        lines = ["#!ipxe", f"kernel {start['kernel']} {' '.join(start['args'])}"]
-        lines += [f"initrd {name}" for name in start["initrd"]] + ["boot", ""]
-        return 200, "\n".join(lines).encode()
+            return (self.data / "ignition" / profile["ignition_id"]).read_bytes()
+        boot = profile["boot"]
+        lines = ["#!ipxe", " ".join(["kernel", boot["kernel"], *boot.get("args", [])])]
+        return "\n".join([*lines, *[f"initrd {one}" for one in boot.get("initrd", [])], "boot", ""]).encode()
 
 
 def labels_of(query: str) -> "dict[str, str]":
     """The labels of a request; an address is the same however it is written."""
     labels = dict(urllib.parse.parse_qsl(query))
-    if "mac" in labels:
-        labels["mac"] = labels["mac"].replace("-", ":").lower()
+    labels["mac"] = labels.get("mac", "").replace("-", ":").lower()
     return labels
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     matchbox: Matchbox
-    protocol_version = "HTTP/1.0"
 
     def log_message(self, *_) -> None:
         pass
 
     def do_GET(self) -> None:
-        self._send(*self.matchbox.answer(self.path))
+        answer = self.matchbox.answer(self.path)
+        self._send(404 if answer is None else 200, answer or b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
