@@ -71,9 +71,7 @@ public struct ISOMaking: Sendable {
         public var advice: [String] {
             switch self {
             case .forGRUB:
-                [
-                    "Leave it out: of a URL one ${uuid} or ${mac} will do. Or use a loader without GRUB: firstlight-image pxe"
-                ]
+                ["Leave it out: in a URL one of ${uuid} and ${mac} will do."]
             case .noLoader: ["On Debian: apt-get install isolinux syslinux-common shim-signed grub-efi-amd64-signed"]
             default: []
             }
