@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bench_disks
 import bench_files
+import bench_images
 import bench_network
 import bench_validate
 import images
@@ -59,7 +60,8 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network}
+OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network,
+          "images": bench_images}
 PARTS = [*SYSTEMS, *OTHERS]
 
 
