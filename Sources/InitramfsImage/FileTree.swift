@@ -78,4 +78,12 @@ struct FileTree: Equatable {
         }
         byPath[member.path] = member
     }
+
+    /// Adds the members of another tree below a folder.
+    mutating func add(_ other: FileTree, below folder: String) {
+        for var member in other.members {
+            member.path = "\(folder)/\(member.path)"
+            add(member)
+        }
+    }
 }

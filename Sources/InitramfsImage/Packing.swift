@@ -5,7 +5,7 @@ import LinuxSystem
 import LiveImage
 import SystemPackage
 
-/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs.
+/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs, if any.
 struct Packing {
     /// The modification time of all members, in seconds since 1970.
     var time: UInt32
@@ -25,11 +25,11 @@ struct Packing {
     }
     private var archiveCompression: String { isFast ? "-3" : "-19" }
 
-    func write(root: FileTree, usr: FileTree, to output: FilePath, isPrivate: Bool) throws {
+    func write(root: FileTree, usr: FileTree?, to output: FilePath, isPrivate: Bool) throws {
         try root.check()
-        try usr.check(at: "usr/")
+        try usr?.check(at: "usr/")
         let folder = try TemporaryFolder()
-        let image = try squashfs(of: usr, in: folder.path)
+        let image = try usr.map { try squashfs(of: $0, in: folder.path) }
         var file = try PendingFile(output)
         // One thread, because the output of several depends on their number.
         try file.write(
@@ -37,6 +37,7 @@ struct Packing {
                 .standardOutput)
         // An archive that is not compressed has to start at a multiple of 4.
         try file.write(NewcWriter.padding(after: file.length))
+        guard let image else { return try file.finish(permissions: isPrivate ? 0o600 : 0o644) }
         var writer = NewcWriter(modificationTime: time)
         let size = Files.size(image) ?? 0
         try file.write(writer.header(InitramfsPath.usr, .file, permissions: 0o644, size: size))

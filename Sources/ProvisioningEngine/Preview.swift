@@ -51,7 +51,8 @@ public struct ProvisioningPreview {
         arguments = KernelArgumentChanges(config.kernelArguments, on: BootArguments(bytes: running).commandLine)
         var access = DiskAccess.settled
         access.images = images
-        access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
+        let pool = ResourceFetcherPool(fetcher.settings)
+        access.keys = VolumeKeys { try pool.write($0, to: $1) }
         disks = try DiskStage.plan(config.storage, access: access)
         files = try root.map { try Self.preview(config, of: TargetRoot($0), fetcher) }
         namesDisks = config.storage.namesDisks

@@ -101,14 +101,10 @@ struct TranslateButane: ParsableCommand {
         let source = file ?? input
         let name = source?.string ?? "<stdin>"
         let bytes: [UInt8]
-        if let source {
-            do throws(FileFault) {
-                bytes = try Files.read(source)
-            } catch {
-                throw Failure.unreadable(name, error.reason)
-            }
-        } else {
-            do throws(Errno) { bytes = try readAll(STDIN_FILENO) } catch { throw Failure.unreadable(name, error) }
+        do throws(FileFault) {
+            bytes = if let source { try Files.read(source) } else { try Files.readStandardInput() }
+        } catch {
+            throw Failure.unreadable(name, error.reason)
         }
 
         let outcome = Butane.translate(

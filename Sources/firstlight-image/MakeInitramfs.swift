@@ -14,6 +14,7 @@ struct MakeInitramfs: ParsableCommand {
         discussion: """
             EXAMPLES:
               firstlight-image initramfs -o initramfs.img --rootfs rootfs.img
+              firstlight-image initramfs -o initramfs.img --from fcos-live-initramfs.img
               firstlight-image initramfs -o small.img --modules virtio,@drivers/nvme
               firstlight-image initramfs --explain --modules virtio,e1000e
             """)
@@ -26,9 +27,24 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
-            discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
-    var modules = "generic"
+            "The folder of one kernel's modules, instead of /lib/modules/VERSION.",
+            discussion: "Plain or compressed with zstd, xz or gzip; with depmod's files."),
+        completion: .directory, transform: path)
+    var kernelDir: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
+            "Kernel modules: generic, virtio, all, or a list of these, module names and @FOLDERs.",
+            discussion: """
+                A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there. (default: \
+                generic, or all with --from)
+                """))
+    var modules: String?
+
+    @Option(
+        help: "A live initramfs, as Fedora CoreOS's, to take modules and stamps from.", completion: .file(),
+        transform: path)
+    var from: FilePath?
 
     @Option(help: "An Ignition or Butane config to embed.", completion: .file(), transform: path)
     var ignition: FilePath?
@@ -46,6 +62,13 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(help: "The root image to accept, and no other.", completion: .file(), transform: path)
     var rootfs: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
+            "An older root image to fall back on, and no other.",
+            discussion: "It is used where firstlight.fallback_url= names it and no URL has the root image."),
+        completion: .file(), transform: path)
+    var fallbackRootfs: FilePath?
 
     @Option(help: "The agent (default: firstlight beside this program).", completion: .file(), transform: path)
     var agent: FilePath?
@@ -71,13 +94,18 @@ struct MakeInitramfs: ParsableCommand {
     var explain = false
 
     func validate() throws {
+        if kernel != nil, kernelDir != nil {
+            throw ValidationError("--kernel-dir says which kernel: leave out --kernel")
+        }
         if output == nil, !explain { throw ValidationError("Missing expected argument '--output <output>'") }
     }
 
     func run() throws {
         var initramfs = Initramfs(
-            modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
+            modules: try ModuleSelection(parsing: modules ?? (from == nil ? "generic" : "all")),
+            agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
+        initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
         initramfs.ignitionBytes = try ignition.map {
             try configBytes(from: $0, files: filesDir, variables: variables.values())
@@ -85,6 +113,8 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
+        initramfs.fallback = fallbackRootfs
+        initramfs.original = from
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast

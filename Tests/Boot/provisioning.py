@@ -10,7 +10,7 @@ import images
 import processes
 from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import GIB, MIB
-from servers import Certificate
+from servers import Certificate, Stall
 from tiers import ALL
 
 # The guide's persistent /var ("Using persistent state").
@@ -115,15 +115,19 @@ def every_bus_and_format(bench):
 
 @boot_test()
 def foreign_filesystem(bench):
-    """A filesystem that is not what the config wants stops the boot; the disk keeps every byte."""
+    """A filesystem that is not what the config wants stops the boot while the image is on its way; the disk keeps every
+    byte."""
     disk = bench.disk(size=512 * MIB)
     processes.run(["mkfs.ext4", "-q", "-L", "backup", disk.path])
     before = hashlib.sha256(disk.path.read_bytes()).hexdigest()
-    initrd = embedded(bench, storage={"filesystems": [
+    *initrd, image = embedded(bench, storage={"filesystems": [
         {"device": "/dev/vda", "format": "xfs", "label": "var", "wipeFilesystem": False, "path": "/var"}]})
-    machine = bench.boot(PROVISION, initrd=initrd, disks=[disk], network=False)
-    stopped(machine, r"/dev/vda.*ext4.*backup", r"xfs", r"storage\.filesystems", r"Nothing was written",
-            r"wipeFilesystem")
+    # The other half never comes, and is not asked for again.
+    server = bench.faulty({"/rootfs.img": image}, {"/rootfs.img": [Stall(image.stat().st_size // 2)] * 9})
+    machine = bench.boot(f"{PROVISION} coreos.live.rootfs_url={server.url}/rootfs.img", initrd=initrd, disks=[disk])
+    stopped(machine, r"/dev/vda.*ext4.*backup", r"xfs", r"storage\.filesystems", r"while planning the disks",
+            r"Nothing was written", r"wipeFilesystem")
+    assert len(server.gets("/rootfs.img")) == 1 and "sha256 right" not in machine.console.text
     assert hashlib.sha256(disk.path.read_bytes()).hexdigest() == before
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import yaml
@@ -105,6 +106,20 @@ def a_container_image_of_umoci() -> None:
         assert kept["taken_out"] == [] and "etc/machine-id" in contents(folder / "kept.img")
 
 
+def a_layer_dated_ahead_makes_the_same_image() -> None:
+    """Archives round times up: a layer that was made just now is from the next second."""
+    with Scratch() as folder:
+        ahead = int(time.time()) + 2
+        with tarfile.open(folder / "root.tar", "w") as archive:
+            member = tarfile.TarInfo("sbin/init")
+            member.mtime, member.mode = ahead, 0o755
+            archive.addfile(member)
+        run("rootfs", folder / "root.tar", "-o", folder / "now.img", "--version", "1")
+        time.sleep(max(0, ahead + 1 - time.time()))
+        run("rootfs", folder / "root.tar", "-o", folder / "later.img", "--version", "1")
+        assert (folder / "now.img").read_bytes() == (folder / "later.img").read_bytes()
+
+
 def an_erofs_holds_the_same() -> None:
     with Scratch() as folder:
         place = layout(folder)
@@ -154,6 +169,12 @@ def an_iso_and_what_is_done_to_it() -> None:
         (folder / "streamed.iso").write_bytes(processes.run(
             [TOOL, "iso", "-o", "-", "--label", "OWN", *parts], env=environment))
         assert (folder / "streamed.iso").read_bytes() == iso.read_bytes(), "the same input makes another ISO"
+        links = []
+        for option, file in zip(parts[::2], parts[1::2]):
+            (folder / option).symlink_to(file)
+            links += [option, folder / option]
+        run("iso", "-o", folder / "linked.iso", "--label", "OWN", *links, env=environment)
+        assert (folder / "linked.iso").read_bytes() == iso.read_bytes(), "of links the ISO holds the links"
         listed = processes.run(["xorriso", "-indev", iso, "-report_el_torito", "plain", "-report_system_area", "plain"]).decode()
         assert re.search(r"El Torito boot img : +1 +BIOS", listed) and re.search(r"boot img : +2 +UEFI", listed), listed
         assert "GPT" in listed and "isohybrid" in listed, listed
@@ -344,9 +365,9 @@ def every_command_has_help_in_80_columns() -> None:
 
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
-    a_container_image_of_umoci, only_in(ALL)(an_erofs_holds_the_same), a_hostile_layer_stays_inside,
-    an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them, a_unified_kernel_is_signed,
-    a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
+    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same),
+    a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them,
+    a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
     the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,
     every_command_has_help_in_80_columns,
 )]

@@ -15,6 +15,7 @@ from pathlib import Path
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
+    # Beside what it makes: a file is moved within one filesystem only.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tree = Path(scratch, "tree")
         tree.mkdir()

@@ -23,6 +23,25 @@ import Testing
         #expect(bundle.count == 2)
     }
 
+    @Test func aCertificateIsNotLostForABlankBehindItsFirstLine() throws {
+        let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
+        let blank = text.replacing("-----\n", with: "----- \t\n")
+        let old = text.replacing("CERTIFICATE", with: "X509 CERTIFICATE")
+        #expect(try CertificateBundle("\u{feff}" + blank + old + blank, of: "ca.pem").text == text + text + text)
+        let request = text.replacing("CERTIFICATE", with: "CERTIFICATE REQUEST")
+        #expect(try CertificateBundle(request + text, of: "ca.pem").count == 1)
+        // Beside another, one that is written otherwise would go unnoticed.
+        for odd in [
+            text.replacing("CERTIFICATE", with: "TRUSTED CERTIFICATE"),
+            text.replacing("-----BEGIN", with: " -----BEGIN"),
+        ] {
+            #expect(throws: CertificateBundle.Failure.malformed("ca.pem", line: text.split(separator: "\n").count + 1))
+            {
+                try CertificateBundle(text + odd, of: "ca.pem")
+            }
+        }
+    }
+
     @Test func aFileWithoutAWholeCertificateIsRefused() throws {
         let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
         let lines = text.split(separator: "\n").map(String.init)

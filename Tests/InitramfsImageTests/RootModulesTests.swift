@@ -112,6 +112,14 @@ private let hasSquashfsTools = Command("mksquashfs", []).isInstalled && Command(
         #expect(listing.contains("squashfs-root\(outside)/") && listing.contains("6.1.0/kernel/net/nf_tables.ko"))
     }
 
+    @Test("are found in what ostree has deployed", .enabled(if: hasSquashfsTools)) func deployed() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/ostree/deploy/coreos/deploy/8f3a.0/usr/lib/modules/6.1.0/modules.dep", [])
+        let file = folder.path.appending("root.squashfs")
+        try HostProgram.makeSquashfs.run([folder.path.appending("root").string, file.string, "-quiet", "-no-progress"])
+        #expect(RootImageContent(file: file, format: .squashfs).kernels() == ["6.1.0"])
+    }
+
     @Test func anUnknownKernelIsRefused() throws {
         let folder = try TemporaryFolder()
         var root = RootImage(image: try folder.file("root.squashfs", squashfs(4096)), version: "1")

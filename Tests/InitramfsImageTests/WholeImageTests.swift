@@ -8,7 +8,7 @@ import Testing
 /// Images made from a small system of our own, looked at with other programs.
 @Suite struct WholeImages {
     /// A system whose programs are scripts and whose modules are texts.
-    private func initramfs(in folder: borrowing TemporaryFolder) throws -> Initramfs {
+    func initramfs(in folder: borrowing TemporaryFolder) throws -> Initramfs {
         let index = fixtures.appending("modules")
         for name in Files.names(in: index) {
             try folder.file("modules/6.1.0/\(name)", Files.read(index.appending(name)))
