@@ -137,6 +137,34 @@ struct FailureReportTests {
             """)
     }
 
+    @Test func aCardThatIsNoEthernet() {
+        let card = NetworkInterface(name: "ib0", index: 2, mac: nil, isWired: false, otherKind: "InfiniBand")
+        expect(
+            page(.network, cause: NetworkFailure.notEthernet([card])),
+            """
+            firstlight stopped: ib0 is InfiniBand, which is not supported
+              while bringing up the network
+              Nothing was written to any disk.
+              Give a card of Ethernet: ip=IFACE:dhcp. The real root can set up the rest.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func whatCanBeNoInterface() throws {
+        let arguments = BootArguments("rd.neednet=1 ip=a-name-of-a-card-too-long:dhcp")
+        expect(
+            page(.network, cause: NetworkFailure.argument(try #require(arguments.problem(in: .network)))),
+            """
+            firstlight stopped: ip=a-name-of-a-card-too-long:dhcp:
+              "a-name-of-a-card-too-long" is no interface
+              while bringing up the network
+              Nothing was written to any disk.
+              Name a card by at most 15 bytes, or by a MAC address of six. InfiniBand,
+              whose addresses have 20, is not supported.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
     @Test func aChannelDevice() throws {
         let arguments = BootArguments("rd.neednet=1 rd.znet=qeth,0.0.0600,0.0.0601 ip=eth0:dhcp")
         expect(
