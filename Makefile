@@ -22,10 +22,10 @@ IMAGE_PACKAGES := linux-image-amd64 busybox-static kmod cpio squashfs-tools \
 # Virtual machines, servers, and the peers that tests compare with.
 TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
-    nginx-light tinyproxy tftpd-hpa dnsmasq-base radvd openssl xorriso isolinux syslinux-common \
+    nginx-light tinyproxy tftpd-hpa dnsmasq-base radvd openssl xorriso isolinux pxelinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
-    dracut-core dracut-live dracut-network ignition kpartx \
-    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf sbsigntool shim-signed skopeo systemd-boot-efi umoci
+    dracut-core dracut-live dracut-network ignition initramfs-tools-core kpartx ostree \
+    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf python3-yaml sbsigntool shim-signed skopeo systemd-boot-efi umoci
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 
 # --- How the programs are built --------------------------------------------------------------------

@@ -11,9 +11,17 @@ import SystemPackage
 /// The machine's disks as `/dev`, `/sys` and `/proc` show them.
 public struct DiskProber: Sendable {
     private let users: DeviceUsers
+    /// Image files that stand for the devices of another machine, by the paths of the config.
+    private let images: [String: String]
 
     /// Reads who uses which device.
-    public init() { users = DeviceUsers() }
+    ///
+    /// - Parameter images: Image files by the paths of the config that they stand for. Where there are any, no device
+    ///   of this machine counts.
+    public init(images: [String: String] = [:]) {
+        users = DeviceUsers()
+        self.images = images
+    }
 
     /// Reads what the config names: its disks, and the devices of filesystems, LUKS volumes and arrays that are there.
     ///
@@ -30,7 +38,8 @@ public struct DiskProber: Sendable {
         inventory.devices = try present(paths.filter { !storage.isMade($0) }) { path, node throws(DiskFailure) in
             try device(path, node: node)
         }
-        inventory.nodes = DiskProber.nodes(storage)
+        inventory.nodes = nodes(storage)
+        guard images.isEmpty else { return inventory }
         let held = paths.contains { DeviceName($0).isOfContent } ? DiskProber.everythingHeld() : Held()
         inventory.unread = held.unread
         let hasLabel = paths.contains { DeviceName($0).isOfPartitionLabel }
@@ -56,10 +65,16 @@ public struct DiskProber: Sendable {
         return Files.resolved(folder)?.lastComponent.map { "/dev/\($0.string)" } ?? end.string
     }
 
+    /// The same, or the image that stands for the device.
+    private func node(of path: String) -> String? {
+        guard !images.isEmpty else { return DiskProber.node(path) }
+        return images[path].flatMap { Files.resolved(FilePath($0))?.string }
+    }
+
     /// Kernel names of the disks that the config's paths spell, as far as they are there.
-    static func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
+    func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
         let pairs = storage.disksSpelled.compactMap { path in
-            DiskProber.node(path).map { (path, $0) }
+            node(of: path).map { (path, $0) }
         }
         return Dictionary(pairs) { first, _ in first }
     }
@@ -158,7 +173,7 @@ public struct DiskProber: Sendable {
     ) throws(DiskFailure) -> [Found] {
         var seen: Set<String> = []
         let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
-            DiskProber.node(path).map { (path, $0) }
+            node(of: path).map { (path, $0) }
         }
         return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
@@ -365,22 +380,14 @@ struct BlockFile: ~Copyable {
 
     /// `count` bytes at a position, or `nil` where not all of them can be read.
     borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
-        readBytes(descriptor, at: position, count: count)
+        wholeBytes(descriptor, at: position, count: count)
     }
 }
 
 /// `count` bytes of an open file at a position, or `nil` where not all of them can be read.
-func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
-    guard let position = off_t(exactly: position), count > 0, off_t.max - position > count else { return nil }
-    var buffer = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-        let got = buffer.withUnsafeMutableBytes {
-            pread(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, position + off_t(filled))
-        }
-        if got < 0, errno == EINTR { continue }
-        guard got > 0 else { return nil }
-        filled += got
+func wholeBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
+    guard count > 0, let bytes = try? readBytes(descriptor, at: position, count: count), bytes.count == count else {
+        return nil
     }
-    return buffer
+    return bytes
 }

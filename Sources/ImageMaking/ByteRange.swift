@@ -33,23 +33,9 @@ struct ByteRange: ~Copyable {
     func bytes(at offset: UInt64, count wanted: UInt64) throws(FileFault) -> [UInt8] {
         guard offset < count else { return [] }
         let size = Int(min(wanted, count - offset))
-        var bytes = [UInt8](repeating: 0, count: size)
-        var filled = 0
-        while filled < size {
-            let position = off_t(start + offset) + off_t(filled)
-            let got = bytes.withUnsafeMutableBytes {
-                pread(descriptor, $0.baseAddress?.advanced(by: filled), size - filled, position)
-            }
-            if got == 0 { break }
-            if got < 0 {
-                let reason = errno
-                if reason == EINTR { continue }
-                throw FileFault("read", path, Errno(rawValue: reason))
-            }
-            filled += got
+        return try Files.naming("read", path) { () throws(Errno) in
+            try readBytes(descriptor, at: start + offset, count: size)
         }
-        bytes.removeLast(size - filled)
-        return bytes
     }
 }
 

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bench_boots
 import bench_disks
 import bench_files
 import bench_network
@@ -59,7 +60,7 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network}
+OTHERS = {"boots": bench_boots, "disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network}
 PARTS = [*SYSTEMS, *OTHERS]
 
 

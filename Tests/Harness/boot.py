@@ -27,6 +27,7 @@ from outcome import Outcome
 from paths import LOGS, TREE
 from schedule import Job
 from servers import FaultServer, Nginx
+from site_network import Site
 
 FOLDER = TREE / "Tests" / "Boot"
 STOPPED = r"^firstlight stopped: .*$"
@@ -100,7 +101,7 @@ class Workbench:
         self.folder = processes.temporary_folder(test.name)
         self.folder.chmod(0o755)
         self._machines: "list[VirtualMachine]" = []
-        self._servers: "list[Nginx | FaultServer]" = []
+        self._servers: "list[Nginx | FaultServer | Site]" = []
         self._disks = 0
 
     def nginx(self, files: "dict[str, Path | str | bytes]", **options) -> Nginx:
@@ -110,6 +111,17 @@ class Workbench:
         for name, content in files.items():
             put(content, root / name)
         server = Nginx(root, **options)
+        self._servers.append(server)
+        return server
+
+    def site(self) -> Site:
+        """A network of the test's own, as the guide's."""
+        site = Site()
+        self._servers.append(site)
+        return site
+
+    def serve(self, server: Nginx) -> Nginx:
+        """Counts a server that was made elsewhere among the test's own."""
         self._servers.append(server)
         return server
 
@@ -155,7 +167,7 @@ class Workbench:
     def clear(self) -> None:
         for machine in self._machines:
             machine.stop()
-        for server in self._servers:
+        for server in reversed(self._servers):
             server.stop()
         processes.remove_folder(self.folder)
 

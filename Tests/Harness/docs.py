@@ -143,7 +143,9 @@ def options_that_are_named_are_known() -> None:
                 option = re.match(r"--[a-z][a-z-]*", code)[0]
                 if option not in everywhere | OTHERS:
                     wrong.append(f"{where}: {option}: no program has it")
-            for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)", code):
+            # Behind dracut's --add it is a module.
+            for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?<!--add .)(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)",
+                                    code):
                 program = {"firstlight": AGENT, "firstlight-image": TOOL}[call[1]]
                 words = call[2].split()
                 command = command_of(program, words)
@@ -157,11 +159,11 @@ def options_that_are_named_are_known() -> None:
 
 
 # Options of dracut and of ignition-apply that stand by themselves.
-OTHERS = {"--no-hostonly", "--omit", "--ignore-unsupported"}
+OTHERS = {"--add", "--no-hostonly", "--omit", "--ignore-unsupported"}
 # Groups of the tool that its help does not show.
 GROUPS_FOR_MAKERS = ["dev", "pack"]
 # Commands that the help does not show, and words of a boot's console behind the program's name.
-HIDDEN = {"stage-ended", "stopped"}
+HIDDEN = {"boot", "boot-ended", "stage-ended", "stopped"}
 
 
 @functools.cache
@@ -291,12 +293,17 @@ def recipe(mark: str) -> str:
     return re.search(rf"^<!-- {mark} -->\n```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
 
 
-def follow(mark: str, folder: Path, before: str = "", timeout: float = 600, **options) -> None:
-    """Runs a recipe in that folder, which has what the tree and its programs are reached by."""
+def follow(marks: str, folder: Path, before: str = "", timeout: float = 600, edit=lambda text: text, **options) -> None:
+    """Runs recipes in that folder, which has what the tree and its programs are reached by.
+
+    `edit` is given each as it stands, and returns what is run.
+    """
     for name, target in {"out": AGENT.parent, "Fixtures": TREE / "Fixtures"}.items():
-        (folder / name).symlink_to(target)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(target)
+    steps = "\n".join(edit(recipe(mark)) for mark in marks.split())
     # What a recipe mounts goes with it.
-    processes.run(["unshare", "--mount", "bash", "-euc", f"cd '{folder}'\n{before}\n{recipe(mark)}"], timeout=timeout,
+    processes.run(["unshare", "--mount", "bash", "-euc", f"cd '{folder}'\n{before}\n{steps}"], timeout=timeout,
                   **options)
 
 
@@ -308,7 +315,7 @@ def the_config_of_the_guide_is_one() -> None:
         # Nobody is there to type the password that openssl asks for.
         follow("config", folder, 'openssl() { command openssl "$@" secret; }', env={**os.environ, "HOME": str(folder)})
         text = (folder / "config.ign").read_text()
-        assert '"passwordHash": "$6$' in text and '"ssh-ed25519 AAAA' in text, text
+        assert '"passwordHash":"$6$' in text and '"ssh-ed25519 AAAA' in text, text
     finally:
         processes.remove_folder(folder)
 
@@ -318,7 +325,7 @@ def the_iso_of_the_guide_has_its_files() -> None:
     try:
         for name in ("initramfs.img", "rootfs.img"):
             (folder / name).write_text(name)
-        follow("iso", folder, f"kernel={kernel_version()}")
+        follow("iso-by-hand", folder, f"kernel={kernel_version()}")
         listed = processes.run(
             ["xorriso", "-indev", folder / "live.iso", "-pvd_info", "-find", "/", "-type", "f"]).decode()
         for name in ("vmlinuz", "initrd.img", "rootfs.img"):

@@ -15,6 +15,7 @@ import speed
 import whereabouts
 from console import Console, Unmet
 from paths import LOGS
+from site_network import Site
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -35,10 +36,11 @@ class Disk:
     """A disk backed by a sparse file; the file stays when the machine goes."""
 
     path: Path
-    bus: str = "virtio"  # virtio, scsi, sata, nvme
+    bus: str = "virtio"  # virtio, scsi, sata, nvme, usb
     serial: str = ""
     sector: int = 512
     read_only: bool = False
+    rate: int = 0  # bytes a second that can be read, 0 for all there is
 
     @staticmethod
     def blank(path: Path, size: int, **options) -> "Disk":
@@ -59,8 +61,10 @@ class Settings:
     processors: int = 1
     disks: "list[Disk]" = field(default_factory=list)
     cdrom: "Path | None" = None
+    cdrom_rate: int = 0  # as of a disk
     boot: str = "kernel"  # or "cdrom", "network", "disk": what the firmware starts
     network: bool = True  # user-mode: the host's loopback is 10.0.2.2, DNS 10.0.2.3
+    site: "Site | None" = None  # the network there instead
     card: str = "virtio-net-pci"
     tftp: "Path | None" = None
     bootfile: "str | None" = None
@@ -68,6 +72,8 @@ class Settings:
     firmware: "dict[str, Path]" = field(default_factory=dict)  # fw_cfg name -> file
     shares: "dict[str, tuple[Path, bool]]" = field(default_factory=dict)  # tag -> folder, writable
     model: str = "pc"
+    # The machine's time jumps to what is due next where it has nothing to do: minutes of waiting pass in seconds.
+    warps: bool = False
     extra: "list[str]" = field(default_factory=list)
 
 
@@ -170,13 +176,27 @@ class VirtualMachine:
         self.control("blockdev-open-tray", id="cd", force=True)
         self.control("blockdev-remove-medium", id="cd")
 
+    def insert(self, image: Path) -> None:
+        """Puts a medium into the open tray of the CD drive and closes it."""
+        self.control("blockdev-add", **{"driver": "raw", "node-name": "medium", "read-only": True,
+                                        "file": {"driver": "file", "filename": str(image)}})
+        self.control("blockdev-insert-medium", id="cd", **{"node-name": "medium"})
+        self.control("blockdev-close-tray", id="cd")
+
+    def unplug(self, number: int = 0) -> None:
+        """Pulls a stick out, the disk of that number."""
+        self.control("device_del", id=f"stick{number}")
+
     def command(self, interactive: bool = False) -> "list[str]":
         it = self.settings
-        words = [
+        words = it.site.inside() if it.site else []
+        words += [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-machine", it.model, "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
+            "-machine", it.model, "-accel", f"tcg,thread={'single' if it.warps else 'multi'}", "-cpu", PROCESSOR,
             "-smp", str(it.processors), "-m", f"{it.memory}M",
         ]
+        if it.warps:
+            words += ["-icount", "shift=2,sleep=off", "-rtc", "clock=vm"]
         if interactive:
             words += ["-chardev", f"stdio,mux=on,id=con,signal=off,logfile={self.console.log}",
                       "-mon", "chardev=con,mode=readline"]
@@ -215,12 +235,13 @@ class VirtualMachine:
         for number, disk in enumerate(self.settings.disks):
             name = f"disk{number}"
             words += ["-drive", f"if=none,id={name},file={disk.path},format=raw,cache=unsafe,"
-                      f"discard=unmap,readonly={'on' if disk.read_only else 'off'}"]
+                      f"discard=unmap,readonly={'on' if disk.read_only else 'off'}{throttled(disk.rate)}"]
             controller, device = {
                 "virtio": ("", "virtio-blk-pci"),
                 "scsi": ("virtio-scsi-pci,id=scsi", "scsi-hd,bus=scsi.0"),
                 "sata": ("ahci,id=sata", "ide-hd"),
                 "nvme": ("", "nvme"),
+                "usb": ("qemu-xhci,id=usb", f"usb-storage,id=stick{number},removable=on,bus=usb.0"),
             }[disk.bus]
             if controller and controller not in controllers:
                 controllers.add(controller)
@@ -231,7 +252,8 @@ class VirtualMachine:
                 device += f",bus=sata.{next(ports)}"
             words += ["-device", f"{device},drive={name},serial={disk.serial or name}{sizes}"]
         if self.settings.cdrom:
-            words += ["-drive", f"if=none,id=cdimage,file={self.settings.cdrom},format=raw,readonly=on",
+            words += ["-drive", f"if=none,id=cdimage,file={self.settings.cdrom},format=raw,readonly=on"
+                      f"{throttled(self.settings.cdrom_rate)}",
                       "-device", "ide-cd,id=cd,drive=cdimage"]
         return words
 
@@ -239,6 +261,9 @@ class VirtualMachine:
         it = self.settings
         if not it.network:
             return ["-nic", "none"]
+        if it.site:
+            return ["-netdev", f"tap,id=net,ifname={Site.CARD},script=no,downscript=no",
+                    "-device", f"{it.card},netdev=net"]
         words = "user,id=net"
         if it.tftp:
             words += f",tftp={it.tftp}"
@@ -276,3 +301,8 @@ class VirtualMachine:
                     self._answered.notify_all()
         except (OSError, ValueError):
             pass  # the machine is gone, and the socket with it
+
+
+def throttled(rate: int) -> str:
+    """What makes a drive a slow one, in bytes a second."""
+    return f",throttling.bps-read={rate}" if rate else ""

@@ -34,8 +34,9 @@ http {{
     scgi_temp_path {folder}/scgi;
     sendfile on;
     server {{
-        listen 127.0.0.1:{port}{tls};
+        listen {address}:{port}{tls};
         root {root};
+        {rate}
         {certificate}
     }}
 }}
@@ -60,22 +61,28 @@ def free_port() -> int:
 
 
 class Nginx:
-    """A real web server for the files of one folder, over TLS where a certificate is given."""
+    """A real web server for the files of one folder, over TLS where a certificate is given; on the network of a
+    `Site` at the port where everybody looks for one.
 
-    def __init__(self, root: Path, certificate: "Certificate | None" = None) -> None:
-        self.port = free_port()
-        self.url = f"{'https' if certificate else 'http'}://{HOST}:{self.port}"
+    `rate` is how many bytes a second each answer may have; 0: as many as it likes.
+    """
+
+    def __init__(self, root: Path, certificate: "Certificate | None" = None, site=None, rate: int = 0) -> None:
+        self._site = site
+        address = site.ADDRESS if site else "127.0.0.1"
+        scheme = "https" if certificate else "http"
+        self.port = (443 if certificate else 80) if site else free_port()
+        self.url = f"{scheme}://{address}" if site else f"{scheme}://{HOST}:{self.port}"
         self._folder = processes.temporary_folder("nginx")
         configuration = self._folder / "nginx.conf"
         configuration.write_text(NGINX.format(
-            folder=self._folder, root=root, port=self.port, tls=" ssl" if certificate else "",
+            folder=self._folder, root=root, address=address, port=self.port,
+            rate=f"limit_rate {rate};" if rate else "", tls=" ssl" if certificate else "",
             certificate=f"ssl_certificate {certificate.chain};\nssl_certificate_key {certificate.key};"
             if certificate else "",
         ))
-        self._process = processes.start(
-            ["nginx", "-e", self._folder / "error.log", "-p", self._folder, "-c", configuration],
-            dying_signal="TERM",
-        )
+        words = ["nginx", "-e", self._folder / "error.log", "-p", self._folder, "-c", configuration]
+        self._process = processes.start(site.inside(*words) if site else words, dying_signal="TERM")
         self._wait_until_it_answers()
 
     def requests(self) -> "list[str]":
@@ -89,27 +96,37 @@ class Nginx:
     def _wait_until_it_answers(self) -> None:
         deadline = speed.Deadline(10)
         while deadline.rest() > 0 and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            if self._answers():
                 return
-            except OSError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise Unmet("nginx to start", (self._folder / "error.log").read_text())
+
+
+    def _answers(self) -> bool:
+        # Written once it listens. Nothing leads from here to the network of a site.
+        if self._site:
+            return (self._folder / "pid").exists()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
 
 
 @dataclass
 class Certificate:
-    """A self-signed certificate for 10.0.2.2 and its key, as PEM files."""
+    """A self-signed certificate for one address and its key, as PEM files."""
 
     chain: Path
     key: Path
 
     @staticmethod
-    def make(folder: Path) -> "Certificate":
+    def make(folder: Path, address: str = HOST, is_rsa: bool = False) -> "Certificate":
         made = Certificate(folder / "certificate.pem", folder / "key.pem")
-        processes.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        kind = ["rsa:2048"] if is_rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        processes.run(["openssl", "req", "-x509", "-newkey", *kind,
                        "-nodes", "-days", "30", "-subj", "/CN=Firstlight test", "-addext",
-                       f"subjectAltName=IP:{HOST}", "-keyout", made.key, "-out", made.chain])
+                       f"subjectAltName=IP:{address}", "-keyout", made.key, "-out", made.chain])
         return made
 
 

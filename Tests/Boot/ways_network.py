@@ -1,0 +1,81 @@
+"""Every way in over the network, from the firmware on, as docs/getting-started.md shows it."""
+
+import re
+
+from boot import boot_test
+from console import Unmet
+from tiers import ALL
+from ways import PLAIN_CARD, UEFI, BootServer, done, has_checked_hash
+
+BIOS_SECONDS, UEFI_SECONDS = 240, 480
+
+
+def network_line(machine) -> str:
+    """What the agent tells of the network."""
+    found = re.search(r"^ *\d+\.\d s  network +(.*192\.0\.2\.\d+/24.*)$", machine.console.unwrapped, re.MULTILINE)
+    if not found:
+        raise Unmet("a line of the console on the address at 192.0.2.0/24")
+    return found[1]
+
+
+@boot_test(tier=ALL)
+def pxelinux_url(bench):
+    """PXELINUX boots the network folder's own menu; the agent fetches the root image."""
+    server = BootServer(bench, "pxelinux")
+    machine = server.boot()
+    done(machine, BIOS_SECONDS)
+    assert server.asked() == ["/live/config.ign", "/live/rootfs.img"], server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def pxelinux_second_initrd(bench):
+    """PXELINUX loads the root image as a second initrd, as in Fedora CoreOS's guide."""
+    server = BootServer(bench, "pxelinux pxelinux-second-initrd")
+    machine = server.boot()
+    done(machine, BIOS_SECONDS)
+    assert server.asked() == ["/live/config.ign"], server.asked()
+    has_checked_hash(machine)
+    network_line(machine)
+
+
+@boot_test(tier=ALL)
+def pxelinux_one_initrd(bench):
+    """PXELINUX loads initramfs, root image and config as one initrd; no web server is asked."""
+    server = BootServer(bench, "pxelinux pxelinux-one-initrd")
+    machine = server.boot()
+    done(machine, BIOS_SECONDS)
+    assert server.asked() == [], server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def grub_netboot(bench):
+    """UEFI firmware loads shim and GRUB by TFTP; they boot the network folder's own menu."""
+    server = BootServer(bench, "grub")
+    machine = server.boot(card=PLAIN_CARD, **UEFI)
+    done(machine, UEFI_SECONDS, is_uefi=True)
+    assert server.asked() == ["/live/config.ign", "/live/rootfs.img"], server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test()
+def ipxe(bench):
+    """A network card's iPXE takes the guide's script from a web server, kernel and initramfs too."""
+    server = BootServer(bench, "ipxe ipxe-script")
+    machine = server.boot()
+    done(machine, BIOS_SECONDS)
+    wanted = ["boot.ipxe", "vmlinuz", "initramfs.img", "config.ign", "rootfs.img"]
+    assert server.asked() == [f"/live/{name}" for name in wanted], server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def uefi_http_boot(bench):
+    """UEFI firmware fetches a unified kernel image by HTTP boot and starts it."""
+    server = BootServer(bench, "http-boot")
+    machine = server.boot(card=PLAIN_CARD, **UEFI)
+    done(machine, UEFI_SECONDS, is_uefi=True)
+    assert server.asked()[-2:] == ["/live/config.ign", "/live/rootfs.img"], server.asked()
+    assert "/live/live.efi" in server.asked(), server.asked()
+    has_checked_hash(machine)
