@@ -227,6 +227,8 @@ public struct ISOMaking: Sendable {
             let image = folder.appending("efiboot.img")
             try EFIBootImage(programs: uefi, label: label, time: time).write(to: image, in: folder)
             tree[Path.efi] = image
+            // Firmware starts the ones in there. These are for who copies the files to a stick.
+            for (source, path) in uefi.files { tree[path] = source }
             menus.append(.grub(arguments, name: label))
         }
         func text(_ path: String, _ text: String) throws {
