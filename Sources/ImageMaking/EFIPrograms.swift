@@ -36,6 +36,14 @@ struct EFIPrograms: Equatable {
         return EFIPrograms(first: grub, isSigned: false)
     }
 
+    /// Where each stands on a volume that firmware boots from.
+    var files: [(source: FilePath, path: String)] {
+        var files = [(source: first, path: "EFI/BOOT/BOOTX64.EFI")]
+        if let grub { files.append((grub, "EFI/BOOT/grubx64.efi")) }
+        if let keyManager { files.append((keyManager, "EFI/BOOT/mmx64.efi")) }
+        return files
+    }
+
     /// Debian's packages of them.
     static let packages = "shim-signed, grub-efi-amd64-signed"
 }
@@ -66,9 +74,7 @@ struct EFIBootImage {
     func write(to image: FilePath, in folder: FilePath) throws {
         let stub = folder.appending("grub-stub.cfg")
         try Files.write(configuration, to: stub)
-        var contents: [(source: FilePath, target: String)] = [(programs.first, "EFI/BOOT/BOOTX64.EFI")]
-        if let grub = programs.grub { contents.append((grub, "EFI/BOOT/grubx64.efi")) }
-        if let keyManager = programs.keyManager { contents.append((keyManager, "EFI/BOOT/mmx64.efi")) }
+        var contents = programs.files
         contents.append((stub, "EFI/\(EFIPrograms.vendor)/grub.cfg"))
         contents.append((stub, "EFI/BOOT/grub.cfg"))
         // Clusters are not full, and the tables take room too.
@@ -82,9 +88,9 @@ struct EFIBootImage {
         if let time { environment.append("SOURCE_DATE_EPOCH=\(max(time, 315_532_800))") }
         try Self.mtools.folder.run(
             ["-i", image.string, "::/EFI", "::/EFI/BOOT", "::/EFI/\(EFIPrograms.vendor)"], environment: environment)
-        for (source, target) in contents {
+        for (source, path) in contents {
             try Self.mtools.copy.run(
-                ["-i", image.string, source.string, "::/\(target)"], environment: environment)
+                ["-i", image.string, source.string, "::/\(path)"], environment: environment)
         }
     }
 }

@@ -71,9 +71,7 @@ public struct ISOMaking: Sendable {
         public var advice: [String] {
             switch self {
             case .forGRUB:
-                [
-                    "Leave it out: of a URL one ${uuid} or ${mac} will do. Or use a loader without GRUB: firstlight-image pxe"
-                ]
+                ["Leave it out: in a URL one of ${uuid} and ${mac} will do."]
             case .noLoader: ["On Debian: apt-get install isolinux syslinux-common shim-signed grub-efi-amd64-signed"]
             default: []
             }
@@ -235,6 +233,8 @@ public struct ISOMaking: Sendable {
             try EFIBootImage(programs: uefi, label: label, time: time).write(to: image, in: folder)
             tree[Path.efi] = image
             if let sign = arguments.first(where: { "&;|<>".contains($0) }) { throw Failure.forGRUB(sign) }
+            // Firmware starts the ones in there. These are for who copies the files to a stick.
+            for (source, path) in uefi.files { tree[path] = source }
             menus.append(.grub(arguments, name: label))
         }
         func text(_ path: String, _ text: String) throws {

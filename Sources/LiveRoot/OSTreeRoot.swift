@@ -70,7 +70,7 @@ public struct OSTreeRoot: Equatable, Sendable {
             try keepsLabels ? mountLabelled(size: layerSize, loadModule) : mountPlain(size: layerSize)
         }
         try step("setting up what ostree-prepare-root runs in") { try furnish(deployment, commandLine: commandLine) }
-        try step("having ostree-prepare-root make a root of \(deployment.folder)") {
+        _ = try step("having ostree-prepare-root make a root of \(deployment.folder)") {
             try Command(program, ["/sysroot"], root: workshop).run()
         }
         try step("copying /etc") {

@@ -36,13 +36,6 @@ def is_from_medium(machine, found) -> None:
     assert "checked once and read again later" in machine.console.unwrapped
 
 
-@boot_test()
-def own_iso_bios(bench):
-    """A BIOS boots the ISO that `firstlight-image iso` made, from a CD."""
-    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso"), boot="cdrom", network=False)
-    is_from_medium(machine, facts(machine, timeout=180))
-
-
 @boot_test(tier=ALL)
 def own_iso_bios_stick(bench):
     """A BIOS boots the same ISO, written to a stick byte for byte."""

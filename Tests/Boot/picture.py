@@ -11,6 +11,7 @@ from tiers import ALL
 
 # The recipes' console, without the serial line. The kernel as it is asks the firmware for its text mode.
 ON_SCREEN = "console=tty0 loglevel=3 panic=-1 no_timer_check mitigations=off"
+PROGRESS = r"^ +\d+\.\d s  rootfs    \S+ of \S+ [KM]iB +\d+ %"
 PROMPT = r"^firstlight:~#$"
 
 
@@ -46,12 +47,13 @@ def picture_of_a_boot(bench):
     warning = only(rows, r"^ +\d+\.\d s  warning   firstlight\.plann is not known")
     assert warning.colour == screen.YELLOW, warning.colour
     assert only(rows, r"^ +\d+\.\d s  network   ens\d+ 10\.0\.2\.15/24 by DHCP").colour == screen.GREY
-    only(rows, r"rootfs .*%")
+    only(rows, PROGRESS)
     # The silent server is given up after a while, and the line that counted makes room for what came of it.
     rows = shown.expect(PROMPT, 200)
     shown.save(LOGS / "boot.picture-shell.png")
     is_legible(rows)
-    assert not re.search("%", shown.text), shown.text
+    left = [row.text for row in rows if re.search(PROGRESS, row.text)]
+    assert not left, f"left of the line that counted: {left}"
     only(rows, r"^ +\d+\.\d s  rootfs    .* from http://.*/rootfs\.img, sha256 right|^ {20}.*sha256 right")
     only(rows, r"^rd\.break: a shell before handing over to the real root\.")
     shown.type("ls -d /sysroot/sbin\n")

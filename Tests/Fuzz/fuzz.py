@@ -135,8 +135,8 @@ def built_library(program: Path, source: Path) -> Path:
     prefix = subprocess.run([HERE / "libraries"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     if age(source) > age(program):
         libraries = re.findall(r"^// with: (.*)$", source.read_text(), re.MULTILINE)[0].split()
-        run(["clang", "-O1", "-g", "-Wall", "-Wno-unused-result", "-fsanitize=address,fuzzer", f"-I{prefix}/include",
-             source, "-o", program, f"-L{prefix}/lib", *libraries])
+        run(["clang", "-O1", "-g", "-Wall", "-Wno-unused-result", "-fsanitize=address,fuzzer", "-fuse-ld=lld",
+             f"-I{prefix}/include", source, "-o", program, f"-L{prefix}/lib", *libraries])
     return program
 
 

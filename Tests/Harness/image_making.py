@@ -175,6 +175,9 @@ def an_iso_and_what_is_done_to_it() -> None:
             links += [option, folder / option]
         run("iso", "-o", folder / "linked.iso", "--label", "OWN", *links, env=environment)
         assert (folder / "linked.iso").read_bytes() == iso.read_bytes(), "of links the ISO holds the links"
+        for name in ("BOOTX64.EFI", "grubx64.efi"):
+            processes.run(["xorriso", "-osirrox", "on", "-indev", iso, "-extract", f"/EFI/BOOT/{name}", folder / name])
+            assert (folder / name).read_bytes()[:2] == b"MZ", name
         listed = processes.run(["xorriso", "-indev", iso, "-report_el_torito", "plain", "-report_system_area", "plain"]).decode()
         assert re.search(r"El Torito boot img : +1 +BIOS", listed) and re.search(r"boot img : +2 +UEFI", listed), listed
         assert "GPT" in listed and "isohybrid" in listed, listed

@@ -28,7 +28,9 @@ import Testing
         for kernel in kernels {
             let folder = "usr/lib/modules/\(kernel)"
             for name in tables ? Files.names(in: index) : [] {
-                system.append(("\(folder)/\(name)", .file, try Files.read(index.appending(name))))
+                var table = try Files.read(index.appending(name))
+                if name == "modules.dep" { table = Array(String(decoding: table, as: UTF8.self).packed.utf8) }
+                system.append(("\(folder)/\(name)", .file, table))
             }
             system.append(("\(folder)/modules.dep.bin", .file, [1]))
             for path in try moduleIndex().paths {
@@ -225,5 +227,12 @@ import Testing
         } catch {
             #expect("\(error.cause)" == "\(folder.path)/original is for Linux \(Self.kernel), not for 6.1.0-9-amd64")
         }
+    }
+}
+
+extension String {
+    /// The paths of modules as they are where modules are compressed.
+    fileprivate var packed: String {
+        split(separator: ".ko", omittingEmptySubsequences: false).joined(separator: ".ko.xz")
     }
 }
