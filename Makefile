@@ -24,8 +24,8 @@ TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa dnsmasq-base radvd openssl xorriso isolinux pxelinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
-    dracut-core dracut-live dracut-network ignition kpartx \
-    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf sbsigntool shim-signed skopeo systemd-boot-efi umoci
+    dracut-core dracut-live dracut-network ignition initramfs-tools-core kpartx ostree \
+    grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf python3-yaml sbsigntool shim-signed skopeo systemd-boot-efi umoci
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 
 # --- How the programs are built --------------------------------------------------------------------
@@ -57,7 +57,7 @@ MAX_AGENT_ZSTD := 8000000
 STATIC_LIBRARIES := Sources/StaticLibraries/build
 # What is built to be tried goes on with the newest library that the archive serves in full; what is built to be
 # shipped (agent, tool, programs) stops where that is an older one.
-demo bench man completions test test-all host-test guest-test boot-test test-oracles test-powercut: \
+demo bench man completions test test-all host-test guest-test boot-test test-oracles test-powercut test-rack: \
     export ALLOW_OLDER ?= 1
 BILL := python3 Sources/StaticLibraries/bill_of_materials.py
 HARNESS := python3 Tests/Harness/run.py
@@ -162,6 +162,10 @@ test-oracles: setup ## Compare Fixtures/oracles with what Debian's Ignition leav
 test-powercut: setup ## Cut the power at 500 moments of a provisioning run, and some more: 80 minutes (root)
 	@$(HARNESS) power-cut
 
+.PHONY: test-rack
+test-rack: setup ## A boot server and three machines for a day, and what they report: 7 minutes (root)
+	@$(HARNESS) rack
+
 .PHONY: list-tests
 list-tests: ## List what host-test, guest-test and boot-test cover
 	@$(HARNESS) list
@@ -197,8 +201,8 @@ lint: ## Check formatting, imports and the syntax of scripts
 	echo "lint: nothing to object to"
 
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...
-	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(NAME)
+fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...; LIBRARIES=1: the C libraries, with a sanitizer
+	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(if $(filter-out 0 no,$(LIBRARIES)),--libraries) $(NAME)
 
 .PHONY: arguments
 arguments: agent ## Write the table of kernel arguments into the documentation

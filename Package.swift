@@ -126,7 +126,7 @@ let package = Package(
             dependencies: [
                 "BlockDevices", "BootArguments", "BootReport", "CLinux", "Devices", "DiskPlanning", "Encoding",
                 "Fetching", "FilePlanning", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "LiveImage",
-                "LiveRoot", "Platforms", "Reporting", "TargetRoot", system,
+                "LiveRoot", "NetworkPlanning", "Platforms", "Reporting", "TargetRoot", system,
             ]),
 
         // Ways in: what calls the engine, and never what mounts, fetches or plans
@@ -170,8 +170,8 @@ let package = Package(
         .target(
             name: "ImageMaking",
             dependencies: [
-                "BootMedia", "CLinux", "Encoding", "Hashing", "InitramfsImage", "JSONText", "LinuxSystem", "LiveImage",
-                "Reporting", system,
+                "BootArguments", "BootMedia", "CLinux", "Encoding", "Hashing", "InitramfsImage", "JSONText",
+                "LinuxSystem", "LiveImage", "Reporting", system,
             ]),
         .executableTarget(
             name: "firstlight-image",
@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(name: "FilePlanningTests", dependencies: ["FilePlanning"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LoopbackServer"]),
-        .testTarget(name: "TargetRootTests", dependencies: ["TargetRoot", "SeededNumbers"]),
+        .testTarget(name: "TargetRootTests", dependencies: ["CLinux", "SeededNumbers", "TargetRoot"]),
         .target(name: "LoopbackServer", dependencies: ["CLinux", "LinuxSystem", system], path: "Tests/LoopbackServer"),
         .testTarget(name: "FetchingTests", dependencies: ["Fetching", "LoopbackServer"]),
         .testTarget(name: "LiveRootTests", dependencies: ["LiveRoot", "LoopbackServer"]),

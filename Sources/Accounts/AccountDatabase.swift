@@ -61,6 +61,20 @@ public enum AccountEffect: Equatable, Sendable {
         }
     }
 
+    /// A user's home.
+    public struct Home: Equatable, Sendable {
+        /// The user's name.
+        public var user: String
+        /// The path in the target.
+        public var path: String
+
+        /// Makes a home of a user's name and a path.
+        public init(of user: String, _ path: String) {
+            self.user = user
+            self.path = path
+        }
+    }
+
     /// Make a home and copy the folder `skeleton` into it; a home that exists is left alone.
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
     /// Make an empty mailbox, unless it exists.
@@ -75,8 +89,8 @@ public enum AccountEffect: Equatable, Sendable {
     case changeMailboxOwner(String, from: UInt32, to: UInt32)
     /// Copy what the records of logins say of one id to another.
     case copyLoginRecords(from: UInt32, to: UInt32)
-    /// Remove a home with all that is in it, if the user owns it.
-    case removeHome(String, of: UInt32)
+    /// Remove a home with all that is in it, if the user owns it and none of the other users' homes is in it.
+    case removeHome(String, of: UInt32, beside: [Home])
     /// Remove a mailbox, if the user owns it.
     case removeMailbox(String, of: UInt32)
 }

@@ -205,7 +205,18 @@ extension AccountEdit {
         if settings.isSet("USERGROUPS_ENAB") { try removeOwnGroup(of: name, gid) }
 
         if let folder = settings.mailboxes { effects.append(.removeMailbox("\(folder)/\(name)", of: uid)) }
-        effects.append(.removeHome(String(decoding: fields[5], as: UTF8.self), of: uid))
+        effects.append(.removeHome(String(decoding: fields[5], as: UTF8.self), of: uid, beside: homes))
+    }
+
+    /// The homes of all users that there are now.
+    private var homes: [AccountEffect.Home] {
+        let own = (files[.passwd]?.entries ?? []).map { entry in
+            AccountEffect.Home(
+                of: String(decoding: entry.fields[0], as: UTF8.self), String(decoding: entry.fields[5], as: UTF8.self))
+        }
+        return (own + elsewhere.users.map { AccountEffect.Home(of: $0.name, $0.home) }).filter {
+            $0.path.hasPrefix("/")
+        }
     }
 
     /// Removes the group of the user's name if it was the user's own: it has no members and is nobody's primary group.

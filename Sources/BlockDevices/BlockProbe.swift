@@ -154,17 +154,17 @@ struct BlockProbe: ~Copyable {
     private func signature() -> Signature? {
         guard let type = value("TYPE") else { return nil }
         let usage = SuperblockReader.usage(type) { [descriptor, offset] position, count in
-            readBytes(descriptor, at: offset + position, count: count)
+            wholeBytes(descriptor, at: offset + position, count: count)
         }
         let version = value("VERSION")
         let member =
             type != "linux_raid_member"
             ? nil
             : ArrayMember.read(version: version ?? "", size: length) { [descriptor, offset] position, count in
-                readBytes(descriptor, at: offset + position, count: count)
+                wholeBytes(descriptor, at: offset + position, count: count)
             }
         let read = { [descriptor, offset] (position: UInt64, count: Int) in
-            readBytes(descriptor, at: offset + position, count: count)
+            wholeBytes(descriptor, at: offset + position, count: count)
         }
         // The mark may have come along with a copied image, or may be outdated.
         let isMarked =

@@ -7,7 +7,7 @@ import LinuxSystem
 import SystemPackage
 
 /// A passphrase that opens a volume, and the token by which Clevis gets it back.
-struct VolumeBinding {
+struct VolumeBinding: Sendable {
     var passphrase: SecretBytes
     /// JSON, as it is in a LUKS2 header.
     var token: String

@@ -151,6 +151,13 @@ struct CryptHandle: ~Copyable {
         return nil
     }
 
+    /// Whether this is the key of the volume's data, by the digest in the header.
+    func isVolumeKey(_ key: SecretBytes) -> Bool {
+        key.withBytes { key in
+            crypt_volume_key_verify(handle, key.baseAddress?.assumingMemoryBound(to: CChar.self), key.count) >= 0
+        }
+    }
+
     /// Opens the volume below `/dev/mapper`.
     func activate(_ name: String, volumeKey: SecretBytes, flags: UInt32 = 0) throws(DiskFailure) {
         let result = volumeKey.withBytes { key in

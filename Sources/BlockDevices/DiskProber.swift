@@ -11,9 +11,17 @@ import SystemPackage
 /// The machine's disks as `/dev`, `/sys` and `/proc` show them.
 public struct DiskProber: Sendable {
     private let users: DeviceUsers
+    /// Image files that stand for the devices of another machine, by the paths of the config.
+    private let images: [String: String]
 
     /// Reads who uses which device.
-    public init() { users = DeviceUsers() }
+    ///
+    /// - Parameter images: Image files by the paths of the config that they stand for. Where there are any, no device
+    ///   of this machine counts.
+    public init(images: [String: String] = [:]) {
+        users = DeviceUsers()
+        self.images = images
+    }
 
     /// Reads what the config names: its disks, and the devices of filesystems, LUKS volumes and arrays that are there.
     ///
@@ -30,9 +38,19 @@ public struct DiskProber: Sendable {
         inventory.devices = try present(paths.filter { !storage.isMade($0) }) { path, node throws(DiskFailure) in
             try device(path, node: node)
         }
-        inventory.nodes = DiskProber.nodes(storage)
-        let held = paths.contains { DeviceName($0).isOfContent } ? DiskProber.everythingHeld() : []
-        for path in paths { inventory.twins[path] = DiskProber.twins(path) ?? DiskProber.twins(path, among: held) }
+        inventory.nodes = nodes(storage)
+        guard images.isEmpty else { return inventory }
+        let held = paths.contains { DeviceName($0).isOfContent } ? DiskProber.everythingHeld() : Held()
+        inventory.unread = held.unread
+        let hasLabel = paths.contains { DeviceName($0).isOfPartitionLabel }
+        let labels = hasLabel ? DiskProber.partitionLabels() : []
+        for path in paths {
+            let name = DeviceName(path)
+            inventory.twins[path] =
+                name.isOfPartitionLabel
+                ? labels.filter { name.isLink(ofLabel: $0.label) }.map(\.node).sorted()
+                : DiskProber.twins(name, among: held.signatures)
+        }
         return inventory
     }
 
@@ -47,54 +65,100 @@ public struct DiskProber: Sendable {
         return Files.resolved(folder)?.lastComponent.map { "/dev/\($0.string)" } ?? end.string
     }
 
+    /// The same, or the image that stands for the device.
+    private func node(of path: String) -> String? {
+        guard !images.isEmpty else { return DiskProber.node(path) }
+        return images[path].flatMap { Files.resolved(FilePath($0))?.string }
+    }
+
     /// Kernel names of the disks that the config's paths spell, as far as they are there.
-    static func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
+    func nodes(_ storage: IgnitionConfig.Storage) -> [String: String] {
         let pairs = storage.disksSpelled.compactMap { path in
-            DiskProber.node(path).map { (path, $0) }
+            node(of: path).map { (path, $0) }
         }
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// All partitions with the label of a link; `nil` for other links.
+    /// The labels of all partitions that the kernel knows, without those of disks that something holds as a whole.
     ///
-    /// The kernel reports labels in ASCII only.
-    private static func twins(_ path: String) -> [String]? {
-        let folder: FilePath = "/sys/class/block"
-        let name = DeviceName(path)
-        guard path.hasPrefix("/dev/disk/by-partlabel/") else { return nil }
-        return Files.names(in: folder).filter { child in
-            let label = (Files.line(folder.appending("\(child)/uevent")) ?? "").split(separator: "\n")
-                .first { $0.hasPrefix("PARTNAME=") }
-            guard let label, name.isLink(ofLabel: String(label.dropFirst("PARTNAME=".count))) else { return false }
-            return !isOfHeldDisk(child)
-        }.sorted().map { "/dev/\($0)" }
+    /// They are read from the tables: of each character the kernel's own `PARTNAME` has the lower eight bits only, so
+    /// that two labels can look alike there.
+    static func partitionLabels(
+        sysfs: FilePath = "/sys", devices: FilePath = "/dev"
+    ) -> [(node: String, label: String)] {
+        let folder = sysfs.appending("class/block")
+        var parts: [String: [(node: String, number: Int)]] = [:]
+        for name in Files.names(in: folder).sorted() {
+            guard let place = Files.resolved(folder.appending(name)),
+                let number = Files.line(place.appending("partition")).flatMap({ Int($0) }),
+                let disk = place.removingLastComponent().lastComponent?.string, !isOfHeldDisk(name, sysfs: sysfs)
+            else { continue }
+            parts[disk, default: []].append((devices.appending(name).string, number))
+        }
+        let disks = parts.keys.sorted()
+        let tables = sideBySide(disks) { disk in try? Look.table(devices.appending(disk).string) }
+        return zip(disks, tables).flatMap { disk, table in
+            (parts[disk] ?? []).compactMap { part in
+                table?.partitions.first { $0.number == part.number }.map { (part.node, $0.label) }
+            }
+        }
     }
 
     /// Whether something holds a partition's whole disk; a multipath map or an array has partitions of its own.
-    private static func isOfHeldDisk(_ name: String) -> Bool {
-        let partition = Files.resolved(FilePath("/sys/class/block").appending(name))
+    private static func isOfHeldDisk(_ name: String, sysfs: FilePath = "/sys") -> Bool {
+        let partition = Files.resolved(sysfs.appending("class/block").appending(name))
         guard let partition, Files.exists(partition.appending("partition")) else { return false }
         return !Files.names(in: partition.removingLastComponent().appending("holders")).isEmpty
     }
 
-    /// The signatures of all devices that nothing else is built on.
-    private static func everythingHeld() -> [(node: String, signature: Signature)] {
+    /// What devices hold that nothing else is built on.
+    struct Held {
+        var signatures: [(node: String, signature: Signature)] = []
+        /// Devices of which nobody can tell what they hold.
+        var unread: [String] = []
+
+        /// Sorts what looks at devices came to; `nil` is a device that could not be read.
+        init(_ looks: [(node: String, signatures: [Signature]?)] = []) {
+            for (node, found) in looks {
+                guard let found else {
+                    unread.append(node)
+                    continue
+                }
+                // No link leads to a device with two signatures, or to a member of an array.
+                if found.count == 1, let one = found.first { signatures.append((node, one)) }
+            }
+        }
+    }
+
+    /// Looks at all devices that nothing else is built on.
+    private static func everythingHeld() -> Held {
         let folder: FilePath = "/sys/class/block"
         let names = Files.names(in: folder).sorted().filter { name in
             // An empty optical or floppy drive may take seconds to say so, and holds nothing to create or keep.
             !["sr", "fd", "ram"].contains { name.hasPrefix($0) } && Files.line(folder.appending("\(name)/size")) != "0"
                 && Files.names(in: folder.appending("\(name)/holders")).isEmpty && !isOfHeldDisk(name)
         }
-        let looks = sideBySide(names.map { "/dev/\($0)" }) { node in (node, try? Look(node).content.signatures) }
-        // No link leads to a device with two signatures, or to a member of an array.
-        return looks.compactMap { node, signatures in
-            signatures.flatMap { $0.count == 1 ? $0.first : nil }.map { (node, $0) }
+        return Held(sideBySide(names.map { "/dev/\($0)" }) { node in (node: node, signatures: signatures(of: node)) })
+    }
+
+    /// The signatures of a device; `nil` where it cannot be read, and none where a drive has no medium.
+    static func signatures(of node: String) -> [Signature]? {
+        do throws(DiskFailure) {
+            return try Look(node).content.signatures
+        } catch {
+            if case .unreadable(_, let reason) = error,
+                [Errno(rawValue: ENOMEDIUM), .noSuchAddressOrDevice].contains(reason)
+            {
+                return []
+            }
+            return nil
         }
     }
 
     /// The devices that have the label or UUID of a link; `nil` for other links.
-    private static func twins(_ path: String, among held: [(node: String, signature: Signature)]) -> [String]? {
-        let name = DeviceName(path)
+    private static func twins(
+        _ name: DeviceName, among held: [(node: String, signature: Signature)]
+    ) -> [String]? {
         guard name.isOfContent else { return nil }
         var shared: Set<String> = []
         return held.filter { name.isLink(of: $0.signature) }.filter { found in
@@ -109,7 +173,7 @@ public struct DiskProber: Sendable {
     ) throws(DiskFailure) -> [Found] {
         var seen: Set<String> = []
         let nodes = paths.filter { seen.insert($0).inserted }.compactMap { path in
-            DiskProber.node(path).map { (path, $0) }
+            node(of: path).map { (path, $0) }
         }
         return try sideBySide(nodes) { node throws(DiskFailure) in try look(node.0, node.1) }
     }
@@ -316,22 +380,14 @@ struct BlockFile: ~Copyable {
 
     /// `count` bytes at a position, or `nil` where not all of them can be read.
     borrowing func read(at position: UInt64, count: Int) -> [UInt8]? {
-        readBytes(descriptor, at: position, count: count)
+        wholeBytes(descriptor, at: position, count: count)
     }
 }
 
 /// `count` bytes of an open file at a position, or `nil` where not all of them can be read.
-func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
-    guard let position = off_t(exactly: position), count > 0, off_t.max - position > count else { return nil }
-    var buffer = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-        let got = buffer.withUnsafeMutableBytes {
-            pread(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, position + off_t(filled))
-        }
-        if got < 0, errno == EINTR { continue }
-        guard got > 0 else { return nil }
-        filled += got
+func wholeBytes(_ descriptor: Int32, at position: UInt64, count: Int) -> [UInt8]? {
+    guard count > 0, let bytes = try? readBytes(descriptor, at: position, count: count), bytes.count == count else {
+        return nil
     }
-    return buffer
+    return bytes
 }

@@ -27,6 +27,10 @@ public struct DiskAccess {
     public var keys: VolumeKeys
     /// Told of waits for keys that others give.
     public var waits = Waits.untold
+    /// Image files that stand for devices while a plan is made, by the config's paths; empty for this machine's own.
+    public var images: [String: String] = [:]
+    /// Derives a key, alone; the argument is how many bytes of RAM are to be left for the root image meanwhile.
+    public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
     /// Makes access of its parts.
     public init(
@@ -73,14 +77,14 @@ public enum DiskStage {
         }
         try wait(for: storage.disks.map(\.device))
         // Only now it is known which paths are partitions of these disks, under whatever name.
-        let nodes = DiskProber.nodes(storage)
+        let prober = DiskProber(images: access.images)
+        let nodes = prober.nodes(storage)
         try wait(for: storage.devicesToWaitFor(nodes))
         for device in storage.membersToWaitFor(nodes) {
             // An array may do without it; if not, the plan says so.
             try? access.waitForDevice(device)
         }
         VolumeLook.closeLeftovers()
-        let prober = DiskProber()
         var (layout, contents) = try step("looking at the disks") {
             let layout = DiskLayout(storage, on: try prober.inventory(storage))
             return (layout, try prober.contents(layout.areas, of: layout))
@@ -210,6 +214,7 @@ public enum DiskStage {
         if case .gpt(let gpt) = plan.disk.table, gpt.damage.contains(.protectiveMBR), !plan.createsTable {
             try writeProtectiveMBR(plan.disk)
         }
+        if plan.needsMovedCopy { try TableWriter(plan.disk).moveSecondCopy() }
         let writer = try TableWriter(plan.disk)
         try writer.write(plan)
     }
@@ -311,6 +316,12 @@ extension DiskPlan {
     fileprivate var isGPTAlone: Bool {
         if case .gpt = disk.table { return !disk.content.isKnown }
         return false
+    }
+
+    /// Whether a partition ends where the table, on a disk that has grown, has no room yet.
+    fileprivate var needsMovedCopy: Bool {
+        guard case .gpt(let gpt) = disk.table, !createsTable else { return false }
+        return partitions.contains { $0.change != .keep && $0.sectors.upperBound > gpt.usable.upperBound }
     }
 
     fileprivate func isMade(by table: FoundGPT) -> Bool {

@@ -15,6 +15,8 @@ public enum MountFailure: Error, Equatable, Sendable {
     case cannotMakeFolder(FilePath, Errno)
     case cannotMount(device: String, on: FilePath, Errno)
     case cannotUnmount(FilePath, Errno)
+    /// No plan of the disks stage says which device this name means.
+    case notPlanned(device: String, on: String)
 }
 
 extension MountFailure: CustomStringConvertible {
@@ -26,6 +28,8 @@ extension MountFailure: CustomStringConvertible {
         case .cannotMakeFolder(let path, let reason): "cannot create \(path): \(reason)"
         case .cannotMount(let device, let path, let reason): "cannot mount \(device) on \(path): \(reason)"
         case .cannotUnmount(let path, let reason): "cannot unmount \(path): \(reason)"
+        case .notPlanned(let device, let path):
+            "\(device) is not mounted on \(path): the disks stage has not looked at it"
         }
     }
 }
@@ -39,6 +43,8 @@ extension MountFailure: Advising {
         case .cannotMakeFolder: ["Check that the real root is writable there."]
         case .cannotMount: ["Check the filesystem and \"mountOptions\"; the kernel's messages tell more (dmesg)."]
         case .cannotUnmount: ["See what still uses it."]
+        case .notPlanned:
+            ["Run the disks stage first, with the same config: it decides which device a name means."]
         }
     }
 }
@@ -80,33 +86,55 @@ public enum FilesystemMounts {
     ///   - storage: The config.
     ///   - root: The real root: `/sysroot`.
     ///   - nodes: Kernel names by the config's device paths, as the disks stage planned them: a label could lead to
-    ///     another device by now. A path that is not in it is followed.
+    ///     another device by now.
     ///   - access: What mounting needs from its caller.
-    /// - Throws: The failure of the first filesystem that cannot be mounted.
+    /// - Throws: The failure of the first filesystem that cannot be mounted, and ``MountFailure/notPlanned(device:on:)``
+    ///   before anything is mounted.
     public static func mount(
-        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String] = [:], access: MountAccess
+        _ storage: IgnitionConfig.Storage, under root: FilePath, nodes: [String: String], access: MountAccess
+    ) throws(BootFailure) {
+        func node(of mount: PlannedMount) throws(MountFailure) -> String {
+            guard let node = nodes[mount.device] else { throw .notPlanned(device: mount.device, on: mount.path) }
+            return node
+        }
+        // Of a config that no plan has looked at, nothing is mounted.
+        for mount in storage.mounts {
+            try step("mounting \(mount.path), \(mount.origin)") { _ = try node(of: mount) }
+        }
+        try inTurn(storage.mounts) { mount, isMounted in
+            try self.mount(mount, try node(of: mount), under: root, access) { isMounted(mount.path) }
+        } undo: { done throws(BootFailure) in
+            try unmount(done, under: root, access: access)
+        }
+    }
+
+    /// Mounts one after the other; where one fails, all that is mounted by then is handed to `undo`.
+    ///
+    /// - Parameters:
+    ///   - mounts: In the order of mounting.
+    ///   - mount: Mounts one, and says so as soon as it is mounted: what follows may fail, too.
+    ///   - undo: Gets the paths in the order of mounting.
+    /// - Throws: The failure of the first that cannot be mounted.
+    static func inTurn(
+        _ mounts: [PlannedMount], mount: (PlannedMount, _ isMounted: (String) -> Void) throws -> Void,
+        undo: ([String]) throws(BootFailure) -> Void
     ) throws(BootFailure) {
         var done: [String] = []
         do throws(BootFailure) {
-            for mount in storage.mounts {
-                try step("mounting \(mount.path), \(mount.origin)") {
-                    let device = nodes[mount.device] ?? mount.device
-                    if try self.mount(mount, device, under: root, access) { done.append(mount.path) }
-                }
+            for planned in mounts {
+                try step("mounting \(planned.path), \(planned.origin)") { try mount(planned) { done.append($0) } }
             }
         } catch {
             // The first failure is the one to report.
-            try? unmount(done, under: root, access: access)
+            try? undo(done)
             throw error
         }
     }
 
-    /// Mounts one filesystem.
-    ///
-    /// - Returns: Whether it was not mounted before.
+    /// Mounts one filesystem; `isMounted` is called as soon as it is, and not where it was before.
     private static func mount(
-        _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess
-    ) throws -> Bool {
+        _ mount: PlannedMount, _ device: String, under root: FilePath, _ access: MountAccess, isMounted: () -> Void
+    ) throws {
         try access.disks.waitForDevice(device)
         let node = Files.resolved(FilePath(device))?.string ?? device
         var made: [String] = []
@@ -115,22 +143,18 @@ public enum FilesystemMounts {
             try access.folderMade(folder)
         }
         let path = point.path
-        let isMounted = Mounts.all().contains {
+        let wasMounted = Mounts.all().contains {
             $0.target == path && (Files.resolved(FilePath($0.source))?.string ?? $0.source) == node
         }
-        if isMounted { return false }
+        if wasMounted { return }
         if let topmost = made.first { try access.label(topmost) }
         try access.disks.loadFilesystem(mount.type)
-        do throws(Errno) {
-            try point.mount(node, type: mount.type, options: mount.options)
-        } catch {
-            throw MountFailure.cannotMount(device: node, on: path, error)
-        }
+        try point.mount(node, type: mount.type, options: mount.options)
+        isMounted()
         try access.mounted(mount.path, node)
         // A filesystem without files was probably made at this boot, and its maker sets no labels.
         if Files.names(in: path).allSatisfy({ $0 == "lost+found" }) { try access.label(mount.path) }
         access.disks.report(.done("\(node) mounted on \(mount.path)"))
-        return true
     }
 
     /// Unmounts filesystems, the last one first; what is not mounted is skipped.
@@ -150,11 +174,7 @@ public enum FilesystemMounts {
             do throws(BootFailure) {
                 try step("unmounting \(path)") {
                     if Mounts.all().contains(where: { $0.target == root.below(path) }) {
-                        do throws(Errno) {
-                            try MountPoint.unmount(path, under: root)
-                        } catch {
-                            throw MountFailure.cannotUnmount(root.below(path), error)
-                        }
+                        try MountPoint.unmount(path, under: root)
                     }
                     try access.unmounted(path)
                 }

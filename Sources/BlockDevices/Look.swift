@@ -72,6 +72,22 @@ struct Look {
         if !content.isKnown, table == .none { content.rest = try Samples(0..<size, read).rest(path) }
     }
 
+    /// The partition table of a disk, and nothing else of what it holds.
+    static func table(_ path: String) throws(DiskFailure) -> FoundTable {
+        let file = try BlockFile(path)
+        var look = Look()
+        guard file.size > 0, !isPrivate(path) else { return .none }
+        try look.readTable(try BlockProbe(path, sectorSize: file.sectorSize), file.size, file.sectorSize) {
+            file.read(at: $0, count: $1)
+        }
+        return look.table
+    }
+
+    private init() {
+        table = .none
+        content = .blank
+    }
+
     /// Whether a device is an inner part of a volume of LVM or Stratis.
     ///
     /// libblkid scans none of these, and reports them like blank ones.

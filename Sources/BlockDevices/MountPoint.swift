@@ -59,8 +59,12 @@ struct MountPoint: ~Copyable {
     var target: FilePath { FilePath(procPath(descriptor)) }
 
     /// Mounts a device on the open folder.
-    func mount(_ device: String, type: String, options: [String]) throws(Errno) {
-        try Mounts.mount(device, on: target, type: type, options: options)
+    func mount(_ device: String, type: String, options: [String]) throws(MountFailure) {
+        do throws(FileFault) {
+            try Mounts.mount(device, on: target, type: type, options: options)
+        } catch {
+            throw .cannotMount(device: device, on: path, error.reason)
+        }
     }
 
     private static let flags = Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
@@ -68,15 +72,15 @@ struct MountPoint: ~Copyable {
     /// Unmounts what is mounted on a folder.
     ///
     /// The folder above it is held open meanwhile, and a link at the end is not followed.
-    static func unmount(_ path: String, under root: FilePath) throws(Errno) {
+    static func unmount(_ path: String, under root: FilePath) throws(MountFailure) {
         let parts = path.split(separator: "/")
         let parent = firstlight_open_inside(
             root.string, parts.dropLast().joined(separator: "/") + "/.",
             Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
-        guard parent >= 0 else { throw Errno(rawValue: -parent) }
+        guard parent >= 0 else { throw .cannotUnmount(root.below(path), Errno(rawValue: -parent)) }
         defer { close(parent) }
         guard umount2("\(procPath(parent))/\(parts.last ?? ".")", Int32(UMOUNT_NOFOLLOW)) == 0 else {
-            throw Errno(rawValue: errno)
+            throw .cannotUnmount(root.below(path), Errno(rawValue: errno))
         }
     }
 }

@@ -33,7 +33,7 @@ extension HeaderCopy {
         var position = range.lowerBound
         while position < range.upperBound {
             let count = Int(min(1 << 20, range.upperBound - position))
-            guard let bytes = readBytes(descriptor, at: position, count: count),
+            guard let bytes = wholeBytes(descriptor, at: position, count: count),
                 pwrite(disk, bytes, count, off_t(position)) == count
             else { return false }
             position += UInt64(count)

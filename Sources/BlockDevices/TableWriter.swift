@@ -84,6 +84,15 @@ struct TableWriter: ~Copyable {
         if !plan.isWrittenInFull, !isFile, disk.map == nil { try tellKernel(plan) }
     }
 
+    /// Moves the second copy to the end of a disk that has grown; the entries stay as they are.
+    ///
+    /// libfdisk takes the room before it into account once it has opened the table anew.
+    func moveSecondCopy() throws(DiskFailure) {
+        guard fdisk_is_labeltype(context, FDISK_DISKLABEL_GPT) == 1 else { throw .tableChanged(disk.node) }
+        try check("write its partition table", fdisk_write_disklabel(context))
+        guard fsync(descriptor) == 0 else { throw .unwritable(disk.node, Errno(rawValue: errno)) }
+    }
+
     private func mustGo(_ old: FoundPartition, _ plan: DiskPlan) -> Bool {
         switch plan.partitions.first(where: { $0.number == old.number })?.change {
         case .keep, .resize: false
@@ -138,9 +147,11 @@ struct TableWriter: ~Copyable {
 
 /// Writes the sector that keeps others from taking the disk for empty.
 ///
-/// Without it the kernel does not look for a GPT, and libfdisk does not open one.
+/// Without it the kernel does not look for a GPT, and libfdisk does not open one. Only the entries and their mark are
+/// written: before them is the code of a boot loader, and the identity of the disk.
 func writeProtectiveMBR(_ disk: FoundDisk) throws(DiskFailure) {
-    var sector = [UInt8](repeating: 0, count: 512)
+    guard let found = try BlockFile(disk.node).read(at: 0, count: 512) else { throw .unreadable(disk.node, .ioError) }
+    var sector = Array(found[..<446]) + [UInt8](repeating: 0, count: 66)
     let sectors = UInt32(clamping: disk.size / disk.sectorSize - 1)
     // Entry 1: from sector 1, type 0xee, as many sectors as the field can say.
     sector.replaceSubrange(446..<458, with: [0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0])

@@ -9,6 +9,7 @@ import Glibc
 import IgnitionConfig
 import LinuxSystem
 import Reporting
+import Synchronization
 import SystemPackage
 
 /// A LUKS volume that is open, as the real root needs to know it.
@@ -23,16 +24,27 @@ public struct OpenVolume: Sendable {
     public var opensOverNetwork = false
 }
 
-/// The keys of a config's volumes, from the plan until the volumes are open.
-public final class VolumeKeys {
+/// The keys of a config's volumes, from the first look until the volumes are open.
+public final class VolumeKeys: Sendable {
     /// Writes the bytes of a resource into an open file.
-    public typealias Fetch = (IgnitionConfig.Resource, Int32) throws -> Void
+    public typealias Fetch = @Sendable (IgnitionConfig.Resource, Int32) throws -> Void
+
+    private struct Known {
+        var passphrases: [String: SecretBytes]
+        var volumeKeys: [String: VolumeKey] = [:]
+        var bindings: [String: VolumeBinding] = [:]
+    }
+
+    /// The key of a volume's data, and the header and passphrase that gave it.
+    private struct VolumeKey {
+        var key: SecretBytes
+        var uuid: String
+        var opener: SecretBytes
+    }
 
     private let fetch: Fetch
     private let made: Set<String>
-    private var passphrases: [String: SecretBytes]
-    fileprivate var volumeKeys: [String: SecretBytes] = [:]
-    fileprivate var bindings: [String: VolumeBinding] = [:]
+    private let known: Mutex<Known>
 
     /// Makes an empty set of keys.
     ///
@@ -41,7 +53,7 @@ public final class VolumeKeys {
     ///   - made: All volumes that it created or opened.
     ///   - fetch: Gets a key file that the config names.
     public init(known: [String: SecretBytes] = [:], made: Set<String> = [], fetch: @escaping Fetch) {
-        passphrases = known
+        self.known = Mutex(Known(passphrases: known))
         self.made = made.union(known.keys)
         self.fetch = fetch
     }
@@ -60,7 +72,7 @@ public final class VolumeKeys {
 
     /// The passphrase of a volume; `nil` where the config gives none and none is known.
     fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
-        if let known = passphrases[wanted.name] { return known }
+        if let known = known.withLock({ $0.passphrases[wanted.name] }) { return known }
         guard wanted.givesKey else { return nil }
         let file = try memoryFile("key")
         defer { close(file) }
@@ -68,8 +80,28 @@ public final class VolumeKeys {
         let passphrase = try Files.naming("read", "memfd:key") { () throws(Errno) in
             try SecretBytes(contentsOf: file)
         }
-        passphrases[wanted.name] = passphrase
+        known.withLock { $0.passphrases[wanted.name] = passphrase }
         return passphrase
+    }
+
+    /// The key of a volume's data; `nil` where nobody has derived it.
+    fileprivate func volumeKey(of volume: String) -> SecretBytes? { known.withLock { $0.volumeKeys[volume]?.key } }
+
+    /// The same, where an earlier look derived it by this passphrase from the header of this UUID.
+    fileprivate func volumeKey(of volume: String, uuid: String, opener: SecretBytes) -> SecretBytes? {
+        guard let known = known.withLock({ $0.volumeKeys[volume] }), known.uuid == uuid,
+            known.opener.hasSameBytes(as: opener)
+        else { return nil }
+        return known.key
+    }
+
+    fileprivate func keep(volumeKey key: SecretBytes, of volume: String, uuid: String, opener: SecretBytes) {
+        known.withLock { $0.volumeKeys[volume] = VolumeKey(key: key, uuid: uuid, opener: opener) }
+    }
+
+    fileprivate func binding(of volume: String) -> VolumeBinding? { known.withLock { $0.bindings[volume] } }
+    fileprivate func keep(_ binding: VolumeBinding, of volume: String) {
+        known.withLock { $0.bindings[volume] = binding }
     }
 
     /// Opens a file without a name that is only in memory.
@@ -90,7 +122,7 @@ public final class VolumeKeys {
     fileprivate func passphraseForNew(_ wanted: IgnitionConfig.Luks) throws -> SecretBytes {
         if let given = try passphrase(of: wanted) { return given }
         let made = SecretBytes.randomDigits(bytes: 4096)
-        passphrases[wanted.name] = made
+        known.withLock { $0.passphrases[wanted.name] = made }
         return made
     }
 }
@@ -177,21 +209,38 @@ final class VolumeLook {
             guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
             opener = passphrase
         }
-        // The key slots are behind the headers.
-        let copied = min(first.dataOffset, 128 << 20)
-        try DiskFailure.requireMemory(first.derivationMemory + copied, toOpen: volume.node)
-        let whole = try CryptHandle.copy(area, length: copied)
-        let handle = try CryptHandle(whole.path, of: volume.node)
-        guard handle.load(), let key = try handle.volumeKey(opener) else {
+        guard let key = try key(of: volume, area, first, opener) else {
             found.isOpenedByKey = false
             return found
         }
         found.isOpenedByKey = true
-        access.keys.volumeKeys[volume.wanted.name] = key
+        access.keys.keep(volumeKey: key, of: volume.wanted.name, uuid: header.uuid, opener: opener)
         let node = try open(volume, key)
         nodes[volume.wanted.mappedNode] = node
         found.content = try Look(node).whole
         return found
+    }
+
+    /// The key of a volume's data; `nil` where the passphrase opens no slot.
+    ///
+    /// Deriving takes seconds and much RAM: one at a time, and with the room that the root image still needs left over.
+    private func key(
+        of volume: PlacedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ opener: SecretBytes
+    ) throws -> SecretBytes? {
+        if let known = access.keys.volumeKey(of: volume.wanted.name, uuid: header.uuid, opener: opener),
+            header.isVolumeKey(known)
+        {
+            return known
+        }
+        // The key slots are behind the headers.
+        let copied = min(header.dataOffset, 128 << 20)
+        let needed = header.derivationMemory + copied
+        return try access.besideImage { reserved in
+            try DiskFailure.requireMemory(needed, besides: reserved, toOpen: volume.node)
+            let whole = try CryptHandle.copy(area, length: copied)
+            let handle = try CryptHandle(whole.path, of: volume.node)
+            return handle.load() ? try handle.volumeKey(opener) : nil
+        }
     }
 
     private func open(_ volume: PlacedVolume, _ key: SecretBytes) throws -> String {
@@ -228,8 +277,18 @@ final class VolumeLook {
 
 extension DiskFailure {
     /// Refuses to derive a key for which the memory does not suffice, since that would end the boot.
-    fileprivate static func requireMemory(_ needed: UInt64, toOpen device: String) throws(DiskFailure) {
-        guard let available = Machine.memory("MemAvailable"), needed > available else { return }
+    ///
+    /// - Parameters:
+    ///   - needed: Bytes that it takes.
+    ///   - reserved: Bytes that others will need meanwhile.
+    ///   - device: The volume.
+    /// - Throws: ``DiskFailure/derivationTooLarge(_:needed:available:)``.
+    fileprivate static func requireMemory(
+        _ needed: UInt64, besides reserved: UInt64 = 0, toOpen device: String
+    ) throws(DiskFailure) {
+        guard let free = Machine.memory("MemAvailable") else { return }
+        let available = free - min(free, reserved)
+        guard needed > available else { return }
         throw .derivationTooLarge(device, needed: needed, available: available)
     }
 }
@@ -252,7 +311,7 @@ extension DiskStage {
             // The plan has made sure that it is this one.
             return try access.volumeOpened(try openVolume(plan, access))
         }
-        let key = plan.action == .create ? try create(plan, access) : access.keys.volumeKeys[name]
+        let key = plan.action == .create ? try create(plan, access) : access.keys.volumeKey(of: name)
         let handle = try CryptHandle(plan.node)
         guard let key, handle.load() else {
             throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
@@ -279,7 +338,7 @@ extension DiskStage {
         let draft = try CryptHandle(header.path, of: plan.node)
         let key = try draft.format(
             plan.options, label: plan.wanted.label, uuid: plan.wanted.uuid, passphrase: passphrase,
-            binding: keys.bindings[plan.wanted.name], memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)),
+            binding: keys.binding(of: plan.wanted.name), memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)),
             sectorSize: topology.encryptedSector(size: header.size), alignment: topology.alignment)
         try access.volumeOpened(plan.opened(uuid: draft.uuid, key: passphrase))
         try header.write(to: plan.node, length: draft.dataOffset, second: draft.secondHeader)
@@ -312,9 +371,10 @@ extension DiskStage {
                 let wait = Wait(
                     for: "a key for the LUKS volume \(volume.wanted.name)", reason: "Clevis asks \(policy)",
                     advice: ["Check the tang server and the network on the way, or the TPM"])
-                access.keys.bindings[volume.wanted.name] = try access.waits.wait(for: wait) { _ in
+                let binding = try access.waits.wait(for: wait) { _ in
                     try Clevis.bind(volume.wanted.clevis, access.keys)
                 }
+                access.keys.keep(binding, of: volume.wanted.name)
             }
         }
     }

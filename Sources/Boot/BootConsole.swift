@@ -15,6 +15,8 @@ public final class BootConsole: Sendable {
         var descriptor: Int32
         /// A screen that can redraw its last line, rather than a log that only grows.
         var redraws: Bool
+        /// A screen that certainly has colours: what reads a serial line may not.
+        var hasColours = false
     }
 
     private enum OpenLine { case progress, wait }
@@ -55,24 +57,6 @@ public final class BootConsole: Sendable {
     /// Where waits are told.
     var waits: Waits { watch.waits }
 
-    /// Runs a part of the boot.
-    ///
-    /// If it says nothing for too long, the console shows that it is still under way.
-    ///
-    /// - Parameters:
-    ///   - topic: The console's word for it, and for whatever is waited for meanwhile.
-    ///   - act: What it does: "preparing the disks".
-    ///   - body: The part.
-    /// - Returns: What `body` returns.
-    func during<Result>(_ topic: String, _ act: String, _ body: () throws -> Result) rethrows -> Result {
-        var wait = Wait(for: "", reason: act)
-        wait.topic = topic
-        // `rethrows` and a generic error do not go together.
-        let number = waits.begin(wait)
-        defer { waits.end(number) }
-        return try body()
-    }
-
     /// What the part of the boot that is under way is busy with, for people who wait.
     func doing(_ what: String) { watch.doing(what) }
 
@@ -103,7 +87,8 @@ public final class BootConsole: Sendable {
             // The virtual terminal in front is a screen; anything else (ttyS0, hvc0) may well be a log.
             let isVirtual = name.hasPrefix("tty") && name.dropFirst(3).allSatisfy(\.isNumber)
             let descriptor = openScreen(name)
-            return descriptor < 0 ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual)
+            return descriptor < 0
+                ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual, hasColours: isVirtual)
         }
         return BootConsole(screens: screens, isQuiet: isQuiet, log: log)
     }
@@ -132,7 +117,7 @@ public final class BootConsole: Sendable {
     /// The first line: what boots on what.
     func headline(_ text: String) {
         note(.info, text)
-        if !isQuiet { state.withLock { show(printable(text) + "\n", &$0) { _ in true } } }
+        if !isQuiet { state.withLock { show(printable(text) + "\n", as: .headline, &$0) { _ in true } } }
     }
 
     /// Tells one thing that happened.
@@ -151,15 +136,15 @@ public final class BootConsole: Sendable {
     /// Tells something that somebody ought to look into.
     public func warn(_ text: String) {
         note(.warning, text)
-        tell("warning", text)
+        tell("warning", text, as: .warning)
     }
 
-    private func tell(_ topic: String, _ text: String, _ rest: String = "") {
+    private func tell(_ topic: String, _ text: String, _ rest: String = "", as emphasis: Emphasis = .none) {
         watch.told()
         state.withLock { state in
             closeLine(&state)
             let line = StoryLine(seconds: now(), topic: topic, text: printable(text))
-            show(line.description + "\n" + printable(rest), &state) { _ in true }
+            show(line.description + "\n" + printable(rest), as: emphasis, &state) { _ in true }
         }
     }
 
@@ -180,13 +165,16 @@ public final class BootConsole: Sendable {
         watch.told()
     }
 
-    /// Shows a failure's report as it is.
-    public func report(_ lines: [String]) {
+    /// Shows a failure's report as it is; the first lines, as many as are told, are its cause.
+    public func report(_ lines: [String], cause count: Int = 0) {
         note(.error, lines.joined(separator: "\n"))
         watch.told()
         state.withLock { state in
             closeLine(&state)
-            show("\n" + printable(lines.joined(separator: "\n")) + "\n", &state) { _ in true }
+            let cause = lines.prefix(count).map { printable($0) + "\n" }.joined()
+            let rest = lines.dropFirst(count).map { printable($0) + "\n" }.joined()
+            show("\n" + cause, as: .failure, &state) { _ in true }
+            if !rest.isEmpty { show(rest, &state) { _ in true } }
         }
     }
 
@@ -210,10 +198,13 @@ public final class BootConsole: Sendable {
         state.openLine = nil
     }
 
-    private func show(_ text: String, _ state: inout State, where isWanted: (Screen) -> Bool) {
+    private func show(
+        _ text: String, as emphasis: Emphasis = .none, _ state: inout State, where isWanted: (Screen) -> Bool
+    ) {
         for screen in screens where isWanted(screen) {
             let isStuck = state.stuck.contains(screen.descriptor)
-            let isWritten = Self.write(text, to: screen.descriptor, patience: isStuck ? 0 : 1000)
+            let shown = screen.hasColours ? emphasis.painted(text) : text
+            let isWritten = Self.write(shown, to: screen.descriptor, patience: isStuck ? 0 : 1000)
             if isWritten { state.stuck.remove(screen.descriptor) } else { state.stuck.insert(screen.descriptor) }
         }
     }

@@ -21,6 +21,7 @@ extension SessionObserver {
             case .writing(let what): console.doing("writing \(what)")
             case .done(let deed): console.say("disks", deed)
             case .wroteFiles(let summary, isAsked: true): console.say("files", summary)
+            case .fellBack(let source, _): log.warning("the older root image is booted: \(source)")
             case .reading, .parsing, .found, .followed, .noConfig, .planned, .wrote, .did, .took, .wroteFiles,
                 .wroteKeys:
                 break

@@ -17,8 +17,7 @@ public enum LiveBoot {
         if let death = AgentDeath.previous { tell(death) }
         while true {
             do {
-                let machine = try LiveMachine()
-                for stage in BootStage.inLiveBoot { machine.run(stage) }
+                try LiveMachine().run()
             } catch {
                 let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
                 let console = BootConsole.kernel(isQuiet: false, log: .boot())
@@ -32,51 +31,68 @@ public enum LiveBoot {
 
 extension BootConsole {
     /// Reports a failure, and what is to follow.
-    func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
-        let next = action.announcement(
-            console: shellScreen?.name ?? "the console", hasShell: EmergencyShell.shell.isInstalled)
+    func tell(
+        _ failure: BootFailure, written: [String], then action: EmergencyAction,
+        hasShell: Bool = EmergencyShell.shell.isInstalled
+    ) {
+        let next = action.announcement(console: shellScreen?.name ?? "the console", hasShell: hasShell)
         var report = FailureReport(failure, written: written, next: next)
         if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
             report.advice.insert(complaint, at: 0)
         }
-        self.report(report.lines)
+        self.report(report.lines, cause: report.causeLines.count)
     }
 }
 
 extension LiveMachine {
-    /// Runs one stage; after a failure, when the operator says so, again.
-    func run(_ stage: BootStage) {
-        if stage.isBroken(by: arguments) {
-            // Who looks around finds every disk under its names.
-            devices.settle()
-            if EmergencyShell.shell.isInstalled {
-                console.report(["rd.break: a shell before \(stage.act). `exit` goes on."])
-                EmergencyShell.run(on: console)
-            } else {
-                console.warn("rd.break: no shell before \(stage.act): busybox is not here")
-            }
+    /// Runs the stages, each as soon as what it needs is done; after a failure, when the operator says so, the rest.
+    func run() {
+        let engine = StageEngine(
+            BootStage.inLiveBoot, needs: \.needs, isAlone: { $0.isBroken(by: arguments) },
+            observer: .boot(console, log),
+            underWay: { [self] stages in
+                // One that waits for a shell before it has not begun.
+                let given = broken.withLock { $0 }
+                session.begin(stages.filter { !$0.isBroken(by: arguments) || given.contains($0) })
+            })
+        while let failure = engine.run({ try self.run($0, telling: $1) }) { stop(failure) }
+    }
+
+    private func run(_ stage: BootStage, telling observer: SessionObserver) throws {
+        if stage.isBroken(by: arguments), broken.withLock({ $0.insert(stage).inserted }) {
+            giveShell(before: stage)
+            session.begin([stage])
         }
-        while true {
-            do {
-                session.state.begin(stage.act)
-                try step(stage.act) {
-                    try console.during(stage.topic, stage.act) { try session.run(stage, machine: act) }
-                }
-                return
-            } catch {
-                log.error("\(error)")
-                if arguments.failureAction == .shell { devices.settle() }
-                console.tell(error, written: session.state.written, then: arguments.failureAction)
-                session.reportFailure(error, of: stage.topic)
-                if arguments.failureAction != .shell {
-                    // Nobody will look at them any more; the config's filesystems are to end clean.
-                    do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
-                }
-                arguments.failureAction.follow(on: console)
-                // Whoever was in the shell may have changed them.
-                session.provisioning.forgetConfigs()
-            }
+        try session.run(stage, telling: observer, machine: act)
+    }
+
+    /// The shell that `rd.break=` asks for.
+    private func giveShell(before stage: BootStage) {
+        // Who looks around finds every disk under its names.
+        devices.settle()
+        if EmergencyShell.shell.isInstalled {
+            console.report(["rd.break: a shell before \(stage.act). `exit` goes on."])
+            EmergencyShell.run(on: console)
+        } else {
+            console.warn("rd.break: no shell before \(stage.act): busybox is not here")
         }
+    }
+
+    /// Tells a failure, and does what the operator wants then; returns when the boot is to be tried again.
+    private func stop(_ stopped: StageFailure<BootStage>) {
+        let stage = stopped.stage
+        let failure = stopped.failure(of: \.act)
+        log.error("\(failure)")
+        if arguments.failureAction == .shell { devices.settle() }
+        console.tell(failure, written: session.state.written, then: arguments.failureAction)
+        session.reportFailure(failure, of: stage.topic)
+        if arguments.failureAction != .shell {
+            // Nobody will look at them any more; the config's filesystems are to end clean.
+            do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
+        }
+        arguments.failureAction.follow(on: console)
+        // Whoever was in the shell may have changed them.
+        session.provisioning.forgetConfigs()
     }
 
     private func act(_ part: BootStage.MachinePart) throws {

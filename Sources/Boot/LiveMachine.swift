@@ -9,15 +9,18 @@ import Logging
 import Networking
 import ProvisioningEngine
 import Reporting
+import Synchronization
 import SystemPackage
 
 /// What lives as long as the initramfs does.
-final class LiveMachine {
+final class LiveMachine: Sendable {
     let arguments: BootArguments
     let console: BootConsole
     let log: Logger
     let devices: DeviceManager
     let session: LiveSession
+    /// Stages before which `rd.break=` has given its shell.
+    let broken = Mutex<Set<BootStage>>([])
 
     /// Mounts the API filesystems, opens consoles and log, reads the command line, and makes modules
     /// and tools available.
@@ -42,7 +45,7 @@ final class LiveMachine {
     }
 
     /// `firstlight 0.1.0 · Linux 6.1.0-56 · 1.9 GiB RAM · QEMU Standard PC`.
-    private static var headline: String {
+    static var headline: String {
         let release = Files.line("/proc/sys/kernel/osrelease") ?? "unknown"
         let memory = Machine.memory("MemTotal").map { "\(ByteCount($0)) RAM" }
         let product = Files.line("/sys/class/dmi/id/product_name")
@@ -59,17 +62,7 @@ final class LiveMachine {
 
     /// Brings up the network, where anything needs it.
     func bringUpNetwork() throws {
-        guard session.needsNetwork else {
-            log.info("nothing needs the network")
-            return session.note("nothing needs it", of: .network)
-        }
-        // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.
-        devices.loader.load("af_packet")
-        let state = try Networking.bringUp(
-            arguments: arguments, urls: session.firstURLs, pump: { [devices] in devices.pump(milliseconds: $0) },
-            report: { [console] in console.say("network", $0) }, waits: console.waits, logger: log)
-        console.say("network", state.summary)
-        session.note(state.summary, of: .network)
+        try session.bringUpNetwork(telling: console, log) { [devices] in devices.pump(milliseconds: $0) }
     }
 
     /// Has PID 1 leave the initramfs.
@@ -80,7 +73,7 @@ final class LiveMachine {
         let root = session.provisioning.root
         let next = try SwitchRoot(
             root: root, wanted: arguments.initProgram, arguments: arguments.initArguments)
-        try session.provisioning.unmountFilesystems()
+        try session.unmountFilesystems()
         try Networking.handOver(to: root, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
         KernelConsole.restore()

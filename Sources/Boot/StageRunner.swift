@@ -23,7 +23,7 @@ public enum StageRunner {
             session.state.begin(stage.act, stage: stage)
             defer { session.state.end(stage: stage) }
             try step(stage.act) {
-                try console.during(stage.topic, stage.act) {
+                try console.waits.during(stage.topic, stage.act) {
                     if stage.unit?.usesNetwork == true, GeneratedUnits.ofThisMachine(arguments).needsNetwork {
                         DracutNetwork.wait(arguments, telling: console.waits)
                     }

@@ -12,6 +12,8 @@ struct GeneratedUnits: Equatable, Sendable {
     /// Unit and the target that is to require it.
     var requirements: [(unit: String, target: String)] = []
     var needsNetwork = false
+    /// Files that other units of the initramfs look for, and their text.
+    var stamps: [(file: FilePath, text: String)] = []
 
     /// Decides which units this boot needs.
     ///
@@ -25,12 +27,21 @@ struct GeneratedUnits: Equatable, Sendable {
         let live = units.filter { !$0.1.isProvisioning }
         let provisioning = arguments.ignitionFirstboot ? units.filter(\.1.isProvisioning) : []
         requirements = (live + provisioning).compactMap { name, unit in unit.target.map { (name, $0) } }
+        let end = arguments.ignitionFirstboot ? StageName.provisioned : StageName.notProvisioned
+        requirements.append((end, "initrd.target"))
         needsNetwork = arguments.needsNetwork(
             rootImageIsLocal: hasRootImage, configNeedsNetwork: configNeedsNetwork)
+        stamps = [
+            ("/run/ostree-live", ""), ("/run/ignition.env", "PLATFORM_ID=\(arguments.platform ?? "")\n"),
+        ]
+        if needsNetwork { stamps.append(("/run/ignition/neednet", "")) }
     }
 
+    /// Whether there is a root image for this boot to start from.
+    var isLive: Bool { !requirements.isEmpty }
+
     static func == (one: GeneratedUnits, other: GeneratedUnits) -> Bool {
-        one.needsNetwork == other.needsNetwork
+        one.needsNetwork == other.needsNetwork && one.stamps.elementsEqual(other.stamps) { $0 == $1 }
             && one.requirements.elementsEqual(other.requirements) { $0 == $1 }
     }
 }
@@ -74,6 +85,10 @@ public enum SystemdGenerator {
     private static func write(_ units: GeneratedUnits, asksByItself: Bool, to folder: FilePath) throws {
         for (unit, target) in units.requirements {
             try Files.makeLink(folder.appending("\(target).requires/\(unit)"), to: "/usr/lib/systemd/system/\(unit)")
+        }
+        for (file, text) in units.stamps {
+            try Files.makeFolder(file.removingLastComponent())
+            try Files.write(text, to: file)
         }
         if units.needsNetwork {
             try Files.makeFolder("/etc/cmdline.d")

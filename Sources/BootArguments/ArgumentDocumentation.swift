@@ -13,7 +13,13 @@ public struct ArgumentDocumentation: Equatable, Sendable {
 extension BootArguments {
     /// Every argument that is read, in the order of docs/kernel-arguments.md.
     public static let documentation: [ArgumentDocumentation] = [
-        .init("coreos.live.rootfs_url", "=URL", "Root image: http, https or tftp. Repeated: mirrors, tried in turn"),
+        .init(
+            "coreos.live.rootfs_url", "=URL",
+            "Root image: http, https or tftp, with `${mac}` and its kin. Repeated: mirrors, tried in turn"),
+        .init(
+            "firstlight.fallback_url", "=URL",
+            "An older image that the initramfs knows (`--fallback-rootfs`), used where the root image's URLs lead to "
+                + "none that is right. Repeated: mirrors"),
         .init("coreos.liveiso", "=LABEL", "Root image from the volume of that label"),
         .init("coreos.liveiso.fromram", "[=BOOL]", "Copy the image into RAM and let the medium go"),
         .init(
@@ -32,7 +38,7 @@ extension BootArguments {
         ),
         .init(
             "ignition.config.url", "=URL",
-            "Config: http, https, tftp or data. Goes before a config in the initramfs"),
+            "Config: http, https, tftp or data, with `${mac}` and its kin. Goes before a config in the initramfs"),
         .init(
             "ignition.config.device", "=LABEL",
             "Config: a file on the volume of that label, waited for 30 s. A URL goes before it"),
@@ -43,8 +49,8 @@ extension BootArguments {
             "Write files as Ignition does: one that is there is a conflict whatever it holds, appending is repeated"),
         .init(
             "firstlight.report_url", "=URL",
-            "Post the report of provisioning there, as JSON, be it a failure's: http or https, tried for 10 s, "
-                + "never stops the boot. Does not bring the network up: `rd.neednet` does"),
+            "Post the report of provisioning there, as JSON, be it a failure's: http or https, with `${mac}` and its kin, "
+                + "tried for 10 s, never stops the boot. Does not bring the network up: `rd.neednet` does"),
 
         .init(
             "ip", "=METHOD",
@@ -75,8 +81,8 @@ extension BootArguments {
         .init("bridge", "=NAME:PORTS", "A bridge without the spanning tree protocol. Bare: `br0:eth0`"),
         .init("team", "=NAME:PORTS[:RUNNER]", "Made as the bond that it amounts to, with a warning"),
         .init(
-            "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS",
-            "Tinkerbell's: fixed addresses, of a VLAN where one is given"),
+            "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS::NTP",
+            "Tinkerbell's: fixed addresses, of a VLAN where one is given, and time servers"),
         .init("nameserver", "=IP", "Name server. Repeatable"),
         .init("rd.net.dns", "=IP", "The same; servers of DNS over TLS are left out with a warning"),
         .init(

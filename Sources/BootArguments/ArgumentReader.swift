@@ -12,21 +12,15 @@ extension BootArguments {
         readDebugging(line)
         readModules(line)
         readInit(line)
+        checkMachineURLs()
         warnUnknownArguments(line)
         warnOfSurprises(line)
     }
 
     private mutating func readRootImage(_ line: KernelCommandLine) {
-        for url in line.values("coreos.live.rootfs_url") where !rootfsURLs.contains(url) {
-            guard ["http:", "https:", "tftp:"].contains(where: url.lowercased().hasPrefix) else {
-                problems.append(
-                    ArgumentProblem(
-                        .rootImage, "coreos.live.rootfs_url=\(RedactedURL(url))",
-                        "only http, https and tftp are supported"))
-                continue
-            }
-            rootfsURLs.append(url)
-        }
+        rootfsURLs = imageURLs(Self.rootfsKey, line.values(Self.rootfsKey))
+        let fallbacks = line.words.filter { Self.underscored($0.key) == Self.fallbackKey }
+        fallbackURLs = imageURLs(Self.fallbackKey, fallbacks.compactMap(\.value).filter { !$0.isEmpty })
         liveISO = line.last("coreos.liveiso")?.value
         if let word = line.last("coreos.liveiso"), liveISO?.isEmpty ?? true {
             liveISO = nil
@@ -57,6 +51,21 @@ extension BootArguments {
         for key in ["root", "ostree"] where line.last(key) != nil {
             warnings.append("\(key)= is not read: coreos.live.rootfs_url or coreos.liveiso names the root image")
         }
+    }
+
+    /// Each URL once; one of another kind is a problem.
+    private mutating func imageURLs(_ key: String, _ values: [String]) -> [String] {
+        var urls: [String] = []
+        for url in values where !urls.contains(url) {
+            if ["http:", "https:", "tftp:"].contains(where: url.lowercased().hasPrefix) {
+                urls.append(url)
+            } else {
+                problems.append(
+                    ArgumentProblem(
+                        .rootImage, "\(key)=\(RedactedURL(url))", "only http, https and tftp are supported"))
+            }
+        }
+        return urls
     }
 
     private mutating func readProvisioning(_ line: KernelCommandLine) {

@@ -25,6 +25,8 @@ public struct BootArguments: Equatable, Sendable {
     // MARK: Root image
     /// Where the root image is, best first: http, https or tftp.
     public var rootfsURLs: [String] = []
+    /// Where an older root image is, best first, which is used where no server has the root image that is wanted.
+    public var fallbackURLs: [String] = []
     /// The label of the volume that holds the root image.
     public var liveISO: String?
     /// Copy the image off the medium and let the medium go.
@@ -231,7 +233,7 @@ public enum LogLevel: String, CaseIterable, Sendable {
 /// An argument that cannot be honoured, and must not be passed over in silence.
 public struct ArgumentProblem: Error, Equatable, Sendable, CustomStringConvertible {
     /// What the argument matters to: without that, the boot can go on.
-    public enum Scope: Sendable { case rootImage, network, provisioning }
+    public enum Scope: Sendable { case rootImage, network, provisioning, boot }
 
     /// What the argument matters to.
     public var scope: Scope

@@ -87,6 +87,7 @@ public struct IPArgument: Equatable, Sendable {
         case notAnAddress(String)
         case notANetmask(String)
         case notAMAC(String)
+        case notAnInterface(String)
         case unknownMethod(String)
         case unsupportedMethod(String)
         case mixedFamilies(IPAddress, IPAddress)
@@ -223,6 +224,7 @@ extension IPArgument.Malformed: CustomStringConvertible {
         case .notAnAddress(let text): "\"\(text)\" is no IP address"
         case .notANetmask(let text): "\"\(text)\" is no netmask or prefix length"
         case .notAMAC(let text): "\"\(text)\" is no MAC address"
+        case .notAnInterface(let text): "\"\(text)\" is no interface"
         case .unknownMethod(let text): "\"\(text)\" is no method"
         case .unsupportedMethod(let text): "the method \(text) is not supported"
         case .mixedFamilies(let one, let other): "\(one) and \(other) are of different families"

@@ -42,12 +42,14 @@ public struct LinkArgument: Equatable, Sendable {
         case notALinkName(String)
         case noIdentifier(String)
         case noParent
+        case notAnInterface(String)
 
         var description: String {
             switch self {
             case .notALinkName(let text): "\"\(text)\" is no name of an interface: 1 to 15 bytes, no slash, no blank"
             case .noIdentifier(let text): "\"\(text)\" does not end in a VLAN's number, 0 to 4094"
             case .noParent: "the interface that the VLAN is on is missing"
+            case .notAnInterface(let text): "\"\(text)\" is no interface"
             }
         }
     }

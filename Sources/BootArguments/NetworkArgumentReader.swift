@@ -13,7 +13,9 @@ extension NetworkArguments {
             var notes: [String] = []
             defer { warnings += notes.map { "ip=\(text): \($0)" } }
             do throws(IPArgument.Malformed) {
-                ip.append(try IPArgument(parsing: text, &notes))
+                let argument = try IPArgument(parsing: text, &notes)
+                try Self.check(argument.interface)
+                ip.append(argument)
             } catch {
                 if case .unknownMethod(let word) = error, text == word || text == word + ":" {
                     // A lone unknown word is NetworkManager's `auto`.
@@ -27,7 +29,9 @@ extension NetworkArguments {
         }
         for text in line.values("rd.route") {
             do throws(IPArgument.Malformed) {
-                routes.append(try RouteArgument(parsing: text))
+                let route = try RouteArgument(parsing: text)
+                try Self.check(route.interface)
+                routes.append(route)
             } catch {
                 problems.append(Self.problem("rd.route=\(text)", error))
             }
@@ -143,6 +147,7 @@ extension NetworkArguments {
             var notes: [String] = []
             do throws(LinkArgument.Malformed) {
                 let link = try LinkArgument(word, &notes)
+                for lower in link.lower where !lower.canBe { throw .notAnInterface("\(lower)") }
                 if let index = links.firstIndex(where: { $0.name == link.name }) {
                     // More ports for the same.
                     links[index].kind = link.kind
@@ -187,9 +192,10 @@ extension NetworkArguments {
                 interface: interface, method: .fixed, address: address, gateway: IPAddress(fields[4]),
                 hostname: fields[5].isEmpty ? nil : fields[5],
                 nameservers: fields[6].split(separator: ",").compactMap { IPAddress($0) }))
-        if !fields[7].isEmpty || !fields[8].isEmpty {
-            warnings.append("ipam=\(text): search domains and time servers are not read")
-        }
+        let times = fields[8].split(separator: ",").map { IPAddress($0) }
+        timeServers += times.compactMap(\.self)
+        if !fields[7].isEmpty { warnings.append("ipam=\(text): search domains are not read") }
+        if times.contains(nil) { warnings.append("ipam=\(text): time servers are taken by their addresses alone") }
     }
 
     /// What is not built is refused by name rather than passed over.
@@ -201,7 +207,10 @@ extension NetworkArguments {
                     .network, "\(key)=1", "not supported",
                     advice: ["Give the card and its addresses by ip=, as the boot table has them."]))
         }
-        for key in ["rd.znet", "ib.pkey"] {
+        if let owner = bootInterface, !owner.canBe {
+            problems.append(Self.problem("bootdev=\(owner)", .notAnInterface("\(owner)")))
+        }
+        for key in ["rd.znet", "rd.znet_ifname", "ib.pkey"] {
             for word in line.words where word.key == key {
                 problems.append(
                     ArgumentProblem(
@@ -233,10 +242,19 @@ extension NetworkArguments {
             gateway: line.value("gateway").flatMap { IPAddress($0) }, hostname: line.value("hostname"), mtu: mtu)
     }
 
+    private static func check(_ interface: InterfaceReference?) throws(IPArgument.Malformed) {
+        if let interface, !interface.canBe { throw .notAnInterface("\(interface)") }
+    }
+
     private static func problem(_ argument: String, _ malformed: IPArgument.Malformed) -> ArgumentProblem {
         var advice: [String] = []
         switch malformed {
         case .unknownMethod(let word): advice = [methodSuggestion(word)]
+        case .notAnInterface:
+            advice = [
+                "Name a card by at most 15 bytes, or by a MAC address of six. InfiniBand,",
+                "whose addresses have 20, is not supported.",
+            ]
         case .unsupportedMethod: advice = ["Give the card and its addresses by ip=, as the boot table has them."]
         default:
             advice = [

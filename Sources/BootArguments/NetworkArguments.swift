@@ -10,6 +10,8 @@ public struct NetworkArguments: Equatable, Sendable {
     public var routes: [RouteArgument] = []
     /// Name servers for every interface, in order.
     public var nameservers: [IPAddress] = []
+    /// Time servers, in order: those of `ipam=`.
+    public var timeServers: [IPAddress] = []
     /// Speed and negotiation of cards, in order: `rd.ethtool=`.
     public var ethtool: [EthtoolArgument] = []
     /// `rd.neednet`.

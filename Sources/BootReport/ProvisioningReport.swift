@@ -61,6 +61,20 @@ public struct ProvisioningReport: Equatable, Sendable {
         }
     }
 
+    /// The older root image that was booted in the place of the one that was wanted.
+    public struct Fallback: Equatable, Sendable {
+        /// Its URL, without secrets.
+        public var image: String
+        /// Why the one that was wanted was refused, as a phrase.
+        public var reason: String
+
+        /// Takes each part as it is.
+        public init(image: String, reason: String) {
+            self.image = image
+            self.reason = reason
+        }
+    }
+
     /// How provisioning ended, if it has.
     public enum Outcome: Equatable, Sendable {
         case unfinished
@@ -74,6 +88,8 @@ public struct ProvisioningReport: Equatable, Sendable {
     public var stages: [Stage]
     /// What the operator should know, in sentences.
     public var warnings: [String]
+    /// The older root image that was booted; `nil`: the one that was wanted.
+    public var fallback: Fallback?
     /// The kernel's id of this boot, by which a collector tells reports apart.
     public var bootID: String
 
@@ -136,6 +152,7 @@ extension ProvisioningReport {
             "destroyed": JSONValue(changes.destroyed.count), "stages": .array(stages.map(\.json)),
             "warnings": .array(warnings.map { .string($0) }),
         ]
+        if let fallback { json["fallback"] = ["image": .string(fallback.image), "reason": .string(fallback.reason)] }
         if case .failed(let failure) = outcome { json["failure"] = failure.json }
         return json
     }
@@ -147,6 +164,9 @@ extension ProvisioningReport {
         self.init(
             bootID: json["bootID"]?.string ?? "", stages: (json["stages"]?.elements ?? []).map { Stage(json: $0) },
             warnings: Self.texts(json["warnings"]))
+        if let image = json["fallback"]?["image"]?.string {
+            fallback = Fallback(image: image, reason: json["fallback"]?["reason"]?.string ?? "")
+        }
         if let failure = json["failure"] {
             outcome = .failed(Failure(json: failure))
         } else if json["outcome"]?.string == Outcome.done.word {

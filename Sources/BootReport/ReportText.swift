@@ -18,13 +18,23 @@ extension ProvisioningReport {
             case .failed: "stopped after"
             case .unfinished, .done: "provisioned in"
             }
-        return ["\(verb) \(tenths(seconds)) s: \(changes.summary)"] + stages.flatMap(\.lines)
+        return ["\(verb) \(tenths(seconds)) s: \(changes.summary)"] + fallbackLines + stages.flatMap(\.lines)
+    }
+
+    /// What the console has said already, and nobody is to miss.
+    private var fallbackLines: [String] {
+        guard let fallback else { return [] }
+        let margin = Stage.margin + 10
+        let text = "the OLDER image runs, \(fallback.image)"
+        return wrapped(text, width: 80, indent: margin).enumerated().map { number, line in
+            (number == 0 ? spaces(Stage.margin) + rightPadded("rootfs", to: 10) : spaces(margin)) + line
+        }
     }
 }
 
 extension ProvisioningReport.Stage {
     /// The column of the console at which topics begin.
-    private static let margin = 10
+    fileprivate static let margin = 10
     /// The number of lines that each kind of change may take.
     private static let mostLines = 2
 

@@ -38,6 +38,23 @@ public enum Butane {
         public var usesVariables = false
         /// What each field of the result is from, a line each: `$.systemd.units.0 <- $.storage.filesystems.1`.
         public var translations: [String] = []
+        /// The result with the paths that it is from; `nil` where there is none.
+        var result: ConfigNode?
+        /// The documents of ``texts``, as far as they could be read.
+        var documents: [Int: YAMLDocument] = [:]
+
+        /// Where the text asks for a field of the result.
+        ///
+        /// - Parameter path: As Ignition's messages write it: `storage.disks[0].partitions[1]`.
+        /// - Returns: The name of the text and the place in it; `nil` where there is none.
+        public func origin(ofResult path: String) -> (text: String, place: SourcePlace)? {
+            guard let result else { return nil }
+            let source = ResultRules.source(of: path, in: result)
+            guard texts.indices.contains(source.text), let place = documents[source.text]?.place(of: source) else {
+                return nil
+            }
+            return (texts[source.text].name, place)
+        }
     }
 
     /// Translates a config.
@@ -95,6 +112,7 @@ private struct Job {
         outcome.report = report
         outcome.remarks = remarks
         outcome.usesVariables = usesVariables
+        outcome.documents = documents
         return outcome
     }
 
@@ -256,6 +274,7 @@ private struct Job {
     ) throws(Stop) {
         let type = dialect.type
         outcome.translations = translations(of: result)
+        outcome.result = result
         // The reference's list of forbidden fields is one of a MachineConfig's: without one it forbids none.
         if dialect.openshift == nil || !options.isRaw {
             add(Forbidden(dialect).entries(result, type))

@@ -7,7 +7,7 @@ import SystemPackage
 /// The bytes of a file; `-` is standard input.
 func read(_ file: String) throws -> [UInt8] {
     let path = FilePath(file)
-    if file == "-" { return try readAll(0) }
+    if file == "-" { return try Files.readStandardInput() }
     return try Files.read(path)
 }
 

@@ -9,26 +9,46 @@ import SystemPackage
 
 /// What a person can ask before there is a boot.
 public enum PlanCommand {
+    /// Where the config and the disks are from.
+    public struct Inputs: Sendable {
+        /// The config; `-` is standard input.
+        public var config: String
+        /// What messages call the config; `nil` is its file.
+        public var name: String?
+        /// A system whose users, files and units count, too.
+        public var root: String?
+        /// Image files that stand for the disks of another machine: `/dev/vda=disk.img`.
+        public var disks: [String] = []
+        /// Nothing is fetched from another machine; where the config refers to one, that is an error.
+        public var isOffline = false
+
+        /// Makes inputs of a config alone.
+        public init(config: String) { self.config = config }
+    }
+
     /// Prints what a config would do to the disks and, where a root is given, to the system below it.
     ///
     /// Nothing is written.
     ///
     /// - Parameters:
-    ///   - file: The config; `-` is standard input.
-    ///   - root: A system whose users, files and units count, too.
+    ///   - inputs: The config and the disks.
     ///   - asJSON: Whether the plan is printed for programs.
-    ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
-    public static func run(config file: String, root: String?, asJSON: Bool, isOffline: Bool = false) -> Int32 {
+    public static func run(_ inputs: Inputs, asJSON: Bool) -> Int32 {
+        var standIns = StandIns()
         do {
+            standIns = try StandIns(inputs.disks)
             let preview = try ProvisioningPreview(
-                of: try read(file), name: name(of: file), root: root.map { FilePath($0) }, isOffline: isOffline,
-                warn: complain)
+                of: try read(inputs.config), name: inputs.name ?? name(of: inputs.config),
+                root: inputs.root.map { FilePath($0) }, isOffline: inputs.isOffline,
+                images: standIns.images, warn: { complain(standIns.shown($0)) })
             if asJSON {
-                print(preview.json.text(.pretty))
+                print(standIns.shown(preview.json.text(.pretty)))
             } else {
-                let isColoured = isatty(1) == 1 && variable("NO_COLOR") == nil
-                for line in preview.lines { print(isColoured ? line.coloured : line.text) }
+                // `firstlight-image plan` hands the text on to a terminal.
+                let isForced = variable("CLICOLOR_FORCE").map { $0 != "0" } ?? false
+                let isColoured = variable("NO_COLOR") == nil && (isForced || isatty(1) == 1)
+                for line in preview.lines { print(standIns.shown(isColoured ? line.coloured : line.text)) }
             }
             return switch preview.verdict {
             case .nothing: 0
@@ -37,10 +57,76 @@ public enum PlanCommand {
             }
         } catch {
             let failure = error as? BootFailure ?? BootFailure(cause: error)
-            if asJSON { print(failure.json.text(.pretty)) }
-            complain("\(failure.cause)")
-            failure.advice.forEach { complain("  \($0)") }
+            if asJSON { print(standIns.shown(failure.json.text(.pretty))) }
+            complain(standIns.shown("\(failure.cause)"))
+            failure.steps.reversed().forEach { complain(standIns.shown("  while \($0)")) }
+            failure.advice.forEach { complain(standIns.shown("  \($0)")) }
             return 1
         }
+    }
+}
+
+/// Image files that stand for the disks of another machine.
+struct StandIns {
+    /// The images by the devices that they stand for.
+    private(set) var images: [String: String] = [:]
+
+    /// Why an option makes no sense.
+    enum Failure: Error, Equatable, CustomStringConvertible, Advising {
+        case malformed(String)
+        case twice(String)
+        case noImage(device: String, file: String)
+
+        var description: String {
+            switch self {
+            case .malformed(let text): "--disk \(text): write DEVICE=IMAGE, such as /dev/vda=disk.img"
+            case .twice(let device): "--disk \(device) is given twice"
+            case .noImage(let device, let file): "--disk \(device)=\(file): there is no such image"
+            }
+        }
+
+        var advice: [String] {
+            guard case .noImage(_, let file) = self else { return [] }
+            return ["`truncate -s 20G \(file)` makes a blank one, which takes no room."]
+        }
+    }
+
+    init() {}
+
+    /// Reads options such as `/dev/vda=disk.img`.
+    init(_ options: [String]) throws(Failure) {
+        for option in options {
+            let parts = option.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, parts[0].hasPrefix("/"), !parts[1].isEmpty else { throw .malformed(option) }
+            guard images[parts[0]] == nil else { throw .twice(parts[0]) }
+            let file = FilePath(parts[1])
+            guard let image = Files.resolved(file), !Files.isFolder(image) else {
+                throw .noImage(device: parts[0], file: parts[1])
+            }
+            images[parts[0]] = image.string
+        }
+    }
+
+    /// A text in which the devices stand again, and the names that their partitions will have.
+    func shown(_ text: String) -> String {
+        // The longest first: one image's name may begin with another's.
+        images.sorted { $0.value.count > $1.value.count }.reduce(text) { replace($1.value, by: $1.key, in: $0) }
+    }
+
+    private func replace(_ image: String, by device: String, in text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let found = rest.firstRange(of: image) {
+            result += rest[..<found.lowerBound] + device
+            rest = rest[found.upperBound...]
+            // A `p` parts a number from a name that ends with one.
+            let number = image.last?.isNumber == true && rest.hasPrefix("p") ? rest.dropFirst() : rest
+            let digits = number.prefix(while: \.isNumber)
+            guard !digits.isEmpty else { continue }
+            let link = device.hasPrefix("/dev/disk/") ? "-part" : device.last?.isNumber == true ? "p" : ""
+            result += link + digits
+            rest = number[digits.endIndex...]
+        }
+        return result + rest
     }
 }

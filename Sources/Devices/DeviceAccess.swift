@@ -67,10 +67,9 @@ public struct DeviceTimeout: Error, CustomStringConvertible, Advising {
 
 /// Access to devices, the same for this program's own management and for udev's.
 public struct DeviceAccess: Sendable {
-    /// Waits for a block device.
-    ///
-    /// The arguments are the path and the deadline in seconds of ``Machine/uptime()``; infinity means no limit.
-    public var wait: @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void
+    private var waitForDevice: @Sendable (FilePath, Double, Waits) throws(DeviceTimeout) -> Void
+    /// Told of what is waited for; where it is cancelled, a wait ends as if its time were over.
+    public var waits: Waits
     /// Waits until one of some block devices is present; without paths, until the deadline.
     ///
     /// The arguments are as for ``wait``.
@@ -84,26 +83,45 @@ public struct DeviceAccess: Sendable {
 
     /// Creates an access from its functions; without `settleChanged`, `settle` serves both.
     public init(
-        wait: @escaping @Sendable (FilePath, Double) throws(DeviceTimeout) -> Void,
+        wait: @escaping @Sendable (FilePath, Double, Waits) throws(DeviceTimeout) -> Void,
         firstOf: @escaping @Sendable ([FilePath], Double) -> FilePath?,
         settle: @escaping @Sendable () -> Void, settleChanged: (@Sendable ([FilePath]) -> Void)? = nil,
-        loadModule: @escaping @Sendable (String) -> Void
+        loadModule: @escaping @Sendable (String) -> Void, waits: Waits = .untold
     ) {
         self.settleChanged = settleChanged ?? { _ in settle() }
-        self.wait = wait
+        waitForDevice = wait
+        self.waits = waits
         self.firstOf = firstOf
         self.settle = settle
         self.loadModule = loadModule
     }
 
+    /// Waits for a block device.
+    ///
+    /// - Parameters:
+    ///   - path: The device, or a link to it.
+    ///   - deadline: In seconds of ``Machine/uptime()``; infinity means no limit.
+    /// - Throws: Where it does not appear in time.
+    public func wait(_ path: FilePath, _ deadline: Double) throws(DeviceTimeout) {
+        try waitForDevice(path, deadline, waits)
+    }
+
+    /// The same access, which reports waits to `waits`.
+    public func telling(_ waits: Waits) -> DeviceAccess {
+        var access = self
+        access.waits = waits
+        return access
+    }
+
     /// Access through this program's own manager, which reports waits to `waits`.
     public static func own(_ manager: DeviceManager, waits: Waits = .untold) -> DeviceAccess {
         DeviceAccess(
-            wait: { path, deadline throws(DeviceTimeout) in
+            wait: { path, deadline, waits throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
                 try patiently(path, deadline, waits) { until in
-                    manager.wait(until: until) { isBlockDevice(path) }
+                    _ = manager.wait(until: until) { isBlockDevice(path) || waits.isCancelled() }
+                    return isBlockDevice(path)
                 }
             },
             firstOf: { paths, deadline in
@@ -111,7 +129,7 @@ public struct DeviceAccess: Sendable {
                     ? paths.first(where: isBlockDevice) : nil
             },
             settle: { manager.settle() },
-            loadModule: { manager.loader.load($0) })
+            loadModule: { manager.loader.load($0) }, waits: waits)
     }
 
     /// Access to nodes and links that udev makes, in an initramfs that systemd runs.
@@ -120,7 +138,7 @@ public struct DeviceAccess: Sendable {
     /// Access through udev, which reports waits to `waits`.
     public static func udev(telling waits: Waits) -> DeviceAccess {
         DeviceAccess(
-            wait: { path, deadline throws(DeviceTimeout) in
+            wait: { path, deadline, waits throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
                 try patiently(path, deadline, waits) { until in appears([path], until: until) != nil }
@@ -141,7 +159,7 @@ public struct DeviceAccess: Sendable {
                 }
                 udevSettle()
             },
-            loadModule: { _ = try? Command("modprobe", ["-q", $0]).capture() })
+            loadModule: { _ = try? Command("modprobe", ["-q", $0]).capture() }, waits: waits)
     }
 
     private static let udevSettle: @Sendable () -> Void = {

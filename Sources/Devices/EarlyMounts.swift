@@ -62,12 +62,12 @@ public enum EarlyMounts {
         for filesystem in api where !isMounted(filesystem.target) {
             let target = filesystem.target
             do throws(FileFault) { try Files.makeFolder(target) } catch { throw .folder(error) }
-            do throws(Errno) {
+            do throws(FileFault) {
                 try Mounts.mount(
                     filesystem.type, on: target, type: filesystem.type, flags: UInt(filesystem.flags),
                     data: filesystem.options)
             } catch {
-                throw .mount(filesystem.type, target, error)
+                throw .mount(filesystem.type, target, error.reason)
             }
         }
         for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
@@ -81,7 +81,11 @@ public enum EarlyMounts {
     public static func mountUsr() throws(EarlyMountFailure) {
         if isMounted("/usr") { return }
         let image = FilePath("/usr.squashfs")
-        guard Files.exists(image) else { throw .missing(image) }
+        guard Files.exists(image) else {
+            // Where the kernel mounts no squashfs, it has unpacked everything.
+            if Files.exists("/usr/bin/busybox") { return }
+            throw .missing(image)
+        }
         for line in (Files.line("/early/modules.list") ?? "").split(separator: "\n") {
             let module = FilePath(String(line))
             do throws(Errno) {
@@ -96,11 +100,11 @@ public enum EarlyMounts {
         } catch {
             throw .loop(image, error.reason)
         }
-        do throws(Errno) {
+        do throws(FileFault) {
             try Mounts.mount(
                 loop.path.string, on: "/usr", type: "squashfs", flags: UInt(MS_RDONLY | MS_NODEV | MS_NOATIME))
         } catch {
-            throw .mount("\(image)", "/usr", error)
+            throw .mount("\(image)", "/usr", error.reason)
         }
     }
 

@@ -70,6 +70,8 @@ extension FoundTable {
 public struct FoundGPT: Equatable, Sendable {
     /// The sectors that partitions may take, end excluded, as the table says.
     public var usable: Range<UInt64>
+    /// What partitions may take once the second copy stands at the end of a disk that has grown; `nil` where it does.
+    public var usableWhenMoved: Range<UInt64>?
     /// How many entries the table has room for.
     public var capacity: Int
     /// The entries in use, by number.
@@ -87,8 +89,12 @@ public struct FoundGPT: Equatable, Sendable {
     }
 
     /// Makes a table of what a reader found.
-    public init(usable: Range<UInt64>, capacity: Int = 128, partitions: [FoundPartition], damage: [Damage] = []) {
+    public init(
+        usable: Range<UInt64>, usableWhenMoved: Range<UInt64>? = nil, capacity: Int = 128,
+        partitions: [FoundPartition], damage: [Damage] = []
+    ) {
         self.usable = usable
+        self.usableWhenMoved = usableWhenMoved
         self.capacity = capacity
         self.partitions = partitions
         self.damage = damage

@@ -48,8 +48,18 @@ public struct PartitionTableReader {
         // A copy that is whole but differs from the first is useless as a backup.
         if backup?.entries != whole.entries { damage.append(.backup) }
         return FoundGPT(
-            usable: whole.header.usable, capacity: whole.header.entryCount,
-            partitions: partitions(whole.entries, whole.header), damage: damage)
+            usable: whole.header.usable, usableWhenMoved: primary.flatMap { usableWhenMoved($0.header) },
+            capacity: whole.header.entryCount, partitions: partitions(whole.entries, whole.header), damage: damage)
+    }
+
+    /// The sectors before the second copy, if that copy has to be moved to the end of the disk.
+    private func usableWhenMoved(_ header: Header) -> Range<UInt64>? {
+        let entries = UInt64((header.entryCount * header.entrySize + sectorSize - 1) / sectorSize)
+        guard header.alternate < lastSector, lastSector > entries, lastSector - entries > header.usable.upperBound
+        else {
+            return nil
+        }
+        return header.usable.lowerBound..<lastSector - entries
     }
 
     private func copy(at sector: UInt64) -> (header: Header, entries: [UInt8])? {

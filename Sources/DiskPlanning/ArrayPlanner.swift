@@ -41,15 +41,37 @@ extension IgnitionConfig.Raid {
 
     /// The value of mdadm's `--metadata` where this agent would not find such an array at the next boot.
     var unusableMetadata: String? {
+        values(of: "metadata", letter: "e").first { !["default", "1", "1.0", "1.1", "1.2"].contains($0) }
+    }
+
+    /// The values that the entry's options give to one of mdadm's.
+    ///
+    /// mdadm reads its command line by getopt_long(3): `--metadata` may be cut short, and letters may share a dash.
+    private func values(of name: String, letter: Character) -> [String] {
         var values: [String] = []
-        for (index, option) in options.enumerated() {
-            if ["--metadata", "-e"].contains(option), index + 1 < options.count { values.append(options[index + 1]) }
-            for prefix in ["--metadata=", "-e"] where option.hasPrefix(prefix) && option != prefix {
-                values.append(String(option.dropFirst(prefix.count)))
+        var rest = options[...]
+        while let word = rest.popFirst() {
+            if word.hasPrefix("--") {
+                let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard let first = parts.first, !first.isEmpty, name.hasPrefix(first) else { continue }
+                if let value = parts.count > 1 ? String(parts[1]) : rest.popFirst() { values.append(value) }
+            } else if word.hasPrefix("-") {
+                var letters = word.dropFirst()
+                while let one = letters.popFirst() {
+                    guard Self.lettersWithValue.contains(one) else { continue }
+                    let value = letters.isEmpty ? rest.popFirst() : String(letters)
+                    if one == letter, let value { values.append(value) }
+                    break
+                }
             }
         }
-        return values.first { !["default", "1", "1.0", "1.1", "1.2"].contains($0) }
+        return values
     }
+
+    /// Those of mdadm's letters that a value follows, where it creates an array.
+    private static let lettersWithValue: Set<Character> = [
+        "Z", "b", "c", "i", "l", "p", "m", "r", "n", "x", "u", "d", "z", "U", "N", "e", "k",
+    ]
 }
 
 /// What a level of md means, by its number.

@@ -54,6 +54,9 @@ public struct DeviceName {
     /// Whether the path is the link of a partition label.
     public func isLink(ofLabel other: String) -> Bool { label == other }
 
+    /// Whether the path names a partition by its label.
+    public var isOfPartitionLabel: Bool { label != nil }
+
     /// Whether the path names a device by its content's label or UUID.
     public var isOfContent: Bool { contentLabel != nil || contentUUID != nil }
 

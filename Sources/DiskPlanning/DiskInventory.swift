@@ -111,6 +111,9 @@ public struct DiskInventory: Equatable, Sendable {
     public var nodes: [String: String]
     /// Devices that share a label or UUID, by the link that is made of it.
     public var twins: [String: [String]]
+    /// Devices that cannot be read, so that nobody can tell whether they have a label or UUID of a link; only where the
+    /// config names a device by one.
+    public var unread: [String] = []
 
     /// Makes an inventory of what was found.
     public init(

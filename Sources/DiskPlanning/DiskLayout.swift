@@ -257,6 +257,11 @@ public struct DiskLayout: Equatable, Sendable {
         if let twins = inventory.twins[claim.device], twins.count > 1 {
             throw DiskConflict(claim.device, .ambiguousLink(twins), at: claim.origin)
         }
+        if names.isOfContent, !inventory.unread.isEmpty {
+            warnings.append(
+                "\(inventory.unread.joined(separator: ", ")) cannot be read: nobody can tell whether \(claim.device) "
+                    + "is a name of it, too")
+        }
         if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {
             guard let old = disk.disk.table.partitions.first(where: { $0.number == address.number }),
                 let partition = disk.survivor(of: old)

@@ -140,13 +140,30 @@ struct PartitionPlanner {
         var isSettled = false
     }
 
+    /// Lays partitions out in the room that the table gives.
+    ///
+    /// On a disk that has grown there is more behind it: that is taken where an entry makes a partition or lets one
+    /// grow, and nothing else changes its place by it. A given 0 of a partition that may not be resized stays the end
+    /// that it had.
+    private func edit(_ gpt: FoundGPT) -> Outcome {
+        let within = arrange(gpt)
+        guard let room = gpt.usableWhenMoved,
+            !within.conflicts.isEmpty || within.plan.partitions.contains(where: { $0.change == .create })
+                || config.partitions.contains(where: { $0.resize == true })
+        else { return within }
+        var moved = gpt
+        moved.usable = room
+        let beyond = arrange(moved)
+        return beyond.conflicts.isEmpty && beyond.plan.lost.count <= within.plan.lost.count ? beyond : within
+    }
+
     /// Lays partitions out as Ignition does; where that conflicts with the disk, partitions that are already right are
     /// placed first, if nothing is lost that way.
     ///
     /// Ignition first forgets all named partitions and then places them in the config's order, so a new entry can take
     /// the place of a later one that exists. Its order is tried first, because a given 0 leads to the same place again
     /// only in the order in which the partitions were made.
-    private func edit(_ gpt: FoundGPT) -> Outcome {
+    private func arrange(_ gpt: FoundGPT) -> Outcome {
         let inOrder = edit(gpt, settledFirst: false)
         guard !inOrder.conflicts.isEmpty else { return inOrder }
         let settledFirst = edit(gpt, settledFirst: true)

@@ -25,5 +25,11 @@ public func sleep(seconds: Double) {
     while nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
 }
 
+/// Sleeps for the given time, and wakes soon after `isCancelled` becomes true.
+public func sleep(seconds: Double, unless isCancelled: () -> Bool) {
+    let end = monotonicSeconds() + seconds
+    while !isCancelled(), case let left = end - monotonicSeconds(), left > 0 { sleep(seconds: min(left, 0.25)) }
+}
+
 /// Seconds for messages, rounded up.
 func wholeSeconds(_ seconds: Double) -> Int { Int(exactly: seconds.rounded(.up)) ?? .max }

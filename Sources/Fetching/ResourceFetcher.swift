@@ -94,12 +94,14 @@ public final class ResourceFetcher {
     /// The regions of buckets by name.
     private var regions: [String: String] = [:]
     /// Called during a transfer; `false` ends it.
-    public var isWanted: () -> Bool = { true }
+    public var isWanted: () -> Bool
 
-    /// Creates a fetcher; `pause` waits for a number of seconds.
-    public init(_ settings: FetchSettings = FetchSettings(), pause: @escaping (Double) -> Void = sleep(seconds:)) {
+    /// Creates a fetcher; `pause` waits for a number of seconds, and is a sleep where it is `nil`.
+    public init(_ settings: FetchSettings = FetchSettings(), pause: ((Double) -> Void)? = nil) {
         self.settings = settings
-        self.pause = pause
+        let isCancelled = settings.waits.isCancelled
+        self.pause = pause ?? { sleep(seconds: $0, unless: isCancelled) }
+        isWanted = { !isCancelled() }
     }
 
     /// Fetches certificate authorities and trusts them from then on.

@@ -23,11 +23,11 @@ public final class ResourceFetcherPool: Sendable {
     /// Writes like ``ResourceFetcher/write(_:to:purpose:)``; may be called on several threads at once.
     @discardableResult
     public func write(
-        _ resource: IgnitionConfig.Resource, to descriptor: Int32
+        _ resource: IgnitionConfig.Resource, to descriptor: Int32, purpose: ResourcePurpose = .content
     ) throws(ResourceFailure) -> UInt64 {
         let fetcher = state.change { $0.idle.popLast() } ?? makeFetcher()
         defer { state.change { $0.idle.append(fetcher) } }
-        return try fetcher.write(resource, to: descriptor)
+        return try fetcher.write(resource, to: descriptor, purpose: purpose)
     }
 
     /// Ends all fetches under way; their results are not needed any more.
@@ -35,8 +35,8 @@ public final class ResourceFetcherPool: Sendable {
 
     private func makeFetcher() -> ResourceFetcher {
         let fetcher = ResourceFetcher(settings)
-        let state = state
-        fetcher.isWanted = { state.change { !$0.isCancelled } }
+        let (state, isWanted) = (state, fetcher.isWanted)
+        fetcher.isWanted = { isWanted() && state.change { !$0.isCancelled } }
         return fetcher
     }
 }

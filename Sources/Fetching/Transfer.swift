@@ -87,6 +87,8 @@ public final class Transfer {
     private let handle: UnsafeMutableRawPointer
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private static let redirectLimit = 30
+    /// What is wrong with the PEM file of the last request, beside which there are other authorities.
+    private var authorityFault: FileFault?
 
     /// Creates a handle; it throws if there is no memory.
     public init() throws(TransferFault) {
@@ -141,6 +143,7 @@ public final class Transfer {
     private func performOne(_ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange) throws {
         curl_easy_reset(handle)
         errorText[0] = 0
+        authorityFault = nil
         var fields: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(fields) }
         for (name, value) in request.headers {
@@ -224,7 +227,9 @@ public final class Transfer {
         firstlight_curl_set_string(handle, CURLOPT_CAPATH, nil)
         set(CURLOPT_CAINFO, file.string)
         if !additional.isEmpty {
-            let bundle = ((try? Files.read(file)) ?? []) + [UInt8(ascii: "\n")] + additional
+            var bundle: [UInt8] = []
+            do throws(FileFault) { bundle = try Files.read(file) } catch { authorityFault = error }
+            bundle += [UInt8(ascii: "\n")] + additional
             _ = bundle.withUnsafeBytes {
                 firstlight_curl_set_blob(handle, CURLOPT_CAINFO_BLOB, $0.baseAddress, $0.count)
             }
@@ -255,8 +260,13 @@ public final class Transfer {
         var proxyStatus = 0
         firstlight_curl_get_long(handle, CURLINFO_OS_ERRNO, &reason)
         firstlight_curl_get_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
-        return TransferFault(
+        let fault = TransferFault(
             result, errno: reason, host: url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
+        // Its other authorities did not do, so that those which cannot be read may be the ones.
+        if case .certificate(let detail) = fault, let authorityFault {
+            return .certificate("\(detail); \(authorityFault)")
+        }
+        return fault
     }
 
     /// The absolute URL to which the last answer redirects.

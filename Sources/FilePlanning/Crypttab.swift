@@ -68,8 +68,11 @@ extension IgnitionConfig {
         }
         let path = "/etc/crypttab"
         if let own = storage.files.firstIndex(where: { $0.path == path }) {
-            // The config writes the file itself; our lines follow its own.
-            let lines = volumes.map { "\($0.line)\n" }.joined()
+            // The config writes the file itself; our lines follow its own, but for volumes that it has lines for.
+            let text = policy.repeatsAll ? "" : storage.files[own].givenText
+            let lines = volumes.filter { volume in !Reporting.lines(of: text).contains { volume.isMeant(by: $0) } }
+                .map { "\($0.line)\n" }.joined()
+            guard !lines.isEmpty else { return }
             storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
         } else if policy.repeatsAll {
             var file = File()
@@ -91,19 +94,56 @@ extension IgnitionConfig {
 
 /// A crypttab with one line for each volume.
 ///
-/// A line that names one of them is replaced in its place, unless it gives the same device and key: options that
-/// somebody has added stay.
+/// The first line that is about one of them, by its name or by its UUID, is replaced in its place, unless it gives the
+/// same name, device and key: options that somebody has added stay. Further lines about it are left out: a volume can
+/// be opened once only, and under one name.
 func crypttabText(_ crypttab: String, with volumes: [CrypttabEntry]) -> String {
-    var missing = volumes
     var lines = Reporting.lines(of: crypttab).map(String.init)
     if lines.last == "" { lines.removeLast() }
-    for index in lines.indices {
-        let fields = lines[index].split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
-        guard let place = missing.firstIndex(where: { $0.name == fields.first ?? "" }) else { continue }
-        let volume = missing.remove(at: place)
-        if fields.dropFirst().prefix(2) != ["UUID=\(volume.uuid)", volume.keyColumn[...]] {
-            lines[index] = volume.line
+    var written: Set<String> = []
+    var text: [String] = []
+    for line in lines {
+        let name = crypttabFields(line).first
+        guard
+            let volume = volumes.first(where: { $0.name == name ?? "" })
+                ?? volumes.first(where: { $0.isMeant(by: line) })
+        else {
+            text.append(line)
+            continue
         }
+        guard written.insert(volume.name).inserted else { continue }
+        let isRight =
+            crypttabFields(line).prefix(3) == [volume.name[...], "UUID=\(volume.uuid)", volume.keyColumn[...]]
+        text.append(isRight ? line : volume.line)
     }
-    return (lines + missing.map(\.line)).map { "\($0)\n" }.joined()
+    text += volumes.filter { !written.contains($0.name) }.map(\.line)
+    return text.map { "\($0)\n" }.joined()
+}
+
+private func crypttabFields(_ line: some StringProtocol) -> [Substring] {
+    Substring(line).split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
+}
+
+extension CrypttabEntry {
+    /// Whether a line of crypttab is about the volume.
+    fileprivate func isMeant(by line: some StringProtocol) -> Bool {
+        let fields = crypttabFields(line)
+        guard let first = fields.first, !first.hasPrefix("#") else { return false }
+        guard first != name else { return true }
+        let device = fields.dropFirst().first.map { $0.filter { $0 != "\"" } } ?? ""
+        let named = ["UUID=", "/dev/disk/by-uuid/"].first { device.hasPrefix($0) }.map { device.dropFirst($0.count) }
+        return named.map { $0.lowercased() == uuid.lowercased() } ?? false
+    }
+}
+
+extension IgnitionConfig.File {
+    /// What the config itself holds of the file's text; what is fetched or compressed is not known here.
+    fileprivate var givenText: String {
+        ([contents] + append).compactMap { resource in
+            guard resource.compression ?? "" == "", let source = resource.source,
+                let url = try? DataURL(parsing: source)
+            else { return nil }
+            return String(decoding: url.bytes, as: UTF8.self)
+        }.joined(separator: "\n")
+    }
 }

@@ -80,14 +80,16 @@ public enum IgnitionApply {
         guard let root = Files.resolved(invocation.root), Files.isFolder(root) else {
             throw ApplyFault.noRoot(invocation.root)
         }
-        let session = ProvisioningSession(
+        var session = ProvisioningSession(
             arguments, .dropIn(arguments), store: StateFolder(), observer: .original(log, root: root), devices: .udev)
         session.root = root
         session.writesKeyFragment = environment.writesKeyFragment
         session.isOffline = invocation.isOffline
         let file = invocation.file
         let name = file == "-" ? "standard input" : file
-        let bytes = try step("reading \(name)") { file == "-" ? try readAll(0) : try Files.read(FilePath(file)) }
+        let bytes = try step("reading \(name)") {
+            file == "-" ? try Files.readStandardInput() : try Files.read(FilePath(file))
+        }
         try session.writeContainerFiles(of: bytes, name: name, ignoresUnsupported: invocation.ignoresUnsupported)
     }
 }

@@ -44,7 +44,7 @@ extension SessionObserver {
                         ("IGNITION_USER_NAME", user),
                         ("IGNITION_PATH", root.pushing(FilePath(path).removingRoot()).string),
                     ])
-            case .told, .noted, .page, .progress, .planned, .wrote, .did, .took: break
+            case .told, .noted, .page, .progress, .fellBack, .planned, .wrote, .did, .took: break
             }
         }
     }

@@ -85,7 +85,7 @@ final class IgnitionRun {
     let invocation: IgnitionInvocation
     let log: IgnitionLog
     let store: IgnitionStore
-    private let session: ProvisioningSession
+    private var session: ProvisioningSession
     /// What is waited for goes into the log, where the fetches' attempts stand already.
     private let watch = WaitWatch()
 

@@ -91,6 +91,10 @@ final class IgnitionStore: SessionStore, Sendable {
     var nodes: [String: String] { state.nodes }
     func keep(nodes: [String: String]) throws { change { $0.nodes = nodes } }
 
+    // The original looks once.
+    var look: DiskLook? { nil }
+    func keep(look: DiskLook) throws {}
+
     var mountFolders: [String] { (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 } }
     func keep(mountFolder: String) throws { change { $0.mountFolders = ($0.mountFolders ?? []) + [mountFolder] } }
 

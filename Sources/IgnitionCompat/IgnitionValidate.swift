@@ -31,12 +31,11 @@ public enum IgnitionValidate {
             return 1
         }
         let report: IgnitionConfig.Report
-        do {
-            let bytes = file == "-" ? try readAll(0) : try Files.read(FilePath(file))
+        do throws(FileFault) {
+            let bytes = file == "-" ? try Files.readStandardInput() : try Files.read(FilePath(file))
             report = IgnitionConfig.parse(bytes, name: file == "-" ? "standard input" : file).report
         } catch {
-            let reason = (error as? FileFault).map { "\($0.reason)" } ?? "\(error)"
-            IgnitionProgram.say("cannot read \(file): \(reason)", to: 2)
+            IgnitionProgram.say("cannot read \(file): \(error.reason)", to: 2)
             return 1
         }
         if let reason = report.unparsedReason { IgnitionProgram.say("cannot parse the config: \(reason)", to: 2) }

@@ -1,5 +1,6 @@
 // The boot menus of a live ISO, with room in them for other kernel arguments.
 
+import BootArguments
 import BootMedia
 
 /// A menu's text, and where in it the kernel arguments stand.
@@ -49,6 +50,7 @@ struct BootMenu: Equatable {
             before: """
                 set default=0
                 set timeout=5
+                \(machineValues)
                 menuentry '\(name)' {
                   linux \(kernel)\u{20}
                 """,
@@ -58,6 +60,16 @@ struct BootMenu: Equatable {
                 }
 
                 """)
+    }
+
+    /// Has GRUB put `${uuid}` and its kin for themselves: the arguments are the same for every loader.
+    private static let machineValues = MachineValue.allCases.map { "set \($0.rawValue)='\($0.place)'" }
+        .joined(separator: "\n")
+
+    /// A kernel argument as GRUB's scripts have to have it: `&` would end the command, `${...}` is GRUB's own.
+    static func quotedForGRUB(_ word: String) -> String {
+        guard word.contains(where: { "$&;|<>{}'\"\\#".contains($0) }) else { return word }
+        return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 
     /// `coreos/kargs.json` for these menus, all of the same arguments.

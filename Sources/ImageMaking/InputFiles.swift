@@ -310,14 +310,8 @@ extension ByteSource {
         deinit { close(descriptor) }
 
         func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-            var filled = 0
-            while filled < buffer.count {
-                let got = pread(
-                    descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled,
-                    off_t(offset) + off_t(filled))
-                if got < 0, errno == EINTR { continue }
-                guard got > 0 else { throw FileFault("read", path, got < 0 ? Errno(rawValue: errno) : .ioError) }
-                filled += got
+            try Files.naming("read", path) { () throws(Errno) in
+                guard try fill(buffer, from: descriptor, at: offset) == buffer.count else { throw .ioError }
             }
         }
     }

@@ -153,7 +153,7 @@ public struct NetworkBootMaking: Sendable {
         let line = words.joined(separator: " ")
         return [
             ("pxelinux.cfg/default", Self.pxelinux(line)), ("boot.ipxe", Self.ipxe(base, line)),
-            ("grub/grub.cfg", Self.grub(line, version: version)),
+            ("grub/grub.cfg", Self.grub(words, version: version)),
             ("matchbox/profiles/firstlight.json", Self.profile(base, words, version: version).text(.pretty)),
             ("matchbox/groups/default.json", Self.group.text(.pretty)),
             ("tinkerbell/hardware.yaml", Self.hardware(base)),
@@ -187,7 +187,8 @@ public struct NetworkBootMaking: Sendable {
     }
 
     /// For GRUB that was loaded over the network: paths are those of its server.
-    private static func grub(_ line: String, version: String) -> String {
+    private static func grub(_ words: [String], version: String) -> String {
+        let line = words.map(BootMenu.quotedForGRUB).joined(separator: " ")
         let name = version.filter { $0 != "'" && !$0.isNewline }
         return """
             set default=0

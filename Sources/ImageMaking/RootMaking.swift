@@ -182,8 +182,13 @@ public struct RootMaking: Sendable {
         var tree = whole
         var warnings: [String] = []
         let takenOut = keepsTraces ? [] : try BuildTrace.takeOut(of: &tree)
-        if let kernel { try addModules(of: try host.kernel(kernel), to: &tree) }
-        warnings += Self.lacks(of: tree, kernel: host.kernels.last)
+        if kernel != nil || host.kernelFolder != nil {
+            let version = try host.kernel(kernel)
+            try addModules(of: version, to: &tree)
+            warnings += Self.lacks(of: tree, kernel: version)
+        } else {
+            warnings += Self.lacks(of: tree, kernel: host.kernels.last)
+        }
         let format = format ?? .squashfs
         let image = folder.appending("image")
         progress.step("packing the \(format)")
@@ -232,7 +237,7 @@ public struct RootMaking: Sendable {
     // MARK: What is in a root
 
     private func addModules(of kernel: String, to tree: inout RootTree) throws {
-        let folder = host.modules.appending(kernel)
+        let folder = host.folder(of: kernel)
         var modules = try FolderReader(folder).tree
         // They lead to the kernel's source on the machine that this is made on.
         for name in ["build", "source"] { try modules.remove(Array(name.utf8)) }

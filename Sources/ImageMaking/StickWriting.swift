@@ -113,24 +113,19 @@ public struct StickWriting: Sendable {
         posix_fadvise(output, 0, 0, POSIX_FADV_DONTNEED)
         progress.step("reading \(device) back")
         var at: UInt64 = 0
-        var room = [UInt8](repeating: 0, count: Self.piece)
         while at < input.count {
             let wanted = try input.bytes(at: at, count: UInt64(Self.piece))
-            var filled = 0
-            while filled < wanted.count {
-                let count = room.withUnsafeMutableBytes {
-                    pread(
-                        output, $0.baseAddress?.advanced(by: filled), wanted.count - filled, off_t(at) + off_t(filled))
-                }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else {
-                    throw Failure.reading(
-                        device, at: at + UInt64(filled), count < 0 ? Errno(rawValue: errno) : .ioError)
-                }
-                filled += count
+            let found: [UInt8]
+            do throws(Errno) {
+                found = try readBytes(output, at: at, count: wanted.count)
+            } catch {
+                throw Failure.reading(device, at: at, error)
             }
-            guard memcmp(wanted, room, wanted.count) == 0 else {
-                let index = wanted.indices.first { wanted[$0] != room[$0] } ?? 0
+            guard found.count == wanted.count else {
+                throw Failure.reading(device, at: at + UInt64(found.count), .ioError)
+            }
+            guard found == wanted else {
+                let index = wanted.indices.first { wanted[$0] != found[$0] } ?? 0
                 throw Failure.differs(device, at: at + UInt64(index))
             }
             at += UInt64(wanted.count)

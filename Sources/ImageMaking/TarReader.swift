@@ -1,9 +1,5 @@
 // Reading tar archives: ustar, GNU's long names, and pax records.
 
-import Glibc
-import LinuxSystem
-import SystemPackage
-
 /// One member of a tar archive.
 struct TarEntry: Equatable {
     enum Kind: Equatable {
@@ -15,7 +11,7 @@ struct TarEntry: Equatable {
 
     var path: [UInt8]
     var kind: Kind
-    var attributes: RootTree.Attributes
+    var attributes: TreeAttributes
     /// Of a link of either kind.
     var target: [UInt8] = []
     /// Where a file's data is in the archive, in bytes.
@@ -47,15 +43,26 @@ enum TarFault: Error, Equatable, CustomStringConvertible {
 }
 
 /// Goes through an archive that lies in a file; data is passed over, not read.
-struct TarReader: ~Copyable {
-    private let input: ByteRange
+struct TarReader {
+    /// Up to `count` bytes from `offset` of the archive on; fewer only at its end.
+    typealias Read = (_ offset: UInt64, _ count: UInt64) throws -> [UInt8]
+
+    private let read: Read
+    /// Where the archive starts in its file, and how long it is, in bytes.
+    private let start: UInt64
+    private let count: UInt64
     private var at: UInt64 = 0
     private var global: [[UInt8]: [UInt8]] = [:]
 
     private static let block: UInt64 = 512
     private static let longestHeader: UInt64 = 1 << 20
 
-    init(_ input: consuming ByteRange) { self.input = input }
+    /// Creates a reader of an archive of `count` bytes that stands from `start` of its file on.
+    init(start: UInt64 = 0, count: UInt64, read: @escaping Read) {
+        self.start = start
+        self.count = count
+        self.read = read
+    }
 
     /// The next member; `nil` at the end.
     ///
@@ -66,7 +73,7 @@ struct TarReader: ~Copyable {
         var longTarget: [UInt8]?
         while true {
             let start = at
-            let header = try input.bytes(at: at, count: Self.block)
+            let header = try read(at, Self.block)
             // Archives end with blocks of zeros; some writers leave them out.
             if header.isEmpty || header.allSatisfy({ $0 == 0 }) { return nil }
             guard header.count == Int(Self.block) else { throw TarFault.endsEarly(offset: at) }
@@ -84,12 +91,12 @@ struct TarReader: ~Copyable {
             let data = start + Self.block
             let (end, isBeyond) = data.addingReportingOverflow(stored)
             let (padded, isFarBeyond) = end.addingReportingOverflow((Self.block - stored % Self.block) % Self.block)
-            guard !isBeyond, !isFarBeyond, end <= input.count else { throw TarFault.endsEarly(offset: start) }
+            guard !isBeyond, !isFarBeyond, end <= count else { throw TarFault.endsEarly(offset: start) }
             at = padded
             switch type {
             case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"):
                 guard size <= Self.longestHeader else { throw TarFault.tooLong(offset: start) }
-                let bytes = try input.bytes(at: data, count: size)
+                let bytes = try read(data, size)
                 switch type {
                 case UInt8(ascii: "x"): try Self.read(pax: bytes, into: &pax, at: start)
                 case UInt8(ascii: "g"): try Self.read(pax: bytes, into: &global, at: start)
@@ -112,7 +119,7 @@ struct TarReader: ~Copyable {
             return TarEntry(
                 path: path, kind: kind, attributes: try Self.attributes(header, records, at: start),
                 target: records[key("linkpath")] ?? longTarget ?? Array(header[157..<257].prefix { $0 != 0 }),
-                offset: input.start + data, size: kind == .file ? size : 0)
+                offset: self.start + data, size: kind == .file ? size : 0)
         }
     }
 
@@ -142,7 +149,7 @@ struct TarReader: ~Copyable {
 
     private static func attributes(
         _ header: [UInt8], _ records: [[UInt8]: [UInt8]], at offset: UInt64
-    ) throws(TarFault) -> RootTree.Attributes {
+    ) throws(TarFault) -> TreeAttributes {
         func own(_ name: String, _ field: Range<Int>) throws(TarFault) -> UInt64 {
             guard let text = records[key(name)] else { return try number(header[field], at: offset) }
             guard let value = UInt64(String(decoding: text, as: UTF8.self)) else {
@@ -169,7 +176,7 @@ struct TarReader: ~Copyable {
         for (name, value) in records where name.starts(with: prefix) {
             extended[Array(name.dropFirst(prefix.count))] = value
         }
-        return RootTree.Attributes(
+        return TreeAttributes(
             permissions: UInt32(try number(header[100..<108], at: offset) & 0o7777), user: user, group: group,
             modified: modified, extended: extended)
     }
@@ -237,52 +244,3 @@ struct TarReader: ~Copyable {
 }
 
 private func key(_ text: String) -> [UInt8] { Array(text.utf8) }
-
-/// A part of a file, or all of it, to be read at any place.
-struct ByteRange: ~Copyable {
-    let path: FilePath
-    /// Where it starts in the file, and how long it is, in bytes.
-    let start: UInt64
-    let count: UInt64
-    private let descriptor: Int32
-
-    /// Opens a file to read a part of it.
-    ///
-    /// `range` is the part, in bytes; `nil` is the whole file. Throws where the file cannot be opened.
-    init(_ path: FilePath, _ range: Range<UInt64>? = nil) throws(FileFault) {
-        let opened = open(path.string, O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw FileFault("read", path, Errno(rawValue: errno)) }
-        // Of a device, too.
-        let size = UInt64(max(0, lseek(opened, 0, SEEK_END)))
-        let first = min(range?.lowerBound ?? 0, size)
-        self.path = path
-        descriptor = opened
-        start = first
-        count = max(first, min(range?.upperBound ?? size, size)) - first
-    }
-
-    deinit { close(descriptor) }
-
-    /// Up to `count` bytes from `offset` of the part on; fewer only at its end.
-    func bytes(at offset: UInt64, count wanted: UInt64) throws(FileFault) -> [UInt8] {
-        guard offset < count else { return [] }
-        let size = Int(min(wanted, count - offset))
-        var bytes = [UInt8](repeating: 0, count: size)
-        var filled = 0
-        while filled < size {
-            let position = off_t(start + offset) + off_t(filled)
-            let got = bytes.withUnsafeMutableBytes {
-                pread(descriptor, $0.baseAddress?.advanced(by: filled), size - filled, position)
-            }
-            if got == 0 { break }
-            if got < 0 {
-                let reason = errno
-                if reason == EINTR { continue }
-                throw FileFault("read", path, Errno(rawValue: reason))
-            }
-            filled += got
-        }
-        bytes.removeLast(size - filled)
-        return bytes
-    }
-}

@@ -29,6 +29,7 @@ struct TreePacking {
     /// The time that no file of the image is younger than, in seconds since 1970.
     ///
     /// mksquashfs 4.5 gives the root folder of a tar stream the present time, whatever it is told; this alone limits it.
+    /// It limits only a time that has come: a file that is dated ahead would leave the present time in the image.
     private var youngest: UInt32 {
         let all = tree.entries.map { tree.nodes[$0.node].attributes.modified } + [tree.rootAttributes.modified]
         return UInt32(clamping: latest ?? all.max() ?? 0)
@@ -65,6 +66,7 @@ struct TreePacking {
                 + ["-root-uid", "\(root.user)", "-root-gid", "\(root.group)"],
             environment: Command.defaultEnvironment + ["SOURCE_DATE_EPOCH=\(youngest)"])
         let total = total
+        waitForThePresent()
         do {
             try command.run { pipe in
                 // Headers are small: gathered, they cost one call for many.
@@ -86,6 +88,14 @@ struct TreePacking {
         } catch Command.Failure.missing {
             throw HostSystem.Failure.missing(.makeSquashfs)
         }
+    }
+
+    /// Waits until the youngest file's time has come, so that the same tree makes the same image at once and later.
+    ///
+    /// Archives round times to the next second, so a layer that has just been made is dated up to a second ahead. A file
+    /// further ahead has a wrong date, for which nobody waits: there, SOURCE_DATE_EPOCH makes the image reproducible.
+    private func waitForThePresent() {
+        while case let ahead = Int(youngest) - Glibc.time(nil), ahead > 0, ahead <= 2 { usleep(50_000) }
     }
 
     /// Debian 12's mkfs.erofs reads folders alone.

@@ -32,16 +32,22 @@ struct CertificateBundle: Equatable {
 
     init(_ text: String, of file: FilePath) throws(Failure) {
         var body: [Substring]?
-        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        // A byte order mark is no part of the first line, nor are the blanks that editors leave behind one.
+        let plain = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
+        let lines = plain.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(
+            withoutTrailingBlanks)
         for (index, line) in lines.enumerated() {
             switch line {
-            case "-----BEGIN CERTIFICATE-----":
+            case "-----BEGIN CERTIFICATE-----", "-----BEGIN X509 CERTIFICATE-----":
                 guard body == nil else { throw .malformed(file, line: index + 1) }
                 body = []
-            case "-----END CERTIFICATE-----":
+            case "-----END CERTIFICATE-----", "-----END X509 CERTIFICATE-----":
                 guard let lines = body, isCertificate(lines) else { throw .malformed(file, line: index + 1) }
                 certificates.append(lines.joined(separator: "\n"))
                 body = nil
+            // A certificate must not be lost in silence because its first line is written otherwise.
+            case let other where isBeginning(other):
+                throw .malformed(file, line: index + 1)
             default: body?.append(line)
             }
         }
@@ -56,6 +62,18 @@ struct CertificateBundle: Equatable {
     var text: String {
         certificates.map { "-----BEGIN CERTIFICATE-----\n\($0)\n-----END CERTIFICATE-----\n" }.joined()
     }
+}
+
+private func withoutTrailingBlanks(_ line: Substring) -> Substring {
+    var line = line
+    while line.last == " " || line.last == "\t" { line.removeLast() }
+    return line
+}
+
+/// Whether the line begins a certificate in a form that is not read here; a request for one is none.
+private func isBeginning(_ line: Substring) -> Bool {
+    let text = line.drop { $0 == " " || $0 == "\t" }
+    return text.hasPrefix("-----BEGIN ") && text.contains("CERTIFICATE") && !text.contains("REQUEST")
 }
 
 /// Whether base64 lines are a DER sequence of the stated length, which is the outer form of every certificate.

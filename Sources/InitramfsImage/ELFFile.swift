@@ -94,7 +94,8 @@ extension ELFFile {
         let length = try file.number(at: 58, width: 2)
         let count = try file.number(at: 60, width: 2)
         let names = try file.number(at: 62, width: 2)
-        guard (0..<1 << 48).contains(table) else { throw .damaged }
+        // Entries that overlap would be as many as a file says, whatever its size.
+        guard (0..<1 << 48).contains(table), length >= 64 || count == 0 else { throw .damaged }
         func range(_ index: Int) throws(Failure) -> Range<Int> {
             let at = table + index * length
             let start = try file.number(at: at + 24, width: 8)
@@ -127,7 +128,7 @@ private struct Segment {
         let table = try file.number(at: 32, width: 8)
         let length = try file.number(at: 54, width: 2)
         let count = try file.number(at: 56, width: 2)
-        guard (0..<1 << 48).contains(table) else { throw .damaged }
+        guard (0..<1 << 48).contains(table), length >= 56 || count == 0 else { throw .damaged }
         var segments: [Segment] = []
         for index in 0..<count {
             let at = table + index * length

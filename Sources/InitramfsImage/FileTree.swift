@@ -45,6 +45,29 @@ struct FileTree: Equatable {
         add(Member(path: path, content: .copy(file), permissions: permissions))
     }
 
+    /// Why a tree cannot be an image.
+    enum Failure: Error, Equatable, CustomStringConvertible {
+        /// What would be laid below a link would come to lie where the link leads, here or in the machine.
+        case notFolder(String, holds: String)
+
+        var description: String {
+            switch self {
+            case .notFolder(let path, let member): "/\(member) cannot be in the image: /\(path) is no folder there"
+            }
+        }
+    }
+
+    /// Throws where a member stands below one that is no folder; `place` is the tree's own path in the image.
+    func check(at place: String = "") throws(Failure) {
+        for member in members {
+            guard let slash = member.path.lastIndex(of: "/") else { continue }
+            let parent = String(member.path[..<slash])
+            if byPath[parent]?.content != .folder {
+                throw .notFolder(place + parent, holds: place + member.path)
+            }
+        }
+    }
+
     /// Adds a member and the folders above it.
     mutating func add(_ member: Member) {
         var parent = member.path[...]
@@ -54,5 +77,13 @@ struct FileTree: Equatable {
             if byPath[path] == nil { byPath[path] = Member(path: path, content: .folder, permissions: 0o755) }
         }
         byPath[member.path] = member
+    }
+
+    /// Adds the members of another tree below a folder.
+    mutating func add(_ other: FileTree, below folder: String) {
+        for var member in other.members {
+            member.path = "\(folder)/\(member.path)"
+            add(member)
+        }
     }
 }

@@ -18,9 +18,7 @@ struct Firmware: Equatable {
     ///
     /// The module's image is not compressed.
     static func names(askedForBy module: [UInt8]) throws(ELFFile.Failure) -> [String] {
-        let entries = try ELFFile.section(".modinfo", of: module)?.split(separator: 0) ?? []
-        let key = Array("firmware=".utf8)
-        return entries.filter { $0.starts(with: key) }.map { String(decoding: $0.dropFirst(key.count), as: UTF8.self) }
+        try ModuleFile.information("firmware", in: module)
     }
 
     /// Looks for a name or for the matches of a pattern.

@@ -9,6 +9,10 @@ import SystemPackage
 public struct HostSystem: Sendable {
     /// The folder that has a folder for each kernel version.
     public var modules: FilePath = "/lib/modules"
+    /// The folder of the one kernel to use, wherever it is and whatever it is called; `nil`: those of ``modules``.
+    ///
+    /// An absolute path, because programs run in the root folder.
+    public var kernelFolder: FilePath?
     /// Folders with firmware; the first that has a file is used.
     public var firmware = Firmware.folders
     /// The PEM file of the host's certificate authorities.
@@ -49,6 +53,8 @@ public struct HostSystem: Sendable {
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noKernel(in: FilePath)
         case unknownKernel(String, present: [String])
+        /// The folder of a kernel's modules has none of depmod's files.
+        case noIndex(FilePath)
         case missing(HostProgram)
         case unreadable(FilePath, Errno)
 
@@ -57,6 +63,7 @@ public struct HostSystem: Sendable {
             switch self {
             case .noKernel(let folder): "no kernel has its modules in \(folder)"
             case .unknownKernel(let version, _): "no kernel \(version) is installed"
+            case .noIndex(let folder): "there is no modules.dep in \(folder)"
             case .missing(let program): "\(program.name) is not installed"
             case .unreadable(let file, let reason): "cannot read \(file): \(reason)"
             }
@@ -67,6 +74,8 @@ public struct HostSystem: Sendable {
             switch self {
             case .noKernel: ["On Debian: apt-get install linux-image-amd64"]
             case .unknownKernel(_, let present): ["Installed: \(present.joined(separator: ", "))"]
+            case .noIndex:
+                ["Name the folder of one kernel. depmod writes the file: depmod -b ROOT VERSION, for ROOT/lib/modules."]
             case .missing(let program): ["On Debian: apt-get install \(program.package)"]
             case .unreadable: []
             }
@@ -82,6 +91,7 @@ public struct HostSystem: Sendable {
 
     /// `version` where it is installed; the newest kernel where it is `nil`.
     package func kernel(_ version: String?) throws(Failure) -> String {
+        if let kernelFolder { return try self.version(of: kernelFolder) }
         let present = kernels
         guard let newest = present.last else { throw .noKernel(in: modules) }
         guard let version else { return newest }
@@ -89,8 +99,25 @@ public struct HostSystem: Sendable {
         return version
     }
 
+    /// The folder that has a kernel's modules.
+    package func folder(of kernel: String) -> FilePath { kernelFolder ?? modules.appending(kernel) }
+
+    /// The version of the kernel whose modules a folder has: what the modules say, or else the folder's name.
+    private func version(of folder: FilePath) throws(Failure) -> String {
+        guard Files.exists(folder.appending("modules.dep")) else { throw .noIndex(folder) }
+        let dependencies = try read(folder.appending("modules.dep"))
+        let index = KernelModuleIndex(dependencies: dependencies, aliases: [], softDependencies: [], builtin: [])
+        // Any of them tells; a damaged one is found where it is needed.
+        if let path = index.paths.first, let image = try? ModuleFile.read(folder.appending(path)),
+            let version = ModuleFile.version(ofKernelFor: image)
+        {
+            return version
+        }
+        return folder.lastComponent?.string ?? ""
+    }
+
     func index(of kernel: String) throws(Failure) -> KernelModuleIndex {
-        let folder = modules.appending(kernel)
+        let folder = folder(of: kernel)
         return KernelModuleIndex(
             dependencies: try read(folder.appending("modules.dep")),
             aliases: try read(folder.appending("modules.alias")),

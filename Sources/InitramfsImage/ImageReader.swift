@@ -27,29 +27,15 @@ extension ImageListing {
 
     /// Reads every archive in the image, and the squashfs for /usr.
     public init(reading file: FilePath) throws {
-        let image: [UInt8]
-        do { image = try Files.read(file) } catch { throw Failure.unreadable(file, error.reason) }
-        self.init(name: file.lastComponent?.string ?? file.string, size: UInt64(image.count), parts: [])
-        var at = 0
-        while let start = image[at...].firstIndex(where: { $0 != 0 }) {
-            let rest = image[start...]
-            if rest.starts(with: NewcHeader.magic) {
-                let (headers, length) = try ImageListing.members(of: rest, in: file, at: start)
-                try addPlain(headers, length: length, at: start, of: file)
-                at = start + length
-            } else if let compression = Compression.allCases.first(where: { rest.starts(with: $0.magic) }) {
-                guard let length = compression.length(rest) else { throw Failure.truncated(file, offset: start) }
-                let packed = Array(rest.prefix(length))
-                let archive = try compression.program.run(["--decompress", "--quiet", "--stdout"], input: packed)
-                let (headers, _) = try ImageListing.members(of: archive.standardOutput[...], in: file, at: start)
-                parts.append(
-                    Part(
-                        compression: compression.rawValue, stored: UInt64(length), files: headers.map(File.init),
-                        isMounted: false))
-                at = start + length
-            } else {
-                throw Failure.unknownCompression(file, offset: start)
+        self.init(name: file.lastComponent?.string ?? file.string, size: Files.size(file) ?? 0, parts: [])
+        try InitramfsArchive.forEach(in: file) { archive in
+            guard let compression = archive.compression else {
+                return try addPlain(try archive.headers, length: archive.stored, at: archive.start, of: file)
             }
+            parts.append(
+                Part(
+                    compression: compression.rawValue, stored: UInt64(archive.stored),
+                    files: try archive.headers.map(File.init), isMounted: false))
         }
     }
 
@@ -72,28 +58,6 @@ extension ImageListing {
                 isMounted: true))
     }
 
-    /// The regular files and links of an archive, and its length including the trailer.
-    private static func members(
-        of bytes: ArraySlice<UInt8>, in file: FilePath, at start: Int
-    ) throws(Failure) -> ([NewcHeader], length: Int) {
-        var reader = NewcReader()
-        var headers: [NewcHeader] = []
-        let result = bytes.withUnsafeBytes { buffer -> Result<Void, NewcError> in
-            var slice = buffer
-            do throws(NewcError) {
-                while let event = try reader.next(&slice) {
-                    if case .member(let header) = event, !header.isFolder { headers.append(header) }
-                    if case .endOfArchive = event { break }
-                }
-                return .success(try reader.finish())
-            } catch {
-                return .failure(error)
-            }
-        }
-        do { try result.get() } catch { throw .malformed(file, offset: start, error) }
-        return (headers, Int(reader.offset))
-    }
-
     /// Reads lines such as `-rw-r--r-- 0/0    1234 1970-01-01 00:00 squashfs-root/bin/busybox`.
     static func files(inSquashfs list: String) -> [File] {
         list.split(separator: "\n").compactMap { line in
@@ -111,8 +75,4 @@ extension ImageListing {
 
 extension ImageListing.File {
     fileprivate init(_ header: NewcHeader) { self.init(path: "/\(header.name)", size: UInt64(header.size)) }
-}
-
-extension NewcHeader {
-    fileprivate var isFolder: Bool { mode & 0o170000 == 0o040000 }
 }

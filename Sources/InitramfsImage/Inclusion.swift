@@ -1,5 +1,6 @@
 // Additional files for the image: `--include SRC:DEST`.
 
+import Glibc
 import LinuxSystem
 import SystemPackage
 
@@ -14,12 +15,15 @@ public struct Inclusion: Equatable, Sendable {
     public enum Failure: Error, Equatable, CustomStringConvertible {
         case malformed(String)
         case unreadable(FilePath)
+        /// The image has a /usr of its own.
+        case notFolder(FilePath)
 
         /// What went wrong, for a message.
         public var description: String {
             switch self {
             case .malformed(let text): "\"\(text)\" is not SOURCE:DESTINATION with an absolute destination"
             case .unreadable(let file): "\(file) is neither a file, a folder nor a link"
+            case .notFolder(let file): "\(file) is no folder, and /usr of the image has to be one"
             }
         }
     }
@@ -52,7 +56,9 @@ public struct Inclusion: Equatable, Sendable {
             return try add(file, at: "usr/\(path)", to: &root, and: &usr, programs: &programs)
         }
         // A source that is a link is followed; a link inside a folder stays a link.
-        guard let status = Files.status(file, followingLinks: file == source) else { throw Failure.unreadable(file) }
+        guard let status = Files.status(file, followingLinks: file == source) else {
+            throw FileFault("read", file, Errno(rawValue: errno))
+        }
         let content: Member.Content
         switch status.st_mode & FileType.mask {
         case FileType.folder: content = .folder
@@ -67,9 +73,11 @@ public struct Inclusion: Equatable, Sendable {
             usr.add(Member(path: String(path.dropFirst(4)), content: content, permissions: permissions))
         } else if path != "usr" {
             root.add(Member(path: path, content: content, permissions: permissions))
+        } else if content != .folder {
+            throw Failure.notFolder(file)
         }
         guard content == .folder else { return }
-        for name in Files.names(in: file) {
+        for name in try Files.list(file) {
             try add(file.appending(name), at: "\(path)/\(name)", to: &root, and: &usr, programs: &programs)
         }
     }

@@ -29,16 +29,24 @@ public struct Initramfs: Sendable {
     public var network: [FilePath] = []
     /// The only root image that this initramfs accepts; `nil` accepts any.
     public var rootfs: FilePath?
+    /// The older root image to fall back on; `nil` is none.
+    public var fallback: FilePath?
+    /// Another live initramfs, which gives this one its kernel modules, firmware and stamps instead of the host.
+    public var original: FilePath?
     /// Additional files and folders.
     public var inclusions: [Inclusion] = []
     /// Whether the image can make and open LUKS volumes that are bound with Clevis.
     public var hasClevis = false
     /// Whether to pack in seconds rather than minutes, into an image about a quarter larger.
     public var isFast = false
+    /// The folder where packed modules are kept for the next image; `nil` keeps none.
+    public var cache: FilePath?
     /// The system that the parts are taken from.
     public var host = HostSystem()
     /// The modification time of all members, in seconds since 1970.
     public var time: UInt32 = 0
+    /// What was taken from ``original`` as it is, by path.
+    private var taken: [String: [UInt8]] = [:]
 
     /// Creates a description of an image with nothing optional in it.
     public init(modules: ModuleSelection, agent: FilePath) {
@@ -56,6 +64,10 @@ public struct Initramfs: Sendable {
         /// No boot could use it, nor any of the others.
         case badKeyfile(NetworkKeyfile.Failure)
         case sameName(String)
+        /// The real root of the older image would have no driver for anything that comes later.
+        case fallbackWithoutModules(FilePath, kernel: String)
+        case otherRootImage(FilePath, original: FilePath)
+        case otherKernel(String, original: FilePath, kernel: String)
 
         /// What went wrong, for a message.
         public var description: String {
@@ -67,6 +79,11 @@ public struct Initramfs: Sendable {
             case .notKeyfile(let file): "\(file) does not end in .nmconnection"
             case .badKeyfile(let failure): "\(failure)"
             case .sameName(let name): "two network files are called \(name)"
+            case .fallbackWithoutModules(let file, let kernel):
+                "\(file) cannot be fallen back on: it has no modules for Linux \(kernel)"
+            case .otherRootImage(let image, let original): "\(original) goes with another root image than \(image)"
+            case .otherKernel(let wanted, let original, let kernel):
+                "\(original) is for Linux \(kernel), not for \(wanted)"
             }
         }
 
@@ -76,7 +93,10 @@ public struct Initramfs: Sendable {
             case .noAgent, .dynamicAgent: ["Build the agent with `make agent`, or name one with --agent."]
             case .notKeyfile: ["NetworkManager reads only keyfiles with that ending."]
             case .badKeyfile(let failure): failure.advice
-            case .noSquashfs, .badConfig, .sameName: []
+            case .fallbackWithoutModules(_, let kernel):
+                ["Add them, and serve what it makes: firstlight-image rootfs --kernel \(kernel)"]
+            case .otherRootImage: ["Take both from one build."]
+            case .noSquashfs, .badConfig, .sameName, .otherKernel: []
             }
         }
     }
@@ -111,6 +131,33 @@ public struct Initramfs: Sendable {
     public func write(
         to output: FilePath, telling tell: (String) -> Void = { _ in }
     ) throws(BootFailure) -> Outcome {
+        guard let original else { return try make(output, telling: tell) }
+        tell("reading \(original)")
+        let found = try OriginalInitramfs.read(original)
+        var outcome = try taking(found, of: original).make(output, telling: tell)
+        outcome.warnings = found.warnings + outcome.warnings
+        return outcome
+    }
+
+    /// This description with what another initramfs has in place of what the host has.
+    private func taking(_ found: borrowing OriginalInitramfs, of original: FilePath) throws(BootFailure) -> Initramfs {
+        let version = found.kernel
+        if let kernel, kernel != version {
+            throw BootFailure(
+                steps: ["looking for a kernel"],
+                cause: Failure.otherKernel(kernel, original: original, kernel: version))
+        }
+        var whole = self
+        whole.kernel = version
+        whole.host.modules = found.modules
+        whole.host.firmware = [found.firmware]
+        whole.taken = found.files
+        return whole
+    }
+
+    private func make(
+        _ output: FilePath, telling tell: (String) -> Void
+    ) throws(BootFailure) -> Outcome {
         let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
         let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
         let chosen = try step("choosing modules") { try modules.paths(in: index) }
@@ -118,22 +165,33 @@ public struct Initramfs: Sendable {
         var usr = FileTree()
         addFolders(to: &root)
         try step("adding the agent") { try addAgent(to: &root, and: &usr) }
+        let isMounted = Self.mountsSquashfs(index)
         try step("adding modules") {
-            try addEarlyModules(of: kernel, index: index, to: &root)
+            if isMounted {
+                try addEarlyModules(of: kernel, index: index, to: &root)
+            } else if original == nil {
+                throw Failure.noSquashfs(kernel: kernel)
+            }
             try addModules(chosen, of: kernel, index: index, beside: root, to: &usr)
         }
         let firmware = try step("adding firmware") { try addFirmware(for: chosen, of: kernel, to: &usr) }
         try step("adding tools") { try addTools(to: &root, and: &usr) }
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
         var warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
-        if let warning = firmware.warning { warnings.append(warning) }
+        // What the original has no firmware for has none in the original either.
+        if original == nil, let warning = firmware.warning { warnings.append(warning) }
+        addTaken(to: &root, and: &usr)
         tell("reading the root image")
         warnings += try step("adding the root image's hashes") { try addRootImageHashes(to: &root, kernel: kernel) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
-        let packing = Packing(time: time, first: common(in: index, below: kernel), isFast: isFast)
+        let packing = Packing(
+            time: time, first: common(in: index, below: kernel), isFast: isFast,
+            cache: cache.map { PackedCache(folder: $0) })
         tell("compressing \(counted(chosen.count, "module")) into \(output)")
         try step("writing \(output)") {
-            try packing.write(root: root, usr: usr, to: output, isPrivate: isPrivate)
+            // Where the kernel mounts no squashfs, it unpacks everything.
+            if !isMounted { root.add(usr, below: "usr") }
+            try packing.write(root: root, usr: isMounted ? usr : nil, to: output, isPrivate: isPrivate)
         }
         return Outcome(
             image: output, size: ByteCount(Files.size(output) ?? 0), kernel: kernel, modules: chosen.count,
@@ -142,10 +200,16 @@ public struct Initramfs: Sendable {
 
     /// Why each module is in the image, and what it weighs: a line per module, by reason, 80 columns mostly.
     public func explanation() throws(BootFailure) -> String {
+        guard let original else { return try explain() }
+        let found = try OriginalInitramfs.read(original)
+        return try taking(found, of: original).explain()
+    }
+
+    private func explain() throws(BootFailure) -> String {
         let kernel = try step("looking for a kernel") { try host.kernel(self.kernel) }
         let index = try step("reading the modules of \(kernel)") { try host.index(of: kernel) }
         let reasons = try step("choosing modules") { try modules.reasons(in: index) }
-        let folder = host.modules.appending(kernel)
+        let folder = host.folder(of: kernel)
         var order: [String] = []
         var groups: [String: [(name: String, size: UInt64)]] = [:]
         for reason in reasons {
@@ -197,14 +261,16 @@ extension Initramfs {
         usr.addLink("bin/firstlight", to: "/init")
     }
 
-    /// Adds what is needed to mount a squashfs that is a file.
+    /// What it takes to mount a squashfs that is a file.
+    private static let earlyModules = ["loop", "squashfs"]
+
+    private static func mountsSquashfs(_ index: KernelModuleIndex) -> Bool {
+        earlyModules.allSatisfy { index.isBuiltin($0) || index.path(of: $0) != nil }
+    }
+
     private func addEarlyModules(of kernel: String, index: KernelModuleIndex, to root: inout FileTree) throws {
-        let wanted = ["loop", "squashfs"]
-        guard wanted.allSatisfy({ index.isBuiltin($0) || index.path(of: $0) != nil }) else {
-            throw Failure.noSquashfs(kernel: kernel)
-        }
         var list = ""
-        for path in index.closure(of: wanted) {
+        for path in index.closure(of: Self.earlyModules) {
             let name = InitramfsPath.earlyModule(path)
             root.addBytes(name, try module(path, of: kernel))
             list += "/\(name)\n"
@@ -216,7 +282,7 @@ extension Initramfs {
         _ paths: [String], of kernel: String, index: KernelModuleIndex, beside root: FileTree, to usr: inout FileTree
     ) throws {
         let folder = "lib/modules/\(kernel)"
-        let source = host.modules.appending(kernel)
+        let source = host.folder(of: kernel)
         for path in paths {
             let place = "\(folder)/\(ModuleFile.plainPath(path))"
             if root[InitramfsPath.earlyModule(path)] != nil {
@@ -262,7 +328,7 @@ extension Initramfs {
 
     /// A module's image, decompressed.
     private func module(_ path: String, of kernel: String) throws -> [UInt8] {
-        try ModuleFile.read(host.modules.appending(kernel).appending(path))
+        try ModuleFile.read(host.folder(of: kernel).appending(path))
     }
 
     private func addTools(to root: inout FileTree, and usr: inout FileTree) throws {
@@ -332,15 +398,43 @@ extension Initramfs {
         return doubts + report.warnings.map(\.description)
     }
 
-    /// Adds the hashes of the root image; returns warnings about the image.
+    /// Adds stamps and configs of the original.
+    private func addTaken(to root: inout FileTree, and usr: inout FileTree) {
+        for (path, bytes) in taken {
+            if path.hasPrefix("usr/") {
+                usr.addBytes(String(path.dropFirst(4)), bytes)
+            } else {
+                root.addBytes(path, bytes)
+            }
+        }
+    }
+
+    /// Adds the hashes of the root image, and of the older one; returns warnings about the images.
     private func addRootImageHashes(to root: inout FileTree, kernel: String) throws -> [String] {
-        guard let rootfs else { return [] }
-        let facts = try RootImageFacts(reading: rootfs)
-        root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
-        root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
-        if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
         let advice = "`firstlight-image rootfs --kernel \(kernel)` adds them."
-        return facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
+        var warnings: [String] = []
+        if let rootfs {
+            let facts = try RootImageFacts(reading: rootfs)
+            if let original, let wanted = taken[LiveImageName.wantedStreamHash],
+                try StreamHash(parsing: wanted) != facts.hash
+            {
+                throw Failure.otherRootImage(rootfs, original: original)
+            }
+            root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
+            root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
+            if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
+            warnings += facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
+        }
+        if let fallback {
+            let facts = try RootImageFacts(reading: fallback)
+            root.addText(LiveImageName.wantedFallbackHash, facts.hash.text)
+            if let warning = facts.content.warning(kernel: kernel, advice: advice) {
+                // A system that does without modules does so in every version.
+                guard !warnings.isEmpty else { throw Failure.fallbackWithoutModules(fallback, kernel: kernel) }
+                warnings.append(warning)
+            }
+        }
+        return warnings
     }
 
     private func addInclusions(to root: inout FileTree, and usr: inout FileTree) throws {

@@ -3,9 +3,9 @@
 import KernelModules
 import Reporting
 
-/// A choice of kernel modules: `generic`, `virtio`, `virtio,e1000e,@drivers/nvme,-hid_apple`.
+/// A choice of kernel modules: `generic`, `virtio`, `all`, `virtio,e1000e,@drivers/nvme,-hid_apple`.
 ///
-/// Terms are sets (`generic`, `virtio`), modules by name or alias, `@FOLDER` for all modules below a folder of the
+/// Terms are sets (`generic`, `virtio`, and `all` that there are), modules by name or alias, `@FOLDER` for all modules below a folder of the
 /// kernel's tree, and modules or folders with `-` to leave them out. The base set is always chosen, and so is
 /// everything that the chosen modules depend on.
 public struct ModuleSelection: Equatable, Sendable {
@@ -16,11 +16,13 @@ public struct ModuleSelection: Equatable, Sendable {
 
     private struct Term: Equatable {
         enum What: Equatable {
+            case all
             case name(String)
             case folder(String)
 
             var text: String {
                 switch self {
+                case .all: "all"
                 case .name(let name): name
                 case .folder(let folder): "@\(folder)"
                 }
@@ -52,7 +54,7 @@ public struct ModuleSelection: Equatable, Sendable {
         /// What the operator can do.
         public var advice: [String] {
             switch self {
-            case .empty: ["Say generic, virtio, or a list such as virtio,e1000e,@drivers/nvme."]
+            case .empty: ["Say generic, virtio, all, or a list such as virtio,e1000e,@drivers/nvme."]
             case .unknown(_, let nearest?): ["Did you mean \"\(nearest)\"?"]
             case .unknown: []
             case .emptyFolder: ["A folder stands as below /lib/modules/VERSION/kernel: @drivers/net/ethernet/intel"]
@@ -70,6 +72,7 @@ public struct ModuleSelection: Equatable, Sendable {
             switch word {
             case "generic": add(ModuleSets.generic, isRequired: false, origin: word)
             case "virtio": add(ModuleSets.virtio, isRequired: false, origin: word)
+            case "all": included.append(Term(what: .all, origin: word, isRequired: true))
             default: add([word], isRequired: true, origin: word)
             }
         }
@@ -134,6 +137,7 @@ public struct ModuleSelection: Equatable, Sendable {
 
     private func names(of term: Term, in index: KernelModuleIndex, all: [String]) throws(Failure) -> [String] {
         switch term.what {
+        case .all: return all.map(KernelModuleIndex.name(ofPath:))
         case .folder(let folder):
             let found = all.filter { $0.hasPrefix("kernel/\(folder)/") }
             guard !found.isEmpty || !term.isRequired else { throw .emptyFolder(folder) }

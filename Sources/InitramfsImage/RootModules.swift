@@ -25,12 +25,14 @@ package struct RootImageContent {
         switch format {
         case .squashfs:
             // A root without the folder is not an error; an unreadable image is reported elsewhere.
-            let listing = try? HostProgram.listSquashfs.run(
-                [
-                    "-quiet", "-l", "-max-depth", "5", "-offset", "\(offset)", file.string, "usr/lib/modules",
-                    "lib/modules",
-                ])
-            return listing.map { Self.kernels(inListing: $0.text) }
+            func listed(depth: Int, _ folders: [String]) -> [String]? {
+                let listing = try? HostProgram.listSquashfs.run(
+                    ["-quiet", "-l", "-max-depth", "\(depth)", "-offset", "\(offset)", file.string] + folders)
+                return listing.map { Self.kernels(inListing: $0.text) }
+            }
+            guard let found = listed(depth: 5, ["usr/lib/modules", "lib/modules"]) else { return nil }
+            // The root may be what ostree has deployed in the image.
+            return found.isEmpty ? listed(depth: 10, ["ostree/deploy/*/deploy/*/usr/lib/modules"]) : found
         case .erofs:
             guard offset == 0 else { return nil }
             let dumps = ["/usr/lib/modules", "/lib/modules"].map { path in
@@ -76,7 +78,7 @@ package struct RootImageContent {
 extension RootImage {
     /// Makes the image.
     ///
-    /// The modules of ``kernel`` are added if one is given. Otherwise a warning says if the root has no modules for the
+    /// The modules of ``kernel``, or those of the host's ``HostSystem/kernelFolder``, are added. Without either a warning says if the root has no modules for the
     /// newest kernel here.
     ///
     /// - Parameters:
@@ -85,7 +87,7 @@ extension RootImage {
     /// - Returns: What was made.
     /// - Throws: What stopped it, as an error with a description.
     public func make(_ output: FilePath, telling tell: (String) -> Void = { _ in }) throws -> Outcome {
-        guard let kernel else {
+        guard kernel != nil || host.kernelFolder != nil else {
             var outcome = try write(to: output)
             if let newest = host.kernels.last {
                 let content = RootImageContent(file: image, format: outcome.format)
@@ -128,7 +130,7 @@ struct RootModulesAddition {
             case .erofs(let kernel, let folder):
                 [
                     "Put them into the tree that it is made of, and make it anew:",
-                    "cp -a \(folder)/\(kernel) ROOT/usr/lib/modules/",
+                    "cp -a \(folder) ROOT/usr/lib/modules/\(kernel)",
                 ]
             }
         }
@@ -146,18 +148,20 @@ struct RootModulesAddition {
         let head = try FileReader(image).next(RootImageFormat.headLength)
         let format = head.withUnsafeBytes { RootImageFormat(head: $0) }
         guard let format else { throw RootImage.Failure.notFilesystem(image) }
-        guard format.filesystem == .squashfs else { throw Failure.erofs(kernel: kernel, folder: host.modules) }
+        guard format.filesystem == .squashfs else {
+            throw Failure.erofs(kernel: kernel, folder: host.folder(of: kernel))
+        }
         let options = SquashfsOptions(head: head)
         let root = folder.appending("root")
         tell("taking \(image) apart")
         try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
         // If /lib is a link, the modules belong below /usr.
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
-        let modules = root.appending(isMerged ? "usr/lib/modules" : "lib/modules")
         tell("adding the modules of Linux \(kernel)")
-        try Files.makeFolder(modules)
+        // The image's links lead nowhere but into the image.
+        let modules = try Files.makeFolder(isMerged ? "usr/lib/modules" : "lib/modules", inside: root)
         try HostProgram(name: "cp", package: "coreutils").run(
-            ["--archive", "--no-target-directory", host.modules.appending(kernel).string]
+            ["--archive", "--remove-destination", "--no-target-directory", host.folder(of: kernel).string]
                 + [modules.appending(kernel).string])
         // These links lead to the kernel's source on this machine.
         for name in ["build", "source"] { try? Files.remove(modules.appending(kernel).appending(name)) }

@@ -27,20 +27,34 @@ extension JSONNode {
 }
 
 extension JSONNode {
-    /// The value of a key that occurs again: the later one, or what both hold if both are objects.
-    fileprivate func replaced(by later: JSONNode) -> JSONNode {
-        guard let members, let more = later.members else { return later }
-        var merged = members
-        var indices = Dictionary(members.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
-        for member in more {
+    /// What a key means that occurs several times: its last value, or what all values hold since the last that is no
+    /// object.
+    ///
+    /// All values are merged at once, since merging one after the other would take the square of their number.
+    fileprivate static func merged(_ values: [JSONNode]) -> JSONNode? {
+        guard let last = values.last else { return nil }
+        let objects = values.reversed().prefix { $0.members != nil }.reversed().compactMap(\.members)
+        guard objects.count > 1 else { return last }
+        var members: [JSONMember] = []
+        var indices: [String: Int] = [:]
+        var repeated: [Int: [JSONNode]] = [:]
+        for member in objects.joined() {
             if let index = indices[member.key] {
-                merged[index].value = merged[index].value.replaced(by: member.value)
+                repeated[index, default: [members[index].value]].append(member.value)
             } else {
-                indices[member.key] = merged.count
-                merged.append(member)
+                indices[member.key] = members.count
+                members.append(member)
             }
         }
-        return JSONNode(.object(merged), at: later.place)
+        members.merge(repeated)
+        return JSONNode(.object(members), at: last.place)
+    }
+}
+
+extension [JSONMember] {
+    /// Gives members all values that their keys have had, by the members' indices.
+    fileprivate mutating func merge(_ repeated: [Int: [JSONNode]]) {
+        for (index, values) in repeated { self[index].value = JSONNode.merged(values) ?? self[index].value }
     }
 }
 
@@ -123,6 +137,7 @@ private struct JSONReader {
         offset += 1
         var members: [JSONMember] = []
         var keys = KeySet()
+        var repeated: [Int: [JSONNode]] = [:]
         skipBlanks()
         while byte != UInt8(ascii: "}") {
             guard offset < bytes.count else { throw fault(.unfinished("an object", line: start.line)) }
@@ -149,13 +164,14 @@ private struct JSONReader {
             if offset == bytes.count { throw fault(.unfinished("an object", line: start.line)) }
             let node = try value(level: level)
             if let first {
-                members[first].value = members[first].value.replaced(by: node)
+                repeated[first, default: [members[first].value]].append(node)
             } else {
                 members.append(JSONMember(key: key, keyPlace: keyPlace, value: node))
             }
             try separator(closing: "}", of: "an object", from: start)
         }
         offset += 1
+        members.merge(repeated)
         return JSONNode(.object(members), at: place(from: start))
     }
 

@@ -56,7 +56,7 @@ extension JSONSyntaxError: CustomStringConvertible {
         case .unknownWord(let word): "unknown word \(short(word)); JSON knows true, false and null"
         case .leadingZero(let text):
             if let value = Int64(text, radix: 8) {
-                "\(text) has a leading zero; JSON numbers are decimal: octal \(text) is \(value)"
+                "\(short(text)) has a leading zero; JSON numbers are decimal: octal \(short(text)) is \(value)"
             } else {
                 "\(short(text)) has a leading zero; JSON numbers have none"
             }

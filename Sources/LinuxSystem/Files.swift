@@ -20,6 +20,40 @@ public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Err
     }
 }
 
+/// Reads from a position of an open file or device until `buffer` is full or the file ends.
+///
+/// Returns how many bytes were read. A position beyond 2^63 is no failure of the file's: `EINVAL`.
+public func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, from descriptor: Int32, at position: UInt64
+) throws(Errno) -> Int {
+    guard let start = off_t(exactly: position), !start.addingReportingOverflow(off_t(buffer.count)).overflow else {
+        throw .invalidArgument
+    }
+    var filled = 0
+    while filled < buffer.count {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+        let count = pread(descriptor, rest.baseAddress, rest.count, start + off_t(filled))
+        if count == 0 { break }
+        if count < 0 {
+            let reason = errno
+            if reason == EINTR { continue }
+            throw Errno(rawValue: reason)
+        }
+        filled += count
+    }
+    return filled
+}
+
+/// Up to `count` bytes from a position of an open file or device on; fewer only at its end.
+public func readBytes(_ descriptor: Int32, at position: UInt64, count: Int) throws(Errno) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let filled = try bytes.withUnsafeMutableBufferPointer { buffer throws(Errno) in
+        try fill(UnsafeMutableRawBufferPointer(buffer), from: descriptor, at: position)
+    }
+    bytes.removeLast(count - filled)
+    return bytes
+}
+
 /// Files, folders and links by path.
 ///
 /// A failure names what was to be done, and to which file.
@@ -30,6 +64,11 @@ public enum Files {
         guard descriptor >= 0 else { throw .last("read", path) }
         defer { close(descriptor) }
         return try naming("read", path) { () throws(Errno) in try readAll(descriptor) }
+    }
+
+    /// All that standard input gives.
+    public static func readStandardInput() throws(FileFault) -> [UInt8] {
+        try naming("read", "standard input") { () throws(Errno) in try readAll(0) }
     }
 
     /// Reads a file of the tree below `root`: no link and no `..` of the path leads out of it.
@@ -118,6 +157,28 @@ public enum Files {
         guard mkdir(path.string, mode) == 0 || errno == EEXIST else { throw .last("make", path) }
     }
 
+    /// Makes the folder `path` of the tree below `root` and those above it, where they are missing.
+    ///
+    /// Links are followed as if `root` were `/`: none leads out of it.
+    ///
+    /// - Returns: The folder's path from outside, without links.
+    public static func makeFolder(_ path: String, inside root: FilePath) throws(FileFault) -> FilePath {
+        guard let top = resolved(root) else { throw FileFault("make", root, .noSuchFileOrDirectory) }
+        var place = top
+        for name in path.split(separator: "/") {
+            let next = place.appending(String(name))
+            let inner = "/" + next.components.dropFirst(top.components.count).map(\.string).joined(separator: "/")
+            if !exists(next), mkdir(next.string, 0o755) != 0 { throw .last("make", next) }
+            let descriptor = firstlight_open_inside(
+                top.string, inner, Int32(FIRSTLIGHT_O_PATH) | O_DIRECTORY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw FileFault("make", next, Errno(rawValue: -descriptor)) }
+            defer { close(descriptor) }
+            guard let real = linkTarget(FilePath("/proc/self/fd/\(descriptor)")) else { throw .last("make", next) }
+            place = FilePath(real)
+        }
+        return place
+    }
+
     /// Points `path` at `target`, replacing a link that is there in one step.
     public static func makeLink(_ path: FilePath, to target: String) throws(FileFault) {
         try makeFolder(path.removingLastComponent())
@@ -144,6 +205,13 @@ public enum Files {
     public static func names(in folder: FilePath) -> [String] {
         let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         return descriptor < 0 ? [] : names(inOwned: descriptor)
+    }
+
+    /// The names in a folder, sorted; throws where it cannot be read.
+    public static func list(_ folder: FilePath) throws(FileFault) -> [String] {
+        let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("read", folder) }
+        return names(inOwned: descriptor)
     }
 
     /// The names in an open folder, sorted; the descriptor is closed.

@@ -22,8 +22,10 @@ public enum Mounts {
     /// Mounts with mount(2); `flags` are MS_* bits, `data` has the filesystem's own options.
     public static func mount(
         _ source: String, on target: FilePath, type: String?, flags: UInt = 0, data: String? = nil
-    ) throws(Errno) {
-        guard Glibc.mount(source, target.string, type, flags, data) == 0 else { throw Errno(rawValue: errno) }
+    ) throws(FileFault) {
+        guard Glibc.mount(source, target.string, type, flags, data) == 0 else {
+            throw .last("mount \(source) on", target)
+        }
     }
 
     /// Mounts through libmount with options as a user writes them (`noatime,ro,subvol=x`).
@@ -31,8 +33,9 @@ public enum Mounts {
     /// Source and target are used as they are: a path to an open descriptor is not replaced by the path behind it.
     public static func mount(
         _ source: String, on target: FilePath, type: String, options: [String]
-    ) throws(Errno) {
-        guard let context = mnt_new_context() else { throw .noMemory }
+    ) throws(FileFault) {
+        func fault(_ reason: Errno) -> FileFault { FileFault("mount \(source) on", target, reason) }
+        guard let context = mnt_new_context() else { throw fault(.noMemory) }
         defer { mnt_free_context(context) }
         mnt_context_disable_mtab(context, 1)
         // Helpers (/sbin/mount.TYPE) are not used: an initramfs has none, and the behaviour must not depend on them.
@@ -45,14 +48,12 @@ public enum Mounts {
         let result = mnt_context_mount(context)
         if result == 0 { return }
         let reason = mnt_context_get_syscall_errno(context)
-        throw Errno(rawValue: reason != 0 ? reason : result < 0 ? -result : EINVAL)
+        throw fault(Errno(rawValue: reason != 0 ? reason : result < 0 ? -result : EINVAL))
     }
 
     /// Unmounts a filesystem; lazily means now for new users and later for those that still use it.
-    public static func unmount(_ target: FilePath, lazily: Bool = false) throws(Errno) {
-        guard umount2(target.string, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
-            throw Errno(rawValue: errno)
-        }
+    public static func unmount(_ target: FilePath, lazily: Bool = false) throws(FileFault) {
+        guard umount2(target.string, lazily ? Int32(MNT_DETACH) : 0) == 0 else { throw .last("unmount", target) }
     }
 
     /// The size in bytes of the filesystem that is mounted at `path`; `nil` if it is unknown.
@@ -125,9 +126,9 @@ public struct LoopDevice: ~Copyable {
     }
 
     /// Sets how many bytes are read ahead.
-    public func setReadAhead(_ bytes: Int) throws(Errno) {
+    public func setReadAhead(_ bytes: Int) throws(FileFault) {
         let result = firstlight_set_read_ahead(descriptor, UInt(bytes / 512))
-        if result < 0 { throw Errno(rawValue: -result) }
+        if result < 0 { throw FileFault("set the read-ahead of", path, Errno(rawValue: -result)) }
     }
 
     deinit { close(descriptor) }

@@ -38,15 +38,8 @@ public final class SecretBytes: @unchecked Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Errno(rawValue: errno) }
         self.init(count: Int(status.st_size))
-        var filled = 0
-        while filled < count {
-            let read = pread(descriptor, memory.baseAddress?.advanced(by: filled), count - filled, off_t(filled))
-            if read > 0 {
-                filled += read
-            } else if read == 0 || errno != EINTR {
-                throw read == 0 ? .ioError : Errno(rawValue: errno)
-            }
-        }
+        guard try fill(UnsafeMutableRawBufferPointer(rebasing: memory[..<count]), from: descriptor, at: 0) == count
+        else { throw .ioError }
     }
 
     /// The same of a file by its path.

@@ -83,7 +83,9 @@ public struct ThreadFault: Error, Equatable, CustomStringConvertible {
 ///
 /// What both touch must be guarded by a ``Monitor``, or be handed over through one.
 /// - Throws: What `meanwhile` throws, or ``ThreadFault``.
-public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Result) throws -> Result {
+public func withThread<Result>(
+    _ body: @Sendable () -> Void, meanwhile: () throws -> Result
+) throws -> Result {
     try withoutActuallyEscaping(body) { body in
         let context = Unmanaged.passRetained(ThreadBody(body))
         var thread = pthread_t()
@@ -107,7 +109,7 @@ public func withThread<Result>(_ body: () -> Void, meanwhile: () throws -> Resul
 /// At most `limit` calls run at once, and fewer where threads are not to be had.
 public func inParallel(_ count: Int, limit: Int, _ body: @Sendable (Int) -> Void) {
     let next = Monitor(0)
-    func work() {
+    @Sendable func work() {
         while case let number = next.change({ next in
             defer { next += 1 }
             return next
@@ -142,6 +144,6 @@ public func startThread(_ body: @escaping @Sendable () -> Void) throws(ThreadFau
 }
 
 private final class ThreadBody {
-    let run: () -> Void
-    init(_ run: @escaping () -> Void) { self.run = run }
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }

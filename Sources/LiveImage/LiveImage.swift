@@ -16,6 +16,10 @@ public enum LiveImageName {
     /// It is what can still be verified when the kernel has unpacked the archive. Fedora CoreOS does not have this
     /// file.
     public static let wantedImageHash = "etc/firstlight-want-image"
+    /// The file of the initramfs that has the stream hash of the older `rootfs.img` to fall back on.
+    ///
+    /// Fedora CoreOS does not have this file.
+    public static let wantedFallbackHash = "etc/firstlight-want-fallback"
     /// The path of `rootfs.img` on the ISO.
     public static let rootfsOnISO = "images/pxeboot/rootfs.img"
     /// The suffix of packed install images, which only an installer reads.

@@ -8,9 +8,9 @@ import SystemPackage
 /// A root filesystem that is ready to be switched to.
 public struct OverlayRoot: Equatable, Sendable {
     /// Where the image is mounted; below `/run`, so that it stays reachable in the real root.
-    public static let lower = FilePath("/run/firstlight/lower")
+    public static let lower = FilePath(runFolder).appending("lower")
     /// Where the writable layer is mounted.
-    public static let upper = FilePath("/run/firstlight/overlay")
+    public static let upper = FilePath(runFolder).appending("overlay")
 
     /// The image's filesystem: `squashfs` or `erofs`.
     public var format: String
@@ -46,51 +46,53 @@ public struct OverlayRoot: Equatable, Sendable {
         }
     }
 
-    /// Mounts the image and the writable layer, and joins them on `sysroot`.
+    /// Lays a writable layer over the image that is mounted on ``lower``, and mounts both on `sysroot`.
     ///
-    /// `file` holds the image at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. `layerSize` is how
-    /// much the writable layer may hold, as tmpfs takes it: `50%`, or a number of bytes. `loadModule` loads a kernel
-    /// module by name; one that is built in is no error. Throws ``Failure``, or ``FileFault`` where a folder cannot be
-    /// made.
+    /// `format` is the image's: `squashfs` or `erofs`. `layerSize` is how much the writable layer may hold, as tmpfs
+    /// takes it: `50%`, or a number of bytes. `loadModule` loads a kernel module by name; one that is built in is no
+    /// error. Throws ``Failure``, or ``FileFault`` where a folder cannot be made.
     public static func assemble(
-        file: FilePath, offset: UInt64, size: UInt64, format: String, layerSize: String, on sysroot: FilePath,
-        loadModule: (String) -> Void
+        format: String, layerSize: String, on sysroot: FilePath, loadModule: (String) -> Void
     ) throws -> OverlayRoot {
-        ["loop", format, "overlay"].forEach(loadModule)
-        for folder in [lower, upper, sysroot] { try Files.makeFolder(folder) }
-        try mountImage(file: file, offset: offset, size: size, format: format)
+        loadModule("overlay")
+        for folder in [upper, sysroot] { try Files.makeFolder(folder) }
         do throws(FileFault) {
-            try Files.naming("mount a tmpfs on", upper) { () throws(Errno) in
-                try Mounts.mount(
-                    "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV),
-                    data: layerOptions(size: layerSize))
-            }
+            try Mounts.mount(
+                "firstlight", on: upper, type: "tmpfs", flags: UInt(MS_NODEV), data: layerOptions(size: layerSize))
             try Files.makeFolder(upper.appending("upper"))
             try Files.makeFolder(upper.appending("work"))
         } catch {
             throw Failure.noWritableLayer(error.reason)
         }
-        do {
+        do throws(FileFault) {
             // xino: a file of the image has the device and number of a file of this filesystem, and keeps them when it
             // is written to. Otherwise two names of one file would look like two files.
             try Mounts.mount(
                 "firstlight", on: sysroot, type: "overlay",
                 data: "lowerdir=\(lower),upperdir=\(upper)/upper,workdir=\(upper)/work,xino=on")
         } catch {
-            throw Failure.noOverlay(error)
+            throw Failure.noOverlay(error.reason)
         }
         return OverlayRoot(format: format, writable: Mounts.capacity(of: upper) ?? 0)
     }
 
-    /// Undoes ``assemble(file:offset:size:format:overlay:on:loadModule:)`` as far as it got, so that it can be
-    /// repeated.
+    /// Undoes what was mounted as far as that got, so that it can be repeated.
     public static func dismantle(_ sysroot: FilePath) {
+        OSTreeRoot.dismantle()
         for target in [sysroot, upper, lower] where Mounts.all().contains(where: { $0.target == target }) {
             try? Mounts.unmount(target, lazily: true)
         }
     }
 
-    private static func mountImage(file: FilePath, offset: UInt64, size: UInt64, format: String) throws {
+    /// Mounts the image on ``lower``, read-only.
+    ///
+    /// `file` holds it at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. Throws ``Failure``, or
+    /// ``FileFault`` where a folder cannot be made.
+    public static func mountImage(
+        file: FilePath, offset: UInt64, size: UInt64, format: String, loadModule: (String) -> Void
+    ) throws {
+        ["loop", format].forEach(loadModule)
+        try Files.makeFolder(lower)
         let device: LoopDevice
         do {
             // Direct I/O avoids caching the image twice; it needs an image that is aligned to blocks.
@@ -101,10 +103,10 @@ public struct OverlayRoot: Equatable, Sendable {
         }
         // The image is in RAM or read once, so a long read-ahead only fills the page cache.
         try? device.setReadAhead(32 << 10)
-        do {
+        do throws(FileFault) {
             try Mounts.mount(device.path.string, on: lower, type: format, flags: UInt(MS_RDONLY))
         } catch {
-            throw Failure.unmountable(file, format: format, error)
+            throw Failure.unmountable(file, format: format, error.reason)
         }
     }
 }

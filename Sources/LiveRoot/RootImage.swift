@@ -38,7 +38,9 @@ public struct RootImageRequest: Sendable {
     /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.
-    public var folder = FilePath("/run/firstlight/image")
+    public var folder = Self.usualFolder
+    /// Where that is unless somebody says otherwise.
+    public static let usualFolder = FilePath(runFolder).appending("image")
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.
@@ -64,21 +66,38 @@ public struct RootImageRequest: Sendable {
     ///   because the image could not be checked against it.
     /// - Throws: ``RootImageError`` for such a stamp.
     public mutating func readStamps(in root: FilePath) throws(RootImageError) {
-        func bytes(_ name: String) throws(RootImageError) -> [UInt8]? {
-            do throws(FileFault) {
-                return try Files.read(root.appending(name))
-            } catch {
-                if error.reason == .noSuchFileOrDirectory { return nil }
-                throw .unreadableStamp(error.path, error.reason)
-            }
+        streamHash = try Self.hash(LiveImageName.wantedStreamHash, in: root)
+        imageHash = try Self.hash(LiveImageName.wantedImageHash, in: root)
+        version = try Self.stamp(LiveImageName.initramfsVersion, in: root).map { trimmed($0) }
+    }
+
+    /// The same request for the older image that an initramfs states, at other URLs; `nil` where it states none.
+    ///
+    /// Its stream hash says all that has to be known of it: its version is another, and a hash of the command line is
+    /// that of the image which is wanted.
+    public func forFallback(_ urls: [String], in root: FilePath) throws(RootImageError) -> RootImageRequest? {
+        guard let hash = try Self.hash(LiveImageName.wantedFallbackHash, in: root) else { return nil }
+        var other = self
+        other.source = .url(urls)
+        other.streamHash = hash
+        other.imageHash = nil
+        other.sha256 = nil
+        other.version = nil
+        return other
+    }
+
+    private static func stamp(_ name: String, in root: FilePath) throws(RootImageError) -> [UInt8]? {
+        do throws(FileFault) {
+            return try Files.read(root.appending(name))
+        } catch {
+            if error.reason == .noSuchFileOrDirectory { return nil }
+            throw .unreadableStamp(error.path, error.reason)
         }
-        func hash(_ name: String) throws(RootImageError) -> StreamHash? {
-            guard let text = try bytes(name) else { return nil }
-            do { return try StreamHash(parsing: text) } catch { throw .malformedStamp(root.appending(name), error) }
-        }
-        streamHash = try hash(LiveImageName.wantedStreamHash)
-        imageHash = try hash(LiveImageName.wantedImageHash)
-        version = try bytes(LiveImageName.initramfsVersion).map { trimmed($0) }
+    }
+
+    private static func hash(_ name: String, in root: FilePath) throws(RootImageError) -> StreamHash? {
+        guard let text = try stamp(name, in: root) else { return nil }
+        do { return try StreamHash(parsing: text) } catch { throw .malformedStamp(root.appending(name), error) }
     }
 }
 
@@ -210,35 +229,38 @@ public struct RootImageMachine {
     public var chance: () -> Double
     /// The clock that a server's date may set forward; `nil` if none may be set.
     public var clock: MachineClock?
+    /// Counts free RAM and takes it while nobody else does.
+    public var inTurn: (() -> Void) -> Void
 
     /// Creates the effects from functions.
     public init(
         availableMemory: @escaping () -> UInt64?,
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
-        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil
+        pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil,
+        inTurn: @escaping (() -> Void) -> Void = { $0() }
     ) {
         self.availableMemory = availableMemory
         self.makeStore = makeStore
         self.pause = pause
         self.chance = chance
         self.clock = clock
+        self.inTurn = inTurn
     }
 
-    /// The effects on this machine.
-    public static var live: RootImageMachine {
+    /// The effects on this machine; no pause outlasts a cancellation that `waits` knows of.
+    static func live(_ waits: Waits) -> RootImageMachine {
         RootImageMachine(
             availableMemory: { Machine.memory("MemAvailable") },
             makeStore: { (folder, size) throws(FileFault) in
                 try Files.makeFolder(folder, mode: 0o700)
-                try Files.naming("mount a tmpfs on", folder) { () throws(Errno) in
-                    if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
-                    // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
-                    try Mounts.mount(
-                        "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
-                        data: "size=\(size),mode=0700,nr_inodes=16")
-                }
+                if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
+                // A tmpfs of its own has no other limit than this size; the initramfs stops at 50 % of RAM.
+                try Mounts.mount(
+                    "firstlight-image", on: folder, type: "tmpfs", flags: UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC),
+                    data: "size=\(size),mode=0700,nr_inodes=16")
             },
-            pause: sleep(seconds:), chance: { Double.random(in: 0...1) }, clock: .system)
+            pause: { sleep(seconds: $0, unless: waits.isCancelled) }, chance: { Double.random(in: 0...1) },
+            clock: .system, inTurn: { MemoryTurn.ofThisBoot.take($0) })
     }
 }
 
@@ -249,13 +271,14 @@ extension RootImageRequest {
     /// are.
     ///
     /// - Parameters:
-    ///   - machine: What this may do to the machine.
+    ///   - machine: What this may do to the machine; `nil` is this machine.
     ///   - tell: Receives events.
     /// - Returns: The image.
     /// - Throws: ``RootImageError`` with the reason and advice.
     public func get(
-        on machine: RootImageMachine = .live, telling tell: @escaping (RootImageEvent) -> Void
+        on machine: RootImageMachine? = nil, telling tell: @escaping (RootImageEvent) -> Void
     ) throws(RootImageError) -> RootImage {
+        let machine = machine ?? .live(waits)
         let start = monotonicSeconds()
         do {
             var image: RootImage

@@ -57,28 +57,45 @@ final class BlockPipe {
     func run(
         consume: (UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void, produce: () throws -> Void
     ) throws {
-        var failure: (any Error)?
         isComplete = false
         state.change {
             $0.isClosed = false
             $0.isStopped = false
         }
-        do {
-            try withThread {
-                do { try self.emptyBlocks(consume) } catch { failure = error }
-            } meanwhile: {
-                defer { state.change { $0.isClosed = true } }
-                try produce()
+        try withoutActuallyEscaping(consume) { consume in
+            let consumer = Consumer(pipe: self, consume: consume)
+            do {
+                try withThread {
+                    consumer.run()
+                } meanwhile: {
+                    defer { state.change { $0.isClosed = true } }
+                    try produce()
+                }
+                if consumer.failure == nil, isComplete {
+                    let rest = UnsafeRawBufferPointer(start: current?.baseAddress, count: pending)
+                    try consume(rest, true)
+                    discardPending()
+                }
+            } catch {
+                throw consumer.failure ?? error
             }
-            if failure == nil, isComplete {
-                let rest = UnsafeRawBufferPointer(start: current?.baseAddress, count: pending)
-                try consume(rest, true)
-                discardPending()
-            }
-        } catch {
-            throw failure ?? error
+            if let failure = consumer.failure { throw failure }
         }
-        if let failure { throw failure }
+    }
+
+    /// The side of the other thread, which alone calls `consume` until it has ended.
+    private final class Consumer: @unchecked Sendable {
+        private let pipe: BlockPipe
+        private let consume: (UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void
+        /// Why it took no more; read when the thread has ended.
+        private(set) var failure: (any Error)?
+
+        init(pipe: BlockPipe, consume: @escaping (UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void) {
+            self.pipe = pipe
+            self.consume = consume
+        }
+
+        func run() { do { try pipe.emptyBlocks(consume) } catch { failure = error } }
     }
 
     /// Adds bytes to the stream; waits while all blocks are full.
@@ -135,7 +152,7 @@ final class BlockPipe {
         pending = 0
     }
 
-    private func emptyBlocks(_ consume: (UnsafeRawBufferPointer, Bool) throws -> Void) throws {
+    fileprivate func emptyBlocks(_ consume: (UnsafeRawBufferPointer, Bool) throws -> Void) throws {
         defer {
             state.change { state in
                 state.isStopped = true

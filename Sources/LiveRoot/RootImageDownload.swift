@@ -82,13 +82,13 @@ final class RootImageDownload: TransferReceiver {
                 try refuse(error)
             } catch let fault as TransferFault {
                 if fault.isTransient {
-                    waitAfter(fault)
+                    try waitAfter(fault)
                 } else {
                     try refuse(.transfer(source: unpacker.source, fault))
                 }
             } catch is Unusable {
                 startOver("the server's file has changed")
-                waitAfter(.connectionLost(nil), reason: "the rest that the server sends does not fit")
+                try waitAfter(.connectionLost(nil), reason: "the rest that the server sends does not fit")
             }
         }
     }
@@ -149,7 +149,8 @@ final class RootImageDownload: TransferReceiver {
         received += UInt64(bytes.count)
     }
 
-    func tick() {
+    func tick() throws {
+        try checkCancelled()
         let now = monotonicSeconds()
         guard now - lastTold >= 0.1, received > 0 else { return }
         lastTold = now
@@ -174,7 +175,9 @@ final class RootImageDownload: TransferReceiver {
         prepareNextAttempt()
     }
 
-    private func waitAfter(_ fault: TransferFault, reason: String? = nil) {
+    private func checkCancelled() throws(RootImageError) { if request.waits.isCancelled() { throw .cancelled } }
+
+    private func waitAfter(_ fault: TransferFault, reason: String? = nil) throws(RootImageError) {
         let reason = reason ?? "\(fault)"
         let last = mirrors.current
         let next = mirrors.failed(
@@ -185,6 +188,7 @@ final class RootImageDownload: TransferReceiver {
             RetryPolicy.patient.delay(
                 afterFailures: next.failures, asked: next.mirror == last ? fault.retryAfter : nil,
                 chance: machine.chance()))
+        try checkCancelled()
         prepareNextAttempt()
         tell(
             .retrying(

@@ -30,6 +30,10 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     case cannotRead(FilePath, Errno)
     case cannotStore(FilePath, Errno)
     case everyMirror([RootImageError])
+    /// The older image could not be had either.
+    case fallbackToo(of: RootImageError, RootImageError)
+    /// The boot stops for another reason.
+    case cancelled
     /// A failure that nothing here is known to have.
     case unexpected(String)
 
@@ -65,7 +69,9 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
             "\(file), which tells the right root image from others, cannot be understood: \(reason)"
         case .cannotRead(let file, let reason): "cannot read \(file): \(reason)"
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
+        case .cancelled: "fetching the root image was cancelled"
         case .unexpected(let text): text
+        case .fallbackToo(let refusal, let error): "\(refusal); the older image is not to be had either: \(error)"
         case .everyMirror(let errors):
             "none of \(errors.count) mirrors has the root image: "
                 + errors.map(\.description).joined(separator: "; ")
@@ -110,7 +116,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .cannotRead: ["Check the boot medium."]
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []
-        case .unexpected: []
+        case .fallbackToo(let refusal, _): refusal.advice
+        case .cancelled, .unexpected: []
         }
     }
 
@@ -119,8 +126,17 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         switch self {
         case .transfer, .wrongChunk, .wrongLength, .wrongHash, .unusable, .wrongVersion: true
         case .noURL, .tooLittleMemory, .truncatedInInitramfs, .missing, .archiveIsGone, .notOfTheImage,
-            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .unexpected:
+            .unreadableStamp, .malformedStamp, .cannotRead, .cannotStore, .everyMirror, .fallbackToo, .cancelled,
+            .unexpected:
             false
         }
+    }
+
+    /// Whether no waiting would bring the image: each of its URLs leads to another one, or to none.
+    ///
+    /// A server that is slow, or does not answer, is waited for and never ends in this.
+    public var isFinalOfItsSource: Bool {
+        if case .everyMirror(let errors) = self { return errors.allSatisfy(\.isOfItsSource) }
+        return isOfItsSource
     }
 }

@@ -132,6 +132,7 @@ extension RootImageRequest {
                     throw RootImageError.cannotRead(file, reason)
                 }
                 if count == 0 { break }
+                if waits.isCancelled() { throw RootImageError.cancelled }
                 bytes += UInt64(count)
                 let rate = meter.rate(at: monotonicSeconds(), bytes: bytes)
                 tell(.progress(TransferProgress(bytes: bytes, total: total, rate: rate)))
@@ -282,22 +283,11 @@ private struct ArchiveWalk: ~Copyable {
 
     /// Up to `count` bytes; fewer at the end of the file.
     borrowing func bytes(at offset: UInt64, count: Int) throws(RootImageError) -> [UInt8] {
-        var buffer = [UInt8](repeating: 0, count: count)
-        var filled = 0
-        while filled < count {
-            let wanted = off_t(offset) + off_t(filled)
-            let got = buffer.withUnsafeMutableBytes {
-                pread(descriptor, $0.baseAddress?.advanced(by: filled), count - filled, wanted)
-            }
-            if got < 0 {
-                let reason = errno
-                if reason == EINTR { continue }
-                throw .cannotRead(file, Errno(rawValue: reason))
-            }
-            if got == 0 { break }
-            filled += got
+        do throws(Errno) {
+            return try readBytes(descriptor, at: offset, count: count)
+        } catch {
+            throw .cannotRead(file, error)
         }
-        return Array(buffer[..<filled])
     }
 
     /// The header of the next regular file; `nil` after the last.

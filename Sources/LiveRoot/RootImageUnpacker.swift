@@ -67,11 +67,11 @@ final class RootImageUnpacker {
     }
 
     /// Throws if the length alone shows that the image is wrong or cannot be kept.
-    func check(total: UInt64) throws(RootImageError) {
+    func check(total: UInt64) throws {
         if let wanted = request.streamHash?.lengths, !wanted.contains(total) {
-            throw .wrongLength(source: source, bytes: total, wanted: wanted)
+            throw RootImageError.wrongLength(source: source, bytes: total, wanted: wanted)
         }
-        if keeps, found == nil { try checkMemory(total) }
+        if keeps, found == nil { try inTurn { try checkMemory(total) } }
     }
 
     func consume(_ block: UnsafeRawBufferPointer, isLast: Bool) throws(RootImageError) {
@@ -175,12 +175,21 @@ final class RootImageUnpacker {
     private func begin(_ format: RootImageFormat, offset: UInt64, length: UInt64) throws {
         found = Found(format: format, offset: offset, length: length)
         guard keeps else { return }
-        try checkMemory(length)
-        // The size is in whole pages, with an extra for the filesystem itself.
-        try machine.makeStore(request.folder, (length + 4095) / 4096 * 4096 + 65536)
+        try inTurn {
+            try checkMemory(length)
+            // The size is in whole pages, with an extra for the filesystem itself.
+            try machine.makeStore(request.folder, (length + 4095) / 4096 * 4096 + 65536)
+        }
         let file = request.folder.appending("root.\(format)")
         image = try OutputFile(file)
         found?.file = file
+    }
+
+    /// What a key of a LUKS volume takes while it is derived is free again after that.
+    private func inTurn(_ body: () throws -> Void) throws {
+        var failure: (any Error)?
+        machine.inTurn { do { try body() } catch { failure = error } }
+        if let failure { throw failure }
     }
 
     private func checkMemory(_ length: UInt64) throws(RootImageError) {

@@ -20,10 +20,9 @@ public struct ModifyArguments: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        try iso.setArguments(try edit.applied(to: try iso.arguments.arguments))
-        try output.write(try iso.patches(), of: file, streams)
+        try output.change(image, streams) { iso in
+            try iso.setArguments(try edit.applied(to: try iso.arguments.arguments))
+        }
     }
 }
 
@@ -39,10 +38,7 @@ public struct ResetArguments: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        try iso.setArguments(try iso.arguments.defaults)
-        try output.write(try iso.patches(), of: file, streams)
+        try output.change(image, streams) { iso in try iso.setArguments(try iso.arguments.defaults) }
     }
 }
 

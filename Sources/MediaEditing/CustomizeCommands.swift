@@ -50,21 +50,20 @@ public struct CustomizeISO: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        let isCustomized =
-            iso.initrd.files.config != nil || !iso.initrd.files.network.isEmpty || iso.hasChangedArguments
-        guard force || !isCustomized else {
-            throw MediaFault("This ISO image is already customized; use -f to force.")
-        }
-        iso.initrd.files = try customization.files(for: try iso.features, .machine(streams))
-        if !arguments.isEmpty {
-            guard iso.hasArguments else {
-                throw MediaFault("This OS image does not support customizing live kernel arguments.")
+        try output.change(image, streams) { iso in
+            let isCustomized =
+                iso.initrd.files.config != nil || !iso.initrd.files.network.isEmpty || iso.hasChangedArguments
+            guard force || !isCustomized else {
+                throw MediaFault("This ISO image is already customized; use -f to force.")
             }
-            try iso.setArguments(try arguments.applied(to: try iso.arguments.defaults))
+            iso.initrd.files = try customization.files(for: try iso.features, .machine(streams))
+            if !arguments.isEmpty {
+                guard iso.hasArguments else {
+                    throw MediaFault("This OS image does not support customizing live kernel arguments.")
+                }
+                try iso.setArguments(try arguments.applied(to: try iso.arguments.defaults))
+            }
         }
-        try output.write(try iso.patches(), of: file, streams)
     }
 }
 
@@ -80,11 +79,10 @@ public struct ResetISO: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        iso.initrd.files = ArchiveFiles()
-        if iso.hasArguments { try iso.setArguments(try iso.arguments.defaults) }
-        try output.write(try iso.patches(), of: file, streams)
+        try output.change(image, streams) { iso in
+            iso.initrd.files = ArchiveFiles()
+            if iso.hasArguments { try iso.setArguments(try iso.arguments.defaults) }
+        }
     }
 }
 

@@ -20,13 +20,12 @@ public struct EmbedIgnition: Sendable {
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let bytes = try streams.config(config)
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        guard force || iso.initrd.files.config == nil else {
-            throw MediaFault("This ISO image already has an embedded Ignition config; use -f to force.")
+        try output.change(image, streams) { iso in
+            guard force || iso.initrd.files.config == nil else {
+                throw MediaFault("This ISO image already has an embedded Ignition config; use -f to force.")
+            }
+            iso.initrd.files.config = bytes
         }
-        iso.initrd.files.config = bytes
-        try output.write(try iso.patches(), of: file, streams)
     }
 }
 
@@ -58,10 +57,7 @@ public struct RemoveIgnition: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        iso.initrd.files.config = nil
-        try output.write(try iso.patches(), of: file, streams)
+        try output.change(image, streams) { iso in iso.initrd.files.config = nil }
     }
 }
 

@@ -37,6 +37,14 @@ public enum ImageOutput: Equatable, Sendable {
         return file
     }
 
+    /// Opens a live ISO, lets `body` change it, and writes it with its changes.
+    func change(_ path: String, _ streams: Streams, _ body: (inout LiveISO) throws -> Void) throws {
+        let file = try open(path, streams)
+        var iso = try LiveISO(reading: try file.source)
+        try body(&iso)
+        try write(try iso.patches(), of: file, streams)
+    }
+
     /// Writes the image with its changes.
     func write(_ patches: [Patch], of image: OpenFile, _ streams: Streams) throws {
         let patches = patches.inOrder

@@ -25,17 +25,16 @@ public struct EmbedNetwork: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        guard try iso.features.liveNetwork else {
-            throw MediaFault("This OS image does not support customizing network settings.")
+        try output.change(image, streams) { iso in
+            guard try iso.features.liveNetwork else {
+                throw MediaFault("This OS image does not support customizing network settings.")
+            }
+            guard force || iso.initrd.files.network.isEmpty else {
+                throw MediaFault("This ISO image already has embedded network settings; use -f to force.")
+            }
+            iso.initrd.files.remove(matching: .network)
+            try embedKeyfiles(keyfiles, in: &iso.initrd.files, read: contents(of:), tell: streams.tell)
         }
-        guard force || iso.initrd.files.network.isEmpty else {
-            throw MediaFault("This ISO image already has embedded network settings; use -f to force.")
-        }
-        iso.initrd.files.remove(matching: .network)
-        try embedKeyfiles(keyfiles, in: &iso.initrd.files, read: contents(of:), tell: streams.tell)
-        try output.write(try iso.patches(), of: file, streams)
     }
 }
 
@@ -68,10 +67,7 @@ public struct RemoveNetwork: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try output.open(image, streams)
-        var iso = try LiveISO(reading: try file.source)
-        iso.initrd.files.remove(matching: .network)
-        try output.write(try iso.patches(), of: file, streams)
+        try output.change(image, streams) { iso in iso.initrd.files.remove(matching: .network) }
     }
 }
 

@@ -16,7 +16,11 @@ final class OpenFile: Sendable {
         self.path = path
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A program that is being started meanwhile has the descriptor for a moment, and with it the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Opens what is there.
     convenience init(_ path: String, forWriting: Bool = false) throws {
@@ -58,18 +62,10 @@ final class OpenFile: Sendable {
     }
 
     private func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(
-                descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset) + off_t(done))
-            if count == 0 { throw EndOfImage(length: offset + UInt64(done)) }
-            if count < 0 {
-                let fault = SystemFault.current
-                if fault.reason == .interrupted { continue }
-                throw fault
-            }
-            done += count
+        let count = try SystemFault.converting { () throws(Errno) in
+            try fill(buffer, from: descriptor, at: offset)
         }
+        guard count == buffer.count else { throw EndOfImage(length: offset + UInt64(count)) }
     }
 
     /// Writes all of it there.

@@ -13,7 +13,7 @@ public struct NetworkLease6: Equatable, Sendable {
     public var nameservers: [IPAddress] = []
     /// Search domains (option 24).
     public var searchDomains: [String] = []
-    /// Time servers (option 31).
+    /// Time servers (options 56 and 31).
     public var timeServers: [IPAddress] = []
     /// Seconds until it is to be renewed; `nil`: never.
     public var renewal: Double?
@@ -117,8 +117,8 @@ public struct DHCPv6Exchange: Sendable {
         }
         let elapsed = UInt16(clamping: Int((now - startedAt) * 100))
         options += option(8, [UInt8(elapsed >> 8), UInt8(elapsed & 0xff)])
-        // Name servers, domains, time servers (31 and 56).
-        options += option(6, [0, 23, 0, 24, 0, 31])
+        // Name servers, domains, time servers (31, and 56 of RFC 5908).
+        options += option(6, [0, 23, 0, 24, 0, 31, 0, 56])
         return [kind.rawValue] + transaction + options
     }
 
@@ -215,6 +215,11 @@ public struct DHCPv6Exchange: Sendable {
             case 23: lease.nameservers += addresses(content)
             case 24: lease.searchDomains += domainNames(content)
             case 31: lease.timeServers += addresses(content)
+            // Of an address (1), a multicast address and a name, the first is a server.
+            case 56:
+                for (kind, server) in Self.options(content) ?? [] where kind == 1 {
+                    lease.timeServers += addresses(server)
+                }
             default: break
             }
         }

@@ -8,17 +8,17 @@ public struct MachineUUID: Equatable, Sendable {
     /// Reads `4c4c4544-0042-3510-8052-b4c04f4d4b31`, in either case.
     ///
     /// - Returns: `nil` for anything else, and for one that many machines have: blank, all of one digit, or a vendor's
-    ///   placeholder.
+    ///   default.
     public init?(_ text: String) {
         let digits = text.filter { $0 != "-" && !$0.isWhitespace }.lowercased()
         let pairs = Array(digits)
         guard pairs.count == 32 else { return nil }
         bytes = stride(from: 0, to: 32, by: 2).compactMap { UInt8(String(pairs[$0...$0 + 1]), radix: 16) }
-        guard bytes.count == 16, Set(bytes).count > 2, !Self.placeholders.contains(digits) else { return nil }
+        guard bytes.count == 16, Set(bytes).count > 2, !Self.vendorDefaults.contains(digits) else { return nil }
     }
 
     /// What boards show whose maker has filled nothing in.
-    private static let placeholders: Set<String> = [
+    private static let vendorDefaults: Set<String> = [
         "03000200040005000006000700080009", "00020003000400050006000700080009", "12345678123456781234567812345678",
         "123456781234567890ab123456789012", "0123456789abcdef0123456789abcdef", "fefefefefefefefefefefefefefefefe",
         "00112233445566778899aabbccddeeff", "01234567890123456789012345678901", "ffeeddccbbaa99887766554433221100",

@@ -16,6 +16,8 @@ public struct NetworkInterface: Equatable, Sendable {
     public var driver: String?
     /// Wired Ethernet with a device behind it: what may be tried without being asked for.
     public var isWired: Bool
+    /// What it is where that is a card and not wired Ethernet: `InfiniBand`; `nil` for all others.
+    public var otherKind: String?
     /// The names that udev would give it.
     public var predictable: PredictableNames
     /// Its place on the bus as udev's ID_PATH has it: `pci-0000:00:03.0`.
@@ -24,7 +26,8 @@ public struct NetworkInterface: Equatable, Sendable {
     /// Takes each part as it is; without `kernelName` the kernel's name is `name`.
     public init(
         name: String, kernelName: String? = nil, index: Int, mac: MACAddress?, driver: String? = nil,
-        isWired: Bool = true, predictable: PredictableNames = PredictableNames(), busPath: String? = nil
+        isWired: Bool = true, otherKind: String? = nil, predictable: PredictableNames = PredictableNames(),
+        busPath: String? = nil
     ) {
         self.name = name
         self.kernelName = kernelName ?? name
@@ -32,6 +35,7 @@ public struct NetworkInterface: Equatable, Sendable {
         self.mac = mac
         self.driver = driver
         self.isWired = isWired
+        self.otherKind = otherKind
         self.predictable = predictable
         self.busPath = busPath
     }

@@ -33,10 +33,12 @@ extension NetworkInterface {
             hardwareType: type, deviceType: device.type, mac: mac, macIsPermanent: number("addr_assign_type") == 0,
             port: number("dev_port") ?? 0, portName: device.attribute("phys_port_name"),
             parents: device.chain.dropFirst().map(NetworkDevicePlace.Parent.init), slots: slots)
+        let others = ["wlan": "wireless", "wwan": "mobile broadband"]
         self.init(
             name: name, kernelName: kernelName, index: index, mac: mac,
             driver: sysfs.linkTarget("\(path)/device/driver").map(lastComponent),
             isWired: type == 1 && device.type == nil && isPlain && isHardware,
+            otherKind: isHardware ? (type == 32 ? "InfiniBand" : device.type.flatMap { others[$0] }) : nil,
             predictable: isPlain && isHardware ? PredictableNames(place) : PredictableNames(),
             busPath: place.parents.first { $0.subsystem == "pci" }.map { "pci-\($0.name)" })
     }

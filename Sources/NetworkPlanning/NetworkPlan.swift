@@ -36,6 +36,8 @@ public struct NetworkPlan: Equatable, Sendable {
     public var missing: [InterfaceReference]
     /// Ports that are not here: what they belong to works without them.
     public var missingPorts: [InterfaceReference]
+    /// What was named and is no card of Ethernet; or all such cards of a machine that has no other.
+    public var unsupported: [NetworkInterface]
 
     /// Plans what is wanted, the command line's profiles or the keyfiles', for the interfaces that are there.
     ///
@@ -71,6 +73,8 @@ public struct NetworkPlan: Equatable, Sendable {
         new = choice.new
         missing = choice.missing
         missingPorts = choice.missingPorts
+        unsupported =
+            interfaces.contains(where: \.isWired) ? choice.unsupported : interfaces.filter { $0.otherKind != nil }
         giveNames(taken: Set(interfaces.map(\.name)))
     }
 
@@ -101,6 +105,7 @@ private struct Choice {
     var new: [NetworkPlan.New] = []
     var missing: [InterfaceReference] = []
     var missingPorts: [InterfaceReference] = []
+    var unsupported: [NetworkInterface] = []
 
     init(interfaces: [NetworkInterface], names: [MACAddress: String]) {
         self.interfaces = interfaces
@@ -135,8 +140,11 @@ private struct Choice {
     mutating func takeNamed(_ profile: NetworkProfile) {
         guard let reference = profile.interface else { return }
         let meant = interfaces.filter { chosen[$0.index] == nil && profile.isFor($0, names: names) }
-        if let interface = meant.first(where: \.isWired) ?? meant.first {
+        let usable = meant.filter { $0.otherKind == nil }
+        if let interface = usable.first(where: \.isWired) ?? usable.first {
             chosen[interface.index] = profile
+        } else if let other = meant.first {
+            if !unsupported.contains(other) { unsupported.append(other) }
         } else if interface(reference).map({ chosen[$0.index] != nil }) ?? false {
             // Another profile has it, by another name.
         } else if profile.controller != nil {

@@ -44,6 +44,8 @@ public struct NetworkState: Equatable, Sendable {
         public var lease: NetworkLease?
         /// Of its default route.
         public var metric = 100
+        /// Time servers of its leases, in the servers' order.
+        public var timeServers: [IPAddress] = []
 
         /// Where a link's addresses come from, in words for people.
         public enum Method: String, Sendable {
@@ -81,6 +83,15 @@ public struct NetworkState: Equatable, Sendable {
         self.nameservers = nameservers
         self.searchDomains = searchDomains
         self.hostname = hostname
+    }
+
+    /// Time servers of all links, each once; without those that only one link knows.
+    public var timeServers: [IPAddress] {
+        var servers: [IPAddress] = []
+        for server in links.flatMap(\.timeServers) where !server.isLinkLocal && !servers.contains(server) {
+            servers.append(server)
+        }
+        return servers
     }
 
     /// One line for people: `ens3 10.0.2.15/24 by DHCP, gateway and DNS 10.0.2.2`.

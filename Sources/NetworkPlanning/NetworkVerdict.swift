@@ -195,13 +195,20 @@ extension NetworkPlan {
             return NetworkAttempt(link.name, .noCarrier, seconds: limit)
         }
         if usableSince(link, state) != nil { return nil }
-        let profile = link.profile
-        if profile.ipv4.asks {
-            guard let limit = profile.ipv4.timeout ?? timeouts.dhcp, now - carrier >= Double(limit) else { return nil }
-            return NetworkAttempt(link.name, .noLease, seconds: limit)
+        let (ipv4, ipv6) = (link.profile.ipv4, link.profile.ipv6)
+        let asking = [
+            (family: ipv4, limit: ipv4.timeout ?? timeouts.dhcp, outcome: NetworkAttempt.Outcome.noLease),
+            (family: ipv6, limit: timeouts.ipv6 ?? ipv6.timeout, outcome: .noAdvertisement),
+        ].filter(\.family.asks)
+        func passed(_ limit: Int) -> Bool { now - carrier >= Double(limit) }
+        // One that the profile cannot do without ends it alone.
+        for (family, limit, outcome) in asking where !family.mayFail {
+            if let limit, passed(limit) { return NetworkAttempt(link.name, outcome, seconds: limit) }
         }
-        guard let limit = profile.ipv6.timeout ?? timeouts.ipv6, now - carrier >= Double(limit) else { return nil }
-        return NetworkAttempt(link.name, .noAdvertisement, seconds: limit)
+        // Where either is enough, both have their time; IPv6 has DHCP's where it was given none.
+        guard let first = asking.first, let limit = first.limit, asking.allSatisfy({ $0.limit.map(passed) ?? true })
+        else { return nil }
+        return NetworkAttempt(link.name, first.outcome, seconds: limit)
     }
 }
 
@@ -233,6 +240,7 @@ extension NetworkPlan {
             }
         }
         reasons += (missing + missingPorts).map { "no interface \($0)" }
+        reasons += unsupported.map { "\($0.label) is \($0.otherKind ?? ""), which is not supported" }
         if !missing.isEmpty, !present.isEmpty { reasons.append("there are \(present.joined(separator: ", "))") }
         if reasons.isEmpty {
             let what = links.isEmpty ? "no network interface" : "the addresses are not settled"

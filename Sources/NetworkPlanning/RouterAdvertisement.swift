@@ -59,15 +59,22 @@ public struct RouterNames: Equatable, Sendable {
     /// Search domains, in the order in which they were named.
     public private(set) var searchDomains: [String] = []
 
+    /// As many servers and as many domains as are kept: whoever floods a link is not to fill the boot's time with them.
+    static let most = 16
+
     /// Starts with no names.
     public init() {}
 
     /// Takes one more advertisement: what it names is added, what it ends is gone.
     public mutating func take(_ said: RouterDNS) {
         nameservers.removeAll(where: said.endedServers.contains)
-        nameservers += said.nameservers.filter { !nameservers.contains($0) }
+        for server in said.nameservers where !nameservers.contains(server) && nameservers.count < Self.most {
+            nameservers.append(server)
+        }
         searchDomains.removeAll(where: said.endedDomains.contains)
-        searchDomains += said.searchDomains.filter { !searchDomains.contains($0) }
+        for domain in said.searchDomains where !searchDomains.contains(domain) && searchDomains.count < Self.most {
+            searchDomains.append(domain)
+        }
     }
 }
 

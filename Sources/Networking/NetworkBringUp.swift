@@ -102,6 +102,7 @@ final class NetworkBringUp {
             case .failed(let attempts): throw .noAnswer(attempts, cards: cards(plan))
             case .nothingThere where !plan.missing.isEmpty:
                 throw .missing(plan.missing, present: interfaces.filter(\.isWired).map(\.label))
+            case .nothingThere where !plan.unsupported.isEmpty: throw .notEthernet(plan.unsupported)
             case .nothingThere:
                 guard let bootIF = arguments.bootIF, !ignoresBootIF, interfaces.contains(where: \.isWired) else {
                     throw .noInterface(DriverlessController.all(in: .ofThisMachine))
@@ -382,11 +383,14 @@ final class NetworkBringUp {
     /// What is known of every card, a line each, for whoever reads why there is no network.
     private func cards(_ plan: NetworkPlan) -> [String] {
         var lines: [String] = []
-        for interface in interfaces where interface.isWired || plan.links.contains(where: { $0.interface == interface })
+        for interface in interfaces
+        where interface.isWired || interface.otherKind != nil
+            || plan.links.contains(where: { $0.interface == interface })
         {
             let driver = interface.driver.map { "driver \($0)" } ?? (interface.isWired ? "no driver" : "made here")
             guard let link = plan.links.first(where: { $0.interface.index == interface.index }) else {
-                lines.append("\(interface.label): \(driver), not used")
+                let why = interface.otherKind.map { "\($0) is not supported" } ?? "not used"
+                lines.append("\(interface.label): \(driver), \(why)")
                 continue
             }
             let state = states[interface.index]
@@ -419,6 +423,9 @@ final class NetworkBringUp {
             // Down, for the real root to begin afresh. A card that refuses does no harm.
             try? NetworkLinks.configure(link.interface.index, up: false)
         }
+        for other in plan.unsupported {
+            around.report("\(other.label) is \(other.otherKind ?? ""), which is not supported; going on without it")
+        }
         let routes6 = Files.line("/proc/net/ipv6_route") ?? ""
         var servers: [NameServer] = []
         var domains: [String] = []
@@ -439,6 +446,9 @@ final class NetworkBringUp {
                 gateways: own + KernelIPv6Address.gateways(routes6, interface: name).filter { !own.contains($0) },
                 lease: state.lease)
             told.metric = link.metric
+            let leased4 = state.lease?.timeServers ?? []
+            let leased6 = clients.v6[link.interface.index]?.lease?.timeServers ?? []
+            told.timeServers = (place == 0 ? arguments.timeServers : []) + leased4 + leased6
             if place == 0, link.metric > least, state.reachedSince != nil {
                 told.metric = least - 1
                 prefer(link, told)
@@ -469,23 +479,5 @@ struct NetworkClients: Sendable {
         v4[index] = nil
         v6[index]?.end()
         v6[index] = nil
-    }
-}
-
-/// The kernel's names of the interfaces that were renamed, kept for a second try after a failure:
-/// whoever wrote `ip=eth0:dhcp` still means the same card.
-enum Renames {
-    private static let file = Networking.folder.appending("interface-names")
-
-    static func read() -> [String: String] {
-        let pairs = (Files.line(file) ?? "").split(separator: "\n").map { $0.split(separator: " ") }
-        return Dictionary(
-            pairs.filter { $0.count == 2 }.map { (String($0[0]), String($0[1])) }, uniquingKeysWith: { $1 })
-    }
-
-    static func write(_ names: [String: String]) {
-        // Without it only that second try suffers.
-        try? Files.makeFolder(Networking.folder, mode: 0o700)
-        try? Files.write(names.map { "\($0.key) \($0.value)\n" }.sorted().joined(), to: file, mode: 0o600)
     }
 }

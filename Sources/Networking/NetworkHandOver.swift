@@ -21,6 +21,7 @@ extension Networking {
     ///   `coreos.force_persist_ip`: always): the embedded keyfiles, or what `ip=` asks for;
     /// - systemd-networkd's files, on the same conditions: what is up here, so that leases are renewed. They lie in
     ///   `/run/systemd/network`, behind those that the image brings;
+    /// - the leases' time servers, on the same conditions: for systemd-timesyncd and for chrony, below `/run`;
     /// - rules for the names of `ifname=`, under `/run/udev`.
     public static func handOver(
         to root: FilePath, arguments: BootArguments, logger: Logger
@@ -37,7 +38,11 @@ extension Networking {
         guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
             let state = NetworkState(JSONValue(node))
         else { return }
-        if network.persistence != .never { try handOverToNetworkd(root, state, arguments, logger) }
+        if network.persistence != .never {
+            try handOverToNetworkd(root, state, arguments, logger)
+            try handOverTimeServers(
+                to: target, state.timeServers, always: network.persistence == .always, logger)
+        }
         try handOverResolver(to: target, state, logger)
         if let name = state.hostname { try handOverHostname(to: target, name) }
     }
@@ -126,7 +131,7 @@ extension Networking {
         logger.info("left for systemd-networkd: \(files.map(\.name))")
     }
 
-    private static func write(
+    static func write(
         _ path: String, in root: TargetRoot, _ bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
     ) throws(NetworkFailure) {
         do throws(TargetFault) {
@@ -134,6 +139,9 @@ extension Networking {
         } catch {
             throw .handOver(error)
         }
+        // A missing label stops no boot, and who may not read the file says so.
+        let folders = path.split(separator: "/")
+        if folders.first == "etc" { _ = try? root.relabel(["/etc/\(folders[1])"]) }
     }
 
     /// The embedded keyfiles, or else what `ip=` asks for; nothing where that is only the default.

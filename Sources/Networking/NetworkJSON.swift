@@ -68,7 +68,7 @@ extension NetworkState.Link {
             .init("interface", .string(interface)), .init("mac", JSONValue(mac?.description)),
             .init("method", .string(method.rawValue)), .init("addresses", strings(addresses)),
             .init("gateways", strings(gateways)), .init("lease", lease?.json ?? .null),
-            .init("metric", JSONValue(metric)),
+            .init("metric", JSONValue(metric)), .init("time", strings(timeServers)),
         ])
     }
 
@@ -82,5 +82,6 @@ extension NetworkState.Link {
             gateways: texts(json["gateways"]).compactMap { IPAddress($0) },
             lease: json["lease"].flatMap { NetworkLease($0) })
         metric = json["metric"]?.integer.map { Int($0) } ?? 100
+        timeServers = texts(json["time"]).compactMap { IPAddress($0) }
     }
 }

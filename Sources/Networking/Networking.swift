@@ -17,6 +17,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     /// No wired interface; with the network controllers that no driver has taken.
     case noInterface([DriverlessController])
     case missing([InterfaceReference], present: [String])
+    /// The cards that were named, or all there are, are not Ethernet.
+    case notEthernet([NetworkInterface])
     /// Nobody answered; with a line for each card that tells what is known of it.
     case noAnswer([NetworkAttempt], cards: [String] = [])
     /// The kernel does not make a VLAN, a bond or a bridge. `origin`: who asks for it.
@@ -40,6 +42,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .missing(let references, let present):
             "there is no network interface \(references.map(\.description).joined(separator: ", ")); there "
                 + (present.isEmpty ? "is none at all" : "are \(present.joined(separator: ", "))")
+        case .notEthernet(let cards):
+            cards.map { "\($0.label) is \($0.otherKind ?? ""), which is not supported" }.joined(separator: "; ")
         case .unmade(let name, let origin, let reason): "the kernel does not make \(name) (\(origin)): \(reason)"
         case .noAnswer(let attempts, _): attempts.map(\.description).joined(separator: "; ")
         case .keyfile(let failure): "\(failure)"
@@ -57,6 +61,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .noInterface(let controllers) where controllers.isEmpty:
             ["Check that the network card is enabled in the firmware or the hypervisor."]
         case .noInterface: ["Build the initramfs with its driver: firstlight-image initramfs --modules generic"]
+        case .notEthernet: ["Give a card of Ethernet: ip=IFACE:dhcp. The real root can set up the rest."]
         case .missing: ["Name an interface that is there, or give its MAC address: ip=MAC:dhcp"]
         case .noAnswer(let attempts, let cards): cards + Self.advice(attempts)
         case .unmade:
@@ -88,7 +93,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
 /// Brings the network up and hands it over to the real root.
 public enum Networking {
     /// Where what is learned here is kept for later stages.
-    static let folder = FilePath("/run/firstlight")
+    static let folder = FilePath(runFolder)
     /// Keyfiles that an image carries; they replace what the command line says.
     public static let keyfileFolder = FilePath("/etc/coreos-firstboot-network")
 

@@ -160,7 +160,7 @@ struct LinkProbe: Sendable {
     }
 
     /// Sends one packet and takes one back.
-    private func exchange(
+    func exchange(
         _ bytes: [UInt8], with address: IPAddress, port: Int, anyPort: Bool = false
     ) -> [UInt8]? {
         let descriptor = firstlight_link_socket(name, Int32(address.bytes.count), false)

@@ -6,7 +6,7 @@
 PROGRAMS is the folder with firstlight, firstlight-image, man and completions. The packages are of this machine's
 kind, and the same input makes the same bytes: files have the date of the last commit, or SOURCE_DATE_EPOCH.
 
-firstlight                   the agent, its dracut module and units, its man pages
+firstlight                   the agent, its dracut module, its hook for initramfs-tools, its man pages
 firstlight-image             the image tool
 firstlight-dracut-ignition   the agent in the place of Debian's ignition, which is diverted
 """
@@ -112,18 +112,21 @@ def described(short: str, *lines: str) -> str:
 
 def agent(programs: Path, staging: Path) -> Package:
     package = Package(
-        "firstlight", staging, Recommends="dracut-core (>= 059), dracut-network, e2fsprogs, xfsprogs, btrfs-progs, "
-        "dosfstools, mdadm",
+        "firstlight", staging, Recommends="dracut-core (>= 059) | initramfs-tools, dracut-network, e2fsprogs, xfsprogs, "
+        "btrfs-progs, dosfstools, mdadm", Suggests="busybox-static | busybox",
         Description=described(
             "live boot agent that provisions a machine from RAM",
             "It fetches and verifies a root image, lays a writable layer in RAM over it,",
             "carries out an Ignition config without destroying what that did not ask to",
             "destroy, and hands over to the real root's init. Under dracut it runs as",
-            "systemd units: dracut --add firstlight."))
+            "systemd units: dracut --add firstlight. Under initramfs-tools it makes the",
+            "root filesystem: BOOT=firstlight in its configuration."))
     package.add(programs / "firstlight", "usr/bin/firstlight", 0o755)
     for file in sorted((TREE / "dracut/50firstlight").iterdir()):
         mode = 0o755 if file.suffix == ".sh" else 0o644
         package.add(file, f"usr/lib/dracut/modules.d/50firstlight/{file.name}", mode)
+    package.add(TREE / "Sources/InitramfsTools/hooks/firstlight", "usr/share/initramfs-tools/hooks/firstlight", 0o755)
+    package.add(TREE / "Sources/InitramfsTools/scripts/firstlight", "usr/share/initramfs-tools/scripts/firstlight")
     for page in ("firstlight.8", "firstlight.cmdline.7"):
         package.manual(programs / "man" / page)
     completions(package, programs, "firstlight")

@@ -76,7 +76,7 @@ extension PlatformAccess {
 
 /// The DHCP servers of this machine's leases, as stored by this program and by systemd-networkd.
 func leasingServers() -> [String] {
-    let own = (try? Files.read("/run/firstlight/network.json")).flatMap { try? JSONNode(parsing: $0) }
+    let own = (try? Files.read(FilePath(runFolder).appending("network.json"))).flatMap { try? JSONNode(parsing: $0) }
     let links = own?["interfaces"]?.elements ?? []
     let ours = links.compactMap { $0["lease"]?["server"]?.string }
     let folder = FilePath("/run/systemd/netif/leases")

@@ -154,10 +154,10 @@ private func readFiles(
     }
     let folder = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
     defer { rmdir(folder.string) }
-    do throws(Errno) {
+    do throws(FileFault) {
         try Mounts.mount(
             device.string, on: folder, type: type, flags: UInt(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))
-    } catch { throw PlatformFailure.cannotMount(device, type: type, error) }
+    } catch { throw PlatformFailure.cannotMount(device, type: type, error.reason) }
     defer { try? Mounts.unmount(folder, lazily: true) }
     var found: [String: [UInt8]] = [:]
     for path in paths {

@@ -34,9 +34,20 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         switch (result, number) {
         case (nil, _), ("success", _), ("exit-code", _), ("exec-condition", _), ("protocol", _), ("start-limit-hit", _):
             return nil
+        // Whoever stops a unit knows of it: systemd does so for its emergency mode, after another stage's report.
+        case ("signal", SIGTERM?): return nil
         case ("oom-kill", _): self = .outOfMemory
         case ("signal", let number?), ("core-dump", let number?): self = .signal(number)
         case (let other?, _): self = .result(other + (status.map { ", \($0)" } ?? ""))
+        }
+    }
+
+    /// What a shell has in `$?`; `nil` where the agent ended by itself and has said all.
+    public init?(shellStatus status: Int32) {
+        switch status {
+        case 0, 1: return nil
+        case 129...192: self = .signal(status - 128)
+        default: self = .exit(status)
         }
     }
 

@@ -3,7 +3,7 @@
 
 import BootArguments
 
-/// What happens between the kernel and the real root's init, in order.
+/// What happens between the kernel and the real root's init, in the order in which people read of it.
 public enum BootStage: CaseIterable, Sendable {
     case drivers
     case findConfig
@@ -13,7 +13,10 @@ public enum BootStage: CaseIterable, Sendable {
     /// A helper that changes them restarts the machine.
     case kernelArguments
     case rootImage
+    /// While the image is on its way: a conflict on a disk stops the boot before it has come.
+    case plan
     case root
+    /// After the image is verified and mounted: a boot with a bad image changes no disk.
     case disks
     case mount
     case files
@@ -25,6 +28,11 @@ public enum BootStage: CaseIterable, Sendable {
     /// Those of a boot as PID 1, in order.
     public static let inLiveBoot = allCases.filter { $0 != .unmount }
 
+    /// Those of a boot whose PID 1 are shell scripts, in order: drivers are theirs, and the network may be.
+    public static func inScripts(bringingUpNetwork: Bool) -> [BootStage] {
+        inLiveBoot.filter { $0 != .drivers && (bringingUpNetwork || $0 != .network) }
+    }
+
     /// All that is known of a stage.
     struct Row: Sendable {
         /// The word of the console and the report.
@@ -33,6 +41,10 @@ public enum BootStage: CaseIterable, Sendable {
         var act: String
         /// Whether the report tells of the time that it took.
         var isReported = false
+        /// What has to be done before it begins; all of it is above it in the table.
+        ///
+        /// Two stages of which neither needs the other run side by side.
+        var needs: [BootStage] = []
         /// Where `rd.break=` gives a shell before it.
         var breakPoints: Set<BreakPoint> = []
         /// The unit that runs it where systemd starts the stages.
@@ -61,52 +73,64 @@ public enum BootStage: CaseIterable, Sendable {
                 does: .machine(.drivers))
         case .findConfig:
             Row(
-                topic: "config", act: "looking for a config", isReported: true, unit: .fetch,
-                does: .session { try $0.provisioning.findConfig() })
+                topic: "config", act: "looking for a config", isReported: true, needs: [.drivers], unit: .fetch,
+                does: .session {
+                    try $0.checkURLs()
+                    try $0.provisioning.findConfig()
+                })
         case .network:
             Row(
-                topic: "network", act: "bringing up the network", isReported: true, breakPoints: [.initqueue],
+                topic: "network", act: "bringing up the network", isReported: true, needs: [.findConfig],
+                breakPoints: [.initqueue],
                 does: .machine(.network))
         case .fetchConfig:
             Row(
-                topic: "config", act: "fetching the config", isReported: true, unit: .fetch,
+                topic: "config", act: "fetching the config", isReported: true, needs: [.network], unit: .fetch,
                 does: .session { try $0.provisioning.fetchConfig() })
         case .kernelArguments:
             Row(
-                topic: "kargs", act: "seeing to the kernel arguments", unit: .kargs,
+                topic: "kargs", act: "seeing to the kernel arguments", needs: [.fetchConfig], unit: .kargs,
                 does: .session { try $0.provisioning.setKernelArguments() })
         case .rootImage:
             Row(
-                topic: "rootfs", act: "getting the root filesystem", isReported: true, unit: .rootfs,
-                does: .session { try $0.getRootImage() })
+                topic: "rootfs", act: "getting the root filesystem", isReported: true, needs: [.kernelArguments],
+                unit: .rootfs, does: .session { try $0.getRootImage() })
+        case .plan:
+            Row(
+                topic: "disks", act: "planning the disks", needs: [.kernelArguments], unit: .plan,
+                does: .session { try $0.provisioning.planDisks() })
         case .root:
             Row(
-                topic: "root", act: "setting up the root", isReported: true, breakPoints: [.preMount], unit: .root,
-                does: .session { try $0.assembleRoot() })
+                topic: "root", act: "setting up the root", isReported: true, needs: [.rootImage],
+                breakPoints: [.preMount], unit: .root, does: .session { try $0.assembleRoot() })
         case .disks:
             Row(
-                topic: "disks", act: "preparing the disks", isReported: true, breakPoints: [.mount], unit: .disks,
-                does: .session { try $0.provisioning.prepareDisks() })
+                topic: "disks", act: "preparing the disks", isReported: true, needs: [.plan, .root],
+                breakPoints: [.mount], unit: .disks, does: .session { try $0.provisioning.prepareDisks() })
         case .mount:
             Row(
-                topic: "mount", act: "mounting the config's filesystems", isReported: true, unit: .mount,
-                does: .session { try $0.provisioning.mountFilesystems() })
+                topic: "mount", act: "mounting the config's filesystems", isReported: true, needs: [.root, .disks],
+                unit: .mount,
+                does: .session {
+                    try $0.provisioning.mountFilesystems()
+                    try $0.populateVar()
+                })
         case .files:
             Row(
-                topic: "files", act: "writing files, users and units", isReported: true, unit: .files,
-                does: .session { try $0.provisioning.writeFiles() })
+                topic: "files", act: "writing files, users and units", isReported: true, needs: [.mount],
+                unit: .files, does: .session { try $0.provisioning.writeFiles() })
         case .finish:
             Row(
-                topic: "report", act: "ending the provisioning", unit: .finish,
+                topic: "report", act: "ending the provisioning", needs: [.files], unit: .finish,
                 does: .session { try $0.finish() })
         case .handOver:
             Row(
-                topic: "handover", act: "handing over to the real root", breakPoints: [.prePivot, .cleanup],
-                does: .machine(.handOver))
+                topic: "handover", act: "handing over to the real root", needs: [.finish],
+                breakPoints: [.prePivot, .cleanup], does: .machine(.handOver))
         case .unmount:
             Row(
                 topic: "umount", act: "unmounting the config's filesystems", unit: .umount,
-                does: .session { try $0.provisioning.unmountFilesystems() })
+                does: .session { try $0.unmountFilesystems() })
         }
     }
 
@@ -116,9 +140,15 @@ public enum BootStage: CaseIterable, Sendable {
     /// What is told of it when it fails as a part of PID 1, after "while".
     public var act: String { row.act }
 
-    /// The topic of the stage with that act; `boot` for everything before the first.
+    /// What has to be done before it begins.
+    public var needs: [BootStage] { row.needs }
+
+    /// The topic of the first of the stages under way.
+    ///
+    /// - Parameter act: Their acts, with " and " between them.
+    /// - Returns: `boot` for everything before the first of all stages.
     public static func topic(ofAct act: String?) -> String {
-        allCases.first { $0.act == act }?.topic ?? "boot"
+        allCases.first { act?.hasPrefix($0.act) ?? false }?.topic ?? "boot"
     }
 
     /// Whether `rd.break=` asks for a shell before this stage.
@@ -132,6 +162,7 @@ public enum StageName: String, CaseIterable, Sendable {
     case fetch = "fetch"
     case kargs = "kargs"
     case rootfs = "rootfs"
+    case plan = "plan"
     case root = "root"
     case disks = "disks"
     case mount = "mount"
@@ -143,10 +174,6 @@ public enum StageName: String, CaseIterable, Sendable {
     public struct Unit: Equatable, Sendable {
         /// systemd's `Description=`, without the program's name.
         public var description: String
-        /// Without these it does not start.
-        public var needs: [StageName] = []
-        /// What it only comes after, where that is a part of the boot.
-        public var after: [StageName] = []
         /// Whether it may need the network.
         public var usesNetwork = false
         /// The target that requires it; `nil` where another stage needs it.
@@ -157,31 +184,38 @@ public enum StageName: String, CaseIterable, Sendable {
         public var isUnlimited = true
     }
 
+    /// The target that is reached once the machine is provisioned, by the name that other units know from Ignition.
+    public static let provisioned = "ignition-complete.target"
+    /// The target in its place where it is not provisioned.
+    public static let notProvisioned = "ignition-subsequent.target"
+
     /// The table of units; `nil` for what is a part of another's.
     public var unit: Unit? {
-        let provisioned = "initrd.target"
+        let provisioned = Self.provisioned
         return switch self {
         case .fetch: Unit(description: "fetch the config", usesNetwork: true, target: provisioned)
         case .kargs:
-            Unit(
-                description: "see to the kernel arguments", needs: [.fetch], target: provisioned, isUnlimited: false)
+            Unit(description: "see to the kernel arguments", target: provisioned, isUnlimited: false)
         case .rootfs:
             Unit(description: "fetch and verify the root filesystem", usesNetwork: true, isProvisioning: false)
+        case .plan: Unit(description: "look at the disks and plan", target: provisioned)
         case .root:
-            Unit(
-                description: "set up the overlay root", needs: [.rootfs], target: "initrd-root-fs.target",
-                isProvisioning: false)
-        case .disks:
-            Unit(
-                description: "make the disks what the config says", needs: [.fetch], after: [.rootfs],
-                target: provisioned)
-        case .mount:
-            Unit(description: "mount the config's filesystems", needs: [.disks, .root], target: provisioned)
-        case .files: Unit(description: "write files, users and units", needs: [.mount], target: provisioned)
-        case .finish:
-            Unit(
-                description: "report, and remove the config", needs: [.files], target: provisioned, isUnlimited: false)
+            Unit(description: "set up the overlay root", target: "initrd-root-fs.target", isProvisioning: false)
+        case .disks: Unit(description: "make the disks what the config says", target: provisioned)
+        case .mount: Unit(description: "mount the config's filesystems", target: provisioned)
+        case .files: Unit(description: "write files, users and units", target: provisioned)
+        case .finish: Unit(description: "report, and remove the config", target: provisioned, isUnlimited: false)
         case .umount: nil
+        }
+    }
+
+    /// The units without which its own does not start, as the table of stages has it.
+    ///
+    /// Where a boot provisions nothing, the live system starts without the units that would.
+    public var needs: [StageName] {
+        let all = Set(stages.flatMap(\.needs).compactMap(\.row.unit)).subtracting([self])
+        return StageName.allCases.filter { name in
+            all.contains(name) && (unit?.isProvisioning != false || name.unit?.isProvisioning == false)
         }
     }
 

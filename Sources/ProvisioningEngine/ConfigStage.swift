@@ -28,7 +28,7 @@ extension ProvisioningSession {
 
     /// Fetches the config, where ``findConfig()`` did not find it on this machine, and what it refers to.
     public func fetchConfig() throws {
-        if store.configProgress == .unsettled { try keepConfig(from: try configSource()) }
+        if store.configProgress == .unsettled { try keepConfig(from: try configSource().filled(for: self)) }
         if store.configProgress == .incomplete { try completeConfig() }
     }
 

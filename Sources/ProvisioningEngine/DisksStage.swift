@@ -1,34 +1,88 @@
-// Disks: planned as a whole, told, and only then changed.
+// Disks: planned as a whole, planned again, told, and only then changed.
 
 import BlockDevices
 import BootArguments
 import DiskPlanning
+import Fetching
 import IgnitionConfig
 import LinuxSystem
 import Reporting
 import SystemPackage
 
 extension ProvisioningSession {
+    /// Looks at the disks and plans, while the root image is on its way; writes nothing.
+    ///
+    /// A conflict stops the boot here. What the look has opened is closed again, and the plan is made anew right before
+    /// the first write, by ``prepareDisks()``.
+    public func planDisks() throws {
+        guard let (storage, access) = try disksOfConfig() else { return }
+        let plan = try DiskStage.plan(storage, access: access)
+        observer(.planned(plan.json))
+        if arguments.planOnly { throw PlanOnly(plan) }
+        try store.keep(look: DiskLook(plan))
+        observer(.detail("the disks are planned, and will be looked at again before the first write"))
+        // Which takes its time as well, and the image is still on its way.
+        for mount in storage.mounts { try? access.loadFilesystem(mount.type) }
+    }
+
     /// Makes the disks what the config says.
     public func prepareDisks() throws {
-        guard let config = try config() else { return }
-        try config.checkSupport()
-        guard config.storage.namesDisks else { return }
-        var access = diskAccess
-        let fetcher = try resourceFetcher(for: config)
-        access.keys = VolumeKeys(known: try store.keys(), made: Set((store.volumes ?? []).map(\.name))) {
-            try fetcher.write($0, to: $1, purpose: .trust)
-        }
-        access.volumeOpened = { [store] in try store.keep(KeptVolume($0), key: $0.key) }
-        let plan = try DiskStage.plan(config.storage, access: access)
+        guard let (storage, access) = try disksOfConfig() else { return }
+        let plan = try DiskStage.plan(storage, access: access)
         observer(.planned(plan.json))
+        if let look = store.look { tell(look, nowIs: DiskLook(plan)) }
         for warning in plan.warnings { warn(warning) }
         if arguments.planOnly { throw PlanOnly(plan) }
         try store.keep(nodes: plan.nodes)
         observer(.carryingOut(summary: plan.summaryLines, plan: plan.lines))
         try DiskStage.apply(plan, access: access)
+        memory.change { $0.keys = nil }
         if !plan.isEmpty { observer(.told(topic: "disks", "done")) }
         observer(.did(topic: "disks", plan.changes, []))
+    }
+
+    /// What the config says of disks, and the access to them; `nil` where it says nothing.
+    private func disksOfConfig() throws -> (IgnitionConfig.Storage, DiskAccess)? {
+        guard let config = try config() else { return nil }
+        try config.checkSupport()
+        guard config.storage.namesDisks else { return nil }
+        var access = diskAccess
+        access.keys = try volumeKeys(of: config)
+        access.volumeOpened = { [store] in try store.keep(KeptVolume($0), key: $0.key) }
+        if let roomForImage { access.besideImage = { try deriving($0, beside: roomForImage) } }
+        return (config.storage, access)
+    }
+
+    private func volumeKeys(of config: IgnitionConfig) throws -> VolumeKeys {
+        if let known = memory.get(\.keys) { return known }
+        let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
+        let keys = VolumeKeys(known: try store.keys(), made: Set((store.volumes ?? []).map(\.name))) {
+            try pool.write($0, to: $1, purpose: .trust)
+        }
+        memory.change { $0.keys = keys }
+        return keys
+    }
+
+    /// Derives a key while nobody else takes much RAM, and once it is known how much the root image still needs.
+    func deriving(
+        _ body: (UInt64) throws -> SecretBytes?, beside roomForImage: () -> UInt64?
+    ) throws -> SecretBytes? {
+        let wait = Wait(for: "the size of the root image", reason: "a LUKS volume's key takes RAM that it may need")
+        try observer.waits.wait(for: wait) { _ throws(StageCancelled) in
+            while roomForImage() == nil {
+                if observer.waits.isCancelled() { throw StageCancelled() }
+                sleep(seconds: 0.1)
+            }
+        }
+        var result: Result<SecretBytes?, any Error> = .success(nil)
+        memoryTurn.take { result = Result { try body(roomForImage() ?? 0) } }
+        return try result.get()
+    }
+
+    private func tell(_ look: DiskLook, nowIs proof: DiskLook) {
+        if look == proof { return observer(.detail("the disks are as they were planned")) }
+        observer(.detail("the disks are not as they were planned, and are planned anew; the plan was:"))
+        for line in look.lines { observer(.detail("  \(line)")) }
     }
 
     /// What planning, writing and mounting need of the machine.
@@ -46,6 +100,10 @@ extension ProvisioningSession {
         access.waits = observer.waits
         return access
     }
+}
+
+extension DiskLook {
+    fileprivate init(_ plan: StoragePlan) { self.init(lines: plan.lines, nodes: plan.nodes) }
 }
 
 extension KeptVolume {

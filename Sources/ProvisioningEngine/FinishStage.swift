@@ -1,5 +1,6 @@
 // The end of provisioning: the report told, kept and posted; the config and its secrets gone.
 
+import BootArguments
 import BootReport
 import Fetching
 import Glibc
@@ -42,7 +43,8 @@ extension LiveSession {
             // What is wrong with the config has been told; its proxy and its authorities are missed then.
             let config = (try? provisioning.config()) ?? nil
             let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
-            try fetcher.post(json: report.json.text(), to: url, within: Self.postingTime)
+            let filled = try provisioning.filled(url, of: BootArguments.reportKey)
+            try fetcher.post(json: report.json.text(), to: filled, within: Self.postingTime)
             observer(.told(topic: "report", "posted to \(shown)"))
         } catch {
             let reason =
@@ -52,7 +54,7 @@ extension LiveSession {
                 case .transfer(.cannotConnect(.networkUnreachable), _):
                     "there is no network; rd.neednet=1 brings it up"
                 case .transfer(let fault, _): "\(fault)"
-                default: "\(error)"
+                default: (error as? ArgumentProblem)?.reason ?? "\(error)"
                 }
             observer(.caution("the report was not posted to \(shown): \(reason)"))
         }

@@ -10,9 +10,9 @@ import Reporting
 import SystemPackage
 
 /// The stages of a boot of our own, for PID 1 and for units.
-public struct LiveSession {
+public struct LiveSession: Sendable {
     /// The part that is the same for every way of provisioning.
-    public let provisioning: ProvisioningSession
+    public var provisioning: ProvisioningSession
     /// What the stages leave for each other.
     public let state = StateFolder()
 
@@ -29,6 +29,15 @@ public struct LiveSession {
         provisioning = ProvisioningSession(
             arguments, .live(arguments), store: state,
             observer: observer.and(.keeping(in: state, isReported: arguments.ignitionFirstboot)), devices: devices)
+        provisioning.roomForImage = { [state] in Self.roomForImage(arguments, state) }
+    }
+
+    /// The same session, for a stage that tells somebody else.
+    public func telling(_ observer: SessionObserver) -> LiveSession {
+        var session = self
+        session.provisioning = provisioning.telling(
+            observer.and(.keeping(in: state, isReported: arguments.ignitionFirstboot)))
+        return session
     }
 
     /// Runs a stage, and has the report tell how long it took where the table says so.

@@ -35,19 +35,24 @@ public struct ProvisioningPreview {
     ///   - name: The name in front of line numbers.
     ///   - root: A system whose users, files and units count, too.
     ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
+    ///   - images: Image files that stand for the disks of another machine, by the config's paths. Where there are any,
+    ///     nothing of this machine counts.
     ///   - warn: Called with what is odd about the config.
     /// - Throws: What is wrong with the config, or in the way of the plan.
     public init(
-        of bytes: [UInt8], name: String, root: FilePath?, isOffline: Bool, warn: @escaping (String) -> Void
+        of bytes: [UInt8], name: String, root: FilePath?, isOffline: Bool, images: [String: String] = [:],
+        warn: @escaping (String) -> Void
     ) throws {
         var settings = FetchSettings()
         settings.isOffline = isOffline
         let fetcher = ResourceFetcher(settings)
         let config = try Self.wholeConfig(bytes, name: name, through: fetcher, warn: warn)
-        let line = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? []).commandLine
-        arguments = KernelArgumentChanges(config.kernelArguments, on: line)
+        let running = images.isEmpty ? (try? Files.read("/proc/cmdline")) ?? [] : []
+        arguments = KernelArgumentChanges(config.kernelArguments, on: BootArguments(bytes: running).commandLine)
         var access = DiskAccess.settled
-        access.keys = VolumeKeys { try fetcher.write($0, to: $1) }
+        access.images = images
+        let pool = ResourceFetcherPool(fetcher.settings)
+        access.keys = VolumeKeys { try pool.write($0, to: $1) }
         disks = try DiskStage.plan(config.storage, access: access)
         files = try root.map { try Self.preview(config, of: TargetRoot($0), fetcher) }
         namesDisks = config.storage.namesDisks

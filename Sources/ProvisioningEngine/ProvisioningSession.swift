@@ -7,22 +7,24 @@ import Fetching
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import NetworkPlanning
 import Platforms
 import Reporting
 import SystemPackage
 
 /// A machine that is being provisioned, for as long as one process does it.
 ///
-/// Configs are read and parsed once; after a failure ``forgetConfigs()`` has them read anew.
-public final class ProvisioningSession {
+/// Configs are read and parsed once; after a failure ``forgetConfigs()`` has them read anew. Copies share what they know:
+/// a stage that runs beside another has a copy with an observer of its own.
+public struct ProvisioningSession: Sendable {
     /// The kernel command line.
     public let arguments: BootArguments
     /// In what this way of provisioning differs from the others.
     public let rules: SessionRules
     /// Who is told what is done.
-    public let observer: SessionObserver
+    public private(set) var observer: SessionObserver
     /// Access to the machine's devices.
-    public let devices: DeviceAccess
+    public private(set) var devices: DeviceAccess
     let store: any SessionStore
     /// Where the real root is assembled.
     public var root = FilePath("/sysroot")
@@ -39,8 +41,14 @@ public final class ProvisioningSession {
     /// Seconds for finding the config, retries included; `nil`: no limit.
     public var fetchTimeout: Double?
 
-    private var knownBase: IgnitionConfig?
-    private var knownUser: IgnitionConfig??
+    /// What is known of the machine by now, for URLs that name it.
+    var machineFacts: @Sendable () -> MachineFacts
+
+    /// The bytes of RAM that a root image will still take, `nil` while that is not known; no function where there is none.
+    var roomForImage: (@Sendable () -> UInt64?)?
+    /// Taken by whoever takes much RAM.
+    var memoryTurn = MemoryTurn.ofThisBoot
+    let memory = SessionMemory()
 
     /// A session of these rules, which leaves what it finds out in `store`.
     public init(
@@ -53,6 +61,15 @@ public final class ProvisioningSession {
         self.observer = observer
         self.devices = devices
         platform = arguments.platform ?? Platform.metal.rawValue
+        machineFacts = { .ofThisMachine(arguments) }
+    }
+
+    /// The same session, for a stage that tells somebody else.
+    func telling(_ observer: SessionObserver) -> ProvisioningSession {
+        var session = self
+        session.observer = observer
+        session.devices = devices.telling(observer.waits)
+        return session
     }
 
     // MARK: Configs
@@ -67,7 +84,7 @@ public final class ProvisioningSession {
     /// - Throws: A base config that cannot be read or is none.
     @discardableResult
     public func baseConfig(telling: Bool = false) throws -> IgnitionConfig {
-        if let knownBase { return knownBase }
+        if let known = memory.get(\.base) { return known }
         var notes = ConfigNotes()
         if telling {
             notes.reading = { [observer] path, bytes in
@@ -78,15 +95,15 @@ public final class ProvisioningSession {
             notes.warn = { [observer] in observer(.warning($0)) }
         }
         let base = try step("reading the base configs") { try folders.baseConfig(platform: platform, notes: notes) }
-        knownBase = base
+        memory.change { $0.base = base }
         return base
     }
 
     /// The user's config, parsed and checked; `nil` where there is none.
     func userConfig() throws -> IgnitionConfig? {
-        if let knownUser { return knownUser }
+        if let known = memory.get(\.user) { return known }
         let user = try store.fetchedConfig()?.checked()
-        knownUser = .some(user)
+        memory.change { $0.user = .some(user) }
         return user
     }
 
@@ -100,13 +117,12 @@ public final class ProvisioningSession {
 
     /// Has configs read anew: somebody may have changed them, or another one was kept.
     public func forgetConfigs() {
-        knownBase = nil
-        forgetUserConfig()
+        memory.change { $0 = .init() }
     }
 
-    func forgetUserConfig() { knownUser = nil }
+    func forgetUserConfig() { memory.change { $0.user = nil } }
 
-    func remember(userConfig: IgnitionConfig) { knownUser = .some(userConfig) }
+    func remember(userConfig: IgnitionConfig) { memory.change { $0.user = .some(userConfig) } }
 
     // MARK: Fetches
 

@@ -2,6 +2,7 @@
 
 import BlockDevices
 import BootArguments
+import Fetching
 import IgnitionConfig
 import JSONText
 import LinuxSystem
@@ -9,6 +10,7 @@ import LiveImage
 import LiveRoot
 import Reporting
 import SystemPackage
+import TargetRoot
 
 /// Where the root image is, decided from the command line and what the initramfs holds.
 enum RootImagePlace: Equatable, Sendable {
@@ -51,6 +53,15 @@ extension LiveSession {
     /// Its first member comes first: where RAM ran out while the kernel unpacked it, the others may be missing.
     var hasAppendedRootImage: Bool { holdsAppendedRootImage("/") }
 
+    /// The bytes of RAM that the root image will still take; `nil` while that is not known.
+    static func roomForImage(_ arguments: BootArguments, _ state: StateFolder) -> UInt64? {
+        if let image = state.load(RootImageRecord.self), Files.exists(image.file) { return 0 }
+        switch RootImagePlace(arguments, hasAppendedImage: holdsAppendedRootImage("/")) {
+        case .initramfs, .nowhere, .iso(_, copyToRAM: false): return 0
+        case .url, .iso(_, copyToRAM: true): return Mounts.room(at: RootImageRequest.usualFolder)
+        }
+    }
+
     /// Gets and verifies the root image.
     func getRootImage() throws {
         if let problem = arguments.problem(in: .rootImage) { throw problem }
@@ -62,11 +73,11 @@ extension LiveSession {
         let source: RootImageSource =
             switch place {
             case .initramfs: .initramfs()
-            case .url(let urls): .url(urls)
+            case .url(let urls): .url(try urls.map { try provisioning.filled($0, of: BootArguments.rootfsKey) })
             case .iso(let label, let copy): .iso(mountedOn: try mountISO(label), copyToRAM: copy)
             case .nowhere: .url([])
             }
-        let image = try request(source).get { tell($0) }
+        let image = try get(request(source))
         if case .iso(_, copyToRAM: true) = place {
             try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
             observer(.told(topic: "rootfs", "the ISO is free: it may be ejected or written over"))
@@ -79,22 +90,76 @@ extension LiveSession {
         try state.save(RootImageRecord(image))
     }
 
-    /// Lays RAM over the image, on ``sysroot``.
+    /// Gets the image; the older one where that is known, and no URL leads to the one that is wanted.
+    private func get(_ request: RootImageRequest) throws -> RootImage {
+        guard case .url = request.source, !arguments.fallbackURLs.isEmpty else { return try request.get { tell($0) } }
+        let urls = try arguments.fallbackURLs.map { try provisioning.filled($0, of: BootArguments.fallbackKey) }
+        guard let fallback = try request.forFallback(urls, in: "/") else {
+            provisioning.warn(
+                "\(BootArguments.fallbackKey) is not used: this initramfs was made without --fallback-rootfs")
+            return try request.get { tell($0) }
+        }
+        let refusal: RootImageError
+        do throws(RootImageError) {
+            return try request.get { tell($0) }
+        } catch {
+            guard error.isFinalOfItsSource else { throw error }
+            refusal = error
+        }
+        provisioning.warn("\(refusal)")
+        provisioning.warn("the OLDER root image is booted in its place")
+        do throws(RootImageError) {
+            let image = try fallback.get { tell($0) }
+            observer(.fellBack(to: image.source, because: "\(refusal)"))
+            return image
+        } catch {
+            throw RootImageError.fallbackToo(of: refusal, error)
+        }
+    }
+
+    /// Makes the root of the image, with RAM where it is written to.
     func assembleRoot() throws {
         OverlayRoot.dismantle(provisioning.root)
         guard let image = state.load(RootImageRecord.self) else {
             throw MissingState(file: RootImageRecord.file, stage: .rootfs)
         }
-        let root = try OverlayRoot.assemble(
+        try OverlayRoot.mountImage(
             file: image.file, offset: image.offset, size: image.size, format: image.format,
-            layerSize: (arguments.overlaySize ?? .percent(50)).tmpfsSize, on: provisioning.root,
             loadModule: provisioning.devices.loadModule)
+        let layers =
+            if let deployment = try OSTreeDeployment(in: OverlayRoot.lower) {
+                try assemble(deployment)
+            } else {
+                try layOver(image)
+            }
         try step("leaving stamps for the real root") {
             // Fedora CoreOS's units ask for this file to know a live system.
             try Files.write("", to: "/run/ostree-live")
         }
-        let layers = "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
         observer(.noted(topic: "root", layers))
+    }
+
+    private var layerSize: String { (arguments.overlaySize ?? .percent(50)).tmpfsSize }
+
+    /// Lays RAM over the whole image; returns what is told of it.
+    private func layOver(_ image: RootImageRecord) throws -> String {
+        let root = try OverlayRoot.assemble(
+            format: image.format, layerSize: layerSize, on: provisioning.root,
+            loadModule: provisioning.devices.loadModule)
+        return "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
+    }
+
+    /// Makes a root of what ostree has deployed in the image; returns what is told of it.
+    private func assemble(_ deployment: OSTreeDeployment) throws -> String {
+        let deployed = TargetRoot(OverlayRoot.lower.appending(String(deployment.folder.dropFirst())))
+        let hasPolicy = deployed.hasPolicy && arguments.commandLine.last("selinux")?.value != "0"
+        let root = try OSTreeRoot.assemble(
+            deployment, on: provisioning.root, commandLine: Files.line("/proc/cmdline") ?? "", layerSize: layerSize,
+            keepsLabels: hasPolicy, loadModule: provisioning.devices.loadModule)
+        if hasPolicy {
+            try step("labelling /etc and /var for SELinux") { try label(["/etc", "/var"]) }
+        }
+        return "ostree's \(deployment.system); /etc and /var in \(ByteCount(root.writable)) of RAM"
     }
 
     private func request(_ source: RootImageSource) throws -> RootImageRequest {
@@ -122,10 +187,22 @@ extension LiveSession {
                 // one kind: then it is one.
                 let type = try filesystemType(of: device.string) ?? "iso9660"
                 devices.loadModule(type)
-                try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
+                try mountISO(device, type: type)
             }
         }
         return Self.isoFolder
+    }
+
+    /// A look at the disks, which goes on meanwhile, claims each for a moment to see who uses it.
+    private func mountISO(_ device: FilePath, type: String) throws(FileFault) {
+        for attempt in 1... {
+            do throws(FileFault) {
+                return try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
+            } catch {
+                guard error.reason == .resourceBusy, attempt < 20 else { throw error }
+                sleep(seconds: 0.1)
+            }
+        }
     }
 
     private func tell(_ event: RootImageEvent) {

@@ -26,6 +26,9 @@ public enum SessionEvent: Sendable {
     /// The same of something that is not the config's, and not the report's.
     case caution(String)
 
+    /// An older root image is booted, from that URL without secrets, and why the one that was wanted is not.
+    case fellBack(to: String, because: String)
+
     // MARK: The config
 
     /// A config of the image is read.
@@ -117,6 +120,7 @@ extension SessionObserver {
             case .did(let topic, let changes, let notes): change { $0.add(changes, notes: notes, to: topic) }
             case .took(let topic, let seconds): change { $0[topic].seconds += seconds }
             case .warning(let text): change { $0.warnings.append(text) }
+            case .fellBack(let source, let reason): change { $0.fallback = .init(image: source, reason: reason) }
             case .parsed(let report):
                 if !report.warnings.isEmpty { change { $0.warnings += report.warnings.map(\.warning) } }
             case .planned(let plan): state.keep(plan: plan)

@@ -17,6 +17,8 @@ public struct SessionRules: Equatable, Sendable {
     var keepsTextAsWritten = true
     /// Whether `firstlight.proxy` counts where the config names no proxy.
     var honoursProxyArgument = true
+    /// Whether `${uuid}` and its kin in the command line's URLs are the machine's own.
+    var namesMachine = true
     /// Whether a server's date may set the machine's clock.
     var setsClock = true
     /// Whether the boot goes on where no helper can change the boot loader's entries.
@@ -42,6 +44,7 @@ public struct SessionRules: Equatable, Sendable {
         rules.refusesAtFetch = false
         rules.keepsTextAsWritten = false
         rules.honoursProxyArgument = false
+        rules.namesMachine = false
         rules.setsClock = false
         rules.leavesKernelArgumentsToOperator = false
         rules.warnsOfEarlierRun = true

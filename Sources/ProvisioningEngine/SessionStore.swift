@@ -65,10 +65,26 @@ public struct KeptVolume: Equatable, Sendable {
     }
 }
 
+/// What a look at the disks came to, while the root image was on its way: the plan as people read it.
+///
+/// Nothing is carried out by it. What is carried out is planned anew, right before the first write.
+public struct DiskLook: Equatable, Sendable {
+    /// The lines of the plan.
+    public var lines: [String]
+    /// The kernel names of devices by the config's paths.
+    public var nodes: [String: String]
+
+    /// A look that came to that.
+    public init(lines: [String], nodes: [String: String]) {
+        self.lines = lines
+        self.nodes = nodes
+    }
+}
+
 /// Where stages leave what the next ones need.
 ///
 /// Where a store cannot keep something, its property is `nil`, and the next stage finds it out anew.
-public protocol SessionStore {
+public protocol SessionStore: Sendable {
     /// How far the config is settled.
     var configProgress: ConfigProgress { get }
     /// Records that there is none, so that nobody looks for it again.
@@ -87,6 +103,11 @@ public protocol SessionStore {
     var nodes: [String: String] { get }
     /// Keeps ``nodes``.
     func keep(nodes: [String: String]) throws
+
+    /// What the look at the disks came to; `nil`: nobody has looked, or it is not kept.
+    var look: DiskLook? { get }
+    /// Keeps ``look``.
+    func keep(look: DiskLook) throws
 
     /// Folders that were made to mount the config's filesystems on, absolute in the real root.
     var mountFolders: [String] { get }

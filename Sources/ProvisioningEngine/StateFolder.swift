@@ -13,7 +13,7 @@ import SystemPackage
 /// ``forgetSecrets()`` removes them.
 public struct StateFolder: Sendable {
     /// Where everything is that one boot leaves in RAM.
-    public static let folder = FilePath("/run/firstlight")
+    public static let folder = FilePath(runFolder)
 
     /// The folder of this boot.
     public init() {}
@@ -144,6 +144,12 @@ extension StateFolder: SessionStore {
     /// Keeps the kernel names of devices.
     public func keep(nodes: [String: String]) throws { try save(NodesRecord(nodes: nodes)) }
 
+    /// What the look at the disks came to.
+    public var look: DiskLook? { load(LookRecord.self)?.look }
+
+    /// Keeps what the look came to.
+    public func keep(look: DiskLook) throws { try save(LookRecord(look: look)) }
+
     private var mounts: MountRecord { load() ?? MountRecord() }
 
     private func changeMounts(_ change: (inout MountRecord) -> Void) throws {
@@ -240,8 +246,8 @@ extension StateFolder: SessionStore {
 struct UnreadableState: Error, Equatable, CustomStringConvertible, Advising {
     var file: String
 
-    var description: String { "/run/firstlight/\(file) is not as the stages leave it" }
-    var advice: [String] { ["Remove /run/firstlight/\(file): the config is then looked for again."] }
+    var description: String { "\(runFolder)/\(file) is not as the stages leave it" }
+    var advice: [String] { ["Remove \(runFolder)/\(file): the config is then looked for again."] }
 }
 
 /// A stage that ought to have run before has left nothing.
@@ -249,5 +255,5 @@ struct MissingState: Error, CustomStringConvertible {
     var file: String
     var stage: StageName
 
-    var description: String { "/run/firstlight/\(file) is missing: the stage \(stage.rawValue) has not run" }
+    var description: String { "\(runFolder)/\(file) is missing: the stage \(stage.rawValue) has not run" }
 }

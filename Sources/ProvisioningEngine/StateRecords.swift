@@ -73,6 +73,24 @@ struct NodesRecord: StateRecord {
     }
 }
 
+/// What the look at the disks came to.
+struct LookRecord: StateRecord {
+    static let file = "look.json"
+
+    var look: DiskLook
+
+    init(look: DiskLook) { self.look = look }
+
+    init?(json: JSONValue) {
+        guard let lines = json["plan"]?.elements, let nodes = NodesRecord(json: json)?.nodes else { return nil }
+        look = DiskLook(lines: lines.compactMap(\.string), nodes: nodes)
+    }
+
+    var json: JSONValue {
+        .object([.init("plan", list(look.lines))] + (NodesRecord(nodes: look.nodes).json.members ?? []))
+    }
+}
+
 /// What the mount stage did, so that unmounting needs no config.
 ///
 /// Paths are absolute in the real root.

@@ -65,9 +65,12 @@ public struct FailureReport: Equatable, Sendable {
         self.next = next
     }
 
+    /// The lines that tell the cause, with which ``lines`` begin.
+    public var causeLines: [String] { paragraph("firstlight stopped: \(cause)", indent: 2) }
+
     /// The report's lines, at most 80 columns wide.
     public var lines: [String] {
-        var lines = paragraph("firstlight stopped: \(cause)", indent: 2)
+        var lines = causeLines
         for step in steps.reversed() { lines += paragraph("  while \(step)", indent: 4) }
         if written.isEmpty {
             lines.append("  Nothing was written to any disk.")
@@ -75,7 +78,7 @@ public struct FailureReport: Equatable, Sendable {
             lines += paragraph("  Written so far: \(written.joined(separator: ", ")).", indent: 4)
         }
         for line in advice { lines += paragraph("  \(line)", indent: 4) }
-        return lines + paragraph("  Log: /run/firstlight/log. \(next)", indent: 4)
+        return lines + paragraph("  Log: \(runFolder)/log. \(next)", indent: 4)
     }
 
     /// Wraps each line of a text by itself.

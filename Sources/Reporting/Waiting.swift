@@ -61,6 +61,8 @@ public struct Waits: Sendable {
     public var change: @Sendable (Int, (inout Wait) -> Void) -> Void
     /// Ends the wait of that number; called on any thread.
     public var end: @Sendable (Int) -> Void
+    /// Whether nobody needs any more what is waited for: whoever waits gives up soon; called on any thread.
+    public var isCancelled: @Sendable () -> Bool = { false }
 
     /// Creates a place to report to.
     public init(
@@ -74,6 +76,22 @@ public struct Waits: Sendable {
 
     /// Reports nothing.
     public static let untold = Waits(begin: { _ in 0 }, change: { _, _ in }, end: { _ in })
+
+    /// Runs a part of the boot, which is reported as under way where it says nothing for too long.
+    ///
+    /// - Parameters:
+    ///   - topic: The console's word for it, and for whatever is waited for meanwhile.
+    ///   - act: What it does: "preparing the disks".
+    ///   - body: The part.
+    /// - Returns: What `body` returns.
+    public func during<Result>(_ topic: String, _ act: String, _ body: () throws -> Result) rethrows -> Result {
+        var wait = Wait(for: "", reason: act)
+        wait.topic = topic
+        // `rethrows` and a generic error do not go together.
+        let number = begin(wait)
+        defer { end(number) }
+        return try body()
+    }
 
     /// Runs `body` and reports that it waits.
     public func wait<Result, Failure: Error>(

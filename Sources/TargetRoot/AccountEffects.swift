@@ -33,7 +33,7 @@ extension AccountApplier {
             for record in LoginRecord.all {
                 try change(record, of: new) { descriptor in record.bytes(of: old, descriptor) }
             }
-        case .removeHome(let path, let user): return removeHome(path, of: user)
+        case .removeHome(let path, let user, let others): return removeHome(path, of: user, beside: others)
         case .removeMailbox(let path, let user):
             guard let box = try? tree.entry(try tree.resolve(path)), let status = box.status else { return nil }
             guard status.st_uid == user else { return "\(path) is not the user's; it stays" }
@@ -58,7 +58,7 @@ extension AccountApplier {
         try new.makeFolder(mode: 0o700)
         do {
             if let descriptor = try? tree.open(skeleton, O_RDONLY | O_DIRECTORY) {
-                var copy = TreeCopy(rewriting: skeleton, to: path) { _ in owner }
+                var copy = TreeCopy(rewriting: skeleton, to: path, withLabels: false) { _ in owner }
                 try copy.copyContent(of: OpenFolder(owning: descriptor), named: skeleton, into: try new.openFolder())
             }
             try new.setOwner(owner.user, owner.group)
@@ -93,7 +93,7 @@ extension AccountApplier {
         let half = goal.temporary("home")
         try? half.removeTree()
         do {
-            var copy = TreeCopy(rewriting: path, to: newPath) { status in
+            var copy = TreeCopy(rewriting: path, to: newPath, withLabels: true) { status in
                 .init(
                     status.st_uid == old.user ? new.user : status.st_uid,
                     status.st_gid == old.group ? new.group : status.st_gid)
@@ -107,9 +107,15 @@ extension AccountApplier {
         try source.removeTree()
     }
 
-    private func removeHome(_ path: String, of user: UInt32) -> String? {
+    private func removeHome(_ path: String, of user: UInt32, beside others: [AccountEffect.Home]) -> String? {
         guard let home = try? tree.entry(try tree.resolve(path)), let status = home.status else { return nil }
         guard status.st_uid == user, home.path != "/" else { return "\(path) is not the user's; it stays" }
+        // As userdel does.
+        let inner = others.first { other in
+            guard let place = try? tree.entry(try tree.resolve(other.path)), place.status != nil else { return false }
+            return place.path == home.path || place.path.hasPrefix(home.path + "/")
+        }
+        if let inner { return "\(path) holds the home of \(inner.user); it stays" }
         do throws(TargetFault) {
             try home.removeTree()
             return nil

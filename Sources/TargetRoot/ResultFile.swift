@@ -61,17 +61,17 @@ extension TargetRoot {
     /// - Returns: A warning where there is a policy but no program to apply it.
     /// - Throws: What setfiles says.
     public func relabel(_ paths: [String]) throws(Command.Failure) -> String? {
-        let setting = (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
-            .last { $0.hasPrefix("SELINUXTYPE=") }
-        guard let type = setting?.dropFirst("SELINUXTYPE=".count), !type.isEmpty else { return nil }
-        let contexts = "/etc/selinux/\(type)/contexts/files/file_contexts"
-        guard text(contexts) != nil else { return nil }
+        guard let contexts = policyContexts else { return nil }
         let present = Set(paths).filter { canBeLabelled($0) }.sorted()
         if present.isEmpty { return nil }
         // The initramfs's setfiles removes the root that it is given from the paths again. It cuts a letter off a last
         // path that does not end with a zero byte.
         func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
+        // The target's setfiles reaches files through /proc, of which its root has none before it is booted.
+        let proc = root.appending("proc")
+        let isMounted = !prefix.isEmpty && mountProc(on: proc)
+        defer { if isMounted { try? Mounts.unmount(proc, lazily: true) } }
         do {
             _ = try programs.runOnTarget(
                 programs.command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
@@ -80,6 +80,30 @@ extension TargetRoot {
         } catch .missing {
             return "the target has an SELinux policy but no setfiles: new files have no labels"
         }
+    }
+
+    /// Returns whether it was not there and is now; without it some versions of setfiles work as well.
+    private func mountProc(on folder: FilePath) -> Bool {
+        guard Files.status(folder, followingLinks: false).map({ $0.st_mode & S_IFMT }) == S_IFDIR,
+            !Files.exists(folder.appending("self"))
+        else { return false }
+        let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        return (try? Mounts.mount("proc", on: folder, type: "proc", flags: flags)) != nil
+    }
+
+    /// Whether the target has an SELinux policy that it is going to load.
+    public var hasPolicy: Bool { policyContexts != nil && policySetting("SELINUX") != "disabled" }
+
+    /// The file of the policy that tells which label a file has; `nil` where there is no policy.
+    private var policyContexts: String? {
+        guard let type = policySetting("SELINUXTYPE"), !type.isEmpty else { return nil }
+        let contexts = "/etc/selinux/\(type)/contexts/files/file_contexts"
+        return text(contexts) == nil ? nil : contexts
+    }
+
+    private func policySetting(_ name: String) -> Substring? {
+        (text("/etc/selinux/config") ?? "").split(whereSeparator: \.isNewline)
+            .last { $0.hasPrefix("\(name)=") }?.dropFirst(name.utf8.count + 1)
     }
 
     /// Whether a file can have a label; setfiles treats one that cannot as a failure.

@@ -159,8 +159,30 @@ struct TargetEntry: Sendable {
         try check("remove", unlinkat(folder.descriptor, name, AT_REMOVEDIR))
     }
 
-    /// Removes a folder and what is in it, but nothing of another filesystem.
+    /// Removes a folder and what is in it; nothing at all where a filesystem is mounted inside.
     func removeTree() throws(TargetFault) {
+        try checkHoldsNoMount()
+        try removeChecked()
+    }
+
+    /// Throws ``TargetFault/holdsMount(_:)`` where a filesystem is mounted inside of this folder.
+    func checkHoldsNoMount() throws(TargetFault) {
+        try eachInside { entry, isFolder throws(TargetFault) in
+            if isFolder { try entry.checkHoldsNoMount() }
+        }
+    }
+
+    private func removeChecked() throws(TargetFault) {
+        try eachInside { entry, isFolder throws(TargetFault) in
+            if isFolder { try entry.removeChecked() } else { try entry.remove() }
+        }
+        try removeEmptyFolder()
+    }
+
+    /// Calls `body` with each entry of this folder; a folder of another filesystem is a failure.
+    private func eachInside(
+        _ body: (_ entry: TargetEntry, _ isFolder: Bool) throws(TargetFault) -> Void
+    ) throws(TargetFault) {
         let inner: OpenFolder
         do throws(Errno) {
             inner = OpenFolder(owning: try open(O_RDONLY | O_DIRECTORY))
@@ -170,17 +192,13 @@ struct TargetEntry: Sendable {
         var whole = stat()
         guard fstat(inner.descriptor, &whole) == 0 else { throw .cannot("remove", path: path, Errno(rawValue: errno)) }
         for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
-            let place = TargetEntry(folder: inner, name: name, path: "\(path)/\(name)")
-            guard let status = place.status else { continue }
-            if status.st_mode & S_IFMT == S_IFDIR {
-                // Only a folder's device number counts: in an overlay, a file may have that of the image below.
-                if status.st_dev != whole.st_dev { throw .holdsMount(place.path) }
-                try place.removeTree()
-            } else {
-                try place.remove()
-            }
+            let entry = TargetEntry(folder: inner, name: name, path: "\(path)/\(name)")
+            guard let status = try entry.found() else { continue }
+            let isFolder = status.st_mode & S_IFMT == S_IFDIR
+            // Only a folder's device number counts: in an overlay, a file may have that of the image below.
+            if isFolder, status.st_dev != whole.st_dev { throw .holdsMount(entry.path) }
+            try body(entry, isFolder)
         }
-        try removeEmptyFolder()
     }
 
     /// Replaces what is there by a file, in one step.

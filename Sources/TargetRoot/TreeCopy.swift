@@ -1,22 +1,29 @@
 // Copying and giving away whole folders of the target.
 
 import Accounts
+import CLinux
 import FilePlanning
 import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// Copies a folder as shadow's programs do: with modes, times, links and hard links, and with the given owners.
+/// Copies a folder as shadow's programs do: with modes, times, links, hard links, access lists and other extended
+/// attributes, and with the given owners.
 struct TreeCopy {
     /// Links to something below `old` are changed to lead below `new`.
     let old: String
     let new: String
+    /// Whether labels of SELinux are copied; those of a skeleton are not those of a home.
+    let withLabels: Bool
     let owner: (stat) -> AccountEffect.Owner
     private var copied: [FileIdentity: TargetEntry] = [:]
 
-    init(rewriting old: String, to new: String, owner: @escaping (stat) -> AccountEffect.Owner) {
+    init(
+        rewriting old: String, to new: String, withLabels: Bool, owner: @escaping (stat) -> AccountEffect.Owner
+    ) {
         self.old = old
         self.new = new
+        self.withLabels = withLabels
         self.owner = owner
     }
 
@@ -51,8 +58,23 @@ struct TreeCopy {
         let owner = owner(status)
         try goal.setOwner(owner.user, owner.group)
         try goal.setMode(status.st_mode & 0o7777)
+        // After the owner, whose change takes capabilities away, and after what is in a folder, which would inherit
+        // its default access list.
+        if [S_IFDIR, S_IFREG].contains(status.st_mode & S_IFMT) { try copyAttributes(of: source, to: goal) }
         var times = [status.st_atim, status.st_mtim]
         utimensat(goal.folder.descriptor, goal.name, &times, AT_SYMLINK_NOFOLLOW)
+    }
+
+    private func copyAttributes(of source: TargetEntry, to goal: TargetEntry) throws(TargetFault) {
+        let given = try source.openFile(O_RDONLY, to: "read")
+        let made = try goal.openFile(O_RDONLY, to: "copy")
+        for name in given.attributeNames where withLabels || name != "security.selinux" {
+            guard let value = given.attribute(name) else { continue }
+            // Not every filesystem has attributes: content matters more.
+            if fsetxattr(made.descriptor, name, value, value.count, 0) != 0, errno != EOPNOTSUPP {
+                throw .cannot("copy", path: goal.path, Errno(rawValue: errno))
+            }
+        }
     }
 
     private func copyFile(_ source: TargetEntry, to goal: TargetEntry) throws {

@@ -49,22 +49,7 @@ struct TranslateButane: ParsableCommand {
     @Option(help: ArgumentHelp("Colour: auto, always or never; without a value always.", valueName: "when"))
     var color: ColourChoice = .auto
 
-    @Option(
-        help: ArgumentHelp(
-            "A variable for ${name} in configs of the variant firstlight (repeatable).", valueName: "name=value"))
-    var set: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "The same for a secret, from a file with =@file; output with it is for its owner alone (repeatable).",
-            valueName: "name=value"))
-    var setSecret: [String] = []
-
-    @Option(help: "A file of variables, name=value a line (repeatable).", completion: .file(), transform: path)
-    var setFrom: [FilePath] = []
-
-    @Option(help: ArgumentHelp("A variable to take from the environment (repeatable).", valueName: "name"))
-    var env: [String] = []
+    @OptionGroup var variables: VariableOptions
 
     @Flag(name: [.customShort("V"), .customLong("version")], help: "Show the version.")
     var showsVersion = false
@@ -112,18 +97,14 @@ struct TranslateButane: ParsableCommand {
         var options = Butane.Options()
         options.isRaw = raw
         options.isPretty = pretty
-        options.variables = try variables()
+        options.variables = try variables.values()
         let source = file ?? input
         let name = source?.string ?? "<stdin>"
         let bytes: [UInt8]
-        if let source {
-            do throws(FileFault) {
-                bytes = try Files.read(source)
-            } catch {
-                throw Failure.unreadable(name, error.reason)
-            }
-        } else {
-            do throws(Errno) { bytes = try readAll(STDIN_FILENO) } catch { throw Failure.unreadable(name, error) }
+        do throws(FileFault) {
+            bytes = if let source { try Files.read(source) } else { try Files.readStandardInput() }
+        } catch {
+            throw Failure.unreadable(name, error.reason)
         }
 
         let outcome = Butane.translate(
@@ -168,51 +149,6 @@ struct TranslateButane: ParsableCommand {
             defer { close(descriptor) }
             try Files.writeAll(bytes, to: descriptor)
         } catch { throw Failure.unwritable(output.string, error) }
-    }
-
-    // MARK: Variables
-
-    /// What `${name}` stands for; a later option wins, a secret over all others.
-    private func variables() throws -> Variables {
-        var variables = Variables()
-        for name in env {
-            guard let value = getenv(name) else { throw ValidationError("--env \(name): not in the environment") }
-            try variables.set(name, to: String(cString: value))
-        }
-        for file in setFrom {
-            let bytes: [UInt8]
-            do throws(FileFault) { bytes = try Files.read(file) } catch {
-                throw Failure.unreadable(file.string, error.reason)
-            }
-            for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
-                if line.allSatisfy(\.isWhitespace) || line.hasPrefix("#") { continue }
-                let (name, value) = try pair(String(line), option: "--set-from \(file):")
-                try variables.set(name, to: value)
-            }
-        }
-        for text in set {
-            let (name, value) = try pair(text, option: "--set")
-            try variables.set(name, to: value)
-        }
-        for text in setSecret {
-            var (name, value) = try pair(text, option: "--set-secret", isSecret: true)
-            if value.hasPrefix("@") {
-                let file = String(value.dropFirst())
-                do throws(FileFault) {
-                    value = String(decoding: try Files.read(FilePath(file)), as: UTF8.self)
-                } catch { throw Failure.unreadable(file, error.reason) }
-                if value.hasSuffix("\n") { value.removeLast() }
-            }
-            try variables.set(name, to: value, isSecret: true)
-        }
-        return variables
-    }
-
-    private func pair(_ text: String, option: String, isSecret: Bool = false) throws -> (String, String) {
-        guard let equals = text.firstIndex(of: "=") else {
-            throw Failure.malformed(option: option, isSecret ? "(a secret)" : text)
-        }
-        return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 }
 

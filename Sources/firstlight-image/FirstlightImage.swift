@@ -12,7 +12,7 @@ struct FirstlightImage: ParsableCommand {
         subcommands: [
             MakeInitramfs.self, MakeRootImage.self, OwnISOGroup.self, OwnPXEGroup.self, MakeUnifiedKernel.self,
             CheckImage.self, WriteStick.self, ListImage.self, TranslateButane.self, ValidateConfig.self,
-            PackGroup.self, DevGroup.self,
+            PlanConfig.self, PackGroup.self, DevGroup.self,
         ])
 
     static func main() { Program.main() }

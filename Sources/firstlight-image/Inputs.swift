@@ -19,21 +19,35 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 ///
 /// A Butane config may embed the files of the folder `files`; what it is warned of is said on standard error. Throws
 /// ``ButaneFailure`` with the report, or why the file cannot be read.
-func configBytes(from file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
-    try ignition(of: try Files.read(file), in: file, files: files)
+func configBytes(
+    from file: FilePath, files: FilePath? = nil, variables: Variables = Variables()
+) throws -> [UInt8] {
+    try ignition(of: try Files.read(file), in: file, files: files, variables: variables)
 }
 
 /// The same for a text that is at hand; `file` is where it is from.
-func ignition(of bytes: [UInt8], in file: FilePath, files: FilePath? = nil) throws -> [UInt8] {
-    guard Butane.isButane(bytes) else { return bytes }
+func ignition(
+    of bytes: [UInt8], in file: FilePath, files: FilePath? = nil, variables: Variables = Variables()
+) throws -> [UInt8] {
+    try translated(bytes, in: file, files: files, variables: variables)?.output ?? bytes
+}
+
+/// What a Butane config is translated to; `nil` where the text is no Butane.
+///
+/// What it is warned of is said on standard error. Throws ``ButaneFailure`` where there is no output.
+func translated(
+    _ bytes: [UInt8], in file: FilePath?, files: FilePath?, variables: Variables
+) throws -> Butane.Outcome? {
+    guard Butane.isButane(bytes) else { return nil }
     var options = Butane.Options()
     options.isRaw = true
+    options.variables = variables
     let outcome = Butane.translate(
-        bytes, name: file.string, surroundings: .onHost(files: files, config: file), options: options)
-    guard let output = outcome.output else { throw ButaneFailure(outcome) }
+        bytes, name: file?.string ?? "<stdin>", surroundings: .onHost(files: files, config: file), options: options)
+    guard outcome.output != nil else { throw ButaneFailure(outcome) }
     if !outcome.report.isEmpty { say(outcome.report.pretty(outcome.texts)) }
     outcome.remarks.forEach { say("note: \($0)") }
-    return output
+    return outcome
 }
 
 /// A Butane config that makes no Ignition config.
@@ -45,6 +59,15 @@ struct ButaneFailure: Error, CustomStringConvertible, Advising {
     }
 
     var advice: [String] { ["`firstlight-image butane` translates it by itself, with more options."] }
+}
+
+/// Where packed modules are kept: below `XDG_CACHE_HOME`, which is `~/.cache`; `nil` where there is no home.
+func cacheFolder() -> FilePath? {
+    func folder(_ name: String) -> FilePath? {
+        getenv(name).map { FilePath(String(cString: $0)) }.flatMap { $0.isAbsolute ? $0 : nil }
+    }
+    let caches = folder("XDG_CACHE_HOME") ?? folder("HOME")?.appending(".cache")
+    return caches?.appending("firstlight/packed")
 }
 
 /// The time that reproducible builds agreed on for files (https://reproducible-builds.org/specs/source-date-epoch).

@@ -14,6 +14,7 @@ struct MakeInitramfs: ParsableCommand {
         discussion: """
             EXAMPLES:
               firstlight-image initramfs -o initramfs.img --rootfs rootfs.img
+              firstlight-image initramfs -o initramfs.img --from fcos-live-initramfs.img
               firstlight-image initramfs -o small.img --modules virtio,@drivers/nvme
               firstlight-image initramfs --explain --modules virtio,e1000e
             """)
@@ -26,15 +27,32 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Kernel modules: generic, virtio, or a list of these, module names and @FOLDERs.",
-            discussion: "A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there."))
-    var modules = "generic"
+            "The folder of one kernel's modules, instead of /lib/modules/VERSION.",
+            discussion: "Plain or compressed with zstd, xz or gzip; with depmod's files."),
+        completion: .directory, transform: path)
+    var kernelDir: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
+            "Kernel modules: generic, virtio, all, or a list of these, module names and @FOLDERs.",
+            discussion: """
+                A minus leaves out: generic,-@drivers/hid. Filesystems and dependencies are always there. (default: \
+                generic, or all with --from)
+                """))
+    var modules: String?
+
+    @Option(
+        help: "A live initramfs, as Fedora CoreOS's, to take modules and stamps from.", completion: .file(),
+        transform: path)
+    var from: FilePath?
 
     @Option(help: "An Ignition or Butane config to embed.", completion: .file(), transform: path)
     var ignition: FilePath?
 
     @Option(help: "The folder whose files a Butane config may embed.", completion: .directory, transform: path)
     var filesDir: FilePath?
+
+    @OptionGroup var variables: VariableOptions
 
     @Option(help: "A PEM file of certificates to trust besides the host's (repeatable).", transform: path)
     var ca: [FilePath] = []
@@ -44,6 +62,13 @@ struct MakeInitramfs: ParsableCommand {
 
     @Option(help: "The root image to accept, and no other.", completion: .file(), transform: path)
     var rootfs: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
+            "An older root image to fall back on, and no other.",
+            discussion: "It is used where firstlight.fallback_url= names it and no URL has the root image."),
+        completion: .file(), transform: path)
+    var fallbackRootfs: FilePath?
 
     @Option(help: "The agent (default: firstlight beside this program).", completion: .file(), transform: path)
     var agent: FilePath?
@@ -56,8 +81,11 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
     var clevis = false
 
-    @Flag(help: "Pack in seconds, not minutes, for trying things: the image is a quarter larger.")
+    @Flag(help: "Pack in seconds, not in a minute, for trying things: the image is a quarter larger.")
     var fast = false
+
+    @Flag(help: "Neither use nor keep packed modules in ~/.cache/firstlight.")
+    var noCache = false
 
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
@@ -66,21 +94,31 @@ struct MakeInitramfs: ParsableCommand {
     var explain = false
 
     func validate() throws {
+        if kernel != nil, kernelDir != nil {
+            throw ValidationError("--kernel-dir says which kernel: leave out --kernel")
+        }
         if output == nil, !explain { throw ValidationError("Missing expected argument '--output <output>'") }
     }
 
     func run() throws {
         var initramfs = Initramfs(
-            modules: try ModuleSelection(parsing: modules), agent: try agent ?? besideThisProgram("firstlight"))
+            modules: try ModuleSelection(parsing: modules ?? (from == nil ? "generic" : "all")),
+            agent: try agent ?? besideThisProgram("firstlight"))
         initramfs.kernel = kernel
+        initramfs.host.kernelFolder = kernelDir.map(Files.absolute)
         initramfs.ignition = ignition
-        initramfs.ignitionBytes = try ignition.map { try configBytes(from: $0, files: filesDir) }
+        initramfs.ignitionBytes = try ignition.map {
+            try configBytes(from: $0, files: filesDir, variables: variables.values())
+        }
         initramfs.certificates = ca
         initramfs.network = network
         initramfs.rootfs = rootfs
+        initramfs.fallback = fallbackRootfs
+        initramfs.original = from
         initramfs.inclusions = include
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
+        initramfs.cache = noCache ? nil : cacheFolder()
         initramfs.time = sourceDate()
         guard let output, !explain else {
             print(try initramfs.explanation())

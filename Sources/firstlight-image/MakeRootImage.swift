@@ -45,6 +45,11 @@ struct MakeRootImage: ParsableCommand {
     @Option(help: "Add this kernel's modules, as they are in /lib/modules here.")
     var kernel: String?
 
+    @Option(
+        help: "Add the modules of this folder, instead of /lib/modules/VERSION.", completion: .directory,
+        transform: path)
+    var kernelDir: FilePath?
+
     @Option(help: "Which image of a layout that holds several.")
     var image: String?
 
@@ -64,12 +69,19 @@ struct MakeRootImage: ParsableCommand {
     @Flag(help: "Tell what was made as JSON.")
     var json = false
 
+    func validate() throws {
+        if kernel != nil, kernelDir != nil {
+            throw ValidationError("--kernel-dir says which kernel: leave out --kernel")
+        }
+    }
+
     func run() throws {
         var making = RootMaking(source: source)
         making.version = version
         making.format = format
         making.time = sourceDateIfSet()
         making.kernel = kernel
+        making.host.kernelFolder = kernelDir.map(Files.absolute)
         making.image = image
         making.keepsTraces = keep
         making.isFast = fast

@@ -11,7 +11,7 @@ struct ValidateConfig: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Check a Butane or an Ignition config and show every mistake at its place.",
-        usage: "firstlight-image validate [-d <folder>] [--strict] <file>")
+        usage: "firstlight-image validate [-d <folder>] [--strict] [<options>] <file>")
 
     @Argument(help: "The config, YAML or JSON.", completion: .file(), transform: path)
     var file: FilePath
@@ -25,6 +25,8 @@ struct ValidateConfig: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Fail where anything is to be warned of.")
     var strict = false
 
+    @OptionGroup var variables: VariableOptions
+
     func run() throws {
         let bytes = try Files.read(file)
         if Butane.isButane(bytes) {
@@ -32,6 +34,7 @@ struct ValidateConfig: ParsableCommand {
             command.file = file
             command.filesDir = filesDir
             command.strict = strict
+            command.variables = variables
             command.check = true
             try command.run()
             return

@@ -15,7 +15,7 @@ struct Firstlight: ParsableCommand {
         discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
         subcommands: [
             Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Network.self, Stage.self, Arguments.self,
-            StageEnded.self, SelfTest.self,
+            StageEnded.self, BootByScript.self, BootEnded.self, Needs.self, SelfTest.self,
         ])
 
     @Flag(name: .customLong("version"), help: "Show the version.") var showsVersion = false
@@ -60,11 +60,23 @@ struct Plan: ParsableCommand {
 
     @Option(help: "The Ignition config; - is standard input.") var config: String
     @Option(help: "A system's root: show what its users, files and units would become too.") var root: String?
+    @Option(
+        name: .customLong("disk"),
+        help: ArgumentHelp(
+            "An image file that stands for a disk of another machine; nothing of this one counts then.",
+            valueName: "device=image"))
+    var disks: [String] = []
+    @Option(help: .hidden) var configName: String?
     @Flag(help: "Print the plan as JSON.") var json = false
     @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
 
     func run() throws {
-        throw ExitCode(PlanCommand.run(config: config, root: root, asJSON: json, isOffline: offline))
+        var inputs = PlanCommand.Inputs(config: config)
+        inputs.name = configName
+        inputs.root = root
+        inputs.disks = disks
+        inputs.isOffline = offline
+        throw ExitCode(PlanCommand.run(inputs, asJSON: json))
     }
 }
 
@@ -181,6 +193,38 @@ struct StageEnded: ParsableCommand {
     @Argument(help: "The stage.") var stage: StageName
 
     func run() { StageRunner.tellDeath(of: stage) }
+}
+
+struct BootByScript: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "boot",
+        abstract: "Run the boot's stages, for an initramfs whose PID 1 is a shell script.",
+        discussion: "Exit status: 0 the root is ready, 1 it is not and a shell is wanted; what stopped it was told.",
+        shouldDisplay: false)
+
+    @Option(help: "Where the real root is assembled.") var root = "/sysroot"
+    @Flag(help: "Bring the network up, too.") var network = false
+
+    func run() throws {
+        guard ScriptedBoot(root: root, bringsUpNetwork: network).run() else { throw ExitCode(1) }
+    }
+}
+
+struct BootEnded: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "boot-ended",
+        abstract: "Tell how `firstlight boot` died, where it could not tell it itself.", shouldDisplay: false)
+
+    @Argument(help: "Its exit status, as a shell knows it.") var status: Int32
+
+    func run() { ScriptedBoot().tellDeath(status: status) }
+}
+
+struct Needs: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print what this boot needs, in words for a script.", shouldDisplay: false)
+
+    func run() { print(BootNeeds.ofThisMachine.words.joined(separator: " ")) }
 }
 
 struct SelfTest: ParsableCommand {

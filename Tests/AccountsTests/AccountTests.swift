@@ -368,7 +368,11 @@ extension AccountChange {
         #expect(change.text(.group) == "root:x:0:\nmail:x:8:\nwheel:x:10:root\nshort:x:50\n")
         #expect(change.text(.gshadow) == "root:*::\nwheel:!::root\n")
         #expect(change.text(.subuid) == "root:1:2\n")
-        #expect(change.effects == [.removeMailbox("/var/mail/core", of: 1000), .removeHome("/home/core", of: 1000)])
+        let others: [AccountEffect.Home] = [.init(of: "root", "/root"), .init(of: "daemon", "/usr/sbin")]
+        #expect(
+            change.effects == [
+                .removeMailbox("/var/mail/core", of: 1000), .removeHome("/home/core", of: 1000, beside: others),
+            ])
         // A group that others have too stays.
         let shared = passwd + "other:x:1001:1000::/:\n"
         #expect(

@@ -78,6 +78,13 @@ import Testing
         #expect(try DiskProber().disk(image.path, node: image.path).table == .none)
     }
 
+    @Test("who may not look is told so, and not to check the cabling")
+    func notAllowed() {
+        #expect(
+            DiskFailure.unreadable("/dev/vda", .permissionDenied).advice
+                == ["Run it as root: only root may look into disks."])
+    }
+
     @Test("a file that cannot be read is an error that names it")
     func unreadable() {
         #expect(throws: DiskFailure.unreadable("/nonexistent", .noSuchFileOrDirectory)) {

@@ -11,21 +11,21 @@ import Testing
 @testable import BlockDevices
 
 @Suite(.serialized, .enabled(if: isInstalled("sgdisk", "sfdisk"))) struct Partitioning {
-    private func config(_ image: Image, wipe: Bool = false, _ partitions: String) throws -> IgnitionConfig.Storage {
+    func config(_ image: Image, wipe: Bool = false, _ partitions: String) throws -> IgnitionConfig.Storage {
         try storage(
             "{\"disks\": [{\"device\": \"\(image.path)\", \"wipeTable\": \(wipe), \"partitions\": [\(partitions)]}]}")
     }
 
     /// Plans and applies; returns the plan's actions for the table.
     @discardableResult
-    private func provision(_ storage: IgnitionConfig.Storage) throws -> [DiskPlan.TableAction] {
+    func provision(_ storage: IgnitionConfig.Storage) throws -> [DiskPlan.TableAction] {
         let plan = try DiskStage.plan(storage, access: .settled)
         try DiskStage.apply(plan, access: .settled)
         return plan.disks.map(\.action)
     }
 
     /// What sgdisk, which shares no code with us, reads: `1 2048 206847 "var"`.
-    private func sgdisk(_ image: Image) throws -> [String] {
+    func sgdisk(_ image: Image) throws -> [String] {
         let text = try run("sgdisk", "-p", image.path)
         let rows = text.split(separator: "\n").drop { !$0.hasPrefix("Number") }.dropFirst()
         return rows.map { row in

@@ -36,7 +36,7 @@ final class Image {
     func bytes(_ range: Range<Int>) throws -> [UInt8] {
         let descriptor = open(path, O_RDONLY)
         defer { close(descriptor) }
-        return try #require(readBytes(descriptor, at: UInt64(range.lowerBound), count: range.count))
+        return try #require(wholeBytes(descriptor, at: UInt64(range.lowerBound), count: range.count))
     }
 
     /// Erases a range, as a dying disk or an operator would.
@@ -74,7 +74,7 @@ final class Image {
         var position: off_t = 0
         while case let data = lseek(descriptor, position, nextData), data >= 0 {
             position = lseek(descriptor, data, nextHole)
-            let bytes = try #require(readBytes(descriptor, at: UInt64(data), count: Int(position - data)))
+            let bytes = try #require(wholeBytes(descriptor, at: UInt64(data), count: Int(position - data)))
             bytes.withUnsafeBytes { bytes in
                 for index in stride(from: 0, to: bytes.count & ~7, by: 8) {
                     let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)

@@ -8,6 +8,7 @@ import images
 import processes
 from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
 from machine import Disk
+from matchbox import Matchbox
 from paths import TOOL, kernel_image
 from tiers import ALL
 
@@ -79,6 +80,28 @@ def own_network_folder_ipxe(bench):
     machine = bench.boot(boot="network", tftp=tftp, bootfile="/start.ipxe")
     facts(machine, timeout=300)
     assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
+
+
+@boot_test(tier=ALL)
+def own_network_folder_matchbox(bench):
+    """iPXE boots the profile that `firstlight-image pxe` made for matchbox, from a server that reads its file layout."""
+    web = bench.nginx({})
+    folder = bench.folder / "live"
+    processes.run([TOOL, "pxe", "-o", folder, "--url", web.url, "--kargs", UNATTENDED, *parts()])
+    for file in folder.iterdir():
+        if file.is_file():
+            shutil.copyfile(file, bench.folder / "www0" / file.name)
+    server = Matchbox(folder / "matchbox")
+    try:
+        tftp = bench.folder / "tftp"
+        tftp.mkdir()
+        (tftp / "start.ipxe").write_text(f"#!ipxe\nchain {server.url}/boot.ipxe\n")
+        machine = bench.boot(boot="network", tftp=tftp, bootfile="/start.ipxe")
+        facts(machine, timeout=300)
+    finally:
+        server.stop()
+    assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
+    assert [path.split("?")[0] for path in server.requests] == ["/boot.ipxe", "/ipxe"], server.requests
 
 
 @boot_test(tier=ALL)

@@ -10,7 +10,7 @@ import images
 import processes
 from boot import PROVISION, boot_test, embedded, facts, stopped, tiny_image
 from machine import GIB, MIB
-from servers import Certificate
+from servers import Certificate, Stall
 from tiers import ALL
 
 # The guide's persistent /var ("Using persistent state").
@@ -115,15 +115,19 @@ def every_bus_and_format(bench):
 
 @boot_test()
 def foreign_filesystem(bench):
-    """A filesystem that is not what the config wants stops the boot; the disk keeps every byte."""
+    """A filesystem that is not what the config wants stops the boot while the image is on its way; the disk keeps every
+    byte."""
     disk = bench.disk(size=512 * MIB)
     processes.run(["mkfs.ext4", "-q", "-L", "backup", disk.path])
     before = hashlib.sha256(disk.path.read_bytes()).hexdigest()
-    initrd = embedded(bench, storage={"filesystems": [
+    *initrd, image = embedded(bench, storage={"filesystems": [
         {"device": "/dev/vda", "format": "xfs", "label": "var", "wipeFilesystem": False, "path": "/var"}]})
-    machine = bench.boot(PROVISION, initrd=initrd, disks=[disk], network=False)
-    stopped(machine, r"/dev/vda.*ext4.*backup", r"xfs", r"storage\.filesystems", r"Nothing was written",
-            r"wipeFilesystem")
+    # The other half never comes, and is not asked for again.
+    server = bench.faulty({"/rootfs.img": image}, {"/rootfs.img": [Stall(image.stat().st_size // 2)] * 9})
+    machine = bench.boot(f"{PROVISION} coreos.live.rootfs_url={server.url}/rootfs.img", initrd=initrd, disks=[disk])
+    stopped(machine, r"/dev/vda.*ext4.*backup", r"xfs", r"storage\.filesystems", r"while planning the disks",
+            r"Nothing was written", r"wipeFilesystem")
+    assert len(server.gets("/rootfs.img")) == 1 and "sha256 right" not in machine.console.text
     assert hashlib.sha256(disk.path.read_bytes()).hexdigest() == before
 
 
@@ -205,12 +209,19 @@ def contents_with_wrong_hash(bench):
 
 @boot_test(tier=ALL)
 def config_in_the_image(bench):
-    """A config that `firstlight-image initramfs --ignition` put into the initramfs."""
-    config = bench.config(storage={"files": [{"path": "/etc/from", "contents": {"source": "data:,image"}}]})
+    """A Butane config that `firstlight-image initramfs --ignition` translated and put into the initramfs."""
+    files = bench.folder / "files"
+    files.mkdir()
+    (files / "local").write_text("file\n" * 100)
+    config = bench.folder / "config.bu"
+    config.write_text("variant: firstlight\nversion: 1.0.0\nstorage:\n  files:\n"
+                      "    - {path: /etc/from, mode: 0640, contents: {inline: '${place}'}}\n"
+                      "    - {path: /etc/local, contents: {local: local}}\n")
     image = tiny_image()
-    machine = bench.boot(PROVISION, network=False, script="cat /etc/from; echo",
-                         initrd=[images.initramfs(rootfs=image, ignition=config), image])
-    assert facts(machine)["run"] == ["image"]
+    initramfs = images.initramfs(rootfs=image, ignition=config, set="place=image", **{"files-dir": files})
+    machine = bench.boot(PROVISION, network=False, initrd=[initramfs, image],
+                         script="cat /etc/from; echo; stat -c %a /etc/from; sort -u /etc/local; wc -l </etc/local")
+    assert facts(machine)["run"] == ["image", "640", "file", "100"]
 
 
 @boot_test()

@@ -47,6 +47,7 @@ func lines(_ arguments: BootArguments) -> [String] {
         if !list.isEmpty { lines.append("\(name) \(list.joined(separator: " "))") }
     }
     say("rootfsURLs", list: arguments.rootfsURLs)
+    say("fallbackURLs", list: arguments.fallbackURLs)
     say("liveISO", arguments.liveISO)
     say("fromRAM", arguments.fromRAM)
     say("rootfsSHA256", arguments.rootfsSHA256)
@@ -111,6 +112,7 @@ func networkLines(_ network: NetworkArguments) -> [String] {
     if let vendor = network.vendorClass { lines.append("vendor \(vendor)") }
     if network.identityIsUUID { lines.append("identity uuid") }
     lines += network.nameservers.map { "nameserver \($0)" }
+    lines += network.timeServers.map { "time server \($0)" }
     for route in network.routes {
         lines.append(
             "route \(route.destination)" + (route.gateway.map { " via \($0)" } ?? "")
@@ -212,4 +214,33 @@ func documentationHoldsTheTable() throws {
     ])
 func lowersConsoleLevel(line: String, isLowered: Bool) {
     #expect(BootArguments(line).lowersConsoleLevel == isLowered)
+}
+
+@Test("fills a machine's values into a URL, encoded")
+func fillsMachineURLs() throws {
+    func filled(_ url: String) throws -> String {
+        try MachineURL(url).filled { value in
+            switch value {
+            case .uuid: "4c4c4544-0042"
+            case .mac: "52:54:00:12:34:56"
+            case .serial: "A/B ?#%&é.~"
+            case .hostname: "${uuid}"
+            }
+        }
+    }
+    #expect(try filled("http://a/x") == "http://a/x")
+    #expect(
+        try filled("http://a/i?u=${uuid}&m=${mac}#${uuid}")
+            == "http://a/i?u=4c4c4544-0042&m=52%3A54%3A00%3A12%3A34%3A56#4c4c4544-0042")
+    #expect(
+        try filled("http://[2001:db8::1]:80/${serial}") == "http://[2001:db8::1]:80/A%2FB%20%3F%23%25%26%C3%A9.~")
+    // A value is not looked into.
+    #expect(try filled("http://a/$${hostname}}") == "http://a/$%24%7Buuid%7D}")
+    #expect(try filled("data:,${uuid}") == "data:,${uuid}")
+    #expect(try MachineURL("http://a/${serial}/${mac}/${mac}").values == [.mac, .serial])
+    for url in ["http://${uuid}/", "http://me:${uuid}@a/", "http://a:8${uuid}"] {
+        #expect(throws: MachineURL.Fault.inHost) { try MachineURL(url) }
+    }
+    #expect(throws: MachineURL.Fault.unclosed) { try MachineURL("http://a/${uuid}${") }
+    #expect(throws: MachineURL.Fault.unknown("")) { try MachineURL("http://a/${}") }
 }

@@ -46,6 +46,17 @@ private let whole = ProvisioningReport(
         #expect(text.contains("created \(path) and 2 more"))
     }
 
+    @Test func anOlderImageIsPartOfIt() throws {
+        var report = whole
+        report.fallback = .init(image: "http://10.0.2.2:8080/old/rootfs.img", reason: "another hash")
+        #expect(report.page[1] == "          rootfs    the OLDER image runs, http://10.0.2.2:8080/old/rootfs.img")
+        #expect(ProvisioningReport(json: report.json) == report)
+        #expect(report.json["fallback"]?["image"] == "http://10.0.2.2:8080/old/rootfs.img")
+        report.fallback?.image = "http://10.0.2.2:8080/" + String(repeating: "old-", count: 6) + "/rootfs.img"
+        #expect(report.page.dropFirst().allSatisfy { $0.count <= 80 })
+        #expect(report.page[2].hasPrefix("                    http"))
+    }
+
     @Test func programsReadTheSame() throws {
         #expect(ProvisioningReport(json: whole.json) == whole)
         let text = try JSONNode(parsing: Array(whole.json.text(.pretty).utf8))

@@ -2,6 +2,7 @@ import BootArguments
 import Glibc
 import LinuxSystem
 import Logging
+import ProvisioningEngine
 import Reporting
 import Testing
 
@@ -18,12 +19,15 @@ struct GeneratedUnitsTests {
     @Test func theStagesRunWhereIgnitionDoes() {
         let line = "coreos.live.rootfs_url=http://a/rootfs.img"
         let without = GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: false)
-        #expect(without.requirements.map(\.unit) == ["firstlight-root.service"])
+        #expect(without.requirements.map(\.unit) == ["firstlight-root.service", "ignition-subsequent.target"])
         #expect(without.needsNetwork)
         let with = GeneratedUnits(
             BootArguments(line + " ignition.firstboot"), hasRootImage: false, configNeedsNetwork: false)
-        let stages = ["root", "fetch", "kargs", "disks", "mount", "files", "finish"]
-        #expect(with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" })
+        let stages = ["root", "fetch", "kargs", "plan", "disks", "mount", "files", "finish"]
+        #expect(
+            with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" } + ["ignition-complete.target"])
+        #expect(with.requirements.last?.target == "initrd.target")
+        #expect(Set(with.requirements.dropFirst().dropLast().map(\.target)) == ["ignition-complete.target"])
     }
 
     @Test func aPlatformMayNeedTheNetwork() {
@@ -35,6 +39,36 @@ struct GeneratedUnitsTests {
         #expect(
             !needsNetwork("ignition.firstboot ignition.platform.id=aws ignition.config.device=a ignition.config.path=b")
         )
+    }
+
+    @Test("what other units of the initramfs look for is there before any of them starts")
+    func stamps() {
+        func stamps(_ line: String, hasRootImage: Bool = true) -> [String] {
+            let units = GeneratedUnits(BootArguments(line), hasRootImage: hasRootImage, configNeedsNetwork: false)
+            return units.stamps.map { "\($0.file) \($0.text.dropLast($0.text.hasSuffix("\n") ? 1 : 0))" }
+        }
+        #expect(stamps("root=/dev/sda1", hasRootImage: false).isEmpty)
+        #expect(
+            stamps("ignition.firstboot ignition.platform.id=metal")
+                == ["/run/ostree-live ", "/run/ignition.env PLATFORM_ID=metal"])
+        #expect(stamps("rd.neednet=1").last == "/run/ignition/neednet ")
+    }
+
+    @Test("a script is told what the boot needs")
+    func needs() {
+        func words(_ line: String) -> [String] {
+            BootNeeds(GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: false)).words
+        }
+        #expect(words("root=/dev/sda1").isEmpty)
+        #expect(words("coreos.liveiso=LIVE") == ["root"])
+        #expect(words("coreos.live.rootfs_url=http://a/rootfs.img") == ["root", "network"])
+    }
+
+    @Test("a death is what a shell's $? says")
+    func deathInAScript() {
+        #expect([0, 1].allSatisfy { AgentDeath(shellStatus: $0) == nil })
+        #expect(AgentDeath(shellStatus: 139) == .signal(SIGSEGV))
+        #expect(AgentDeath(shellStatus: 2) == .exit(2))
     }
 
     @Test func aLocalImageNeedsNoNetwork() {
@@ -61,10 +95,48 @@ struct GeneratedUnitsTests {
         return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
     }
 
+    @Test("a screen has colours, and a serial line has none", arguments: [false, true])
+    func colours(hasColours: Bool) {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { ends.forEach { close($0) } }
+        let console = BootConsole(
+            screens: [.init(name: "tty0", descriptor: ends[1], redraws: hasColours, hasColours: hasColours)],
+            isQuiet: false, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { 1 })
+        console.headline("firstlight")
+        console.warn("look at \u{1b}[2J")
+        console.say("disks", "done")
+        console.report(["firstlight stopped: a", "  cause", "  while b"], cause: 2)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let text = String(decoding: buffer[..<max(0, read(ends[0], &buffer, buffer.count))], as: UTF8.self)
+        let bare = """
+            firstlight
+               1.0 s  warning   look at ?[2J
+               1.0 s  disks     done
+
+            firstlight stopped: a
+              cause
+              while b
+
+            """
+        let painted = """
+            <1>firstlight<0>
+            <1;33>   1.0 s  warning   look at ?[2J<0>
+               1.0 s  disks     done
+
+            <1;31>firstlight stopped: a<0>
+            <1;31>  cause<0>
+              while b
+
+            """
+        let coded = painted.replacing("<", with: "\u{1b}[").replacing(">", with: "m")
+        #expect(text == (hasColours ? coded : bare))
+    }
+
     @Test("what is waited for is told, also with quiet", arguments: [false, true])
     func waits(isQuiet: Bool) throws {
         let text = try shown(isQuiet: isQuiet) { console, clock in
-            console.during("config", "fetching the config") {
+            console.waits.during("config", "fetching the config") {
                 console.waits.wait(for: Wait(for: "http://192.0.2.1/c.ign", reason: "no answer yet")) { wait in
                     wait.failed(3, because: "cannot connect (Connection refused)", advice: ["Check the server."])
                     for second in 1...70 {
@@ -84,7 +156,7 @@ struct GeneratedUnitsTests {
     @Test("a part of the boot that tells nothing for long is still under way")
     func silence() throws {
         let text = try shown(isQuiet: true) { console, clock in
-            console.during("rootfs", "getting the root filesystem") {
+            console.waits.during("rootfs", "getting the root filesystem") {
                 for second in 1...40 {
                     clock.change { $0 = Double(second) }
                     console.progress("rootfs", TransferProgress(bytes: UInt64(second) << 20, total: 100 << 20))

@@ -31,6 +31,48 @@ struct FailureReportTests {
         #expect(page.split(separator: "\n").allSatisfy { $0.count <= 80 }, sourceLocation: sourceLocation)
     }
 
+    // MARK: A root that ostree deploys
+
+    @Test func anImageInWhichNothingIsDeployed() {
+        expect(
+            page(.root, cause: OSTreeDeployment.Failure.none),
+            """
+            firstlight stopped: the root image has an ostree repository but no deployment
+              while setting up the root
+              Nothing was written to any disk.
+              Deploy it when the image is made:
+              ostree admin deploy --sysroot=ROOT --os=NAME REF
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func anImageWithTwoDeployments() {
+        let links = ["/ostree/boot.1/one/0d5e/0", "/ostree/boot.1/two/8f3a/0"]
+        expect(
+            page(.root, cause: OSTreeDeployment.Failure.several(links)),
+            """
+            firstlight stopped: the root image has 2 ostree deployments to boot
+              while setting up the root
+              Nothing was written to any disk.
+              Leave one of them in the image:
+              /ostree/boot.1/one/0d5e/0
+              /ostree/boot.1/two/8f3a/0
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func anImageThatCannotMakeARootOfItsDeployment() {
+        expect(
+            page(.root, cause: OSTreeRoot.Failure.noProgram),
+            """
+            firstlight stopped: the root image has no /usr/lib/ostree/ostree-prepare-root
+              while setting up the root
+              Nothing was written to any disk.
+              On Debian the package ostree-boot has it, on Fedora the package ostree.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
     // MARK: Network
 
     @Test func aMachineWithoutANetworkCard() {
@@ -95,6 +137,34 @@ struct FailureReportTests {
             """)
     }
 
+    @Test func aCardThatIsNoEthernet() {
+        let card = NetworkInterface(name: "ib0", index: 2, mac: nil, isWired: false, otherKind: "InfiniBand")
+        expect(
+            page(.network, cause: NetworkFailure.notEthernet([card])),
+            """
+            firstlight stopped: ib0 is InfiniBand, which is not supported
+              while bringing up the network
+              Nothing was written to any disk.
+              Give a card of Ethernet: ip=IFACE:dhcp. The real root can set up the rest.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func whatCanBeNoInterface() throws {
+        let arguments = BootArguments("rd.neednet=1 ip=a-name-of-a-card-too-long:dhcp")
+        expect(
+            page(.network, cause: NetworkFailure.argument(try #require(arguments.problem(in: .network)))),
+            """
+            firstlight stopped: ip=a-name-of-a-card-too-long:dhcp:
+              "a-name-of-a-card-too-long" is no interface
+              while bringing up the network
+              Nothing was written to any disk.
+              Name a card by at most 15 bytes, or by a MAC address of six. InfiniBand,
+              whose addresses have 20, is not supported.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
     @Test func aChannelDevice() throws {
         let arguments = BootArguments("rd.neednet=1 rd.znet=qeth,0.0.0600,0.0.0601 ip=eth0:dhcp")
         expect(
@@ -104,6 +174,40 @@ struct FailureReportTests {
               while bringing up the network
               Nothing was written to any disk.
               Give a card of another kind: ip=IFACE:dhcp. The real root can set up the rest.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    // MARK: URLs that name the machine
+
+    @Test func aValueThatNoMachineHas() throws {
+        let arguments = BootArguments("ignition.config.url=http://10.0.2.2/ignition?uuid=${uiud}")
+        expect(
+            page(.findConfig, cause: try #require(arguments.problem(in: .boot))),
+            """
+            firstlight stopped: ignition.config.url=http://10.0.2.2/ignition: ${uiud} is not
+              known; did you mean ${uuid}?
+              while looking for a config
+              Nothing was written to any disk.
+              Where a URL is to have ${ itself, write %24%7B.
+              Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
+            """)
+    }
+
+    @Test func aValueThatThisMachineHasNot() {
+        let facts = MachineFacts(serial: "Default string")
+        let failure = #expect(throws: MachineFacts.Missing.self) { try facts.value(.serial) }
+        let problem = ArgumentProblem(
+            .boot, "coreos.live.rootfs_url=http://10.0.2.2/rootfs.img", failure.map { "\($0)" } ?? "",
+            advice: failure?.advice ?? [])
+        expect(
+            page(.findConfig, cause: problem),
+            """
+            firstlight stopped: coreos.live.rootfs_url=http://10.0.2.2/rootfs.img:
+              ${serial}: many machines have this one's "Default string"
+              while looking for a config
+              Nothing was written to any disk.
+              Tell the machines apart by another of ${uuid}, ${mac}, ${serial}, ${hostname}.
               Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
             """)
     }
@@ -296,11 +400,11 @@ struct FailureReportTests {
         failure.neighbours = []
         failure.driverless = []
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is no disk at all.
               rd.timeout=SECONDS on the kernel command line waits longer.
@@ -309,11 +413,11 @@ struct FailureReportTests {
         failure.present = ["/dev/vda (4 GiB)"]
         failure.neighbours = ["virtio-absend", "virtio-present"]
         expect(
-            page(.disks, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
+            page(.plan, "waiting for /dev/disk/by-id/virtio-absent", cause: failure),
             """
             firstlight stopped: /dev/disk/by-id/virtio-absent did not appear within 10 s
               while waiting for /dev/disk/by-id/virtio-absent
-              while preparing the disks
+              while planning the disks
               Nothing was written to any disk.
               There is /dev/disk/by-id/virtio-absend: is that the one?
               Block devices here: /dev/vda (4 GiB)

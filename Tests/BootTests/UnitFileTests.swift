@@ -28,14 +28,21 @@ struct UnitFileTests {
         let wanted = try #require(stage.unit)
         let file = try unit(stage)
         #expect(file["Description"]?.joined(separator: " ") == "Firstlight: \(wanted.description)")
-        #expect(ours(file["Requires"]) == Set(wanted.needs.map(\.unitName)))
-        #expect(ours(file["After"]) == Set((wanted.needs + wanted.after).map(\.unitName)))
+        #expect(ours(file["Requires"]) == Set(stage.needs.map(\.unitName)))
+        #expect(ours(file["After"]) == Set(stage.needs.map(\.unitName)))
         #expect((file["After"] ?? []).contains("systemd-networkd.service") == wanted.usesNetwork)
+        #expect((file["Before"] ?? []).contains(StageName.provisioned) == wanted.isProvisioning)
         #expect(file["ExecStart"] == ["/usr/bin/firstlight", "stage", stage.rawValue])
         #expect(file["ExecStopPost"] == ["/usr/bin/firstlight", "stage-ended", stage.rawValue])
         #expect(file["OnFailure"] == ["emergency.target"])
         #expect(file["TimeoutStartSec"] == (wanted.isUnlimited ? ["infinity"] : nil))
         #expect(file["ExecStop"] == (stage == .mount ? ["/usr/bin/firstlight", "stage", "umount"] : nil))
+    }
+
+    @Test("the targets that others know are there", arguments: [StageName.provisioned, StageName.notProvisioned])
+    func targets(name: String) throws {
+        let text = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
+        #expect(text.split(separator: "\n").contains("Before=initrd.target"))
     }
 
     @Test("the module installs each of them")

@@ -49,4 +49,35 @@ import Testing
             #expect(other.starts(with: "{\n  \"ignition\": {".utf8))
         }
     }
+
+    @Test("messages about the result name the lines of the text that asks for it")
+    func places() throws {
+        let text = """
+            variant: fcos
+            version: 1.5.0
+            storage:
+              filesystems:
+                - device: /dev/vda1
+                  path: /var
+                  format: ext4
+                  with_mount_unit: true
+              files:
+                - path: /etc/motd
+            """
+        let outcome = Butane.translate(Array(text.utf8), name: "config.bu", surroundings: .inMemory())
+        func placed(_ message: String) -> String { outcome.placed(message, calling: "RESULT") }
+        #expect(
+            placed("no way.\n    at storage.filesystems[0], RESULT line 9\n  at storage.files[0], RESULT line 2.\n")
+                == "no way.\n    at storage.filesystems[0], config.bu line 5\n  at storage.files[0], config.bu line 10.\n"
+        )
+        // What sugar made is where the sugar stands.
+        #expect(
+            placed("at systemd.units[0].contents, RESULT line 4") == "at systemd.units[0].contents, config.bu line 8")
+        #expect(
+            placed("RESULT:1:20: warning: storage.files[0].mode: 644 is octal")
+                == "config.bu:10:7: warning: storage.files[0].mode: 644 is octal")
+        #expect(placed("cannot read RESULT: gone") == "cannot read config.bu: gone")
+        #expect(placed("RESULT line 4: odd") == "config.bu line 1: odd")
+        #expect(placed("nothing of it") == "nothing of it")
+    }
 }

@@ -244,12 +244,18 @@ import Testing
 
     @Test("metadata by which it would not be found again is refused")
     func metadata() throws {
-        for option in [#""--metadata=0.90""#, #""-e", "ddf""#, #""-e0""#] {
+        for option in [
+            #""--metadata=0.90""#, #""-e", "ddf""#, #""-e0""#,
+            // As getopt reads them: cut short, behind a value, and sharing a dash.
+            #""--metad=0.90""#, #""--me", "0.90""#, #""-Re0.90""#, #""-Re", "0.90""#, #""-c64", "-e0""#,
+        ] {
             let layout = layout(try storage("\"options\": [\(option)]"), labels: [nil, nil])
             #expect(throws: DiskRefusal.self) { try layout.planBlank() }
         }
-        #expect(
-            try layout(storage(#""options": ["--metadata=1.0"]"#), labels: [nil, nil]).planBlank().arrays.count == 1)
+        for option in [#""--metadata=1.0""#, #""--meta", "1.2""#, #""-be0.90""#, #""-c", "-e0""#, #""--mdadm=0.90""#] {
+            let layout = layout(try storage("\"options\": [\(option)]"), labels: [nil, nil])
+            #expect(try layout.planBlank().arrays.count == 1)
+        }
     }
 
     @Test(

@@ -68,6 +68,43 @@ private func story(_ config: IgnitionConfig.Disk, on disk: FoundDisk) -> [String
     return ["\(outcome.plan.action)"] + words
 }
 
+/// The same disk, grown by 200 MiB: its second copy is where its end was.
+private func grown(_ partitions: [FoundPartition]) -> FoundDisk {
+    var disk = machine(partitions)
+    disk.size = 1200 << 20
+    let usable = SectorGeometry(sectorSize: 512).usable(diskSize: 1000 << 20)
+    let moved = SectorGeometry(sectorSize: 512).usable(diskSize: disk.size)
+    disk.table = .gpt(FoundGPT(usable: usable, usableWhenMoved: moved, partitions: partitions))
+    return disk
+}
+
+@Suite struct GrownDisks {
+    private let whole = FoundPartition(
+        number: 1, label: "var", guid: guid, type: PlannedPartition.defaultType, sectors: mebi..<1000 * mebi - 33)
+
+    @Test("what the disk has grown by is free for a new partition, and for one that may be resized")
+    func room() {
+        #expect(
+            story(disk([want(1, label: "var"), want(2, label: "new", size: 100)]), on: grown([whole]))
+                == ["edit", "1 keep 1+2045919s", "2 create 1000+100"])
+        #expect(
+            story(disk([want(1, label: "var", size: 0, resize: true)]), on: grown([whole])) == [
+                "edit", "1 resize 1+2455519s",
+            ])
+    }
+
+    @Test("a partition that may not be resized stays what it is")
+    func stays() {
+        #expect(story(disk([want(1, label: "var", size: 0)]), on: grown([whole])) == ["keep", "1 keep 1+2045919s"])
+        #expect(
+            story(disk([want(1, label: "var", resize: true)]), on: grown([whole])) == ["keep", "1 keep 1+2045919s"])
+        // Its 0 is the end that it had; a partition behind it would have to follow another table.
+        #expect(
+            story(disk([want(1, label: "var", size: 0), want(2, label: "new")]), on: grown([whole])).first?
+                .hasPrefix("conflict") == true)
+    }
+}
+
 @Suite struct PartitionMatching {
     struct Row: CustomTestStringConvertible, Sendable {
         var testDescription: String

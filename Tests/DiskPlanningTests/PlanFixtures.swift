@@ -59,6 +59,7 @@ struct DescribedDisks {
         for link in root["twins"]?.members ?? [] {
             inventory.twins[link.key] = link.value.elements?.compactMap(\.string)
         }
+        inventory.unread = root["unread"]?.elements?.compactMap(\.string) ?? []
         for area in root["areas"]?.elements ?? [] {
             let node = try #require(area["node"]?.string)
             let start = UInt64(try #require(area["start"]?.integer))

@@ -69,6 +69,26 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         #expect(try fetcher(settings).bytes(of: source) == content)
     }
 
+    @Test func authoritiesThatCannotBeReadAreToldOfWhereOthersDoNotDo() throws {
+        let folder = try TemporaryFolder()
+        let pem = try LoopbackServer.makeCertificate(in: folder.path)
+        let other = try TemporaryFolder()
+        let otherPEM = try LoopbackServer.makeCertificate(in: other.path)
+        let server = try LoopbackServer(["f": content], tls: pem)
+        var settings = FetchSettings()
+        settings.authorities = folder.path.appending("nothing.crt")
+        settings.trust(try Files.read(FilePath("\(otherPEM).crt")))
+        let source = resource(server.url("/f"))
+        guard case .transfer(.certificate(let detail), _)? = reason({ _ = try fetcher(settings).bytes(of: source) })
+        else {
+            Issue.record("believed")
+            return
+        }
+        #expect(detail.contains("; cannot read \(settings.authorities): No such file"))
+        settings.trust(try Files.read(FilePath("\(pem).crt")))
+        #expect(try fetcher(settings).bytes(of: source) == content)
+    }
+
     @Test func dataURLsAreDecodedHere() throws {
         #expect(try fetcher().bytes(of: resource("data:,a%20b")) == Array("a b".utf8))
         // gzip -n of "hello\n", in base64.

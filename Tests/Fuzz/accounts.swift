@@ -1,6 +1,6 @@
 // Any bytes as the target's account files and settings, and requests on them. What nobody asked about stays.
 
-import Accounts
+@testable import Accounts
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

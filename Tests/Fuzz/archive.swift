@@ -1,6 +1,6 @@
 // Any bytes as a cpio archive.
 
-import LiveImage
+@testable import LiveImage
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

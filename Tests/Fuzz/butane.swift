@@ -1,7 +1,7 @@
 // Any bytes as a Butane config: translated, reported, and what is made of it read as Ignition.
 
-import Butane
-import IgnitionConfig
+@testable import Butane
+@testable import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,6 +1,6 @@
 // Any bytes as a config: read, told, written again, merged.
 
-import IgnitionConfig
+@testable import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,6 +1,6 @@
 // Any text as a URL, and as a data URL: what is decoded can be encoded and decoded again.
 
-import Encoding
+@testable import Encoding
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,7 +1,7 @@
 // Any bytes as what a DHCPv6 server answers to each of the client's packets in turn.
 
-import BootArguments
-import NetworkPlanning
+@testable import BootArguments
+@testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,7 +1,7 @@
 // Any bytes as a DNS server's answer.
 
-import BootArguments
-import NetworkPlanning
+@testable import BootArguments
+@testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,6 +1,6 @@
 // Any bytes as what a live ISO tells of its areas: igninfo.json, kargs.json, the header in the system area, the areas.
 
-import BootMedia
+@testable import BootMedia
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

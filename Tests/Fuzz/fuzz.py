@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """Throws what libFuzzer thinks of at the parsers; each *.swift beside this file is one target.
 
-A target imports the modules that need no libc. What it takes of the others stands in its line `// with:`: files that
-are compiled together with it.
+A target imports the modules that need no libc; these are compiled with what they import. What it takes of the others
+stands in its line `// with:`: files that are compiled together with it.
 
-    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [TARGET...]
+    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [--build] [--keep] [--libraries] [TARGET...]
+
+Each *.c beside this file is a target, too: a C library that reads what comes from outside, built once with
+AddressSanitizer and coverage for this by `libraries`. They take part with --libraries, or by name.
 
 The corpus starts from Fixtures and grows in out/fuzz. An input that crashes a parser, hangs it or breaks
 what must hold is left in out/fuzz/TARGET-*, and belongs into Fixtures with the correction.
@@ -12,81 +15,168 @@ what must hold is left in out/fuzz/TARGET-*, and belongs into Fixtures with the 
 
 import argparse
 import gzip
+import io
 import json
 import lzma
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import tarfile
+import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 OUT = TREE / "out" / "fuzz"
-# In the order of their imports.
-MODULES = ["Reporting", "Encoding", "JSONText", "BootArguments", "IgnitionConfig", "LiveImage", "DiskFormats",
-           "DeviceNames", "NetworkPlanning", "BootReport", "DiskPlanning", "Accounts", "BootMedia", "Butane"]
-# What BootMedia and Butane read compressed data and YAML with.
-LIBRARIES = ["CLibyaml", "CLzma", "CZlib", "CZstd"]
 # Swift's own checks stay on in optimised code, and none of the parsers does without them:
 # AddressSanitizer would find nothing more and take most of the time.
 FLAGS = ["-O", "-enable-testing", "-package-name", "firstlight", "-swift-version", "6", "-parse-as-library",
-         "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT),
-         *(word for library in LIBRARIES for word in ("-I", str(TREE / "Sources" / library)))]
+         "-sanitize=fuzzer", "-use-ld=lld", "-I", str(OUT)]
 # Bytes of an input.
 LONGEST = {"accounts": 1024, "archive": 1024, "butane": 2048, "config": 2048, "data-url": 512, "dhcpv6": 512,
-           "dns-answer": 512,
+           "dns-answer": 512, "elf": 1024,
            "embed-areas": 4096, "initrd": 4096, "installer-config": 512, "iso": 6144, "kargs-json": 1024,
-           "kernel-arguments": 256, "keyfile": 1024, "lease": 512, "miniso": 1024,
-           "ovf": 1024, "partition-table": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
-           "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "token": 1024}
+           "kernel-arguments": 256, "keyfile": 1024, "lease": 512, "libblkid": 8192, "libcryptsetup": 4096, "libcurl": 2048,
+           "libyaml": 1024, "miniso": 1024,
+           "ovf": 1024, "partition-table": 1024, "pe": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
+           "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "tar": 3072,
+           "token": 1024}
+# Of what is kept in Fixtures, for each target.
+KEPT = 48
 
 
 def main() -> int:
-    targets = {file.stem: file for file in sorted(HERE.glob("*.swift"))}
+    targets = {file.stem: file for file in sorted([*HERE.glob("*.swift"), *HERE.glob("*.c")])}
     parser = argparse.ArgumentParser(description="Fuzz the parsers.")
-    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target; 0: no limit")
     parser.add_argument("--runs", type=int, default=-1, help="at most so many executions of each")
+    parser.add_argument("--build", action="store_true", help="compile the targets, and run none")
+    parser.add_argument("--keep", action="store_true", help="put the smallest part of each corpus into Fixtures")
+    parser.add_argument("--libraries", action="store_true", help="the C libraries")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(targets))
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.targets if name not in targets]:
         raise SystemExit(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
 
     OUT.mkdir(parents=True, exist_ok=True)
-    objects = [compiled(module, sorted((TREE / "Sources" / module).glob("*.swift"))) for module in MODULES]
     failed = []
-    for name in arguments.targets or targets:
-        program = OUT / name
-        more = [TREE / file for line in re.findall(r"^// with: (.*)$", targets[name].read_text(), re.MULTILINE)
-                for file in line.split()]
-        run(["swiftc", *FLAGS, "-module-name", "Fuzz", targets[name], *more, *objects, "-o", program])
-        corpus = OUT / f"{name}-corpus"
-        corpus.mkdir(exist_ok=True)
-        for index, text in enumerate(seeds(name)):
-            (corpus / f"seed-{index}").write_bytes(text)
-        log = OUT / f"{name}.log"
-        with open(log, "w") as told:
-            done = subprocess.run(
-                [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={arguments.runs}", "-timeout=10",
-                 "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1",
-                 f"-artifact_prefix={OUT}/{name}-"], stderr=told)
-        lines = log.read_text(errors="replace").splitlines()
-        executed = next((line.split()[-1] for line in lines if "number_of_executed" in line), "?")
-        print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name}: {executed} executions", flush=True)
-        if done.returncode:
+    ending = ".c" if arguments.libraries else ".swift"
+    for name in arguments.targets or [name for name, file in targets.items() if file.suffix == ending]:
+        program = built(name, targets[name])
+        if arguments.build:
+            print(f"built  {name}", flush=True)
+        elif arguments.keep:
+            keep(name, program)
+        elif not fuzzed(name, program, arguments):
             failed.append(name)
-            print("\n".join(f"         | {line}" for line in lines[-25:]), flush=True)
     return 1 if failed else 0
 
 
-def compiled(module: str, sources: "list[Path]") -> Path:
-    """The object of a module, made again where a source is newer."""
-    built = OUT / f"{module}.o"
-    newest = max(file.stat().st_mtime for file in [*sources, Path(__file__)])
-    if not built.exists() or built.stat().st_mtime < newest:
-        run(["swiftc", *FLAGS, "-whole-module-optimization", "-module-name", module, "-emit-module",
-             "-emit-module-path", OUT / f"{module}.swiftmodule", "-c", *sources, "-o", built])
-    return built
+def fuzzed(name: str, program: Path, arguments: argparse.Namespace) -> bool:
+    """Runs a target and tells what came of it."""
+    corpus = OUT / f"{name}-corpus"
+    corpus.mkdir(exist_ok=True)
+    for index, text in enumerate(seeds(name)):
+        (corpus / f"seed-{index}").write_bytes(text)
+    log = OUT / f"{name}.log"
+    started = time.monotonic()
+    with open(log, "w") as told:
+        done = subprocess.run(
+            [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={arguments.runs}", "-timeout=10",
+             "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1", "-reload=0",
+             f"-artifact_prefix={OUT}/{name}-"], stderr=told)
+    seconds = time.monotonic() - started
+    lines = log.read_text(errors="replace").splitlines()
+    executed = next((int(line.split()[-1]) for line in lines if "number_of_executed" in line), 0)
+    covered = [match.group(1) for line in lines if (match := re.search(r"\bcov: (\d+)", line))] or ["?"]
+    print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name}: {executed} executions in {seconds:.0f} s, "
+          f"{executed / seconds:.0f} a second; {covered[-1]} places covered", flush=True)
+    if done.returncode:
+        print("\n".join(f"         | {line}" for line in lines[-25:]), flush=True)
+    return done.returncode == 0
+
+
+def keep(name: str, program: Path) -> None:
+    """The fewest inputs that cover what the corpus covers, the shortest of them into Fixtures."""
+    merged = OUT / f"{name}-merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    merged.mkdir()
+    subprocess.run([program, "-set_cover_merge=1", f"-max_len={LONGEST[name]}", merged, OUT / f"{name}-corpus"],
+                   check=True, stderr=subprocess.DEVNULL)
+    given = set(seeds(name))
+    chosen = [file for file in sorted(merged.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+              if file.read_bytes() not in given][:KEPT]
+    place = TREE / "Fixtures" / "fuzz" / name
+    place.mkdir(parents=True, exist_ok=True)
+    for file in chosen:
+        shutil.copyfile(file, place / file.name[:12])
+    print(f"kept   {name}: {len(chosen)} inputs", flush=True)
+
+
+def built(name: str, source: Path) -> Path:
+    """The program of a target, made again where something that it is made of is newer."""
+    program = OUT / name
+    if source.suffix == ".c":
+        return built_library(program, source)
+    sources = [source, *(TREE / file for line in re.findall(r"^// with: (.*)$", source.read_text(), re.MULTILINE)
+                         for file in line.split())]
+    modules = [module for file in sources for module in imported(file)]
+    objects, libraries = compiled(modules)
+    if newest([*sources, *objects]) > age(program):
+        run(["swiftc", *FLAGS, *libraries, "-module-name", "Fuzz", *sources, *objects, "-o", program])
+    return program
+
+
+def built_library(program: Path, source: Path) -> Path:
+    """The same of a C library."""
+    prefix = subprocess.run([HERE / "libraries"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    if age(source) > age(program):
+        libraries = re.findall(r"^// with: (.*)$", source.read_text(), re.MULTILINE)[0].split()
+        run(["clang", "-O1", "-g", "-Wall", "-Wno-unused-result", "-fsanitize=address,fuzzer", "-fuse-ld=lld",
+             f"-I{prefix}/include", source, "-o", program, f"-L{prefix}/lib", *libraries])
+    return program
+
+
+def compiled(modules: "list[str]") -> "tuple[list[Path], list[str]]":
+    """The objects of these modules and of all that they import, and the flags for the C libraries among them."""
+    objects, libraries = {}, {}
+
+    def compile(module: str) -> None:
+        folder = TREE / "Sources" / module
+        if module in objects or module in libraries or not folder.exists():
+            return
+        if (folder / "module.modulemap").exists():
+            libraries[module] = ["-I", str(folder)]
+            return
+        sources = sorted(folder.glob("*.swift"))
+        needed = sorted({name for file in sources for name in imported(file)})
+        for name in needed:
+            compile(name)
+        result = OUT / f"{module}.o"
+        if newest([*sources, *(objects[name] for name in needed if name in objects)]) > age(result):
+            run(["swiftc", *FLAGS, *(word for words in libraries.values() for word in words),
+                 "-whole-module-optimization", "-module-name", module, "-emit-module",
+                 "-emit-module-path", OUT / f"{module}.swiftmodule", "-c", *sources, "-o", result])
+        objects[module] = result
+
+    for module in modules:
+        compile(module)
+    return list(objects.values()), [word for words in libraries.values() for word in words]
+
+
+def imported(file: Path) -> "list[str]":
+    return re.findall(r"^(?:@testable |public )?import (\w+)", file.read_text(), re.MULTILINE)
+
+
+def age(file: Path) -> float:
+    return file.stat().st_mtime if file.exists() else 0
+
+
+def newest(files: "list[Path]") -> float:
+    return max(age(file) for file in files)
 
 
 def seeds(target: str) -> "list[bytes]":
@@ -213,6 +303,92 @@ def butane_cases() -> "list[bytes]":
     return found
 
 
+def disks() -> "list[bytes]":
+    """Signatures of every kind that the makers here make, as pieces at their places."""
+    sys.path.insert(0, str(TREE / "Tests" / "Harness"))
+    import disk_cases
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("lvm", "raid", "raid090", "raid10", "isw", "drbd", "ceph", "zfs", "luks-mark", "btrfs-mark", "geom",
+                     "swap", "ext4", "vfat", "squashfs"):
+            size = 16 << 20
+            pieces = disk_cases.content(kind, size if kind != "zfs" else 400 << 20, 512, Path(folder))
+            text = bytes([2 if kind != "zfs" else 3])
+            for at, data in pieces[:24]:
+                data = data[:1100].rstrip(b"\0")
+                if len(text) + len(data) + 6 <= LONGEST["libblkid"]:
+                    text += struct.pack("<IH", at // 16, len(data)) + data
+            found.append(text)
+    table = tables()[0][2:]
+    found += [bytes([0x12, 32, 0, 0, 0, 92, 0]) + table[:92], bytes([0x12]) + struct.pack("<IH", 510 // 16, 18) + bytes(14)
+              + b"\x55\xaa" + bytes(2) + struct.pack("<IH", 32, 92) + table[:92] + struct.pack("<IH", 64, 256) + table[184:]]
+    return found
+
+
+def luks_headers() -> "list[bytes]":
+    area = {"type": "raw", "offset": "32768", "size": "131072", "encryption": "aes-xts-plain64", "key_size": 64}
+    text = {"keyslots": {"0": {"type": "luks2", "key_size": 64, "priority": 1,
+                               "af": {"type": "luks1", "stripes": 4000, "hash": "sha256"}, "area": area,
+                               "kdf": {"type": "pbkdf2", "hash": "sha256", "iterations": 1000, "salt": "YWJj"}}},
+            "tokens": {"0": {"type": "clevis", "keyslots": ["0"], "jwe": {}}},
+            "segments": {"0": {"type": "crypt", "offset": "1048576", "size": "dynamic", "iv_tweak": "0",
+                               "encryption": "aes-xts-plain64", "sector_size": 512}},
+            "digests": {"0": {"type": "pbkdf2", "keyslots": ["0"], "segments": ["0"], "hash": "sha256",
+                              "iterations": 1000, "salt": "YWJj", "digest": "YWJj"}},
+            "config": {"json_size": "12288", "keyslots_size": "1015808", "flags": ["allow-discards"]}}
+    first = (b"aes".ljust(32, b"\0") + b"xts-plain64".ljust(32, b"\0") + b"sha256".ljust(32, b"\0")
+             + struct.pack(">II", 4096, 64) + bytes(52) + struct.pack(">I", 1000) + b"0a1b2c3d-0000-4000-8000-000000000001")
+    slot = struct.pack(">II", 0x00AC71F3, 1000) + bytes(32) + struct.pack(">II", 8, 4000)
+    whole = json.dumps(text).encode()
+    return [bytes([2]) + whole, bytes([6]) + json.dumps(text, separators=(",", ":")).encode(), b"\1" + first + bytes(4) + slot * 8]
+
+
+def tars() -> "list[bytes]":
+    """Archives of each format, with a long name, links and a device; every header is sealed anew."""
+    found = []
+    for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        made = io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w", format=kind) as archive:
+            for name, type, size in (("a", tarfile.REGTYPE, 5), ("l", tarfile.SYMTYPE, 0), ("d", tarfile.CHRTYPE, 0),
+                                     ("x" * (90 if kind == tarfile.USTAR_FORMAT else 120), tarfile.REGTYPE, 0)):
+                member = tarfile.TarInfo(name)
+                member.type, member.size, member.linkname, member.devmajor = type, size, "a" if type == b"2" else "", 1
+                if kind == tarfile.PAX_FORMAT:
+                    member.pax_headers = {"SCHILY.xattr.user.a": "b", "mtime": "-1.5"}
+                archive.addfile(member, io.BytesIO(bytes(size)))
+        found.append(b"\xff" + made.getvalue()[:LONGEST["tar"] - 1])
+    return found
+
+
+def programs() -> "list[bytes]":
+    """Headers of a stub with one section and room for three more."""
+    head = b"MZ".ljust(0x3c, b"\0") + struct.pack("<I", 64) + b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 160, 0)
+    optional = bytearray(160)
+    struct.pack_into("<H", optional, 0, 0x20b)
+    struct.pack_into("<II", optional, 32, 4096, 512)
+    struct.pack_into("<I", optional, 60, 512)
+    struct.pack_into("<H", optional, 68, 10)
+    struct.pack_into("<I", optional, 108, 6)
+    section = b".text\0\0\0" + struct.pack("<IIII", 16, 4096, 16, 512) + bytes(16)
+    whole = (head + optional + section).ljust(512, b"\0") + bytes(16)
+    return [bytes([9, 2]) + whole, bytes([255, 40]) + whole]
+
+
+def elves() -> "list[bytes]":
+    """A program with a loader, a library and a section."""
+    def segment(kind: int, offset: int, size: int) -> bytes:
+        return struct.pack("<IIQQQQQQ", kind, 0, offset, offset, 0, size, size, 0)
+    text = b"\0/lib/ld.so\0libc.so\0.modinfo\0"
+    strings = 64 + 3 * 56
+    dynamic = strings + len(text)
+    tags = b"".join(struct.pack("<QQ", *pair) for pair in ((1, 12), (5, strings), (29, 1), (0, 0)))
+    sections = dynamic + len(tags)
+    head = (b"\x7fELF" + bytes([2, 1, 1]) + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, sections, 0, 64, 56, 3, 64, 2, 0))
+    body = head + segment(1, 0, 1024) + segment(3, strings + 1, 11) + segment(2, dynamic, len(tags)) + text + tags
+    body += struct.pack("<IIQQQQ", 20, 3, 0, 0, strings, len(text)).ljust(64, b"\0") * 2
+    return [body, bytes([0x24, 5, 9, 0, 0, 7])]
+
+
 SEEDS = {
     "accounts": lambda: [b"\0".join([
         b"root:x:0:0:root:/root:/bin/sh\ncore:x:1000:1000::/home/core:/bin/sh\n", b"root:x:0:\nwheel:x:10:core\n",
@@ -222,6 +398,7 @@ SEEDS = {
     "butane": butane_cases,
     "config": lambda: files("config/*/*.ign"),
     "data-url": lambda: [text for file in files("config/rules/*.ign") for text in file.split(b'"') if b":" in text],
+    "elf": elves,
     "embed-areas": areas,
     "initrd": initrds,
     "installer-config": lambda: [
@@ -235,10 +412,20 @@ SEEDS = {
     "keyfile": lambda: files("network/keyfiles/*"),
     "lease": lambda: [b"interface=eth0\0ip=192.0.2.9\0mask=24\0router=192.0.2.1\0dns=192.0.2.53 192.0.2.54\0mtu=1400"
                       b"\0staticroutes=10.0.0.0/8 192.0.2.2\0domain=a.example\0hostname=h\0lease=3600\0serverid=192.0.2.1"],
+    "libblkid": disks,
+    "libcryptsetup": luks_headers,
+    "libcurl": lambda: [bytes([kind]) + text for kind in (0, 1, 2, 6) for text in (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: \"a\"\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\nTrailer: a\r\n\r\n3\r\nabc\r\n0\r\na: b\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 401 No\r\nWWW-Authenticate: Basic realm=\"a\"\r\n\r\n",
+        b"HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 206 Part\r\nContent-Range: bytes 1-2/3\r\nConnection: close\r\n\r\nbc",
+        b"https://user:secret@[fe80::1%25eth0]:8443/a/../b?c=d#e")],
+    "libyaml": lambda: [text for text in butane_cases() if len(text) <= 1024] + [b"a: &x [1, *x]\n", b"%YAML 1.1\n---\n!!str |+2\n   a\n...\n"],
     "miniso": minisos,
     "ovf": lambda: [b'<Environment xmlns:oe="o"><oe:Property oe:key="guestinfo.ignition.config.data" '
                     b"oe:value='{&quot;a&#10;&#x41;&lt;'/></Environment>"],
     "partition-table": tables,
+    "pe": programs,
     "plan": plans,
     "response-head": lambda: [b"HTTP/1.1 206 Partial Content\nETag: \"a\"\nContent-Range: bytes 7-19/20\nRetry-After: 3",
                               b"HTTP/1.1 200 OK\nContent-Length: 18446744073709551615\nLast-Modified: x"],
@@ -252,6 +439,7 @@ SEEDS = {
                       b"gs://bucket/o"],
     "stream-hash": lambda: [b"stream-hash sha256 64\n" + b"0a" * 32 + b"\n" + b"ff" * 32 + b"\n"],
     "superblock": superblocks,
+    "tar": tars,
     "token": lambda: [b'{"type":"clevis","keyslots":["1"],"jwe":{"protected":"eyJjbGV2aXMiOnt9fQ","encrypted_key":"",'
                       b'"iv":"a","ciphertext":"b","tag":"c"}}',
                       b'{"clevis":{"pin":"sss","sss":{"t":1,"jwe":["eyJ9.a"]}}}', b'{"pins":{"tang":[{"url":"http://t"}],'

@@ -1,6 +1,6 @@
 // Any bytes as the directories of an ISO 9660 image, behind descriptors that are right.
 
-import BootMedia
+@testable import BootMedia
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,6 +1,6 @@
 // Any bytes as coreos/kargs.json: what is read is written so that the same is read again. The rest as arguments.
 
-import BootMedia
+@testable import BootMedia
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

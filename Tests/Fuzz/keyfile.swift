@@ -1,6 +1,6 @@
 // Any text as a NetworkManager keyfile: what is read is written and read again, and no error quotes a line.
 
-import NetworkPlanning
+@testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

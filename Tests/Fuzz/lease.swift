@@ -1,7 +1,7 @@
 // Any bytes as the environment of udhcpc's hook: variables with NULs between them.
 
-import BootArguments
-import NetworkPlanning
+@testable import BootArguments
+@testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,6 +1,6 @@
 // Any bytes as coreos/miniso.dat: what is read is written so that the same is read again.
 
-import BootMedia
+@testable import BootMedia
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,7 +1,8 @@
 // Any bytes as the sectors of a GPT. Checksums are made right: nobody finds them by trying.
 
-import DiskFormats
-import DiskPlanning
+@testable import DiskFormats
+@testable import DiskPlanning
+@testable import Encoding
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
@@ -56,7 +57,7 @@ private func header(_ given: [UInt8], at sector: UInt64, entries: [UInt8], seals
     block.replaceSubrange(0..<8, with: "EFI PART".utf8)
     put(UInt32(92), at: 12)
     put(sector, at: 24)
-    let fields = Fields(block)
+    let fields = ByteFields(block)
     let length = Int(fields.little32(80)).multipliedReportingOverflow(by: Int(fields.little32(84)))
     if !length.overflow, length.partialValue <= 1 << 16 {
         let part = Array(entries.prefix(length.partialValue))

@@ -1,8 +1,8 @@
 // A config, and disks made up of the bytes behind it: planned, told, and planned the same again.
 
-import DiskFormats
-import DiskPlanning
-import IgnitionConfig
+@testable import DiskFormats
+@testable import DiskPlanning
+@testable import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
@@ -79,7 +79,10 @@ private struct Bytes {
             switch byte() % 4 {
             case 0: .none
             case 1:
-                .gpt(FoundGPT(usable: range(), capacity: Int(byte()) + 1, partitions: partitions(), damage: damage()))
+                .gpt(
+                    FoundGPT(
+                        usable: range(), usableWhenMoved: room(), capacity: Int(byte()) + 1, partitions: partitions(),
+                        damage: damage()))
             case 2: .other("dos", partitions())
             default: .unreadableGPT
             }
@@ -92,6 +95,9 @@ private struct Bytes {
         let start = number()
         return start..<(start.addingReportingOverflow(number()).overflow ? .max : max(start, start &+ number()))
     }
+
+    /// The room of a disk that has grown.
+    private mutating func room() -> Range<UInt64>? { byte() > 0xc0 ? range() : nil }
 
     private mutating func damage() -> [FoundGPT.Damage] {
         let bits = byte()

@@ -1,6 +1,6 @@
 // Any bytes as a root image: an archive, or a bare filesystem. How it comes in pieces changes nothing.
 
-import LiveImage
+@testable import LiveImage
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

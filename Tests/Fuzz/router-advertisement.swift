@@ -1,6 +1,6 @@
 // Any bytes as what the kernel tells of a router advertisement.
 
-import NetworkPlanning
+@testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

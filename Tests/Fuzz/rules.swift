@@ -1,8 +1,8 @@
 // Any text as a URL, and lines of it as exceptions from a proxy; as the name of an object in a cloud's storage.
 // with: Sources/Fetching/ProxyRules.swift Sources/Fetching/StorageObjects.swift
 
-import Encoding
-import IgnitionConfig
+@testable import Encoding
+@testable import IgnitionConfig
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

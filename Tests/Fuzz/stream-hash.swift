@@ -1,6 +1,6 @@
 // Any bytes as a stream hash; what is read is written again, and chunks are let through as they are.
 
-import LiveImage
+@testable import LiveImage
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {

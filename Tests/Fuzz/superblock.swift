@@ -1,6 +1,8 @@
 // Any bytes as the superblock of a RAID member or of a filesystem. md's checksum is made right.
 
-import DiskFormats
+@testable import DiskFormats
+@testable import DiskPlanning
+@testable import Encoding
 
 private let types = ["ext2", "ext4", "xfs", "btrfs", "swap", "vfat", "none"]
 private let versions = ["1.0", "1.1", "1.2"]
@@ -45,12 +47,12 @@ private func sealedMember(_ given: [UInt8]) -> [UInt8] {
     }
     put(0xa92b_4efc, at: 0)
     put(1, at: 4)
-    let roles = Int(Fields(block).little32(220))
+    let roles = Int(ByteFields(block).little32(220))
     guard roles <= 4096 else { return block }
     let length = 256 + 2 * roles
     block += [UInt8](repeating: 0, count: max(0, length - block.count))
     // The sum of its words, the checksum itself left out; see the kernel's calc_sb_1_csum.
-    let fields = Fields(Array(block.prefix(length)))
+    let fields = ByteFields(Array(block.prefix(length)))
     var sum: UInt64 = 0
     for index in stride(from: 0, to: length - 3, by: 4) where index != 216 { sum += UInt64(fields.little32(index)) }
     if length % 4 == 2 { sum += UInt64(fields.little16(length - 2)) }

@@ -1,7 +1,7 @@
 // Any text as a token of a LUKS header, and as a pin's configuration.
 
-import DiskPlanning
-import JSONText
+@testable import DiskPlanning
+@testable import JSONText
 
 private let pins = ["tang", "tpm2", "sss", "other"]
 

@@ -6,7 +6,8 @@
 import base64
 from pathlib import Path
 
-from guestlib import CHEAP_KEY, DISKS, close, disks_stage, folded, held, log, plan, put, run, stages, written
+from guestlib import (
+    CHEAP_KEY, DISKS, close, configure, disks_stage, folded, forget, held, log, plan, put, run, stages, written)
 
 VDA, VDB = DISKS
 KEY = "correct horse battery staple\n"
@@ -51,11 +52,33 @@ assert "destroyed" not in said or "nothing destroyed" in said, said
 close("cache")
 plan(0)
 assert not Path("/dev/mapper/cache").exists(), "looking has left the volume open"
-said = stage([cache], [inside], table)
+# As units do it: the stage that looks while the image comes, and the one that carries out what it finds then.
+forget()
+stages("fetch", "plan")
+assert not Path("/dev/mapper/cache").exists(), "looking has left the volume open"
+said = stage([cache], [inside], table, again=True)
 assert 'LUKS2 "cache"' in said and "kept" in said, said
+assert "the disks are as they were planned" in log(), log()
 assert written() == before, f"{written() - before} sectors were written where all was there"
 assert held("/dev/mapper/cache") == "kept"
 assert "no_read_workqueue" in run("dmsetup", "table", "cache").stdout
+
+# What somebody put on a disk after the look is found before the first write: kept where it is what the config wants.
+for label, isWanted in {"later": True, "theirs": False}.items():
+    close("cache")
+    wanted = {"luks": [cache], "disks": table, "filesystems": [inside, ext4(VDB, "later")]}
+    configure(storage=wanted)
+    forget()
+    stages("fetch", "plan")
+    run("mkfs.ext4", "-q", "-L", label, VDB)
+    put(VDB, "kept")
+    before = written()
+    said = disks_stage(wanted, again=True, fails=not isWanted)
+    assert "planned anew" in log() if isWanted else "theirs" in said, said
+    assert written() == before and held(VDB) == "kept"
+    run("blkdiscard", "-z", VDB)
+if not Path("/dev/mapper/cache").exists():
+    stage([cache], [inside], table)
 
 # The files stage tells the real root: once, whatever was there before, and the key is gone from /run.
 root = Path("/sysroot")

@@ -105,6 +105,10 @@ def labels():
     # The other filesystem was made by an earlier boot and is empty all the same.
     assert (ROOT / "labelled").read_text().split() == ["/other", "/other", "/new", "/new/deep"]
     stage("umount")
+    # One that fails once it is mounted does not stay mounted either.
+    tool.write_text("#!/bin/busybox sh\nexit 7\n")
+    stage("mount", fails="setfiles")
+    assert points() == [] and json.loads((STATE / "mounts.json").read_text())["mounted"] == []
     shutil.rmtree(ROOT / "etc/selinux")
 
 

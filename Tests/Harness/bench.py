@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bench_boots
 import bench_disks
 import bench_files
+import bench_images
 import bench_network
 import bench_validate
 import images
@@ -59,7 +61,8 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-OTHERS = {"disks": bench_disks, "files": bench_files, "validate": bench_validate, "network": bench_network}
+OTHERS = {"boots": bench_boots, "disks": bench_disks, "files": bench_files, "validate": bench_validate,
+          "network": bench_network, "images": bench_images}
 PARTS = [*SYSTEMS, *OTHERS]
 
 

@@ -4,17 +4,19 @@ What it makes of a config is in Tests/ButaneTests, case by case.
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 import processes
-from paths import TOOL
+from paths import AGENT, TOOL
 
-NEEDS = {"tool"}
+NEEDS = {"agent", "tool"}
 HEAD = "variant: fcos\nversion: 1.5.0\n"
 OURS = "variant: firstlight\nversion: 1.0.0\n"
 
@@ -170,6 +172,70 @@ def is_taken_where_images_take_a_config() -> None:
         assert held(place / "coreos-installer", "good.bu") == HEAD
 
 
+def plans_before_there_is_a_machine() -> None:
+    """`plan` with images in the place of disks: before, over what is there, in the way, wiped; and what it names."""
+    config = HEAD + """storage:
+  disks:
+    - device: /dev/nvme0n1
+      partitions:
+        - {number: 1, label: var, size_mib: 512}
+  filesystems:
+    - device: /dev/disk/by-partlabel/var
+      path: /var
+      format: %s
+      with_mount_unit: true
+"""
+    with folder() as place:
+        def plan(status: int, *words: str, text: "str | None" = None, program: Path = TOOL) -> "tuple[str, str]":
+            done = subprocess.run([program, "plan", *words], cwd=place, input=text, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=60)
+            assert done.returncode == status, (words, done)
+            return done.stdout, done.stderr
+
+        (place / "config.bu").write_text(config % "ext4")
+        disk = ["--disk", "/dev/nvme0n1=disk.img"]
+        said = plan(1, *disk, "config.bu")[1]
+        assert "there is no such image" in said and "truncate" in said, said
+        with open(place / "disk.img", "wb") as image:
+            image.truncate(1 << 30)
+        said = plan(2, *disk, "config.bu")[0]
+        assert re.search(r"^/dev/nvme0n1 +1 GiB, blank", said) and "disk.img" not in said and re.search(r"ext4 .*create", said), said
+        assert "nothing destroyed" in said and "\33" not in said, said
+        # From standard input, as JSON, with a value of the command line.
+        found = json.loads(plan(2, *disk, "--json", "--set", "f=ext4", "-",
+                                text=(config % "\"${f}\"").replace(HEAD, OURS))[0])
+        assert found["created"] > 0 and not found["destroyed"], found
+
+        processes.run(["sfdisk", "--quiet", place / "disk.img"], input=b"label: gpt\nsize=512MiB, name=var\n")
+        processes.run(["mkfs.ext4", "-q", "-L", "mine", "-E", "offset=1048576", place / "disk.img", "500M"])
+        before = hashlib.sha256((place / "disk.img").read_bytes()).hexdigest()
+        said = plan(0, *disk, "config.bu")[0]
+        assert re.search(r'ext4 "mine".*keep', said), said
+        (place / "other.bu").write_text(config % "xfs")
+        said = plan(1, *disk, "other.bu")[1]
+        assert '/dev/nvme0n1p1 holds ext4 "mine"' in said and "storage.filesystems[0], other.bu line 9" in said, said
+        failure = json.loads(plan(1, *disk, "--json", "other.bu")[0])
+        assert failure["conflicts"][0]["place"] == "storage.filesystems[0], other.bu line 9", failure
+        assert failure["conflicts"][0]["device"] == "/dev/nvme0n1p1", failure
+        (place / "wipe.bu").write_text((config % "xfs") + "      wipe_filesystem: true\n")
+        assert re.search(r'^DESTROY .*ext4 "mine"', plan(3, *disk, "wipe.bu")[0], re.MULTILINE)
+        assert hashlib.sha256((place / "disk.img").read_bytes()).hexdigest() == before, "plan wrote to the image"
+
+        # Devices of this machine do not count beside an image, whatever they are called.
+        (place / "null.bu").write_text((config % "ext4").replace("/dev/disk/by-partlabel/var", "/dev/null"))
+        assert "/dev/null" in plan(1, *disk, "null.bu")[1]
+        # JSON is planned as it is, at its own places; YAML is nothing for the agent.
+        done = butane(place, "--pretty", "-o", "other.ign", "other.bu")
+        assert done.returncode == 0, done
+        assert re.search(r"storage\.filesystems\[0\], other\.ign line \d+", plan(1, *disk, "other.ign")[1])
+        said = plan(1, "--config", "other.bu", program=AGENT)[1]
+        assert "this is Butane; `firstlight-image butane` makes Ignition of it" in said, said
+        (place / "bad.bu").write_text(HEAD + "storage: {files: [{path: f}]}\n")
+        assert "is not an absolute path" in plan(1, *disk, "bad.bu")[1]
+        for wrong in ("disk.img", "vda=disk.img", "/dev/vda="):
+            assert "write DEVICE=IMAGE" in plan(1, "--disk", wrong, "config.bu")[1]
+
+
 def ends_soon_whatever_it_is_given() -> None:
     """Within memory that a runner has to spare: 2 GiB of addresses."""
     bombs = {
@@ -191,5 +257,5 @@ def ends_soon_whatever_it_is_given() -> None:
 
 TESTS = [(function.__name__.replace("_", "-"), function) for function in (
     ends_like_the_original, writes_secrets_for_their_owner_alone, reads_nothing_outside_of_its_folder,
-    includes_configs_beside_it, validates_both_languages, is_taken_where_images_take_a_config,
+    includes_configs_beside_it, validates_both_languages, plans_before_there_is_a_machine, is_taken_where_images_take_a_config,
     ends_soon_whatever_it_is_given)]

@@ -143,7 +143,9 @@ def options_that_are_named_are_known() -> None:
                 option = re.match(r"--[a-z][a-z-]*", code)[0]
                 if option not in everywhere | OTHERS:
                     wrong.append(f"{where}: {option}: no program has it")
-            for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)", code):
+            # Behind dracut's --add it is a module.
+            for call in re.finditer(r"(?<![\w/.-])(?<!--add )(?<!--add .)(?:out/)?(firstlight(?:-image)?)(?= )([^#|;&]*)",
+                                    code):
                 program = {"firstlight": AGENT, "firstlight-image": TOOL}[call[1]]
                 words = call[2].split()
                 command = command_of(program, words)
@@ -157,11 +159,11 @@ def options_that_are_named_are_known() -> None:
 
 
 # Options of dracut and of ignition-apply that stand by themselves.
-OTHERS = {"--no-hostonly", "--omit", "--ignore-unsupported"}
+OTHERS = {"--add", "--no-hostonly", "--omit", "--ignore-unsupported"}
 # Groups of the tool that its help does not show.
 GROUPS_FOR_MAKERS = ["dev", "pack"]
 # Commands that the help does not show, and words of a boot's console behind the program's name.
-HIDDEN = {"stage-ended", "stopped"}
+HIDDEN = {"boot", "boot-ended", "stage-ended", "stopped"}
 
 
 @functools.cache
@@ -313,7 +315,7 @@ def the_config_of_the_guide_is_one() -> None:
         # Nobody is there to type the password that openssl asks for.
         follow("config", folder, 'openssl() { command openssl "$@" secret; }', env={**os.environ, "HOME": str(folder)})
         text = (folder / "config.ign").read_text()
-        assert '"passwordHash": "$6$' in text and '"ssh-ed25519 AAAA' in text, text
+        assert '"passwordHash":"$6$' in text and '"ssh-ed25519 AAAA' in text, text
     finally:
         processes.remove_folder(folder)
 

@@ -39,12 +39,14 @@ MODULES = {
     "files-reference": "files_reference",
     "disks": "host_disks",
     "files": "files_stage",
+    "coreos": "coreos_stages",
     "network": "fetching",
     "networks": "networks",
+    "networks-hostile": "hostile_networks",
     "media": "media_commands",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
-WAITING = {"network", "networks"}
+WAITING = {"network", "networks", "networks-hostile"}
 UNKNOWN = 10  # seconds, of a test whose time was never recorded
 LIMIT = 1800  # seconds after which a test is ended
 

@@ -5,14 +5,19 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
+
+import yaml
 
 import images
 import processes
 import rootfs
-from paths import TOOL, kernel_image
+import schemas
+from paths import AGENT, TOOL, kernel_image, kernel_version
 from tiers import ALL, only_in
 
 NEEDS = {"agent", "tool"}
@@ -99,6 +104,20 @@ def a_container_image_of_umoci() -> None:
             assert (folder / "other.img").read_bytes() == whole, archive
         kept = json.loads(run("rootfs", place, "-o", folder / "kept.img", "--keep", "--json"))
         assert kept["taken_out"] == [] and "etc/machine-id" in contents(folder / "kept.img")
+
+
+def a_layer_dated_ahead_makes_the_same_image() -> None:
+    """Archives round times up: a layer that was made just now is from the next second."""
+    with Scratch() as folder:
+        ahead = int(time.time()) + 2
+        with tarfile.open(folder / "root.tar", "w") as archive:
+            member = tarfile.TarInfo("sbin/init")
+            member.mtime, member.mode = ahead, 0o755
+            archive.addfile(member)
+        run("rootfs", folder / "root.tar", "-o", folder / "now.img", "--version", "1")
+        time.sleep(max(0, ahead + 1 - time.time()))
+        run("rootfs", folder / "root.tar", "-o", folder / "later.img", "--version", "1")
+        assert (folder / "now.img").read_bytes() == (folder / "later.img").read_bytes()
 
 
 def an_erofs_holds_the_same() -> None:
@@ -188,6 +207,135 @@ def an_iso_and_what_is_done_to_it() -> None:
         assert status == 1 and "would not boot" in said and not (folder / "x.iso").exists(), said
 
 
+def other_boot_servers_read_what_is_made_for_them() -> None:
+    with Scratch() as folder:
+        root = images.root_image(rootfs.tiny())
+        live = folder / "live"
+        run("pxe", "-o", live, "--url", "http://192.0.2.1/live/", "--config-url", "http://192.0.2.1/c.ign?a=b&c=d",
+            "--kernel", kernel_image(), "--initramfs", images.initramfs(rootfs=root), "--rootfs", root)
+        profile = json.loads((live / "matchbox/profiles/firstlight.json").read_text())
+        group = json.loads((live / "matchbox/groups/default.json").read_text())
+        hardware = yaml.safe_load((live / "tinkerbell/hardware.yaml").read_text())
+        for name, value in {"matchbox-profile": profile, "matchbox-group": group, "tinkerbell-hardware": hardware}.items():
+            assert not (wrong := schemas.objections(name, value)), wrong
+        assert (live / f"matchbox/profiles/{group['profile']}.json").is_file(), group
+        assert profile["boot"]["kernel"] == "http://192.0.2.1/live/vmlinuz", profile
+        assert "ignition.config.url=http://192.0.2.1/c.ign?a=b&c=d" in profile["boot"]["args"], profile
+        assert hardware["spec"]["interfaces"][0]["netboot"]["ipxe"]["url"] == "http://192.0.2.1/live/boot.ipxe", hardware
+        # The schemas find what is misspelled, missing, or of another kind.
+        profile["boot"]["cmdline"] = profile["boot"].pop("args")
+        group["selector"] = {"mac": 1}
+        del group["profile"]
+        hardware["spec"]["interfaces"][0]["netboot"]["allowPXE"] = "yes"
+        assert schemas.objections("matchbox-profile", profile) == ["$.boot has cmdline, which nobody reads"]
+        assert len(schemas.objections("matchbox-group", group)) == 2
+        assert len(schemas.objections("tinkerbell-hardware", hardware)) == 1
+
+
+def the_modules_of_an_image_are_explained() -> None:
+    """`--explain` names the modules that an image has, and no others; firmware that they ask for is there, or missed."""
+    with Scratch() as folder:
+        words = ["initramfs", "--modules", "virtio,e1000e,tg3"]
+        told = run(*words, "--explain")
+        reasons: "dict[str, str]" = {}
+        for line in told.splitlines()[1:]:
+            if line.startswith("  "):
+                reasons.update({name: reason for name in line.split()})
+            else:
+                reason = line.partition("  ")[0]
+        assert reasons["e1000e"] == "asked for" and reasons["ext4"] == "every image: ext4", reasons
+        assert reasons["jbd2"].startswith("needed by"), reasons
+        done = subprocess.run([str(word) for word in (TOOL, *words, "--fast", "--no-cache", "-o", folder / "image")],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done
+        run("dev", "extract", "initrd", "-C", folder / "parts", folder / "image")
+        listing = processes.run(["unsquashfs", "-quiet", "-l", folder / "parts/usr.squashfs"]).decode()
+        packed = {Path(name).stem.replace("-", "_") for name in re.findall(r"/lib/modules/\S+\.ko$", listing, re.MULTILINE)}
+        assert packed == set(reasons), packed ^ set(reasons)
+        asked = processes.run(["modinfo", "-k", kernel_version(), "-F", "firmware", "tg3"]).decode().split()
+        assert asked, "tg3 asks for no firmware"
+        missing = [name for name in asked if f"/lib/firmware/{name}\n" not in listing]
+        there = [name for name in asked if list(Path("/lib/firmware").glob(f"{name}*"))]
+        assert set(missing).isdisjoint(there), (missing, there)
+        assert not missing or "asks for firmware that this system does not have: " in done.stderr and "tg3" in done.stderr, done
+
+
+def a_folder_that_cannot_be_read_is_told_of() -> None:
+    """As nobody in particular: root can read everything."""
+    with Scratch() as folder:
+        folder.chmod(0o755)
+        tree = folder / "tree"
+        (tree / "closed").mkdir(parents=True)
+        (tree / "closed/file").write_text("1")
+        (tree / "closed").chmod(0o700)
+        out = folder / "out"
+        out.mkdir()
+        out.chmod(0o777)
+        tool, agent = out / "firstlight-image", out / "firstlight"
+        shutil.copy(TOOL, tool)
+        shutil.copy(AGENT, agent)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"XDG_CACHE_HOME={out}"]
+        make = [*nobody, tool, "initramfs", "--fast", "--modules", "virtio", "-o", out / "image", "--include"]
+        done = subprocess.run([*make, f"{tree}:/opt/tree"], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1 and not (out / "image").exists(), done
+        assert f"cannot read {tree}/closed: Permission denied" in done.stderr and "as root" in done.stderr, done
+        (tree / "closed").chmod(0o755)
+        done = subprocess.run([*make, f"{tree}:/opt/tree"], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and (out / "image").exists(), done
+
+
+def a_device_is_written_to_as_its_serial_is_typed() -> None:
+    """A loop device is not removable and has no serial: its name stands in for that. It is used, or mounted, or free."""
+    with Scratch() as folder:
+        disk, image = folder / "disk", folder / "image"
+        for file, size in {disk: 64, image: 3}.items():
+            file.write_bytes(os.urandom(size << 20))
+        before = disk.read_bytes()
+        device = processes.run(["losetup", "--find", "--show", disk]).decode().strip()
+        name = device.removeprefix("/dev/")
+
+        def usb(*words, typed: str = "") -> "subprocess.CompletedProcess[str]":
+            return subprocess.run([str(word) for word in (TOOL, "usb", *words)], input=typed, capture_output=True,
+                                  text=True, timeout=300)
+
+        try:
+            for words, typed, said in [
+                    ([], "yes\n", f"{device} is not removable"), (["--yes"], "", "--force"),
+                    (["--force"], "yes\n", "not confirmed"), (["--force", "--yes"], "", "not confirmed"),
+                    (["--force"], f"{name}0\n", "not confirmed")]:
+                done = usb(*words, image, device, typed=typed)
+                assert done.returncode == 1 and said in done.stderr, (words, done)
+                assert disk.read_bytes() == before, f"{words}: something was written"
+            large = folder / "large"
+            large.write_bytes(bytes(65 << 20))
+            done = usb("--force", large, device, typed=f"{name}\n")
+            assert done.returncode == 1 and "64 MiB" in done.stderr and disk.read_bytes() == before, done
+            done = usb("--force", image, device, typed=f"{name}\n")
+            assert done.returncode == 0 and "written and read back" in done.stdout, done
+            assert f"Type its name ({name})" in done.stderr, done
+            written = disk.read_bytes()
+            assert written[:3 << 20] == image.read_bytes() and written[3 << 20:63 << 20] == before[3 << 20:63 << 20]
+            assert not any(written[63 << 20:]), "the end still holds what may be a table"
+
+            # In use: mounted, and by somebody of whom the kernel tells no more.
+            processes.run(["mkfs.ext4", "-q", device])
+            place = folder / "mounted"
+            place.mkdir()
+            script = f'mount "{device}" "{place}"; "{TOOL}" usb --force --yes "{image}" "{device}" <<<{name}; echo "$?"'
+            done = subprocess.run(["unshare", "--mount", "bash", "-c", script], capture_output=True, text=True, timeout=300)
+            assert done.stdout.strip() == "1" and f"{device} is mounted: {place}" in done.stderr, done
+            formatted = disk.read_bytes()
+            holder = os.open(device, os.O_RDWR | os.O_EXCL)
+            try:
+                done = usb("--force", image, device, typed=f"{name}\n")
+            finally:
+                os.close(holder)
+            assert done.returncode == 1 and f"{device} is in use" in done.stderr, done
+            assert disk.read_bytes() == formatted, "a device in use was written to"
+        finally:
+            processes.run(["losetup", "--detach", device])
+
+
 def a_unified_kernel_is_signed() -> None:
     with Scratch() as folder:
         processes.run(["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days",
@@ -220,7 +368,9 @@ def every_command_has_help_in_80_columns() -> None:
 
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
-    a_container_image_of_umoci, only_in(ALL)(an_erofs_holds_the_same), a_hostile_layer_stays_inside,
-    an_iso_and_what_is_done_to_it, a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake,
+    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same),
+    a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them,
+    a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
+    the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,
     every_command_has_help_in_80_columns,
 )]

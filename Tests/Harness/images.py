@@ -25,7 +25,7 @@ def root_image(filesystem: Path, version: str = VERSION) -> Path:
     def make(image: Path) -> None:
         processes.run([TOOL, "rootfs", "-o", image, "--version", version, filesystem])
 
-    return _kept(f"{filesystem.stem}.rootfs", [_program(TOOL), version, filesystem.name], make)
+    return kept(f"{filesystem.stem}.rootfs", [_program(TOOL), version, filesystem.name], make)
 
 
 def initramfs(modules: str = "virtio", rootfs: "Path | None" = None, fast: bool = True, **options) -> Path:
@@ -45,7 +45,7 @@ def initramfs(modules: str = "virtio", rootfs: "Path | None" = None, fast: bool 
 
     contents = [Path(word) for word in words if isinstance(word, Path)]
     parts = [_program(TOOL), _program(AGENT), *map(str, words), *contents, kernel_image().name]
-    return _kept(f"initramfs.{modules}", parts, make)
+    return kept(f"initramfs.{modules}", parts, make)
 
 
 def unpacked_kernel() -> Path:
@@ -59,7 +59,7 @@ def unpacked_kernel() -> Path:
         unpacked = _payload(kernel.read_bytes())
         image.write_bytes(unpacked if unpacked and PVH_NOTE.search(unpacked) else kernel.read_bytes())
 
-    return _kept("kernel", [kernel, "1"], make)
+    return kept("kernel", [kernel, "1"], make)
 
 
 # An ELF note of Xen's with the address to start at (XEN_ELFNOTE_PHYS32_ENTRY).
@@ -114,7 +114,8 @@ def appendix(files: "dict[str, bytes | str]") -> bytes:
     return archive.finished()
 
 
-def _kept(name: str, parts: list, make) -> Path:
+def kept(name: str, parts: list, make) -> Path:
+    """The file of that name and of those parts; `make` writes it where it is not there yet."""
     key = recipe_key(*parts)
     image = FOLDER / f"{name}.{key}"
     with _lock:

@@ -72,6 +72,8 @@ class Settings:
     firmware: "dict[str, Path]" = field(default_factory=dict)  # fw_cfg name -> file
     shares: "dict[str, tuple[Path, bool]]" = field(default_factory=dict)  # tag -> folder, writable
     model: str = "pc"
+    # The machine's time jumps to what is due next where it has nothing to do: minutes of waiting pass in seconds.
+    warps: bool = False
     extra: "list[str]" = field(default_factory=list)
 
 
@@ -190,9 +192,11 @@ class VirtualMachine:
         words = it.site.inside() if it.site else []
         words += [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-machine", it.model, "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
+            "-machine", it.model, "-accel", f"tcg,thread={'single' if it.warps else 'multi'}", "-cpu", PROCESSOR,
             "-smp", str(it.processors), "-m", f"{it.memory}M",
         ]
+        if it.warps:
+            words += ["-icount", "shift=2,sleep=off", "-rtc", "clock=vm"]
         if interactive:
             words += ["-chardev", f"stdio,mux=on,id=con,signal=off,logfile={self.console.log}",
                       "-mon", "chardev=con,mode=readline"]

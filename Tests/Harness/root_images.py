@@ -15,7 +15,8 @@ from pathlib import Path
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    with tempfile.TemporaryDirectory() as scratch:
+    # Beside what it makes: a file is moved within one filesystem only.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tree = Path(scratch, "tree")
         tree.mkdir()
         (tree / "greeting").write_text("hello\n")

@@ -1,10 +1,11 @@
 """The root filesystems that tests, demo and bench boot.
 
 `debian` is a real one: debootstrap's smallest Debian 12 with systemd and an SSH server, about
-99 MB of squashfs. `tiny` is busybox and one script that prints what it finds, about 1 MB, for the
-many tests that only ask whether and how the real root is reached. Both are made from
-Fixtures/rootfs and cached outside the tree by their recipe. `small` has this machine's systemd and busybox, about
-9 MB, for the many that ask whether systemd comes up: it does in seconds, where Debian takes a minute.
+99 MB of squashfs; `coreos` is the same as what ostree deploys. `tiny` is busybox and one script
+that prints what it finds, about 1 MB, for the many tests that only ask whether and how the real
+root is reached. All are made from Fixtures/rootfs and cached outside the tree by their recipe.
+`small` has this machine's systemd and busybox, about 9 MB, for the many that ask whether systemd
+comes up: it does in seconds, where Debian takes a minute.
 """
 
 import collections
@@ -15,7 +16,7 @@ import threading
 from pathlib import Path
 
 import processes
-from paths import FIXTURES, cache_folder, recipe_key
+from paths import FIXTURES, cache_folder, kernel_version, recipe_key
 
 RECIPES = FIXTURES / "rootfs"
 BUSYBOX = Path("/bin/busybox")
@@ -24,22 +25,46 @@ _building: "dict[str, threading.Lock]" = collections.defaultdict(threading.Lock)
 
 def debian(announce=print) -> Path:
     """The real root filesystem, a squashfs image; takes about a minute where it is not cached."""
-    recipe = RECIPES / "debian"
 
     def build(folder: Path, image: Path) -> None:
         announce("building the Debian root filesystem (once, about a minute)")
-        packages = ",".join((recipe / "packages").read_text().split())
-        processes.run(
-            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", folder],
-            timeout=1800,
-        )
-        shutil.copytree(recipe / "files", folder, dirs_exist_ok=True, symlinks=True)
-        shutil.copy2(recipe / "setup", folder / "setup")
-        processes.run(["chroot", folder, "/setup"])
-        (folder / "setup").unlink()
+        _debootstrap(folder, [RECIPES / "debian"])
         squashfs(folder, image)
 
     return _cached("debian", _debian_key(), build)
+
+
+def coreos(format: str = "squashfs", announce=print) -> Path:
+    """A Debian that ostree deploys, in Fedora CoreOS's shape, with an SELinux policy: `squashfs` or `erofs`."""
+    recipe = RECIPES / "coreos"
+    key = recipe_key(recipe / "packages", recipe / "setup", recipe / "make", _debian_key(), kernel_version(), "1")
+
+    def build(folder: Path, image: Path) -> None:
+        announce("building the root filesystem in Fedora CoreOS's shape (once, about three minutes)")
+        if format == "erofs":
+            packed = coreos("squashfs", announce)
+            processes.run(["unsquashfs", "-force", "-quiet", "-no-progress", "-dest", folder, packed])
+            erofs(folder, image)
+        else:
+            _debootstrap(folder, [RECIPES / "debian", recipe])
+            processes.run([recipe / "make", "root", folder, kernel_version(), image], timeout=1800)
+
+    return _cached(f"coreos-{format}", key, build)
+
+
+def _debootstrap(folder: Path, recipes: "list[Path]") -> None:
+    """The smallest Debian with the packages of some recipes, their files, and set up as they say, in that order."""
+    packages = ",".join(name for recipe in recipes for name in (recipe / "packages").read_text().split())
+    processes.run(
+        ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", folder],
+        timeout=1800,
+    )
+    for recipe in recipes:
+        if (recipe / "files").exists():
+            shutil.copytree(recipe / "files", folder, dirs_exist_ok=True, symlinks=True)
+        shutil.copy2(recipe / "setup", folder / "setup")
+        processes.run(["chroot", folder, "/setup"])
+        (folder / "setup").unlink()
 
 
 def debian_is_cached() -> bool:

@@ -4,6 +4,7 @@
     python3 Tests/Harness/run.py test|all [--record]     every change, or everything; unit tests too
     python3 Tests/Harness/run.py host|guest|boot [NAME...]
     python3 Tests/Harness/run.py power-cut
+    python3 Tests/Harness/run.py rack
     python3 Tests/Harness/run.py list
     python3 Tests/Harness/run.py demo [--interactive]
     python3 Tests/Harness/run.py bench [NAME...]
@@ -26,6 +27,7 @@ import hosts
 import images
 import oracle_runs
 import processes
+import rack
 import recorded
 import speed
 import tiers
@@ -47,6 +49,7 @@ def main() -> int:
     for name, text in kinds.items():
         commands.add_parser(name, help=text).add_argument("names", nargs="*", metavar="NAME")
     commands.add_parser("power-cut", help="the power-cut test at more than 500 moments")
+    commands.add_parser("rack", help="a boot server and three machines, for a day")
     commands.add_parser("list", help="every test with what it shows")
     commands.add_parser("demo", help="two boots and their story").add_argument("--interactive", action="store_true")
     commands.add_parser("bench", help="side by side with dracut, the floor and Debian's ignition").add_argument(
@@ -67,6 +70,8 @@ def main() -> int:
         return bench.main(arguments.names)
     if arguments.command == "power-cut":
         return power_cuts()
+    if arguments.command == "rack":
+        return rack.main()
     if arguments.command in kinds:
         return named(arguments.command, arguments.names)
     return everything(tiers.ALL if arguments.command == "all" else tiers.EVERY_CHANGE, arguments.record)

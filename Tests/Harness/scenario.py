@@ -63,6 +63,7 @@ QUESTIONS = {
     "failed": "systemctl --failed --plain --no-legend",
     "units": "systemctl is-active var.mount diary.service",
     "report": "cat /run/firstlight/report.json",
+    "order": "sudo grep -ohE 'disks are planned|sha256 right|as they were planned' /run/firstlight/log",
     # The journal is there too; the pattern does not match itself.
     "secrets": "sudo LC_ALL=C grep -rlsE --exclude-dir=lower --exclude-dir=overlay --exclude-dir=image '[$]6[$]|ssh-ed25519 [A]AAA' /run",
     "free": "free -m | awk '/^Mem/ { print $7 }'",
@@ -214,6 +215,9 @@ def check_boot(found: Boot, number: int) -> None:
         "var.mount and diary.service active": found.answers["units"].split() == ["active", "active"],
         "one partition, labelled var": [p.label for p in found.table.partitions] == ["var"],
         'xfs with the label "var"': found.filesystem.label == "var",
+        "the disks planned, the image verified, and the disks found the same before the first write":
+            sorted(set(found.answers["order"].splitlines())) == ["as they were planned", "disks are planned", "sha256 right"]
+            and found.answers["order"].endswith("as they were planned"),
         "a report that it is done": '"outcome": "done"' in found.answers["report"],
         "nothing of the config in /run": found.answers["secrets"] == "",
     }

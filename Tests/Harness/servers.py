@@ -36,6 +36,7 @@ http {{
     server {{
         listen {address}:{port}{tls};
         root {root};
+        {rate}
         {certificate}
     }}
 }}
@@ -61,9 +62,12 @@ def free_port() -> int:
 
 class Nginx:
     """A real web server for the files of one folder, over TLS where a certificate is given; on the network of a
-    `Site` at the port where everybody looks for one."""
+    `Site` at the port where everybody looks for one.
 
-    def __init__(self, root: Path, certificate: "Certificate | None" = None, site=None) -> None:
+    `rate` is how many bytes a second each answer may have; 0: as many as it likes.
+    """
+
+    def __init__(self, root: Path, certificate: "Certificate | None" = None, site=None, rate: int = 0) -> None:
         self._site = site
         address = site.ADDRESS if site else "127.0.0.1"
         scheme = "https" if certificate else "http"
@@ -72,7 +76,8 @@ class Nginx:
         self._folder = processes.temporary_folder("nginx")
         configuration = self._folder / "nginx.conf"
         configuration.write_text(NGINX.format(
-            folder=self._folder, root=root, address=address, port=self.port, tls=" ssl" if certificate else "",
+            folder=self._folder, root=root, address=address, port=self.port,
+            rate=f"limit_rate {rate};" if rate else "", tls=" ssl" if certificate else "",
             certificate=f"ssl_certificate {certificate.chain};\nssl_certificate_key {certificate.key};"
             if certificate else "",
         ))

@@ -138,6 +138,35 @@ def mistyped_flags_exit_non_zero() -> None:
         assert done.returncode > 0 and done.stderr, f"{line}: {done}"
 
 
+def what_cannot_be_read_is_named() -> None:
+    missing = "/nonexistent/config.ign"
+    for line in (f"firstlight plan --config {missing}", f"firstlight validate {missing}",
+                 f"firstlight-image rootfs {missing} -o /nonexistent/out",
+                 f"firstlight-image initramfs --ignition {missing} -o /nonexistent/out"):
+        program, *rest = line.split()
+        done = subprocess.run([AGENT.with_name(program), *rest], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        said = done.stderr.decode().split("\n")[0]
+        assert done.returncode == 1 and f"cannot read {missing}: No such file or directory" in said, f"{line}: {said}"
+
+
+def conflicts_are_json_too() -> None:
+    folder = processes.temporary_folder("conflict")
+    try:
+        disk, config = folder / "disk", folder / "config.ign"
+        with open(disk, "wb") as image:
+            image.truncate(16 << 20)
+        processes.run(["mkfs.ext4", "-q", "-F", disk])
+        wanted = {"disks": [{"device": str(disk), "partitions": [{"label": "var"}]}]}
+        config.write_text(json.dumps({"ignition": {"version": "3.4.0"}, "storage": wanted}))
+        done = subprocess.run([AGENT, "plan", "--json", "--config", config], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60)
+        told = json.loads(done.stdout)
+        assert done.returncode == 1 and told["conflicts"], done
+        assert "ext4" in json.dumps(told["conflicts"]), told
+    finally:
+        processes.remove_folder(folder)
+
+
 def help_fits_the_console() -> None:
     tool = AGENT.with_name("firstlight-image")
     for program in [p for p in (AGENT, tool) if p.exists()]:
@@ -161,6 +190,8 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     documentation_lists_the_arguments_it_honours,
     plans_what_a_config_refers_to,
     mistyped_flags_exit_non_zero,
+    what_cannot_be_read_is_named,
+    conflicts_are_json_too,
     help_fits_the_console,
 )] + supply_chain.TESTS
 

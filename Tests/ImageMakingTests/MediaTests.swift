@@ -129,6 +129,13 @@ struct SampleParts {
         #expect(throws: ISOMaking.Failure.self) { try making.make(folder.path.appending("live.iso")) }
     }
 
+    @Test func argumentsThatNameTheMachineAreTheSameForBothMenus() {
+        let grub = BootMenu.grub("ignition.config.url=http://a/${uuid}", name: "X").text
+        for name in ["uuid", "mac", "serial", "hostname"] { #expect(grub.contains("\nset \(name)='${\(name)}'\n")) }
+        #expect(grub.contains("\n  linux /images/pxeboot/vmlinuz ignition.config.url=http://a/${uuid}\n#"))
+        #expect(!ISOMaking.Failure.forGRUB("&").advice.isEmpty)
+    }
+
     @Test func graftPointsAreEscaped() {
         #expect(ISOMaking.escaped("/a=b\\c") == "/a\\=b\\\\c")
     }
@@ -169,6 +176,21 @@ struct SampleParts {
         let check = try ImageCheck(output)
         #expect(check.kind == "network-boot")
         #expect(check.problems.isEmpty)
+    }
+
+    @Test("GRUB leaves a URL that names the machine as it is")
+    func urlsForGRUB() throws {
+        var making = NetworkBootMaking(kernel: "k", initramfs: "i", rootfs: "r", url: "http://192.0.2.1/live")
+        making.configURL = "http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
+        let texts = try making.texts(version: "1")
+        func line(_ path: String) -> Substring? {
+            texts.first { $0.path == path }?.text.split(separator: "\n").first { $0.contains("ignition.config.url") }
+        }
+        let word = "ignition.config.url=http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
+        #expect(line("grub/grub.cfg")?.contains(" '\(word)' BOOTIF=$net_default_mac") == true)
+        #expect(line("pxelinux.cfg/default")?.hasSuffix(" \(word)") == true)
+        #expect(BootMenu.quotedForGRUB("a=b,c") == "a=b,c")
+        #expect(BootMenu.quotedForGRUB("it's $x") == "'it'\\''s $x'")
     }
 
     @Test func aFolderInUseIsLeftAlone() throws {

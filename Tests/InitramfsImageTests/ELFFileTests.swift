@@ -45,6 +45,13 @@ import Testing
         #expect(throws: ELFFile.Failure.damaged) { try ELFFile(bytes) }
     }
 
+    @Test func entriesThatOverlapAreDamage() {
+        var bytes = elf(interpreter: "/lib64/ld.so")
+        // As many program headers as a number can say, all in one place.
+        bytes.replaceSubrange(54..<58, with: [0, 0, 0xff, 0xff])
+        #expect(throws: ELFFile.Failure.damaged) { try ELFFile(bytes) }
+    }
+
     @Test func librariesAreFollowedToTheirOwnLibraries() throws {
         let folder = try TemporaryFolder()
         let program = try folder.file("program", elf(interpreter: "/lib64/ld.so", needed: ["libone.so.1", "ld.so"]))

@@ -23,6 +23,25 @@ import Testing
         #expect(bundle.count == 2)
     }
 
+    @Test func aCertificateIsNotLostForABlankBehindItsFirstLine() throws {
+        let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
+        let blank = text.replacing("-----\n", with: "----- \t\n")
+        let old = text.replacing("CERTIFICATE", with: "X509 CERTIFICATE")
+        #expect(try CertificateBundle("\u{feff}" + blank + old + blank, of: "ca.pem").text == text + text + text)
+        let request = text.replacing("CERTIFICATE", with: "CERTIFICATE REQUEST")
+        #expect(try CertificateBundle(request + text, of: "ca.pem").count == 1)
+        // Beside another, one that is written otherwise would go unnoticed.
+        for odd in [
+            text.replacing("CERTIFICATE", with: "TRUSTED CERTIFICATE"),
+            text.replacing("-----BEGIN", with: " -----BEGIN"),
+        ] {
+            #expect(throws: CertificateBundle.Failure.malformed("ca.pem", line: text.split(separator: "\n").count + 1))
+            {
+                try CertificateBundle(text + odd, of: "ca.pem")
+            }
+        }
+    }
+
     @Test func aFileWithoutAWholeCertificateIsRefused() throws {
         let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
         let lines = text.split(separator: "\n").map(String.init)
@@ -50,6 +69,41 @@ import Testing
         #expect(root.members.map(\.path) == ["opt", "opt/x", "opt/x/sub", "opt/x/sub/data"])
         #expect(usr.members.map(\.path) == ["sbin", "sbin/tool"])
         #expect(usr["sbin/tool"]?.permissions == 0o755)
+    }
+
+    @Test func whatStandsBelowALinkIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try Files.makeFolder(folder.path.appending("outside"))
+        try Files.makeFolder(folder.path.appending("links"))
+        try Files.makeLink(folder.path.appending("links/share"), to: folder.path.appending("outside").string)
+        try folder.file("data", [1])
+        for place in ["/usr", "/opt"] {
+            var root = FileTree()
+            var usr = FileTree()
+            try Inclusion(parsing: "\(folder.path)/links:\(place)").add(to: &root, and: &usr)
+            try Inclusion(parsing: "\(folder.path)/data:\(place)/share/data").add(to: &root, and: &usr)
+            let packing = Packing(time: 0, first: [], isFast: true)
+            let wanted = FileTree.Failure.notFolder(
+                "\(place.dropFirst())/share", holds: "\(place.dropFirst())/share/data")
+            #expect(throws: wanted) {
+                try packing.write(root: root, usr: usr, to: folder.path.appending("image"), isPrivate: false)
+            }
+            #expect(Files.names(in: folder.path.appending("outside")) == [], "a file of \(place) was laid outside")
+        }
+    }
+
+    @Test func aLinkDoesNotTakeThePlaceOfAFolderOfTheImage() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("data", [1])
+        try Files.makeLink(folder.path.appending("tree/lib"), to: "/")
+        var root = FileTree()
+        var usr = FileTree()
+        usr.addText("lib/modules/list", "text")
+        try Inclusion(parsing: "\(folder.path)/tree:/usr").add(to: &root, and: &usr)
+        #expect(throws: FileTree.Failure.notFolder("usr/lib", holds: "usr/lib/modules")) { try usr.check(at: "usr/") }
+        #expect(throws: Inclusion.Failure.self) {
+            try Inclusion(parsing: "\(folder.path)/data:/usr").add(to: &root, and: &usr)
+        }
     }
 
     @Test("an inclusion names a source and an absolute path", arguments: ["a", "a:b", ":/b", "a:/"])

@@ -23,6 +23,13 @@ import Testing
             ])
     }
 
+    @Test func allTakesWhatThereIs() throws {
+        let all = Set(try moduleIndex().paths.map(KernelModuleIndex.name(ofPath:)))
+        let chosen = { try ModuleSelection(parsing: $0).paths(in: moduleIndex()).map(KernelModuleIndex.name(ofPath:)) }
+        #expect(Set(try chosen("all")) == all)
+        #expect(Set(try chosen("all,-nfs")) == all.subtracting(["nfs"]))
+    }
+
     @Test func aListOfNamesFoldersAndExceptions() throws {
         #expect(try chosen("@drivers/net/ethernet/intel,-e1000") == ["e1000e", "ptp"])
         #expect(try chosen("@drivers/net/ethernet,-@drivers/net/ethernet/intel") == ["r8169", "realtek"])

@@ -91,6 +91,35 @@ private let hasSquashfsTools = Command("mksquashfs", []).isInstalled && Command(
         #expect(Files.names(in: folder.path).filter { $0.hasPrefix("firstlight-image") }.isEmpty)
     }
 
+    @Test(
+        "stay in the image, wherever its links lead", .enabled(if: hasSquashfsTools && geteuid() == 0),
+        arguments: ["usr/lib/modules", "usr/lib", "usr"])
+    func links(_ link: String) throws {
+        let folder = try TemporaryFolder()
+        let outside = folder.path.appending("outside")
+        try Files.makeFolder(outside)
+        let tree = folder.path.appending("tree")
+        try Files.makeLink(tree.appending("lib"), to: "usr/lib")
+        // Where the image is the root, it is a folder of the image; here it is one of this machine.
+        try Files.makeFolder(tree.appending(outside.removingRoot().components))
+        try Files.makeLink(tree.appending(link), to: outside.string)
+        let image = folder.path.appending("linked.squashfs")
+        try HostProgram.makeSquashfs.run([tree.string, image.string, "-quiet", "-no-progress"])
+        let addition = RootModulesAddition(image: image, kernel: "6.1.0", host: try host(in: folder))
+        let made = try addition.make(in: folder.path) { _ in }
+        #expect(Files.names(in: outside) == [])
+        let listing = try HostProgram.listSquashfs.run(["-l", made.string]).text
+        #expect(listing.contains("squashfs-root\(outside)/") && listing.contains("6.1.0/kernel/net/nf_tables.ko"))
+    }
+
+    @Test("are found in what ostree has deployed", .enabled(if: hasSquashfsTools)) func deployed() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/ostree/deploy/coreos/deploy/8f3a.0/usr/lib/modules/6.1.0/modules.dep", [])
+        let file = folder.path.appending("root.squashfs")
+        try HostProgram.makeSquashfs.run([folder.path.appending("root").string, file.string, "-quiet", "-no-progress"])
+        #expect(RootImageContent(file: file, format: .squashfs).kernels() == ["6.1.0"])
+    }
+
     @Test func anUnknownKernelIsRefused() throws {
         let folder = try TemporaryFolder()
         var root = RootImage(image: try folder.file("root.squashfs", squashfs(4096)), version: "1")

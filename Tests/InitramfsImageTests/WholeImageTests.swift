@@ -8,7 +8,7 @@ import Testing
 /// Images made from a small system of our own, looked at with other programs.
 @Suite struct WholeImages {
     /// A system whose programs are scripts and whose modules are texts.
-    private func initramfs(in folder: borrowing TemporaryFolder) throws -> Initramfs {
+    func initramfs(in folder: borrowing TemporaryFolder) throws -> Initramfs {
         let index = fixtures.appending("modules")
         for name in Files.names(in: index) {
             try folder.file("modules/6.1.0/\(name)", Files.read(index.appending(name)))
@@ -37,6 +37,39 @@ import Testing
         #expect(bytes.count % 4 == 0)
         #expect(Files.status(one.path.appending("image")).map { $0.st_mode & 0o777 } == 0o644)
         #expect(Files.names(in: one.path).filter { $0.hasPrefix("image") } == ["image"])
+    }
+
+    @Test func whatWasPackedIsUsedAgain() throws {
+        let folder = try TemporaryFolder()
+        let plain = folder.path.appending("plain")
+        var initramfs = try initramfs(in: folder)
+        try initramfs.write(to: plain)
+        let cache = folder.path.appending("cache/packed")
+        initramfs.cache = cache
+        func packed() -> [String] { Files.names(in: cache) }
+        func make(_ name: String) throws -> [UInt8] {
+            try initramfs.write(to: folder.path.appending(name))
+            return try Files.read(folder.path.appending(name))
+        }
+        let bytes = try Files.read(plain)
+        #expect(try make("first") == bytes)
+        #expect(packed().count == 1 && Files.status(cache).map { $0.st_mode & 0o777 } == 0o700)
+        #expect(try make("second") == bytes && packed().count == 1)
+        // It is what is in the cache that is used.
+        let file = cache.appending(packed()[0])
+        let squashfs = try Files.read(file)
+        #expect(Files.status(file).map { $0.st_mode & 0o777 } == 0o600)
+        var marked = squashfs
+        marked[marked.count - 1] ^= 1
+        try Files.write(marked, to: file, mode: 0o600)
+        #expect(try make("marked") != bytes)
+        // Not what anybody may have written.
+        try Files.write(marked, to: file, mode: 0o622)
+        #expect(try make("open") == bytes)
+        // Another module, another image.
+        let module = initramfs.host.modules.appending("6.1.0/kernel/drivers/block/virtio_blk.ko")
+        try Files.write(Array("other".utf8), to: module)
+        #expect(try make("other") != bytes && packed().count == 2)
     }
 
     @Test func bothPartsHoldWhatTheyShould() throws {

@@ -67,6 +67,31 @@ private func fault(_ bytes: [UInt8], depth: Int = 512) -> String {
         #expect(tolerated.count == 1000)
     }
 
+    @Test func oneKeyThatIsThereAgainAndAgainTakesNoTime() throws {
+        let large = (0..<20_000).map { "\"k\($0)\": 0" }.joined(separator: ",")
+        let text = "{\"a\": {\(large)}" + String(repeating: ",\"a\": {\"k1\": {\"x\": 1}}", count: 20_000) + "}"
+        var tolerated: [JSONSyntaxError] = []
+        let node = try JSONNode(tolerantly: Array(text.utf8), tolerated: &tolerated)
+        #expect(node["a"]?.members?.count == 20_000 && node["a"]?["k1"]?["x"]?.integer == 1)
+    }
+
+    @Test func whatIsNoObjectEndsTheMerging() throws {
+        var tolerated: [JSONSyntaxError] = []
+        let text = #"{"a": {"x": 1}, "a": 2, "a": {"y": {"p": 1}}, "b": 3, "a": {"y": {"q": 2}, "z": null}}"#
+        let node = try JSONNode(tolerantly: Array(text.utf8), tolerated: &tolerated)
+        #expect(JSONValue(node) == ["a": ["y": ["p": 1, "q": 2], "z": nil], "b": 3])
+    }
+
+    @Test(
+        "no message is as long as the text",
+        arguments: ["0", "1", "x", "-", "{\"a\": 1, \"a"])
+    func lengths(_ start: String) {
+        let zeros = String(repeating: "0", count: 100_000)
+        for text in ["\(start)\(zeros)1", "\(start)\(zeros)\": 1, \"a\(zeros)\": 2}"] {
+            #expect(fault(Array(text.utf8)).utf8.count < 300)
+        }
+    }
+
     @Test(
         "integers stay exact, other numbers keep their literal",
         arguments: [

@@ -114,6 +114,30 @@ import Testing
         } throws: { if case RootImageError.tooLittleMemory = $0 { true } else { false } }
     }
 
+    // MARK: Beside other stages
+
+    @Test("a cancelled transfer ends soon and leaves nothing")
+    func cancelled() throws {
+        let server = try server("stall:3000000")
+        let machine = try TestMachine()
+        let began = monotonicSeconds()
+        let error = machine.refusal(server.url("/rootfs.img")) { request in
+            request.waits.isCancelled = { monotonicSeconds() > began + 0.5 }
+        }
+        #expect(error == .cancelled)
+        // A stall is given up after 30 seconds.
+        #expect(monotonicSeconds() - began < 10)
+        #expect(Files.names(in: machine.folder.path.appending("image")).isEmpty)
+    }
+
+    @Test("free RAM is counted, and room taken, while nobody else takes any")
+    func inTurn() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(machine.turns >= 2 && !machine.isInTurn && machine.countedOutOfTurn == 0)
+    }
+
     // MARK: Resuming
 
     @Test func aBrokenTransferGoesOnAtTheVeryByte() throws {

@@ -77,17 +77,30 @@ final class TestMachine {
     private(set) var pauses: [Double] = []
     private(set) var events: [RootImageEvent] = []
     var clock: MachineClock?
+    private(set) var turns = 0
+    private(set) var isInTurn = false
+    private(set) var countedOutOfTurn = 0
 
     init() throws { folder = try TemporaryFolder() }
 
     var machine: RootImageMachine {
         RootImageMachine(
-            availableMemory: { self.memory },
+            availableMemory: {
+                if !self.isInTurn { self.countedOutOfTurn += 1 }
+                return self.memory
+            },
             makeStore: { (folder, size) throws(FileFault) in
+                if !self.isInTurn { self.countedOutOfTurn += 1 }
                 self.stores.append(size)
                 try Files.makeFolder(folder)
             },
-            pause: { self.pauses.append($0) }, chance: { 0 }, clock: clock)
+            pause: { self.pauses.append($0) }, chance: { 0 }, clock: clock,
+            inTurn: { body in
+                self.turns += 1
+                self.isInTurn = true
+                body()
+                self.isInTurn = false
+            })
     }
 
     func get(_ request: RootImageRequest) throws -> RootImage {

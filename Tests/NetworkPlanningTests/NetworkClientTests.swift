@@ -82,6 +82,18 @@ func asksForSettings() throws {
     #expect(exchange.lease?.addresses == [] && exchange.lease?.searchDomains == ["a.example"])
 }
 
+@Test("reads the time servers of both options, and no names and no groups among them")
+func readsTimeServers() throws {
+    let exchange = Client(isStateful: false)
+    let packet = try #require(exchange.packet(at: 0))
+    let own = try #require(IPAddress("2001:db8::123")).bytes
+    let group = try #require(IPAddress("ff05::101")).bytes
+    let servers = option(56, option(1, own) + option(2, group) + option(3, [1, 97, 0]) + option(1, [1, 2, 3]))
+    let old = option(31, try #require(IPAddress("2001:db8::31")).bytes)
+    #expect(exchange.take(answer(7, to: packet, servers + old + option(56, [0, 1, 0, 99])), at: 0.1))
+    #expect(exchange.lease?.timeServers.map(\.description) == ["2001:db8::123", "2001:db8::31"])
+}
+
 @Test("pays no attention to what is broken, or for somebody else")
 func passesOverBrokenAnswers() throws {
     let exchange = Client(isStateful: true)

@@ -303,6 +303,36 @@ func plansForRenamed() {
     #expect(plan("ip=eth0:dhcp net.ifnames=0", [renamed]).lines == ["ens3>ens3! auto!/auto"])
 }
 
+@Test("refuses by its kind what is a card and not Ethernet, where nothing else does")
+func otherCards() throws {
+    func infiniBand(_ index: Int) -> NetworkInterface {
+        NetworkInterface(name: "ib0", index: index, mac: nil, isWired: false, otherKind: "InfiniBand")
+    }
+    let cards = [interface(0), infiniBand(7)]
+    let named = plan("ip=ib0:dhcp", cards).plan
+    #expect(named.links.isEmpty && named.missing.isEmpty && named.unsupported == [cards[1]])
+    #expect(named.missing([]).reason == "ib0 is InfiniBand, which is not supported")
+    #expect(named.verdict([], start: 0, now: 10, timeouts: .init()) == .nothingThere)
+    #expect(plan("ip=dhcp", cards).plan.unsupported.isEmpty, "nobody asked for it")
+    #expect(plan("ip=dhcp", [cards[1]]).plan.unsupported == [cards[1]], "there is no other")
+    #expect(plan("bond=bond0:ens3,ib0 ip=bond0:dhcp", cards).plan.unsupported == [cards[1]])
+    let files = [
+        "/class/net/ib0": "../../devices/pci0000:00/0000:00:03.0/net/ib0",
+        "/devices/pci0000:00/0000:00:03.0/net/ib0/device": "../../../0000:00:03.0",
+    ]
+    let texts = [
+        "uevent": "INTERFACE=ib0", "type": "32", "ifindex": "7", "iflink": "7",
+        "address": "80:00:02:08:fe:80:00:00:00:00:00:00:f4:52:14:03:00:7b:cb:a1",
+    ]
+    let sysfs = Sysfs(
+        read: { path in
+            let folder = "/devices/pci0000:00/0000:00:03.0/net/ib0/"
+            return path.hasPrefix(folder) ? texts[String(path.dropFirst(folder.count))].map { Array($0.utf8) } : nil
+        }, names: { $0 == "/class/net" ? ["ib0"] : [] }, linkTarget: { files[$0] })
+    let found = try #require(NetworkInterface.all(in: sysfs).first)
+    #expect(found.otherKind == "InfiniBand" && !found.isWired && found.mac == nil)
+}
+
 @Test("says what is missing, and what helps")
 func tellsOfWhatIsMissing() throws {
     func missing(_ line: String, _ interfaces: [NetworkInterface], carrier: Bool) -> (String, [String]) {
@@ -482,6 +512,17 @@ func verdicts() throws {
     #expect(Watched(line: "bond=bond0:ens3 ip=bond0:dhcp")([silent], at: 1) == .wait)
 }
 
+@Test("takes a server that comes three minutes late as if it had been there")
+func lateServer() throws {
+    for hasTargets in [false, true] {
+        let any = Watched(line: "", hasTargets: hasTargets)
+        for now in stride(from: 1.0, to: 180, by: 1) { #expect(any([try seen(carrier: 1)], at: now) == .wait) }
+        #expect(any([try seen(carrier: 1, lease: 180)], at: 180.1) == .up([0]))
+        let two = [try seen(carrier: 1), try seen(carrier: 1, lease: 180, reached: hasTargets ? 181 : nil)]
+        #expect(any(two, at: 181) == .up([1]))
+    }
+}
+
 @Test("gives nothing up by itself, and what the operator limits at its time")
 func patience() throws {
     let silent = try seen(carrier: 1)
@@ -499,6 +540,11 @@ func patience() throws {
     let router = Watched(line: "ip=auto6 rd.net.timeout.ipv6auto=40")
     #expect(router([silent], at: 40.9) == .wait)
     #expect(router([silent], at: 41) == .failed([NetworkAttempt("ens3", .noAdvertisement, seconds: 40)]))
+    // Where either family is enough, each has its own time.
+    let either = Watched(line: "rd.net.timeout.dhcp=30 rd.net.timeout.ipv6auto=40")
+    #expect(either([silent], at: 40.9) == .wait)
+    #expect(either([silent], at: 41) == .failed([NetworkAttempt("ens3", .noLease, seconds: 30)]))
+    #expect(Watched(line: "rd.net.timeout.ipv6auto=40")([silent], at: 100_000) == .wait, "DHCP's time has no end")
     let card = Watched(line: "ip=ens9:dhcp rd.net.timeout.iflink=60")
     #expect(card([], at: 59.9) == .wait)
     #expect(card([], at: 60) == .nothingThere)
@@ -605,6 +651,27 @@ func readsRouterDNS() throws {
     for length in 0..<whole.count {
         #expect(RouterDNS(netlinkMessage: Array(whole.prefix(length))) == nil)
     }
+}
+
+@Test("keeps as many names of routers as a boot can ask, whoever floods the link")
+func routerNamesAreBounded() throws {
+    var names = RouterNames()
+    for number in 0..<1000 {
+        var said = try #require(RouterDNS(netlinkMessage: advertisedServer(number)))
+        said.searchDomains = ["d\(number).example"]
+        names.take(said)
+    }
+    #expect(names.nameservers.count == 16 && names.searchDomains.count == 16)
+    #expect(names.nameservers.first?.description == "2001:db8::")
+}
+
+/// One RDNSS option with one server.
+private func advertisedServer(_ number: Int) -> [UInt8] {
+    let server: [UInt8] =
+        [0x20, 1, 0xd, 0xb8] + Array(repeating: 0, count: 10) + [UInt8(number >> 8), UInt8(number & 0xff)]
+    let options: [UInt8] = [25, 3, 0, 0, 0, 0, 0, 9] + server
+    let head: [UInt8] = [56, 0, 0, 0, 68, 0] + Array(repeating: 0, count: 10)
+    return head + [10, 0, UInt8(options.count), 0, 3, 0, 0, 0] + Array(repeating: 0, count: 8) + options
 }
 
 @Test("reads the kernel's IPv6 tables")

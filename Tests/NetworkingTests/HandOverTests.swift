@@ -138,6 +138,32 @@ import Testing
         #expect(text(folder.appending("firstlight-bond0.5.nmconnection"))?.contains("parent=bond0") == true)
     }
 
+    @Test func timeServersAreLeftToWhatKeepsTheClock() throws {
+        let servers = [try #require(IPAddress("192.0.2.123"))]
+        func handOver(always: Bool = false) throws {
+            try Networking.handOverTimeServers(
+                to: TargetRoot(root), run: TargetRoot(run), servers, always: always, log)
+        }
+        let timesyncd = run.appending("systemd/timesyncd.conf.d/50-firstlight.conf")
+        let chrony = run.appending("chrony-dhcp/firstlight.sources")
+        try handOver()
+        #expect(Files.names(in: run).isEmpty)
+        for folder in ["usr/lib/systemd/timesyncd.conf.d", "etc/chrony"] {
+            try Files.makeFolder(root.appending(folder))
+        }
+        try Files.write("", to: root.appending("usr/lib/systemd/systemd-timesyncd"))
+        let own = root.appending("usr/lib/systemd/timesyncd.conf.d/image.conf")
+        try Files.write("[Time]\nNTP=time.example\n", to: own)
+        try Files.write("sourcedir /run/chrony-dhcp\n", to: root.appending("etc/chrony/chrony.conf"))
+        try handOver()
+        #expect(text(chrony) == "server 192.0.2.123 iburst")
+        #expect(!Files.exists(timesyncd), "the image has its own")
+        try Files.write("[Time]\nFallbackNTP=time.example\n", to: own)
+        try handOver()
+        #expect(text(timesyncd)?.hasSuffix("NTP=192.0.2.123") == true)
+        #expect(Files.status(timesyncd).map { $0.st_mode & 0o7777 } == 0o644)
+    }
+
     @Test func theMachineIDIsLeftWhereThereIsNone() throws {
         let uuid = try #require(MachineUUID("4c4c4544-0042-3510-8052-b4c04f4d4b31"))
         let identity = MachineIdentity(uuid: uuid)

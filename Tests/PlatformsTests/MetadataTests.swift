@@ -28,7 +28,7 @@ struct Stage {
         self.server = server
         fetcher = ResourceFetcher(settings, pause: { _ in usleep(1000) })
         let devices = DeviceAccess(
-            wait: { _, _ in }, firstOf: { candidates, _ in candidates.first { drives.contains($0) } }, settle: {},
+            wait: { _, _, _ in }, firstOf: { candidates, _ in candidates.first { drives.contains($0) } }, settle: {},
             loadModule: { _ in })
         access = PlatformAccess.live(fetcher: fetcher, devices: devices) { _ in }
     }

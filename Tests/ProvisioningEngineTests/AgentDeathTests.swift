@@ -11,7 +11,7 @@ struct AgentDeathTests {
         arguments: [
             ("success", "0", nil), ("exit-code", "1", nil), (nil, nil, nil),
             ("signal", "SEGV", .signal(SIGSEGV)), ("core-dump", "ILL", .signal(SIGILL)),
-            ("signal", "KILL", .signal(SIGKILL)),
+            ("signal", "KILL", .signal(SIGKILL)), ("signal", "TERM", nil),
             ("signal", "RTMIN+3", .result("signal, RTMIN+3")), ("oom-kill", "KILL", .outOfMemory),
             ("timeout", "TERM", .result("timeout, TERM")), ("watchdog", nil, .result("watchdog")),
         ] as [(String?, String?, AgentDeath?)])

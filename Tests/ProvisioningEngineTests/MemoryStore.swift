@@ -6,11 +6,12 @@ import SystemPackage
 @testable import ProvisioningEngine
 
 /// What stages leave, in memory.
-final class MemoryStore: SessionStore {
+final class MemoryStore: SessionStore, @unchecked Sendable {
     var configProgress = ConfigProgress.unsettled
     var config: FetchedConfig?
     var whole: IgnitionConfig?
     var nodes: [String: String] = [:]
+    var look: DiskLook?
     var mountFolders: [String] = []
     var mounted: [String]? = []
     var volumes: [KeptVolume]? = []
@@ -34,6 +35,7 @@ final class MemoryStore: SessionStore {
     func fetchedConfig() throws -> FetchedConfig? { config }
     var hasUserConfig: Bool { config != nil }
     func keep(nodes: [String: String]) throws { self.nodes = nodes }
+    func keep(look: DiskLook) throws { self.look = look }
     func keep(mountFolder: String) throws { mountFolders.append(mountFolder) }
     func keep(mounted path: String) throws { mounted?.append(path) }
     func forget(mounted path: String) throws { mounted?.removeAll { $0 == path } }
@@ -47,7 +49,7 @@ extension DeviceAccess {
     /// A machine on which nothing ever appears. Tells what was waited for.
     static func absent(_ waited: Monitor<[String]>) -> DeviceAccess {
         DeviceAccess(
-            wait: { path, _ throws(DeviceTimeout) in
+            wait: { path, _, _ throws(DeviceTimeout) in
                 waited.change { $0.append(path.string) }
                 throw DeviceTimeout(path, seconds: 0)
             },

@@ -1,8 +1,10 @@
+import BlockDevices
 import BootArguments
 import Devices
 import Encoding
 import IgnitionConfig
 import LinuxSystem
+import NetworkPlanning
 import Reporting
 import SystemPackage
 import Testing
@@ -25,7 +27,7 @@ struct SessionTests {
             default: break
             }
         }
-        let session = ProvisioningSession(
+        var session = ProvisioningSession(
             arguments, way == .live ? .live(arguments) : .dropIn(arguments), store: store, observer: observer,
             devices: .absent(waited))
         session.folders.paths = ["/nonexistent"]
@@ -52,6 +54,17 @@ struct SessionTests {
         try session.fetchConfig()
         #expect(throws: BootFailure.self) { try session.mountFilesystems() }
         #expect(waited.change { $0 } == ["/dev/vdb3"])
+    }
+
+    @Test("nothing is mounted by a name that no plan has looked at, in every way", arguments: Way.allCases)
+    func unplanned(way: Way) throws {
+        let waited = Monitor<[String]>([])
+        let session = session(way, url(mounting), MemoryStore(), waited: waited)
+        try session.fetchConfig()
+        let error = #expect(throws: BootFailure.self) { try session.mountFilesystems() }
+        let failure = MountFailure.notPlanned(device: "/dev/disk/by-partlabel/var", on: "/var")
+        #expect(error?.cause as? MountFailure == failure)
+        #expect(waited.change { $0 } == [], "no device is waited for")
     }
 
     @Test("a config is kept as it was written where it is whole, and as the original caches it under its name")
@@ -102,12 +115,12 @@ struct SessionTests {
 
     @Test("what needs the network is told apart from every other failure")
     func network() throws {
-        let offline = session(.dropIn, "ignition.config.url=http://192.0.2.1/c.ign")
+        var offline = session(.dropIn, "ignition.config.url=http://192.0.2.1/c.ign")
         offline.isOffline = true
         #expect {
             try offline.fetchConfig()
         } throws: { ProvisioningSession.needsNetwork($0) }
-        let broken = session(.dropIn, "ignition.config.url=data:,%7b")
+        var broken = session(.dropIn, "ignition.config.url=data:,%7b")
         broken.isOffline = true
         #expect {
             try broken.fetchConfig()
@@ -127,5 +140,75 @@ struct SessionTests {
         #expect(SessionRules.dropIn(BootArguments("")).rerun == .dropIn)
         #expect(SessionRules.live(BootArguments("firstlight.strict")).rerun == .strict)
         #expect(SessionRules.dropIn(BootArguments("firstlight.strict")).rerun == .strict)
+    }
+
+    @Test("a URL names this machine in a boot, and stays as it is under the name of Ignition")
+    func machineURLs() throws {
+        let url = "http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
+        var live = session(.live, "")
+        live.machineFacts = {
+            MachineFacts(
+                uuid: "4C4C4544-0042-3510-8052-B4C04F4D4B31", bootCard: MACAddress("52:54:00:12:34:56"))
+        }
+        #expect(
+            try live.filled(url, of: "ignition.config.url")
+                == "http://192.0.2.1/ignition?uuid=4c4c4544-0042-3510-8052-b4c04f4d4b31&mac=52%3A54%3A00%3A12%3A34%3A56"
+        )
+        #expect(try session(.dropIn, "").filled(url, of: "ignition.config.url") == url)
+        let problem = #expect(throws: ArgumentProblem.self) {
+            try live.filled("http://a/${serial}?token=secret", of: "firstlight.report_url")
+        }
+        #expect(
+            problem.map { "\($0)" }
+                == "firstlight.report_url=http://a/${serial}: ${serial}: this machine's firmware gives no serial number"
+        )
+    }
+
+    @Test("a boot whose URLs name what there is not stops before anything is looked for")
+    func machineURLsAreCheckedFirst() throws {
+        func failure(_ line: String, _ facts: MachineFacts) -> String? {
+            let arguments = BootArguments(line)
+            var live = LiveSession(arguments, observer: SessionObserver(), devices: .absent(Monitor([])))
+            live.provisioning.machineFacts = { facts }
+            do {
+                try live.checkURLs()
+                return nil
+            } catch { return (error as? ArgumentProblem)?.reason }
+        }
+        let shared = MachineFacts(uuid: "03000200-0400-0500-0006-000700080009")
+        let line = "ignition.firstboot ignition.config.url=http://a/"
+        #expect(failure(line + "${uiud}", MachineFacts()) == "${uiud} is not known; did you mean ${uuid}?")
+        #expect(
+            failure(line + "${mac}/${uuid}", shared)
+                == "${uuid}: many machines have this one's \"03000200-0400-0500-0006-000700080009\"")
+        // What only the network tells is not missed before there is one, and what is not used is not missed at all.
+        #expect(failure(line + "${mac}/${hostname}", shared) == nil)
+        #expect(failure("ignition.config.url=http://a/${uuid}", shared) == nil)
+        #expect(failure("coreos.live.rootfs_url=http://a/${serial}", shared) != nil)
+        #expect(failure("coreos.liveiso=X coreos.live.rootfs_url=http://a/${serial}", shared) == nil)
+    }
+
+    // A key that takes the image's room would end the boot when the image has come.
+    @Test("a key is derived once it is known what the root image still takes, and with that left over")
+    func derivingBesideTheImage() throws {
+        let room = Monitor<[UInt64?]>([nil, nil, 5 << 20])
+        var session = session(.live, "")
+        session.memoryTurn = MemoryTurn(FilePath("/proc/self/nowhere"))
+        var reserved: UInt64?
+        let key = try session.deriving({ bytes in
+            reserved = bytes
+            return SecretBytes(count: 3)
+        }) { room.change { $0.count > 1 ? $0.removeFirst() : $0[0] } }
+        #expect(key?.count == 3 && reserved == 5 << 20)
+    }
+
+    @Test("where the image never comes, the look ends with the boot")
+    func derivingWithoutAnImage() {
+        let session = session(.live, "")
+        var waits = Waits.untold
+        waits.isCancelled = { true }
+        #expect(throws: StageCancelled.self) {
+            try session.telling(SessionObserver(waits: waits)).deriving({ _ in nil }) { nil }
+        }
     }
 }

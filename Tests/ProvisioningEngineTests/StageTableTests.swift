@@ -15,22 +15,55 @@ struct StageTableTests {
         }
     }
 
-    @Test("as PID 1 a stage comes after all that its unit needs")
+    /// All that has to be done before a stage begins.
+    private func before(_ stage: BootStage) -> Set<BootStage> {
+        stage.needs.reduce(into: []) { $0.formUnion(before($1).union([$1])) }
+    }
+
+    @Test("what a stage needs stands above it")
     func order() {
         let order = BootStage.inLiveBoot
-        for stage in order {
-            guard let unit = stage.row.unit?.unit, let place = order.firstIndex(of: stage) else { continue }
-            for need in unit.needs + unit.after {
-                for part in need.stages {
-                    #expect(order.firstIndex(of: part).map { $0 < place } ?? false, "\(stage) after \(part)")
-                }
+        for (place, stage) in order.enumerated() {
+            for need in stage.needs {
+                #expect(order.firstIndex(of: need).map { $0 < place } ?? false, "\(stage) after \(need)")
+            }
+        }
+    }
+
+    @Test("as PID 1 a stage comes after all that its unit needs, and so do units after each other")
+    func units() {
+        for stage in BootStage.inLiveBoot {
+            for need in stage.row.unit?.needs ?? [] {
+                #expect(need.stages.allSatisfy { before(stage).contains($0) || $0.row.unit == stage.row.unit })
+            }
+        }
+        #expect(StageName.fetch.needs.isEmpty && StageName.rootfs.needs.isEmpty)
+        #expect(StageName.root.needs == [.rootfs] && StageName.plan.needs == [.kargs])
+        #expect(StageName.disks.needs == [.plan, .root] && StageName.mount.needs == [.root, .disks])
+    }
+
+    @Test("nothing is written to a disk before the root image is verified and the disks are planned")
+    func noWriteBefore() {
+        for stage in [BootStage.disks, .mount, .files] {
+            #expect(before(stage).isSuperset(of: [.rootImage, .root, .plan, .kernelArguments]), "\(stage)")
+        }
+    }
+
+    @Test("the disks are planned while the image comes, and everything else follows what is above it")
+    func overlap() {
+        for (place, stage) in BootStage.inLiveBoot.enumerated() where place > 0 {
+            let above = Set(BootStage.inLiveBoot[..<place])
+            switch stage {
+            case .plan: #expect(above.subtracting(before(stage)) == [.rootImage])
+            case .root: #expect(above.subtracting(before(stage)) == [.plan])
+            default: #expect(above.subtracting(before(stage)) == [], "\(stage)")
             }
         }
     }
 
     @Test("every stage that systemd starts is wanted by a target or needed by another")
     func wanted() {
-        let needed = Set(StageName.allCases.compactMap(\.unit).flatMap(\.needs))
+        let needed = Set(StageName.allCases.flatMap(\.needs))
         for name in StageName.allCases {
             if let unit = name.unit { #expect(unit.target != nil || needed.contains(name), "\(name)") }
         }
@@ -39,7 +72,12 @@ struct StageTableTests {
     @Test("the words of a stage are the same, however it is started")
     func topics() {
         #expect(StageName.fetch.topic == "config" && StageName.finish.topic == "report")
-        for name in StageName.allCases where ![.fetch, .finish].contains(name) { #expect(name.topic == name.rawValue) }
+        #expect(StageName.plan.topic == "disks")
+        for name in StageName.allCases where ![.fetch, .plan, .finish].contains(name) {
+            #expect(name.topic == name.rawValue)
+        }
+        #expect(BootStage.topic(ofAct: "getting the root filesystem and planning the disks") == "rootfs")
+        #expect(BootStage.topic(ofAct: "starting") == "boot" && BootStage.topic(ofAct: nil) == "boot")
     }
 }
 
@@ -54,6 +92,8 @@ struct StateRecordTests {
         #expect(again(ConfigRecord(source: nil, isWhole: true)) == ConfigRecord(source: nil, isWhole: true))
         let nodes = NodesRecord(nodes: ["/dev/disk/by-label/a": "/dev/vda1", "/dev/b": "/dev/b"])
         #expect(again(nodes) == nodes)
+        let look = LookRecord(look: DiskLook(lines: ["/dev/vda", "  keep"], nodes: nodes.nodes))
+        #expect(again(look) == look)
         let volumes = VolumesRecord(volumes: [
             KeptVolume(name: "a", uuid: "1", opener: .key),
             KeptVolume(name: "b", uuid: "2", opener: .clevis(overNetwork: false)),

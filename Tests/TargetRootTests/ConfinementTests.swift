@@ -26,6 +26,16 @@ private func listing(_ folder: FilePath) -> [String] {
 }
 
 @Suite struct Confinement {
+    @Test("before a tree is removed, all of it is looked through for mounts")
+    func mounts() throws {
+        let root = OpenFolder(owning: open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        // Every machine mounts something in /dev: nothing is removed here, it is only looked through.
+        let error = #expect(throws: TargetFault.self) {
+            try TargetEntry(folder: root, name: "dev", path: "/dev").checkHoldsNoMount()
+        }
+        guard case .holdsMount = error else { Issue.record("\(String(describing: error))"); return }
+    }
+
     private static let names = ["a", "b", "c", "d", "home"]
 
     private func path(_ dice: inout SeededNumbers, parts: ClosedRange<Int> = 1...4) -> String {

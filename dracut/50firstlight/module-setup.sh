@@ -1,6 +1,7 @@
 #!/bin/bash
-# Firstlight in a dracut initramfs: the agent as a systemd generator and as the command of one unit
-# per stage. Used on request: dracut --add firstlight. Written for dracut 059.
+# Firstlight in a dracut initramfs: the agent as a systemd generator and as the command of one unit per stage; without
+# systemd, as the command of a mount hook. Used on request: dracut --add firstlight. Written for dracut 059 and
+# dracut-ng 106. It takes the place of the modules ignition and coreos-live where these are in the image, too.
 
 # called by dracut, for every image: whatever is said here must concern one that is to have this module
 check() {
@@ -11,11 +12,6 @@ check() {
         derror "firstlight: there is no agent; put out/firstlight into $moddir"
         return 1
     fi
-    # Ignition's own module would carry out the same config a second time.
-    if dracut_module_included ignition; then
-        derror "firstlight: the module ignition cannot be in the same image; add --omit ignition"
-        return 1
-    fi
     if [[ $hostonly ]]; then
         dwarn "firstlight: the image gets drivers for this machine alone; --no-hostonly adds those for others"
     fi
@@ -24,7 +20,16 @@ check() {
 
 # called by dracut
 depends() {
-    echo "systemd systemd-initrd dracut-systemd network kernel-modules qemu"
+    local handler
+    if [[ " $omit_dracutmodules " == *" systemd "* ]]; then
+        # What dracut would choose on a machine with systemd needs systemd.
+        for handler in network-wicked connman network-manager network-legacy; do
+            dracut_module_included "$handler" && break
+        done
+        echo "${handler} network kernel-modules qemu"
+    else
+        echo "systemd systemd-initrd dracut-systemd network kernel-modules qemu"
+    fi
 }
 
 # called by dracut
@@ -35,17 +40,54 @@ installkernel() {
         md_mod linear raid0 raid1 raid10 raid456 dm_mod dm_crypt xts cbc essiv sha256 sha512 algif_skcipher =arch/x86/crypto
 }
 
+# Modules that would do the same work a second time. What they have put into the image by now is taken out again by its
+# name, units, generators and hooks alone: their programs and rules stay, and so do modules that depend on them.
+take_the_place_of() {
+    local module file
+    for module; do
+        dracut_module_included "$module" || continue
+        dinfo "firstlight: in the place of the module $module"
+        for file in "$dracutbasedir/modules.d"/[0-9][0-9]"$module"/*; do
+            find "$initdir$systemdsystemunitdir" "$initdir$systemdutildir/system-generators" \
+                "$initdir/lib/dracut/hooks/" \( -name "${file##*/}" -o -name "[0-9][0-9]-${file##*/}" \) \
+                -delete 2> /dev/null
+        done
+        # 20 MB that nothing calls any more.
+        [[ $module == ignition ]] && rm -f "$initdir/usr/bin/ignition"
+    done
+}
+
+install_units() {
+    local stage name
+    ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
+    for stage in fetch kargs rootfs plan root disks mount files finish; do
+        inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
+    done
+    # The names by which units of others come before and after: those of Ignition and of Fedora CoreOS's live images.
+    for name in complete subsequent diskful diskful-subsequent; do
+        inst_simple "$moddir/ignition-$name.target" "$systemdsystemunitdir/ignition-$name.target"
+    done
+    for stage in fetch kargs disks mount files; do
+        ln_r "$systemdsystemunitdir/firstlight-$stage.service" "$systemdsystemunitdir/ignition-$stage.service"
+    done
+    ln_r "$systemdsystemunitdir/firstlight-rootfs.service" "$systemdsystemunitdir/coreos-livepxe-rootfs.service"
+    [[ -e $initdir/usr/bin/is-live-image ]] || inst_script "$moddir/is-live-image.sh" /usr/bin/is-live-image
+}
+
+install_hooks() {
+    # Before those of the network, which read what this one asks for.
+    inst_hook cmdline 20 "$moddir/firstlight-cmdline.sh"
+    inst_hook mount 50 "$moddir/firstlight-mount.sh"
+}
+
 # called by dracut
 install() {
-    local agent stage
+    local agent
     agent=$moddir/firstlight
     [[ -x $agent ]] || agent=$(command -v firstlight)
     inst_simple "$agent" /usr/bin/firstlight
-    ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
-
-    for stage in fetch kargs rootfs root disks mount files finish; do
-        inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
-    done
+    take_the_place_of ignition coreos-live
+    if dracut_module_included systemd; then install_units; else install_hooks; fi
 
     # What the disks stage calls: a filesystem that a config may ask for must be makeable.
     inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap mdadm wipefs udevadm

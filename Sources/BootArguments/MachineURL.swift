@@ -1,0 +1,158 @@
+// URLs of the command line that name the machine: `${uuid}` and its kin stand for its own values.
+
+import Encoding
+import Reporting
+
+/// What tells one machine from another, by the name that a URL calls it.
+public enum MachineValue: String, CaseIterable, Sendable {
+    case uuid, mac, serial, hostname
+
+    /// As a URL has it: `${uuid}`.
+    public var place: String { "${\(rawValue)}" }
+
+    /// Whether the firmware tells it, so that it is known before there is a network.
+    public var isOfFirmware: Bool {
+        switch self {
+        case .uuid, .serial: true
+        case .mac, .hostname: false
+        }
+    }
+}
+
+/// A URL with places that a machine's own values go to.
+///
+/// `${NAME}` is such a place behind the server's name; a value may not choose the server. A `data:` URL, which is its
+/// own content, has none.
+public struct MachineURL: Equatable, Sendable {
+    /// What is wrong with a place.
+    public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
+        case unknown(String)
+        case unclosed
+        case inHost
+
+        /// What is wrong, for a message.
+        public var description: String {
+            let known = MachineValue.allCases.map(\.place).joined(separator: ", ")
+            switch self {
+            case .unknown(let name):
+                // Whatever else stands between braces may be a secret.
+                let isName = !name.isEmpty && name.utf8.count <= 32 && name.utf8.allSatisfy(Self.isOfName)
+                guard isName else { return "a ${...} in it is none of \(known)" }
+                let near = nearest(to: name.lowercased(), in: MachineValue.allCases.map(\.rawValue))
+                return "${\(name)} is not known; " + (near.map { "did you mean ${\($0)}?" } ?? "known: \(known)")
+            case .unclosed: return "a ${ in it has no } behind it"
+            case .inHost: return "a ${...} stands in the server's name, and may stand only behind it"
+            }
+        }
+
+        private static func isOfName(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: ":"), UInt8(ascii: "/"):
+                true
+            default: false
+            }
+        }
+    }
+
+    private enum Part: Equatable, Sendable {
+        case text(String)
+        case value(MachineValue)
+    }
+
+    private var parts: [Part] = []
+
+    /// Finds the places.
+    public init(_ url: String) throws(Fault) {
+        // By scalars: for Swift, a brace and a combining mark behind it are one character.
+        var rest = Substring(url).unicodeScalars
+        if url.lowercased().hasPrefix("data:") {
+            parts = [.text(url)]
+            return
+        }
+        let head = Self.server(of: rest)
+        guard Self.place(in: head) == nil else { throw .inHost }
+        var text = String(head)
+        rest = rest[head.endIndex...]
+        while let start = Self.place(in: rest) {
+            text += String(rest[..<start])
+            let inner = rest[start...].dropFirst(2)
+            guard let end = inner.firstIndex(of: "}") else { throw .unclosed }
+            let name = String(inner[..<end])
+            guard let value = MachineValue(rawValue: name) else { throw .unknown(name) }
+            parts += [.text(text), .value(value)]
+            text = ""
+            rest = inner[end...].dropFirst()
+        }
+        parts.append(.text(text + String(rest)))
+    }
+
+    /// The values that it asks for, each once.
+    public var values: [MachineValue] {
+        MachineValue.allCases.filter { parts.contains(.value($0)) }
+    }
+
+    /// The URL with the values in their places, percent-encoded but for RFC 3986's unreserved characters.
+    ///
+    /// - Throws: What `value` throws.
+    public func filled<Failure: Error>(by value: (MachineValue) throws(Failure) -> String) throws(Failure) -> String {
+        var url = ""
+        for part in parts {
+            switch part {
+            case .text(let text): url += text
+            case .value(let wanted): url += percentEncoded(try value(wanted))
+            }
+        }
+        return url
+    }
+
+    /// Scheme, user, password, host and port.
+    private static func server(of url: Substring.UnicodeScalarView) -> Substring.UnicodeScalarView {
+        guard let colon = url.firstIndex(of: ":"), url[colon...].starts(with: "://".unicodeScalars) else {
+            return url.prefix(0)
+        }
+        let authority = url[colon...].dropFirst(3).prefix { !"/?#".unicodeScalars.contains($0) }
+        return url[..<authority.endIndex]
+    }
+
+    private static func place(in text: Substring.UnicodeScalarView) -> String.Index? {
+        var index = text.startIndex
+        while let dollar = text[index...].firstIndex(of: "$") {
+            index = text.index(after: dollar)
+            if index < text.endIndex, text[index] == "{" { return dollar }
+        }
+        return nil
+    }
+}
+
+extension BootArguments {
+    /// The URLs that may name the machine, each with its key.
+    public var machineURLs: [(key: String, url: String)] {
+        rootfsURLs.map { (Self.rootfsKey, $0) } + fallbackURLs.map { (Self.fallbackKey, $0) }
+            + (configURL.map { [(Self.configKey, $0)] } ?? []) + (reportURL.map { [(Self.reportKey, $0)] } ?? [])
+    }
+
+    /// The key of ``rootfsURLs``.
+    public static let rootfsKey = "coreos.live.rootfs_url"
+    /// The key of ``fallbackURLs``.
+    public static let fallbackKey = "firstlight.fallback_url"
+    /// The key of ``configURL``.
+    public static let configKey = "ignition.config.url"
+    /// The key of ``reportURL``.
+    public static let reportKey = "firstlight.report_url"
+
+    /// Whoever mistypes a value would have every machine ask for the same.
+    mutating func checkMachineURLs() {
+        for (key, url) in machineURLs {
+            do throws(MachineURL.Fault) {
+                _ = try MachineURL(url)
+            } catch {
+                problems.append(
+                    ArgumentProblem(
+                        .boot, "\(key)=\(RedactedURL(url))", "\(error)",
+                        advice: ["Where a URL is to have ${ itself, write %24%7B."]))
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+"""Debian systems as folders, in which an initramfs is built as their administrators would: with the lines of the
+documentation. This machine stays as it is, and what one build leaves no other one sees."""
+
+import collections
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import images
+import processes
+from paths import AGENT, TREE, cache_folder, recipe_key
+
+# What a dracut image of any kind takes from the system it is built in; debootstrap has to be told of a logind.
+PACKAGES = """
+    btrfs-progs busybox ca-certificates cpio dbus dosfstools dracut-core dracut-network e2fsprogs iproute2
+    iputils-arping isc-dhcp-client kmod libpam-systemd mdadm network-manager procps systemd systemd-sysv udev xfsprogs
+    zstd
+""".split()
+RELEASES = {"bookworm": "059", "trixie": "106"}  # and their dracut
+
+_building: "dict[str, threading.Lock]" = collections.defaultdict(threading.Lock)
+
+# $1: the system, $2: a folder for what changes of it, $3: what it sees as /build; the rest runs there.
+INSIDE = """
+mkdir -p "$2"/upper "$2"/work "$2"/root
+mount -t overlay -o lowerdir="$1",upperdir="$2"/upper,workdir="$2"/work overlay "$2"/root
+mkdir -p "$2"/root/build "$2"/root/usr/lib/modules
+mount --bind /lib/modules "$2"/root/usr/lib/modules
+mount --bind /dev "$2"/root/dev
+mount -t proc proc "$2"/root/proc
+mount --bind "$3" "$2"/root/build
+exec chroot "$2"/root bash -euc "cd /build; $4"
+"""
+
+# The same on this machine's own system, whose /usr alone is another.
+HERE = """
+mkdir -p "$1"/upper "$1"/work
+mount -t overlay -o lowerdir=/usr,upperdir="$1"/upper,workdir="$1"/work overlay /usr
+cd "$2"
+exec bash -euc "$3"
+"""
+
+
+def system(release: str, announce=print) -> Path:
+    """The folder of a Debian release with dracut; takes one or two minutes where it is not cached."""
+    folder = cache_folder() / "systems" / f"{release}-{recipe_key(*PACKAGES, '1')}"
+    with _building[release]:
+        if not folder.exists():
+            announce(f"building a Debian system, {release} (once, two minutes)")
+            folder.parent.mkdir(exist_ok=True)
+            half = folder.with_suffix(".half")
+            processes.run(["rm", "-rf", "--one-file-system", half])
+            # What it mounts in there ends with it.
+            processes.run(["unshare", "--mount", "debootstrap", "--variant=minbase",
+                           f"--include={','.join(PACKAGES)}", release, half], timeout=1800)
+            half.rename(folder)
+    return folder
+
+
+def documented(name: str, page: str = "docs/dracut.md") -> str:
+    """The lines of a page below the mark of that name."""
+    found = re.search(rf"<!-- {name} -->\n```\n(.*?)```\n", (TREE / page).read_text(), re.DOTALL)
+    assert found, f"{page} has no lines marked {name}"
+    return found[1]
+
+
+class Workshop:
+    """A folder like that of this repository after `make agent`, with stamps for a root image."""
+
+    def __init__(self, bench, name: str, image: "Path | None") -> None:
+        self.folder = bench.folder / name
+        self.changes = bench.folder / f"{name}.changes"
+        self.folder.mkdir()
+        self.changes.mkdir()
+        for part in ("dracut", "Sources/InitramfsTools"):
+            shutil.copytree(TREE / part, self.folder / part)
+        (self.folder / "out").mkdir()
+        shutil.copy2(AGENT, self.folder / "out")
+        stamps = self.folder / "stamps/etc"
+        stamps.mkdir(parents=True)
+        (stamps / "coreos-live-initramfs").write_text(f"{images.VERSION}\n")
+        if image:
+            (stamps / "coreos-live-want-rootfs").write_bytes(images.stream_hash(image))
+
+    def run(self, lines: str, release: "str | None" = None, timeout: float = 1800) -> None:
+        """Runs lines in a Debian release, or in this machine's own system."""
+        if release:
+            words = [INSIDE, "bash", system(release), self.changes, self.folder, lines]
+        else:
+            words = [HERE, "bash", self.changes, self.folder, lines]
+        processes.run(["unshare", "--mount", "bash", "-euc", *words], timeout=timeout)
+
+    def file(self, name: str) -> Path:
+        return self.folder / name

@@ -1,0 +1,72 @@
+import Accounts
+import CLinux
+import FilePlanning
+import Glibc
+import LinuxSystem
+import SystemPackage
+import Testing
+
+@testable import TargetRoot
+
+@Suite struct Homes {
+    @Test("a home in which another user lives stays, by whatever path")
+    func inner() throws {
+        let target = try Target()
+        try target.put("/home/me/inner/file", "x")
+        #expect(symlink("home", target.path("/users").string) == 0)
+        let effect = AccountEffect.removeHome(
+            "/home/me", of: getuid(), beside: [.init(of: "root", "/root"), .init(of: "you", "/users/me/inner")])
+        #expect(try target.root.accounts.perform(effect) == "/home/me holds the home of you; it stays")
+        #expect(target.text("/home/me/inner/file") == "x")
+        let shared = AccountEffect.removeHome("/home/me", of: getuid(), beside: [.init(of: "you", "/users/me")])
+        #expect(try target.root.accounts.perform(shared) == "/home/me holds the home of you; it stays")
+    }
+
+    @Test("a home goes where others are beside it, or are gone themselves")
+    func alone() throws {
+        let target = try Target()
+        try target.put("/home/me/file", "x")
+        try target.put("/home/me2/file", "x")
+        let effect = AccountEffect.removeHome(
+            "/home/me", of: getuid(), beside: [.init(of: "a", "/home/me2"), .init(of: "b", "/home/me/nothing")])
+        #expect(try target.root.accounts.perform(effect) == nil)
+        #expect(target.text("/home/me/file") == nil && target.text("/home/me2/file") == "x")
+    }
+
+    /// An access list: the owner, user 1, the group, the mask, others. See acl(5) and the kernel's posix_acl_xattr.h.
+    private let list: [UInt8] =
+        [2, 0, 0, 0] + [1, 0, 6, 0, 255, 255, 255, 255] + [2, 0, 4, 0, 1, 0, 0, 0] + [4, 0, 4, 0, 255, 255, 255, 255]
+        + [16, 0, 4, 0, 255, 255, 255, 255] + [32, 0, 0, 0, 255, 255, 255, 255]
+
+    @Test("a copy has the access lists and attributes of what was copied")
+    func attributes() throws {
+        let target = try Target()
+        try target.put("/old/me/folder/file", "x")
+        let (folder, file) = (target.path("/old/me/folder").string, target.path("/old/me/folder/file").string)
+        let note = Array("note".utf8)
+        var copied: [(path: String, name: String, value: [UInt8])] = []
+        for (path, place) in [("/new/folder", folder), ("/new/folder/file", file)] {
+            // A filesystem without attributes, or without access lists, shows nothing here.
+            for (name, value) in [("user.note", note), ("system.posix_acl_access", list)]
+            where setxattr(place, name, value, value.count, 0) == 0 { copied.append((path, name, value)) }
+        }
+        if setxattr(folder, "system.posix_acl_default", list, list.count, 0) == 0 {
+            copied.append(("/new/folder", "system.posix_acl_default", list))
+        }
+        try #require(!copied.isEmpty, "no filesystem with attributes to test on: set TMPDIR to one")
+        try Files.makeFolder(target.path("/new"))
+        let tree = target.root.tree
+        var copy = TreeCopy(rewriting: "/old/me", to: "/new", withLabels: true) { .init($0.st_uid, $0.st_gid) }
+        try copy.copy(try tree.entry("/old/me/folder"), to: try tree.entry("/new/folder"))
+        for (path, name, value) in copied {
+            var found = [UInt8](repeating: 0, count: 256)
+            let count = getxattr(target.path(path).string, name, &found, found.count)
+            #expect(count >= 0 && Array(found.prefix(max(count, 0))) == value, "\(name) of \(path)")
+        }
+        // Nothing is inherited that was not there.
+        if !copied.contains(where: { $0.path == "/new/folder/file" && $0.name == "system.posix_acl_access" }) {
+            #expect(getxattr(target.path("/new/folder/file").string, "system.posix_acl_access", nil, 0) < 0)
+        }
+        #expect(target.text("/new/folder/file") == "x")
+    }
+}
