@@ -71,6 +71,7 @@ public struct SwitchRoot: Equatable, Sendable {
     ///
     /// - Parameter medium: The device that the root runs from: whoever is at a console is told when it is gone. `nil`
     ///   where all of the root is in RAM.
+    /// - Throws: ``Failure/notAnInitramfs`` and ``Failure/refused(step:_:)``.
     public func request(watching medium: String?) throws(Failure) -> Never {
         guard Files.isInRAM("/") else { throw .notAnInitramfs }
         let words: [UInt8] = ([root.string, program] + arguments).flatMap { $0.utf8 + [0] }
