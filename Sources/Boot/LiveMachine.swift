@@ -77,6 +77,6 @@ final class LiveMachine: Sendable {
         try Networking.handOver(to: root, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
         KernelConsole.restore()
-        try next.request()
+        try next.request(watching: LiveSession.medium)
     }
 }

@@ -10,6 +10,7 @@
 // of the agent's (signal dispositions, descriptors, threads) reaches the real init.
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "medium_watch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,8 @@ struct shared {
     // The real root, its init and the init's arguments, each ended by a NUL.
     uint32_t request_length;
     char request[64 << 10];
+    // The device that the real root runs from; empty where it is all in RAM.
+    char medium[256];
 };
 
 static struct shared *shared;
@@ -65,9 +68,10 @@ void firstlight_death_told(void) {
     if (shared != NULL) shared->is_death_told = true;
 }
 
-int firstlight_request_hand_over(const char *request, size_t length) {
+int firstlight_request_hand_over(const char *request, size_t length, const char *medium) {
     if (shared == NULL) return -ESRCH;
-    if (length > sizeof shared->request) return -E2BIG;
+    if (length > sizeof shared->request || strlen(medium) >= sizeof shared->medium) return -E2BIG;
+    strcpy(shared->medium, medium);
     memcpy(shared->request, request, length);
     shared->request_length = (uint32_t)length;
     return 0;
@@ -251,12 +255,16 @@ static int wait_for(pid_t wanted) {
     }
 }
 
+static const char *find_busybox(void) {
+    static const char *const places[] = {"/usr/bin/busybox", "/bin/busybox", "/usr/lib/firstlight/bin/busybox"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (access(places[i], X_OK) == 0) return places[i];
+    return NULL;
+}
+
 // A shell on the console for it; whether there was one to be run.
 static bool run_shell(void) {
-    static const char *const shells[] = {"/usr/bin/busybox", "/bin/busybox", "/usr/lib/firstlight/bin/busybox"};
-    const char *shell = NULL;
-    for (size_t i = 0; i < sizeof shells / sizeof *shells && shell == NULL; i++)
-        if (access(shells[i], X_OK) == 0) shell = shells[i];
+    const char *shell = find_busybox();
     if (shell == NULL) return false;
     pid_t child = fork();
     if (child < 0) return false;
@@ -347,6 +355,8 @@ static const char *move_to(const char *root, char *const arguments[]) {
     if (is_panic_ours) write_text("/proc/sys/kernel/panic", "0");
     write_text("/proc/self/oom_score_adj", "0");
     reboot(RB_ENABLE_CAD);
+    const char *shell = shared->medium[0] != 0 ? find_busybox() : NULL;
+    int busybox = shell != NULL ? firstlight_copy_program(shell) : -1;
     umount2("/usr", MNT_DETACH);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         char from[16], to[4096];
@@ -368,6 +378,7 @@ static const char *move_to(const char *root, char *const arguments[]) {
         if (console > 2) close(console);
     }
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
+    if (busybox >= 0) firstlight_watch_medium(busybox, shared->medium);
     execve(arguments[0], arguments, kernel_environment);
     return "run the real root's init";
 }

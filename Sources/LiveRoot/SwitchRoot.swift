@@ -68,11 +68,16 @@ public struct SwitchRoot: Equatable, Sendable {
     /// Asks PID 1 to empty the initramfs, to make `root` the root and to run its init; then ends this process.
     ///
     /// It returns only by throwing.
-    public func request() throws(Failure) -> Never {
+    ///
+    /// - Parameter medium: The device that the root runs from: whoever is at a console is told when it is gone. `nil`
+    ///   where all of the root is in RAM.
+    /// - Throws: ``Failure/notAnInitramfs`` and ``Failure/refused(step:_:)``.
+    public func request(watching medium: String?) throws(Failure) -> Never {
         guard Files.isInRAM("/") else { throw .notAnInitramfs }
         let words: [UInt8] = ([root.string, program] + arguments).flatMap { $0.utf8 + [0] }
         let result = words.withUnsafeBytes { bytes in
-            firstlight_request_hand_over(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+            firstlight_request_hand_over(
+                bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, medium ?? "")
         }
         guard result == 0 else { throw .refused(step: "ask PID 1 to hand over", Errno(rawValue: -result)) }
         exit(0)

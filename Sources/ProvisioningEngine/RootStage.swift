@@ -44,6 +44,12 @@ extension LiveSession {
     /// Where the ISO is mounted: Fedora CoreOS's own place.
     static let isoFolder = FilePath("/run/media/iso")
 
+    /// The device of the ISO that the root runs from; `nil` where the root came from elsewhere, or was copied into RAM.
+    public static var medium: String? {
+        // Links go with a device that is pulled out, or lead to another by then.
+        Mounts.all().last { $0.target == isoFolder }.map { Files.resolved(FilePath($0.source))?.string ?? $0.source }
+    }
+
     /// Its first member comes first: where RAM ran out while the kernel unpacked it, the others may be missing.
     var hasAppendedRootImage: Bool { holdsAppendedRootImage("/") }
 

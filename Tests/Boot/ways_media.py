@@ -3,7 +3,7 @@ medium."""
 
 from pathlib import Path
 
-from boot import boot_test
+from boot import BROKEN, boot_test
 from machine import MIB, Disk
 from tiers import ALL
 from ways import UEFI, Recipes, done
@@ -13,6 +13,8 @@ BIOS_SECONDS, UEFI_SECONDS = 240, 480
 WITH_STICKS = "virtio,xhci_pci,usb_storage,uas"
 STICK = {"boot": "disk", "network": False}
 LISTED = "ls -1 /run/media/iso/images/pxeboot\n"
+# Reads every file of the root, which is all in RAM where this ends well without a medium.
+READ_ALL = "find / -xdev -type f -exec cat {} + | wc -c\n"
 
 
 def iso(bench, more: str = LISTED, marks: str = "iso", **options) -> Path:
@@ -47,3 +49,21 @@ def stick_with_files(bench):
     found = done(machine, UEFI_SECONDS, is_uefi=True)
     runs_from_medium(machine, found)
     assert any(line.startswith("/run/media/iso vfat") for line in found["mount"]), found["mount"]
+
+
+# --- All of it in RAM ------------------------------------------------------------------------------------------
+
+
+@boot_test(tier=ALL)
+def pulled_while_running(bench):
+    """A CD that is taken out of the system which runs from it is told on the console, and that it is back."""
+    image = iso(bench, f"echo @eject-now; read -r x\n{READ_ALL}")
+    machine = bench.boot(cdrom=image, boot="cdrom", network=False)
+    machine.console.expect(r"^@eject-now$", BIOS_SECONDS, never=BROKEN)
+    machine.eject()
+    machine.console.expect(r"firstlight: the medium that this system runs from is gone: /dev/sr0", 60)
+    machine.console.expect(r"firstlight: put it back, or restart the machine", 10)
+    machine.insert(image)
+    machine.console.expect(r"firstlight: the medium is back: /dev/sr0", 60)
+    machine.type("go on\n")
+    done(machine, 120)

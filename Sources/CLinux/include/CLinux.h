@@ -196,8 +196,9 @@ bool firstlight_previous_death(struct firstlight_death *death);
 void firstlight_death_told(void);
 
 /// Asks PID 1 to make a real root the root once this process has ended with status 0. `request`: its path,
-/// its init, and the init's arguments, each ended by a NUL. 0, or -E2BIG, or -ESRCH where PID 1 is not ours.
-int firstlight_request_hand_over(const char *request, size_t length);
+/// its init, and the init's arguments, each ended by a NUL. `medium`: the device that the root runs from, which is
+/// watched from then on, or an empty text. 0, or -E2BIG, or -ESRCH where PID 1 is not ours.
+int firstlight_request_hand_over(const char *request, size_t length, const char *medium);
 
 /// Ends a thread by pthread_exit below a C frame and `frame`, which is to call `next`. 0 where the thread's
 /// stack was unwound; it aborts where the binary has lost its unwind tables.
