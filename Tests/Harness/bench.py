@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bench_boots
 import bench_disks
+import bench_dracut
 import bench_files
 import bench_images
 import bench_network
@@ -61,8 +62,8 @@ class System:
 
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
-OTHERS = {"boots": bench_boots, "disks": bench_disks, "files": bench_files, "validate": bench_validate,
-          "network": bench_network, "images": bench_images}
+OTHERS = {"under-dracut": bench_dracut, "boots": bench_boots, "disks": bench_disks, "files": bench_files,
+          "validate": bench_validate, "network": bench_network, "images": bench_images}
 PARTS = [*SYSTEMS, *OTHERS]
 
 

@@ -78,6 +78,7 @@ install_hooks() {
     # Before those of the network, which read what this one asks for.
     inst_hook cmdline 20 "$moddir/firstlight-cmdline.sh"
     inst_hook mount 50 "$moddir/firstlight-mount.sh"
+    inst_hook cleanup 90 "$moddir/firstlight-cleanup.sh"
 }
 
 # called by dracut
