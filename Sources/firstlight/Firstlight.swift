@@ -53,6 +53,7 @@ struct Validate: ParsableCommand {
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what a config would do to this machine's disks. Writes nothing.",
+        usage: "firstlight plan --config <config> [--disk <device=image> ...] [<options>]",
         discussion: """
             What the config refers to is fetched, as the boot would. Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. Of files that the config \
             overwrites the content is no such data.

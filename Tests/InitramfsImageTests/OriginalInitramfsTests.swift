@@ -182,7 +182,8 @@ import Testing
         let tables = try ["dep", "alias", "softdep", "builtin"].map { name in
             let text = String(decoding: try Files.read(index.appending("modules.\(name)")), as: UTF8.self)
             let lines = text.split(separator: "\n").filter { !$0.contains("squashfs") }.map { "\($0)\n" }
-            return ("usr/lib/modules/\(Self.kernel)/modules.\(name)", NewcWriter.Kind.file, Array(lines.joined().utf8))
+            let table = name == "dep" ? lines.joined().packed : lines.joined()
+            return ("usr/lib/modules/\(Self.kernel)/modules.\(name)", NewcWriter.Kind.file, Array(table.utf8))
         }
         bytes += try Compression.gzip.program.run(["--stdout"], input: archive(tables)).standardOutput
         try initramfs(in: folder, from: bytes).write(to: image)
