@@ -114,6 +114,7 @@ def persistent_var(format: str) -> None:
         mount = {"device": device, "format": "xfs", "label": "var", "wipeFilesystem": False, "path": "/var"}
         give({**CONFIG, "storage": {**CONFIG["storage"], "filesystems": [mount]}})
         stage("root")
+        stage("disks")
         stage("mount")
         assert mounts(ROOT / "var") == ["xfs", "xfs"], mounts(ROOT / "var")
         (ROOT / "var/lib/sss/mc").mkdir(parents=True)
