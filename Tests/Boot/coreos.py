@@ -23,7 +23,7 @@ LABELLED = {
 
 # Runs once the real root is up. What a config writes to /usr/local lies in /var.
 LOOK = """#!/bin/sh
-exec >/dev/ttyS0 2>&1
+exec >/dev/console 2>&1  # which a login prompt does not hang up
 fact() { name=$1; shift; "$@" 2>&1 | sed "s/^/@fact $name /"; }
 fact root findmnt -no FSTYPE,OPTIONS /
 fact usr touch /usr/x
