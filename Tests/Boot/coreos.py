@@ -40,7 +40,7 @@ fact kept cat /var/lib/diary
 echo boot >>/var/lib/diary
 fact resolver cat /etc/resolv.conf
 fact failed systemctl --failed --plain --no-legend
-fact enforce cat /sys/fs/selinux/enforce
+fact enforce sh -c 'cat /sys/fs/selinux/enforce; echo'
 for name in @LABELLED@; do fact label stat -c '%n %C' $name; done
 fact wrong restorecon -nRv /etc /var/lib /var/home /var/usrlocal /var/roothome
 dmesg | grep 'avc:' | sed 's/^/@fact avc /'
