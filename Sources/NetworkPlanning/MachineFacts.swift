@@ -72,7 +72,7 @@ public struct MachineFacts: Equatable, Sendable {
         case .serial:
             let text = Self.trimmed(serial)
             if text.isEmpty { throw .absent(value) }
-            guard !Self.isPlaceholder(text) else { throw .shared(value, text) }
+            guard !Self.isVendorDefault(text) else { throw .shared(value, text) }
             return text
         case .mac:
             if let bootIF, cards.contains(bootIF) { return "\(bootIF)" }
@@ -86,12 +86,12 @@ public struct MachineFacts: Equatable, Sendable {
     }
 
     /// Whether it is what boards show whose maker has filled nothing in.
-    private static func isPlaceholder(_ serial: String) -> Bool {
+    private static func isVendorDefault(_ serial: String) -> Bool {
         let letters = serial.lowercased().filter { $0.isLetter || $0.isNumber }
-        return Set(letters).count < 2 || placeholders.contains(letters)
+        return Set(letters).count < 2 || vendorDefaults.contains(letters)
     }
 
-    private static let placeholders: Set<String> = [
+    private static let vendorDefaults: Set<String> = [
         "0123456789", "123456789", "1234567890", "12345678", "chassisserialnumber", "default", "defaultstring",
         "empty", "invalid", "na", "none", "notapplicable", "notavailable", "notspecified", "null", "oem",
         "serialnumber", "sn", "systemserialnumber", "tobefilledbyoem", "unknown", "unspecified",
