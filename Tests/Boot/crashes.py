@@ -19,17 +19,16 @@ DEATHS = {"ILL": "it died of SIGILL", "SEGV": "it died of SIGSEGV", "ABRT": "it 
           "KILL": "it was ended by SIGKILL"}
 OUT_OF_MEMORY = {"OOM": "the kernel ended it, being out of memory"}
 STEP = "/run/firstlight/step"
-# Of all processes the agent is the one that the kernel ends first when these two have taken all memory.
-HOG = ("for p in $(pidof init); do [ $p = 1 ] || echo 1000 >/proc/$p/oom_score_adj; done; "
+# Of all processes the agent is the one that the kernel ends first when these two have taken all memory. It stands still
+# until then: how long that takes is not known, nor how long the stage would.
+HOG = ("for p in $(pidof init); do [ $p = 1 ] || { kill -STOP $p; echo 1000 >/proc/$p/oom_score_adj; }; done; "
        "for i in 1 2; do dd if=/dev/zero of=/dev/null bs=700M & done; wait")
 
 
 def kill_at(machine, moment, number):
     """Has the agent killed when the shell's condition `moment` is true; `exit` lets the boot go on until then."""
-    # Half of it is taken before, so that little time passes until memory is short.
-    before = "dd if=/dev/zero of=/dev/null bs=500M & " if number == "OOM" else ""
     act = HOG if number == "OOM" else f"for p in $(pidof init); do [ $p = 1 ] || kill -{number} $p; done"
-    machine.type(f"cat >/run/killer <<'END'\n{before}until {moment}; do sleep 0.05; done; {act}\nEND\n")
+    machine.type(f"cat >/run/killer <<'END'\nuntil {moment}; do sleep 0.05; done; {act}\nEND\n")
     # In a session of its own: the shell's ends with it.
     machine.type("setsid sh /run/killer </dev/null >/dev/null 2>&1 & sleep 1; echo armed\n")
     machine.console.expect(r"^armed$", 30)
