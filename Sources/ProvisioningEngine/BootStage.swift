@@ -8,12 +8,12 @@ public enum BootStage: CaseIterable, Sendable {
     case drivers
     case findConfig
     case network
-    /// Before the root image: a config with a mistake stops the boot before anything large is fetched.
+    /// While the root image is on its way, as all up to the plan: a config with a mistake and a conflict on a disk stop
+    /// the boot before the image has come.
     case fetchConfig
     /// A helper that changes them restarts the machine.
     case kernelArguments
     case rootImage
-    /// While the image is on its way: a conflict on a disk stops the boot before it has come.
     case plan
     case root
     /// After the image is verified and mounted: a boot with a bad image changes no disk.
@@ -93,7 +93,7 @@ public enum BootStage: CaseIterable, Sendable {
                 does: .session { try $0.provisioning.setKernelArguments() })
         case .rootImage:
             Row(
-                topic: "rootfs", act: "getting the root filesystem", isReported: true, needs: [.kernelArguments],
+                topic: "rootfs", act: "getting the root filesystem", isReported: true, needs: [.network],
                 unit: .rootfs, does: .session { try $0.getRootImage() })
         case .plan:
             Row(

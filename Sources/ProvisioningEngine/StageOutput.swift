@@ -7,7 +7,7 @@ import Synchronization
 /// What a stage tells while it runs beside others.
 ///
 /// Once all stages before it have ended, what it has told comes out, and from then on everything at once. Lines of the
-/// log alone are never held back.
+/// log alone are never held back, and progress is told at once or not at all.
 final class StageOutput: Sendable {
     /// A wait as the stage began it.
     private struct HeldWait {
@@ -65,7 +65,10 @@ final class StageOutput: Sendable {
     private func tell(_ event: SessionEvent) {
         if case .detail = event { return people(event) }
         state.withLock { state in
-            if state.isOpen { people(event) } else { state.events.append(event) }
+            if state.isOpen { return people(event) }
+            // By then it is none any more.
+            if case .progress = event { return }
+            state.events.append(event)
         }
     }
 

@@ -32,6 +32,7 @@ struct StageEngineTests {
             switch event {
             case .told(let topic, let text): lines.change { $0.append("\(topic) \(text)") }
             case .detail(let text): lines.change { $0.append("log \(text)") }
+            case .progress(let topic, let progress): lines.change { $0.append("\(topic) \(progress.bytes) bytes") }
             default: break
             }
         }
@@ -92,6 +93,19 @@ struct StageEngineTests {
         }
         #expect(failure == nil)
         #expect(lines.change { $0 } == ["a 1", "log c", "b 1", "b 2", "c 1", "c 2", "d 1"])
+    }
+
+    @Test("progress beside another stage is not told when it is none any more")
+    func progress() {
+        let (lines, happened) = (Monitor<[String]>([]), Happened())
+        let failure = engine(lines).run { stage, observer in
+            if stage == .b { happened.wait(for: "c has told") }
+            if stage != .b { observer(.progress(topic: "\(stage)", TransferProgress(bytes: 7, total: 9))) }
+            observer(.told(topic: "\(stage)", "done"))
+            if stage == .c { happened.add("c has told") }
+        }
+        #expect(failure == nil)
+        #expect(lines.change { $0 } == ["a 7 bytes", "a done", "b done", "c done", "d 7 bytes", "d done"])
     }
 
     @Test("what is waited for beside another stage is shown when that has ended, with the time when it began")

@@ -49,13 +49,14 @@ struct StageTableTests {
         }
     }
 
-    @Test("the disks are planned while the image comes, and everything else follows what is above it")
+    @Test("the image comes while the config is fetched and the disks are planned; the rest follows what is above it")
     func overlap() {
         for (place, stage) in BootStage.inLiveBoot.enumerated() where place > 0 {
             let above = Set(BootStage.inLiveBoot[..<place])
             switch stage {
+            case .rootImage: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments])
             case .plan: #expect(above.subtracting(before(stage)) == [.rootImage])
-            case .root: #expect(above.subtracting(before(stage)) == [.plan])
+            case .root: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments, .plan])
             default: #expect(above.subtracting(before(stage)) == [], "\(stage)")
             }
         }
