@@ -18,6 +18,8 @@ public enum BootStage: CaseIterable, Sendable {
     case root
     /// After the image is verified and mounted: a boot with a bad image changes no disk.
     case disks
+    /// While the disks are prepared, which leaves a processor idle. As units, ``files`` reads them itself.
+    case programs
     case mount
     case files
     case finish
@@ -107,6 +109,10 @@ public enum BootStage: CaseIterable, Sendable {
             Row(
                 topic: "disks", act: "preparing the disks", isReported: true, needs: [.plan, .root],
                 breakPoints: [.mount], unit: .disks, does: .session { try $0.provisioning.prepareDisks() })
+        case .programs:
+            Row(
+                topic: "files", act: "reading the root's programs", needs: [.kernelArguments, .root],
+                does: .session { $0.provisioning.readPrograms() })
         case .mount:
             Row(
                 topic: "mount", act: "mounting the config's filesystems", isReported: true, needs: [.root, .disks],
@@ -121,7 +127,7 @@ public enum BootStage: CaseIterable, Sendable {
                 unit: .files, does: .session { try $0.provisioning.writeFiles() })
         case .finish:
             Row(
-                topic: "report", act: "ending the provisioning", needs: [.files], unit: .finish,
+                topic: "report", act: "ending the provisioning", needs: [.files, .programs], unit: .finish,
                 does: .session { try $0.finish() })
         case .handOver:
             Row(

@@ -12,6 +12,14 @@ import SystemPackage
 import TargetRoot
 
 extension ProvisioningSession {
+    /// Has the programs of the real root that ``writeFiles()`` will run in RAM before they are needed.
+    ///
+    /// A compressed image gives them slowly, a CD more so.
+    public func readPrograms() {
+        guard let config = try? config() else { return }
+        TargetRoot(root).readPrograms(for: config)
+    }
+
     /// Makes the real root's files, users and units what the config says.
     public func writeFiles() throws {
         guard isWanted else { return }

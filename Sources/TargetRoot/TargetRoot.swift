@@ -109,6 +109,16 @@ public struct TargetRoot {
             keyFiles: applied.keyFiles)
     }
 
+    /// Has the programs that ``provision(_:mountFolders:userConfigProvided:keys:scratch:policy:leavesResult:written:onFailure:fetch:)``
+    /// will run read into RAM, as far as they are the target's; changes nothing.
+    ///
+    /// - Parameter config: A checked config.
+    public func readPrograms(for config: IgnitionConfig) {
+        if config.systemd.units.contains(where: { $0.enabled != nil }) { programs.read("systemctl") }
+        if !config.passwd.groups.isEmpty { programs.read("groupadd") }
+        if !config.passwd.users.isEmpty { programs.read("useradd") }
+    }
+
     /// Whether the image says that it is a live one, which Ignition checks before it drops an earlier result.
     public var isLiveImage: Bool { programs.isLiveImage }
 }

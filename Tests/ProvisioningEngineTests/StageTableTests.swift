@@ -4,10 +4,10 @@ import Testing
 
 @Suite("the table of stages")
 struct StageTableTests {
-    @Test("each name of a stage is run by one part of the boot at least, and each part of a session has a name")
+    @Test("each name of a stage is run by one part of the boot at least, and each part that has to be done has a name")
     func names() {
         for name in StageName.allCases { #expect(!name.stages.isEmpty, "\(name)") }
-        for stage in BootStage.allCases {
+        for stage in BootStage.allCases where stage != .programs {
             switch stage.row.does {
             case .machine: #expect(stage.row.unit == nil, "\(stage)")
             case .session: #expect(stage.row.unit != nil, "\(stage)")
@@ -57,6 +57,8 @@ struct StageTableTests {
             case .rootImage: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments])
             case .plan: #expect(above.subtracting(before(stage)) == [.rootImage])
             case .root: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments, .plan])
+            case .programs: #expect(above.subtracting(before(stage)) == [.plan, .disks])
+            case .mount, .files: #expect(above.subtracting(before(stage)) == [.programs])
             default: #expect(above.subtracting(before(stage)) == [], "\(stage)")
             }
         }

@@ -342,6 +342,23 @@ import Testing
         #expect(ran.allSatisfy { $0.root == target.root.root && $0.environment.contains("SYSTEMD_OFFLINE=1") })
     }
 
+    @Test func whatWillRunIsReadBefore() throws {
+        let target = try Target()
+        func read(_ json: String) throws -> [Command] {
+            let text = #"{"ignition": {"version": "3.4.0"}, "# + json + "}"
+            target.root.readPrograms(for: try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked())
+            return target.ran.withLock { $0 }
+        }
+        let nothing = #""storage": {"files": [{"path": "/a"}]}, "systemd": {"units": [{"name": "a.service"}]}"#
+        #expect(try read(nothing) == [])
+        let ran = try read(Self.accounts)
+        #expect(ran.map(\.description) == ["systemctl --help", "useradd --help"])
+        #expect(ran.allSatisfy { $0.root == target.root.root })
+        #expect(target.paths() == [])
+        target.lacks = { _ in true }
+        #expect(try read(Self.accounts) == ran)
+    }
+
     // Files are given an owner, which is root's alone to do.
     @Test(.enabled(if: getuid() == 0)) func withoutAnyProgramTheAgentWritesTheFiles() throws {
         let target = try Target()
