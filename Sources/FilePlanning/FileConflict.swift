@@ -22,6 +22,8 @@ public struct FileConflict: Equatable, Sendable {
         case groupMoved(String, here: UInt32, image: UInt32)
         /// The home was kept, and its owner's number belongs to another user now.
         case homeOfAnother(String, number: UInt32, holder: String)
+        /// The home is to move, and would take along the home of another user, at `inner`.
+        case homeHolds(String, inner: String, of: String, to: String)
     }
 
     /// Absolute in the target.
@@ -60,6 +62,8 @@ extension FileConflict: CustomStringConvertible {
             "\(path) gives the group \(name) the number \(here), and the image's own list gives it \(image)"
         case .homeOfAnother(let user, let number, let holder):
             "\(path) belongs to user number \(number), which is \(holder)'s now: \(user) cannot have it again"
+        case .homeHolds(let user, let inner, let other, let new):
+            "\(path), the home of \(user), is to move to \(new) and would take \(inner) along, the home of \(other)"
         }
     }
 
@@ -73,6 +77,8 @@ extension FileConflict: CustomStringConvertible {
         case .groupMoved(let name, _, let image): "In the target: groupmod --gid \(image) \(name)"
         case .homeOfAnother(let user, let number, _):
             "Give \(user) a \"uid\", and the home to it: chown -Rh --from=\(number) UID \(path)"
+        case .homeHolds(let user, _, let other, _):
+            "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: usermod -m -d HOME \(other)"
         case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }

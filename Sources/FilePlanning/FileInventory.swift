@@ -12,6 +12,8 @@ public struct TargetInventory: Equatable, Sendable {
     public var accountSettings = AccountSettings()
     /// The owners of folders that stand where new users without a given number will have their homes, by user name.
     public var homeOwners: [String: UInt32] = [:]
+    /// The homes of others at or inside of the home of a user that the config moves, by the user's name.
+    public var innerHomes: [String: [AccountEffect.Home]] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
     /// The units to disable that are enabled now; read only where Ignition's behaviour is followed.

@@ -44,6 +44,7 @@ struct FilesPlanner {
                 new.fields.uid = Int(number)
                 request = .addUser(new)
             }
+            if !policy.repeatsAll { checkMove(request, of: user) }
             add(request, name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
@@ -119,6 +120,24 @@ struct FilesPlanner {
             }
         }
         return numbers
+    }
+
+    /// Adds a conflict for each user whose home would go along where another user's home moves.
+    ///
+    /// One that is removed does not count, nor one whose home the config gives where it goes.
+    private mutating func checkMove(_ request: AccountRequest?, of user: IgnitionConfig.User) {
+        guard case .changeUser(_, let fields)? = request, let new = fields.home,
+            let home = inventory.accounts.user(named: user.name).map({ withoutLastSlash($0.home) })
+        else { return }
+        for other in inventory.innerHomes[user.name] ?? [] {
+            let wanted = config.passwd.users.first { $0.name == other.user }
+            let goesAlong = other.path.hasPrefix(home) ? new + withoutLastSlash(other.path).dropFirst(home.count) : nil
+            if let wanted, wanted.shouldExist == false || goesAlong != nil && givenHome(wanted) == goesAlong {
+                continue
+            }
+            conflicts.append(
+                .init(home, .homeHolds(user.name, inner: other.path, of: other.user, to: new), user.origin))
+        }
     }
 
     private mutating func add(_ request: AccountRequest?, name: String, _ origin: IgnitionConfig.Origin) {

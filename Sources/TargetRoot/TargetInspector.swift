@@ -62,6 +62,7 @@ struct TargetInspector {
         inventory.accountSettings = tree.accountSettings
         inventory.homeOwners = homeOwners(
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
+        inventory.innerHomes = innerHomes(of: config.passwd.users, inventory.accounts)
         let storage = config.storage
         for directory in storage.directories { inventory.places[directory.path] = try place(at: directory.path) }
         for link in storage.links {
@@ -114,6 +115,31 @@ struct TargetInspector {
             owners[user.name] = status.st_uid
         }
         return owners
+    }
+
+    /// The homes of others at or inside of the homes that the config moves, by whatever path, by user name.
+    private func innerHomes(
+        of users: [IgnitionConfig.User], _ accounts: TargetAccounts
+    ) -> [String: [AccountEffect.Home]] {
+        /// `nil` where no folder is.
+        func folder(of home: String) -> String? {
+            guard home.hasPrefix("/"), let path = try? tree.follow(home), case .folder = tree.component(at: path) else {
+                return nil
+            }
+            return withoutLastSlash(path)
+        }
+        var inner: [String: [AccountEffect.Home]] = [:]
+        for user in users where user.shouldExist != false {
+            guard let given = user.homeDir, !given.isEmpty, let present = accounts.user(named: user.name),
+                withoutLastSlash(given) != withoutLastSlash(present.home), let home = folder(of: present.home)
+            else { continue }
+            let others = accounts.users.filter { other in
+                guard other.name != user.name, let place = folder(of: other.home) else { return false }
+                return place == home || place.hasPrefix(home + "/")
+            }
+            if !others.isEmpty { inner[user.name] = others.map { .init(of: $0.name, $0.home) } }
+        }
+        return inner
     }
 
     /// The entry at a resolved path; `nil` where there is no folder for it.

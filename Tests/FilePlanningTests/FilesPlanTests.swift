@@ -387,6 +387,33 @@ private let accounts = TargetAccounts(
         #expect(failure?.advice.contains { $0.contains("\"uid\"") } == true)
     }
 
+    @Test(
+        "a home that holds another's moves where that one goes along or goes away",
+        arguments: [
+            ("", false), (#", {"name": "you", "homeDir": "/srv/core/inner"}"#, true),
+            (#", {"name": "you", "homeDir": "/srv/you"}"#, false), (#", {"name": "you", "shouldExist": false}"#, true),
+        ])
+    func homesInside(others: String, isRight: Bool) throws {
+        let wanted = try config(#""passwd": {"users": [{"name": "core", "homeDir": "/srv/core"}\#(others)]}"#)
+        let there = TargetAccounts(
+            passwd: "core:x:1000:1000::/home/core:/bin/sh\nyou:x:1001:1001::/home/core/inner:/bin/sh\n",
+            group: "core:x:1000:\nyou:x:1001:\n")
+        var found = inventory([:], there)
+        found.innerHomes = ["core": [.init(of: "you", "/home/core/inner")]]
+        let problem = FileConflict.Problem.homeHolds("core", inner: "/home/core/inner", of: "you", to: "/srv/core")
+        let conflicts = { () throws -> [FileConflict.Problem] in
+            do throws(FileConflicts) {
+                _ = try FilesPlan(wanted, on: found)
+                return []
+            } catch {
+                return error.conflicts.map(\.problem)
+            }
+        }
+        #expect(try conflicts() == (isRight ? [] : [problem]))
+        // The original's usermod takes it along.
+        #expect(try FilesPlan(wanted, on: found, policy: .strict).steps.isEmpty == false)
+    }
+
     @Test func whatTheProgramsWriteInOtherWordsIsAsWanted() throws {
         // Groups by number, a home with a slash at its end, hashes outside of the shadow files.
         let there = TargetAccounts(

@@ -33,6 +33,32 @@ import Testing
         #expect(target.text("/home/me/file") == nil && target.text("/home/me2/file") == "x")
     }
 
+    @Test(
+        "a home in which another user lives does not move, and nothing is changed",
+        arguments: ["/home/me", "/users/me"])
+    func moves(shown: String) throws {
+        let target = try Target()
+        target.lacks = { _ in true }
+        try target.put("/home/me/inner/file", "x")
+        #expect(symlink("home", target.path("/users").string) == 0)
+        let accounts = "root:x:0:0:root:/root:/bin/sh\nme:x:\(getuid()):\(getgid())::/home/me:/bin/sh\n"
+        try target.put("/etc/passwd", accounts + "you:x:77:77::\(shown)/inner:/bin/sh\n")
+        func move(and others: String = "") throws {
+            try target.provision(#""passwd": {"users": [{"name": "me", "homeDir": "/srv"}\#(others)]}"#)
+        }
+        let error = #expect(throws: FileConflicts.self) { try move() }
+        #expect(
+            error?.description.hasPrefix(
+                "/home/me, the home of me, is to move to /srv and would take \(shown)/inner along, the home of you")
+                == true)
+        #expect(error?.advice.last?.contains("usermod -m -d HOME you") == true)
+        #expect(target.text("/home/me/inner/file") == "x" && target.text("/etc/passwd")?.contains("/srv") == false)
+        // Where nobody lives in it, it moves.
+        try target.put("/etc/passwd", accounts)
+        try move()
+        #expect(target.text("/srv/inner/file") == "x" && target.text("/home/me/inner/file") == nil)
+    }
+
     /// An access list: the owner, user 1, the group, the mask, others. See acl(5) and the kernel's posix_acl_xattr.h.
     private let list: [UInt8] =
         [2, 0, 0, 0] + [1, 0, 6, 0, 255, 255, 255, 255] + [2, 0, 4, 0, 1, 0, 0, 0] + [4, 0, 4, 0, 255, 255, 255, 255]
