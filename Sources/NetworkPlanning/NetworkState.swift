@@ -130,8 +130,66 @@ public struct NetworkState: Equatable, Sendable {
 
     /// Whether a resolver's configuration names any server.
     public static func namesServers(_ resolverConfiguration: String) -> Bool {
-        resolverConfiguration.split(separator: "\n").contains { line in
+        resolverConfiguration.split(whereSeparator: \.isNewline).contains { line in
             line.drop(while: \.isWhitespace).hasPrefix("nameserver")
         }
     }
+}
+
+// MARK: Leases that change while the boot lasts
+
+extension NetworkState {
+    /// Takes the lease that a link has by now in the place of the one that it began with.
+    ///
+    /// - Parameters:
+    ///   - interface: The link's name; one that has no lease stays as it is.
+    ///   - new: The lease that is in force.
+    public mutating func renew(_ interface: String, by new: NetworkLease) {
+        guard let place = links.firstIndex(where: { $0.interface == interface }), let old = links[place].lease else {
+            return
+        }
+        links[place].lease = new
+        replace(&links[place].addresses, [old.address], by: [new.address])
+        if old.timeServers.isEmpty {
+            links[place].timeServers += new.timeServers.filter { !links[place].timeServers.contains($0) }
+        } else {
+            replace(&links[place].timeServers, old.timeServers, by: new.timeServers)
+        }
+        replace(&nameservers, old.nameservers.map { NameServer($0) }, by: new.nameservers.map { NameServer($0) })
+        replace(&searchDomains, old.searchDomains, by: new.searchDomains)
+    }
+
+    /// Adds what a link's DHCPv6 server has named since.
+    ///
+    /// - Parameters:
+    ///   - interface: The link's name.
+    ///   - new: The lease that is in force.
+    public mutating func renew(_ interface: String, by new: NetworkLease6) {
+        guard let place = links.firstIndex(where: { $0.interface == interface }) else { return }
+        links[place].timeServers += new.timeServers.filter { !links[place].timeServers.contains($0) }
+    }
+
+    /// The text of a resolver's configuration after a server has named other name servers.
+    ///
+    /// - Parameters:
+    ///   - text: The configuration.
+    ///   - old: Whom it named before.
+    ///   - new: Whom it names now.
+    /// - Returns: `nil` where nothing is to change: also where none of the old ones is in it, since whoever wrote the
+    ///   configuration did not want the server's.
+    public static func resolverConfiguration(
+        _ text: String, replacing old: [IPAddress], by new: [IPAddress]
+    ) -> String? {
+        var lines = text.split(whereSeparator: \.isNewline).map(String.init)
+        let before = lines
+        replace(&lines, old.map { "nameserver \($0)" }, by: new.map { "nameserver \($0)" })
+        return lines == before ? nil : lines.joined(separator: "\n") + "\n"
+    }
+}
+
+/// Puts `new` where the first of `old` is, and takes the others of `old` away; nothing changes where none is there.
+private func replace<Value: Equatable>(_ values: inout [Value], _ old: [Value], by new: [Value]) {
+    guard old != new, let place = values.firstIndex(where: old.contains) else { return }
+    values.removeAll(where: old.contains)
+    values.insert(contentsOf: new.filter { !values.contains($0) }, at: place)
 }

@@ -58,6 +58,9 @@ final class DHCPClient: Sendable {
     /// What the server gave, once it has.
     func lease() -> NetworkLease? { Self.lease(in: file) }
 
+    /// The lease that an interface has, or had when its client ended.
+    static func lease(of interface: String) -> NetworkLease? { lease(in: leases.appending("\(interface).json")) }
+
     static func lease(in file: FilePath) -> NetworkLease? {
         guard let bytes = try? Files.read(file), let node = try? JSONNode(parsing: bytes) else { return nil }
         return NetworkLease(JSONValue(node))
@@ -145,12 +148,11 @@ public enum LeaseHook {
 
     /// The boot's name servers, where the server has changed them.
     private static func replace(_ old: [IPAddress], by new: [IPAddress]) {
-        let gone = Set(old.filter { !new.contains($0) }.map { "nameserver \($0)" })
         let file = FilePath("/etc/resolv.conf")
-        guard let text = Files.line(file) else { return }
-        let kept = text.split(separator: "\n").map(String.init).filter { !gone.contains($0) }
-        let more = new.map { "nameserver \($0)" }.filter { !kept.contains($0) }
-        try? Files.write((more + kept).joined(separator: "\n") + "\n", to: file)
+        guard let text = Files.line(file),
+            let changed = NetworkState.resolverConfiguration(text, replacing: old, by: new)
+        else { return }
+        try? Files.write(changed, to: file)
     }
 
     /// The C library's `environ` is a global that the compiler cannot vouch for; the kernel has a copy.

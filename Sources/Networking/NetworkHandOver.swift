@@ -29,15 +29,21 @@ extension Networking {
         let network = arguments.network
         let target = TargetRoot(root)
         // The addresses stay; the real root's clients renew them.
-        endClients()
+        let leases6 = endClients()
         if network.persistence != .never { try handOverConnections(to: target, network, logger) }
         if network.identityIsUUID, let identifier = MachineIdentity.ofThisMachine(network, report: { _ in }).machineID {
             try handOverMachineID(to: target, identifier)
         }
         if !network.names.isEmpty { try nameInterfaces(network.names) }
         guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
-            let state = NetworkState(JSONValue(node))
+            var state = NetworkState(JSONValue(node))
         else { return }
+        // What the servers have said since the network came up.
+        for name in state.links.map(\.interface) {
+            if let lease = DHCPClient.lease(of: name) { state.renew(name, by: lease) }
+            let index = Files.line(FilePath("/sys/class/net/\(name)/ifindex")).flatMap { Int($0) }
+            if let lease = index.flatMap({ leases6[$0] }) { state.renew(name, by: lease) }
+        }
         if network.persistence != .never {
             try handOverToNetworkd(root, state, arguments, logger)
             try handOverTimeServers(
@@ -74,7 +80,7 @@ extension Networking {
 
     static func handOverHostname(to root: TargetRoot, _ name: String) throws(NetworkFailure) {
         let file = "/etc/hostname"
-        let own = (root.text(file) ?? "").split(separator: "\n").first { !$0.hasPrefix("#") }
+        let own = firstLine(of: file, in: root)
         guard own == nil || own == "localhost" else { return }
         try write(file, in: root, Array("\(name)\n".utf8))
     }
@@ -82,9 +88,16 @@ extension Networking {
     /// Leaves the machine's identifier where the root has none yet.
     static func handOverMachineID(to root: TargetRoot, _ identifier: String) throws(NetworkFailure) {
         let file = "/etc/machine-id"
-        let own = (root.text(file) ?? "").split(separator: "\n").first
+        let own = firstLine(of: file, in: root)
         guard own == nil || own == "uninitialized" else { return }
         try write(file, in: root, Array("\(identifier)\n".utf8), mode: 0o444)
+    }
+
+    /// The first line that says something, without its end, however the file ends its lines.
+    private static func firstLine(of path: String, in root: TargetRoot) -> String? {
+        (root.text(path) ?? "").split(whereSeparator: \.isNewline)
+            .map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+            .first { !$0.isEmpty && !$0.hasPrefix("#") }
     }
 
     static func handOverConnections(

@@ -127,13 +127,16 @@ public enum Networking {
         return state
     }
 
-    static func endClients() {
+    /// - Returns: The DHCPv6 leases, by the numbers of their links.
+    @discardableResult
+    static func endClients() -> [Int: NetworkLease6] {
         // They end with the last who holds them, outside of the lock.
         let running = clients.change { clients in
             defer { clients = NetworkClients() }
             return clients
         }
         for client in running.v6.values { client.end() }
+        return running.v6.compactMapValues(\.lease)
     }
 
     /// What is wanted of the network: the keyfiles' profiles, or the command line's where there are none.

@@ -114,7 +114,7 @@ struct LinkProbe: Sendable {
     ) -> [IPAddress] {
         if let address = IPAddress(host) { return [address] }
         // As the C library reads it: an address, then names.
-        for line in (Files.line("/etc/hosts") ?? "").split(separator: "\n") {
+        for line in (Files.line("/etc/hosts") ?? "").split(whereSeparator: \.isNewline) {
             let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace)
             if words.dropFirst().contains(Substring(host)), let address = words.first.flatMap({ IPAddress($0) }) {
                 return [address]

@@ -38,7 +38,7 @@ extension TargetRoot {
     }
 
     static func mountsVar(fstab: String) -> Bool {
-        fstab.split(separator: "\n").contains { line in
+        fstab.split(whereSeparator: \.isNewline).contains { line in
             let fields = line.split { $0 == " " || $0 == "\t" }
             guard fields.count >= 3, !fields[0].hasPrefix("#"), fields[1] == "/var" else { return false }
             return fields.count < 4 || !fields[3].split(separator: ",").contains("noauto")

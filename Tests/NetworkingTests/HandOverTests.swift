@@ -80,7 +80,10 @@ import Testing
     }
 
     @Test func aHostNameOfItsOwnStays() throws {
-        for (own, wanted) in [("# mine\nhere\n", "# mine\nhere"), ("localhost\n", "node1"), ("# none\n", "node1")] {
+        for (own, wanted) in [
+            ("# mine\nhere\n", "# mine\nhere"), ("localhost\n", "node1"), ("# none\n", "node1"),
+            ("# mine\r\nhere\r\n", "# mine\r\nhere\r"), ("# none\r\nlocalhost\r\n", "node1"), ("\r\n", "node1"),
+        ] {
             try Files.write(own, to: root.appending("etc/hostname"))
             try Networking.handOverHostname(to: TargetRoot(root), "node1")
             #expect(text(root.appending("etc/hostname")) == wanted)
@@ -170,7 +173,9 @@ import Testing
         let identifier = try #require(identity.machineID)
         #expect(identifier.count == 32 && identity.clientID(nil)?.bytes.count == 23)
         #expect(MachineIdentity(uuid: nil).clientID(nil) == nil)
-        for (own, wanted) in [("", identifier), ("uninitialized\n", identifier), ("abc\n", "abc")] {
+        for (own, wanted) in [
+            ("", identifier), ("uninitialized\n", identifier), ("abc\n", "abc"), ("uninitialized\r\n", identifier),
+        ] {
             try Files.write(own, to: root.appending("etc/machine-id"))
             try Networking.handOverMachineID(to: TargetRoot(root), identifier)
             #expect(text(root.appending("etc/machine-id")) == wanted)

@@ -30,7 +30,8 @@ import Testing
         arguments: [
             ("/dev/vda1 /var xfs defaults 0 0", true), ("LABEL=var\t/var\txfs", true),
             ("/dev/vda1 /var/lib xfs defaults", false),
-            ("#/dev/vda1 /var xfs defaults", false), ("/dev/vda1 /var xfs rw,noauto 0 0", false), ("", false),
+            ("# mine\r\n/dev/vda1 /var xfs defaults 0 0\r", true), ("#/dev/vda1 /var xfs defaults", false),
+            ("/dev/vda1 /var xfs rw,noauto 0 0", false), ("", false),
         ])
     func fstab(_ line: String, _ mounts: Bool) {
         #expect(TargetRoot.mountsVar(fstab: "\(line)\n") == mounts)
