@@ -82,24 +82,28 @@ public struct DiskProber: Sendable {
     /// The labels of all partitions that the kernel knows, without those of disks that something holds as a whole.
     ///
     /// They are read from the tables: of each character the kernel's own `PARTNAME` has the lower eight bits only, so
-    /// that two labels can look alike there.
+    /// that two labels can look alike there. It counts where the table tells nothing of a partition that the kernel
+    /// has: what was read from a disk before it failed.
     static func partitionLabels(
         sysfs: FilePath = "/sys", devices: FilePath = "/dev"
     ) -> [(node: String, label: String)] {
         let folder = sysfs.appending("class/block")
-        var parts: [String: [(node: String, number: Int)]] = [:]
+        var parts: [String: [(node: String, number: Int, known: String?)]] = [:]
         for name in Files.names(in: folder).sorted() {
             guard let place = Files.resolved(folder.appending(name)),
                 let number = Files.line(place.appending("partition")).flatMap({ Int($0) }),
                 let disk = place.removingLastComponent().lastComponent?.string, !isOfHeldDisk(name, sysfs: sysfs)
             else { continue }
-            parts[disk, default: []].append((devices.appending(name).string, number))
+            let known = (Files.line(place.appending("uevent")) ?? "").split(separator: "\n")
+                .first { $0.hasPrefix("PARTNAME=") }.map { String($0.dropFirst("PARTNAME=".count)) }
+            parts[disk, default: []].append((devices.appending(name).string, number, known))
         }
         let disks = parts.keys.sorted()
         let tables = sideBySide(disks) { disk in try? Look.table(devices.appending(disk).string) }
         return zip(disks, tables).flatMap { disk, table in
             (parts[disk] ?? []).compactMap { part in
-                table?.partitions.first { $0.number == part.number }.map { (part.node, $0.label) }
+                let label = table?.partitions.first { $0.number == part.number }?.label ?? part.known
+                return label.map { (part.node, $0) }
             }
         }
     }

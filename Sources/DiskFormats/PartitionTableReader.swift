@@ -8,6 +8,8 @@ import Encoding
 /// A GPT's header, as far as a reader needs it.
 private struct Header {
     var alternate: UInt64
+    /// The disk's GUID, as it is written.
+    var disk: [UInt8]
     var usable: Range<UInt64>
     var entriesStart: UInt64
     var entryCount: Int
@@ -47,9 +49,14 @@ public struct PartitionTableReader {
         if primary == nil { damage.append(.primary) }
         // A copy that is whole but differs from the first is useless as a backup.
         if backup?.entries != whole.entries { damage.append(.backup) }
-        return FoundGPT(
+        var found = FoundGPT(
             usable: whole.header.usable, usableWhenMoved: primary.flatMap { usableWhenMoved($0.header) },
             capacity: whole.header.entryCount, partitions: partitions(whole.entries, whole.header), damage: damage)
+        // One of the same disk is what a power cut left of moving the copy.
+        if found.usableWhenMoved != nil, let end = copy(at: lastSector), end.header.disk != whole.header.disk {
+            found.endIsAnothers = !partitions(end.entries, end.header).isEmpty
+        }
+        return found
     }
 
     /// The sectors before the second copy, if that copy has to be moved to the end of the disk.
@@ -87,7 +94,8 @@ public struct PartitionTableReader {
             entrySize.isMultiple(of: 8)
         else { return nil }
         return Header(
-            alternate: fields.little64(32), usable: first..<(last + 1), entriesStart: fields.little64(72),
+            alternate: fields.little64(32), disk: Array(block[56..<72]), usable: first..<(last + 1),
+            entriesStart: fields.little64(72),
             entryCount: count, entrySize: entrySize, entriesChecksum: fields.little32(88))
     }
 

@@ -54,7 +54,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
-        case noRoom(wanted: String, largest: UInt64)
+        /// `another`: the disk has more room, at whose end stands the copy of another table.
+        case noRoom(wanted: String, largest: UInt64, another: Bool)
         case numberBeyondTable(Int, capacity: Int)
         /// The smaller partition would cut off part of the content.
         case wouldTruncate(Content)
@@ -161,8 +162,9 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has \(numbers.count) partitions \(label.isEmpty ? "without a label" : "labelled \"\(label)\"") "
                 + "(\(listed(numbers))); "
                 + "the config does not say which one it means"
-        case .noRoom(let wanted, let largest):
+        case .noRoom(let wanted, let largest, let another):
             "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
+                + (another ? "; the end of the disk has the copy of another table, which names partitions" : "")
         case .numberBeyondTable(let number, let capacity):
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content):
@@ -269,6 +271,11 @@ extension DiskConflict: Advising {
             ["To keep it:    leave out its entry.", .wiping("To destroy it: \"wipePartitionEntry\": true")]
         case .ambiguousLabel(_, let numbers):
             ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
+        case .noRoom(_, _, another: true):
+            [
+                "To keep what it names: take the disk elsewhere, or leave it out of the config.",
+                "To use its room:       sgdisk --move-second-header \(device), once.",
+            ]
         case .noRoom:
             [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
         case .numberBeyondTable: ["Use a smaller \"number\"."]

@@ -144,10 +144,10 @@ struct PartitionPlanner {
     ///
     /// On a disk that has grown there is more behind it: that is taken where an entry makes a partition or lets one
     /// grow, and nothing else changes its place by it. A given 0 of a partition that may not be resized stays the end
-    /// that it had.
+    /// that it had. Where another table's copy ends the disk, nobody knows what of its partitions stands there.
     private func edit(_ gpt: FoundGPT) -> Outcome {
         let within = arrange(gpt)
-        guard let room = gpt.usableWhenMoved,
+        guard let room = gpt.usableWhenMoved, !gpt.endIsAnothers,
             !within.conflicts.isEmpty || within.plan.partitions.contains(where: { $0.change == .create })
                 || config.partitions.contains(where: { $0.resize == true })
         else { return within }
@@ -190,7 +190,8 @@ struct PartitionPlanner {
             guard let sectors = place(target, free, after: placed) else {
                 let size = ByteCount(free.largest.map { geometry.size($0) } ?? 0).bytes
                 let wanted = describe(target.wanted, number: target.number)
-                conflicts.append(conflict(.noRoom(wanted: wanted, largest: size), at: target.wanted.origin))
+                let problem = DiskConflict.Problem.noRoom(wanted: wanted, largest: size, another: gpt.endIsAnothers)
+                conflicts.append(conflict(problem, at: target.wanted.origin))
                 continue
             }
             placed.append(sectors)

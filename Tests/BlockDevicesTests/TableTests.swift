@@ -1,6 +1,7 @@
 import DiskPlanning
 import Glibc
 import LinuxSystem
+import Reporting
 import SystemPackage
 import Testing
 
@@ -25,6 +26,28 @@ extension Partitioning {
         #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
         #expect(try provision(wanted) == [.keep])
         #expect(try image.bytes(63 << 20..<(63 << 20) + 7) == Array("payload".utf8))
+    }
+
+    @Test("an image that was written over a disk does not take the room of the partitions that were there before")
+    func writtenOver() throws {
+        let image = try Image(128 << 20)
+        // The disk as it was: its second partition stands behind the image that was written over it.
+        try provision(config(image, #"{"label": "x", "sizeMiB": 64}, {"label": "data"}"#))
+        try image.write(Array("payload".utf8), at: 100 << 20)
+        let other = try Image(64 << 20)
+        try provision(config(other, #"{"label": "a"}"#))
+        try image.write(other.bytes(0..<64 << 20), at: 0)
+
+        let wanted = try config(image, #"{"label": "a"}, {"label": "b"}"#)
+        let refusal = #expect(throws: BootFailure.self) { try provision(wanted) }
+        #expect(refusal?.description.contains("the end of the disk has the copy of another table") == true)
+        #expect(try provision(config(image, #"{"label": "a"}"#)) == [.keep])
+        #expect(try image.bytes(100 << 20..<(100 << 20) + 7) == Array("payload".utf8))
+
+        // As the advice has it.
+        _ = try run("sgdisk", "--move-second-header", image.path)
+        #expect(try provision(wanted) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 131038 a", "2 131072 262110 b"])
     }
 
     @Test("the code of a boot loader stays when the protective MBR is written again")
@@ -62,6 +85,15 @@ extension Partitioning {
         let found = DiskProber.partitionLabels(sysfs: folder, devices: devices)
         #expect(found.map(\.label) == ["größe", "Łódź"])
         #expect(found.map(\.node) == ["\(image.path)1", "\(image.path)2"])
+
+        // A table that cannot be read any more, of partitions that the kernel still has.
+        let part = folder.appending("devices/\(name)/\(name)2")
+        try Files.write("MAJOR=259\nPARTN=2\nPARTNAME=var\n", to: part.appending("uevent"))
+        #expect(DiskProber.partitionLabels(sysfs: folder, devices: devices).map(\.label) == ["größe", "Łódź"])
+        try image.zero(0..<1 << 20)
+        try image.zero((63 << 20)..<(64 << 20))
+        let known = DiskProber.partitionLabels(sysfs: folder, devices: devices)
+        #expect(known.map(\.label) == ["var"] && known.map(\.node) == ["\(image.path)2"])
     }
 
     @Test("a device that cannot be read is not one without a label")

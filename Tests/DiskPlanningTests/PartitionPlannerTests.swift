@@ -93,6 +93,22 @@ private func grown(_ partitions: [FoundPartition]) -> FoundDisk {
             ])
     }
 
+    @Test("what another table's copy at the end may name is not free")
+    func another() {
+        var there = grown([whole])
+        guard case .gpt(var gpt) = there.table else { return }
+        gpt.endIsAnothers = true
+        there.table = .gpt(gpt)
+        let wanted = disk([want(1, label: "var"), want(2, label: "new", size: 100)])
+        let conflicts = PartitionPlanner(wanted, on: there).plan().conflicts
+        #expect(
+            conflicts.first?.description.hasSuffix(
+                "; the end of the disk has the copy of another table, which names partitions") == true)
+        #expect(conflicts.count == 1 && conflicts.first?.advice.last?.contains("sgdisk --move-second-header") == true)
+        #expect(
+            story(disk([want(1, label: "var", size: 0, resize: true)]), on: there) == ["keep", "1 keep 1+2045919s"])
+    }
+
     @Test("a partition that may not be resized stays what it is")
     func stays() {
         #expect(story(disk([want(1, label: "var", size: 0)]), on: grown([whole])) == ["keep", "1 keep 1+2045919s"])
