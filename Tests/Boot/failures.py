@@ -9,7 +9,7 @@ import rootfs
 from boot import QUIETLY, boot_test, facts, stopped, tiny_image
 from cpio import Archive
 from disks import has_no_data
-from machine import MIB
+from machine import MIB, Disk
 from paths import AGENT
 from servers import Certificate, Status, Truncate
 from tiers import ALL
@@ -96,14 +96,18 @@ def version_mismatch_by_url(bench):
 
 @boot_test(tier=ALL)
 def disk_never_appears(bench):
-    """A config for a disk that is not there."""
+    """A config for a disk that is not there. What is there is named, but not a drive without a disc."""
     config = bench.config(storage={"disks": [{"device": "/dev/disk/by-id/virtio-absent", "wipeTable": True,
                                               "partitions": [{"label": "var", "number": 1}]}]})
     image = tiny_image()
-    machine = bench.boot("ignition.firstboot ignition.platform.id=metal rd.timeout=10",
+    machine = bench.boot("ignition.firstboot ignition.platform.id=metal rd.timeout=10 loglevel=7",
                          initrd=[images.initramfs(), images.appendix({"config.ign": config.read_bytes()}), image],
-                         network=False)
-    stopped(machine, r"/dev/disk/by-id/virtio-absent", r"Nothing was written")
+                         network=False, disks=[Disk.blank(bench.folder / "there", 64 * MIB)],
+                         extra=["-device", "ide-cd,id=cd"])
+    report = stopped(machine, r"/dev/disk/by-id/virtio-absent", r"Nothing was written",
+                     r"Block devices here: /dev/vda \(64 MiB\)\.? ")
+    assert re.search(r"\bsr0\b", machine.console.text), "the kernel has not found the drive"
+    assert "/dev/sr0" not in report, report
 
 
 @boot_test()

@@ -29,7 +29,8 @@ def url_http(bench):
     machine = bench.boot(
         f"coreos.live.rootfs_url={server.url}/rootfs.img", initrd=[images.initramfs(rootfs=image)],
         script="mount; ls -la /run/firstlight; ls / > /dev/null; touch /written /etc/written; "
-               "cat /run/firstlight/log | wc -l; echo init-is $(readlink /proc/1/exe)")
+               "cat /run/firstlight/log | wc -l; echo init-is $(readlink /proc/1/exe); "
+               "grep -E '[0-9][.][0-9]{7,}( s|$)' /run/firstlight/log | sed 's/^/digits /'")
     found = facts(machine)
     text = machine.console.unwrapped
     assert re.search(r"rootfs .*sha256 right", text), "the console does not say that the hash is right"
@@ -46,6 +47,8 @@ def url_http(bench):
     names = {line.partition("=")[0] for line in found["environment"]}
     assert names <= {"PATH", "TERM", "HOME", "PWD", "SHLVL"}, f"environment: {names}"
     assert "/run/ostree-live" in found["stamp"], "the live system's stamp is missing"
+    digits = [line for line in found["run"] if line.startswith("digits ")]
+    assert not digits, f"seconds that nobody reads in the log: {digits[0]}"
 
 
 @boot_test()

@@ -203,6 +203,7 @@ def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "
     console.expect(r"^@fact end$", timeout, never=BROKEN, what="the tiny root to start and list all it finds")
     if exit:
         machine.wait_exit(30)
+    reads_well(console.text)
     found: "dict[str, list[str]]" = {"run": []}
     inside = False
     for line in console.text.splitlines():
@@ -219,11 +220,19 @@ def facts(machine: VirtualMachine, timeout: float = 240, exit: bool = True) -> "
     return found
 
 
+def reads_well(text: str) -> None:
+    """What no line of the story may have: the word for a warning twice, seconds with more digits than anybody reads."""
+    for line in text.splitlines():
+        if re.match(r"^ *\d+\.\d s  \S", line) and re.search(r"(?i)\bwarning:? +warning\b|\d\.\d{7,} ?s\b", line):
+            raise Unmet("lines that can be read", line)
+
+
 def stopped(machine: VirtualMachine, *patterns: str, timeout: float = 240) -> str:
     """Waits for the failure's report, in which each pattern must stand, and for the power to go off."""
     machine.console.expect(STOPPED, timeout, never=r"^@fact|Kernel panic", what="the report of a boot that stops")
     reason = machine.wait_exit(60)
     text = machine.console.text
+    reads_well(text)
     report = " ".join(text[re.search(STOPPED, text, re.MULTILINE).start():].split())
     for pattern in patterns:
         if not re.search(pattern, report, re.IGNORECASE):

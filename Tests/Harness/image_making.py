@@ -360,6 +360,20 @@ def a_stick_is_not_written_by_mistake() -> None:
             assert status == 1 and "is no block device" in said and "Nothing was written" in said, said
 
 
+def what_takes_long_is_told() -> None:
+    """An initramfs with every driver takes minutes: after some seconds a line tells what is being done, and how long."""
+    with Scratch() as folder:
+        making = subprocess.Popen([TOOL, "initramfs", "--no-cache", "--modules", "generic", "-o", folder / "initramfs"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            first = making.stderr.readline().decode()
+            assert making.poll() is None, f"it was made before anything was told: {first}"
+            assert re.search(r"(?:making|compressing|reading|packing) .*: \d+ s$", first.rstrip()), first
+        finally:
+            making.kill()
+            making.communicate()
+
+
 def every_command_has_help_in_80_columns() -> None:
     for command in ("rootfs", "initramfs", "iso", "pxe", "uki", "check", "usb"):
         text = run(command, "--help", env={**os.environ, "COLUMNS": "80"})
@@ -368,7 +382,7 @@ def every_command_has_help_in_80_columns() -> None:
 
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
-    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same),
+    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same), only_in(ALL)(what_takes_long_is_told),
     a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them,
     a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
     the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,

@@ -5,12 +5,15 @@ Each runs in namespaces of its own, in a root that holds the binary and what the
 
 import http.server
 import json
+import os
+import pty
 import re
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -178,6 +181,39 @@ def help_fits_the_console() -> None:
             assert not wide, f"{program.name} {command}: {wide}"
 
 
+def fetching_tells_how_far_it_is() -> None:
+    """With -o on a terminal: a line that is drawn over while the file comes."""
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(10 << 20))
+            self.end_headers()
+            for _ in range(10):
+                self.wfile.write(bytes(1 << 20))
+                time.sleep(0.2)
+
+        def log_message(self, *_) -> None:
+            pass
+
+    folder = processes.temporary_folder("fetch")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ours, theirs = pty.openpty()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}/image"
+        done = subprocess.run([AGENT, "fetch", url, "-o", folder / "image"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=theirs, timeout=60)
+        said = os.read(ours, 1 << 16).decode()
+        assert done.returncode == 0 and (folder / "image").stat().st_size == 10 << 20, said
+        assert len(re.findall(r"\r\d+(?:\.\d)? of 10 MiB  \d+ %", said)) >= 3, said
+    finally:
+        os.close(ours)
+        os.close(theirs)
+        server.shutdown()
+        server.server_close()
+        processes.remove_folder(folder)
+
+
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     statically_linked,
     asks_for_no_dynamic_loader,
@@ -193,6 +229,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     what_cannot_be_read_is_named,
     conflicts_are_json_too,
     help_fits_the_console,
+    fetching_tells_how_far_it_is,
 )] + supply_chain.TESTS
 
 
