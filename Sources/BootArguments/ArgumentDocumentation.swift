@@ -81,8 +81,8 @@ extension BootArguments {
         .init("bridge", "=NAME:PORTS", "A bridge without the spanning tree protocol. Bare: `br0:eth0`"),
         .init("team", "=NAME:PORTS[:RUNNER]", "Made as the bond that it amounts to, with a warning"),
         .init(
-            "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS::NTP",
-            "Tinkerbell's: fixed addresses, of a VLAN where one is given, and time servers"),
+            "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS:DOMAINS:NTP",
+            "Tinkerbell's: fixed addresses, of a VLAN where one is given, search domains and time servers"),
         .init("nameserver", "=IP", "Name server. Repeatable"),
         .init("rd.net.dns", "=IP", "The same; servers of DNS over TLS are left out with a warning"),
         .init(

@@ -65,6 +65,8 @@ public struct IPArgument: Equatable, Sendable {
     public var clonedMAC: MACAddress?
     /// Name servers, in order.
     public var nameservers: [IPAddress]
+    /// Search domains, in order.
+    public var searchDomains: [String] = []
 
     /// Takes each part as it is.
     public init(
@@ -262,4 +264,15 @@ public struct RouteArgument: Equatable, Sendable {
         }
         self.init(destination: network, gateway: gateway, interface: interface)
     }
+}
+
+/// Letters, digits, dashes, dots: nothing that a server could smuggle into a configuration file.
+public func isDomainName(_ text: String) -> Bool {
+    (1...253).contains(text.utf8.count) && !text.hasPrefix("-")
+        && text.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: true
+            default: false
+            }
+        }
 }

@@ -187,14 +187,18 @@ extension NetworkArguments {
                 LinkArgument(argument: "ipam=\(text)", kind: .vlan(id: id), name: "vlan\(id)", lower: [interface]))
             interface = .name("vlan\(id)")
         }
-        ip.append(
-            IPArgument(
-                interface: interface, method: .fixed, address: address, gateway: IPAddress(fields[4]),
-                hostname: fields[5].isEmpty ? nil : fields[5],
-                nameservers: fields[6].split(separator: ",").compactMap { IPAddress($0) }))
+        var argument = IPArgument(
+            interface: interface, method: .fixed, address: address, gateway: IPAddress(fields[4]),
+            hostname: fields[5].isEmpty ? nil : fields[5],
+            nameservers: fields[6].split(separator: ",").compactMap { IPAddress($0) })
+        let domains = fields[7].split(separator: ",").map(String.init)
+        argument.searchDomains = domains.filter(isDomainName)
+        ip.append(argument)
         let times = fields[8].split(separator: ",").map { IPAddress($0) }
         timeServers += times.compactMap(\.self)
-        if !fields[7].isEmpty { warnings.append("ipam=\(text): search domains are not read") }
+        for domain in domains where !isDomainName(domain) {
+            warnings.append("ipam=\(text): \"\(domain)\" is no domain, left out")
+        }
         if times.contains(nil) { warnings.append("ipam=\(text): time servers are taken by their addresses alone") }
     }
 

@@ -102,6 +102,11 @@ extension NetworkProfile {
             ipv6.isAwaited = false
         }
         for server in argument.nameservers { add(to: server.family) { $0.add(nameservers: [server]) } }
+        if let address = argument.address?.address {
+            add(to: address.family) { family in
+                family.searchDomains += argument.searchDomains.filter { !family.searchDomains.contains($0) }
+            }
+        }
         if let name = argument.hostname { eachFamily { $0.hostname = name } }
         mtu = argument.mtu ?? mtu
         clonedMAC = argument.clonedMAC ?? clonedMAC

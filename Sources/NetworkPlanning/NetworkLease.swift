@@ -73,14 +73,3 @@ public struct NetworkLease: Equatable, Sendable, CustomStringConvertible {
         seconds = environment["lease"].flatMap { Int($0) }
     }
 }
-
-/// Letters, digits, dashes, dots: nothing that a server could smuggle into a configuration file.
-func isDomainName(_ text: String) -> Bool {
-    (1...253).contains(text.utf8.count) && !text.hasPrefix("-")
-        && text.utf8.allSatisfy { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: true
-            default: false
-            }
-        }
-}

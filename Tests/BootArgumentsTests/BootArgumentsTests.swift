@@ -92,6 +92,7 @@ func networkLines(_ network: NetworkArguments) -> [String] {
         if let mtu = ip.mtu { line += " mtu \(mtu)" }
         if let mac = ip.clonedMAC { line += " mac \(mac)" }
         for server in ip.nameservers { line += " dns \(server)" }
+        for domain in ip.searchDomains { line += " search \(domain)" }
         lines.append(line)
     }
     for link in network.links {

@@ -146,3 +146,13 @@ func familiesOfTheirOwn() throws {
     let file = profile.networkdFile(interface: "eth0", mac: nil, metric: 100).split(separator: "\n")
     #expect(file.filter { $0 == "UseDNS=no" }.count == 1 && file.filter { $0 == "UseGateway=no" }.count == 1)
 }
+
+@Test("takes Tinkerbell's search domains with the address that they come with")
+func searchDomainsOfTinkerbell() {
+    let arguments = BootArguments(
+        "ipam=52-54-00-12-34-57::192.0.2.8:24::node:192.0.2.53:a.example,b.example:192.0.2.123"
+    ).network
+    let profiles = NetworkProfile.all(of: arguments)
+    #expect(profiles.map(\.searchDomains) == [["a.example", "b.example"]])
+    #expect(profiles.map { $0.keyfile(id: "x").contains("dns-search=a.example;b.example;") } == [true])
+}
