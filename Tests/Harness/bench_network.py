@@ -86,7 +86,11 @@ def _boot(name: str, initramfs, arguments: str) -> float:
         def log_message(self, *_) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_) -> None:
+            """The machine goes as soon as it has asked, maybe before it is answered."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     # The kernel tells of /init only where it tells all that it does.
     settings = Settings(
