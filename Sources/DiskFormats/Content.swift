@@ -137,6 +137,7 @@ package func tableName(_ type: String) -> String {
     case "gpt": "a GPT partition table"
     case "dos": "an MBR partition table"
     case "PMBR": "a protective MBR without a readable GPT"
+    case "second gpt": "another GPT partition table, whose copy the end of the disk has"
     case "broken gpt": "a GPT of which neither copy can be read"
     case "gpt 512", "gpt 4096": "a GPT partition table of a disk with sectors of \(type.dropFirst(4)) bytes"
     default: "a partition table (\(type))"

@@ -54,6 +54,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
+        /// The end of the disk has the copy of another table, where this one's would go with any change.
+        case endIsAnothers
         /// `another`: the disk has more room, at whose end stands the copy of another table.
         case noRoom(wanted: String, largest: UInt64, another: Bool)
         case numberBeyondTable(Int, capacity: Int)
@@ -162,6 +164,8 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has \(numbers.count) partitions \(label.isEmpty ? "without a label" : "labelled \"\(label)\"") "
                 + "(\(listed(numbers))); "
                 + "the config does not say which one it means"
+        case .endIsAnothers:
+            "\(device) has at its end the copy of another table, which names partitions; a change would overwrite it"
         case .noRoom(let wanted, let largest, let another):
             "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
                 + (another ? "; the end of the disk has the copy of another table, which names partitions" : "")
@@ -271,7 +275,7 @@ extension DiskConflict: Advising {
             ["To keep it:    leave out its entry.", .wiping("To destroy it: \"wipePartitionEntry\": true")]
         case .ambiguousLabel(_, let numbers):
             ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
-        case .noRoom(_, _, another: true):
+        case .noRoom(_, _, another: true), .endIsAnothers:
             [
                 "To keep what it names: take the disk elsewhere, or leave it out of the config.",
                 "To use its room:       sgdisk --move-second-header \(device), once.",

@@ -158,6 +158,7 @@ extension DiskPlan {
         switch disk.table {
         case .unreadableGPT: "broken gpt"
         case .other(let type, []): type
+        case .gpt(let gpt) where gpt.endIsAnothers: "second gpt"
         case .other, .gpt, .none: nil
         }
     }

@@ -144,9 +144,13 @@ struct PartitionPlanner {
     ///
     /// On a disk that has grown there is more behind it: that is taken where an entry makes a partition or lets one
     /// grow, and nothing else changes its place by it. A given 0 of a partition that may not be resized stays the end
-    /// that it had. Where another table's copy ends the disk, nobody knows what of its partitions stands there.
+    /// that it had. Where another table's copy ends the disk, nobody knows what of its partitions stands there,
+    /// and no change goes over it.
     private func edit(_ gpt: FoundGPT) -> Outcome {
         let within = arrange(gpt)
+        if gpt.endIsAnothers, within.conflicts.isEmpty, within.plan.action == .edit {
+            return Outcome(plan: within.plan, conflicts: [conflict(.endIsAnothers)])
+        }
         guard let room = gpt.usableWhenMoved, !gpt.endIsAnothers,
             !within.conflicts.isEmpty || within.plan.partitions.contains(where: { $0.change == .create })
                 || config.partitions.contains(where: { $0.resize == true })

@@ -44,6 +44,11 @@ extension Partitioning {
         #expect(try provision(config(image, #"{"label": "a"}"#)) == [.keep])
         #expect(try image.bytes(100 << 20..<(100 << 20) + 7) == Array("payload".utf8))
 
+        // Wiping the table is leave to go over both.
+        let wiped = try DiskStage.plan(config(image, wipe: true, #"{"label": "z"}"#), access: .settled)
+        #expect(wiped.destroyed.map(\.label) == [""])
+        #expect(wiped.destroyed.first?.content.description.hasPrefix("another GPT partition table") == true)
+
         // As the advice has it.
         _ = try run("sgdisk", "--move-second-header", image.path)
         #expect(try provision(wanted) == [.edit])

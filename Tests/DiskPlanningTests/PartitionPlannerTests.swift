@@ -105,6 +105,13 @@ private func grown(_ partitions: [FoundPartition]) -> FoundDisk {
             conflicts.first?.description.hasSuffix(
                 "; the end of the disk has the copy of another table, which names partitions") == true)
         #expect(conflicts.count == 1 && conflicts.first?.advice.last?.contains("sgdisk --move-second-header") == true)
+        // Any change would have libfdisk move this table's copy there.
+        let smaller = disk([want(1, label: "var", size: 500, resize: true)])
+        #expect(
+            story(smaller, on: there) == [
+                "conflict: /dev/vda has at its end the copy of another table, which names partitions; a change would "
+                    + "overwrite it"
+            ])
         #expect(
             story(disk([want(1, label: "var", size: 0, resize: true)]), on: there) == ["keep", "1 keep 1+2045919s"])
     }
