@@ -112,10 +112,11 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
                 self.ended(stage, &progress)
             }
         } catch {
-            isCancelled.store(true, ordering: .sequentiallyConsistent)
             progress.change { progress in
                 if progress.failure == nil {
                     progress.failure = StageFailure(stage: stage, error: error)
+                    // Not before: a stage that ends because of it must not be taken for the cause.
+                    isCancelled.store(true, ordering: .sequentiallyConsistent)
                 } else {
                     observer(.detail("\(error), after another stage had failed"))
                 }
