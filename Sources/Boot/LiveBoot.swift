@@ -31,11 +31,17 @@ public enum LiveBoot {
 
 extension BootConsole {
     /// Reports a failure, and what is to follow.
-    func tell(
-        _ failure: BootFailure, written: [String], then action: EmergencyAction,
-        hasShell: Bool = EmergencyShell.shell.isInstalled
-    ) {
-        let next = action.announcement(console: shellScreen?.name ?? "the console", hasShell: hasShell)
+    func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
+        tell(failure, written: written, next: announcement(of: action))
+    }
+
+    /// What is to follow, in one line.
+    func announcement(of action: EmergencyAction) -> String {
+        action.announcement(console: shellScreen?.name ?? "the console", hasShell: EmergencyShell.shell.isInstalled)
+    }
+
+    /// Reports a failure; `next` is what is to follow.
+    func tell(_ failure: BootFailure, written: [String], next: String) {
         var report = FailureReport(failure, written: written, next: next)
         if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
             report.advice.insert(complaint, at: 0)

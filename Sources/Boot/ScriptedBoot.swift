@@ -23,7 +23,7 @@ public struct ScriptedBoot: Sendable {
     /// - Parameters:
     ///   - root: Where the real root is assembled.
     ///   - bringsUpNetwork: Whether the network is brought up here, and handed over; otherwise it is there already.
-    public init(root: String = "/sysroot", bringsUpNetwork: Bool = false) {
+    public init(root: String, bringsUpNetwork: Bool = false) {
         self.bringsUpNetwork = bringsUpNetwork
         arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         log = Logger.boot(level: arguments.logLevel)
@@ -45,11 +45,15 @@ public struct ScriptedBoot: Sendable {
         console.headline(LiveMachine.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
+        // What a call before this one has mounted is mounted anew; the disks are looked at before that.
+        do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
         let engine = StageEngine(
             BootStage.inScripts(bringingUpNetwork: bringsUpNetwork), needs: \.needs, observer: .boot(console, log),
             underWay: { session.begin($0) })
         if let stopped = engine.run({ try session.run($0, telling: $1, machine: act) }) {
             log.error("\(stopped.failure(of: \.act))")
+            // A process that goes on by itself would renew the leases beside that of the next call.
+            Networking.endClients()
             end(by: stopped.failure(of: \.act), of: stopped.stage.topic)
             return false
         }
@@ -68,12 +72,15 @@ public struct ScriptedBoot: Sendable {
     }
 
     private func end(by failure: BootFailure, of topic: String) {
+        let action = arguments.failureAction
+        // What the scripts do then is theirs to say: initramfs-tools' panic= leaves no shell.
         console.tell(
-            failure, written: session.state.written, then: arguments.failureAction, hasShell: true)
+            failure, written: session.state.written,
+            next: action == .shell ? "The scripts of the initramfs go on." : console.announcement(of: action))
         session.reportFailure(failure, of: topic)
-        guard arguments.failureAction != .shell else { return }
+        guard action != .shell else { return }
         do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
-        arguments.failureAction.follow(on: console)
+        action.follow(on: console)
     }
 
     private func act(_ part: BootStage.MachinePart) throws {
@@ -83,9 +90,9 @@ public struct ScriptedBoot: Sendable {
             // udev loads the drivers meanwhile.
             try session.bringUpNetwork(telling: console, log) { _ in }
         case .handOver:
-            try session.provisioning.unmountFilesystems()
-            guard bringsUpNetwork else { return }
-            try Networking.handOver(to: session.provisioning.root, arguments: arguments, logger: log)
+            let root = session.provisioning.root
+            try session.unmountFilesystems()
+            if bringsUpNetwork { try Networking.handOver(to: root, arguments: arguments, logger: log) }
         }
     }
 }

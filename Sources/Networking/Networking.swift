@@ -127,9 +127,11 @@ public enum Networking {
         return state
     }
 
+    /// Ends the DHCP clients; the addresses stay.
+    ///
     /// - Returns: The DHCPv6 leases, by the numbers of their links.
     @discardableResult
-    static func endClients() -> [Int: NetworkLease6] {
+    public static func endClients() -> [Int: NetworkLease6] {
         // They end with the last who holds them, outside of the lock.
         let running = clients.change { clients in
             defer { clients = NetworkClients() }

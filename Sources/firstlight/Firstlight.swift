@@ -203,7 +203,7 @@ struct BootByScript: ParsableCommand {
         discussion: "Exit status: 0 the root is ready, 1 it is not and a shell is wanted; what stopped it was told.",
         shouldDisplay: false)
 
-    @Option(help: "Where the real root is assembled.") var root = "/sysroot"
+    @Option(help: "Where the real root is assembled.") var root: String
     @Flag(help: "Bring the network up, too.") var network = false
 
     func run() throws {
@@ -216,9 +216,10 @@ struct BootEnded: ParsableCommand {
         commandName: "boot-ended",
         abstract: "Tell how `firstlight boot` died, where it could not tell it itself.", shouldDisplay: false)
 
+    @Option(help: "Where it was to assemble the real root.") var root: String
     @Argument(help: "Its exit status, as a shell knows it.") var status: Int32
 
-    func run() { ScriptedBoot().tellDeath(status: status) }
+    func run() { ScriptedBoot(root: root).tellDeath(status: status) }
 }
 
 struct Needs: ParsableCommand {

@@ -49,6 +49,19 @@ systemctl poweroff --force
 """
 
 
+# The guide's.
+VAR_ON_A_DISK = {
+    "disks": [{"device": "/dev/vda", "wipeTable": True, "partitions": [{"label": "var"}]}],
+    "filesystems": [{"device": "/dev/disk/by-partlabel/var", "label": "var", "format": "xfs",
+                     "wipeFilesystem": False, "path": "/var"}]}
+VAR_UNIT = {
+    "name": "var.mount", "enabled": True,
+    "contents": "[Unit]\nRequires=systemd-fsck@dev-disk-by\\x2dpartlabel-var.service\n"
+                "After=systemd-fsck@dev-disk-by\\x2dpartlabel-var.service\n\n"
+                "[Mount]\nWhere=/var\nWhat=/dev/disk/by-partlabel/var\nType=xfs\n\n"
+                "[Install]\nRequiredBy=local-fs.target\n"}
+
+
 def config(bench, storage: "dict | None" = None, units: "list | None" = None):
     def data(text: str) -> dict:
         return {"source": f"data:;base64,{base64.b64encode(text.encode()).decode()}"}
@@ -115,16 +128,7 @@ def coreos_erofs(bench):
 def coreos_persistent_var(bench):
     """The guide's persistent /var takes the place of the one in RAM, is populated, and is kept at the second boot."""
     disk = bench.disk()
-    storage = {
-        "disks": [{"device": "/dev/vda", "wipeTable": True, "partitions": [{"label": "var"}]}],
-        "filesystems": [{"device": "/dev/disk/by-partlabel/var", "label": "var", "format": "xfs",
-                         "wipeFilesystem": False, "path": "/var"}]}
-    unit = {"name": "var.mount", "enabled": True,
-            "contents": "[Unit]\nRequires=systemd-fsck@dev-disk-by\\x2dpartlabel-var.service\n"
-                        "After=systemd-fsck@dev-disk-by\\x2dpartlabel-var.service\n\n"
-                        "[Mount]\nWhere=/var\nWhat=/dev/disk/by-partlabel/var\nType=xfs\n\n"
-                        "[Install]\nRequiredBy=local-fs.target\n"}
-    given = config(bench, storage, [unit])
+    given = config(bench, VAR_ON_A_DISK, [VAR_UNIT])
     for number in (1, 2):
         found = boot_published(bench, "squashfs", given, disks=[disk])
         check(found, "squashfs")
