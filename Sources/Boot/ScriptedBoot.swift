@@ -146,7 +146,9 @@ public struct BootNeeds: Equatable, Sendable {
     /// Those of this machine.
     public static var ofThisMachine: BootNeeds {
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
-        return BootNeeds(.ofThisMachine(arguments))
+        let units = GeneratedUnits.ofThisMachine(arguments)
+        units.tellWarning()
+        return BootNeeds(units)
     }
 
     init(_ units: GeneratedUnits) {

@@ -1,5 +1,5 @@
-// firstlight as a systemd generator in a dracut initramfs: it says which stages this boot has, and
-// whether dracut is to bring up the network.
+// firstlight as a systemd generator in a dracut initramfs: it says which stages this boot has. That dracut is to bring
+// up the network, a hook of the module says: newer systemds let generators write to /run alone.
 
 import BootArguments
 import LinuxSystem
@@ -14,6 +14,8 @@ struct GeneratedUnits: Equatable, Sendable {
     var needsNetwork = false
     /// Files that other units of the initramfs look for, and their text.
     var stamps: [(file: FilePath, text: String)] = []
+    /// What the kernel's log is told: why nothing is done that the command line asks for.
+    var warning: String?
 
     /// Decides which units this boot needs.
     ///
@@ -22,7 +24,12 @@ struct GeneratedUnits: Equatable, Sendable {
     ///   - hasRootImage: Whether the root image is appended to the initramfs.
     ///   - configNeedsNetwork: Whether the embedded config names something remote.
     init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
-        guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else { return }
+        guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else {
+            if arguments.ignitionFirstboot {
+                warning = "ignition.firstboot, but no root image to boot from: nothing is provisioned"
+            }
+            return
+        }
         let units = StageName.allCases.compactMap { stage in stage.unit.map { (stage.unitName, $0) } }
         let live = units.filter { !$0.1.isProvisioning }
         let provisioning = arguments.ignitionFirstboot ? units.filter(\.1.isProvisioning) : []
@@ -42,11 +49,16 @@ struct GeneratedUnits: Equatable, Sendable {
 
     static func == (one: GeneratedUnits, other: GeneratedUnits) -> Bool {
         one.needsNetwork == other.needsNetwork && one.stamps.elementsEqual(other.stamps) { $0 == $1 }
-            && one.requirements.elementsEqual(other.requirements) { $0 == $1 }
+            && one.requirements.elementsEqual(other.requirements) { $0 == $1 } && one.warning == other.warning
     }
 }
 
 extension GeneratedUnits {
+    func tellWarning() {
+        // Where the kernel takes no message there is nobody else to tell.
+        if let warning { try? Files.put("<3>firstlight: \(warning)\n", into: "/dev/kmsg") }
+    }
+
     /// For this initramfs and what it holds.
     static func ofThisMachine(_ arguments: BootArguments) -> GeneratedUnits {
         GeneratedUnits(
@@ -75,7 +87,7 @@ public enum SystemdGenerator {
         }
     }
 
-    /// Writes the links by which systemd requires the units, and what brings up the network.
+    /// Writes the links by which systemd requires the units, and what systemd-networkd is to do.
     ///
     /// - Parameters:
     ///   - units: The units of this boot.
@@ -90,14 +102,10 @@ public enum SystemdGenerator {
             try Files.makeFolder(file.removingLastComponent())
             try Files.write(text, to: file)
         }
-        if units.needsNetwork {
-            try Files.makeFolder("/etc/cmdline.d")
-            try Files.write("rd.neednet=1\n", to: "/etc/cmdline.d/40-firstlight.conf")
-            if asksByItself {
-                // Where dracut's network is systemd-networkd's: that goes by files alone.
-                try Files.makeFolder(DracutNetwork.networkFile.removingLastComponent())
-                try Files.write(DracutNetwork.networkFileText, to: DracutNetwork.networkFile)
-            }
+        if units.needsNetwork, asksByItself {
+            // Where dracut's network is systemd-networkd's: that goes by files alone.
+            try Files.makeFolder(DracutNetwork.networkFile.removingLastComponent())
+            try Files.write(DracutNetwork.networkFileText, to: DracutNetwork.networkFile)
         }
     }
 }

@@ -13,7 +13,17 @@ struct GeneratedUnitsTests {
     @Test func anotherBootIsLeftAlone() {
         let units = GeneratedUnits(BootArguments("root=/dev/sda1"), hasRootImage: false, configNeedsNetwork: true)
         #expect(units.requirements.isEmpty)
-        #expect(!units.needsNetwork)
+        #expect(!units.needsNetwork && units.warning == nil)
+    }
+
+    @Test("a boot without a root image that is to be provisioned is not left alone without a word")
+    func notProvisioned() {
+        func units(_ line: String, hasRootImage: Bool = false) -> GeneratedUnits {
+            GeneratedUnits(BootArguments(line), hasRootImage: hasRootImage, configNeedsNetwork: false)
+        }
+        #expect(units("root=/dev/sda1 ignition.firstboot").requirements.isEmpty)
+        #expect(units("root=/dev/sda1 ignition.firstboot").warning?.contains("nothing is provisioned") == true)
+        #expect(units("ignition.firstboot", hasRootImage: true).warning == nil)
     }
 
     @Test func theStagesRunWhereIgnitionDoes() {

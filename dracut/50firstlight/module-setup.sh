@@ -75,8 +75,6 @@ install_units() {
 }
 
 install_hooks() {
-    # Before those of the network, which read what this one asks for.
-    inst_hook cmdline 20 "$moddir/firstlight-cmdline.sh"
     inst_hook mount 50 "$moddir/firstlight-mount.sh"
     inst_hook cleanup 90 "$moddir/firstlight-cleanup.sh"
 }
@@ -89,6 +87,8 @@ install() {
     inst_simple "$agent" /usr/bin/firstlight
     take_the_place_of ignition coreos-live
     if dracut_module_included systemd; then install_units; else install_hooks; fi
+    # Before those of the network, which read what this one asks for.
+    inst_hook cmdline 20 "$moddir/firstlight-cmdline.sh"
 
     # What the disks stage calls: a filesystem that a config may ask for must be makeable.
     inst_multiple -o mkfs.btrfs mkfs.ext4 mkfs.fat mkfs.xfs mkswap mdadm wipefs udevadm
