@@ -15,7 +15,8 @@ struct Firstlight: ParsableCommand {
         discussion: "As PID 1 of an initramfs firstlight boots the machine; these commands are for looking closer.",
         subcommands: [
             Validate.self, Plan.self, Probe.self, Links.self, Fetch.self, Network.self, Stage.self, Arguments.self,
-            StageEnded.self, BootByScript.self, BootEnded.self, Needs.self, SelfTest.self,
+            StageEnded.self, BootByScript.self, BootEnded.self, WatchMedium.self, Needs.self,
+            SelfTest.self,
         ])
 
     @Flag(name: .customLong("version"), help: "Show the version.") var showsVersion = false
@@ -220,6 +221,16 @@ struct BootEnded: ParsableCommand {
     @Argument(help: "Its exit status, as a shell knows it.") var status: Int32
 
     func run() { ScriptedBoot(root: root).tellDeath(status: status) }
+}
+
+struct WatchMedium: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch-medium",
+        abstract: "Leave a process behind that tells when the medium of the real root is gone.", shouldDisplay: false)
+
+    @Option(help: "Where the real root is assembled.") var root: String
+
+    func run() throws { try MediumWatch.leave(for: root) }
 }
 
 struct Needs: ParsableCommand {

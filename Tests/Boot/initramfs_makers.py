@@ -5,9 +5,10 @@ import json
 import re
 
 import processes
-from boot import PROVISION, QUIETLY, UNATTENDED, boot_test, facts, stopped, tiny_image
+from boot import BROKEN, PROVISION, QUIETLY, UNATTENDED, boot_test, facts, stopped, tiny_image
 from console import Unmet
 from debian_systems import RELEASES, Workshop, documented
+from paths import TOOL, kernel_image
 from tiers import ALL
 
 # A file by the config, and what the network left.
@@ -193,6 +194,24 @@ def stops_and_goes_on(bench, initrd):
     check_applied(facts_after(machine))
     config.write_text(wrong)
     stopped(bench.boot(arguments, base=UNATTENDED, initrd=[initrd]), "relative", timeout=LIMIT)
+
+
+@boot_test(tier=ALL)
+def dracut_medium_gone(bench):
+    """Under dracut with systemd a CD that is taken out of the system which runs from it is told on the console."""
+    initrd = dracut_image(bench, None)
+    image = bench.folder / "live.iso"
+    processes.run([TOOL, "iso", "-o", image, "--label", "OWN", "--kernel", kernel_image(), "--initramfs", initrd,
+                   "--rootfs", tiny_image()])
+    machine = bench.boot("coreos.liveiso=OWN", initrd=[initrd], cdrom=image, network=False,
+                         script="echo @eject-now; read -r x")
+    machine.console.expect(r"^@eject-now$", LIMIT, never=BROKEN, what="the tiny root")
+    machine.eject()
+    machine.console.expect(r"firstlight: the medium that this system runs from is gone: /dev/sr0", 60)
+    machine.insert(image)
+    machine.console.expect(r"firstlight: the medium is back: /dev/sr0", 60)
+    machine.type("go on\n")
+    facts(machine, 120)
 
 
 def facts_after(machine):

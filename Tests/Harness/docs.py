@@ -163,7 +163,7 @@ OTHERS = {"--add", "--no-hostonly", "--omit", "--ignore-unsupported"}
 # Groups of the tool that its help does not show.
 GROUPS_FOR_MAKERS = ["dev", "pack"]
 # Commands that the help does not show, and words of a boot's console behind the program's name.
-HIDDEN = {"boot", "boot-ended", "stage-ended", "stopped"}
+HIDDEN = {"boot", "boot-ended", "stage-ended", "stopped", "watch-medium"}
 
 
 @functools.cache

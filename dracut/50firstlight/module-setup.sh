@@ -58,11 +58,18 @@ take_the_place_of() {
 }
 
 install_units() {
-    local stage name
+    local stage name busybox
     ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
     for stage in fetch kargs rootfs plan root disks mount files finish; do
         inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
     done
+    # What tells that a medium is gone may need nothing of it: a busybox without libraries.
+    busybox=$(command -v busybox) && ! ldd "$busybox" &> /dev/null \
+        && inst_simple "$busybox" /usr/lib/firstlight/busybox
+    inst_simple "$moddir/firstlight-medium.service" "$systemdsystemunitdir/firstlight-medium.service"
+    mkdir -p "$initdir$systemdsystemunitdir/initrd-switch-root.target.wants"
+    ln_r "$systemdsystemunitdir/firstlight-medium.service" \
+        "$systemdsystemunitdir/initrd-switch-root.target.wants/firstlight-medium.service"
     # The names by which units of others come before and after: those of Ignition and of Fedora CoreOS's live images.
     for name in complete subsequent diskful diskful-subsequent; do
         inst_simple "$moddir/ignition-$name.target" "$systemdsystemunitdir/ignition-$name.target"

@@ -200,6 +200,10 @@ void firstlight_death_told(void);
 /// watched from then on, or an empty text. 0, or -E2BIG, or -ESRCH where PID 1 is not ours.
 int firstlight_request_hand_over(const char *request, size_t length, const char *medium);
 
+/// Leaves a process behind that tells when `device` can no longer be read, where another program than this one's PID 1
+/// is about to make `root` the root. `program` is a busybox that needs no library. 0 or -errno.
+int firstlight_leave_medium_watch(const char *program, const char *root, const char *device);
+
 /// Ends a thread by pthread_exit below a C frame and `frame`, which is to call `next`. 0 where the thread's
 /// stack was unwound; it aborts where the binary has lost its unwind tables.
 int firstlight_end_thread_through(void (*frame)(void (*next)(void)));

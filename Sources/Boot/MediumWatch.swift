@@ -1,0 +1,22 @@
+// Who tells that the medium of the running system is gone, where another program's init leaves the initramfs.
+
+import CLinux
+import LinuxSystem
+import ProvisioningEngine
+import SystemPackage
+
+/// The process that outlasts the initramfs, as `medium_watch.c` has it.
+public enum MediumWatch {
+    /// A busybox that needs no library, where the makers of the initramfs have found one.
+    private static let busybox = FilePath("/usr/lib/firstlight/busybox")
+
+    /// Leaves it behind where the root runs from a medium.
+    ///
+    /// - Parameter root: What is about to be made the root.
+    /// - Throws: `Errno` where the process could not be started.
+    public static func leave(for root: String) throws(Errno) {
+        guard let medium = LiveSession.medium, Files.exists(busybox) else { return }
+        let result = firstlight_leave_medium_watch(busybox.string, root, medium)
+        guard result == 0 else { throw Errno(rawValue: -result) }
+    }
+}
