@@ -71,7 +71,8 @@ enum XZStream {
     /// The length in bytes of the stream at the start of `bytes`; `nil` if its end is missing.
     ///
     /// Blocks need not state their length. The footer ends the stream at a multiple of four bytes. It has a checksum of
-    /// its own, and the index before it has one too: the first place where both are right is the end.
+    /// its own, and the index before it has one too; the index tells how long the blocks are. What is compressed already,
+    /// such as a kernel module, lies in a block as it is, with a footer and an index of its own: its blocks are shorter.
     static func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         guard bytes.starts(with: magic) else { return nil }
         return bytes.withUnsafeBytes { all in
@@ -97,6 +98,31 @@ enum XZStream {
         let index = footer - indexLength
         guard indexLength >= 8, index >= 12, all[index] == 0 else { return false }
         return number(footer - 4) == checksum(all, index..<footer - 4)
+            && lengthOfBlocks(all[index + 1..<footer - 4]) == index - 12
+    }
+
+    /// The bytes of all blocks, padding included, as the records of an index say; `nil` where they are none.
+    private static func lengthOfBlocks(_ records: Slice<UnsafeRawBufferPointer>) -> Int? {
+        var rest = records
+        /// Seven bits a byte, the lowest first; another byte follows where the eighth is set.
+        func number() -> Int? {
+            var value = 0
+            for shift in stride(from: 0, to: 63, by: 7) {
+                guard let byte = rest.popFirst() else { return nil }
+                value |= Int(byte & 0x7f) << shift
+                if byte & 0x80 == 0 { return value }
+            }
+            return nil
+        }
+        guard let count = number() else { return nil }
+        var total = 0
+        for _ in 0..<count {
+            guard let length = number(), number() != nil, length <= Int.max - 3 else { return nil }
+            let (sum, overflow) = total.addingReportingOverflow((length + 3) / 4 * 4)
+            if overflow { return nil }
+            total = sum
+        }
+        return total
     }
 
     private static func checksum(_ all: UnsafeRawBufferPointer, _ range: Range<Int>) -> UInt32 {

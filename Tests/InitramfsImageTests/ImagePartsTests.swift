@@ -13,6 +13,26 @@ import Testing
         #expect(tree["etc/ssl"]?.content == .folder)
     }
 
+    @Test("an xz stream that holds others as they are ends at its own end")
+    func nestedStream() throws {
+        func packed(_ bytes: [UInt8]) throws -> [UInt8] {
+            try Compression.xz.program.run(["--stdout", "--check=crc32"], input: bytes).standardOutput
+        }
+        // Nothing of them can be made smaller.
+        var state: UInt64 = 1
+        let noise = (0..<40000).map { _ -> UInt8 in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
+        }
+        let inner = try packed(Array(noise.prefix(20000)))
+        for shift in 0..<4 {
+            let outer = try packed(noise.suffix(shift) + inner + noise.suffix(20000))
+            #expect(Compression.xz.length(outer[...]) == outer.count, "\(shift)")
+            #expect(Compression.xz.length((outer + inner)[...]) == outer.count, "\(shift)")
+            #expect(Compression.xz.length(outer.dropLast(4)) == nil, "\(shift)")
+        }
+    }
+
     @Test func certificatesAreTakenFromAPEMFileAndKeysAreNot() throws {
         let file = fixtures.appending("authority.pem")
         let text = String(decoding: try Files.read(file), as: UTF8.self)
