@@ -49,7 +49,8 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
     ///   - isAlone: Whether all before a stage have to be done when it begins, and none after it may begin before it is
     ///     done.
     ///   - observer: Told what the stages tell, in the table's order.
-    ///   - underWay: Called with the stages that run, in the table's order, whenever one begins.
+    ///   - underWay: Called with the stages that run, in the table's order, whenever one begins, and whenever one ends
+    ///     beside others.
     public init(
         _ order: [Stage], needs: (Stage) -> [Stage], isAlone: (Stage) -> Bool = { _ in false },
         observer: SessionObserver, underWay: @escaping @Sendable ([Stage]) -> Void = { _ in }
@@ -140,13 +141,16 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
         let isCancelled: @Sendable () -> Bool = { [self] in self.isCancelled.load(ordering: .relaxed) }
         progress.outputs[stage] = StageOutput(to: observer, isCancelled: isCancelled)
         openOutputs(progress)
-        underWay(order.filter(progress.running.contains))
+        tellUnderWay(progress)
         return stage
     }
+
+    private func tellUnderWay(_ progress: Progress) { underWay(order.filter(progress.running.contains)) }
 
     private func ended(_ stage: Stage, _ progress: inout Progress) {
         progress.running.remove(stage)
         openOutputs(progress)
+        if progress.failure == nil, !progress.running.isEmpty { tellUnderWay(progress) }
     }
 
     /// Lets those tell before which all are done.

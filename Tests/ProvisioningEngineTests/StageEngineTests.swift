@@ -57,6 +57,18 @@ struct StageEngineTests {
         #expect(underWay.all.first == "a" && underWay.all.contains("bc") && underWay.all.last == "d")
     }
 
+    @Test("what is under way is only what still runs")
+    func underWayAlone() throws {
+        let (happened, underWay) = (Happened(), Happened())
+        let failure = engine(underWay: underWay).run { stage, _ in
+            if stage == .b { underWay.wait(for: "bc") }
+            if stage == .c { underWay.wait(for: "c") }
+            happened.add("\(stage)")
+        }
+        #expect(failure == nil && happened.all == ["a", "b", "c", "d"])
+        #expect(underWay.all.filter { $0 != "b" } == ["a", "bc", "c", "d"])
+    }
+
     @Test(
         "a stage that asks to be alone has those above it done, and those below it begin after it",
         arguments: Toy.allCases)
