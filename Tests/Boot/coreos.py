@@ -80,8 +80,10 @@ def config(bench, storage: "dict | None" = None, units: "list | None" = None):
 def boot_published(bench, format: str, config, arguments: str = "", compression: str = "zstd", **settings):
     """Boots kernel, an initramfs made of the original's, and the root image, as `coreos.live.rootfs_url` does it."""
     server = bench.nginx({"rootfs.img": coreos.published_rootfs(format), "config.ign": config})
+    # A login prompt would stand in front of a line that is read here.
     machine = bench.boot(
-        f"{SAME_ADDRESSES} {PROVISION} coreos.live.rootfs_url={server.url}/rootfs.img "
+        f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service {PROVISION} "
+        f"coreos.live.rootfs_url={server.url}/rootfs.img "
         f"ignition.config.url={server.url}/config.ign {arguments}",
         initrd=[coreos.initramfs(format, compression)], memory=2048, processors=2, **settings)
     return facts(machine, 900)
