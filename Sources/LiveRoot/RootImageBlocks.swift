@@ -110,11 +110,15 @@ final class BlockPipe {
         }
     }
 
+    /// A slow medium takes seconds for a whole block, and how far it is would be told as seldom.
+    private static let longestRead = 256 << 10
+
     /// Adds the result of one read(2); returns its length, 0 at the end of the file.
     func read(from descriptor: Int32) throws -> Int {
         let block = try currentBlock()
+        let wanted = min(blockSize - pending, Self.longestRead)
         while true {
-            let count = Glibc.read(descriptor, block.baseAddress?.advanced(by: pending), blockSize - pending)
+            let count = Glibc.read(descriptor, block.baseAddress?.advanced(by: pending), wanted)
             if count >= 0 {
                 filled(count, of: block)
                 return count
