@@ -210,6 +210,8 @@ public struct DiskProber: Sendable {
     /// Adds who uses the partitions; whoever uses a partition has also claimed its disk.
     private func withUsers(_ disk: FoundDisk) -> FoundTable {
         let isClaimed = users.isClaimed(disk.node)
+        // A filesystem on the whole disk, such as an ISO's, has claimed each of the partitions.
+        let mounts = isClaimed ? users.of(disk.node).filter(\.isMount) : []
         let table = disk.table
         let partitions = table.partitions.map { partition in
             var partition = partition
@@ -217,6 +219,7 @@ public struct DiskProber: Sendable {
             let name = disk.map == nil ? path : DiskProber.node(path) ?? path
             // A loop device claims nothing.
             partition.users = isClaimed ? users.of(name) : users.named(name)
+            if partition.users == [.claimed], !mounts.isEmpty { partition.users = mounts }
             return partition
         }
         switch table {
@@ -287,9 +290,48 @@ extension DiskPlan {
 
 /// Who uses which block device now.
 struct DeviceUsers {
-    private var known: [String: [DeviceUse]] = [:]
+    private let known = KnownUsers()
     /// Asking claims the device for a moment, so two who ask at once would each find it claimed.
     private let asking = Monitor(())
+
+    /// The users that are known by the device's name.
+    func named(_ node: String) -> [DeviceUse] { known.users[node] ?? [] }
+
+    /// The uses of a device.
+    ///
+    /// - Parameters:
+    ///   - node: The kernel's name.
+    ///   - parts: Devices that are only names of its parts.
+    /// - Returns: Nothing where nobody uses it.
+    func of(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
+        let name = FilePath(node).lastComponent?.string ?? ""
+        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
+            .filter { !parts.contains("/dev/\($0)") }
+        var uses = named(node) + holders.map { .held(by: $0) }
+        if Look.isPrivate(node) { uses.append(.innerPart) }
+        guard uses.isEmpty, parts.isEmpty, isClaimed(node) else { return uses }
+        // It may have been mounted since the look began: the medium of a live system is, at the same time.
+        return KnownUsers().users[node] ?? [.claimed]
+    }
+
+    /// Whether the kernel has given the device to somebody exclusively.
+    ///
+    /// This also finds users that no list of mounts names, such as the second device of a btrfs. A disk is claimed with
+    /// any of its partitions.
+    func isClaimed(_ node: String) -> Bool {
+        // O_EXCL asks this of block devices only.
+        guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
+        return asking.change { _ in
+            let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
+            if descriptor >= 0 { close(descriptor) }
+            return descriptor < 0 && errno == EBUSY
+        }
+    }
+}
+
+/// The users that the kernel's lists name, as of now.
+private struct KnownUsers {
+    private(set) var users: [String: [DeviceUse]] = [:]
 
     init() {
         for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {
@@ -306,41 +348,9 @@ struct DeviceUsers {
         }
     }
 
-    /// The users that are known by the device's name.
-    func named(_ node: String) -> [DeviceUse] { known[node] ?? [] }
-
     private mutating func add(_ use: DeviceUse, to path: String) {
         let node = DiskProber.node(path) ?? path
-        known[node, default: []].append(use)
-    }
-
-    /// The uses of a device.
-    ///
-    /// - Parameters:
-    ///   - node: The kernel's name.
-    ///   - parts: Devices that are only names of its parts.
-    /// - Returns: Nothing where nobody uses it.
-    func of(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
-        let name = FilePath(node).lastComponent?.string ?? ""
-        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
-            .filter { !parts.contains("/dev/\($0)") }
-        var uses = named(node) + holders.map { .held(by: $0) }
-        if Look.isPrivate(node) { uses.append(.innerPart) }
-        return uses.isEmpty && parts.isEmpty && isClaimed(node) ? [.claimed] : uses
-    }
-
-    /// Whether the kernel has given the device to somebody exclusively.
-    ///
-    /// This also finds users that no list of mounts names, such as the second device of a btrfs. A disk is claimed with
-    /// any of its partitions.
-    func isClaimed(_ node: String) -> Bool {
-        // O_EXCL asks this of block devices only.
-        guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
-        return asking.change { _ in
-            let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
-            if descriptor >= 0 { close(descriptor) }
-            return descriptor < 0 && errno == EBUSY
-        }
+        users[node, default: []].append(use)
     }
 }
 

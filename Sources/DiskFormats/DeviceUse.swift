@@ -22,6 +22,24 @@ public indirect enum DeviceUse: Hashable, Sendable {
         guard case .held(let name) = self, name.hasPrefix("md") else { return nil }
         return "/dev/\(name)"
     }
+
+    /// Whether a filesystem is mounted.
+    public var isMount: Bool {
+        guard case .mounted = self else { return false }
+        return true
+    }
+
+    /// Where the medium is mounted that the live system runs from: Fedora CoreOS's own place.
+    public static let liveMedium = "/run/media/iso"
+
+    /// Whether the live system runs from the device or one of its partitions.
+    public var isOfLiveMedium: Bool {
+        switch self {
+        case .mounted(let path): path == Self.liveMedium
+        case .partition(_, let use): use.isOfLiveMedium
+        case .swap, .backing, .held, .innerPart, .claimed: false
+        }
+    }
 }
 
 extension DeviceUse: CustomStringConvertible {

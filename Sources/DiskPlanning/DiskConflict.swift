@@ -232,7 +232,13 @@ extension DiskConflict: CustomStringConvertible {
 
     private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
     private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
-    private func phrases(_ users: [DeviceUse]) -> String { users.map(\.description).joined(separator: ", ") }
+    /// Who uses it, each once; that it is claimed says nothing beside who has claimed it.
+    private func phrases(_ users: [DeviceUse]) -> String {
+        let known = users.filter { $0 != .claimed }
+        var told: [String] = []
+        for use in known.isEmpty ? users : known where !told.contains(use.description) { told.append(use.description) }
+        return told.joined(separator: ", ")
+    }
 }
 
 extension DiskConflict: Advising {
@@ -386,6 +392,12 @@ extension DiskConflict: Advising {
     }
 
     private func freeing(_ users: [DeviceUse]) -> [AdviceLine] {
+        if users.contains(where: \.isOfLiveMedium) {
+            return [
+                "This boot runs from it. To have it all in RAM: coreos.liveiso.fromram on the",
+                "kernel command line. Or name another device.",
+            ]
+        }
         let arrays = users.compactMap(\.array)
         guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
         // udev or somebody started the array, and nobody uses it.
