@@ -124,9 +124,9 @@ let package = Package(
         .target(
             name: "ProvisioningEngine",
             dependencies: [
-                "BlockDevices", "BootArguments", "BootReport", "CLinux", "Devices", "DiskPlanning", "Encoding",
-                "Fetching", "FilePlanning", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "LiveImage",
-                "LiveRoot", "NetworkPlanning", "Platforms", "Reporting", "TargetRoot", system,
+                "BlockDevices", "BootArguments", "BootReport", "CLinux", "Devices", "DiskFormats", "DiskPlanning",
+                "Encoding", "Fetching", "FilePlanning", "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem",
+                "LiveImage", "LiveRoot", "NetworkPlanning", "Platforms", "Reporting", "TargetRoot", system,
             ]),
 
         // Ways in: what calls the engine, and never what mounts, fetches or plans

@@ -100,7 +100,7 @@ public enum BootStage: CaseIterable, Sendable {
         case .plan:
             Row(
                 topic: "disks", act: "planning the disks", needs: [.kernelArguments], unit: .plan,
-                does: .session { try $0.provisioning.planDisks() })
+                does: .session { if !$0.copiesMedium { try $0.provisioning.planDisks() } })
         case .root:
             Row(
                 topic: "root", act: "setting up the root", isReported: true, needs: [.rootImage],

@@ -2,6 +2,7 @@
 
 import BlockDevices
 import BootArguments
+import DiskFormats
 import Fetching
 import IgnitionConfig
 import JSONText
@@ -41,13 +42,22 @@ func holdsAppendedRootImage(_ root: FilePath) -> Bool {
 }
 
 extension LiveSession {
-    /// Where the ISO is mounted: Fedora CoreOS's own place.
-    static let isoFolder = FilePath("/run/media/iso")
+    /// Where the ISO is mounted.
+    static let isoFolder = FilePath(DeviceUse.liveMedium)
 
     /// The device of the ISO that the root runs from; `nil` where the root came from elsewhere, or was copied into RAM.
     public static var medium: String? {
         // Links go with a device that is pulled out, or lead to another by then.
         Mounts.all().last { $0.target == isoFolder }.map { Files.resolved(FilePath($0.source))?.string ?? $0.source }
+    }
+
+    /// Whether the root image is copied off a medium, which is in use until then, and of which the config may make
+    /// another disk afterwards: a look at the disks meanwhile would find it taken.
+    var copiesMedium: Bool {
+        guard case .iso(_, copyToRAM: true) = RootImagePlace(arguments, hasAppendedImage: hasAppendedRootImage) else {
+            return false
+        }
+        return true
     }
 
     /// Its first member comes first: where RAM ran out while the kernel unpacked it, the others may be missing.
@@ -77,7 +87,14 @@ extension LiveSession {
             case .iso(let label, let copy): .iso(mountedOn: try mountISO(label), copyToRAM: copy)
             case .nowhere: .url([])
             }
-        let image = try get(request(source))
+        let image: RootImage
+        do {
+            image = try get(request(source))
+        } catch {
+            // A stick that is put back is another device to the kernel: the next attempt looks for it anew.
+            if case .iso = place { try? Mounts.unmount(Self.isoFolder) }
+            throw error
+        }
         if case .iso(_, copyToRAM: true) = place {
             try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
             observer(.told(topic: "rootfs", "the ISO is free: it may be ejected or written over"))
