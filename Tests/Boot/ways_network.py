@@ -4,10 +4,13 @@ import re
 
 from boot import boot_test
 from console import Unmet
+from servers import Certificate
+from site_network import Site
 from tiers import ALL
-from ways import PLAIN_CARD, UEFI, BootServer, done, has_checked_hash
+from ways import PLAIN_CARD, UEFI, BootServer, authorities, done, has_checked_hash, newer_ipxe
 
 BIOS_SECONDS, UEFI_SECONDS = 240, 480
+ASKED_BY_IPXE = [f"/live/{name}" for name in ("boot.ipxe", "vmlinuz", "initramfs.img", "config.ign", "rootfs.img")]
 
 
 def network_line(machine) -> str:
@@ -65,8 +68,33 @@ def ipxe(bench):
     server = BootServer(bench, "ipxe ipxe-script")
     machine = server.boot()
     done(machine, BIOS_SECONDS)
-    wanted = ["boot.ipxe", "vmlinuz", "initramfs.img", "config.ign", "rootfs.img"]
-    assert server.asked() == [f"/live/{name}" for name in wanted], server.asked()
+    assert server.asked() == ASKED_BY_IPXE, server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def ipxe_autoexec(bench):
+    """UEFI firmware loads Debian 13's iPXE, whose autoexec.ipxe chains the guide's script and is not handed on."""
+    server = BootServer(bench, "ipxe-script ipxe-loaded", before=newer_ipxe())
+    machine = server.boot(card=PLAIN_CARD, **UEFI)
+    done(machine, UEFI_SECONDS, is_uefi=True)
+    assert "/autoexec.ipxe to 192.0.2." in server.told(), "nobody has asked for autoexec.ipxe"
+    assert server.asked() == ASKED_BY_IPXE, server.asked()
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def ipxe_https(bench):
+    """Debian 13's iPXE takes script, kernel and initramfs by HTTPS, of an authority that the firmware trusts."""
+    certificate = Certificate.make(bench.folder, Site.ADDRESS, is_rsa=True)
+    server = BootServer(bench, "ipxe-script ipxe-loaded", certificate=certificate, before=newer_ipxe(),
+                        edit=lambda text: text.replace("http://", "https://"), ca=certificate.chain)
+    trusted = bench.folder / "authorities"
+    trusted.write_bytes(authorities(certificate.chain))
+    # What somebody has enrolled by hand in the firmware's setup.
+    machine = server.boot(card=PLAIN_CARD, firmware={"etc/edk2/https/cacerts": trusted}, **UEFI)
+    done(machine, UEFI_SECONDS, is_uefi=True)
+    assert server.asked() == ASKED_BY_IPXE, server.asked()
     has_checked_hash(machine)
 
 

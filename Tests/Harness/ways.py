@@ -112,6 +112,10 @@ class BootServer(Recipes):
         """The paths that the web server was asked for, in order."""
         return [line.split('"')[1].split()[1] for line in self.web.requests() if '"GET' in line]
 
+    def told(self) -> str:
+        """What dnsmasq tells of DHCP and TFTP."""
+        return (self.folder / "dnsmasq.log").read_text()
+
 
 def done(machine: VirtualMachine, timeout: float, is_uefi: bool = False) -> "dict[str, list[str]]":
     """What the real root told, after its systemd came up with all that the config asked for."""
