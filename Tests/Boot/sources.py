@@ -84,7 +84,7 @@ def iso(bench, extra):
     }, arguments)
 
 
-@boot_test()
+@boot_test(tier=ALL)
 def iso_by_label(bench):
     """A BIOS boots the ISO; the root comes from the volume of that label, which stays mounted."""
     script = "ls -1 /run/media/iso/images/pxeboot; cat /proc/mounts | grep iso9660"

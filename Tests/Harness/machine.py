@@ -183,9 +183,19 @@ class VirtualMachine:
         self.control("blockdev-insert-medium", id="cd", **{"node-name": "medium"})
         self.control("blockdev-close-tray", id="cd")
 
+    def slow_down(self, rate: int, drive: str = "cdimage") -> None:
+        """Lets the CD drive, or `disk0`, read so many bytes a second from now on, 0 for all there is."""
+        self.control("block_set_io_throttle", device=drive, bps=0, bps_rd=rate, bps_wr=0, iops=0, iops_rd=0, iops_wr=0)
+
     def unplug(self, number: int = 0) -> None:
         """Pulls a stick out, the disk of that number."""
         self.control("device_del", id=f"stick{number}")
+
+    def plug_stick(self, disk: Disk) -> None:
+        """Puts a stick in, where one was when the machine started."""
+        self.control("blockdev-add", **{"driver": "raw", "node-name": "again",
+                                        "file": {"driver": "file", "filename": str(disk.path)}})
+        self.control("device_add", driver="usb-storage", id="again", drive="again", bus="usb.0", removable=True)
 
     def command(self, interactive: bool = False) -> "list[str]":
         it = self.settings
