@@ -93,7 +93,7 @@ public struct RootTree: Sendable {
 
     /// The components of a path; `.` and what is empty say nothing.
     static func components(of path: some Collection<UInt8>) -> [Name] {
-        path.split(separator: UInt8(ascii: "/")).map(Array.init).filter { $0 != [UInt8(ascii: ".")] }
+        Array(path).split(separator: UInt8(ascii: "/")).map { Array($0) }.filter { $0 != [UInt8(ascii: ".")] }
     }
 
     /// The number of the folder at `path`, looked up as if the tree were `/`.
