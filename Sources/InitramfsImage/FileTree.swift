@@ -86,4 +86,18 @@ struct FileTree: Equatable {
             add(member)
         }
     }
+
+    /// This tree and the members of another one, which replace those of the same path.
+    func adding(_ other: FileTree) -> FileTree {
+        var whole = self
+        whole.byPath.merge(other.byPath) { _, new in new }
+        return whole
+    }
+
+    /// The members at whose paths another tree has nothing.
+    func without(_ other: FileTree) -> FileTree {
+        var rest = self
+        rest.byPath = byPath.filter { other.byPath[$0.key] == nil }
+        return rest
+    }
 }

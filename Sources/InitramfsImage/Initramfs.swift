@@ -163,6 +163,7 @@ public struct Initramfs: Sendable {
         let chosen = try step("choosing modules") { try modules.paths(in: index) }
         var root = FileTree()
         var usr = FileTree()
+        var own = FileTree()
         addFolders(to: &root)
         try step("adding the agent") { try addAgent(to: &root, and: &usr) }
         let isMounted = Self.mountsSquashfs(index)
@@ -177,12 +178,12 @@ public struct Initramfs: Sendable {
         let firmware = try step("adding firmware") { try addFirmware(for: chosen, of: kernel, to: &usr) }
         try step("adding tools") { try addTools(to: &root, and: &usr) }
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
-        var warnings = try step("embedding configuration") { try addConfiguration(to: &root) }
+        var warnings = try step("embedding configuration") { try addConfiguration(to: &own) }
         // What the original has no firmware for has none in the original either.
         if original == nil, let warning = firmware.warning { warnings.append(warning) }
-        addTaken(to: &root, and: &usr)
+        addTaken(to: &own, and: &usr)
         tell("reading the root image")
-        warnings += try step("adding the root image's hashes") { try addRootImageHashes(to: &root, kernel: kernel) }
+        warnings += try step("adding the root image's hashes") { try addRootImageHashes(to: &own, kernel: kernel) }
         try step("adding files") { try addInclusions(to: &root, and: &usr) }
         let packing = Packing(
             time: time, first: common(in: index, below: kernel), isFast: isFast,
@@ -191,7 +192,7 @@ public struct Initramfs: Sendable {
         try step("writing \(output)") {
             // Where the kernel mounts no squashfs, it unpacks everything.
             if !isMounted { root.add(usr, below: "usr") }
-            try packing.write(root: root, usr: isMounted ? usr : nil, to: output, isPrivate: isPrivate)
+            try packing.write(root: root, own: own, usr: isMounted ? usr : nil, to: output, isPrivate: isPrivate)
         }
         return Outcome(
             image: output, size: ByteCount(Files.size(output) ?? 0), kernel: kernel, modules: chosen.count,
@@ -368,14 +369,14 @@ extension Initramfs {
     }
 
     /// Adds the config and the keyfiles; returns warnings about both.
-    private func addConfiguration(to root: inout FileTree) throws -> [String] {
+    private func addConfiguration(to own: inout FileTree) throws -> [String] {
         var keyfiles: [NetworkKeyfile] = []
         var refused: [NetworkKeyfile.Failure] = []
         for file in network {
             let name = file.lastComponent?.string ?? ""
             guard file.extension == "nmconnection" else { throw Failure.notKeyfile(file) }
             let path = "etc/coreos-firstboot-network/\(name)"
-            guard root[path] == nil else { throw Failure.sameName(name) }
+            guard own[path] == nil else { throw Failure.sameName(name) }
             let bytes = try host.read(file)
             do throws(NetworkKeyfile.Failure) {
                 keyfiles.append(try NetworkKeyfile(String(decoding: bytes, as: UTF8.self), file: name))
@@ -384,7 +385,7 @@ extension Initramfs {
                 guard case .unsupported = error else { throw Failure.badKeyfile(error) }
                 refused.append(error)
             }
-            root.addBytes(path, bytes, permissions: 0o600)
+            own.addBytes(path, bytes, permissions: 0o600)
         }
         let (profiles, others) = NetworkProfile.joined(keyfiles)
         refused += others
@@ -394,23 +395,23 @@ extension Initramfs {
         let bytes = try ignitionBytes ?? host.read(ignition)
         let report = IgnitionConfig.parse(bytes, name: ignition.string).report
         guard report.errors.isEmpty else { throw Failure.badConfig(report) }
-        root.addBytes("config.ign", bytes, permissions: 0o600)
+        own.addBytes("config.ign", bytes, permissions: 0o600)
         return doubts + report.warnings.map(\.description)
     }
 
     /// Adds stamps and configs of the original.
-    private func addTaken(to root: inout FileTree, and usr: inout FileTree) {
+    private func addTaken(to own: inout FileTree, and usr: inout FileTree) {
         for (path, bytes) in taken {
             if path.hasPrefix("usr/") {
                 usr.addBytes(String(path.dropFirst(4)), bytes)
             } else {
-                root.addBytes(path, bytes)
+                own.addBytes(path, bytes)
             }
         }
     }
 
     /// Adds the hashes of the root image, and of the older one; returns warnings about the images.
-    private func addRootImageHashes(to root: inout FileTree, kernel: String) throws -> [String] {
+    private func addRootImageHashes(to own: inout FileTree, kernel: String) throws -> [String] {
         let advice = "`firstlight-image rootfs --kernel \(kernel)` adds them."
         var warnings: [String] = []
         if let rootfs {
@@ -420,14 +421,14 @@ extension Initramfs {
             {
                 throw Failure.otherRootImage(rootfs, original: original)
             }
-            root.addText(LiveImageName.wantedStreamHash, facts.hash.text)
-            root.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
-            if let version = facts.version { root.addText(LiveImageName.initramfsVersion, "\(version)\n") }
+            own.addText(LiveImageName.wantedStreamHash, facts.hash.text)
+            own.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
+            if let version = facts.version { own.addText(LiveImageName.initramfsVersion, "\(version)\n") }
             warnings += facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
         }
         if let fallback {
             let facts = try RootImageFacts(reading: fallback)
-            root.addText(LiveImageName.wantedFallbackHash, facts.hash.text)
+            own.addText(LiveImageName.wantedFallbackHash, facts.hash.text)
             if let warning = facts.content.warning(kernel: kernel, advice: advice) {
                 // A system that does without modules does so in every version.
                 guard !warnings.isEmpty else { throw Failure.fallbackWithoutModules(fallback, kernel: kernel) }

@@ -1,16 +1,24 @@
-// Squashfs images that were made before, by what they were made of: packing the modules of a kernel takes a minute.
+// What was packed before, by what it was made of: the modules of a kernel take a minute, the agent ten seconds.
 
 import Glibc
 import Hashing
 import LinuxSystem
 import SystemPackage
 
-/// A folder of packed trees.
+/// A folder of packed parts.
 struct PackedCache {
     /// The folder; it and its files are for their owner alone, since inclusions can hold anything.
     var folder: FilePath
 
-    /// Images that stay: those of a few kernels and choices of modules.
+    /// What is kept.
+    enum Kind: String {
+        /// The squashfs for `/usr`.
+        case squashfs
+        /// The archive that the kernel unpacks.
+        case archive = "zst"
+    }
+
+    /// Files of each kind that stay: those of a few kernels and choices of modules, and of a few agents.
     private static let limit = 4
 
     /// The name of what `tree` is packed to, from everything that its bytes depend on.
@@ -34,30 +42,39 @@ struct PackedCache {
         return digest.finish().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
-    /// The image of that name; `nil` where there is none, or it is not ours alone.
-    func image(_ key: String) -> FilePath? {
-        let file = file(key)
+    /// The name of what an archive is packed to.
+    static func key(_ archive: [UInt8], options: [String]) throws -> String {
+        var tree = FileTree()
+        tree.addBytes("archive", archive)
+        return try key(tree, options: options)
+    }
+
+    /// The file of that name; `nil` where there is none, or it is not ours alone.
+    func file(_ key: String, _ kind: Kind) -> FilePath? {
+        let file = place(key, kind)
         guard isOurs(folder, S_IFDIR), isOurs(file, S_IFREG) else { return nil }
         // What was used last is kept longest.
         utimes(file.string, nil)
         return file
     }
 
-    /// Keeps an image; where that fails there will be none to use again, and that is all.
-    func keep(_ image: FilePath, as key: String) {
+    /// Keeps a file; where that fails there will be none to use again, and that is all.
+    func keep(_ packed: FilePath, as key: String, _ kind: Kind) {
         do {
             try Files.makeFolder(folder, mode: 0o700)
             guard isOurs(folder, S_IFDIR) else { return }
-            var copy = try PendingFile(file(key))
-            try copy.write(contentsOf: image)
+            var copy = try PendingFile(place(key, kind))
+            try copy.write(contentsOf: packed)
             try copy.finish(permissions: 0o600)
         } catch { return }
-        let files = Files.names(in: folder).map { folder.appending($0) }.filter { $0.extension == "squashfs" }
+        let files = Files.names(in: folder).map { folder.appending($0) }.filter { $0.extension == kind.rawValue }
         let byUse = files.sorted { lastUse($0) > lastUse($1) }
         for old in byUse.dropFirst(Self.limit) { try? Files.remove(old) }
     }
 
-    private func file(_ key: String) -> FilePath { folder.appending("usr-\(key).squashfs") }
+    private func place(_ key: String, _ kind: Kind) -> FilePath {
+        folder.appending("\(kind == .squashfs ? "usr" : "root")-\(key).\(kind.rawValue)")
+    }
 
     /// Whether nobody else can have written to it.
     private func isOurs(_ path: FilePath, _ kind: mode_t) -> Bool {

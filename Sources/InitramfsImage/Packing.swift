@@ -5,7 +5,7 @@ import LinuxSystem
 import LiveImage
 import SystemPackage
 
-/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs, if any.
+/// Writes the two parts: a zstd-compressed archive, then a plain one that has the squashfs, if any, and what is small.
 struct Packing {
     /// The modification time of all members, in seconds since 1970.
     var time: UInt32
@@ -13,7 +13,7 @@ struct Packing {
     var first: [String]
     /// Whether to pack in seconds, at the cost of a larger image.
     var isFast = false
-    /// Where packed squashfs images are kept; `nil` keeps none.
+    /// Where what is packed is kept; `nil` keeps nothing.
     var cache: PackedCache?
 
     /// The options of mksquashfs: 1 MiB blocks and level 19, than which 22 is slower by a quarter and no smaller.
@@ -25,16 +25,35 @@ struct Packing {
     }
     private var archiveCompression: String { isFast ? "-3" : "-19" }
 
-    func write(root: FileTree, usr: FileTree?, to output: FilePath, isPrivate: Bool) throws {
-        try root.check()
+    /// Writes the image.
+    ///
+    /// - Parameters:
+    ///   - root: What the kernel unpacks and most images have in common: the agent above all.
+    ///   - own: What it unpacks besides, and what makes this image another one than the last: config, keyfiles, stamps.
+    ///     Where `root` has a member of that path, that one counts.
+    ///   - usr: What is mounted on `/usr`; `nil` where everything is unpacked.
+    ///   - output: Where the image is written.
+    ///   - isPrivate: Whether it is for its owner alone.
+    func write(root: FileTree, own: FileTree, usr: FileTree?, to output: FilePath, isPrivate: Bool) throws {
+        let own = own.without(root)
+        let whole = root.adding(own)
+        try whole.check()
         try usr?.check(at: "usr/")
         let folder = try TemporaryFolder()
-        let image = try usr.map { try squashfs(of: $0, in: folder.path) }
+        let place = folder.path
+        // Without a second archive all of it is in the first, which is not kept then: secrets may be in it.
+        let archive = try archive(usr == nil ? whole : root)
+        let cache = usr == nil ? nil : cache
+        // Both take most of their time on processors of their own.
+        let packed = Monitor<Result<FilePath, any Error>?>(nil)
+        let image = try withThread {
+            let result = Result { try compressed(archive, in: place, cache) }
+            packed.change { $0 = result }
+        } meanwhile: {
+            try usr.map { try squashfs(of: $0, in: place) }
+        }
         var file = try PendingFile(output)
-        // One thread, because the output of several depends on their number.
-        try file.write(
-            HostProgram.zstd.run([archiveCompression, "-T1", "--quiet", "--stdout"], input: archive(root))
-                .standardOutput)
+        try file.write(contentsOf: packed.wait { $0 }.get())
         // An archive that is not compressed has to start at a multiple of 4.
         try file.write(NewcWriter.padding(after: file.length))
         guard let image else { return try file.finish(permissions: isPrivate ? 0o600 : 0o644) }
@@ -43,6 +62,8 @@ struct Packing {
         try file.write(writer.header(InitramfsPath.usr, .file, permissions: 0o644, size: size))
         try file.write(contentsOf: image)
         try file.write(NewcWriter.padding(after: size))
+        // Small, and not worth a decompressor's start at every boot.
+        try file.write(members(of: own, &writer))
         // Its length is a multiple of 4 too, so that another archive can follow.
         try file.write(NewcWriter.trailer())
         try file.finish(permissions: isPrivate ? 0o600 : 0o644)
@@ -51,6 +72,10 @@ struct Packing {
     /// The whole tree as one archive.
     func archive(_ tree: FileTree) throws -> [UInt8] {
         var writer = NewcWriter(modificationTime: time)
+        return try members(of: tree, &writer) + NewcWriter.trailer()
+    }
+
+    private func members(of tree: FileTree, _ writer: inout NewcWriter) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for member in tree.members {
             let (kind, data): (NewcWriter.Kind, [UInt8]) =
@@ -62,7 +87,22 @@ struct Packing {
                 }
             bytes += try writer.member(member.path, kind, permissions: member.permissions, data: data)
         }
-        return bytes + NewcWriter.trailer()
+        return bytes
+    }
+
+    /// An archive compressed, in `folder` or before.
+    private func compressed(_ archive: [UInt8], in folder: FilePath, _ cache: PackedCache?) throws -> FilePath {
+        // One thread, because the output of several depends on their number.
+        let options = [archiveCompression, "-T1", "--quiet", "--stdout"]
+        let key = try cache.map { _ in
+            // Another version of the program makes other bytes.
+            try PackedCache.key(archive, options: [HostProgram.zstd.run(["--version"]).text] + options)
+        }
+        if let key, let packed = cache?.file(key, .archive) { return packed }
+        let file = folder.appending("root.zst")
+        try Files.write(HostProgram.zstd.run(options, input: archive).standardOutput, to: file, mode: 0o600)
+        if let key { cache?.keep(file, as: key, .archive) }
+        return file
     }
 
     /// The tree as a squashfs, made in `folder` or before.
@@ -76,9 +116,9 @@ struct Packing {
         // Another version of the program makes other bytes.
         let version = try HostProgram.makeSquashfs.run(["-version"]).text.prefix { $0 != "\n" }
         let key = try PackedCache.key(tree, options: [String(version), "\(time)"] + squashfsCompression + first)
-        if let packed = cache.image(key) { return packed }
+        if let packed = cache.file(key, .squashfs) { return packed }
         try makeSquashfs(tree, at: image, staging: staging)
-        cache.keep(image, as: key)
+        cache.keep(image, as: key, .squashfs)
         return image
     }
 

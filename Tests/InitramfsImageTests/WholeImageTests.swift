@@ -53,23 +53,46 @@ import Testing
         }
         let bytes = try Files.read(plain)
         #expect(try make("first") == bytes)
-        #expect(packed().count == 1 && Files.status(cache).map { $0.st_mode & 0o777 } == 0o700)
-        #expect(try make("second") == bytes && packed().count == 1)
+        #expect(packed().count == 2 && Files.status(cache).map { $0.st_mode & 0o777 } == 0o700)
+        #expect(try make("second") == bytes && packed().count == 2)
         // It is what is in the cache that is used.
-        let file = cache.appending(packed()[0])
-        let squashfs = try Files.read(file)
-        #expect(Files.status(file).map { $0.st_mode & 0o777 } == 0o600)
-        var marked = squashfs
-        marked[marked.count - 1] ^= 1
-        try Files.write(marked, to: file, mode: 0o600)
-        #expect(try make("marked") != bytes)
-        // Not what anybody may have written.
-        try Files.write(marked, to: file, mode: 0o622)
-        #expect(try make("open") == bytes)
-        // Another module, another image.
+        for name in packed() {
+            let file = cache.appending(name)
+            let right = try Files.read(file)
+            #expect(Files.status(file).map { $0.st_mode & 0o777 } == 0o600)
+            var marked = right
+            marked[marked.count - 1] ^= 1
+            try Files.write(marked, to: file, mode: 0o600)
+            #expect(try make("marked") != bytes)
+            // Not what anybody may have written.
+            try Files.write(marked, to: file, mode: 0o622)
+            #expect(try make("open") == bytes)
+        }
+        // Another module, another image; the agent is packed as it was.
         let module = initramfs.host.modules.appending("6.1.0/kernel/drivers/block/virtio_blk.ko")
         try Files.write(Array("other".utf8), to: module)
-        #expect(try make("other") != bytes && packed().count == 2)
+        #expect(try make("other") != bytes && packed().count == 3)
+    }
+
+    @Test func anotherConfigLeavesNothingToBePacked() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        let cache = folder.path.appending("packed")
+        initramfs.cache = cache
+        try initramfs.write(to: folder.path.appending("plain"))
+        let packed = Files.names(in: cache)
+        let secret = #"{"ignition": {"version": "3.4.0"}, "passwd": {"users": [{"name": "secret"}]}}"#
+        initramfs.ignition = try folder.file("config", Array(secret.utf8))
+        initramfs.network = [try folder.file("lan.nmconnection", Array("[connection]\nid=secret\n".utf8))]
+        try initramfs.write(to: folder.path.appending("image"))
+        #expect(packed.count == 2 && Files.names(in: cache) == packed)
+        let files = try ImageListing(reading: folder.path.appending("image")).parts[1].files.map(\.path)
+        #expect(files == ["/config.ign", "/etc/coreos-firstboot-network/lan.nmconnection"])
+        // A file of the user's in that place comes before ours.
+        initramfs.inclusions = [try Inclusion(parsing: "\(try folder.file("own", [1])):/config.ign")]
+        try initramfs.write(to: folder.path.appending("image"))
+        let all = try ImageListing(reading: folder.path.appending("image")).parts.flatMap(\.files)
+        #expect(all.filter { $0.path == "/config.ign" }.map(\.size) == [1])
     }
 
     @Test func bothPartsHoldWhatTheyShould() throws {
@@ -103,13 +126,16 @@ import Testing
         let length = try #require(ZstandardFrame.length(bytes[...]))
         let first = try HostProgram.zstd.run(["-dcq"], input: Array(bytes[..<length])).standardOutput
         let list = try Command("cpio", ["--list", "--verbose", "--quiet"], input: first).run().text
-        #expect(list.contains(/-rw------- .* root .* root .* 34 Jan .* 1970 config.ign/))
-        #expect(list.contains(/-rw------- .* etc\/coreos-firstboot-network\/lan.nmconnection/))
         #expect(list.contains(/-rwxr-xr-x .* 4096 Jan .* 1970 init/))
 
         // The second archive starts at a multiple of 4.
         let start = length + (4 - length % 4) % 4
         #expect(bytes[start...].starts(with: Array("070701".utf8)))
+        let words = ["--list", "--verbose", "--quiet"]
+        let second = try Command("cpio", words, input: Array(bytes[start...])).run().text
+        #expect(second.contains(/-rw------- .* root .* root .* 34 Jan .* 1970 config.ign/))
+        #expect(second.contains(/drwxr-xr-x .* 1970 etc\/coreos-firstboot-network/))
+        #expect(second.contains(/-rw------- .* etc\/coreos-firstboot-network\/lan.nmconnection/))
         let unpacked = folder.path.appending("usr").string
         let offset = start + 124
         try HostProgram.listSquashfs.run(["-q", "-n", "-o", "\(offset)", "-d", unpacked, image.string])
@@ -270,7 +296,7 @@ import Testing
         var initramfs = try initramfs(in: folder)
         initramfs.rootfs = rootfs
         try initramfs.write(to: folder.path.appending("image"))
-        let files = try ImageListing(reading: folder.path.appending("image")).parts[0].files
+        let files = try ImageListing(reading: folder.path.appending("image")).parts[1].files
         #expect(files.contains { $0.path == "/etc/coreos-live-initramfs" && $0.size == 10 })
         #expect(files.contains { $0.path == "/etc/coreos-live-want-rootfs" && $0.size == 92 })
         #expect(files.contains { $0.path == "/etc/firstlight-want-image" && $0.size == 92 })
