@@ -42,13 +42,15 @@ extension ArchiveFiles {
     /// passed over.
     ///
     /// `glob` matches the names of the files to keep, and `namesOnly` leaves them empty. `next` gives the next part of the
-    /// initrd, empty at its end. Throws where an archive is damaged, the limits are exceeded, or `next` throws.
+    /// initrd, empty at its end. `passOver` leaves out so many bytes before that and says whether it did: where they can
+    /// be left out nothing is read of files that are not kept. Throws where an archive is damaged, the limits are
+    /// exceeded, or `next` throws.
     public init(
         keeping glob: ArchiveGlob, limits: ArchiveLimits = .initrd, namesOnly: Bool = false,
-        next: () throws -> [UInt8]
+        passOver: @escaping (_ count: UInt64) -> Bool = { _ in false }, next: () throws -> [UInt8]
     ) throws {
         try withoutActuallyEscaping(next) { next in
-            var input = Input(next)
+            var input = Input(next, passOver)
             var collector = Collector(glob: glob, limits: limits, namesOnly: namesOnly)
             while try input.skipZeros() {
                 let start = try input.peek(6)
@@ -72,6 +74,7 @@ extension ArchiveFiles {
                     try collector.add(&rest)
                     return slice.count - rest.count
                 }
+                if let unwanted = collector.unwanted, input.skip(unwanted) { collector.skipData() }
             }
         }
     }
@@ -111,11 +114,15 @@ extension ArchiveFiles {
     /// What comes from outside, with as much of it as is looked at ahead.
     private struct Input {
         private let next: () throws -> [UInt8]
+        private let passOver: (UInt64) -> Bool
         private var buffer: [UInt8] = []
         private var position = 0
         private var isAtEnd = false
 
-        init(_ next: @escaping () throws -> [UInt8]) { self.next = next }
+        init(_ next: @escaping () throws -> [UInt8], _ passOver: @escaping (UInt64) -> Bool) {
+            self.next = next
+            self.passOver = passOver
+        }
 
         /// Whether a byte is there to be taken.
         mutating func fill() throws -> Bool {
@@ -142,6 +149,9 @@ extension ArchiveFiles {
         mutating func take(_ use: (UnsafeRawBufferPointer) throws -> Int) throws {
             position += try buffer.withUnsafeBytes { try use(.init(rebasing: $0[position...])) }
         }
+
+        /// Leaves out bytes behind those that are here; whether they could be left out.
+        func skip(_ count: UInt64) -> Bool { position == buffer.count && passOver(count) }
 
         /// Whether something else than zeros follows; they are passed over.
         mutating func skipZeros() throws -> Bool {
@@ -181,6 +191,14 @@ extension ArchiveFiles {
             open = nil
             isAtEnd = false
         }
+
+        /// How many bytes follow of a file that is not kept; `nil` where none do.
+        var unwanted: UInt64? {
+            guard open == nil || namesOnly, reader.dataLeft > 0 else { return nil }
+            return reader.dataLeft
+        }
+
+        mutating func skipData() { reader.skipData() }
 
         var endsEarly: NewcError { .endsEarly(offset: reader.offset, member: open?.name) }
 

@@ -156,6 +156,9 @@ public struct NewcReader: Sendable {
         }
     }
 
+    /// Bytes of the last member's data that have not come yet.
+    public var dataLeft: UInt64 { if case .data(let left) = state { left } else { 0 } }
+
     /// Skips the rest of a member's data for a caller that can seek, which continues at ``offset``.
     public mutating func skipData() {
         guard case .data(let left) = state else { return }

@@ -109,26 +109,39 @@ public struct CustomizePXE: Sendable {
         let input = try OpenFile(initrd)
         if output == "-" {
             try streams.refuseTerminal()
-            try copy(input, streams) { try $0.withUnsafeBytes { try streams.write($0) } }
-            return
+            let files = try checked(input, streams) { try $0.withUnsafeBytes { try streams.write($0) } }
+            return try append(to: files, streams) { try streams.write($0) }
         }
         let folder = try NewFile.folder(of: output)
         guard !Files.exists(FilePath(output)) else {
             throw BootFailure(steps: ["persisting output file to \(output)"], cause: SystemFault(.fileExists))
         }
         let new = try NewFile(in: folder)
-        try copy(input, streams) { try new.file.append($0) }
+        let files =
+            if let source = try? input.source, source.length > 0 {
+                try checked(source, while: {
+                    try ImageOutput.copyAll(of: input, to: new.file) { streams.progress("writing \(output)", $0, $1) }
+                })
+            } else {
+                // A pipe is read once.
+                try checked(input, streams) { try new.file.append($0) }
+            }
+        try append(to: files, streams) { try new.file.append($0) }
         try step("persisting output file to \(output)") { try new.keep(as: output) }
     }
 
-    /// Hands on the input while it is checked, then what is appended.
-    private func copy(_ input: OpenFile, _ streams: Streams, to write: ([UInt8]) throws -> Void) throws {
-        let glob = ArchiveGlob(names: [BootMediaName.liveMark, BootMediaName.initramfsFeatures])
-            .or(.config).or(.network)
+    /// What of the input is looked at.
+    private static let settings = ArchiveGlob(names: [BootMediaName.liveMark, BootMediaName.initramfsFeatures])
+        .or(.config).or(.network)
+
+    /// Hands on the input while it is looked at.
+    private func checked(
+        _ input: OpenFile, _ streams: Streams, to write: ([UInt8]) throws -> Void
+    ) throws -> ArchiveFiles {
         let total = (try? input.length) ?? 0
         var done: UInt64 = 0
-        let files = try step("reading/copying input initrd") {
-            try ArchiveFiles(keeping: glob, limits: .settings) {
+        return try step("reading/copying input initrd") {
+            try ArchiveFiles(keeping: Self.settings, limits: .settings) {
                 let part = try step("reading \(initrd)") { try SystemFault.read(input.descriptor) }
                 try write(part)
                 done += UInt64(part.count)
@@ -136,6 +149,39 @@ public struct CustomizePXE: Sendable {
                 return part
             }
         }
+    }
+
+    /// Has the input copied while it is looked at; nothing is read of what is of no interest.
+    private func checked(_ source: ByteSource, while copy: () throws -> Void) throws -> ArchiveFiles {
+        let found = Monitor<Result<ArchiveFiles, any Error>?>(nil)
+        return try step("reading/copying input initrd") {
+            try withThread {
+                let result = Result { try Self.settings(of: source) }
+                found.change { $0 = result }
+            } meanwhile: {
+                try copy()
+            }
+            return try found.wait { $0 }.get()
+        }
+    }
+
+    private static func settings(of source: ByteSource) throws -> ArchiveFiles {
+        var position: UInt64 = 0
+        func passOver(_ count: UInt64) -> Bool {
+            // What ends early is read to its end, where that is told.
+            guard count <= source.length - position else { return false }
+            position += count
+            return true
+        }
+        return try ArchiveFiles(keeping: settings, limits: .settings, passOver: passOver) {
+            let part = try source.bytes(at: position, count: Int(min(source.length - position, 256 << 10)))
+            position += UInt64(part.count)
+            return part
+        }
+    }
+
+    /// Writes what comes behind an input that holds these files.
+    private func append(to files: ArchiveFiles, _ streams: Streams, _ write: ([UInt8]) throws -> Void) throws {
         guard files[BootMediaName.liveMark] != nil else { throw MediaFault("not a CoreOS live initramfs image") }
         guard files.config == nil, files.network.isEmpty else { throw MediaFault("input is already customized") }
         let features = try files[BootMediaName.initramfsFeatures].map { json in

@@ -50,6 +50,39 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
         }
     }
 
+    @Test func whatIsNotKeptNeedNotBeRead() throws {
+        let large = [UInt8](repeating: 7, count: 1 << 20)
+        let plain = newc("large", large) + newc("kept", [1, 2]) + newc("more", large) + newcTrailer
+        let initrd = plain + zstd(archive("kept")) + [0, 0, 0] + plain
+        let glob = ArchiveGlob(names: ["kept", "kept/file"])
+        var count = 0
+        func read(_ initrd: [UInt8]) throws -> ArchiveFiles {
+            var position = 0
+            func passOver(_ count: UInt64) -> Bool {
+                guard count <= UInt64(initrd.count - position) else { return false }
+                position += Int(count)
+                return true
+            }
+            return try ArchiveFiles(keeping: glob, passOver: passOver) {
+                let part = Array(initrd[position...].prefix(1000))
+                position += part.count
+                count += part.count
+                return part
+            }
+        }
+        let files = try read(initrd)
+        #expect(files.names == ["kept", "kept/file"] && files["kept"] == [1, 2])
+        #expect(count < 20_000)
+        // What ends early is an error all the same, and in the same words.
+        for cut in [1, 200, 1 << 19, 1 << 20, (1 << 20) + 400] {
+            let torn = Array(initrd.dropLast(cut))
+            var faults: [String] = []
+            do { _ = try ArchiveFiles(reading: torn, keeping: glob) } catch { faults.append("\(error)") }
+            do { _ = try read(torn) } catch { faults.append("\(error)") }
+            #expect(faults.count == 2 && faults[0] == faults[1], "\(faults)")
+        }
+    }
+
     @Test func anEmptyInitrdHasNoFiles() throws {
         #expect(try ArchiveFiles(reading: []).isEmpty)
         #expect(try ArchiveFiles(reading: [0, 0, 0]).isEmpty)

@@ -1,4 +1,5 @@
-// Any bytes as an initrd, as they are or compressed once more. How it comes in pieces changes nothing.
+// Any bytes as an initrd, as they are or compressed once more. How it comes in pieces changes nothing, nor whether what
+// nobody wants is read.
 
 import CZstd
 
@@ -23,6 +24,26 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
             defer { rest = rest.dropFirst(size) }
             return Array(rest.prefix(size))
         }
+    }
+    let glob = ArchiveGlob(names: ["etc/a"])
+    let sought = Result { () throws -> ArchiveFiles in
+        var rest = bytes[...]
+        func passOver(_ count: UInt64) -> Bool {
+            guard count <= UInt64(rest.count) else { return false }
+            rest = rest.dropFirst(Int(count))
+            return true
+        }
+        return try ArchiveFiles(keeping: glob, limits: limits, passOver: passOver) {
+            defer { rest = rest.dropFirst(size) }
+            return Array(rest.prefix(size))
+        }
+    }
+    // What is kept counts against a limit.
+    switch (whole, sought) {
+    case (.success(let one), .success(let other)):
+        precondition(one.matching(glob) == other, "passed over, it is another initrd")
+    case (.success, .failure): preconditionFailure("passed over, it is none")
+    default: break
     }
     switch (whole, pieces) {
     case (.success(let one), .success(let other)):

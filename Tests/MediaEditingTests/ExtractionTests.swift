@@ -193,6 +193,18 @@ import Testing
         #expect(!place.names.contains { $0.hasPrefix("third") || $0.hasPrefix(".") })
     }
 
+    @Test func aPipeIsReadOnce() throws {
+        let initrd = try initramfs()
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        #expect(initrd.withUnsafeBytes { Glibc.write(ends[1], $0.baseAddress, $0.count) } == initrd.count)
+        close(ends[1])
+        let command = CustomizePXE(initrd: "/dev/fd/\(ends[0])", output: "\(place.path)/new.img")
+        try quietly { try command.run($0) }
+        #expect(place.read("new.img")?.starts(with: initrd) == true)
+    }
+
     @Test func anotherInitramfsIsRefused() throws {
         let command = CustomizePXE(
             initrd: place.write("initrd.img", newc("a", [1]) + newcTrailer), output: "\(place.path)/new.img")
