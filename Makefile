@@ -24,7 +24,7 @@ TEST_PACKAGES := qemu-system-x86 ipxe-qemu seabios debootstrap \
     clevis clevis-luks clevis-tpm2 jose swtpm tang tpm2-tools \
     nginx-light tinyproxy tftpd-hpa dnsmasq-base radvd openssl xorriso isolinux pxelinux syslinux-common \
     erofs-utils cryptsetup-bin fdisk gdisk iproute2 mount openssh-client policycoreutils udev systemd \
-    dracut-core dracut-live dracut-network ignition initramfs-tools-core kpartx ostree \
+    dracut-core dracut-live dracut-network ignition initramfs-tools-core kpartx lintian ostree \
     grub-efi-amd64-bin grub-efi-amd64-signed mtools ovmf python3-yaml sbsigntool shim-signed skopeo systemd-boot-efi umoci
 PACKAGES := $(BUILD_PACKAGES) $(IMAGE_PACKAGES) $(TEST_PACKAGES)
 

@@ -150,6 +150,9 @@ def image_tool(programs: Path, staging: Path) -> Package:
             "folders to boot from over the network and unified kernel images, and puts",
             "configs and kernel arguments into live ISOs, those of Fedora CoreOS too."))
     package.add(programs / "firstlight-image", "usr/bin/firstlight-image", 0o755)
+    # What it is called decides which commands it has; these two are no package of Debian's.
+    for name in ("coreos-installer", "butane"):
+        package.link(f"usr/bin/{name}", "firstlight-image")
     package.manual(programs / "man/firstlight-image.1")
     completions(package, programs, "firstlight-image")
     package.overrides()

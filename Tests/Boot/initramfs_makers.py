@@ -65,6 +65,42 @@ for _release in RELEASES:
     _register(_release, "busybox", "network-legacy")
 
 
+def _register_packages(release, number):
+    def test(bench):
+        workshop = Workshop(bench, "packages", tiny_image())
+        workshop.install_packages(documented("packages") + MAKE_OWN, release)
+        for name in ("dracut.img", "own.img"):
+            check_applied(facts(bench.boot(served(bench), script=LOOK, initrd=[workshop.file(name)]), LIMIT))
+        workshop.install_packages(SWITCH_DROP_IN, release)
+
+    test.__name__ = f"packages_on_debian_{number}"
+    test.__doc__ = f"Our packages in a clean Debian {number}: dracut's initramfs and the tool's boot, the drop-in comes and goes"
+    boot_test(tier=ALL)(test)
+
+
+# In the system of the lines before: what else the packages bring works there.
+MAKE_OWN = """
+firstlight-image initramfs --fast --kernel "$kernel" -o own.img
+man -w firstlight firstlight-image firstlight.cmdline || test ! -x /usr/bin/man
+coreos-installer iso --help >/dev/null
+butane --version
+"""
+SWITCH_DROP_IN = """
+engine=/usr/lib/dracut/modules.d/30ignition/ignition
+apt-get -q install -y --no-install-recommends ignition
+sum=$(sha256sum <$engine)
+apt-get -q install -y ./out/deb/firstlight_*.deb ./out/deb/firstlight-dracut-ignition_*.deb
+test "$(readlink -f $engine)" = /usr/bin/firstlight
+test "$(sha256sum <$engine.distrib)" = "$sum"
+dpkg --remove firstlight-dracut-ignition
+test "$(sha256sum <$engine)" = "$sum"
+test ! -e $engine.distrib
+"""
+
+for _release, _number in {"bookworm": 12, "trixie": 13}.items():
+    _register_packages(_release, _number)
+
+
 # A module of the kind of Fedora CoreOS's, and one that depends on both and orders itself by their names.
 LIVE = {
     "module-setup.sh": """#!/bin/bash

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import images
+import packages
 import processes
 from paths import AGENT, TREE, cache_folder, recipe_key
 
@@ -18,6 +19,15 @@ PACKAGES = """
     zstd
 """.split()
 RELEASES = {"bookworm": "059", "trixie": "106"}  # and their dracut
+
+# What a chroot needs for apt, and against daemons.
+APT_WORKS = r"""
+cp resolv.conf /etc/resolv.conf
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod +x /usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+"""
 
 _building: "dict[str, threading.Lock]" = collections.defaultdict(threading.Lock)
 
@@ -44,16 +54,25 @@ exec bash -euc "$3"
 
 def system(release: str, announce=print) -> Path:
     """The folder of a Debian release with dracut; takes one or two minutes where it is not cached."""
-    folder = cache_folder() / "systems" / f"{release}-{recipe_key(*PACKAGES, '1')}"
-    with _building[release]:
+    options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    return _system(release, recipe_key(*PACKAGES, "1"), options, announce)
+
+
+def clean_system(release: str, announce=print) -> Path:
+    """The folder of a Debian release as it is installed, without anything else."""
+    return _system(release, "clean", [], announce)
+
+
+def _system(release: str, key: str, options: "list[str]", announce) -> Path:
+    folder = cache_folder() / "systems" / f"{release}-{key}"
+    with _building[folder.name]:
         if not folder.exists():
             announce(f"building a Debian system, {release} (once, two minutes)")
             folder.parent.mkdir(exist_ok=True)
             half = folder.with_suffix(".half")
             processes.run(["rm", "-rf", "--one-file-system", half])
             # What it mounts in there ends with it.
-            processes.run(["unshare", "--mount", "debootstrap", "--variant=minbase",
-                           f"--include={','.join(PACKAGES)}", release, half], timeout=1800)
+            processes.run(["unshare", "--mount", "debootstrap", *options, release, half], timeout=1800)
             half.rename(folder)
     return folder
 
@@ -83,13 +102,22 @@ class Workshop:
         if image:
             (stamps / "coreos-live-want-rootfs").write_bytes(images.stream_hash(image))
 
-    def run(self, lines: str, release: "str | None" = None, timeout: float = 1800) -> None:
+    def run(self, lines: str, release: "str | None" = None, timeout: float = 1800, system=system) -> None:
         """Runs lines in a Debian release, or in this machine's own system."""
         if release:
             words = [INSIDE, "bash", system(release), self.changes, self.folder, lines]
         else:
             words = [HERE, "bash", self.changes, self.folder, lines]
         processes.run(["unshare", "--mount", "bash", "-euc", *words], timeout=timeout)
+
+    def install_packages(self, lines: str, release: str) -> None:
+        """Runs lines in a clean Debian release, in which apt works and packages start no daemons."""
+        for package in packages.built():
+            place = self.folder / "out/deb" / package.name
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(package, place)
+        shutil.copyfile("/etc/resolv.conf", self.folder / "resolv.conf")
+        self.run(f"{APT_WORKS}{lines}", release, system=clean_system)
 
     def file(self, name: str) -> Path:
         return self.folder / name
