@@ -69,6 +69,8 @@ public struct WrapIgnition: Sendable {
     ///
     /// `nil` is standard output.
     public var output: String?
+    /// Whether the output is for its owner alone.
+    public var isPrivate = false
 
     /// Creates the command for standard input and output.
     public init() {}
@@ -78,7 +80,7 @@ public struct WrapIgnition: Sendable {
         if output == nil { try streams.refuseTerminal() }
         var files = ArchiveFiles()
         files.config = try streams.config(config)
-        try writeInitrd(files, to: output, streams)
+        try writeInitrd(files, to: output, isPrivate: isPrivate, streams)
     }
 }
 

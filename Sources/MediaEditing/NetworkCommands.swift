@@ -151,8 +151,8 @@ func writeNewFile(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
     }
 }
 
-/// Writes an initrd that holds these files and nothing else.
-func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) throws {
+/// Writes an initrd that holds these files and nothing else; a private one is for its owner alone.
+func writeInitrd(_ files: ArchiveFiles, to path: String?, isPrivate: Bool = false, _ streams: Streams) throws {
     let bytes = try files.archive()
     guard let path else { return try streams.write(bytes) }
     try step("writing \(path)") {
@@ -164,7 +164,7 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, _ streams: Streams) th
             try OpenFile(owning: descriptor, path: path).append(bytes)
             return
         }
-        let mode = there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
+        let mode = isPrivate ? 0o600 : there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
         try SystemFault.onFiles { () throws(FileFault) in try Files.write(bytes, to: FilePath(path), mode: mode) }
     }
 }

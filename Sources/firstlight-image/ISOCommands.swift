@@ -44,9 +44,13 @@ struct CustomizeISOCommand: MediaCommand {
     @Flag(name: .shortAndLong, help: "Replace what the ISO is customized with.")
     var force: Int
 
+    @OptionGroup(visibility: ConfigOptions.visibility) var configs: ConfigOptions
+
     @OptionGroup var target: ChangedISO
 
     func validate() throws { try checkOnce("--force", force) }
+
+    var configOptions: ConfigOptions? { configs }
 
     func work(_ streams: Streams) throws {
         var command = CustomizeISO(image: target.image)

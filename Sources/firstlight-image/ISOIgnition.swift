@@ -28,12 +28,16 @@ struct EmbedIgnitionCommand: MediaCommand {
         help: ArgumentHelp("Config to embed (default: standard input).", valueName: "path"), completion: .file())
     var ignitionFile: [String] = []
 
+    @OptionGroup(visibility: ConfigOptions.visibility) var configs: ConfigOptions
+
     @OptionGroup var target: ChangedISO
 
     func validate() throws {
         try checkOnce("--force", force)
         try checkOnce("--ignition-file <path>", ignitionFile.count)
     }
+
+    var configOptions: ConfigOptions? { configs }
 
     func work(_ streams: Streams) throws {
         var command = EmbedIgnition(image: target.image)
@@ -98,12 +102,16 @@ struct DeprecatedEmbed: MediaCommand {
     @Flag(name: .shortAndLong, help: "Replace a config that is there.")
     var force: Int
 
+    @OptionGroup(visibility: ConfigOptions.visibility) var configs: ConfigOptions
+
     @OptionGroup var target: ChangedISO
 
     func validate() throws {
         try checkOnce("--force", force)
         try checkOnce("--config <path>", config.count)
     }
+
+    var configOptions: ConfigOptions? { configs }
 
     func work(_ streams: Streams) throws {
         tellDeprecated("embed", streams)

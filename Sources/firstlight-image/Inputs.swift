@@ -22,14 +22,8 @@ func besideThisProgram(_ name: String) throws -> FilePath {
 func configBytes(
     from file: FilePath, files: FilePath? = nil, variables: Variables = Variables()
 ) throws -> [UInt8] {
-    try ignition(of: try Files.read(file), in: file, files: files, variables: variables)
-}
-
-/// The same for a text that is at hand; `file` is where it is from.
-func ignition(
-    of bytes: [UInt8], in file: FilePath, files: FilePath? = nil, variables: Variables = Variables()
-) throws -> [UInt8] {
-    try translated(bytes, in: file, files: files, variables: variables)?.output ?? bytes
+    let bytes = try Files.read(file)
+    return try translated(bytes, in: file, files: files, variables: variables)?.output ?? bytes
 }
 
 /// What a Butane config is translated to; `nil` where the text is no Butane.

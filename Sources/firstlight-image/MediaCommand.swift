@@ -15,12 +15,15 @@ import SystemPackage
 protocol MediaCommand: ParsableCommand {
     /// Whether it dies silently when nobody reads on.
     static var showsSomething: Bool { get }
+    /// How it reads configs; `nil` where it takes none.
+    var configOptions: ConfigOptions? { get }
 
     func work(_ streams: Streams) throws
 }
 
 extension MediaCommand {
     static var showsSomething: Bool { false }
+    var configOptions: ConfigOptions? { nil }
 
     func run() throws {
         signal(SIGPIPE, Self.showsSomething ? SIG_DFL : SIG_IGN)
@@ -29,20 +32,13 @@ extension MediaCommand {
         do {
             var streams = Streams.standard { progress.tell($0, $1, of: $2) }
             // Under the other's name a text is embedded as it is, as the other does; so is what names no variant.
-            if Program.root == FirstlightImage.self {
-                streams.translate = { namesVariant($0) ? try ignition(of: $0, in: FilePath($1)) : $0 }
-            }
+            if let configOptions { streams.translate = { try configOptions.translate($0, from: $1) } }
             try work(streams)
         } catch {
             progress.clear()
             throw MediaFailure(error)
         }
     }
-}
-
-/// Whether a text has a line that begins as the first of a Butane config does.
-private func namesVariant(_ text: [UInt8]) -> Bool {
-    text.split(separator: UInt8(ascii: "\n")).contains { $0.starts(with: "variant:".utf8) }
 }
 
 /// Why a command failed: what was being done, outermost first, and the cause.

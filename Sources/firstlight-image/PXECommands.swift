@@ -22,6 +22,8 @@ struct CustomizePXECommand: MediaCommand {
 
     @OptionGroup var common: CustomizeOptions
 
+    @OptionGroup(visibility: ConfigOptions.visibility) var configs: ConfigOptions
+
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
         help: ArgumentHelp("File to write, or standard output (-).", valueName: "path"), completion: .file())
@@ -34,6 +36,8 @@ struct CustomizePXECommand: MediaCommand {
         guard !output.isEmpty else { throw ValidationError("Missing expected argument '--output <path>'") }
         try checkOnce("--output <path>", output.count)
     }
+
+    var configOptions: ConfigOptions? { configs }
 
     func work(_ streams: Streams) throws {
         var command = CustomizePXE(initrd: initrd, output: output[0])
@@ -74,14 +78,19 @@ struct WrapIgnitionCommand: MediaCommand {
         help: ArgumentHelp("Config to wrap (default: standard input).", valueName: "path"), completion: .file())
     var ignitionFile: [String] = []
 
+    @OptionGroup(visibility: ConfigOptions.visibility) var configs: ConfigOptions
+
     @OptionGroup var target: WrapOutput
 
     func validate() throws { try checkOnce("--ignition-file <path>", ignitionFile.count) }
+
+    var configOptions: ConfigOptions? { configs }
 
     func work(_ streams: Streams) throws {
         var command = WrapIgnition()
         command.config = ignitionFile.first
         command.output = target.output.first
+        command.isPrivate = !configs.variables.setSecret.isEmpty
         try command.run(streams)
     }
 }

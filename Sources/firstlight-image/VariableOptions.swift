@@ -68,3 +68,38 @@ struct VariableOptions: ParsableArguments {
         return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 }
+
+/// How a command translates a Butane config that it is given in the place of an Ignition config.
+struct ConfigOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("The folder whose files a Butane config may embed.", valueName: "folder"),
+        completion: .directory)
+    var filesDir: [String] = []
+
+    @OptionGroup var variables: VariableOptions
+
+    /// `coreos-installer` knows no Butane, and its help none of these.
+    static var visibility: ArgumentVisibility { Program.root == FirstlightImage.self ? .default : .hidden }
+
+    func validate() throws {
+        try checkOnce("--files-dir <folder>", filesDir.count)
+        let words = filesDir + variables.set + variables.setSecret + variables.setFrom.map(\.string) + variables.env
+        guard Program.root == FirstlightImage.self || words.isEmpty else {
+            throw ValidationError("\(Program.name) takes no Butane, and no options of it")
+        }
+    }
+
+    /// The Ignition config of a text that names a variant; any other text as it is.
+    func translate(_ text: [UInt8], from name: String) throws -> [UInt8] {
+        guard Program.root == FirstlightImage.self, namesVariant(text) else { return text }
+        let outcome = try translated(
+            text, in: name == "<stdin>" ? nil : FilePath(name), files: filesDir.first.map(path),
+            variables: variables.values())
+        return outcome?.output ?? text
+    }
+}
+
+/// Whether a text has a line that begins as the first of a Butane config does.
+private func namesVariant(_ text: [UInt8]) -> Bool {
+    text.split(separator: UInt8(ascii: "\n")).contains { $0.starts(with: "variant:".utf8) }
+}

@@ -2,6 +2,8 @@
 that xorriso, xz and cpio made or read. What the commands do to bytes is tested in Tests/MediaEditingTests.
 """
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -184,6 +186,41 @@ def images_of_xorriso_are_customized_and_reset(folder: Path) -> None:
 
 
 @in_folder
+def butane_is_translated_with_its_files_and_variables(folder: Path) -> None:
+    iso = live_iso(folder)
+    config = folder / "config.bu"
+    config.write_text("variant: firstlight\nversion: 1.0.0\nstorage:\n  files:\n    - path: /etc/${name}\n"
+                      "      contents: {local: text}\n    - path: /etc/key\n      contents: {inline: '${key}'}\n")
+    files = folder / "files"
+    files.mkdir()
+    (files / "text").write_text("hello")
+    (folder / "key").write_text("secret\n")
+    options = ["--files-dir", files, "--set", "name=motd", "--set-secret", f"key=@{folder / 'key'}"]
+    own = Ended(["butane", "--files-dir", files, *options[2:], config]).expect(0).output
+    for words in (["iso", "ignition", "embed", "-f", "-i", config, iso], ["iso", "embed", "-f", "-c", config, iso]):
+        Ended([*words, *options]).expect(0)
+        assert json.loads(Ended(["iso", "ignition", "show", iso]).expect(0).output) == json.loads(own), words
+    Ended(["iso", "ignition", "embed", "-f", iso, *options], given=config.read_bytes()).expect(0)
+    assert json.loads(Ended(["iso", "ignition", "show", iso]).expect(0).output) == json.loads(own)
+    wrapped = folder / "wrapped"
+    Ended(["pxe", "ignition", "wrap", "-i", config, "-o", wrapped, *options]).expect(0)
+    assert json.loads(Ended(["pxe", "ignition", "unwrap", wrapped]).expect(0).output) == json.loads(own)
+    assert wrapped.stat().st_mode & 0o777 == 0o600, "a secret that everybody may read"
+    Ended(["iso", "customize", "-f", "--live-ignition", config, "--dest-ignition", config, iso, *options]).expect(0)
+    merged = json.loads(Ended(["iso", "ignition", "show", iso]).expect(0).output)["ignition"]["config"]["merge"]
+    source = merged[0]["source"].partition("base64,")[2]
+    assert json.loads(gzip.decompress(base64.b64decode(source))) == json.loads(own), merged
+    # Nobody's files are read unasked, and what is missing is an error, without the secret.
+    ended = Ended(["iso", "ignition", "embed", "-f", "-i", config, iso, *options[2:]]).expect(1, "config.bu")
+    assert "secret" not in ended.told, ended.told
+    Ended(["iso", "ignition", "embed", "-f", "-i", config, iso, "--files-dir", files]).expect(1, "name")
+    # The other knows nothing of it.
+    other = Ended(["iso", "ignition", "embed", "--help"], "coreos-installer").expect(0).output
+    assert b"--set" not in other and b"--files-dir" not in other, other
+    Ended(["iso", "ignition", "embed", "-f", "-i", config, iso, "--set", "a=b"], "coreos-installer").expect(2, "Butane")
+
+
+@in_folder
 def options_are_written_in_every_way(folder: Path) -> None:
     iso = live_iso(folder)
     config = folder / "c"
@@ -344,6 +381,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     what_installs_to_a_disk_says_so,
     causes_are_numbered_where_there_are_several,
     images_of_xorriso_are_customized_and_reset,
+    butane_is_translated_with_its_files_and_variables,
     options_are_written_in_every_way,
     an_image_is_never_left_half_changed,
     old_names_go_on,
