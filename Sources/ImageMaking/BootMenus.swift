@@ -3,7 +3,7 @@
 import BootArguments
 import BootMedia
 
-/// A menu's text, and where in it the kernel arguments stand.
+/// A file of a boot loader, and where in it the kernel arguments stand.
 struct BootMenu: Equatable {
     /// Path in the ISO.
     var path: String
@@ -43,23 +43,42 @@ struct BootMenu: Equatable {
             arguments: arguments, after: "")
     }
 
-    /// For UEFI machines.
-    static func grub(_ arguments: String, name: String) -> BootMenu {
-        BootMenu(
-            path: "EFI/\(EFIPrograms.vendor)/grub.cfg",
-            before: """
-                set default=0
-                set timeout=5
-                \(machineValues)
-                menuentry '\(name)' {
-                  linux \(kernel)\u{20}
-                """,
-            arguments: arguments,
-            after: """
-                  initrd \(initrds.joined(separator: " "))
-                }
+    /// Where GRUB's part is in the ISO.
+    private static let folder = "EFI/\(EFIPrograms.vendor)"
 
-                """)
+    /// For UEFI machines: the arguments, twice, and the menu that takes them from there.
+    ///
+    /// In a script of GRUB's `&` ends a command and `${...}` is GRUB's own. The value of a variable is no script, so the
+    /// arguments stand in an environment block. There, however, quotes hold nothing together: arguments that need them
+    /// are read as script.
+    static func grub(_ arguments: String) -> [BootMenu] {
+        [
+            BootMenu(
+                path: "\(folder)/kargs.env", before: "# GRUB Environment Block\nkargs=", arguments: arguments, after: ""),
+            BootMenu(path: "\(folder)/kernel.cfg", before: "linux \(kernel) ", arguments: arguments, after: ""),
+        ]
+    }
+
+    /// GRUB's menu, which holds no arguments itself.
+    static func grubMenu(name: String) -> (path: String, text: String) {
+        (
+            "\(folder)/grub.cfg",
+            """
+            set default=0
+            set timeout=5
+            \(machineValues)
+            load_env --file $prefix/kargs.env kargs
+            menuentry '\(name)' {
+              if regexp '^([^"&;|<>]*"[^"]*")+[^"&;|<>]*$' "$kargs"; then
+                source $prefix/kernel.cfg
+              else
+                linux \(kernel) $kargs
+              fi
+              initrd \(initrds.joined(separator: " "))
+            }
+
+            """
+        )
     }
 
     /// Has GRUB put `${uuid}` and its kin for themselves: the arguments are the same for every loader.

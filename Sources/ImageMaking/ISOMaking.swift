@@ -47,8 +47,6 @@ public struct ISOMaking: Sendable {
         case label(String)
         case arguments(String)
         case tooManyArguments(Int)
-        /// One text of arguments is read by isolinux and by GRUB, and no quotes are the same to both.
-        case forGRUB(Character)
         case tooLarge(FilePath)
         case noLoader
         case minimalDiffers
@@ -60,7 +58,6 @@ public struct ISOMaking: Sendable {
             case .arguments(let text): "kernel arguments are one line of printable characters, and not \"\(text)\""
             case .tooManyArguments(let count):
                 "the kernel arguments have \(count) bytes; \(BootMenu.areaSize - 1) is the most"
-            case .forGRUB(let sign): "GRUB would end the kernel arguments at the \"\(sign)\" in them"
             case .tooLarge(let file): "\(file) has 4 GiB or more, which no file of an ISO can have"
             case .noLoader: "neither a boot loader for BIOS nor one for UEFI is installed here"
             case .minimalDiffers: "the minimal ISO could not be rebuilt from what was packed of it"
@@ -70,8 +67,6 @@ public struct ISOMaking: Sendable {
         /// What the operator can do.
         public var advice: [String] {
             switch self {
-            case .forGRUB:
-                ["Leave it out: in a URL one of ${uuid} and ${mac} will do."]
             case .noLoader: ["On Debian: apt-get install isolinux syslinux-common shim-signed grub-efi-amd64-signed"]
             default: []
             }
@@ -232,16 +227,19 @@ public struct ISOMaking: Sendable {
             let image = folder.appending("efiboot.img")
             try EFIBootImage(programs: uefi, label: label, time: time).write(to: image, in: folder)
             tree[Path.efi] = image
-            if let sign = arguments.first(where: { "&;|<>".contains($0) }) { throw Failure.forGRUB(sign) }
             // Firmware starts the ones in there. These are for who copies the files to a stick.
             for (source, path) in uefi.files { tree[path] = source }
-            menus.append(.grub(arguments, name: label))
+            menus += BootMenu.grub(arguments)
         }
         func text(_ path: String, _ text: String) throws {
             let name = path.split(separator: "/").joined(separator: "-")
             tree[path] = try staged(name, Array(text.utf8), in: folder)
         }
         for menu in menus { try text(menu.path, menu.text) }
+        if loaders.uefi != nil {
+            let menu = BootMenu.grubMenu(name: label)
+            try text(menu.path, menu.text)
+        }
         try text("coreos/kargs.json", BootMenu.information(menus, arguments: arguments).text)
         try text("coreos/igninfo.json", "{\n  \"file\": \"images/ignition.img\"\n}\n")
         var features = parts.initramfs.features ?? Features()

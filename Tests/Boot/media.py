@@ -21,11 +21,13 @@ def parts() -> "list":
     return ["--kernel", kernel_image(), "--initramfs", images.initramfs(rootfs=image), "--rootfs", image]
 
 
-def own_iso(bench, script: str = "") -> Path:
-    """An ISO of the tiny root."""
+def own_iso(bench, script: str = "", note: str = "") -> Path:
+    """An ISO of the tiny root; `note` is an argument that it is given later."""
     image = bench.folder / "live.iso"
     arguments = f"{UNATTENDED} {run_argument(script)}" if script else UNATTENDED
     processes.run([TOOL, "iso", "-o", image, "--label", "OWN", "--kargs", arguments, *parts()])
+    if note:
+        processes.run([TOOL, "iso", "kargs", "modify", "--append", note, image])
     return image
 
 
@@ -47,21 +49,25 @@ def own_iso_bios_stick(bench):
 @boot_test(tier=ALL)
 def own_iso_uefi(bench):
     """UEFI firmware boots the ISO through shim and GRUB, from a CD."""
-    machine = bench.boot(cdrom=own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware"), boot="cdrom", network=False,
-                         **UEFI)
+    # One argument, with a blank in it.
+    iso = own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware; cat /proc/cmdline", 'note="one two"')
+    machine = bench.boot(cdrom=iso, boot="cdrom", network=False, **UEFI)
     found = facts(machine, timeout=400)
     is_from_medium(machine, found)
     assert "efi" in found["run"], found["run"]
+    assert any('"note=one two"' in line for line in found["run"]), found["run"]
 
 
 @boot_test(tier=ALL)
 def own_iso_uefi_stick(bench):
-    """UEFI firmware boots the same ISO from a stick."""
-    disk = Disk(own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware"), bus="sata")
+    """UEFI firmware boots the same ISO from a stick, with arguments that mean something else to GRUB."""
+    note = "note=http://a/?u=${uuid}&m=${mac};a|b<c>d"
+    disk = Disk(own_iso(bench, "ls -1 /run/media/iso; ls -1 /sys/firmware; cat /proc/cmdline", note), bus="sata")
     machine = bench.boot(disks=[disk], boot="disk", network=False, **UEFI)
     found = facts(machine, timeout=400)
     is_from_medium(machine, found)
     assert "efi" in found["run"], found["run"]
+    assert any(note in line.split() for line in found["run"]), found["run"]
 
 
 @boot_test(tier=ALL)
