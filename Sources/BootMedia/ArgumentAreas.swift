@@ -40,6 +40,8 @@ public struct ArgumentAreas: Sendable {
     /// The present arguments.
     public private(set) var arguments: String
     private var isChanged = false
+    /// Whether one of them stands in a menu of GRUB's, which is a script.
+    private let isInScript: Bool
 
     /// Finds and reads the areas; `nil` for an image that has none.
     ///
@@ -72,7 +74,9 @@ public struct ArgumentAreas: Sendable {
                 })
         }
         areas.sort { $0.region.offset < $1.region.offset }
-        try self.init(length: Int(information.size), defaults: information.defaults, areas: areas)
+        let isInScript = information.files.contains { $0.path.asciiUppercased.hasSuffix("GRUB.CFG") }
+        try self.init(
+            length: Int(information.size), defaults: information.defaults, areas: areas, isInScript: isInScript)
     }
 
     /// 72 bytes before the header of the initrd area: `coreKarg`, the length of an area, the place of the defaults, up
@@ -98,10 +102,10 @@ public struct ArgumentAreas: Sendable {
                 return try area(at: offset)
             }
         }
-        try self.init(length: Int(numbers[0]), defaults: defaults, areas: areas)
+        try self.init(length: Int(numbers[0]), defaults: defaults, areas: areas, isInScript: true)
     }
 
-    private init(length: Int, defaults: String, areas: [Area]) throws {
+    private init(length: Int, defaults: String, areas: [Area], isInScript: Bool) throws {
         guard let first = areas.first else {
             throw MediaFault("No karg embed areas found; corrupted CoreOS ISO image.")
         }
@@ -118,6 +122,7 @@ public struct ArgumentAreas: Sendable {
         self.defaults = defaults
         self.areas = areas
         self.arguments = arguments
+        self.isInScript = isInScript
     }
 
     /// Whether the arguments are those that the image came with.
@@ -136,6 +141,28 @@ public struct ArgumentAreas: Sendable {
         }
         arguments = text
         isChanged = true
+    }
+
+    /// What is wrong with the arguments that were set, for the user; `nil` where nothing is.
+    public var warning: String? {
+        guard isChanged, isInScript, let sign = Self.endOfCommand(in: arguments) else { return nil }
+        return "Warning: GRUB ends the kernel arguments of this image at the \(sign) in them.\n"
+            + "UEFI machines will not boot it."
+    }
+
+    /// The first character that ends a command of GRUB's, outside of quotes.
+    private static func endOfCommand(in text: String) -> Character? {
+        var quote: Character?
+        for character in text {
+            if let open = quote {
+                if character == open { quote = nil }
+            } else if "'\"".contains(character) {
+                quote = character
+            } else if "&;|<>".contains(character) {
+                return character
+            }
+        }
+        return nil
     }
 
     /// What has to be written for ``arguments``; nothing where they were not set.

@@ -52,6 +52,9 @@ public struct LiveISO: Sendable {
     /// Whether its arguments are not those that it came with; an image without areas has none to change.
     public var hasChangedArguments: Bool { storedArguments.map { !$0.areDefault } ?? false }
 
+    /// What is wrong with the arguments that it was given, for the user; `nil` where nothing is.
+    public var argumentWarning: String? { storedArguments?.warning }
+
     /// What it says that it can do.
     public var features: Features {
         get throws {

@@ -42,6 +42,7 @@ public enum ImageOutput: Equatable, Sendable {
         let file = try open(path, streams)
         var iso = try LiveISO(reading: try file.source)
         try body(&iso)
+        if let warning = iso.argumentWarning { streams.tell(warning) }
         try write(try iso.patches(), of: file, streams)
     }
 

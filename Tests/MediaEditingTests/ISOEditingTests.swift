@@ -37,6 +37,23 @@ import Testing
         #expect(place.names == ["live.iso"])
     }
 
+    @Test(arguments: [Generation.january2021, .today, .july2023s390x])
+    func whatGRUBWouldCutIsWarnedOf(_ generation: Generation) throws {
+        let image = place.write("live.iso", SampleLiveISO(generation).bytes())
+        func told(_ arguments: [String]) throws -> [String] {
+            let printed = Printed()
+            try ModifyArguments(image: image, edit: .init(appending: arguments)).run(printed.streams())
+            return printed.told
+        }
+        #expect(try told(["a=b", "'c=d&e'", "\"f;g\""]) == [])
+        let isInScript = generation != .july2023s390x
+        // The bytes are those of the original all the same.
+        #expect(try told(["u=http://h/?a&b"]).count == (isInScript ? 1 : 0))
+        #expect(try printed { try ShowArguments(image: image).run($0) }.hasSuffix("\"f;g\" u=http://h/?a&b\n"))
+        // Taking something else out is no news of it, but the image still does not boot.
+        #expect(try told(["x"]).first?.contains("at the &") == (isInScript ? true : nil))
+    }
+
     @Test func inPlaceIntoAFileAndToStandardOutputIsTheSame() throws {
         let image = iso()
         let other = place.write("other.iso", pristine)
