@@ -14,6 +14,8 @@ from tiers import ALL
 
 OVMF = Path("/usr/share/ovmf/OVMF.fd")
 UEFI = {"extra": ["-bios", str(OVMF)], "memory": 1024}
+# Firmware with Microsoft's keys, which starts nothing that is not signed.
+SECURE = Path("/usr/share/OVMF")
 
 
 def parts() -> "list":
@@ -68,6 +70,22 @@ def own_iso_uefi_stick(bench):
     is_from_medium(machine, found)
     assert "efi" in found["run"], found["run"]
     assert any(note in line.split() for line in found["run"]), found["run"]
+
+
+@boot_test(tier=ALL)
+def own_iso_secure_boot(bench):
+    """Firmware that starts nothing but what is signed boots the ISO, and the kernel lets nobody change it."""
+    variables = bench.folder / "variables"
+    shutil.copyfile(SECURE / "OVMF_VARS_4M.ms.fd", variables)
+    extra = ["-global", "driver=cfi.pflash01,property=secure,value=on",
+             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={SECURE}/OVMF_CODE_4M.ms.fd",
+             "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    script = "ls -1 /run/media/iso; mount -t securityfs none /sys/kernel/security; cat /sys/kernel/security/lockdown"
+    disk = Disk(own_iso(bench, script), bus="sata")
+    machine = bench.boot(disks=[disk], boot="disk", network=False, model="q35,smm=on", extra=extra, memory=1024)
+    found = facts(machine, timeout=600)
+    is_from_medium(machine, found)
+    assert any("[integrity]" in line for line in found["run"]), found["run"]
 
 
 @boot_test(tier=ALL)
