@@ -22,8 +22,8 @@ FILES = {
     ],
     "firstlight-image": [
         ("/lib/modules/VERSION", "Where kernels and their modules are looked for."),
-        ("~/.cache/firstlight/packed", "Packed modules, for the next initramfs of the same kernel; below XDG_CACHE_HOME "
-                                       "where that is set."),
+        ("~/.cache/firstlight/packed", "Packed modules and agents, for the next initramfs of the same parts; below "
+                                       "XDG_CACHE_HOME where that is set."),
         (".NAME.firstlight-undo", "Beside an ISO that is being changed in place: what stood in it. Where a command was "
                                   "interrupted, the next one that changes the ISO in place writes it back."),
     ],

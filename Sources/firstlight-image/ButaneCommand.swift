@@ -13,8 +13,12 @@ struct TranslateButane: ParsableCommand {
         abstract: "Translate a Butane config to an Ignition config.",
         usage: "firstlight-image butane [-pscr] [-d <folder>] [-o <file>] [<file>]",
         discussion: """
-            Reads standard input without a file. Mistakes are shown at their places in the YAML. Called by the name \
-            butane, the program does the same.
+            Reads standard input without a file. Mistakes are shown at their places in the
+            YAML. Called by the name butane, the program does the same.
+
+            EXAMPLES:
+              firstlight-image butane --pretty --strict config.bu -o config.ign
+              firstlight-image butane -d files --set name=node1 <config.bu
             """)
 
     @Argument(help: "The Butane config (default: standard input).", completion: .file(), transform: path)

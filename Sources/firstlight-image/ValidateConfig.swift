@@ -11,7 +11,12 @@ struct ValidateConfig: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Check a Butane or an Ignition config and show every mistake at its place.",
-        usage: "firstlight-image validate [-d <folder>] [--strict] [<options>] <file>")
+        usage: "firstlight-image validate [-d <folder>] [--strict] [<options>] <file>",
+        discussion: """
+            EXAMPLES:
+              firstlight-image validate config.bu
+              firstlight-image validate --strict -d files --set name=node1 config.bu
+            """)
 
     @Argument(help: "The config, YAML or JSON.", completion: .file(), transform: path)
     var file: FilePath

@@ -252,6 +252,10 @@ def the_modules_of_an_image_are_explained() -> None:
         listing = processes.run(["unsquashfs", "-quiet", "-l", folder / "parts/usr.squashfs"]).decode()
         packed = {Path(name).stem.replace("-", "_") for name in re.findall(r"/lib/modules/\S+\.ko$", listing, re.MULTILINE)}
         assert packed == set(reasons), packed ^ set(reasons)
+        listed = json.loads(run("list", "--json", folder / "image"))
+        assert listed["kernel"] == kernel_version() and listed["bytes"] == (folder / "image").stat().st_size, listed
+        paths = [file["path"] for part in listed["parts"] for file in part["files"]]
+        assert run("list", "--files", folder / "image").split()[1::2] == paths, "--json and --files differ"
         asked = processes.run(["modinfo", "-k", kernel_version(), "-F", "firmware", "tg3"]).decode().split()
         assert asked, "tg3 asks for no firmware"
         missing = [name for name in asked if f"/lib/firmware/{name}\n" not in listing]

@@ -101,6 +101,8 @@ def help_fits_into_80_columns() -> None:
                 assert f"USAGE: {name}" in text, text
                 long = [line for line in text.splitlines() if len(line) > 80]
                 assert not long, f"{name} {words}: {long}"
+    for words in leaves(NAMES[0]):
+        assert "example" in Ended([*words, "--help"]).expect(0).output.decode().lower(), f"{words}: no example"
 
 
 def the_status_tells_what_kind_of_failure_it_was() -> None:
