@@ -281,7 +281,7 @@ def initrds() -> "list[bytes]":
     plain = newc(b"etc", b"", 0o40755) + newc(b"etc/a", b"12345") + newc(b"TRAILER!!!", b"", 0)
     packed = [plain, gzip.compress(plain), lzma.compress(plain, check=lzma.CHECK_CRC32), plain + bytes(8) + gzip.compress(plain)]
     packed.append(subprocess.run(["zstd", "-c"], input=plain, capture_output=True, check=True).stdout)
-    return [bytes([kind, 9]) + text for kind in range(3) for text in packed]
+    return [bytes([kind, 9]) + text for kind in range(4) for text in packed]
 
 
 def minisos() -> "list[bytes]":

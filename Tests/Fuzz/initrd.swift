@@ -1,6 +1,7 @@
 // Any bytes as an initrd, as they are or compressed once more. How it comes in pieces changes nothing, nor whether what
 // nobody wants is read.
 
+import CLzma
 import CZstd
 
 @testable import BootMedia
@@ -13,6 +14,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     switch data[0] & 3 {
     case 1: bytes = must { try Gzip.compress(bytes) }
     case 2: bytes = zstd(bytes)
+    case 3: bytes = xz(bytes)
     default: break
     }
     let limits = ArchiveLimits(unpacked: 1 << 20, kept: 1 << 20)
@@ -60,6 +62,15 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 private func zstd(_ bytes: [UInt8]) -> [UInt8] {
     var room = [UInt8](repeating: 0, count: ZSTD_compressBound(bytes.count))
     return Array(room[..<ZSTD_compress(&room, room.count, bytes, bytes.count, 1)])
+}
+
+/// As quick as it can be: the decoder reads any preset.
+private func xz(_ bytes: [UInt8]) -> [UInt8] {
+    var room = [UInt8](repeating: 0, count: lzma_stream_buffer_bound(bytes.count))
+    var count = 0
+    let result = lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, nil, bytes, bytes.count, &room, &count, room.count)
+    precondition(result == LZMA_OK)
+    return Array(room[..<count])
 }
 
 /// What cannot fail.
