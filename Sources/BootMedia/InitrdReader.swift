@@ -84,7 +84,8 @@ extension ArchiveFiles {
     ) throws {
         var decoder = first
         collector.begin()
-        var room = [UInt8](repeating: 0, count: 256 << 10)
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+        defer { room.deallocate() }
         while true {
             while !decoder.isAtEnd {
                 let more = try input.fill()
@@ -92,7 +93,7 @@ extension ArchiveFiles {
                 var taken = 0
                 try step("reading compressed archive") {
                     try input.take { slice in
-                        try room.withUnsafeMutableBytes { (taken, made) = try decoder.decode(slice, into: $0) }
+                        (taken, made) = try decoder.decode(slice, into: room)
                         return taken
                     }
                     if taken == 0, made == 0, !decoder.isAtEnd {
@@ -100,7 +101,7 @@ extension ArchiveFiles {
                     }
                     try collector.count(unpacked: made)
                 }
-                try room.withUnsafeBytes { try collector.addUnpacked(.init(rebasing: $0[..<made])) }
+                try collector.addUnpacked(.init(rebasing: room[..<made]))
             }
             // Frames of zstd that follow one another are one archive.
             guard decoder is ZstandardDecoder, isZstandard(try input.peek(4)) else { break }

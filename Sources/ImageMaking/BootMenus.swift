@@ -54,7 +54,8 @@ struct BootMenu: Equatable {
     static func grub(_ arguments: String) -> [BootMenu] {
         [
             BootMenu(
-                path: "\(folder)/kargs.env", before: "# GRUB Environment Block\nkargs=", arguments: arguments, after: ""),
+                path: "\(folder)/kargs.env", before: "# GRUB Environment Block\nkargs=", arguments: arguments, after: ""
+            ),
             BootMenu(path: "\(folder)/kernel.cfg", before: "linux \(kernel) ", arguments: arguments, after: ""),
         ]
     }

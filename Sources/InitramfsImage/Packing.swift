@@ -34,6 +34,7 @@ struct Packing {
     ///   - usr: What is mounted on `/usr`; `nil` where everything is unpacked.
     ///   - output: Where the image is written.
     ///   - isPrivate: Whether it is for its owner alone.
+    /// - Throws: Why a part cannot be packed, or the image not be written.
     func write(root: FileTree, own: FileTree, usr: FileTree?, to output: FilePath, isPrivate: Bool) throws {
         let own = own.without(root)
         let whole = root.adding(own)

@@ -119,9 +119,13 @@ public struct CustomizePXE: Sendable {
         let new = try NewFile(in: folder)
         let files =
             if let source = try? input.source, source.length > 0 {
-                try checked(source, while: {
-                    try ImageOutput.copyAll(of: input, to: new.file) { streams.progress("writing \(output)", $0, $1) }
-                })
+                try checked(
+                    source,
+                    while: {
+                        try ImageOutput.copyAll(of: input, to: new.file) {
+                            streams.progress("writing \(output)", $0, $1)
+                        }
+                    })
             } else {
                 // A pipe is read once.
                 try checked(input, streams) { try new.file.append($0) }

@@ -106,7 +106,8 @@ import Testing
             let wanted = FileTree.Failure.notFolder(
                 "\(place.dropFirst())/share", holds: "\(place.dropFirst())/share/data")
             #expect(throws: wanted) {
-                try packing.write(root: root, own: FileTree(), usr: usr, to: folder.path.appending("image"), isPrivate: false)
+                try packing.write(
+                    root: root, own: FileTree(), usr: usr, to: folder.path.appending("image"), isPrivate: false)
             }
             #expect(Files.names(in: folder.path.appending("outside")) == [], "a file of \(place) was laid outside")
         }
