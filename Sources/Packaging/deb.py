@@ -18,6 +18,7 @@ import subprocess
 import sys
 from email.utils import formatdate
 from pathlib import Path
+from time import gmtime
 
 TREE = Path(__file__).resolve().parents[2]
 IGNITION = "usr/lib/dracut/modules.d/30ignition/ignition"
@@ -66,20 +67,22 @@ class Package:
                 path.chmod(0o755)
             os.utime(path, (time, time), follow_symlinks=False)
         package = folder / f"{self.name}_{version}_{architecture}.deb"
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", self.root, package], check=True,
-                       env={**os.environ, "SOURCE_DATE_EPOCH": str(time)}, stdout=subprocess.DEVNULL)
+        # One thread, because the output of several may depend on their number.
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "--build", self.root, package],
+                       check=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(time)}, stdout=subprocess.DEVNULL)
         return package
 
     def documentation(self, version: str, time: int) -> None:
         folder = f"usr/share/doc/{self.name}"
-        self.write(f"{folder}/copyright", copyright_file())
+        self.write(f"{folder}/copyright", copyright_file(gmtime(time).tm_year))
         entry = (f"{self.name} ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n"
                  f" -- {maintainer()}  {formatdate(time)}\n")
         self.write(f"{folder}/changelog.gz", packed(entry.encode()))
 
     def overrides(self) -> None:
         """The programs are static, so that they run where there is no library: an initramfs, a host of any age."""
-        tags = [f"{self.name}: embedded-library *", f"{self.name}: statically-linked-binary *"]
+        tags = [f"{self.name}: {tag} *" for tag in (
+            "embedded-library", "shared-library-lacks-prerequisites", "statically-linked-binary")]
         self.write(f"usr/share/lintian/overrides/{self.name}", "\n".join(tags) + "\n")
 
     def sums(self) -> None:
@@ -94,12 +97,12 @@ def packed(data: bytes) -> bytes:
     return gzip.compress(data, 9, mtime=0)
 
 
-def copyright_file() -> str:
-    return """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+def copyright_file(year: int) -> str:
+    return f"""Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: firstlight
 
 Files: *
-Copyright: the authors of Firstlight
+Copyright: {year} the authors of Firstlight
 License: Apache-2.0
  On Debian systems the text of the Apache License 2.0 is in
  /usr/share/common-licenses/Apache-2.0.
@@ -153,6 +156,7 @@ def image_tool(programs: Path, staging: Path) -> Package:
     # What it is called decides which commands it has; these two are no package of Debian's.
     for name in ("coreos-installer", "butane"):
         package.link(f"usr/bin/{name}", "firstlight-image")
+        package.link(f"usr/share/man/man1/{name}.1.gz", "firstlight-image.1.gz")
     package.manual(programs / "man/firstlight-image.1")
     completions(package, programs, "firstlight-image")
     package.overrides()
@@ -161,7 +165,9 @@ def image_tool(programs: Path, staging: Path) -> Package:
 
 def completions(package: Package, programs: Path, name: str) -> None:
     folder = programs / "completions"
-    package.add(folder / f"{name}.bash", f"usr/share/bash-completion/completions/{name}")
+    # It is read by a shell that runs, and no program.
+    lines = (folder / f"{name}.bash").read_text().splitlines(keepends=True)
+    package.write(f"usr/share/bash-completion/completions/{name}", "".join(lines[lines[0].startswith("#!"):]))
     package.add(folder / f"_{name}", f"usr/share/zsh/vendor-completions/_{name}")
     package.add(folder / f"{name}.fish", f"usr/share/fish/vendor_completions.d/{name}.fish")
 
