@@ -20,6 +20,8 @@ struct PackedCache {
 
     /// Files of each kind that stay: those of a few kernels and choices of modules, and of a few agents.
     private static let limit = 4
+    /// What was found so many seconds ago may not be read yet.
+    private static let inUse = 600
 
     /// The name of what `tree` is packed to, from everything that its bytes depend on.
     static func key(_ tree: FileTree, options: [String]) throws -> String {
@@ -69,7 +71,7 @@ struct PackedCache {
         } catch { return }
         let files = Files.names(in: folder).map { folder.appending($0) }.filter { $0.extension == kind.rawValue }
         let byUse = files.sorted { lastUse($0) > lastUse($1) }
-        for old in byUse.dropFirst(Self.limit) { try? Files.remove(old) }
+        for old in byUse.dropFirst(Self.limit) where lastUse(old) < time(nil) - Self.inUse { try? Files.remove(old) }
     }
 
     private func place(_ key: String, _ kind: Kind) -> FilePath {

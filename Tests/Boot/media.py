@@ -6,7 +6,8 @@ from pathlib import Path
 
 import images
 import processes
-from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
+import rootfs
+from boot import PROVISION, UNATTENDED, boot_test, facts, run_argument, tiny_image
 from machine import Disk
 from matchbox import Matchbox
 from paths import TOOL, kernel_image
@@ -86,6 +87,104 @@ def own_iso_secure_boot(bench):
     found = facts(machine, timeout=600)
     is_from_medium(machine, found)
     assert any("[integrity]" in line for line in found["run"]), found["run"]
+
+
+KEYFILE = """[connection]
+id=wired
+type=ethernet
+[ipv4]
+method=manual
+address1=10.0.2.99/24,10.0.2.2
+"""
+# Of the config, of the keyfile, of the kernel arguments.
+CHANGED = "cat /etc/applied /etc/own; ip -4 addr; cat /proc/cmdline"
+
+
+def settings(bench) -> "tuple[Path, Path]":
+    """A config, one of whose files is on a server, and a keyfile without which nobody gets there."""
+    server = bench.nginx({"applied": "applied"})
+    config = bench.config(storage={"files": [
+        {"path": "/etc/applied", "contents": {"source": f"{server.url}/applied"}},
+        {"path": "/etc/own", "contents": {"source": "data:,%0Aown%0A"}}]})
+    keyfile = bench.folder / "wired.nmconnection"
+    keyfile.write_text(KEYFILE)
+    return config, keyfile
+
+
+def has_settings(machine, found) -> None:
+    assert found["run"][:2] == ["applied", "own"], found["run"]
+    assert any("10.0.2.99/24" in line for line in found["run"]), found["run"]
+    machine.console.refuse(r"10\.0\.2\.15")
+
+
+def customized_iso(bench) -> Path:
+    config, keyfile = settings(bench)
+    iso = own_iso(bench, CHANGED)
+    processes.run([TOOL, "iso", "customize", "--live-ignition", config, "--network-keyfile", keyfile,
+                   "--live-karg-append", "note=customized", iso])
+    return iso
+
+
+@boot_test(tier=ALL)
+def customized_iso_bios(bench):
+    """A BIOS boots an ISO with a config, a keyfile and kernel arguments that `iso customize` put into it."""
+    machine = bench.boot(cdrom=customized_iso(bench), boot="cdrom")
+    found = facts(machine)
+    has_settings(machine, found)
+    assert "note=customized" in found["run"][-1], found["run"]
+
+
+@boot_test(tier=ALL)
+def customized_iso_uefi(bench):
+    """UEFI firmware boots the same ISO."""
+    machine = bench.boot(cdrom=customized_iso(bench), boot="cdrom", **UEFI)
+    found = facts(machine, timeout=400)
+    has_settings(machine, found)
+    assert "note=customized" in found["run"][-1], found["run"]
+
+
+@boot_test(tier=ALL)
+def own_minimal_iso(bench):
+    """A minimal ISO, taken out of ours, fetches the root image that it does not hold."""
+    iso, root, minimal = own_iso(bench), bench.folder / "rootfs.img", bench.folder / "minimal.iso"
+    server = bench.nginx({"rootfs.img": root})
+    processes.run([TOOL, "iso", "extract", "minimal-iso", "--output-rootfs", root, "--rootfs-url",
+                   f"{server.url}/rootfs.img", iso, minimal])
+    assert root.read_bytes() == tiny_image().read_bytes()
+    machine = bench.boot(cdrom=minimal, boot="cdrom")
+    facts(machine)
+    assert re.search(r"rootfs .*sha256 right", machine.console.unwrapped)
+
+
+@boot_test(tier=ALL)
+def wrapped_initrds(bench):
+    """Config and keyfile as initrds of their own behind the initramfs, and all of it as one by `pxe customize`."""
+    config, keyfile = settings(bench)
+    root = tiny_image()
+    initramfs, folder = images.initramfs(rootfs=root), bench.folder
+    processes.run([TOOL, "pxe", "ignition", "wrap", "-i", config, "-o", folder / "config.img"])
+    processes.run([TOOL, "pxe", "network", "wrap", "-k", keyfile, "-o", folder / "network.img"])
+    processes.run([TOOL, "pxe", "customize", "--live-ignition", config, "--network-keyfile", keyfile,
+                   "-o", folder / "whole.img", initramfs])
+    for initrd in ([initramfs, folder / "config.img", folder / "network.img", root], [folder / "whole.img", root]):
+        machine = bench.boot(PROVISION, initrd=initrd, script=CHANGED)
+        has_settings(machine, facts(machine))
+
+
+@boot_test(tier=ALL)
+def container_image(bench):
+    """A root image made of a container image in layers, as umoci leaves it, boots."""
+    tree, layout = bench.folder / "tree", bench.folder / "layout"
+    processes.run(["unsquashfs", "-quiet", "-no-progress", "-dest", tree, rootfs.tiny()])
+    (bench.folder / "note").write_text("of the second layer\n")
+    for words in (["init", "--layout", layout], ["new", "--image", f"{layout}:live"],
+                  ["insert", "--image", f"{layout}:live", tree, "/"],
+                  ["insert", "--image", f"{layout}:live", bench.folder / "note", "/etc/note"]):
+        processes.run(["umoci", *words])
+    root = bench.folder / "rootfs.img"
+    processes.run([TOOL, "rootfs", layout, "-o", root, "--version", "1"])
+    machine = bench.boot(initrd=[images.initramfs(rootfs=root), root], script="cat /etc/note")
+    assert facts(machine)["run"] == ["of the second layer"]
 
 
 @boot_test(tier=ALL)
