@@ -115,8 +115,8 @@ def described(short: str, *lines: str) -> str:
 
 def agent(programs: Path, staging: Path) -> Package:
     package = Package(
-        "firstlight", staging, Recommends="dracut-core (>= 059) | initramfs-tools, dracut-network, e2fsprogs, xfsprogs, "
-        "btrfs-progs, dosfstools, mdadm", Suggests="busybox-static | busybox",
+        "firstlight", staging, Recommends="dracut-core (>= 059) | initramfs-tools, dracut-network, dbus, e2fsprogs, "
+        "xfsprogs, btrfs-progs, dosfstools, mdadm", Suggests="busybox-static | busybox",
         Description=described(
             "live boot agent that provisions a machine from RAM",
             "It fetches and verifies a root image, lays a writable layer in RAM over it,",
