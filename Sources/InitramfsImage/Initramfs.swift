@@ -362,6 +362,10 @@ extension Initramfs {
     }
 
     private func addCertificates(to root: inout FileTree, and usr: inout FileTree) throws {
+        guard Files.exists(host.certificates) else {
+            throw HostSystem.Failure.missing(
+                HostProgram(name: host.certificates.string, package: "ca-certificates"))
+        }
         var bundle = try CertificateBundle(reading: host.certificates)
         for file in certificates { bundle.append(try CertificateBundle(reading: file)) }
         usr.addText(InitramfsPath.certificates, bundle.text)

@@ -115,7 +115,7 @@ def described(short: str, *lines: str) -> str:
 
 def agent(programs: Path, staging: Path) -> Package:
     package = Package(
-        "firstlight", staging, Recommends="dracut-core (>= 059) | initramfs-tools, dracut-network, dbus, e2fsprogs, "
+        "firstlight", staging, Recommends="dracut-core (>= 059) | initramfs-tools, ca-certificates, dracut-network, dbus, e2fsprogs, "
         "xfsprogs, btrfs-progs, dosfstools, mdadm", Suggests="busybox-static | busybox",
         Description=described(
             "live boot agent that provisions a machine from RAM",
@@ -144,7 +144,7 @@ def image_tool(programs: Path, staging: Path) -> Package:
     package = Package(
         "firstlight-image", staging,
         Depends="firstlight, squashfs-tools, zstd, xz-utils",
-        Recommends="busybox-static, xorriso, isolinux, syslinux-common, mtools, dosfstools, shim-signed, "
+        Recommends="busybox-static, ca-certificates, xorriso, isolinux, syslinux-common, mtools, dosfstools, shim-signed, "
         "grub-efi-amd64-signed, linux-image-amd64",
         Suggests="erofs-utils, systemd-boot-efi, sbsigntool, skopeo, umoci",
         Description=described(

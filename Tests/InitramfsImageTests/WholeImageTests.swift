@@ -74,6 +74,19 @@ import Testing
         #expect(try make("other") != bytes && packed().count == 3)
     }
 
+    @Test func aHostWithoutAuthoritiesIsToldWhereTheyAre() throws {
+        let folder = try TemporaryFolder()
+        var initramfs = try initramfs(in: folder)
+        initramfs.host.certificates = folder.path.appending("none.crt")
+        do throws(BootFailure) {
+            try initramfs.write(to: folder.path.appending("image"))
+            Issue.record("an image was made")
+        } catch {
+            #expect("\(error.cause)" == "\(folder.path)/none.crt is not installed")
+            #expect(error.advice == ["On Debian: apt-get install ca-certificates"])
+        }
+    }
+
     @Test func anotherConfigLeavesNothingToBePacked() throws {
         let folder = try TemporaryFolder()
         var initramfs = try initramfs(in: folder)
