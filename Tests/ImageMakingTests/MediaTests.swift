@@ -143,7 +143,7 @@ struct SampleParts {
         }
         // What GRUB reads of it as script has no arguments in it.
         let menu = try text("EFI/DEBIAN/GRUB.CFG")
-        #expect(!menu.contains("ignition") && menu.contains("\n    linux /images/pxeboot/vmlinuz $kargs\n"))
+        #expect(!menu.contains("ignition.config") && menu.contains("\n    linux /images/pxeboot/vmlinuz $kargs\n"))
         for name in ["uuid", "mac", "serial", "hostname"] { #expect(menu.contains("\nset \(name)='${\(name)}'\n")) }
         #expect(try text("EFI/DEBIAN/KARGS.ENV").hasPrefix("# GRUB Environment Block\nkargs=\(word) "))
         #expect(try text("EFI/DEBIAN/KERNEL.CFG").hasPrefix("linux /images/pxeboot/vmlinuz \(word) "))
