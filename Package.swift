@@ -159,8 +159,8 @@ let package = Package(
         .target(
             name: "InitramfsImage",
             dependencies: [
-                "CZlib", "Encoding", "Hashing", "IgnitionConfig", "KernelModules", "LinuxSystem", "LiveImage",
-                "NetworkPlanning", "Reporting", system,
+                "BootMedia", "CZlib", "Encoding", "Hashing", "IgnitionConfig", "KernelModules", "LinuxSystem",
+                "LiveImage", "NetworkPlanning", "Reporting", system,
             ]),
         .target(
             name: "MediaEditing",
@@ -209,7 +209,7 @@ let package = Package(
         .testTarget(name: "ProvisioningEngineTests", dependencies: ["ProvisioningEngine", "LoopbackServer"]),
         .testTarget(name: "BootTests", dependencies: ["Boot"]),
         .testTarget(name: "IgnitionCompatTests", dependencies: ["IgnitionCompat"]),
-        .testTarget(name: "InitramfsImageTests", dependencies: ["InitramfsImage"]),
+        .testTarget(name: "InitramfsImageTests", dependencies: ["BootMedia", "InitramfsImage"]),
         .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),
         .testTarget(

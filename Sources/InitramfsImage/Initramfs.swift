@@ -3,6 +3,7 @@
 // An initramfs has two parts. The kernel unpacks both, but the second is one file, a squashfs, which the agent
 // mounts on /usr: so modules and tools stay compressed in memory until they are used.
 
+import BootMedia
 import IgnitionConfig
 import KernelModules
 import LinuxSystem
@@ -427,7 +428,15 @@ extension Initramfs {
             }
             own.addText(LiveImageName.wantedStreamHash, facts.hash.text)
             own.addText(LiveImageName.wantedImageHash, facts.imageHash.text)
-            if let version = facts.version { own.addText(LiveImageName.initramfsVersion, "\(version)\n") }
+            if let version = facts.version {
+                own.addText(LiveImageName.initramfsVersion, "\(version)\n")
+                // Without it `pxe customize` puts no keyfiles in.
+                if taken[BootMediaName.initramfsFeatures] == nil {
+                    var features = Features()
+                    features.liveNetwork = true
+                    own.addText(BootMediaName.initramfsFeatures, features.text)
+                }
+            }
             warnings += facts.content.warning(kernel: kernel, advice: advice).map { [$0] } ?? []
         }
         if let fallback {

@@ -1,6 +1,7 @@
 // What is taken from another initramfs of a live system, such as Fedora CoreOS's: what only its maker knows. The kernel
 // that goes with it has no modules but these, and the root image no other stamps.
 
+import BootMedia
 import Glibc
 import LinuxSystem
 import LiveImage
@@ -49,7 +50,7 @@ struct OriginalInitramfs: ~Copyable {
     /// The stamps that the new image has, too.
     private static let stamps = [
         LiveImageName.initramfsVersion, LiveImageName.wantedStreamHash, LiveImageName.wantedImageHash,
-        "etc/coreos/features.json",
+        BootMediaName.initramfsFeatures,
     ]
     /// Where an image keeps configs of its own.
     private static let configs = ["usr/lib/ignition/", "etc/ignition/"]

@@ -1,3 +1,4 @@
+import BootMedia
 import LinuxSystem
 import Reporting
 import SystemPackage
@@ -313,6 +314,10 @@ import Testing
         #expect(files.contains { $0.path == "/etc/coreos-live-initramfs" && $0.size == 10 })
         #expect(files.contains { $0.path == "/etc/coreos-live-want-rootfs" && $0.size == 92 })
         #expect(files.contains { $0.path == "/etc/firstlight-want-image" && $0.size == 92 })
+        // What `pxe customize` asks for before it puts keyfiles in.
+        var features = Features()
+        features.liveNetwork = true
+        #expect(files.contains { $0.path == "/etc/coreos/features.json" && $0.size == features.text.utf8.count })
     }
 
     @Test func aRootImageIsMadeOfAWholeFilesystemAndAVersion() throws {
