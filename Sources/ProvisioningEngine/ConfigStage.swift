@@ -140,19 +140,41 @@ public func configDigest(_ bytes: [UInt8]) -> String {
 
 // MARK: What lies elsewhere
 
-/// Whether any resource of the config lies on another machine.
+/// Whether anything of the config lies on another machine.
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
-    !remoteResources(config).isEmpty
-        || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
+    config.withThoseInIt().contains { config in
+        !config.remoteResources.isEmpty
+            || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
+    }
 }
 
 /// What the config names on other machines.
 func remoteResources(_ config: IgnitionConfig) -> [IgnitionConfig.Resource] {
-    let resources =
-        config.storage.files.flatMap { [$0.contents] + $0.append } + config.storage.luks.map(\.keyFile)
-        + config.ignition.security.tls.certificateAuthorities + config.ignition.config.merge
-        + [config.ignition.config.replace]
-    return resources.filter(isRemote)
+    config.withThoseInIt().flatMap(\.remoteResources)
+}
+
+extension IgnitionConfig {
+    /// The config, and those that it holds as `data:` URLs: `customize` of the image tool embeds configs like that.
+    ///
+    /// What is wrong with one of them the stage tells that follows the references.
+    fileprivate func withThoseInIt(depth: Int = 0) -> [IgnitionConfig] {
+        guard depth < ConfigRendering.deepest else { return [self] }
+        var settings = FetchSettings()
+        settings.isOffline = true
+        let fetcher = ResourceFetcher(settings)
+        let inside = (ignition.config.merge + [ignition.config.replace])
+            .filter { DataURL.isOne($0.source ?? "") }
+            .compactMap { try? fetcher.bytes(of: $0, purpose: .config) }
+            .compactMap { IgnitionConfig.parse($0, name: "config in the config").config }
+        return [self] + inside.flatMap { $0.withThoseInIt(depth: depth + 1) }
+    }
+
+    fileprivate var remoteResources: [Resource] {
+        let resources =
+            storage.files.flatMap { [$0.contents] + $0.append } + storage.luks.map(\.keyFile)
+            + ignition.security.tls.certificateAuthorities + ignition.config.merge + [ignition.config.replace]
+        return resources.filter(isRemote)
+    }
 }
 
 private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {

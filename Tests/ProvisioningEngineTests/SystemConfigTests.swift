@@ -1,3 +1,4 @@
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem
@@ -138,4 +139,22 @@ struct NetworkNeedTests {
         #", "security": {"tls": {"certificateAuthorities": [{"source": "https://a/"}]}}}"#,
     ])
     func itDoes(rest: String) throws { #expect(try needs(rest)) }
+
+    // As `iso customize --live-ignition` embeds a config, and as somebody embeds the result once more.
+    @Test(arguments: [
+        #""storage": {"files": [{"path": "/a", "contents": {"source": "http://a/"}}]}"#,
+        #""storage": {"luks": [{"name": "a", "device": "/dev/a", "clevis": {"tang": [{"url": "http://t", "thumbprint": "x"}]}}]}"#,
+    ])
+    func whatAConfigInTheConfigNamesCounts(storage: String) throws {
+        func holding(_ rest: String) -> String {
+            DataURL.text(for: Array(#"{"ignition": {"version": "3.4.0"\#(rest)}"#.utf8))
+        }
+        let inner = holding("}, \(storage)")
+        for reference in [#""merge": [{"source": "\#(inner)"}]"#, #""replace": {"source": "\#(inner)"}"#] {
+            #expect(try needs(#", "config": {\#(reference)}}"#))
+            let outer = holding(#", "config": {\#(reference)}}"#)
+            #expect(try needs(#", "config": {"merge": [{"source": "\#(outer)"}]}}"#))
+        }
+        #expect(try !needs(#", "config": {"merge": [{"source": "\#(holding("}"))"}]}}"#))
+    }
 }
