@@ -5,7 +5,7 @@ import json
 import re
 
 import processes
-from boot import BROKEN, PROVISION, QUIETLY, UNATTENDED, boot_test, facts, stopped, tiny_image
+from boot import BROKEN, PROVISION, QUIETLY, STOPPED, UNATTENDED, boot_test, facts, stopped, tiny_image
 from console import Unmet
 from debian_systems import RELEASES, Workshop, documented
 from paths import TOOL, kernel_image
@@ -178,7 +178,7 @@ def dracut_emergency(bench):
     image = dracut_image(bench, "bookworm", "systemd-networkd")
     machine = bench.boot(arguments, base=QUIETLY, initrd=[image])
     console = machine.console
-    console.expect(r"^firstlight stopped: ", LIMIT, what="the report")
+    console.expect(STOPPED, LIMIT, what="the report")
     console.expect(r"while running the stage rootfs", 60, what="the report to name the stage")
     console.expect(r"Entering emergency mode", 120, what="systemd's emergency mode")
     console.refuse(r"it was ended by SIGTERM")

@@ -30,7 +30,8 @@ from servers import FaultServer, Nginx
 from site_network import Site
 
 FOLDER = TREE / "Tests" / "Boot"
-STOPPED = r"^firstlight stopped: .*$"
+# Under systemd the lines of a unit have the time and the unit's name in front.
+STOPPED = r"^(\[[ .0-9]+\] firstlight\[\d+\]: )?firstlight stopped: .*$"
 BROKEN = r"Kernel panic|" + STOPPED
 
 # On a serial console, kernel messages only when they are errors; no one is there to use a shell.
