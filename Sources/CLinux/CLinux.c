@@ -246,11 +246,6 @@ int firstlight_memory_file(const char *name) {
     return fd >= 0 ? fd : -errno;
 }
 
-int64_t firstlight_copy_range(int from, int to, size_t count) {
-    ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
-    return copied >= 0 ? copied : -errno;
-}
-
 int firstlight_rename_new(const char *path, const char *name) {
     return renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE) == 0 ? 0 : -errno;
 }
