@@ -91,6 +91,21 @@ struct LinkSettings {
         }
     }
 
+    /// Gives a virtio card a speed where its hypervisor gives it none: a port without one never takes part in LACP, and
+    /// the bond stays silent. A physical card knows its own as soon as it has a carrier.
+    func giveSpeed(_ log: Logger) {
+        let folder = FilePath("/sys/class/net/\(name)")
+        guard Files.resolved(folder.appending("device/driver"))?.lastComponent?.string == "virtio_net",
+            Files.line(folder.appending("speed")).flatMap({ Int($0) }) ?? -1 <= 0
+        else { return }
+        do throws(Errno) {
+            try NetworkLinks.setSpeed(of: name, autonegotiates: nil, speed: 10_000, halfDuplex: false)
+            log.info("\(name): the hypervisor tells no speed, which LACP needs; 10 Gb/s are assumed")
+        } catch {
+            log.warning("\(name): the hypervisor tells no speed, which LACP needs, and none can be set: \(error)")
+        }
+    }
+
     /// Tells a bond which port it prefers, once that is a port.
     func setPrimary(_ options: BondOptions, _ logger: Logger) throws(NetworkFailure) {
         for name in ["primary", "active_slave"] {

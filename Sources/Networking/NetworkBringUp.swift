@@ -226,6 +226,10 @@ final class NetworkBringUp {
 
     private func join(_ link: NetworkPlan.Link, to controller: NetworkPlan.Link) throws(NetworkFailure) {
         let index = link.interface.index
+        // A bond asks for it when it gets the port.
+        if case .bond(let options) = controller.profile.kind, options.mode == "802.3ad" {
+            LinkSettings(index: index, name: currentName(link), metric: link.metric).giveSpeed(log)
+        }
         try Networking.act("making \(link.name) a port of \(controller.name)") { () throws(Errno) in
             try NetworkLinks.configure(index, up: false)
             try NetworkLinks.join(index, to: controller.interface.index)

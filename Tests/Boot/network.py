@@ -42,17 +42,6 @@ TWO_NETWORKS = {
 }
 
 
-# Both cards hang on one switch, which leads to the host.
-ONE_SWITCH = {
-    "network": False,
-    "extra": [
-        "-netdev", "user,id=net", "-netdev", "hubport,id=uplink,hubid=0,netdev=net",
-        "-netdev", "hubport,id=first,hubid=0", "-device", "virtio-net-pci,netdev=first,addr=0x10",
-        "-netdev", "hubport,id=second,hubid=0", "-device", "virtio-net-pci,netdev=second,addr=0x11",
-    ],
-}
-
-
 @boot_test()
 def server_behind_the_second_card(bench):
     """Of two cards that nobody named and that both get a lease, the one is used over which the server answers."""
@@ -89,16 +78,6 @@ def vlan_on_a_bond(bench):
     for line in ["Kind=bond", "Mode=active-backup", "Kind=vlan", "Id=5", "VLAN=bond7.5", "Bond=bond7"]:
         assert line in run, f"{line} is not handed over: {text}"
     assert text.count("PermanentMACAddress=") == 2, text
-
-
-@boot_test(tier=ALL)
-def lacp_bond_with_dhcp(bench):
-    """An 802.3ad bond to a switch that does not speak it still gets its lease by one port."""
-    machine = bench.boot("rd.neednet bond=bond0:ens16,ens17:mode=802.3ad,lacp_rate=fast ip=bond0:dhcp",
-                         initrd=[images.initramfs(rootfs=tiny_image()), tiny_image()],
-                         script="cat /sys/class/net/bond0/bonding/mode; ip -4 addr", **ONE_SWITCH)
-    run = facts(machine)["run"]
-    assert "802.3ad 4" in run and any("10.0.2.15/24" in line for line in run), run
 
 
 @boot_test()
