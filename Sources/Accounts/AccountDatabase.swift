@@ -77,22 +77,12 @@ public enum AccountEffect: Equatable, Sendable {
 
     /// Make a home and copy the folder `skeleton` into it; a home that exists is left alone.
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
-    /// Make an empty mailbox, unless it exists.
-    case makeMailbox(String, owner: Owner, mode: UInt32)
-    /// Forget when the id was last used to log in.
-    case clearLoginRecords(of: UInt32)
     /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is no error.
     case moveHome(String, to: String, owner: Owner, newOwner: Owner)
     /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them.
     case changeOwner(of: String, from: Owner, to: Owner)
-    /// Give a mailbox to another user.
-    case changeMailboxOwner(String, from: UInt32, to: UInt32)
-    /// Copy what the records of logins say of one id to another.
-    case copyLoginRecords(from: UInt32, to: UInt32)
     /// Remove a home with all that is in it, if the user owns it and none of the other users' homes is in it.
     case removeHome(String, of: UInt32, beside: [Home])
-    /// Remove a mailbox, if the user owns it.
-    case removeMailbox(String, of: UInt32)
 }
 
 extension AccountDatabase {

@@ -9,7 +9,7 @@ public enum AccountRequest: Equatable, Sendable {
     case copyGroup(String, gid: UInt32, members: [String])
     case addUser(NewUser)
     case changeUser(String, UserFields)
-    /// Remove a user with its home and mailbox.
+    /// Remove a user with its home.
     case removeUser(String)
 
     /// The fields of a user that a request sets.
@@ -45,7 +45,7 @@ public enum AccountRequest: Equatable, Sendable {
         public var mayHaveGroup = true
         /// Whether it is a system user: its id comes from another range, and its password does not age.
         public var isSystem = false
-        /// Whether the records of logins that an earlier user of the same id left are cleared.
+        /// Whether programs clear the records of logins that an earlier user of the same id left.
         public var clearsLoginRecords = true
 
         /// Makes a request for a user with a home and default settings.

@@ -49,10 +49,6 @@ public struct AccountSettings: Equatable, Sendable {
     var shell: String { defaults["SHELL"] ?? "/bin/bash" }
     /// The folder that is copied into a new home.
     var skeleton: String { defaults["SKEL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/etc/skel" }
-    var clearsLoginRecords: Bool { defaults["LOG_INIT"] != "no" }
-    /// The folder for mailboxes; `nil` where new users get none.
-    var newMailboxes: String? { defaults["CREATE_MAIL_SPOOL"]?.lowercased() == "yes" ? mailboxes : nil }
-    var mailboxes: String? { values["MAIL_DIR"] ?? (values["MAIL_FILE"] == nil ? "/var/mail" : nil) }
     var homeMode: UInt32 {
         UInt32(truncatingIfNeeded: number("HOME_MODE") ?? 0o777 & ~(number("UMASK") ?? 0o022)) & 0o7777
     }

@@ -30,7 +30,6 @@ extension AccountEdit {
             gid = settings.group.flatMap { group($0)?.id } ?? 100
         }
 
-        let isNew = !ids(.passwd).contains { $0.id == uid }
         let hash = user.fields.hash ?? "!"
         let line = [
             name, files[.shadow] == nil ? hash : "x", String(uid), String(gid), user.fields.gecos ?? "", home,
@@ -47,15 +46,8 @@ extension AccountEdit {
         setGroups(groups, of: name, isWhole: false)
 
         let owner = AccountEffect.Owner(uid, gid)
-        if user.clearsLoginRecords, settings.clearsLoginRecords, isNew { effects.append(.clearLoginRecords(of: uid)) }
         if user.hasHome {
             effects.append(.makeHome(home, owner: owner, mode: settings.homeMode, skeleton: settings.skeleton))
-        }
-        if !user.isSystem, let folder = settings.newMailboxes {
-            let mail = group("mail")
-            effects.append(
-                .makeMailbox(
-                    "\(folder)/\(name)", owner: .init(uid, mail?.id ?? gid), mode: mail == nil ? 0o600 : 0o660))
         }
     }
 
@@ -151,7 +143,12 @@ extension AccountEdit {
         // Setting a password also makes usermod write `passwd`.
         if fields != present.fields || wanted.hash != nil { files[.passwd]?.set(fields, line: present.line) }
         if let groups { setGroups(groups, of: name, isWhole: true) }
-        planMoves(of: name, from: .init(uid, gid), to: owner, home: home, newHome: newHome)
+        let old = AccountEffect.Owner(uid, gid)
+        if let newHome {
+            effects.append(.moveHome(home, to: newHome, owner: old, newOwner: owner))
+        } else if old != owner {
+            effects.append(.changeOwner(of: home, from: old, to: owner))
+        }
     }
 
     /// Sets the hash in `shadow`, and in `passwd` where that does not refer to `shadow`.
@@ -166,21 +163,6 @@ extension AccountEdit {
             let shadow = [name, hash, lastChange] + settings.ages.prefix(3) + ["", "", ""]
             try files[.shadow]?.put(shadow.map { Array($0.utf8) })
         }
-    }
-
-    private mutating func planMoves(
-        of name: String, from old: AccountEffect.Owner, to new: AccountEffect.Owner, home: String, newHome: String?
-    ) {
-        if let newHome {
-            effects.append(.moveHome(home, to: newHome, owner: old, newOwner: new))
-        } else if old != new {
-            effects.append(.changeOwner(of: home, from: old, to: new))
-        }
-        guard old.user != new.user else { return }
-        if let folder = settings.mailboxes {
-            effects.append(.changeMailboxOwner("\(folder)/\(name)", from: old.user, to: new.user))
-        }
-        effects.append(.copyLoginRecords(from: old.user, to: new.user))
     }
 
     // MARK: A user that goes
@@ -203,8 +185,6 @@ extension AccountEdit {
             files[.gshadow]?.setMembers(administrators.filter { $0 != Array(name.utf8) }, 2, line: entry.line)
         }
         if settings.isSet("USERGROUPS_ENAB") { try removeOwnGroup(of: name, gid) }
-
-        if let folder = settings.mailboxes { effects.append(.removeMailbox("\(folder)/\(name)", of: uid)) }
         effects.append(.removeHome(String(decoding: fields[5], as: UTF8.self), of: uid, beside: homes))
     }
 

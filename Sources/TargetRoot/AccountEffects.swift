@@ -1,4 +1,4 @@
-// Homes, mailboxes and records of logins: what belongs to a user beside the lines in the account files.
+// Homes: what belongs to a user beside the lines in the account files.
 
 import Accounts
 import FilePlanning
@@ -16,7 +16,6 @@ extension AccountApplier {
         switch effect {
         case .makeHome(let path, let owner, let mode, let skeleton):
             try makeHome(path, owner, mode: mode, skeleton: skeleton)
-        case .makeMailbox(let path, let owner, let mode): try makeMailbox(path, owner, mode: mode)
         case .moveHome(let path, let newPath, let old, let new): try moveHome(path, to: newPath, from: old, to: new)
         case .changeOwner(let path, let old, let new):
             let home = try tree.entry(try tree.follow(path))
@@ -24,20 +23,7 @@ extension AccountApplier {
                 [old.user, new.user].contains(status.st_uid)
             else { return nil }
             try home.changeTree(from: old, to: new)
-        case .changeMailboxOwner(let path, let old, let new):
-            guard let box = try? tree.entry(try tree.follow(path)), box.status?.st_uid == old else { return nil }
-            try box.setOwner(new, nil)
-        case .clearLoginRecords(let user):
-            for record in LoginRecord.all { try change(record, of: user, to: { _ in nil }) }
-        case .copyLoginRecords(let old, let new):
-            for record in LoginRecord.all {
-                try change(record, of: new) { descriptor in record.bytes(of: old, descriptor) }
-            }
         case .removeHome(let path, let user, let others): return removeHome(path, of: user, beside: others)
-        case .removeMailbox(let path, let user):
-            guard let box = try? tree.entry(try tree.resolve(path)), let status = box.status else { return nil }
-            guard status.st_uid == user else { return "\(path) is not the user's; it stays" }
-            try box.remove()
         }
         return nil
     }
@@ -122,46 +108,5 @@ extension AccountApplier {
         } catch {
             return "\(error)"
         }
-    }
-
-    private func makeMailbox(_ path: String, _ owner: AccountEffect.Owner, mode: UInt32) throws {
-        guard let box = try? tree.entry(try tree.resolve(path)), case .nothing = box.component else { return }
-        close(try box.create())
-        try box.setOwner(owner.user, owner.group)
-        try box.setMode(mode)
-    }
-
-    // MARK: Records of logins
-
-    /// A file with a record of fixed size for each user id.
-    private struct LoginRecord {
-        var path: String
-        var size: Int
-
-        /// lastlog(8) has a time, a terminal of 32 bytes and a host of 256; faillog(5) has counts, a terminal and two
-        /// times.
-        static let all = [
-            LoginRecord(path: "/var/log/lastlog", size: 292), LoginRecord(path: "/var/log/faillog", size: 32),
-        ]
-
-        func bytes(of user: UInt32, _ descriptor: Int32) -> [UInt8]? {
-            var bytes = [UInt8](repeating: 0, count: size)
-            return pread(descriptor, &bytes, size, off_t(user) * off_t(size)) == size ? bytes : nil
-        }
-    }
-
-    /// Writes a user's record: what `find` returns, or zeros if there was one.
-    private func change(_ record: LoginRecord, of user: UInt32, to find: (Int32) -> [UInt8]?) throws {
-        guard let descriptor = try? tree.open(record.path, O_RDWR) else { return }
-        defer { close(descriptor) }
-        let found = find(descriptor)
-        guard
-            let bytes = found
-                ?? record.bytes(of: user, descriptor).map({ _ in Array(repeating: 0, count: record.size) })
-        else { return }
-        guard pwrite(descriptor, bytes, bytes.count, off_t(user) * off_t(record.size)) == bytes.count else {
-            throw TargetFault.cannot("write", path: record.path, Errno(rawValue: errno))
-        }
-        fsync(descriptor)
     }
 }

@@ -149,12 +149,11 @@ extension AccountChange {
         let settings = AccountSettings(
             loginDefs: loginDefs + "\nSUB_UID_COUNT 0x10\nGID_MIN none\n  UID_MIN  2000\n",
             useradd:
-                "#SHELL=/bin/no\nSHELL=/bin/zsh\nSKEL=\nGROUP=mail\nCREATE_MAIL_SPOOL=Yes\nEXPIRE=2024-10-04\nINACTIVE=5\n"
+                "#SHELL=/bin/no\nSHELL=/bin/zsh\nSKEL=\nGROUP=mail\nEXPIRE=2024-10-04\nINACTIVE=5\n"
         )
         #expect(settings.homeMode == 0o700)
         #expect(settings.shell == "/bin/zsh")
         #expect(settings.skeleton == "/etc/skel")
-        #expect(settings.newMailboxes == "/var/mail")
         #expect(settings.subordinates("SUB_UID").count == 16)
         #expect(settings.range("UID", isSystem: false) == .init(lowest: 2000, highest: 60000, lowestWanted: 2000))
         #expect(settings.range("GID", isSystem: true) == .init(lowest: 101, highest: 999, lowestWanted: 1))
@@ -169,7 +168,6 @@ extension AccountChange {
         #expect(AccountSettings(loginDefs: "UMASK 077").homeMode == 0o700)
         #expect(AccountSettings().homeMode == 0o755)
         #expect(AccountSettings().ages == ["", "", "", "", ""])
-        #expect(AccountSettings(loginDefs: "MAIL_FILE .mail").mailboxes == nil)
         #expect(AccountSettings(loginDefs: "UID_MIN 5\nUID_MAX 4").range("UID", isSystem: false) == nil)
     }
 
@@ -206,16 +204,13 @@ extension AccountChange {
         #expect(change.text(.subuid) == "new:100000:65536\n")
         #expect(change.text(.subgid) == "new:100000:65536\n")
         #expect(
-            change.effects == [
-                .clearLoginRecords(of: 1001),
-                .makeHome("/home/new", owner: .init(1001, 1001), mode: 0o700, skeleton: "/etc/skel"),
-            ])
+            change.effects == [.makeHome("/home/new", owner: .init(1001, 1001), mode: 0o700, skeleton: "/etc/skel")])
         // The last of the files makes the user; by the first a run that was stopped is known.
         #expect(change.files.last?.name == .passwd)
         #expect(change.files.first?.name == .shadow)
     }
 
-    @Test func aSystemUserAgesNotAndHasNeitherRangesNorMail() throws {
+    @Test func aSystemUserHasNeitherAgesNorRanges() throws {
         let request = user("sys") {
             $0.isSystem = true
             $0.hasHome = false
@@ -245,13 +240,6 @@ extension AccountChange {
         #expect(
             try database(loginDefs: "").change(for: user("new")).new(.passwd, since: passwd)
                 == ["new:x:1001:100::/home/new:/bin/bash"])
-    }
-
-    @Test func aMailboxIsTheMailGroups() throws {
-        let change = try database(useradd: "CREATE_MAIL_SPOOL=yes").change(for: user("new"))
-        #expect(change.effects.last == .makeMailbox("/var/mail/new", owner: .init(1001, 8), mode: 0o660))
-        let alone = try database(group: "new2:x:5:\n", useradd: "CREATE_MAIL_SPOOL=yes").change(for: user("new"))
-        #expect(alone.effects.last == .makeMailbox("/var/mail/new", owner: .init(1001, 1001), mode: 0o600))
     }
 
     @Test func whatAStoppedRunMadeIsUsed() throws {
@@ -323,8 +311,7 @@ extension AccountChange {
         #expect(change.new(.gshadow, since: gshadow) == ["wheel:!:core:root"])
         #expect(
             change.effects == [
-                .moveHome("/home/core", to: "/srv/core/", owner: .init(1000, 1000), newOwner: .init(1500, 10)),
-                .changeMailboxOwner("/var/mail/core", from: 1000, to: 1500), .copyLoginRecords(from: 1000, to: 1500),
+                .moveHome("/home/core", to: "/srv/core/", owner: .init(1000, 1000), newOwner: .init(1500, 10))
             ])
         let gecos = try database().change(for: .changeUser("core", fields { $0.gecos = "Core" }))
         #expect(gecos == AccountChange())
@@ -369,10 +356,7 @@ extension AccountChange {
         #expect(change.text(.gshadow) == "root:*::\nwheel:!::root\n")
         #expect(change.text(.subuid) == "root:1:2\n")
         let others: [AccountEffect.Home] = [.init(of: "root", "/root"), .init(of: "daemon", "/usr/sbin")]
-        #expect(
-            change.effects == [
-                .removeMailbox("/var/mail/core", of: 1000), .removeHome("/home/core", of: 1000, beside: others),
-            ])
+        #expect(change.effects == [.removeHome("/home/core", of: 1000, beside: others)])
         // A group that others have too stays.
         let shared = passwd + "other:x:1001:1000::/:\n"
         #expect(

@@ -30,9 +30,7 @@ BASE = {
     "/home/core/mine": "file 6755 1000:1000 mine\n", "/home/core/others": "file 644 0:1000 others\n",
     "/home/core/deep": "dir 755 1000:8", "/home/core/deep/file": "file 600 1000:1000 deep\n",
     "/home/open": "dir 755 0:0", "/srv": "dir 755 0:0", "/root": "dir 700 0:0",
-    "/var": "dir 755 0:0", "/var/mail": "dir 2775 0:8", "/var/mail/core": "file 660 1000:8 mail\n",
-    "/var/log": "dir 755 0:0", "/var/log/lastlog": "file 664 0:0 " + "L" * 292 * 1100,
-    "/var/log/faillog": "file 644 0:0 " + "F" * 32 * 1003,
+    "/var": "dir 755 0:0", "/var/skel": "dir 2775 0:8", "/var/skel/core": "file 660 1000:8 mail\n",
 }
 
 
@@ -67,7 +65,6 @@ CASES = {
     "user-of-the-system": (user(system=True), {}),
     "user-of-the-system-with-id": (user(system=True, uid=200, noLogInit=True), {}),
     "user-without-log-init": (user(uid=1002, noLogInit=True), {}),
-    "user-with-an-id-in-the-records": (user(uid=1002), {}),
     "user-with-a-low-id": (user(uid=500), {}),
     "user-with-a-high-id": (user(uid=4294967294), {}),
     "user-with-an-id-that-is-a-groups": (user(uid=1003), with_line("/etc/group", "taken:x:1003:\n")),
@@ -89,11 +86,10 @@ CASES = {
         "/etc/login.defs": "file 644 0:0 HOME_MODE 0700\nUID_MIN 0x800\nUID_MAX 3000\nGID_MIN 2050\nSUB_UID_COUNT 100\n"
                             "SUB_GID_MIN 5\nSUB_GID_COUNT 5\nPASS_MAX_DAYS 30\nUSERGROUPS_ENAB yes\n",
         "/etc/default/useradd": "file 644 0:0 GROUP=staff\nHOME=/srv\nSHELL=/bin/zsh\nINACTIVE=3\nEXPIRE=2031-02-28\n"
-                                 "SKEL=/var/mail\nCREATE_MAIL_SPOOL=yes\nLOG_INIT=no\n"}),
+                                 "SKEL=/var/skel\nLOG_INIT=no\n"}),
     "user-without-groups-of-users": (user(), {"/etc/login.defs": "file 644 0:0 UMASK 027\n"}),
     "user-with-default-group": (user(noUserGroup=True), {
         "/etc/default/useradd": "file 644 0:0 GROUP=50\nSHELL=\n"}),
-    "user-with-mailbox": (user(), {"/etc/default/useradd": "file 644 0:0 CREATE_MAIL_SPOOL=yes\n"}),
     "user-after-the-highest-id": (user(), with_line("/etc/passwd", "last:x:60000:60000::/:\n")),
     "user-of-the-system-after-the-lowest": (user(system=True), with_line("/etc/passwd", "first:x:101:101::/:\n")),
     "user-in-the-first-hole-of-ranges": (user(), with_line("/etc/subuid", "a:100000:65536\nodd\nb:300000:9\n")),

@@ -2,9 +2,9 @@
 chroot), and by the agent itself where neither has any. A second run changes nothing: it plans from the tree alone, and
 the trees are the same, so it is made once.
 
-What is compared is all of the target: account files and their backups (the day of a password's change aside), homes,
-mailboxes, records of logins; modes, owners, the times of what comes from the skeleton. What cannot be is refused each
-way, and the agent itself then leaves everything as it was.
+What is compared is all of the target: account files and their backups (the day of a password's change aside), homes;
+modes, owners, the times of what comes from the skeleton. What cannot be is refused each way, and the agent itself then
+leaves everything as it was.
 """
 
 import os
