@@ -33,8 +33,6 @@ public struct FetchSettings: Sendable {
     public var waits = Waits.untold
     /// Receives the progress of a transfer a few times a second; may be called on several threads at once.
     public var progress: (@Sendable (TransferProgress) -> Void)?
-    /// Replaces the URL of a cloud in tests.
-    var standIn: (@Sendable (String) -> String)?
 
     /// Creates the settings that hold without a config.
     public init() {}
@@ -87,7 +85,10 @@ public struct HTTPExchange: Sendable {
 public final class ResourceFetcher {
     /// The settings of all fetches.
     public var settings: FetchSettings
-    private var transfer: Transfer?
+    /// One request and its response.
+    typealias Perform = (TransferRequest, any TransferReceiver) throws -> ResponseHead
+
+    private let perform: Perform
     private let pause: (Double) -> Void
     /// The contents of certificate authorities by source and hash, so that each is fetched once.
     private var authorities: [[String]: [UInt8]] = [:]
@@ -97,8 +98,19 @@ public final class ResourceFetcher {
     public var isWanted: () -> Bool
 
     /// Creates a fetcher; `pause` waits for a number of seconds, and is a sleep where it is `nil`.
-    public init(_ settings: FetchSettings = FetchSettings(), pause: ((Double) -> Void)? = nil) {
+    public convenience init(_ settings: FetchSettings = FetchSettings(), pause: ((Double) -> Void)? = nil) {
+        // Which keeps its connections for the next request.
+        var transfer: Transfer?
+        self.init(settings, pause: pause) { request, receiver in
+            let kept = try transfer ?? Transfer()
+            transfer = kept
+            return try kept.perform(request, to: receiver)
+        }
+    }
+
+    init(_ settings: FetchSettings, pause: ((Double) -> Void)?, perform: @escaping Perform) {
         self.settings = settings
+        self.perform = perform
         let isCancelled = settings.waits.isCancelled
         self.pause = pause ?? { sleep(seconds: $0, unless: isCancelled) }
         isWanted = { !isCancelled() }
@@ -320,7 +332,7 @@ public final class ResourceFetcher {
 
     /// A request with the headers that Ignition sends; `more` replaces those of the same name, and the last one counts.
     func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
-        var request = TransferRequest(url: settings.standIn?(url) ?? url)
+        var request = TransferRequest(url: url)
         var headers: [(name: String, value: String?)] = [
             ("User-Agent", "Ignition/\(ignitionVersion)"),
             ("Accept", "application/vnd.coreos.ignition+json;version=3.6.0, */*;q=0.1"),
@@ -383,9 +395,7 @@ public final class ResourceFetcher {
             settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): attempt #\(attempt)")
             let fault: TransferFault
             do {
-                let transfer = try self.transfer ?? Transfer()
-                self.transfer = transfer
-                let head = try transfer.perform(request, to: try receiver(wait))
+                let head = try perform(request, try receiver(wait))
                 if try isDone(head) { return head }
                 fault = head.fault
             } catch let error as TransferFault {

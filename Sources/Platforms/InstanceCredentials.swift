@@ -10,7 +10,7 @@ public final class InstanceCredentials: Sendable {
     private static let limit = 10.0
 
     private let platform: Platform?
-    private let settings: FetchSettings
+    private let fetcher: @Sendable () -> ResourceFetcher
     private let warn: @Sendable (String) -> Void
     private let known = Mutex<CloudCredentials?>(nil)
 
@@ -18,11 +18,14 @@ public final class InstanceCredentials: Sendable {
     ///
     /// - Parameters:
     ///   - platform: The platform; only `aws` and `gcp` give their instances credentials.
-    ///   - settings: The settings for the metadata service: no proxy.
+    ///   - fetcher: Makes what asks the metadata service; it uses no proxy.
     ///   - warn: Receives why storage is read without credentials.
-    public init(_ platform: Platform?, settings: FetchSettings, warn: @escaping @Sendable (String) -> Void) {
+    public init(
+        _ platform: Platform?, fetcher: @escaping @Sendable () -> ResourceFetcher,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
         self.platform = platform
-        self.settings = settings
+        self.fetcher = fetcher
         self.warn = warn
     }
 
@@ -38,7 +41,7 @@ public final class InstanceCredentials: Sendable {
     private func ask(_ question: (PlatformAccess) throws -> CloudCredentials) -> CloudCredentials {
         known.withLock { known in
             if let known { return known }
-            let fetcher = ResourceFetcher(settings)
+            let fetcher = fetcher()
             var access = PlatformAccess.hypervisor
             access.request = { request throws(ResourceFailure) in
                 var request = request

@@ -146,9 +146,9 @@ public struct ProvisioningSession: Sendable {
         var direct = FetchSettings()
         direct.log = settings.log
         direct.waits = settings.waits
-        let instance = InstanceCredentials(Platform(rawValue: platform), settings: direct) { [observer] in
-            observer(.caution($0))
-        }
+        let instance = InstanceCredentials(
+            Platform(rawValue: platform), fetcher: { [direct] in ResourceFetcher(direct) },
+            warn: { [observer] in observer(.caution($0)) })
         settings.credentials = { instance.credentials(for: $0) }
         if rules.setsClock {
             settings.clock = .system

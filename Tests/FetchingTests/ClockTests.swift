@@ -150,11 +150,10 @@ private let build = 1_793_491_200
             [:],
             scripts: ["/s3.dualstack.us-east-1.amazonaws.com/bucket=status:403", "\(place)=status:403 date:\(build)"])
         var settings = FetchSettings()
-        let start = server.url("/")
         settings.credentials = { _ in CloudCredentials(aws: AWSCredentials(accessKey: "AK", secretKey: "S")) }
-        settings.standIn = { start + $0.dropFirst("https://".count) }
         let failure = #expect(throws: ResourceFailure.self) {
-            try ResourceFetcher(settings).bytes(of: IgnitionConfig.Resource(source: "s3://bucket/key"))
+            try ResourceFetcher(settings, inThePlaceOfClouds: server)
+                .bytes(of: IgnitionConfig.Resource(source: "s3://bucket/key"))
         }
         #expect(failure?.description.contains("its clock says 2026-11-01 00:00 UTC and this machine's clock") == true)
         #expect(failure?.advice.first?.contains("clock") == true)

@@ -122,16 +122,25 @@ import Testing
     }
 }
 
+extension ResourceFetcher {
+    /// Asks a server in the place of every cloud: for `https://HOST/PATH` as `/HOST/PATH`.
+    convenience init(_ settings: FetchSettings, inThePlaceOfClouds server: LoopbackServer) {
+        let start = server.url("/")
+        self.init(settings, pause: { _ in }) { request, receiver in
+            var request = request
+            request.url = start + request.url.dropFirst("https://".count)
+            return try Transfer().perform(request, to: receiver)
+        }
+    }
+}
+
 @Suite struct CloudFetches {
     private let content = Array("what the bucket holds\n".utf8)
 
-    /// A server in the place of every cloud: `https://HOST/PATH` is asked for as `/HOST/PATH`.
     private func fetcher(_ server: LoopbackServer, _ credentials: CloudCredentials = .init()) -> ResourceFetcher {
         var settings = FetchSettings()
-        let start = server.url("/")
         settings.credentials = { _ in credentials }
-        settings.standIn = { start + $0.dropFirst("https://".count) }
-        return ResourceFetcher(settings, pause: { _ in })
+        return ResourceFetcher(settings, inThePlaceOfClouds: server)
     }
 
     private let lookup = "/s3.dualstack.us-east-1.amazonaws.com/bucket"

@@ -13,7 +13,7 @@ struct CredentialsTests {
 
     private func instance(_ platform: Platform?, _ stage: Stage) -> (InstanceCredentials, Monitor<[String]>) {
         let told = Monitor<[String]>([])
-        let instance = InstanceCredentials(platform, settings: stage.fetcher.settings) { text in
+        let instance = InstanceCredentials(platform, fetcher: stage.makeFetcher) { text in
             told.change { $0.append(text) }
         }
         return (instance, told)

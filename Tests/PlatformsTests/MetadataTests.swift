@@ -14,6 +14,7 @@ import Testing
 struct Stage {
     let server: LoopbackServer
     let access: PlatformAccess
+    let makeFetcher: @Sendable () -> ResourceFetcher
     let fetcher: ResourceFetcher
 
     init(_ files: [String: [UInt8]], scripts: [String] = [], limit: Double = 30, drives: [FilePath] = []) throws {
@@ -21,12 +22,16 @@ struct Stage {
         var settings = FetchSettings()
         settings.totalTimeout = limit
         let base = server.url("/")
-        settings.standIn = { url in
-            let place = url.split(separator: "/", maxSplits: 1)[1].dropFirst()
-            return base + place.filter { !"[]%".contains($0) }
-        }
         self.server = server
-        fetcher = ResourceFetcher(settings, pause: { _ in usleep(1000) })
+        makeFetcher = { [settings] in
+            ResourceFetcher(settings, pause: { _ in usleep(1000) }) { request, receiver in
+                var request = request
+                let place = request.url.split(separator: "/", maxSplits: 1)[1].dropFirst()
+                request.url = base + place.filter { !"[]%".contains($0) }
+                return try Transfer().perform(request, to: receiver)
+            }
+        }
+        fetcher = makeFetcher()
         let devices = DeviceAccess(
             wait: { _, _, _ in }, firstOf: { candidates, _ in candidates.first { drives.contains($0) } }, settle: {},
             loadModule: { _ in })
