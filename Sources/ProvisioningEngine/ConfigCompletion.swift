@@ -23,7 +23,7 @@ final class ConfigRendering {
     private(set) var followed: [String] = []
 
     /// More than anybody nests; configs that refer to each other in a circle are stopped by it at the latest.
-    static let deepest = 50
+    private static let deepest = 50
     private static let most = 1000
 
     init(

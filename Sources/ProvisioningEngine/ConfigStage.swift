@@ -142,39 +142,36 @@ public func configDigest(_ bytes: [UInt8]) -> String {
 
 /// Whether anything of the config lies on another machine.
 func namesSomethingRemote(_ config: IgnitionConfig) -> Bool {
-    config.withThoseInIt().contains { config in
-        !config.remoteResources.isEmpty
-            || config.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
-    }
+    let (whole, elsewhere) = knownHere(config)
+    return !elsewhere.isEmpty || whole.storage.luks.contains { $0.clevis.isUsed && $0.clevis.opensOverNetwork }
 }
 
 /// What the config names on other machines.
-func remoteResources(_ config: IgnitionConfig) -> [IgnitionConfig.Resource] {
-    config.withThoseInIt().flatMap(\.remoteResources)
-}
+func remoteResources(_ config: IgnitionConfig) -> [IgnitionConfig.Resource] { knownHere(config).elsewhere }
 
-extension IgnitionConfig {
-    /// The config, and those that it holds as `data:` URLs: `customize` of the image tool embeds configs like that.
-    ///
-    /// What is wrong with one of them the stage tells that follows the references.
-    fileprivate func withThoseInIt(depth: Int = 0) -> [IgnitionConfig] {
-        guard depth < ConfigRendering.deepest else { return [self] }
-        var settings = FetchSettings()
-        settings.isOffline = true
-        let fetcher = ResourceFetcher(settings)
-        let inside = (ignition.config.merge + [ignition.config.replace])
-            .filter { DataURL.isOne($0.source ?? "") }
-            .compactMap { try? fetcher.bytes(of: $0, purpose: .config) }
-            .compactMap { IgnitionConfig.parse($0, name: "config in the config").config }
-        return [self] + inside.flatMap { $0.withThoseInIt(depth: depth + 1) }
-    }
-
-    fileprivate var remoteResources: [Resource] {
-        let resources =
-            storage.files.flatMap { [$0.contents] + $0.append } + storage.luks.map(\.keyFile)
-            + ignition.security.tls.certificateAuthorities + ignition.config.merge + [ignition.config.replace]
-        return resources.filter(isRemote)
-    }
+/// As much of the config as this machine knows without a network, and what the rest of it lies in.
+///
+/// The references that it holds as `data:` URLs are followed: `customize` of the image tool embeds configs like that.
+/// What is wrong with one of them the stage tells that follows them all.
+private func knownHere(
+    _ config: IgnitionConfig
+) -> (whole: IgnitionConfig, elsewhere: [IgnitionConfig.Resource]) {
+    var elsewhere: [IgnitionConfig.Resource] = []
+    var settings = FetchSettings()
+    settings.isOffline = true
+    let fetcher = ResourceFetcher(settings)
+    let rendering = ConfigRendering(
+        fetch: { reference in
+            guard isRemote(reference) else { return try fetcher.bytes(of: reference, purpose: .config) }
+            elsewhere.append(reference)
+            return Array(#"{"ignition": {"version": "3.0.0"}}"#.utf8)
+        },
+        adopt: { elsewhere += $0.ignition.security.tls.certificateAuthorities.filter(isRemote) },
+        warn: { _ in })
+    let whole = (try? rendering.render(config)) ?? config
+    let contents = whole.storage.files.flatMap { [$0.contents] + $0.append } + whole.storage.luks.map(\.keyFile)
+    let authorities = config.ignition.security.tls.certificateAuthorities
+    return (whole, elsewhere + (contents + authorities).filter(isRemote))
 }
 
 private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {
