@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
-import disk_cases  # noqa: E402
+import disk_images  # noqa: E402
+from loops import Loop  # noqa: E402
 
 AGENT = os.environ["AGENT"]
 ROUNDS = 3
@@ -37,7 +38,7 @@ def resources(words: "list[str]", name: str) -> "tuple[float, int, int]":
     return seconds, usage.ru_maxrss, process.returncode
 
 
-def storage(loops: "list[disk_cases.Loop]") -> dict:
+def storage(loops: "list[Loop]") -> dict:
     partitions = [{"number": number, "label": name, "sizeMiB": size}
                   for number, (name, size) in enumerate(FORMATS.items(), 1)]
     return {
@@ -53,7 +54,7 @@ def round_of(name: str, program: str, number: int) -> "dict[str, tuple[float, in
         image.unlink(missing_ok=True)
         with open(image, "wb") as file:
             file.truncate((sum(FORMATS.values()) + 64) * MIB)
-    loops = [disk_cases.Loop(image, 512) for image in images]
+    loops = [Loop(image, 512) for image in images]
     try:
         subprocess.run(["udevadm", "settle"], check=True)
         # What the fetch stage of each leaves for the others.
@@ -88,8 +89,8 @@ def large_plan() -> "tuple[float, int, int]":
         image = Path(f"large{index}")
         with open(image, "wb") as file:
             file.truncate(size)
-        disk_cases.write_gpt(image, size, 512, entries, [])
-        loops.append(disk_cases.Loop(image, 512))
+        disk_images.write_gpt(image, size, 512, entries, [])
+        loops.append(Loop(image, 512))
     wanted = [{"number": entry["number"], "label": entry["label"], "startMiB": entry["start"], "sizeMiB": EACH}
               for entry in entries]
     for entry in wanted[-8:]:
@@ -97,10 +98,10 @@ def large_plan() -> "tuple[float, int, int]":
     Path("large.ign").write_text(json.dumps({"ignition": {"version": "3.5.0"}, "storage": {
         "disks": [{"device": loop.path, "partitions": wanted} for loop in loops],
         "filesystems": [{"device": f"{loop.path}p{LARGE_PARTITIONS}", "format": "swap"} for loop in loops]}}))
-    before = [disk_cases.digest(Path(f"large{index}")) for index in range(LARGE_DISKS)]
+    before = [disk_images.digest(Path(f"large{index}")) for index in range(LARGE_DISKS)]
     found = [resources([AGENT, "plan", "--config", "large.ign"], f"plan.{number}") for number in range(ROUNDS)]
     assert all(status == 2 for _, _, status in found), found
-    assert before == [disk_cases.digest(Path(f"large{index}")) for index in range(LARGE_DISKS)], "plan wrote"
+    assert before == [disk_images.digest(Path(f"large{index}")) for index in range(LARGE_DISKS)], "plan wrote"
     return found
 
 

@@ -306,13 +306,13 @@ def butane_cases() -> "list[bytes]":
 def disks() -> "list[bytes]":
     """Signatures of every kind that the makers here make, as pieces at their places."""
     sys.path.insert(0, str(TREE / "Tests" / "Harness"))
-    import disk_cases
+    import disk_images
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("lvm", "raid", "raid090", "raid10", "isw", "drbd", "ceph", "zfs", "luks-mark", "btrfs-mark", "geom",
                      "swap", "ext4", "vfat", "squashfs"):
             size = 16 << 20
-            pieces = disk_cases.content(kind, size if kind != "zfs" else 400 << 20, 512, Path(folder))
+            pieces = disk_images.content(kind, size if kind != "zfs" else 400 << 20, 512, Path(folder))
             text = bytes([2 if kind != "zfs" else 3])
             for at, data in pieces[:24]:
                 data = data[:1100].rstrip(b"\0")

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
-import disk_cases  # noqa: E402
+import disk_images  # noqa: E402
 import hostile  # noqa: E402
 from guestlib import AGENT, run  # noqa: E402
+from loops import Loop  # noqa: E402
 
 KINDS = ["gpt", "ext4", "xfs", "btrfs", "vfat", "luks", "md12", "md10"]
 ARRAYS = [kind for kind in KINDS if kind.startswith("md")]
@@ -25,7 +26,7 @@ OF_EACH, AT_ONCE = 6 if os.environ.get("TIER") == "all" else 2, 2
 SEED = 2
 
 
-def wanted(image: hostile.Image, number: int, devices: "list[disk_cases.Loop]") -> dict:
+def wanted(image: hostile.Image, number: int, devices: "list[Loop]") -> dict:
     kind, device = image.name.split()[0], str(devices[0])
     if kind == "gpt":
         return {"disks": [{"device": device, "partitions": [{"number": 1, "label": "one"}]}],
@@ -39,10 +40,10 @@ def wanted(image: hostile.Image, number: int, devices: "list[disk_cases.Loop]") 
 
 def second_member(kind: str) -> hostile.Image:
     """The member beside the one that is spoiled, as it should be."""
-    block = bytearray(disk_cases.raid_member(8 << 20, "any:data", "1.2" if kind == "md12" else "1.0"))
+    block = bytearray(disk_images.raid_member(8 << 20, "any:data", "1.2" if kind == "md12" else "1.0"))
     block[160], block[168] = 1, 1  # its role, and a UUID of its own
     place = 4096 if kind == "md12" else (8 << 20) - 8192
-    return hostile.Image(kind, 8 << 20, [(place, disk_cases.raid_sealed(block))])
+    return hostile.Image(kind, 8 << 20, [(place, disk_images.raid_sealed(block))])
 
 
 def planned(number: int, image: hostile.Image) -> "tuple[int | None, list[str]]":
@@ -53,10 +54,10 @@ def planned(number: int, image: hostile.Image) -> "tuple[int | None, list[str]]"
     files = [Path(f"image{number}-{index}").resolve() for index in range(len(parts))]
     for part, file in zip(parts, files):
         part.write(file)
-    loops = [disk_cases.Loop(file, 512) for file in files]
+    loops = [Loop(file, 512) for file in files]
     status, wrong = None, []
     try:
-        before = [disk_cases.digest(file) for file in files]
+        before = [disk_images.digest(file) for file in files]
         config = Path(f"config{number}")
         config.write_text(json.dumps({"ignition": {"version": "3.5.0"}, "storage": wanted(image, number, loops)}))
         done = subprocess.run([AGENT, "plan", "--config", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -66,7 +67,7 @@ def planned(number: int, image: hostile.Image) -> "tuple[int | None, list[str]]"
             wrong.append(f"exit status {status}: {done.stdout[-800:]}")
         for loop in loops:
             loop.flush()
-        if [disk_cases.digest(file) for file in files] != before:
+        if [disk_images.digest(file) for file in files] != before:
             wrong.append("written to")
         if Path(f"/dev/mapper/v{number}").exists():
             wrong.append("its volume is left open")

@@ -24,6 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, os.environ["TREE"] + "/Tests/Harness")
 import disk_cases  # noqa: E402
+import disk_images  # noqa: E402
+from loops import Loop  # noqa: E402
 
 SCRATCH = Path.cwd()
 SECTOR = 512
@@ -110,9 +112,9 @@ ALL, SOME, LAST = "", ", some of the last ones lost", ", of the last ones only o
 _attaching = threading.Lock()
 
 
-def attached(file: Path, direct: bool = False) -> disk_cases.Loop:
+def attached(file: Path, direct: bool = False) -> Loop:
     with _attaching:
-        return disk_cases.Loop(file, SECTOR, direct=direct)
+        return Loop(file, SECTOR, direct=direct)
 
 
 def run(*words) -> subprocess.CompletedProcess:
@@ -132,7 +134,7 @@ class Worker:
     def mapped(self, volume: str) -> str:
         return f"/dev/mapper/{volume}-{self.name}"
 
-    def stage(self, case: dict, loop: disk_cases.Loop, look) -> "list[str]":
+    def stage(self, case: dict, loop: Loop, look) -> "list[str]":
         """What is wrong after the stage by `look`, which sees its volumes open; or that it failed."""
         storage = disk_cases.put_devices(case["config"], {"a": loop})
         for volume in storage.get("luks", []):
@@ -190,7 +192,7 @@ class Worker:
             loop.detach()
         return wrong or disk_cases.differences(case["after"], case["before"], old, new, SECTOR)
 
-    def checked(self, case: dict, loop: disk_cases.Loop) -> "list[str]":
+    def checked(self, case: dict, loop: Loop) -> "list[str]":
         """What the checkers of its filesystems have to say."""
         wrong = []
         for entry in case["config"]["filesystems"]:
@@ -256,7 +258,7 @@ def fill(image: Path, number: int) -> None:
     loop = attached(image)
     try:
         subprocess.run(["cryptsetup", "open", "--key-file", "-", f"{loop.path}p{number}", "fill"],
-                       input=disk_cases.KEY.encode(), check=True)
+                       input=disk_images.KEY.encode(), check=True)
         try:
             subprocess.run(["mkfs.ext4", "-q", "-L", "inside", "/dev/mapper/fill"], check=True)
             Path("inside").mkdir(exist_ok=True)

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import disk_cases
+import disk_images
 import disk_runs
+from loops import Loop
 
 SCRATCH = disk_runs.enter("host", sys.argv[1])
 os.chdir(SCRATCH)
@@ -27,7 +29,7 @@ def agent(*words, program=disk_runs.AGENT) -> "tuple[int, str]":
 def everything() -> str:
     """A digest of the disk and of all that is below the root: contents, owners, modes, times."""
     loop.flush()
-    found = hashlib.sha256(disk_cases.digest(IMAGE).encode())
+    found = hashlib.sha256(disk_images.digest(IMAGE).encode())
     for path in sorted(ROOT.rglob("*")):
         status = path.lstat()
         found.update(f"{path} {status.st_mode} {status.st_uid} {status.st_gid} {status.st_mtime_ns}".encode())
@@ -65,7 +67,7 @@ for folder in ("etc/systemd/system", "srv"):
 (ROOT / "srv/letters").write_text("dear\n")
 disk_cases.build({"size": 64, "gpt": [{"number": 1, "start": 1, "size": 20, "label": "one", "holds": "ext4:backup"}]},
                  IMAGE, 512, SCRATCH, {})
-loop = disk_cases.Loop(IMAGE, 512)
+loop = Loop(IMAGE, 512)
 scan = disk_runs.PartitionScan(loop, IMAGE)
 new = f"{loop.path}p2"
 config = {

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import disk_cases
+from loops import Loop
 import oracles
 from paths import FIXTURES
 
@@ -63,7 +64,7 @@ def theirs(case: dict, made: dict) -> dict:
     for letter, (old, new) in images.items():
         disk_cases.build(case["before"][letter], old, sector, scratch, made)
         subprocess.run(["cp", "--sparse=always", old, new], check=True)
-    loops = {letter: disk_cases.Loop(new, sector) for letter, (_, new) in images.items()}
+    loops = {letter: Loop(new, sector) for letter, (_, new) in images.items()}
     names = {str(loop.path): f"@{letter}" for letter, loop in loops.items()}
     try:
         # What its fetch stage leaves for the others.

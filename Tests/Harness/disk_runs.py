@@ -30,6 +30,8 @@ from fcntl import ioctl
 from pathlib import Path
 
 import disk_cases
+import disk_images
+from loops import Loop
 import tiers
 
 TREE = Path(__file__).resolve().parents[2]
@@ -132,7 +134,7 @@ class PartitionScan(threading.Thread):
 
     BLKPG, ADD = 0x1269, 1
 
-    def __init__(self, loop: disk_cases.Loop, file: Path) -> None:
+    def __init__(self, loop: Loop, file: Path) -> None:
         super().__init__(daemon=True)
         self.loop, self.file, self.ended = loop, file, threading.Event()
         self.folder = Path("/sys/class/block") / Path(loop.path).name
@@ -167,7 +169,7 @@ class PartitionScan(threading.Thread):
             length, stored = struct.unpack_from("<II", header, 12)
             start, count, width, entries_sum = struct.unpack_from("<QIII", header, 72)
             header[16:20] = bytes(4)
-            if zlib.crc32(header[:length]) != stored or count * width > disk_cases.MIB:
+            if zlib.crc32(header[:length]) != stored or count * width > disk_images.MIB:
                 return []
             disk.seek(start * 512)
             entries = disk.read(count * width)
@@ -225,14 +227,14 @@ def judge(case: dict) -> "list[str]":
         disk_cases.build(case["before"][letter], olds[letter], sector, here.folder, here.made)
         subprocess.run(["cp", "--sparse=always", olds[letter], news[letter]], check=True)
     wrong = plan_files(case, news)
-    loops: "dict[str, disk_cases.Loop]" = {}
+    loops: "dict[str, Loop]" = {}
     scans, others = [], []
     try:
         for letter in letters:
-            loops[letter] = disk_cases.Loop(news[letter], sector)
+            loops[letter] = Loop(news[letter], sector)
             if here.scans:
                 scans.append(PartitionScan(loops[letter], news[letter]))
-        others += [disk_cases.Loop(Path(disk_cases.put_devices(name, loops)), 512) for name in case.get("looped", [])]
+        others += [Loop(Path(disk_cases.put_devices(name, loops)), 512) for name in case.get("looped", [])]
         for letter in case.get("read_only", []):
             loops[letter].set_read_only()
         return wrong + carry_out(case, sector, olds, news, loops)
@@ -246,7 +248,7 @@ def judge(case: dict) -> "list[str]":
             loop.detach()
 
 
-def write_config(config: dict, devices: "dict[str, disk_cases.Loop | Path]") -> Path:
+def write_config(config: dict, devices: "dict[str, Loop | Path]") -> Path:
     storage = disk_cases.put_devices(config, devices)
     file = SYSTEM_CONFIG / "user.ign"
     file.write_text(json.dumps({"ignition": {"version": "3.5.0"}, "storage": storage}, indent=1))
@@ -257,12 +259,12 @@ def plan_files(case: dict, images: "dict[str, Path]") -> "list[str]":
     """`plan` for the image files themselves, which know tables and no partitions of their own."""
     if case["config"].keys() != {"disks"} or case.get("sector", 512) != 512:
         return []
-    before = {letter: disk_cases.digest(file) for letter, file in images.items()}
+    before = {letter: disk_images.digest(file) for letter, file in images.items()}
     config = write_config(case["config"], images)
     status, said = agent("plan", "--config", str(config))
     wanted = 1 if "refused" in case else case["plan"]
     wrong = [] if status == wanted else [f"plan for image files exited with {status}, wanted {wanted}", said]
-    if before != {letter: disk_cases.digest(file) for letter, file in images.items()}:
+    if before != {letter: disk_images.digest(file) for letter, file in images.items()}:
         wrong.append("plan wrote to an image file")
     return wrong
 
@@ -271,7 +273,7 @@ def carry_out(case: dict, sector: int, olds: dict, news: dict, loops: dict) -> "
     def digests() -> dict:
         for loop in loops.values():
             loop.flush()
-        return {letter: disk_cases.digest(file) for letter, file in news.items()}
+        return {letter: disk_images.digest(file) for letter, file in news.items()}
 
     config = write_config(case["config"], loops)
     before, wrong = digests(), []
@@ -284,7 +286,7 @@ def carry_out(case: dict, sector: int, olds: dict, news: dict, loops: dict) -> "
     status, said = stage(case)
     wrong += [f"nothing says /{pattern}/" for pattern in case.get("says", []) + case.get("refused", [])
               if not re.search(pattern, said, re.S)]
-    if disk_cases.KEY in said:
+    if disk_images.KEY in said:
         wrong.append("the key is in the log")
     if "refused" in case:
         if status == 0:

@@ -1,7 +1,6 @@
 """Fetching against real peers: nginx, tftpd-hpa, tinyproxy, each in a network namespace of the test's own.
 
-`firstlight fetch` is what is tested; FIRSTLIGHT may name another binary than out/firstlight. The
-namespace has a loopback with one address more, 192.0.2.1, since 127.0.0.1 is never asked through a proxy.
+The namespace has a loopback with one address more, 192.0.2.1, since 127.0.0.1 is never asked through a proxy.
 """
 
 import atexit
@@ -9,174 +8,24 @@ import functools
 import gzip
 import hashlib
 import http.server
-import json
 import os
 import re
 import resource
 import socket
 import ssl
-import stat
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import processes
-import speed
-from paths import AGENT
-from servers import FaultServer, Reset, Stall, free_port
-
-OUTSIDE = "192.0.2.1"
-CONTENT = bytes(range(251)) * 4000
-SHA256 = "sha256-" + hashlib.sha256(CONTENT).hexdigest()
-
-NGINX = """
-daemon off;
-user root;
-worker_processes 1;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    log_format seen '$request $status "$http_user_agent" "$http_x_token"';
-    access_log {folder}/access.log seen;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    sendfile on;
-    ssl_certificate_key {folder}/key.pem;
-    limit_req_zone $uri zone=scarce:1m rate=60r/m;
-    server {{
-        listen 127.0.0.1:8080;
-        listen {outside}:8080;
-        root {folder}/www;
-        location = /moved {{ return 302 https://127.0.0.1:8443/file; }}
-        location = /circle {{ return 302 /circle; }}
-        location = /elsewhere {{ return 302 file:///etc/passwd; }}
-        location = /throttled {{ alias {folder}/www/file; limit_rate 400k; }}
-        location = /scarce {{ alias {folder}/www/file; limit_req zone=scarce; }}
-        location = /forbidden {{ return 403; }}
-        location /behind/ {{ proxy_pass http://127.0.0.1:{behind}/; proxy_buffering off; }}
-        location /silent/ {{ proxy_pass http://127.0.0.1:{silent}/; }}
-    }}
-    server {{
-        listen 127.0.0.1:8443 ssl;
-        listen {outside}:8443 ssl;
-        ssl_certificate {folder}/good.pem;
-        root {folder}/www;
-    }}
-    server {{ listen 127.0.0.1:8444 ssl; ssl_certificate {folder}/expired.pem; root {folder}/www; }}
-    server {{ listen 127.0.0.1:8445 ssl; ssl_certificate {folder}/stranger.pem; root {folder}/www; }}
-    server {{ listen 127.0.0.1:8447 ssl; ssl_certificate {folder}/early.pem; root {folder}/www; }}
-    server {{
-        listen 127.0.0.1:8446 ssl;
-        ssl_certificate {folder}/good.pem;
-        ssl_client_certificate {folder}/ca.pem;
-        ssl_verify_client on;
-        root {folder}/www;
-    }}
-}}
-"""
-PLAIN, SECURE = "http://127.0.0.1:8080", "https://127.0.0.1:8443"
-
-AUTHORITY = """
-[ca]
-default_ca = tests
-[tests]
-database = {folder}/index.txt
-serial = {folder}/serial
-new_certs_dir = {folder}
-certificate = {folder}/ca.pem
-private_key = {folder}/ca-key.pem
-default_md = sha256
-policy = any
-copy_extensions = copy
-[any]
-commonName = supplied
-"""
-
-
-class Site:
-    """An nginx with every kind of certificate, and what stands behind it."""
-
-    def __init__(self, faults: "dict[str, list] | None" = None) -> None:
-        self.folder = processes.temporary_folder("network")
-        (self.folder / "www").mkdir()
-        (self.folder / "www/file").write_bytes(CONTENT)
-        self.ca = self.folder / "ca.pem"
-        self._make_certificates()
-        self.behind = FaultServer({"/file": self.folder / "www/file"}, faults)
-        self._silent = socket.create_server(("127.0.0.1", 0))
-        configuration = self.folder / "nginx.conf"
-        configuration.write_text(NGINX.format(
-            folder=self.folder, outside=OUTSIDE, behind=self.behind.port, silent=self._silent.getsockname()[1]))
-        self._process = processes.start(
-            ["nginx", "-e", self.folder / "error.log", "-p", self.folder, "-c", configuration], dying_signal="TERM")
-        wait_for_port(8080)
-
-    def seen(self) -> "list[str]":
-        """The requests as nginx logged them."""
-        return (self.folder / "access.log").read_text().splitlines()
-
-    def _make_certificates(self) -> None:
-        def openssl(*words) -> None:
-            processes.run(["openssl", *words], cwd=self.folder)
-
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl("req", "-x509", *key, "-days", "30", "-subj", "/CN=Tests CA", "-keyout", "ca-key.pem", "-out", "ca.pem")
-        (self.folder / "index.txt").touch()
-        (self.folder / "serial").write_text("01\n")
-        (self.folder / "ca.cnf").write_text(AUTHORITY.format(folder=self.folder))
-        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem")
-        here = f"IP:127.0.0.1,IP:{OUTSIDE}"
-        always, past, future = "20200101000000Z", "20210101000000Z", "20900101000000Z"
-        for name, names, start, end in [("good", here, always, "20991231000000Z"), ("expired", here, always, past),
-                                        ("early", here, future, "20991231000000Z"),
-                                        ("stranger", "DNS:elsewhere.example", always, "20991231000000Z")]:
-            openssl("req", "-new", "-key", "key.pem", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
-                    "-out", f"{name}.csr")
-            openssl("ca", "-batch", "-config", "ca.cnf", "-notext", "-startdate", start, "-enddate", end,
-                    "-in", f"{name}.csr", "-out", f"{name}.pem")
-
-
-class Run:
-    """One `firstlight fetch`: what it brought, what it said, how long it took."""
-
-    def __init__(self, *words, environment: "dict[str, str] | None" = None) -> None:
-        program = os.environ.get("FIRSTLIGHT", AGENT)
-        began = time.monotonic()
-        done = subprocess.run([program, "fetch", *map(str, words)], capture_output=True, timeout=120,
-                              env={**os.environ, **(environment or {})})
-        self.seconds = time.monotonic() - began
-        self.status, self.bytes, self.said = done.returncode, done.stdout, done.stderr.decode()
-        self.attempts = len(re.findall(r"attempt #", self.said))
-
-    def brought(self, content: bytes = CONTENT) -> "Run":
-        assert self.status == 0, f"exit status {self.status}: {self.said}"
-        assert self.bytes == content, f"{len(self.bytes)} bytes that are not the server's: {self.said}"
-        return self
-
-    def refused(self, pattern: str) -> "Run":
-        assert self.status == 1, f"exit status {self.status}, {len(self.bytes)} bytes: {self.said}"
-        assert not self.bytes, f"{len(self.bytes)} bytes came all the same"
-        assert re.search(pattern, self.said), f"nothing like {pattern!r} in: {self.said}"
-        return self
-
-
-def wait_for_port(port: int) -> None:
-    deadline = speed.Deadline(10)
-    while deadline.rest() > 0:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"nobody listens at port {port}")
-
+from fetching_site import CONTENT, OUTSIDE, PLAIN, SECURE, SHA256, Run, Site, wait_for_port
+from fetching_stages import (
+    a_missing_file_ends_the_stage, an_authority_that_is_missing_ends_the_fetch, files_from_a_private_site)
+from fetching_tftp import tftp_refusals_are_final, tftp_with_large_blocks, tftp_with_lost_packets
+from servers import Reset, Stall, free_port
 
 # --- TLS -------------------------------------------------------------------------------------------
 
@@ -389,163 +238,6 @@ def environment_names_no_proxy() -> None:
     nowhere = "http://127.0.0.1:9"
     Run(f"http://{OUTSIDE}:8080/file",
         environment={name: nowhere for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]}).brought()
-
-
-# --- TFTP ------------------------------------------------------------------------------------------
-
-
-class TFTP:
-    """tftpd-hpa, reached through a relay that counts and loses packets."""
-
-    def __init__(self, loses=lambda number: False) -> None:
-        folder = processes.temporary_folder("tftp")
-        folder.chmod(0o755)
-        (folder / "file").write_bytes(CONTENT)
-        (folder / "file").chmod(0o644)
-        (folder / "closed").write_bytes(CONTENT)
-        (folder / "closed").chmod(0o600)
-        processes.start(["in.tftpd", "--foreground", "--secure", "--address", "127.0.0.1:69",
-                         "--user", "nobody", folder])
-        self.lengths: "list[int]" = []  # of the server's packets
-        self.lost = 0
-        self._loses = loses
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._listener.bind(("127.0.0.1", 0))
-        self.url = f"tftp://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._relay, daemon=True).start()
-        time.sleep(0.5)
-
-    def _relay(self) -> None:
-        while True:
-            request, client = self._listener.recvfrom(2048)
-            threading.Thread(target=self._carry, args=(request, client), daemon=True).start()
-
-    def _carry(self, request: bytes, client) -> None:
-        """One transfer: each side sees a port of its own."""
-        near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-        near.bind(("127.0.0.1", 0))
-        far.bind(("127.0.0.1", 0))
-        far.sendto(request, ("127.0.0.1", 69))
-        peer: "list" = []
-
-        def answers() -> None:
-            for number in range(1 << 30):
-                packet, address = far.recvfrom(70000)
-                peer[:] = [address]
-                self.lengths.append(len(packet))
-                if self._loses(number):
-                    self.lost += 1
-                else:
-                    near.sendto(packet, client)
-
-        threading.Thread(target=answers, daemon=True).start()
-        while True:
-            packet, _ = near.recvfrom(2048)
-            far.sendto(packet, peer[0])
-
-
-def tftp_with_large_blocks() -> None:
-    server = TFTP()
-    Run("--hash", SHA256, f"{server.url}/file").brought()
-    assert max(server.lengths) == 4 + 1428, f"packets of {max(server.lengths)} bytes"
-    Run("--hash", SHA256, "tftp://127.0.0.1/file").brought()  # port 69
-
-
-def tftp_with_lost_packets() -> None:
-    server = TFTP(loses=lambda number: number in (7, 400))  # each costs the five seconds of a try
-    assert Run("--hash", SHA256, f"{server.url}/file").brought().attempts == 1
-    assert server.lost == 2, f"{server.lost} packets lost"
-
-
-def tftp_refusals_are_final() -> None:
-    server = TFTP()
-    assert Run(f"{server.url}/nothing").refused(r"/nothing: the TFTP server refuses \(not found\)").attempts == 1
-    Run(f"{server.url}/closed").refused("the TFTP server refuses")
-
-
-# --- The stages ------------------------------------------------------------------------------------
-
-
-class Boot:
-    """The stages that fetch, one process each, on a command line and a root of the test's own.
-
-    They run on an overlay of this system: nothing they write outlives the test.
-    """
-
-    def __init__(self, arguments: str) -> None:
-        # No folder of processes.temporary_folder: what removes those would go on into what is mounted here.
-        layers = Path("/mnt")
-        processes.run(["mount", "-t", "tmpfs", "tmpfs", layers])
-        system = layers / "system"
-        for name in ["upper", "work", "system"]:
-            (layers / name).mkdir()
-        processes.run(["mount", "-t", "overlay", "overlay", "-o",
-                       f"lowerdir=/,upperdir={layers}/upper,workdir={layers}/work", system])
-        for name in ["run", "dev"]:
-            processes.run(["mount", "-t", "tmpfs", "tmpfs", system / name])
-        for name, minor in {"null": 3, "urandom": 9}.items():
-            os.mknod(system / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
-        processes.run(["mount", "-t", "proc", "proc", system / "proc"])
-        (layers / "cmdline").write_text(arguments + "\n")
-        processes.run(["mount", "--bind", layers / "cmdline", system / "proc/cmdline"])
-        self._system = system
-        self.state, self.root = system / "run/firstlight", system / "sysroot"
-        (self.root / "etc").mkdir(parents=True)
-        (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
-        (self.root / "etc/group").write_text("root:x:0:\n")
-
-    def stage(self, name: str) -> subprocess.CompletedProcess:
-        program = os.environ.get("FIRSTLIGHT", AGENT)
-        return subprocess.run(["chroot", self._system, program, "stage", name], capture_output=True, text=True,
-                              timeout=60)
-
-
-def config_with(site: Site, files: "list[dict]", ca: str) -> str:
-    """Serves a config that trusts one more authority; returns its URL."""
-    (site.folder / "www/config.ign").write_text(json.dumps({
-        "ignition": {"version": "3.4.0", "security": {"tls": {"certificateAuthorities": [{"source": ca}]}}},
-        "storage": {"files": files},
-    }))
-    return f"{PLAIN}/config.ign"
-
-
-def files_from_a_private_site() -> None:
-    site, count = Site(), 60
-    for number in range(count):
-        (site.folder / f"www/f{number}").write_bytes(CONTENT[number:number + 5000])
-    (site.folder / "www/ca.pem").write_bytes(site.ca.read_bytes())
-    files = [{"path": f"/srv/d/f{number}", "contents": {"source": f"{SECURE}/f{number}"}} for number in range(count)]
-    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, files, f"{PLAIN}/ca.pem"))
-    done = boot.stage("fetch")
-    assert done.returncode == 0, done.stderr
-    kept = json.loads((boot.state / "config.ign").read_text())
-    [authority] = kept["ignition"]["security"]["tls"]["certificateAuthorities"]
-    assert authority["source"].startswith("data:;base64,"), authority
-    done = boot.stage("files")
-    assert done.returncode == 0, done.stderr
-    for number in range(count):
-        assert (boot.root / f"srv/d/f{number}").read_bytes() == CONTENT[number:number + 5000], f"file {number}"
-    assert sorted(os.listdir(boot.root / "srv/d")) == sorted(f"f{number}" for number in range(count))
-    assert sum("/ca.pem" in line for line in site.seen()) == 1, "the authority is fetched twice"
-
-
-def a_missing_file_ends_the_stage() -> None:
-    site = Site()
-    files = [{"path": f"/srv/{name}", "contents": {"source": f"http://127.0.0.1:8080/{place}"}}
-             for name, place in [("first", "file"), ("gone", "gone"), ("never", "silent/file")]]
-    (site.folder / "www/ca.pem").write_bytes(site.ca.read_bytes())
-    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, files, f"{PLAIN}/ca.pem"))
-    assert boot.stage("fetch").returncode == 0
-    done = boot.stage("files")
-    assert done.returncode == 1 and "8080/gone: HTTP status 404" in done.stderr, done.stderr
-    assert os.listdir(boot.root / "srv") == ["first"], os.listdir(boot.root / "srv")
-
-
-def an_authority_that_is_missing_ends_the_fetch() -> None:
-    site = Site()
-    boot = Boot("ignition.firstboot ignition.config.url=" + config_with(site, [], f"{PLAIN}/ca.pem"))
-    done = boot.stage("fetch")
-    assert done.returncode == 1 and "8080/ca.pem: HTTP status 404" in done.stderr, done.stderr
 
 
 INSIDE = {test.__name__.replace("_", "-"): test for test in (

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import disk_cases
+import disk_images
 import processes
 from paths import AGENT
 
@@ -72,10 +73,10 @@ def bases(scratch: Path) -> "dict[str, Image]":
             _write(file, 4 * MIB + 446, struct.pack("<B3sB3sII", 0, b"\0\2\0", 0x83, b"\xff\xff\xff", 2048, 4096))
             _write(file, 4 * MIB + 510, b"\x55\xaa")
         if name in ("md12", "md10"):
-            _write(file, 4096 if name == "md12" else 8 * MIB - 8192, disk_cases.raid_member(8 * MIB, "any:data", "1.2" if name == "md12" else "1.0"))
+            _write(file, 4096 if name == "md12" else 8 * MIB - 8192, disk_images.raid_member(8 * MIB, "any:data", "1.2" if name == "md12" else "1.0"))
         if name == "md090":
             _write(file, 8 * MIB - 65536, struct.pack("<IIIIIIIIII", 0xA92B4EFC, 0, 90, 0, 0, 7, 0, 1, 4096, 2))
-        made[name] = Image(name, size * MIB, disk_cases.extents(file))
+        made[name] = Image(name, size * MIB, disk_images.extents(file))
     return made
 
 
@@ -146,7 +147,7 @@ def _read(pieces: "list[tuple[int, bytes]]", start: int, length: int) -> bytes:
 
 def _seal(base: Image, block: bytearray, start: int) -> None:
     if base.name in ("md12", "md10"):
-        block[:] = disk_cases.raid_sealed(block)
+        block[:] = disk_images.raid_sealed(block)
     if base.name == "luks" and start == 0:
         whole = bytearray(_read(base.pieces, 0, 16384))
         whole[:4096] = block
@@ -251,7 +252,7 @@ def planned() -> None:
 def _judged(number: int, image: Image, folder: Path) -> "str | None":
     file, text = folder / f"{number}.img", folder / f"{number}.ign"
     image.write(file)
-    before = disk_cases.digest(file)
+    before = disk_images.digest(file)
     word, storage = config(image, str(file), random.Random(number))
     text.write_text(json.dumps({"ignition": {"version": "3.5.0"}, "storage": storage}))
     try:
@@ -259,7 +260,7 @@ def _judged(number: int, image: Image, folder: Path) -> "str | None":
                               stderr=subprocess.STDOUT, timeout=60)
         found = disk_cases.signatures(file, 0, image.size).split(":")[0] if image.size else ""
         wrong = complaint(image, word, done.returncode, done.stdout.decode(errors="replace"), found)
-        if disk_cases.digest(file) != before:
+        if disk_images.digest(file) != before:
             wrong = "it was written to"
         return wrong and f"image {number}, {image.name}, {word}: {wrong}"
     except subprocess.TimeoutExpired:

@@ -13,7 +13,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import disk_cases
+import disk_images
 import processes
 from paths import AGENT
 from tiers import ALL, only_in
@@ -40,7 +40,7 @@ class Owner:
 
 
 def contents(scratch: Path) -> "dict[tuple[str, int], list[tuple[int, bytes]]]":
-    return {(kind, size): disk_cases.content(kind, size, 512, scratch)
+    return {(kind, size): disk_images.content(kind, size, 512, scratch)
             for kind in NAMES for size in (SIZE, LAST - FIRST) if not (kind == "zfs" and size < 64 * MIB)}
 
 
@@ -59,7 +59,7 @@ def make(file: Path, chance: random.Random, made: dict) -> "tuple[str, list[Owne
     if lacks is not None:
         entry = {"number": 1, "start": FIRST // MIB, "size": (LAST - FIRST) // MIB, "label": "var",
                  "guid": "aaaaaaaa-0000-4000-8000-000000000001"}
-        disk_cases.write_gpt(file, SIZE, 512, [entry], lacks)
+        disk_images.write_gpt(file, SIZE, 512, [entry], lacks)
     if whole:
         owners.append(Owner(whole, 0, made[whole, SIZE]))
         _put(file, owners[-1])
@@ -135,13 +135,13 @@ def judge(number: int, made: dict, folder: Path) -> "tuple[str, str | None]":
     words, owners = make(file, chance, made)
     storage = want(str(file), chance)
     text.write_text(json.dumps({"ignition": {"version": "3.5.0"}, "storage": storage}))
-    before = disk_cases.digest(file)
+    before = disk_images.digest(file)
     try:
         done = subprocess.run([AGENT, "plan", "--json", "--config", text], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=60)
         said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         told = f"pair {number}: {words}; wanted {json.dumps(storage)}: {said[-1500:]}"
-        if disk_cases.digest(file) != before:
+        if disk_images.digest(file) != before:
             return "wrong", f"it was written to; {told}"
         if done.returncode == 1:
             return "refused", None

@@ -1,0 +1,85 @@
+import IgnitionConfig
+import Testing
+
+@testable import FilePlanning
+
+@Suite struct PresetInstances {
+    @Test(
+        arguments: [
+            ("systemd 239 (239-41)\n+PAM", true, true), ("systemd 252 (252.38-1)\n", true, false),
+            ("systemd 239~rc1", true, true), ("systemd 219\n", false, false), ("no version", true, false),
+            (nil, true, false),
+        ] as [(String?, Bool, Bool)])
+    func oldReleasesAreWarnedOf(_ said: String?, _ isInstance: Bool, _ isWarned: Bool) {
+        var unit = IgnitionConfig.Unit()
+        unit.name = isInstance ? "a@b.service" : "a.service"
+        unit.enabled = true
+        #expect((instanceWarning(for: [unit]) { said } != nil) == isWarned)
+        unit.enabled = nil
+        #expect(instanceWarning(for: [unit]) { said } == nil)
+    }
+}
+
+@Suite struct UnitPlans {
+    @Test func contentsDropinsMasksAndPresets() throws {
+        let actions = try steps(
+            #"""
+            "systemd": {"units": [
+              {"name": "a.service", "enabled": true, "contents": "[Unit]\n[Install]\nA=b\n",
+               "dropins": [{"name": "x.conf", "contents": ""}, {"name": "y.conf"}]},
+              {"name": "b.service", "mask": true, "contents": "[Unit]\n"},
+              {"name": "c.service", "mask": false},
+              {"name": "d.service", "mask": false, "enabled": false},
+              {"name": "e.service", "mask": true},
+              {"name": "f.service", "contents": ""}]}
+            """#,
+            [
+                "/etc/systemd/system/c.service": .link(target: "/dev/null"),
+                "/etc/systemd/system/d.service": .link(target: "/lib/other.service"),
+                "/etc/systemd/system/e.service": .link(target: "/dev/null"),
+            ])
+        let folder = "/etc/systemd/system"
+        #expect(
+            actions == [
+                .writeFile(
+                    .init(
+                        "\(folder)/a.service.d/x.conf", .init(text: ""), mode: 0o644, owner: .unchanged,
+                        replacing: false)),
+                .writeFile(
+                    .init(
+                        "\(folder)/a.service", .init(text: "[Unit]\n[Install]\nA=b\n"), mode: 0o644, owner: .unchanged,
+                        replacing: false)),
+                .makeLink(.init("\(folder)/b.service", target: "/dev/null", owner: .unchanged, replacing: false)),
+                .removeLink("\(folder)/c.service"),
+                .writeFile(
+                    .init(
+                        FilesPlan.presetFile, .init(text: "enable a.service\ndisable d.service\n"), mode: 0o644,
+                        owner: .unchanged, replacing: false)),
+                .preset(enabled: ["a.service"], disabled: ["d.service"]),
+            ])
+    }
+
+    @Test func presetsOfInstancesShareALineAndStaleLinesGo() throws {
+        let wanted = try config(
+            #"""
+            "systemd": {"units": [
+              {"name": "z.service", "enabled": true}, {"name": "echo@b.service", "enabled": true},
+              {"name": "echo@a.service", "enabled": true}, {"name": "m.service", "enabled": false}]}
+            """#)
+        let text = "enable echo@.service b a\ndisable m.service\nenable z.service\n"
+        #expect(presetText(for: wanted.systemd.units, existing: nil) == text)
+        #expect(presetText(for: wanted.systemd.units, existing: text) == text)
+        let existing = "# by hand\nenable other.service\nenable m.service\nenable echo@.service old\n"
+        #expect(
+            presetText(for: wanted.systemd.units, existing: existing) == "# by hand\nenable other.service\n" + text)
+        #expect(presetText(for: [], existing: existing) == nil)
+    }
+
+    @Test func theOriginalTakesATemplateForItsInstanceWithoutAName() throws {
+        let units = try config(
+            #""systemd": {"units": [{"name": "t@.service", "enabled": true}, {"name": "t@x.service", "enabled": true}]}"#
+        ).systemd.units
+        #expect(presetText(for: units, existing: nil) == "enable t@.service x\n")
+        #expect(appendedPresets(for: units, existing: nil, disabling: []) == "enable t@.service  x\n")
+    }
+}
