@@ -451,12 +451,23 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
             + lines.joined(separator: "\n")
     }
 
-    /// The advice of each conflict, under the name of its device where there are several.
+    /// The advice of each conflict, under the name of its device where there are several; what several devices share
+    /// stands once, under all their names.
     public var advice: [String] {
         if conflicts.count == 1, let only = conflicts.first { return only.advice }
-        let all = conflicts.map { ($0.device, $0.advisable) }
-        let lines = all.flatMap { device, advice in ["\(device):"] + advice.map { "  \($0.text)" } }
-        return lines + (all.contains { $0.1.contains(where: \.destroys) } ? [DiskConflict.once] : [])
+        var groups: [(devices: [String], advice: [AdviceLine])] = []
+        for conflict in conflicts {
+            let advice = conflict.advisable
+            guard let same = groups.firstIndex(where: { $0.advice == advice }) else {
+                groups.append(([conflict.device], advice))
+                continue
+            }
+            if !groups[same].devices.contains(conflict.device) { groups[same].devices.append(conflict.device) }
+        }
+        let lines = groups.flatMap { group in
+            ["\(group.devices.joined(separator: ", ")):"] + group.advice.map { "  \($0.text)" }
+        }
+        return lines + (groups.contains { $0.advice.contains(where: \.destroys) } ? [DiskConflict.once] : [])
     }
 
     /// The failure that ends the boot; the place of a single conflict in the config is its step.

@@ -148,8 +148,10 @@ extension FileConflicts: CustomStringConvertible {
         return (lines + (more > 0 ? ["and \(counted(more, "more conflict"))"] : [])).joined(separator: "; ")
     }
 
-    /// What the operator can do about the conflicts; at most six lines.
+    /// What the operator can do about the conflicts, each once; at most six lines.
     public var advice: [String] {
-        ["No file of the target was changed."] + conflicts.compactMap(\.advice).prefix(5)
+        var told: [String] = []
+        for advice in conflicts.compactMap(\.advice) where !told.contains(advice) { told.append(advice) }
+        return ["No file of the target was changed."] + told.prefix(5)
     }
 }

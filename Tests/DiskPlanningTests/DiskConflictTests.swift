@@ -100,6 +100,28 @@ import Testing
         #expect(several.advice.filter { $0 == DiskConflict.once }.count == 1)
     }
 
+    @Test("what is to be done about several devices is told once where it is the same")
+    func shared() throws {
+        let origin = IgnitionConfig.Disk().origin
+        let medium: [DeviceUse] = [.mounted(on: DeviceUse.liveMedium)]
+        let refusal = DiskRefusal([
+            DiskConflict("/dev/sda1", .partitionInUse(medium), at: origin),
+            DiskConflict("/dev/sda2", .partitionInUse([.claimed]), at: origin),
+            DiskConflict("/dev/sda3", .partitionInUse(medium), at: origin),
+            DiskConflict("/dev/sda", .diskInUse(medium), at: origin),
+            DiskConflict("/dev/sda", .deviceInUse(medium), at: origin),
+            DiskConflict("/dev/vdb", .luks1, at: origin), DiskConflict("/dev/vdc", .luks1, at: origin),
+        ])
+        let lines = refusal.advice
+        #expect(
+            lines.filter { $0.hasSuffix(":") } == [
+                "/dev/sda1, /dev/sda3, /dev/sda:", "/dev/sda2:", "/dev/vdb, /dev/vdc:",
+            ])
+        #expect(lines.filter { $0.contains("fromram") }.count == 1)
+        #expect(lines.filter { $0.contains("wipeVolume") }.count == 1)
+        #expect(refusal.description.split(separator: "\n").count == 1 + 2 * 7)
+    }
+
     @Test("a damaged table is mended where something of the config stands on it, and only there")
     func damaged() throws {
         func plan(_ config: String, _ devices: [FoundDevice] = []) throws -> DiskPlan.TableAction? {

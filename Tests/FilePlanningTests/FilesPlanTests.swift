@@ -144,6 +144,18 @@ import Testing
         #expect(error?.advice == ["No file of the target was changed.", "To replace /etc/motd: \"overwrite\": true"])
     }
 
+    @Test func whatHelpsAgainstSeveralConflictsIsToldOnce() throws {
+        let files = ["/a", "/b", "/c"].map { #"{"path": "\#($0)", "user": {"name": "web"}}"# }.joined(separator: ", ")
+        let failure = #expect(throws: FileConflicts.self) {
+            try FilesPlan(config(#""storage": {"files": [\#(files)]}"#), on: inventory([:]))
+        }
+        #expect(failure?.conflicts.count == 3)
+        #expect(
+            failure?.advice == [
+                "No file of the target was changed.", "Name the owner by id, or create web in passwd.users.",
+            ])
+    }
+
     @Test func twoPathsToOnePlaceAreAConflict() throws {
         let wanted = try config(#""storage": {"files": [{"path": "/var/run/x"}, {"path": "/run/x"}]}"#)
         var there = inventory([:])
