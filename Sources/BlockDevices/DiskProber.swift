@@ -16,10 +16,12 @@ public struct DiskProber: Sendable {
 
     /// Reads who uses which device.
     ///
-    /// - Parameter images: Image files by the paths of the config that they stand for. Where there are any, no device
-    ///   of this machine counts.
-    public init(images: [String: String] = [:]) {
-        users = DeviceUsers()
+    /// - Parameters:
+    ///   - images: Image files by the paths of the config that they stand for. Where there are any, no device of this
+    ///     machine counts.
+    ///   - medium: The medium that the system runs from, or will: it counts as mounted.
+    public init(images: [String: String] = [:], medium: String? = nil) {
+        users = DeviceUsers(medium: medium)
         self.images = images
     }
 
@@ -210,8 +212,8 @@ public struct DiskProber: Sendable {
     /// Adds who uses the partitions; whoever uses a partition has also claimed its disk.
     private func withUsers(_ disk: FoundDisk) -> FoundTable {
         let isClaimed = users.isClaimed(disk.node)
-        // A filesystem on the whole disk, such as an ISO's, has claimed each of the partitions.
-        let mounts = isClaimed ? users.of(disk.node).filter(\.isMount) : []
+        // A filesystem on the whole disk, such as an ISO's, has claimed each of the partitions, or is about to.
+        let mounts = (isClaimed ? users.of(disk.node) : users.named(disk.node)).filter(\.isMount)
         let table = disk.table
         let partitions = table.partitions.map { partition in
             var partition = partition
@@ -219,7 +221,7 @@ public struct DiskProber: Sendable {
             let name = disk.map == nil ? path : DiskProber.node(path) ?? path
             // A loop device claims nothing.
             partition.users = isClaimed ? users.of(name) : users.named(name)
-            if partition.users == [.claimed], !mounts.isEmpty { partition.users = mounts }
+            if partition.users.allSatisfy({ $0 == .claimed }), !mounts.isEmpty { partition.users = mounts }
             return partition
         }
         switch table {
@@ -285,72 +287,6 @@ extension DiskPlan {
         guard let node = partition.map({ disk.partitionNode($0.number) }), KernelPartitions.matches(node, area)
         else { return nil }
         return DiskArea(node: node, bytes: 0..<(area.bytes.upperBound - area.bytes.lowerBound))
-    }
-}
-
-/// Who uses which block device now.
-struct DeviceUsers {
-    private let known = KnownUsers()
-    /// Asking claims the device for a moment, so two who ask at once would each find it claimed.
-    private let asking = Monitor(())
-
-    /// The users that are known by the device's name.
-    func named(_ node: String) -> [DeviceUse] { known.users[node] ?? [] }
-
-    /// The uses of a device.
-    ///
-    /// - Parameters:
-    ///   - node: The kernel's name.
-    ///   - parts: Devices that are only names of its parts.
-    /// - Returns: Nothing where nobody uses it.
-    func of(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
-        let name = FilePath(node).lastComponent?.string ?? ""
-        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
-            .filter { !parts.contains("/dev/\($0)") }
-        var uses = named(node) + holders.map { .held(by: $0) }
-        if Look.isPrivate(node) { uses.append(.innerPart) }
-        guard uses.isEmpty, parts.isEmpty, isClaimed(node) else { return uses }
-        // It may have been mounted since the look began: the medium of a live system is, at the same time.
-        return KnownUsers().users[node] ?? [.claimed]
-    }
-
-    /// Whether the kernel has given the device to somebody exclusively.
-    ///
-    /// This also finds users that no list of mounts names, such as the second device of a btrfs. A disk is claimed with
-    /// any of its partitions.
-    func isClaimed(_ node: String) -> Bool {
-        // O_EXCL asks this of block devices only.
-        guard Files.status(FilePath(node)).map({ $0.st_mode & S_IFMT == S_IFBLK }) ?? false else { return false }
-        return asking.change { _ in
-            let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC)
-            if descriptor >= 0 { close(descriptor) }
-            return descriptor < 0 && errno == EBUSY
-        }
-    }
-}
-
-/// The users that the kernel's lists name, as of now.
-private struct KnownUsers {
-    private(set) var users: [String: [DeviceUse]] = [:]
-
-    init() {
-        for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {
-            add(.mounted(on: mount.target.string), to: mount.source)
-        }
-        for line in (Files.line("/proc/swaps") ?? "").split(separator: "\n").dropFirst() {
-            guard let device = line.split(separator: " ").first else { continue }
-            add(.swap, to: String(device))
-        }
-        for name in Files.names(in: "/sys/block") where name.hasPrefix("loop") {
-            guard let backing = Files.line(FilePath("/sys/block/\(name)/loop/backing_file")), backing.hasPrefix("/dev/")
-            else { continue }
-            add(.backing(loop: name), to: backing)
-        }
-    }
-
-    private mutating func add(_ use: DeviceUse, to path: String) {
-        let node = DiskProber.node(path) ?? path
-        users[node, default: []].append(use)
     }
 }
 

@@ -29,6 +29,8 @@ public struct DiskAccess {
     public var waits = Waits.untold
     /// Image files that stand for devices while a plan is made, by the config's paths; empty for this machine's own.
     public var images: [String: String] = [:]
+    /// The medium that the system will run from, by any name; `nil` where there is none, or where it is let go of.
+    public var medium: String?
     /// Derives a key, alone; the argument is how many bytes of RAM are to be left for the root image meanwhile.
     public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
@@ -77,7 +79,7 @@ public enum DiskStage {
         }
         try wait(for: storage.disks.map(\.device))
         // Only now it is known which paths are partitions of these disks, under whatever name.
-        let prober = DiskProber(images: access.images)
+        let prober = DiskProber(images: access.images, medium: access.medium)
         let nodes = prober.nodes(storage)
         try wait(for: storage.devicesToWaitFor(nodes))
         for device in storage.membersToWaitFor(nodes) {

@@ -47,6 +47,7 @@ extension ProvisioningSession {
         try config.checkSupport()
         guard config.storage.namesDisks else { return nil }
         var access = diskAccess
+        access.medium = medium
         access.keys = try volumeKeys(of: config)
         access.volumeOpened = { [store] in try store.keep(KeptVolume($0), key: $0.key) }
         if let roomForImage { access.besideImage = { try deriving($0, beside: roomForImage) } }

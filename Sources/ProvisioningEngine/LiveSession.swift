@@ -30,6 +30,7 @@ public struct LiveSession: Sendable {
             arguments, .live(arguments), store: state,
             observer: observer.and(.keeping(in: state, isReported: arguments.ignitionFirstboot)), devices: devices)
         provisioning.roomForImage = { [state] in Self.roomForImage(arguments, state) }
+        provisioning.medium = Self.mediumToStay(arguments)
     }
 
     /// The same session, for a stage that tells somebody else.

@@ -46,6 +46,8 @@ public struct ProvisioningSession: Sendable {
 
     /// The bytes of RAM that a root image will still take, `nil` while that is not known; no function where there is none.
     var roomForImage: (@Sendable () -> UInt64?)?
+    /// The medium that the system will run from; `nil` where there is none.
+    var medium: String?
     /// Taken by whoever takes much RAM.
     var memoryTurn = MemoryTurn.ofThisBoot
     let memory = SessionMemory()

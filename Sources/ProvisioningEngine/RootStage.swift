@@ -51,6 +51,16 @@ extension LiveSession {
         Mounts.all().last { $0.target == isoFolder }.map { Files.resolved(FilePath($0.source))?.string ?? $0.source }
     }
 
+    /// The name of the medium that the root will run from; `nil` where it comes from elsewhere, or is copied into RAM.
+    static func mediumToStay(_ arguments: BootArguments) -> String? {
+        guard case .iso(let label, copyToRAM: false) = RootImagePlace(arguments, hasAppendedImage: false) else {
+            return nil
+        }
+        return node(ofLabel: label)
+    }
+
+    private static func node(ofLabel label: String) -> String { "/dev/disk/by-label/\(label)" }
+
     /// Whether the root image is copied off a medium, which is in use until then, and of which the config may make
     /// another disk afterwards: a look at the disks meanwhile would find it taken.
     var copiesMedium: Bool {
@@ -193,7 +203,7 @@ extension LiveSession {
     }
 
     private func mountISO(_ label: String) throws -> FilePath {
-        let device = FilePath("/dev/disk/by-label/\(label)")
+        let device = FilePath(Self.node(ofLabel: label))
         let devices = provisioning.devices
         ["sr_mod", "isofs"].forEach(devices.loadModule)
         try step("waiting for the ISO \"\(label)\"") { try devices.wait(device, provisioning.deviceDeadline) }

@@ -4,11 +4,13 @@
 # limit: 600
 """Disks that hold something already: kept, edited beside a mounted partition, replaced, refused; data survives."""
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from guestlib import DISKS, disks_stage, held, mounted, put, run, settle, written
@@ -109,6 +111,52 @@ run("mkfs.btrfs", "-q", "-f", VDB, f"{NVME}p2")
 with mounted(VDB, "-o", "ro"):
     said = stage(filesystems=[{"device": f"{NVME}p2", "format": "ext4", "wipeFilesystem": True}], fails=True)
     assert "in use" in said, said
+
+
+
+# A mount claims its device before any list has it, for as long as it reads what is there.
+LIBC = ctypes.CDLL(None, use_errno=True)
+FSOPEN, FSCONFIG, FSMOUNT, MOVE_MOUNT, AT_FDCWD, EMPTY_PATH, IN_OPEN = 430, 431, 432, 429, -100, 4, 0x20
+SET_FLAG, SET_STRING, CREATE = 0, 1, 6
+
+
+def call(number, *words):
+    result = LIBC.syscall(number, *words)
+    assert result >= 0, os.strerror(ctypes.get_errno())
+    return result
+
+
+def mount_once_opened(node, opened):
+    """Claims the device as a mount does, and ends that on /mnt a while after somebody has opened it."""
+    begun = call(FSOPEN, b"ext4", 0)
+    call(FSCONFIG, begun, SET_FLAG, b"ro", None, 0)
+    call(FSCONFIG, begun, SET_STRING, b"source", node.encode(), 0)
+    call(FSCONFIG, begun, CREATE, None, None, 0)
+    mount = call(FSMOUNT, begun, 0, 0)
+    watch = LIBC.inotify_init1(0)
+    assert LIBC.inotify_add_watch(watch, node.encode(), IN_OPEN) > 0
+
+    def end():
+        os.read(watch, 4096)
+        opened.set()
+        time.sleep(0.5)
+        call(MOVE_MOUNT, mount, b"", AT_FDCWD, b"/mnt", EMPTY_PATH)
+        for descriptor in (watch, mount, begun):
+            os.close(descriptor)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    return ending
+
+
+opened = threading.Event()
+ending = mount_once_opened(f"{VDA}1", opened)
+said = stage(filesystems=[{"device": f"{VDA}1", "format": "xfs", "wipeFilesystem": True}], fails=True)
+assert opened.is_set(), "nobody has looked at the device"
+ending.join()
+assert f"{VDA}1 is mounted on /mnt" in said, said
+run("umount", "/mnt")
+holds(f"{VDA}1", "older than the GPT")
 
 # A filesystem as a power cut leaves it, its journal not replayed: kept, and not a byte of it changes.
 stage(disks=[{"device": VDB, "wipeTable": True, "partitions": [{"label": "left", "sizeMiB": 300}, {"label": "new"}]}])
