@@ -42,6 +42,8 @@ public struct NetworkState: Equatable, Sendable {
         public var gateways: [IPAddress]
         /// Its DHCPv4 lease; `nil`: none.
         public var lease: NetworkLease?
+        /// Its DHCPv6 lease; `nil`: none, or it came later.
+        public var lease6: NetworkLease6?
         /// Of its default route.
         public var metric = 100
         /// Time servers of its leases, in the servers' order.
@@ -150,23 +152,35 @@ extension NetworkState {
         }
         links[place].lease = new
         replace(&links[place].addresses, [old.address], by: [new.address])
-        if old.timeServers.isEmpty {
-            links[place].timeServers += new.timeServers.filter { !links[place].timeServers.contains($0) }
-        } else {
-            replace(&links[place].timeServers, old.timeServers, by: new.timeServers)
-        }
+        renew(place, timeServers: old.timeServers, by: new.timeServers)
         replace(&nameservers, old.nameservers.map { NameServer($0) }, by: new.nameservers.map { NameServer($0) })
         replace(&searchDomains, old.searchDomains, by: new.searchDomains)
     }
 
-    /// Adds what a link's DHCPv6 server has named since.
+    /// Takes the DHCPv6 lease that a link has by now in the place of the one that it began with.
     ///
     /// - Parameters:
-    ///   - interface: The link's name.
+    ///   - interface: The link's name; of one that began without a lease the time servers are taken alone.
     ///   - new: The lease that is in force.
     public mutating func renew(_ interface: String, by new: NetworkLease6) {
         guard let place = links.firstIndex(where: { $0.interface == interface }) else { return }
-        links[place].timeServers += new.timeServers.filter { !links[place].timeServers.contains($0) }
+        let old = links[place].lease6 ?? NetworkLease6()
+        links[place].lease6 = new
+        func owned(_ addresses: [IPAddress]) -> [InterfaceAddress] {
+            addresses.map { InterfaceAddress($0, prefix: 128) }
+        }
+        replace(&links[place].addresses, owned(old.addresses), by: owned(new.addresses))
+        renew(place, timeServers: old.timeServers, by: new.timeServers)
+        replace(&nameservers, old.nameServers(of: interface), by: new.nameServers(of: interface))
+        replace(&searchDomains, old.searchDomains, by: new.searchDomains)
+    }
+
+    private mutating func renew(_ place: Int, timeServers old: [IPAddress], by new: [IPAddress]) {
+        if old.isEmpty {
+            links[place].timeServers += new.filter { !links[place].timeServers.contains($0) }
+        } else {
+            replace(&links[place].timeServers, old, by: new)
+        }
     }
 
     /// The text of a resolver's configuration after a server has named other name servers.
@@ -178,12 +192,22 @@ extension NetworkState {
     /// - Returns: `nil` where nothing is to change: also where none of the old ones is in it, since whoever wrote the
     ///   configuration did not want the server's.
     public static func resolverConfiguration(
-        _ text: String, replacing old: [IPAddress], by new: [IPAddress]
+        _ text: String, replacing old: [NameServer], by new: [NameServer]
     ) -> String? {
         var lines = text.split(whereSeparator: \.isNewline).map(String.init)
         let before = lines
         replace(&lines, old.map { "nameserver \($0)" }, by: new.map { "nameserver \($0)" })
         return lines == before ? nil : lines.joined(separator: "\n") + "\n"
+    }
+}
+
+extension NetworkLease6 {
+    /// Its name servers as the resolver asks them.
+    ///
+    /// - Parameter interface: The name of the link whose lease it is.
+    /// - Returns: A link-local one with the link that it is on.
+    public func nameServers(of interface: String) -> [NameServer] {
+        nameservers.map { NameServer($0, by: interface) }
     }
 }
 

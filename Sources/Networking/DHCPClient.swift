@@ -27,6 +27,7 @@ final class DHCPClient: Sendable {
             try Files.makeFolder(Networking.folder, mode: 0o700)
             try Files.makeFolder(Self.leases, mode: 0o700)
             try Files.remove(file)
+            try Files.remove(Self.endedLease(of: settings.name))
             // /usr is read-only, so the name by which the hook knows itself is a link made here.
             try Files.makeLink(Self.hook, to: Files.linkTarget("/proc/self/exe") ?? "/init")
         }
@@ -60,6 +61,9 @@ final class DHCPClient: Sendable {
 
     /// The lease that an interface has, or had when its client ended.
     static func lease(of interface: String) -> NetworkLease? { lease(in: leases.appending("\(interface).json")) }
+
+    /// Where the lease is kept that an interface had before it was over.
+    static func endedLease(of interface: String) -> FilePath { leases.appending("\(interface).ended") }
 
     static func lease(in file: FilePath) -> NetworkLease? {
         guard let bytes = try? Files.read(file), let node = try? JSONNode(parsing: bytes) else { return nil }
@@ -120,7 +124,10 @@ public enum LeaseHook {
             let settings = LinkSettings(index: order.index, name: interface, metric: order.metric)
             guard event != "deconfig", let lease = NetworkLease(environment: environment) else {
                 // The lease is over, or a server took it back.
-                if let old { withdraw(old, settings, order) }
+                guard let old else { return 0 }
+                withdraw(old, settings, order)
+                // The next one may name other servers than it.
+                try Files.write(old.json.text(.pretty), to: DHCPClient.endedLease(of: interface), mode: 0o600)
                 try Files.remove(file)
                 return 0
             }
@@ -131,7 +138,10 @@ public enum LeaseHook {
             if let old { settings.remove(order.routes(of: old).filter { !routes.contains($0) }) }
             // A server may name one that the card cannot do; the link works with its own.
             if order.setsMTU, let mtu = lease.mtu { try? NetworkLinks.configure(order.index, mtu: mtu) }
-            if let old, old.nameservers != lease.nameservers { replace(old.nameservers, by: lease.nameservers) }
+            if let last = old ?? DHCPClient.lease(in: DHCPClient.endedLease(of: interface)) {
+                Networking.replaceServers(
+                    last.nameservers.map { NameServer($0) }, by: lease.nameservers.map { NameServer($0) })
+            }
             // Whoever waits for the lease finds it in force.
             try Files.write(lease.json.text(.pretty), to: file, mode: 0o600)
             return 0
@@ -144,15 +154,6 @@ public enum LeaseHook {
         settings.remove(order.routes(of: lease))
         try? NetworkLinks.removeAddress(
             lease.address.address.bytes, prefix: lease.address.prefix, from: settings.index)
-    }
-
-    /// The boot's name servers, where the server has changed them.
-    private static func replace(_ old: [IPAddress], by new: [IPAddress]) {
-        let file = FilePath("/etc/resolv.conf")
-        guard let text = Files.line(file),
-            let changed = NetworkState.resolverConfiguration(text, replacing: old, by: new)
-        else { return }
-        try? Files.write(changed, to: file)
     }
 
     /// The C library's `environ` is a global that the compiler cannot vouch for; the kernel has a copy.

@@ -53,13 +53,15 @@ final class DHCPv6Client: Sendable {
         _ logger: Logger
     ) {
         var exchange = start
+        // Outlasts a lease that is over: the next one may name others.
+        var servers: [NameServer] = []
         var answer = [UInt8](repeating: 0, count: 2048)
         while !state.change({ $0.isEnded }) {
             let before = exchange.lease
             if let packet = exchange.packet(at: Machine.uptime()) {
                 // Before the link has an address of its own this fails; it is tried again soon.
                 _ = firstlight_link_send(
-                    descriptor, settings.name, servers, servers.count, 547, packet, packet.count)
+                    descriptor, settings.name, Self.servers, Self.servers.count, 547, packet, packet.count)
             }
             if firstlight_wait_readable(descriptor, 200) > 0 {
                 let count = recv(descriptor, &answer, answer.count, 0)
@@ -74,6 +76,11 @@ final class DHCPv6Client: Sendable {
                 try settings.add((after?.addresses ?? []).map { InterfaceAddress($0, prefix: 128) })
             } catch {
                 logger.warning("\(error)")
+            }
+            if let after {
+                let named = after.nameServers(of: settings.name)
+                Networking.replaceServers(servers, by: named)
+                servers = named
             }
             state.change { $0.lease = after }
         }

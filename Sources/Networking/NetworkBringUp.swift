@@ -451,8 +451,8 @@ final class NetworkBringUp {
                 lease: state.lease)
             told.metric = link.metric
             let leased4 = state.lease?.timeServers ?? []
-            let leased6 = clients.v6[link.interface.index]?.lease?.timeServers ?? []
-            told.timeServers = (place == 0 ? arguments.timeServers : []) + leased4 + leased6
+            told.lease6 = clients.v6[link.interface.index]?.lease
+            told.timeServers = (place == 0 ? arguments.timeServers : []) + leased4 + (told.lease6?.timeServers ?? [])
             if place == 0, link.metric > least, state.reachedSince != nil {
                 told.metric = least - 1
                 prefer(link, told)

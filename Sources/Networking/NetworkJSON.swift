@@ -46,6 +46,24 @@ extension NetworkLease {
     }
 }
 
+extension NetworkLease6 {
+    fileprivate var json: JSONValue {
+        .object([
+            .init("addresses", strings(addresses)), .init("nameservers", strings(nameservers)),
+            .init("search", strings(searchDomains)), .init("time", strings(timeServers)),
+        ])
+    }
+
+    fileprivate init?(_ json: JSONValue) {
+        guard let addresses = json["addresses"]?.elements else { return nil }
+        self.init()
+        self.addresses = addresses.compactMap(\.string).compactMap { IPAddress($0) }
+        nameservers = texts(json["nameservers"]).compactMap { IPAddress($0) }
+        searchDomains = texts(json["search"])
+        timeServers = texts(json["time"]).compactMap { IPAddress($0) }
+    }
+}
+
 extension NetworkState {
     var json: JSONValue {
         .object([
@@ -68,7 +86,8 @@ extension NetworkState.Link {
             .init("interface", .string(interface)), .init("mac", JSONValue(mac?.description)),
             .init("method", .string(method.rawValue)), .init("addresses", strings(addresses)),
             .init("gateways", strings(gateways)), .init("lease", lease?.json ?? .null),
-            .init("metric", JSONValue(metric)), .init("time", strings(timeServers)),
+            .init("lease6", lease6?.json ?? .null), .init("metric", JSONValue(metric)),
+            .init("time", strings(timeServers)),
         ])
     }
 
@@ -81,6 +100,7 @@ extension NetworkState.Link {
             addresses: texts(json["addresses"]).compactMap { InterfaceAddress($0) },
             gateways: texts(json["gateways"]).compactMap { IPAddress($0) },
             lease: json["lease"].flatMap { NetworkLease($0) })
+        lease6 = json["lease6"].flatMap { NetworkLease6($0) }
         metric = json["metric"]?.integer.map { Int($0) } ?? 100
         timeServers = texts(json["time"]).compactMap { IPAddress($0) }
     }

@@ -203,6 +203,16 @@ public enum Networking {
         }
     }
 
+    /// The boot's own name servers, where a DHCP server has changed them.
+    static func replaceServers(
+        _ old: [NameServer], by new: [NameServer], in file: FilePath = "/etc/resolv.conf"
+    ) {
+        guard old != new, let text = Files.line(file),
+            let changed = NetworkState.resolverConfiguration(text, replacing: old, by: new)
+        else { return }
+        try? Files.write(changed, to: file)
+    }
+
     /// Runs `body`; what it throws leaves here knowing what was done.
     static func act<T>(_ name: @autoclosure () -> String, _ body: () throws(Errno) -> T) throws(NetworkFailure) -> T {
         do {

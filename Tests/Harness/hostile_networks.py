@@ -78,28 +78,57 @@ def reply(request: bytes, kind: int, address: str, seconds: int, more: bytes = b
 
 
 def renewal_and_a_changed_address() -> None:
-    """A lease of seconds is renewed while the boot lasts; refused, another address takes its place."""
+    """A lease of seconds is renewed while the boot lasts; refused, another address takes its place. Each time the server
+    names another name server, and that one is asked."""
     site = Site()
     site.address("192.0.2.1/24")
-    state = {"address": "192.0.2.50", "granted": 0}
+    state = {"address": "192.0.2.50", "server": "192.0.2.53", "granted": 0}
 
     def answer(request: bytes, kind: int, number: int) -> "list[bytes]":
+        server = b"\x06\x04" + socket.inet_aton(state["server"])
         if kind == 1:
-            return [reply(request, 2, state["address"], 12)]
+            return [reply(request, 2, state["address"], 12, server)]
         asked = dict(options_of(request)).get(50, request[12:16])
         if kind == 3 and asked == socket.inet_aton(state["address"]):
             state["granted"] += 1
-            return [reply(request, 5, state["address"], 12)]
+            return [reply(request, 5, state["address"], 12, server)]
         return [reply(request, 6, "0.0.0.0", 12)]
 
     HostileDHCP(answer)
     trial = Trial("ip=card0:dhcp", stay=60)
-    assert "192.0.2.50/24" in trial.summary, trial.summary
+    assert "192.0.2.50/24" in trial.summary and "nameserver 192.0.2.53" in trial.resolver, trial.summary
+    state["server"] = "192.0.2.54"
     eventually("the lease is renewed", lambda: state["granted"] >= 2, 30)
-    state["address"] = "192.0.2.51"
+    eventually("another name server", lambda: "nameserver 192.0.2.54" in trial.resolver, 10)
+    state["address"], state["server"] = "192.0.2.51", "192.0.2.55"
     eventually("another address", lambda: "192.0.2.51/24" in addresses("card0"), 40)
     assert "192.0.2.50/24" not in addresses("card0"), "the old address stays"
+    eventually("its name server", lambda: "nameserver 192.0.2.55" in trial.resolver, 10)
+    assert not {"nameserver 192.0.2.53", "nameserver 192.0.2.54"} & set(trial.resolver), trial.resolver
     trial.end()
+
+
+def renewal_by_dhcpv6_that_names_others() -> None:
+    """What a renewal by DHCPv6 names is asked from then on, and the real root is told that one."""
+    site = Site()
+    router = Router(site)
+    state = {"server": "2001:db8::53", "domain": b"\x03old\x07example\0", "granted": 0}
+
+    def answer(request: bytes) -> "list[bytes]":
+        state["granted"] += request[0] != 1
+        server = socket.inet_pton(socket.AF_INET6, state["server"])
+        return [reply6(request, lives=40, more=field(23, server) + field(24, state["domain"]))]
+
+    HostileDHCPv6(router, answer)
+    router.again_and_again(b"", flags=0x80)
+    trial = Trial("ip=card0:dhcp6", stay=25, hands_over=True)
+    assert trial.resolver[:2] == ["search old.example", "nameserver 2001:db8::53"], trial.resolver
+    state["server"], state["domain"] = "2001:db8::54", b"\x03new\x07example\0"
+    eventually("the lease is renewed", lambda: state["granted"] >= 2, 20)
+    eventually("another name server", lambda: "nameserver 2001:db8::54" in trial.resolver, 10)
+    assert "nameserver 2001:db8::53" not in trial.resolver, trial.resolver
+    left = trial.left()
+    assert left == ["search new.example", "nameserver 2001:db8::54"], left
 
 
 def broken_answers() -> None:
@@ -351,11 +380,11 @@ def endless_refusals_by_dhcpv6() -> None:
 
 
 INSIDE = {test.__name__.replace("_", "-"): test for test in (
-    renewal_and_a_changed_address, broken_answers, endless_refusals, broken_advertisements, broken_dhcpv6_answers,
-    endless_refusals_by_dhcpv6,
+    renewal_and_a_changed_address, renewal_by_dhcpv6_that_names_others, broken_answers, endless_refusals,
+    broken_advertisements, broken_dhcpv6_answers, endless_refusals_by_dhcpv6,
 )}
-LONG = {"renewal-and-a-changed-address", "broken-answers", "broken-advertisements", "broken-dhcpv6-answers",
-        "endless-refusals-by-dhcpv6"}
+LONG = {"renewal-and-a-changed-address", "renewal-by-dhcpv6-that-names-others", "broken-answers",
+        "broken-advertisements", "broken-dhcpv6-answers", "endless-refusals-by-dhcpv6"}
 TESTS = tests(INSIDE, LONG, __file__)
 
 if __name__ == "__main__":

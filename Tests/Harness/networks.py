@@ -74,7 +74,7 @@ class Trial:
     """One `firstlight network --up`, on an overlay of this system."""
 
     def __init__(self, *words, stay: int = 0, url: "str | None" = None, keyfiles: "dict[str, str] | None" = None,
-                 timeout: float = 60, patience: float = 0) -> None:
+                 timeout: float = 60, patience: float = 0, hands_over: bool = False) -> None:
         layers = Path("/mnt")
         if not (layers / "system").exists():
             processes.run(["mount", "-t", "tmpfs", "tmpfs", layers])
@@ -94,6 +94,10 @@ class Trial:
             for name, text in keyfiles.items():
                 (folder / name).write_text(text)
             options += ["--keyfiles", "/run/keyfiles"]
+        self.root = self.system / "run/root"
+        if hands_over:
+            (self.root / "etc").mkdir(parents=True)
+            options += ["--root", "/run/root"]
         program = os.environ.get("FIRSTLIGHT", AGENT)
         began = time.monotonic()
         self.process = subprocess.Popen(["chroot", self.system, program, "network", "--up", *options, *words],
@@ -126,6 +130,12 @@ class Trial:
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+    def left(self) -> "list[str]":
+        """The name servers that the real root is left, when the trial has ended by itself."""
+        _, said = self.process.communicate(timeout=self.timeout)
+        assert self.process.returncode == 0, said
+        return (self.root / "etc/resolv.conf").read_text().splitlines()
 
     @property
     def resolver(self) -> "list[str]":
