@@ -22,17 +22,20 @@ struct BindingNotProven: Error, CustomStringConvertible {
 
 enum Clevis {
     /// Binds a new passphrase to what the config says; nothing is written to any disk.
-    static func bind(_ wanted: IgnitionConfig.Clevis, _ keys: VolumeKeys) throws -> VolumeBinding {
+    static func bind(
+        _ wanted: IgnitionConfig.Clevis, _ keys: VolumeKeys, unless isCancelled: () -> Bool
+    ) throws -> VolumeBinding {
         for server in wanted.tang where (server.advertisement ?? "").isEmpty {
             // This fetch is as patient as all others; the one that clevis itself makes is not.
             try keys.ask(server.url + "/adv")
         }
         // Digits only, because a shell script reads it back.
         let passphrase = SecretBytes.randomDigits(bytes: 32)
-        let encrypted = try Command("clevis", ["encrypt", wanted.pin, wanted.pinConfig ?? ""]).run(secret: passphrase)
+        let encrypted = try Command("clevis", ["encrypt", wanted.pin, wanted.pinConfig ?? ""]).run(
+            secret: passphrase, unless: isCancelled)
         let text = encrypted.withBytes { String(decoding: $0, as: UTF8.self) }.filter { !$0.isWhitespace }
         if wanted.isProvable {
-            let back = try decrypt(text)
+            let back = try decrypt(text, unless: isCancelled)
             guard back.hasSameBytes(as: passphrase) else {
                 throw BindingNotProven(policy: wanted.policy.map { "\($0)" } ?? wanted.pin)
             }
@@ -42,11 +45,15 @@ enum Clevis {
 
     /// Gets a passphrase back from Clevis.
     ///
-    /// - Parameter encryptedKey: In JWE's compact form.
+    /// - Parameters:
+    ///   - encryptedKey: In JWE's compact form.
+    ///   - isCancelled: Whether nobody needs it any more.
     /// - Returns: The passphrase.
     /// - Throws: What the program says, where the pin does not open it.
-    static func decrypt(_ encryptedKey: String) throws(Command.Failure) -> SecretBytes {
-        try Command("clevis", ["decrypt"]).run(secret: SecretBytes(Array(encryptedKey.utf8)))
+    static func decrypt(
+        _ encryptedKey: String, unless isCancelled: () -> Bool
+    ) throws(Command.Failure) -> SecretBytes {
+        try Command("clevis", ["decrypt"]).run(secret: SecretBytes(Array(encryptedKey.utf8)), unless: isCancelled)
     }
 
     static func reason(_ failure: Command.Failure) -> String {

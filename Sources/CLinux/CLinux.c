@@ -41,7 +41,7 @@ static void place(int from, int to) {
 }
 
 pid_t firstlight_spawn(const char *path, char *const argv[], char *const envp[], const char *root, int input,
-                       int output, int error, bool terminal) {
+                       int output, int error, bool terminal, bool group) {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) return -errno;
     pid_t child = fork();
@@ -57,6 +57,7 @@ pid_t firstlight_spawn(const char *path, char *const argv[], char *const envp[],
         sigprocmask(SIG_SETMASK, &none, NULL);
         signal(SIGPIPE, SIG_DFL);
         if (terminal) setsid();
+        if (group) setpgid(0, 0);
         place(input, 0);
         place(output, 1);
         place(error, 2);

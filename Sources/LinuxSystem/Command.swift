@@ -79,6 +79,8 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         case unstartable(Command, Errno)
         /// The program failed; `said` has the last lines of its standard error, or of its output if that is empty.
         case failed(Command, status: Int32, said: String)
+        /// The program was killed, since nobody needs any more what it does.
+        case cancelled(Command)
 
         /// What happened, for a message.
         public var description: String {
@@ -88,6 +90,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
             case .unstartable(let command, let reason): "cannot run \(command.program): \(reason)"
             case .failed(let command, let status, let said):
                 "\(command.program) failed (exit status \(status))\(said.isEmpty ? "" : ": \(said)")"
+            case .cancelled(let command): "\(command.program) was ended: nobody needs it any more"
             }
         }
     }
@@ -125,10 +128,10 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     /// Runs the program to its end with a secret as its input and returns its output as another secret.
     ///
     /// Neither is ever in memory that is not wiped. An exit status other than 0 is thrown with the last lines of the
-    /// standard error.
-    public func run(secret: SecretBytes) throws(Failure) -> SecretBytes {
+    /// standard error. Soon after `isCancelled` becomes true the program is killed, with all that it has started.
+    public func run(secret: SecretBytes, unless isCancelled: () -> Bool = { false }) throws(Failure) -> SecretBytes {
         let file = try resolve()
-        let status: Int32
+        let status: Int32?
         let said: String
         do {
             let output = try Scratch()
@@ -136,13 +139,14 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
             let given = try Scratch()
             try given.fill(secret)
             let process = try spawn(
-                file, input: given.descriptor, output: output.descriptor, error: errors.descriptor)
-            status = try waitFor(process)
+                file, input: given.descriptor, output: output.descriptor, error: errors.descriptor, inOwnGroup: true)
+            status = try waitFor(process, unless: isCancelled)
             if status == 0 { return try SecretBytes(contentsOf: output.descriptor) }
             said = String(decoding: try errors.contents(), as: UTF8.self)
         } catch {
             throw .unstartable(self, error)
         }
+        guard let status else { throw .cancelled(self) }
         throw .failed(self, status: status, said: said.split(separator: "\n").suffix(4).joined(separator: "; "))
     }
 
@@ -173,7 +177,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     }
 
     func spawn(
-        _ file: String, input: Int32, output: Int32, error: Int32, onTerminal: Bool = false
+        _ file: String, input: Int32, output: Int32, error: Int32, onTerminal: Bool = false, inOwnGroup: Bool = false
     ) throws(Errno) -> pid_t {
         var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
@@ -181,10 +185,10 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         let process =
             if let root {
                 root.string.withCString {
-                    firstlight_spawn(file, &argv, &envp, $0, input, output, error, onTerminal)
+                    firstlight_spawn(file, &argv, &envp, $0, input, output, error, onTerminal, inOwnGroup)
                 }
             } else {
-                firstlight_spawn(file, &argv, &envp, nil, input, output, error, onTerminal)
+                firstlight_spawn(file, &argv, &envp, nil, input, output, error, onTerminal, inOwnGroup)
             }
         guard process > 0 else { throw Errno(rawValue: -process) }
         return process
@@ -200,6 +204,21 @@ func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
     }
     let signal = status & 0x7f
     return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+}
+
+/// The same for a child in a process group of its own; `nil` where `isCancelled` became true, and the group was killed.
+func waitFor(_ process: pid_t, unless isCancelled: () -> Bool) throws(Errno) -> Int32? {
+    let handle = firstlight_process_handle(process)
+    // A kernel without such handles has nothing that wakes this at the end.
+    guard handle >= 0 else { return try waitFor(process) }
+    defer { close(handle) }
+    while !waitForAny([handle], milliseconds: 200) {
+        guard isCancelled() else { continue }
+        kill(-process, SIGKILL)
+        _ = try waitFor(process)
+        return nil
+    }
+    return try waitFor(process)
 }
 
 /// An anonymous file in memory, which is closed with the value.

@@ -69,7 +69,7 @@ struct TargetPrograms {
                 // A unit that cannot be disabled would not start either.
                 return enabled.map { "\($0) is not enabled: \(said)" }
             case .failed: break
-            case .unstartable: throw error
+            case .unstartable, .cancelled: throw error
             }
         }
         // A unit that fails keeps systemctl from handling the others.

@@ -79,7 +79,7 @@ public final class LoopbackServer: Sendable {
         var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { argv.forEach { free($0) } }
         var envp: [UnsafeMutablePointer<CChar>?] = [nil]
-        process = firstlight_spawn("/usr/bin/python3", &argv, &envp, nil, -1, ends[1], 2, false)
+        process = firstlight_spawn("/usr/bin/python3", &argv, &envp, nil, -1, ends[1], 2, false, false)
         close(ends[1])
         guard process > 0 else { throw Errno(rawValue: -process) }
         var line: [UInt8] = []

@@ -10,10 +10,11 @@
 
 /// Starts `path` with descriptors 0, 1 and 2 taken from the arguments (-1: /dev/null).
 /// `root`, where not NULL, is the new process's root directory; its working directory is `/`.
-/// `terminal` makes descriptor 0 its controlling terminal, in a session of its own.
+/// `terminal` makes descriptor 0 its controlling terminal, in a session of its own; `group` gives it a process group
+/// of its own.
 /// Returns the process id, or -errno (exec's own failure included).
 pid_t firstlight_spawn(const char *path, char *const argv[], char *const envp[], const char *root, int input,
-                       int output, int error, bool terminal);
+                       int output, int error, bool terminal, bool group);
 
 /// Loads the module image in `fd` (finit_module), which the kernel is to decompress where `compressed`.
 /// 0 or -errno: EOPNOTSUPP or EINVAL where this kernel cannot decompress.
