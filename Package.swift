@@ -100,7 +100,7 @@ let package = Package(
             name: "BlockDevices",
             dependencies: [
                 "CBlkid", "CCryptsetup", "CDevmapper", "CFdisk", "CLinux", "DiskFormats", "DiskPlanning", "Encoding",
-                "IgnitionConfig", "JSONText", "LinuxSystem", "Reporting", system,
+                "Hashing", "IgnitionConfig", "JSONText", "LinuxSystem", "Reporting", system,
             ]),
         .target(
             name: "TargetRoot",

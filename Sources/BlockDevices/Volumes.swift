@@ -4,12 +4,9 @@ import CCryptsetup
 import CLinux
 import DiskFormats
 import DiskPlanning
-import Encoding
 import Glibc
-import IgnitionConfig
 import LinuxSystem
 import Reporting
-import Synchronization
 import SystemPackage
 
 /// A LUKS volume that is open, as the real root needs to know it.
@@ -22,109 +19,6 @@ public struct OpenVolume: Sendable {
     public var key: SecretBytes?
     /// Whether opening it needs a network.
     public var opensOverNetwork = false
-}
-
-/// The keys of a config's volumes, from the first look until the volumes are open.
-public final class VolumeKeys: Sendable {
-    /// Writes the bytes of a resource into an open file.
-    public typealias Fetch = @Sendable (IgnitionConfig.Resource, Int32) throws -> Void
-
-    private struct Known {
-        var passphrases: [String: SecretBytes]
-        var volumeKeys: [String: VolumeKey] = [:]
-        var bindings: [String: VolumeBinding] = [:]
-    }
-
-    /// The key of a volume's data, and the header and passphrase that gave it.
-    private struct VolumeKey {
-        var key: SecretBytes
-        var uuid: String
-        var opener: SecretBytes
-    }
-
-    private let fetch: Fetch
-    private let made: Set<String>
-    private let known: Mutex<Known>
-
-    /// Makes an empty set of keys.
-    ///
-    /// - Parameters:
-    ///   - known: Passphrases of volumes that an earlier run of the stage created, by name.
-    ///   - made: All volumes that it created or opened.
-    ///   - fetch: Gets a key file that the config names.
-    public init(known: [String: SecretBytes] = [:], made: Set<String> = [], fetch: @escaping Fetch) {
-        self.known = Mutex(Known(passphrases: known))
-        self.made = made.union(known.keys)
-        self.fetch = fetch
-    }
-
-    /// Makes keys that come only from the config itself (`data:`).
-    ///
-    /// - Returns: Keys that fetch nothing.
-    public static func inline() -> VolumeKeys {
-        VolumeKeys { resource, descriptor in
-            try Files.writeAll(try DataURL(parsing: resource.source ?? "").bytes, to: descriptor)
-        }
-    }
-
-    /// Whether an earlier run of the stage created or opened the volume.
-    fileprivate func isKnown(_ name: String) -> Bool { made.contains(name) }
-
-    /// The passphrase of a volume; `nil` where the config gives none and none is known.
-    fileprivate func passphrase(of wanted: IgnitionConfig.Luks) throws -> SecretBytes? {
-        if let known = known.withLock({ $0.passphrases[wanted.name] }) { return known }
-        guard wanted.givesKey else { return nil }
-        let file = try memoryFile("key")
-        defer { close(file) }
-        try fetch(wanted.keyFile, file)
-        let passphrase = try Files.naming("read", "memfd:key") { () throws(Errno) in
-            try SecretBytes(contentsOf: file)
-        }
-        known.withLock { $0.passphrases[wanted.name] = passphrase }
-        return passphrase
-    }
-
-    /// The key of a volume's data; `nil` where nobody has derived it.
-    fileprivate func volumeKey(of volume: String) -> SecretBytes? { known.withLock { $0.volumeKeys[volume]?.key } }
-
-    /// The same, where an earlier look derived it by this passphrase from the header of this UUID.
-    fileprivate func volumeKey(of volume: String, uuid: String, opener: SecretBytes) -> SecretBytes? {
-        guard let known = known.withLock({ $0.volumeKeys[volume] }), known.uuid == uuid,
-            known.opener.hasSameBytes(as: opener)
-        else { return nil }
-        return known.key
-    }
-
-    fileprivate func keep(volumeKey key: SecretBytes, of volume: String, uuid: String, opener: SecretBytes) {
-        known.withLock { $0.volumeKeys[volume] = VolumeKey(key: key, uuid: uuid, opener: opener) }
-    }
-
-    fileprivate func binding(of volume: String) -> VolumeBinding? { known.withLock { $0.bindings[volume] } }
-    fileprivate func keep(_ binding: VolumeBinding, of volume: String) {
-        known.withLock { $0.bindings[volume] = binding }
-    }
-
-    /// Opens a file without a name that is only in memory.
-    private func memoryFile(_ name: String) throws(FileFault) -> Int32 {
-        let file = firstlight_memory_file(name)
-        guard file >= 0 else { throw FileFault("make", FilePath("memfd:\(name)"), Errno(rawValue: -file)) }
-        return file
-    }
-
-    /// Checks that a server answers; the answer does not matter.
-    func ask(_ url: String) throws {
-        let file = try memoryFile("answer")
-        defer { close(file) }
-        try fetch(IgnitionConfig.Resource(source: url), file)
-    }
-
-    /// The passphrase of a new volume: the config's, or 4096 random bytes as 8192 digits, which is what Ignition makes.
-    fileprivate func passphraseForNew(_ wanted: IgnitionConfig.Luks) throws -> SecretBytes {
-        if let given = try passphrase(of: wanted) { return given }
-        let made = SecretBytes.randomDigits(bytes: 4096)
-        known.withLock { $0.passphrases[wanted.name] = made }
-        return made
-    }
 }
 
 /// Opens volumes read-only while the plan is made; they are closed with the value.
@@ -188,52 +82,83 @@ final class VolumeLook {
         found.isOfThisBoot = access.keys.isKnown(volume.wanted.name)
         found.bindings = first.tokens.compactMap { FoundBinding(token: $0) }
         guard found.keySlots > 0 else { return found }
-        let opener: SecretBytes
+        let keys = access.keys
+        let key: SecretBytes?
+        let proof: [UInt8]
         if volume.wanted.clevis.isUsed {
             guard let policy = volume.wanted.clevis.policy,
                 let binding = found.bindings.first(where: { $0.policy == policy })
             else { return found }
-            let wait = Wait(
-                for: "the key of the LUKS volume on \(volume.node)", reason: "Clevis asks \(policy)",
-                advice: ["Check the tang server and the network on the way, or the TPM"])
-            do throws(Command.Failure) {
-                opener = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
-                    try Clevis.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
+            if try isOpen(volume, header, found) { return try opened(volume, at: volume.wanted.mappedNode, found) }
+            proof = VolumeKeys.proof(of: header.uuid, openedBy: SecretBytes(Array(binding.encryptedKey.utf8)))
+            if let known = known(volume, proof, first) {
+                key = known
+            } else {
+                let wait = Wait(
+                    for: "the key of the LUKS volume on \(volume.node)", reason: "Clevis asks \(policy)",
+                    advice: ["Check the tang server and the network on the way, or the TPM"])
+                let passphrase: SecretBytes
+                do throws(Command.Failure) {
+                    passphrase = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
+                        try Clevis.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
+                    }
+                } catch {
+                    // That says nothing of the volume.
+                    if case .cancelled = error { throw error }
+                    found.isOpenedByKey = false
+                    found.bindingFailure = Clevis.reason(error)
+                    return found
                 }
-            } catch {
-                // That says nothing of the volume.
-                if case .cancelled = error { throw error }
-                found.isOpenedByKey = false
-                found.bindingFailure = Clevis.reason(error)
-                return found
+                key = try derive(volume, area, first, passphrase)
             }
         } else {
-            guard let passphrase = try access.keys.passphrase(of: volume.wanted) else { return found }
-            opener = passphrase
+            guard let passphrase = try keys.passphrase(of: volume.wanted) else { return found }
+            if try isOpen(volume, header, found) { return try opened(volume, at: volume.wanted.mappedNode, found) }
+            proof = VolumeKeys.proof(of: header.uuid, openedBy: passphrase)
+            key = try known(volume, proof, first) ?? derive(volume, area, first, passphrase)
         }
-        guard let key = try key(of: volume, area, first, opener) else {
+        guard let key else {
             found.isOpenedByKey = false
             return found
         }
-        found.isOpenedByKey = true
-        access.keys.keep(volumeKey: key, of: volume.wanted.name, uuid: header.uuid, opener: opener)
-        let node = try open(volume, key)
+        keys.keep(ProvenKey(proof: proof, key: key), of: volume.wanted.name)
+        return try opened(volume, at: try open(volume, key), found)
+    }
+
+    /// What is known of a volume whose key has opened it, with what is in it.
+    private func opened(_ volume: PlacedVolume, at node: String, _ found: FoundVolume) throws -> FoundVolume {
         nodes[volume.wanted.mappedNode] = node
+        var found = found
+        found.isOpenedByKey = true
         found.content = try Look(node).whole
         return found
     }
 
-    /// The key of a volume's data; `nil` where the passphrase opens no slot.
+    /// Whether an earlier run of the stage has opened the volume of this header, which then needs no other proof.
+    private func isOpen(_ volume: PlacedVolume, _ header: LUKSHeader, _ found: FoundVolume) throws -> Bool {
+        guard found.isOfThisBoot, let device = CryptHandle.device(ofOpen: volume.wanted.name) else { return false }
+        try requireSame(device, volume)
+        let node = DiskProber.node(volume.wanted.mappedNode).flatMap { FilePath($0).lastComponent?.string } ?? ""
+        let id = Files.line(FilePath("/sys/class/block/\(node)/dm/uuid")) ?? ""
+        return id.hasPrefix("CRYPT-LUKS2-\(header.uuid.filter { $0 != "-" })-")
+    }
+
+    /// The key of a volume's data, where an earlier look has derived it from the same.
+    private func known(
+        _ volume: PlacedVolume, _ proof: [UInt8], _ header: borrowing CryptHandle
+    ) -> SecretBytes? {
+        guard let known = access.keys.provenKey(of: volume.wanted.name), known.proof == proof,
+            header.isVolumeKey(known.key)
+        else { return nil }
+        return known.key
+    }
+
+    /// Derives the key of a volume's data; `nil` where the passphrase opens no slot.
     ///
-    /// Deriving takes seconds and much RAM: one at a time, and with the room that the root image still needs left over.
-    private func key(
-        of volume: PlacedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ opener: SecretBytes
+    /// That takes seconds and much RAM: one at a time, and with the room that the root image still needs left over.
+    private func derive(
+        _ volume: PlacedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ passphrase: SecretBytes
     ) throws -> SecretBytes? {
-        if let known = access.keys.volumeKey(of: volume.wanted.name, uuid: header.uuid, opener: opener),
-            header.isVolumeKey(known)
-        {
-            return known
-        }
         // The key slots are behind the headers.
         let copied = min(header.dataOffset, 128 << 20)
         let needed = header.derivationMemory + copied
@@ -241,7 +166,7 @@ final class VolumeLook {
             try DiskFailure.requireMemory(needed, besides: reserved, toOpen: volume.node)
             let whole = try CryptHandle.copy(area, length: copied)
             let handle = try CryptHandle(whole.path, of: volume.node)
-            return handle.load() ? try handle.volumeKey(opener) : nil
+            return handle.load() ? try handle.volumeKey(passphrase) : nil
         }
     }
 
@@ -313,7 +238,7 @@ extension DiskStage {
             // The plan has made sure that it is this one.
             return try access.volumeOpened(try openVolume(plan, access))
         }
-        let key = plan.action == .create ? try create(plan, access) : access.keys.volumeKey(of: name)
+        let key = plan.action == .create ? try create(plan, access) : access.keys.provenKey(of: name)?.key
         let handle = try CryptHandle(plan.node)
         guard let key, handle.load() else {
             throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)

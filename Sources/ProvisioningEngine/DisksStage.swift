@@ -20,6 +20,7 @@ extension ProvisioningSession {
         observer(.planned(plan.json))
         if arguments.planOnly { throw PlanOnly(plan) }
         try store.keep(look: DiskLook(plan))
+        for (volume, key) in memory.get(\.keys)?.proven ?? [:] { try store.keep(key, of: volume) }
         observer(.detail("the disks are planned, and will be looked at again before the first write"))
         // Which takes its time as well, and the image is still on its way.
         for mount in storage.mounts { try? access.loadFilesystem(mount.type) }
@@ -37,6 +38,7 @@ extension ProvisioningSession {
         observer(.carryingOut(summary: plan.summaryLines, plan: plan.lines))
         try DiskStage.apply(plan, access: access)
         memory.change { $0.keys = nil }
+        try store.forgetProvenKeys()
         if !plan.isEmpty { observer(.told(topic: "disks", "done")) }
         observer(.did(topic: "disks", plan.changes, []))
     }
@@ -57,7 +59,10 @@ extension ProvisioningSession {
     private func volumeKeys(of config: IgnitionConfig) throws -> VolumeKeys {
         if let known = memory.get(\.keys) { return known }
         let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
-        let keys = VolumeKeys(known: try store.keys(), made: Set((store.volumes ?? []).map(\.name))) {
+        let names = Set(config.storage.luks.map(\.name))
+        let keys = VolumeKeys(
+            known: try store.keys(), made: Set((store.volumes ?? []).map(\.name)), proven: store.provenKeys(of: names)
+        ) {
             try pool.write($0, to: $1, purpose: .trust)
         }
         memory.change { $0.keys = keys }
@@ -75,6 +80,7 @@ extension ProvisioningSession {
                 sleep(seconds: 0.1)
             }
         }
+        observer(.detail("the key of a LUKS volume is derived"))
         var result: Result<SecretBytes?, any Error> = .success(nil)
         memoryTurn.take { result = Result { try body(roomForImage() ?? 0) } }
         return try result.get()

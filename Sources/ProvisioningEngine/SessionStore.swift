@@ -1,5 +1,6 @@
 // What one stage leaves for the next. Stages may be calls in one process or processes of their own.
 
+import BlockDevices
 import IgnitionConfig
 import LinuxSystem
 
@@ -130,4 +131,20 @@ public protocol SessionStore: Sendable {
     func key(of volume: String) throws -> SecretBytes
     /// Removes all keys: the real root has them.
     func forgetKeys() throws
+
+    /// Keeps what a look derived of a volume's key, which takes seconds, for the look of the next stage.
+    func keep(_ key: ProvenKey, of volume: String) throws
+    /// What was kept so, of volumes of these names.
+    func provenKeys(of volumes: Set<String>) -> [String: ProvenKey]
+    /// Removes what was kept so.
+    func forgetProvenKeys() throws
+}
+
+extension SessionStore {
+    /// Keeps nothing: where only one stage looks at the disks, nobody asks for it.
+    public func keep(_ key: ProvenKey, of volume: String) throws {}
+    /// Nothing is kept.
+    public func provenKeys(of volumes: Set<String>) -> [String: ProvenKey] { [:] }
+    /// Nothing is kept.
+    public func forgetProvenKeys() throws {}
 }

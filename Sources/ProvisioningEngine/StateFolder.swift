@@ -1,5 +1,6 @@
 // What the stages of a boot of our own leave for each other: typed records, each in a file below /run/firstlight.
 
+import BlockDevices
 import Glibc
 import IgnitionConfig
 import JSONText
@@ -209,6 +210,32 @@ extension StateFolder: SessionStore {
         }
     }
 
+    private static func provenName(_ volume: String) -> String { "luks-\(volume).proven" }
+
+    /// Keeps the key of a volume's data behind the 32 bytes of its proof.
+    public func keep(_ key: ProvenKey, of volume: String) throws {
+        try key.key.withBytes { bytes throws in
+            try save(key.proof + Array(bytes), as: Self.provenName(volume))
+        }
+    }
+
+    /// What was kept of these volumes; what cannot be read is derived again.
+    public func provenKeys(of volumes: Set<String>) -> [String: ProvenKey] {
+        var keys: [String: ProvenKey] = [:]
+        for volume in volumes {
+            guard let bytes = try? Files.read(path(Self.provenName(volume))), bytes.count > 32 else { continue }
+            keys[volume] = ProvenKey(proof: Array(bytes.prefix(32)), key: SecretBytes(Array(bytes.dropFirst(32))))
+        }
+        return keys
+    }
+
+    /// Removes what was kept so.
+    public func forgetProvenKeys() throws {
+        for name in Files.names(in: Self.folder) where name.hasPrefix("luks-") && name.hasSuffix(".proven") {
+            try step("removing a key") { try Files.erase(path(name)) }
+        }
+    }
+
     // MARK: The end
 
     /// Removes the user's config, the keys of LUKS volumes and whatever else came out of them.
@@ -232,7 +259,7 @@ extension StateFolder: SessionStore {
     /// Content of the config or fetched for it, and what was left half written of such a file.
     static func isSecret(_ name: String) -> Bool {
         [configFile, ConfigRecord.file, VolumesRecord.file, scratchName].contains(name)
-            || (name.hasPrefix("luks-") && name.hasSuffix(".key"))
+            || (name.hasPrefix("luks-") && (name.hasSuffix(".key") || name.hasSuffix(".proven")))
             || (name.hasPrefix(".") && name.hasSuffix(".firstlight"))
     }
 

@@ -19,6 +19,7 @@ OURS, THEIRS, LARGE = (os.environ[f"DISK{number}"] for number in range(3))
 KEY = "correct horse"
 MOST = 4 << 20  # KiB: what libcryptsetup allows, and more than the guest has
 UNITS = Path("/run/systemd/system")
+DERIVED = "the key of a LUKS volume is derived"
 
 
 def run(*words, check=True, **options):
@@ -135,6 +136,14 @@ try:
     assert "nothing destroyed" in said, said
     marked("ours", "made by the units")
     marked("theirs", "somebody's")
+    # What the first look derives serves the second, in a process of its own; nothing of it is left.
+    assert said.count(DERIVED) == 2, said
+    assert not list(Path("/run/firstlight").glob("*.proven")), "a key is left"
+    # What is open already is not proved once more.
+    run("systemctl", "restart", "firstlight-disks.service")
+    said = Path("/run/firstlight/log").read_text()
+    assert said.count(DERIVED) == 2, said
+    marked("ours", "made by the units")
     closed("ours", "theirs")
 
     # The same volumes under the name `ignition`.

@@ -132,7 +132,10 @@ struct StateRecordTests {
 
     @Test("secrets among the files are known by their names")
     func secrets() {
-        for name in ["config.ign", "config.json", "volumes.json", "scratch", "luks-a.key", ".x.firstlight"] {
+        let secrets = [
+            "config.ign", "config.json", "volumes.json", "scratch", "luks-a.key", "luks-a.proven", ".x.firstlight",
+        ]
+        for name in secrets {
             #expect(StateFolder.isSecret(name), "\(name)")
         }
         for name in ["report.json", "plan.json", "nodes.json", "log", "mounts.json"] {
