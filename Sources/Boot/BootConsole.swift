@@ -120,10 +120,10 @@ public final class BootConsole: Sendable {
         if !isQuiet { state.withLock { show(printable(text) + "\n", as: .headline, &$0) { _ in true } } }
     }
 
-    /// Tells one thing that happened.
-    public func say(_ topic: String, _ text: String) {
+    /// Tells one thing that happened; with `onOneLine` a long URL is shown without its middle, which the log has.
+    public func say(_ topic: String, _ text: String, onOneLine: Bool = false) {
         note(.info, "\(topic): \(text)")
-        if !isQuiet { tell(topic, text) }
+        if !isQuiet { tell(topic, onOneLine ? withShortURL(text, columns: 80 - StoryLine.margin) : text) }
     }
 
     /// Tells something that takes several lines; those after the first are whole lines of the screen.

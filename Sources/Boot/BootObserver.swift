@@ -8,7 +8,8 @@ extension SessionObserver {
     static func boot(_ console: BootConsole, _ log: Logger) -> SessionObserver {
         SessionObserver(waits: console.waits) { event in
             switch event {
-            case .told(let topic, let text), .noted(let topic, let text): console.say(topic, text)
+            case .told(let topic, let text): console.say(topic, text)
+            case .noted(let topic, let text): console.say(topic, text, onOneLine: true)
             case .page(let topic, let lines): console.page(topic, lines)
             case .progress(let topic, let progress): console.progress(topic, progress)
             case .detail(let text): log.info("\(text)")

@@ -28,6 +28,32 @@ public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
+/// A text of at most `columns`, if what it says of its longest URL can be shortened to that.
+///
+/// What may go is `http://` and the middle of the path; the server and the end of the path stay:
+/// `a.example:8080/.../rootfs.img`. Where that is not enough, the text is as it was.
+public func withShortURL(_ text: String, columns: Int) -> String {
+    var words = text.split(separator: " ", omittingEmptySubsequences: false)
+    let lengths = words.map { $0.contains("://") ? $0.count : 0 }
+    let excess = text.count - columns
+    guard excess > 0, let longest = lengths.max(), longest > 0, let place = lengths.firstIndex(of: longest),
+        let scheme = words[place].firstRange(of: "://")
+    else { return text }
+    let url = words[place][scheme.upperBound...]
+    let room = longest - excess
+    if url.count <= room {
+        words[place] = url
+        return words.joined(separator: " ")
+    }
+    guard let path = url.firstIndex(of: "/") else { return text }
+    let head = url[...path] + "..."
+    // Less of the end would tell nothing.
+    guard room - head.count >= 10 else { return text }
+    let end = url.suffix(room - head.count)
+    words[place] = head + (end.firstIndex(of: "/").map { end[$0...] } ?? end)
+    return words.joined(separator: " ")
+}
+
 /// The first line of a boot: parts with dots between them; what exceeds 80 columns is cut or left out.
 public func consoleHeadline(_ parts: [String]) -> String {
     var line = parts.first ?? ""

@@ -54,7 +54,7 @@ def picture_of_a_boot(bench):
     is_legible(rows)
     left = [row.text for row in rows if re.search(PROGRESS, row.text)]
     assert not left, f"left of the line that counted: {left}"
-    only(rows, r"^ +\d+\.\d s  rootfs    \S+ [KM]iB from http://.*/rootfs\.img, sha256( right)?$")
+    only(rows, r"^ +\d+\.\d s  rootfs    \S+ [KM]iB from \S+/rootfs\.img, sha256 right$")
     only(rows, r"^rd\.break: a shell before handing over to the real root\.")
     shown.type("ls -d /sysroot/sbin\n")
     rows = shown.expect(r"^/sysroot/sbin$", 60)

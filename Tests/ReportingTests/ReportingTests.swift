@@ -43,6 +43,32 @@ struct StoryTests {
         #expect(line.description == "   5.1 s  rootfs    94.4 MiB, sha256 right")
     }
 
+    @Test(
+        "a long URL loses what its line has no room for, but never its server or its end",
+        arguments: [
+            ("94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right", nil),
+            (
+                "194.4 MiB from https://boot.example.com/rootfs.img, sha256 right",
+                "194.4 MiB from boot.example.com/rootfs.img, sha256 right"
+            ),
+            (
+                "94.4 MiB from http://10.0.2.2:8080/images/2026/stable/x86-64/live/rootfs.img, sha256 right",
+                "94.4 MiB from 10.0.2.2:8080/.../rootfs.img, sha256 right"
+            ),
+            (
+                "94.4 MiB from http://10.0.2.2/builds/0123456789abcdef0123456789abcdef0123456789abcdef, sha256 right",
+                "94.4 MiB from 10.0.2.2/...cdef0123456789abcdef, sha256 right"
+            ),
+            ("94.4 MiB from http://a-server-of-a-name-that-is-long.example.com/rootfs.img, sha256 right", nil),
+            ("a line of more than sixty columns that has no URL, whatever else there is in it", nil),
+            ("http://a-server-whose-name-takes-more-than-one-line-of-sixty-columns.example.com", nil),
+        ] as [(String, String?)])
+    func longURL(text: String, shown: String?) {
+        let line = withShortURL(text, columns: 80 - StoryLine.margin)
+        #expect(line == shown ?? text)
+        if shown != nil { #expect(line.count <= 60) }
+    }
+
     @Test func aLongLineGoesOnUnderItself() {
         let text = Array(repeating: "word", count: 20).joined(separator: " ")
         let lines = StoryLine(seconds: 12, topic: "plan", text: text).description.split(separator: "\n")
