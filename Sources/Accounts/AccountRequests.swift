@@ -28,6 +28,8 @@ public enum AccountRequest: Equatable, Sendable {
         public var shell: String?
         /// The absolute path of the home; the home of a user that exists moves there.
         public var home: String?
+        /// Whether the home moves; `false` where it goes along with the one that it is in.
+        public var movesHome = true
 
         /// Makes fields that set nothing.
         public init() {}
@@ -111,7 +113,7 @@ extension AccountRequest {
             if !user.clearsLoginRecords { flags.append("--no-log-init") }
             return AccountCommand("useradd", flags + user.fields.options + [user.name])
         case .changeUser(let name, let fields):
-            let moving = fields.home.map { ["--home", $0, "--move-home"] } ?? []
+            let moving = fields.home.map { ["--home", $0] + (fields.movesHome ? ["--move-home"] : []) } ?? []
             return AccountCommand("usermod", moving + fields.options + [name])
         }
     }

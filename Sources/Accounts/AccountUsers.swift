@@ -144,7 +144,7 @@ extension AccountEdit {
         if fields != present.fields || wanted.hash != nil { files[.passwd]?.set(fields, line: present.line) }
         if let groups { setGroups(groups, of: name, isWhole: true) }
         let old = AccountEffect.Owner(uid, gid)
-        if let newHome {
+        if let newHome, wanted.movesHome {
             effects.append(.moveHome(home, to: newHome, owner: old, newOwner: owner))
         } else if old != owner {
             effects.append(.changeOwner(of: home, from: old, to: owner))

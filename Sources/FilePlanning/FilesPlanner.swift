@@ -44,7 +44,10 @@ struct FilesPlanner {
                 new.fields.uid = Int(number)
                 request = .addUser(new)
             }
-            if !policy.repeatsAll { checkMove(request, of: user) }
+            if !policy.repeatsAll {
+                checkMove(request, of: user)
+                request = movingOnce(request, of: user)
+            }
             add(request, name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
             if user.noCreateHome != true, !mountFolders.isEmpty {
@@ -138,6 +141,19 @@ struct FilesPlanner {
             conflicts.append(
                 .init(home, .homeHolds(user.name, inner: other.path, of: other.user, to: new), user.origin))
         }
+    }
+
+    /// Has a home that goes along with the one that it is in not move by itself.
+    private func movingOnce(_ request: AccountRequest?, of user: IgnitionConfig.User) -> AccountRequest? {
+        guard case .changeUser(let name, var fields)? = request, let new = fields.home else { return request }
+        fields.movesHome = !config.passwd.users.contains { outer in
+            guard outer.shouldExist != false, let moved = givenHome(outer),
+                let home = inventory.accounts.user(named: outer.name).map({ withoutLastSlash($0.home) }), moved != home,
+                let inner = inventory.innerHomes[outer.name]?.first(where: { $0.user == name })?.path
+            else { return false }
+            return inner.hasPrefix(home + "/") && new == moved + withoutLastSlash(inner).dropFirst(home.count)
+        }
+        return .changeUser(name, fields)
     }
 
     private mutating func add(_ request: AccountRequest?, name: String, _ origin: IgnitionConfig.Origin) {

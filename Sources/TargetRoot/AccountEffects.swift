@@ -59,8 +59,11 @@ extension AccountApplier {
     private func moveHome(
         _ path: String, to newPath: String, from old: AccountEffect.Owner, to new: AccountEffect.Owner
     ) throws {
-        let source = try tree.entry(try tree.resolve(path))
-        guard case .folder = source.component else {
+        var source: TargetEntry?
+        do {
+            source = try tree.entry(try tree.resolve(path))
+        } catch TargetFault.cannot(_, _, .noSuchFileOrDirectory) {}
+        guard let source, case .folder = source.component else {
             // It never existed, or a run was stopped after it moved the home and before it had changed all owners.
             guard let goal = try? tree.entry(try tree.resolve(newPath)), goal.status?.st_uid == old.user else { return }
             return try goal.changeTree(from: old, to: new)

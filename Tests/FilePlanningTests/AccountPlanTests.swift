@@ -162,6 +162,12 @@ import Testing
             }
         }
         #expect(try conflicts() == (isRight ? [] : [problem]))
+        if isRight {
+            // usermod refuses to move a home to where something is: the outer one has taken it there.
+            let steps = try FilesPlan(wanted, on: found).steps.map { "\($0.action)" }
+            #expect(steps.contains("running usermod --home /srv/core --move-home core"))
+            #expect(!others.contains("homeDir") || steps.contains("running usermod --home /srv/core/inner you"))
+        }
         // The original's usermod takes it along.
         #expect(try FilesPlan(wanted, on: found, policy: .strict).steps.isEmpty == false)
     }
