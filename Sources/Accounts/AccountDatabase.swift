@@ -78,9 +78,10 @@ public enum AccountEffect: Equatable, Sendable {
     /// Make a home and copy the folder `skeleton` into it; a home that exists is left alone.
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
     /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is no error.
-    case moveHome(String, to: String, owner: Owner, newOwner: Owner)
-    /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them.
-    case changeOwner(of: String, from: Owner, to: Owner)
+    case moveHome(String, to: String, owner: Owner, newOwner: Owner, innerHomes: [String] = [])
+    /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them; in the inner
+    /// homes, which are others', the group of what is the user's alone.
+    case changeOwner(of: String, from: Owner, to: Owner, innerHomes: [String] = [])
     /// Remove a home with all that is in it, if the user owns it and none of the other users' homes is in it.
     case removeHome(String, of: UInt32, beside: [Home])
 }

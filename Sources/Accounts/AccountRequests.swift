@@ -30,6 +30,10 @@ public enum AccountRequest: Equatable, Sendable {
         public var home: String?
         /// Whether the home moves; `false` where it goes along with the one that it is in.
         public var movesHome = true
+        /// The homes of others below the user's own.
+        ///
+        /// Only what is the user's gets another group there; `usermod` would change all that has the old one.
+        public var innerHomes: [String] = []
 
         /// Makes fields that set nothing.
         public init() {}
@@ -90,7 +94,8 @@ public struct AccountCommand: Equatable, Sendable, CustomStringConvertible {
 extension AccountRequest {
     /// The command that does it, as Ignition calls it.
     ///
-    /// `nil` for ``copyGroup(_:gid:members:)``: groupadd refuses a name that any database of the target has.
+    /// `nil` for ``copyGroup(_:gid:members:)``: groupadd refuses a name that any database of the target has; and for a
+    /// user of another group in whose home others live.
     public var command: AccountCommand? {
         func option(_ name: String, _ value: (some CustomStringConvertible)?) -> [String] {
             value.map { [name, "\($0)"] } ?? []
@@ -112,6 +117,7 @@ extension AccountRequest {
             if user.isSystem { flags.append("--system") }
             if !user.clearsLoginRecords { flags.append("--no-log-init") }
             return AccountCommand("useradd", flags + user.fields.options + [user.name])
+        case .changeUser(_, let fields) where !fields.innerHomes.isEmpty: return nil
         case .changeUser(let name, let fields):
             let moving = fields.home.map { ["--home", $0] + (fields.movesHome ? ["--move-home"] : []) } ?? []
             return AccountCommand("usermod", moving + fields.options + [name])

@@ -145,9 +145,10 @@ extension AccountEdit {
         if let groups { setGroups(groups, of: name, isWhole: true) }
         let old = AccountEffect.Owner(uid, gid)
         if let newHome, wanted.movesHome {
-            effects.append(.moveHome(home, to: newHome, owner: old, newOwner: owner))
+            effects.append(
+                .moveHome(home, to: newHome, owner: old, newOwner: owner, innerHomes: wanted.innerHomes))
         } else if old != owner {
-            effects.append(.changeOwner(of: home, from: old, to: owner))
+            effects.append(.changeOwner(of: home, from: old, to: owner, innerHomes: wanted.innerHomes))
         }
     }
 

@@ -170,8 +170,10 @@ extension FileAction: CustomStringConvertible {
     /// The action for logs and failures, such as `writing /etc/motd`; it holds no secrets.
     public var description: String {
         switch self {
+        case .account(.copyGroup(let name, _, _)): "copying the image's group \(name) into /etc/group"
         case .account(let request):
-            request.command.map { "running \($0)" } ?? "copying the image's group \(request.name) into /etc/group"
+            request.command.map { "running \($0)" }
+                ?? "changing the user \(request.name), but not what is others' in its home"
         case .claim(let folders, let user): "giving \(folders.joined(separator: ", ")) to \(user)"
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let folder): "making the directory \(folder.path)"

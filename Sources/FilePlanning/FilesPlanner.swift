@@ -46,7 +46,7 @@ struct FilesPlanner {
             }
             if !policy.repeatsAll {
                 checkMove(request, of: user)
-                request = movingOnce(request, of: user)
+                request = sparingInnerHomes(movingOnce(request, of: user))
             }
             add(request, name: "user \(user.name)", user.origin)
             if user.shouldExist == false { continue }
@@ -153,6 +153,16 @@ struct FilesPlanner {
             else { return false }
             return inner.hasPrefix(home + "/") && new == moved + withoutLastSlash(inner).dropFirst(home.count)
         }
+        return .changeUser(name, fields)
+    }
+
+    /// Has a change of a user's group leave the files of others alone whose homes are in the user's.
+    private func sparingInnerHomes(_ request: AccountRequest?) -> AccountRequest? {
+        guard case .changeUser(let name, var fields)? = request, fields.primaryGroup != nil,
+            let home = inventory.accounts.user(named: name)?.home
+        else { return request }
+        let inner = (inventory.innerHomes[name] ?? []).map(\.path)
+        fields.innerHomes = inner.filter { withoutLastSlash($0) != withoutLastSlash(home) }
         return .changeUser(name, fields)
     }
 

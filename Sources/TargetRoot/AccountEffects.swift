@@ -16,13 +16,14 @@ extension AccountApplier {
         switch effect {
         case .makeHome(let path, let owner, let mode, let skeleton):
             try makeHome(path, owner, mode: mode, skeleton: skeleton)
-        case .moveHome(let path, let newPath, let old, let new): try moveHome(path, to: newPath, from: old, to: new)
-        case .changeOwner(let path, let old, let new):
+        case .moveHome(let path, let newPath, let old, let new, let inner):
+            try moveHome(path, to: newPath, from: old, to: new, innerHomes: inner)
+        case .changeOwner(let path, let old, let new, let inner):
             let home = try tree.entry(try tree.follow(path))
             guard let status = home.status, status.st_mode & S_IFMT == S_IFDIR,
                 [old.user, new.user].contains(status.st_uid)
             else { return nil }
-            try home.changeTree(from: old, to: new)
+            try home.changeTree(OwnerChange(from: old, to: new, innerHomes: inner.compactMap { try? tree.follow($0) }))
         case .removeHome(let path, let user, let others): return removeHome(path, of: user, beside: others)
         }
         return nil
@@ -44,7 +45,7 @@ extension AccountApplier {
         try new.makeFolder(mode: 0o700)
         do {
             if let descriptor = try? tree.open(skeleton, O_RDONLY | O_DIRECTORY) {
-                var copy = TreeCopy(rewriting: skeleton, to: path, withLabels: false) { _ in owner }
+                var copy = TreeCopy(rewriting: skeleton, to: path, withLabels: false) { _, _ in owner }
                 try copy.copyContent(of: OpenFolder(owning: descriptor), named: skeleton, into: try new.openFolder())
             }
             try new.setOwner(owner.user, owner.group)
@@ -57,23 +58,34 @@ extension AccountApplier {
     }
 
     private func moveHome(
-        _ path: String, to newPath: String, from old: AccountEffect.Owner, to new: AccountEffect.Owner
+        _ path: String, to newPath: String, from old: AccountEffect.Owner, to new: AccountEffect.Owner,
+        innerHomes: [String]
     ) throws {
         var source: TargetEntry?
         do {
             source = try tree.entry(try tree.resolve(path))
         } catch TargetFault.cannot(_, _, .noSuchFileOrDirectory) {}
+        // Where they are now, and where they go along to.
+        var change = OwnerChange(from: old, to: new, innerHomes: innerHomes.compactMap { try? tree.follow($0) })
+        func follow(to goal: TargetEntry) {
+            let places = [path, source?.path ?? path]
+            change.innerHomes += (innerHomes + change.innerHomes).flatMap { inner in
+                places.filter { inner.hasPrefix($0 + "/") }.map { goal.path + inner.dropFirst($0.count) }
+            }
+        }
         guard let source, case .folder = source.component else {
             // It never existed, or a run was stopped after it moved the home and before it had changed all owners.
             guard let goal = try? tree.entry(try tree.resolve(newPath)), goal.status?.st_uid == old.user else { return }
-            return try goal.changeTree(from: old, to: new)
+            follow(to: goal)
+            return try goal.changeTree(change)
         }
         let goal = try tree.entry(try tree.resolve(newPath))
+        follow(to: goal)
         guard case .nothing = goal.component else {
             throw TargetFault.cannot("move a home to", path: newPath, .fileExists)
         }
         if renameat(source.folder.descriptor, source.name, goal.folder.descriptor, goal.name) == 0 {
-            return try goal.changeTree(from: old, to: new)
+            return try goal.changeTree(change)
         }
         let reason = errno
         guard reason == EXDEV else {
@@ -82,10 +94,9 @@ extension AccountApplier {
         let half = goal.temporary("home")
         try? half.removeTree()
         do {
-            var copy = TreeCopy(rewriting: path, to: newPath, withLabels: true) { status in
+            var copy = TreeCopy(rewriting: path, to: newPath, withLabels: true) { path, status in
                 .init(
-                    status.st_uid == old.user ? new.user : status.st_uid,
-                    status.st_gid == old.group ? new.group : status.st_gid)
+                    change.user(of: status) ?? status.st_uid, change.group(of: status, at: path) ?? status.st_gid)
             }
             try copy.copy(source, to: half)
             try half.move(to: goal)

@@ -130,9 +130,10 @@ struct TargetInspector {
         }
         var inner: [String: [AccountEffect.Home]] = [:]
         for user in users where user.shouldExist != false {
-            guard let given = user.homeDir, !given.isEmpty, let present = accounts.user(named: user.name),
-                withoutLastSlash(given) != withoutLastSlash(present.home), let home = folder(of: present.home)
-            else { continue }
+            guard let present = accounts.user(named: user.name) else { continue }
+            let given = user.homeDir ?? ""
+            let moves = !given.isEmpty && withoutLastSlash(given) != withoutLastSlash(present.home)
+            guard moves || user.primaryGroup?.isEmpty == false, let home = folder(of: present.home) else { continue }
             let others = accounts.users.filter { other in
                 guard other.name != user.name, let place = folder(of: other.home) else { return false }
                 return place == home || place.hasPrefix(home + "/")

@@ -15,11 +15,13 @@ struct TreeCopy {
     let new: String
     /// Whether labels of SELinux are copied; those of a skeleton are not those of a home.
     let withLabels: Bool
-    let owner: (stat) -> AccountEffect.Owner
+    /// Given the path of what is copied.
+    let owner: (String, stat) -> AccountEffect.Owner
     private var copied: [FileIdentity: TargetEntry] = [:]
 
     init(
-        rewriting old: String, to new: String, withLabels: Bool, owner: @escaping (stat) -> AccountEffect.Owner
+        rewriting old: String, to new: String, withLabels: Bool,
+        owner: @escaping (String, stat) -> AccountEffect.Owner
     ) {
         self.old = old
         self.new = new
@@ -55,7 +57,7 @@ struct TreeCopy {
                 throw TargetFault.cannot("make", path: goal.path, Errno(rawValue: errno))
             }
         }
-        let owner = owner(status)
+        let owner = owner(source.path, status)
         try goal.setOwner(owner.user, owner.group)
         try goal.setMode(status.st_mode & 0o7777)
         // After the owner, whose change takes capabilities away, and after what is in a folder, which would inherit
@@ -100,6 +102,31 @@ struct TreeCopy {
     }
 }
 
+/// Gives what belongs to one owner to another; in homes of others, the group of what is the user's alone.
+struct OwnerChange {
+    var old: AccountEffect.Owner
+    var new: AccountEffect.Owner
+    /// Paths of folders in which others live.
+    var innerHomes: [String]
+
+    init(from old: AccountEffect.Owner, to new: AccountEffect.Owner, innerHomes: [String] = []) {
+        self.old = old
+        self.new = new
+        self.innerHomes = innerHomes.map(withoutLastSlash)
+    }
+
+    /// The new user of a file; `nil`: as it is.
+    func user(of status: stat) -> UInt32? { status.st_uid == old.user ? new.user : nil }
+
+    /// The new group of the file at that path; `nil`: as it is.
+    func group(of status: stat, at path: String) -> UInt32? {
+        guard status.st_gid == old.group else { return nil }
+        let isOthers = innerHomes.contains { path == $0 || path.hasPrefix($0 + "/") }
+        // A run that was stopped has given some of it the new user.
+        return isOthers && ![old.user, new.user].contains(status.st_uid) ? nil : new.group
+    }
+}
+
 extension TargetEntry {
     func openFolder() throws(TargetFault) -> OpenFolder {
         do throws(Errno) {
@@ -109,18 +136,17 @@ extension TargetEntry {
         }
     }
 
-    /// Gives what belongs to the first owner to the second.
+    /// Changes the owners of this and of all that is in it.
     ///
     /// The folder itself comes last, so that the next run continues after one that was stopped.
-    func changeTree(from old: AccountEffect.Owner, to new: AccountEffect.Owner) throws(TargetFault) {
-        guard old != new, let status else { return }
+    func changeTree(_ change: OwnerChange) throws(TargetFault) {
+        guard change.old != change.new, let status else { return }
         if status.st_mode & S_IFMT == S_IFDIR {
             let inner = try openFolder()
             for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
-                try TargetEntry(folder: inner, name: name, path: "\(path)/\(name)").changeTree(from: old, to: new)
+                try TargetEntry(folder: inner, name: name, path: "\(path)/\(name)").changeTree(change)
             }
         }
-        try setOwner(
-            status.st_uid == old.user ? new.user : nil, status.st_gid == old.group ? new.group : nil)
+        try setOwner(change.user(of: status), change.group(of: status, at: path))
     }
 }

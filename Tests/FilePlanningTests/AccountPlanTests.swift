@@ -172,6 +172,26 @@ import Testing
         #expect(try FilesPlan(wanted, on: found, policy: .strict).steps.isEmpty == false)
     }
 
+    @Test(
+        "usermod is not run for another group where others live in the home: it would take their files along",
+        arguments: [RerunPolicy.own, .dropIn, .strict])
+    func groupsInside(policy: RerunPolicy) throws {
+        let there = TargetAccounts(
+            passwd: "core:x:1000:1000::/home/core:/bin/sh\nyou:x:1001:1000::/users/core/inner:/bin/sh\n",
+            group: "core:x:1000:\nstaff:x:50:\n")
+        var found = inventory([:], there)
+        found.innerHomes = ["core": [.init(of: "you", "/users/core/inner"), .init(of: "twin", "/home/core/")]]
+        func steps(_ fields: String) throws -> [String] {
+            let wanted = try config(#""passwd": {"users": [{"name": "core", \#(fields)}]}"#)
+            return try FilesPlan(wanted, on: found, policy: policy).steps.map { "\($0.action)" }
+        }
+        let number = try steps(#""uid": 1500"#)
+        #expect(number.first?.hasPrefix("running usermod") == true)
+        let group = try steps(#""uid": 1500, "primaryGroup": "staff""#)
+        let own = "changing the user core, but not what is others' in its home"
+        #expect(policy == .strict ? group.first?.hasPrefix("running usermod") == true : group == [own])
+    }
+
     @Test func whatTheProgramsWriteInOtherWordsIsAsWanted() throws {
         // Groups by number, a home with a slash at its end, hashes outside of the shadow files.
         let there = TargetAccounts(

@@ -59,6 +59,43 @@ import Testing
         #expect(target.text("/srv/inner/file") == "x" && target.text("/home/me/inner/file") == nil)
     }
 
+    // Only root gives files away.
+    @Test(
+        "a user gets another number and group, and the files of others in its home keep theirs",
+        .enabled(if: getuid() == 0), arguments: [false, true], [nil, "/srv/me"] as [String?])
+    func inner(hasPrograms: Bool, moved: String?) throws {
+        let target = try Target()
+        target.lacks = { _ in !hasPrograms }
+        #expect(symlink("home", target.path("/users").string) == 0)
+        let accounts = [
+            "root:x:0:0:root:/root:/bin/sh", "me:x:1000:100::/home/me:/bin/sh",
+            "you:x:77:100::\(moved == nil ? "/users" : "/home")/me/you:/bin/sh",
+        ]
+        try target.put("/etc/passwd", accounts.map { $0 + "\n" }.joined())
+        try target.put("/etc/group", "root:x:0:\nusers:x:100:\nstaff:x:50:\n")
+        // What is there, as the last part of its path, with its owner before and after.
+        let files: [(path: String, before: [UInt32], after: [UInt32])] = [
+            ("you/file", [77, 100], [77, 100]), ("you/mine", [1000, 100], [1500, 50]), ("you", [77, 100], [77, 100]),
+            ("your", [77, 100], [77, 50]), ("mine", [1000, 100], [1500, 50]), ("", [1000, 100], [1500, 50]),
+        ]
+        for name in ["you/file", "you/mine", "your", "mine"] { try target.put("/home/me/\(name)", "x") }
+        for file in files {
+            #expect(lchown(target.path("/home/me/\(file.path)").string, file.before[0], file.before[1]) == 0)
+        }
+        if let moved { try Files.makeFolder(target.path(moved).removingLastComponent()) }
+
+        let home = moved.map { #", "homeDir": "\#($0)""# } ?? ""
+        let goesAlong = moved.map { #", {"name": "you", "homeDir": "\#($0)/you"}"# } ?? ""
+        let me = #"{"name": "me", "uid": 1500, "primaryGroup": "staff"\#(home)}"#
+        try target.provision(#""passwd": {"users": [\#(me)\#(goesAlong)]}"#)
+        for file in files {
+            let status = try #require(
+                Files.status(target.path("\(moved ?? "/home/me")/\(file.path)"), followingLinks: false))
+            #expect([status.st_uid, status.st_gid] == file.after, "\(file.path)")
+        }
+        #expect(target.text("/etc/passwd")?.contains("me:x:1500:50::\(moved ?? "/home/me"):") == true)
+    }
+
     /// An access list: the owner, user 1, the group, the mask, others. See acl(5) and the kernel's posix_acl_xattr.h.
     private let list: [UInt8] =
         [2, 0, 0, 0] + [1, 0, 6, 0, 255, 255, 255, 255] + [2, 0, 4, 0, 1, 0, 0, 0] + [4, 0, 4, 0, 255, 255, 255, 255]
@@ -82,7 +119,7 @@ import Testing
         try #require(!copied.isEmpty, "no filesystem with attributes to test on: set TMPDIR to one")
         try Files.makeFolder(target.path("/new"))
         let tree = target.root.tree
-        var copy = TreeCopy(rewriting: "/old/me", to: "/new", withLabels: true) { .init($0.st_uid, $0.st_gid) }
+        var copy = TreeCopy(rewriting: "/old/me", to: "/new", withLabels: true) { .init($1.st_uid, $1.st_gid) }
         try copy.copy(try tree.entry("/old/me/folder"), to: try tree.entry("/new/folder"))
         for (path, name, value) in copied {
             var found = [UInt8](repeating: 0, count: 256)
