@@ -132,6 +132,41 @@ def after_failures():
     assert points() == []
 
 
+def names_that_lead_elsewhere():
+    """What was planned is mounted, wherever its name leads by now: by the stage, and under the name `ignition`."""
+    name, wanted = Path("/dev/disk/by-label/x"), [filesystem("/dev/disk/by-label/x", "/a", label="x")]
+
+    def source():
+        return [line.split()[0] for line in Path("/proc/self/mounts").read_text().splitlines()
+                if line.split()[1] == f"{ROOT}/a"]
+
+    def lead_to(node):
+        name.unlink()
+        name.symlink_to(node)
+
+    config(wanted)
+    lead_to(TWO)
+    stage("mount")
+    assert source() == [ONE], f"{source()} is mounted, {ONE} was planned"
+    stage("umount")
+    lead_to(ONE)
+
+    ignition = Path("ignition").absolute()
+    ignition.symlink_to(AGENT)
+    Path("cache").write_text(CONFIG.read_text())
+
+    def original(stage):
+        run(ignition, f"--stage={stage}", "--platform=metal", f"--root={ROOT}", "--log-to-stdout", "--config-cache=cache",
+            "--state-file=state")
+
+    original("disks")
+    lead_to(TWO)
+    original("mount")
+    assert source() == [ONE], f"{source()} is mounted, {ONE} was planned"
+    original("umount")
+    lead_to(ONE)
+
+
 def links_lead_nowhere():
     """A link on the way is refused, and one that comes and goes while it is looked at catches nobody."""
     shutil.rmtree(OUTSIDE, ignore_errors=True)
@@ -208,6 +243,7 @@ try:
         depth_options_and_points()
         labels()
         after_failures()
+        names_that_lead_elsewhere()
         links_lead_nowhere()
         volumes_stay_open()
         what_is_left()
