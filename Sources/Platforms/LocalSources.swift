@@ -45,7 +45,7 @@ extension PlatformAccess {
             guard descriptor >= 0 else { throw Errno(rawValue: errno) }
             defer { close(descriptor) }
             var bytes: [UInt8] = []
-            var tellAt = Machine.uptime() + 10
+            var tellAt = uptime() + 10
             var page = [UInt8](repeating: 0, count: 64 << 10)
             while bytes.count <= size {
                 let count = Glibc.read(descriptor, &page, page.count)
@@ -53,9 +53,9 @@ extension PlatformAccess {
                 guard count >= 0 else { throw Errno(rawValue: errno) }
                 if count == 0 { break }
                 bytes += page[..<count]
-                if Machine.uptime() > tellAt {
+                if uptime() > tellAt {
                     say("for the config from QEMU's firmware: \(ByteCount(bytes.count)) of \(ByteCount(size))")
-                    tellAt = Machine.uptime() + 10
+                    tellAt = uptime() + 10
                 }
             }
             return bytes

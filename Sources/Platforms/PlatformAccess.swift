@@ -56,6 +56,8 @@ public struct PlatformAccess {
     public var waits = Waits.untold
     /// Tells people what is left out.
     public var say: (String) -> Void = { _ in }
+    /// The seconds by which it is told how far something long is.
+    var uptime: () -> Double = { Machine.uptime() }
     /// The bytes of an entry of QEMU's firmware configuration by its key; `nil` if the device cannot be reached that
     /// way.
     var readFirmware: (UInt16, Int) -> [UInt8]? = readFirmwareAtItsPorts

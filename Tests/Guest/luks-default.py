@@ -49,7 +49,10 @@ def units(wanted):
     run("udevadm", "settle")
     for name in ("fetch", "disks"):
         run("systemctl", "restart", f"firstlight-{name}.service")
-    return Path("/run/firstlight/log").read_text()
+    log = Path("/run/firstlight/log").read_text()
+    assert re.match(r"\d+\.\d{3} info ", log), log
+    assert not re.search(r"\d\.\d{5}", log), "a number of many digits"
+    return log
 
 
 def ask_memory(device, kibibytes):

@@ -68,6 +68,24 @@ struct LocalSourcesTests {
         #expect(try Platform.qemu.userConfig(through: access) == Array(content.utf8))
     }
 
+    @Test("what takes long to read tells every ten seconds how far it is")
+    func slowFirmware() throws {
+        let content = String(repeating: "config ", count: 100_000)
+        try putFirmware(size: "\(content.utf8.count)", content)
+        var access = access
+        access.readFirmware = { _, _ in nil }
+        // Two seconds for each look at the clock, of which there is one for each 64 KiB.
+        var seconds = 0.0
+        access.uptime = {
+            seconds += 2
+            return seconds
+        }
+        var told: [String] = []
+        access.say = { told.append($0) }
+        #expect(try Platform.qemu.userConfig(through: access) == Array(content.utf8))
+        #expect(told.count == 1 && told[0].hasPrefix("for the config from QEMU's firmware: 384 KiB of 68"))
+    }
+
     @Test func firmwareWithoutAConfigGivesNone() throws {
         try Files.makeFolder(folder.path.appending("firmware/qemu_fw_cfg"))
         #expect(try Platform.qemu.userConfig(through: access) == nil)
