@@ -31,7 +31,7 @@ def pxelinux_url(bench):
     has_checked_hash(machine)
 
 
-@boot_test(tier=ALL)
+@boot_test()
 def pxelinux_second_initrd(bench):
     """PXELINUX loads the root image as a second initrd, as in Fedora CoreOS's guide."""
     server = BootServer(bench, "pxelinux pxelinux-second-initrd")
