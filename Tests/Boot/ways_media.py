@@ -161,6 +161,33 @@ def pulled_while_running(bench):
     done(machine, 120)
 
 
+# From RAM alone, reads what is there and what is not, and restarts the machine.
+WITHOUT_MEDIUM = f"""cp /usr/bin/busybox /tmp
+cat >/tmp/script <<'EOF'
+look() {{ read -r line <$1 && echo "@read $1" || echo "@refused $1"; }}
+{HOLD}look /tmp/script
+look /usr/sbin/sfdisk
+echo b >/proc/sysrq-trigger
+EOF
+{FORGET}exec /tmp/busybox sh /tmp/script
+"""
+
+
+@boot_test(tier=ALL)
+def stick_pulled_while_running(bench):
+    """A stick that is pulled out of the system which runs from it is told on the console, and nothing hangs."""
+    machine = bench.boot(disks=[stick(bench, WITHOUT_MEDIUM)], **STICK)
+    console = machine.console
+    console.expect(HELD, BIOS_SECONDS, never=BROKEN)
+    machine.unplug()
+    console.expect(r"firstlight: the medium that this system runs from is gone: /dev/sda", 60)
+    console.expect(r"firstlight: restart the machine; a stick that is put back is not known again", 10)
+    machine.type("\n")
+    console.expect(r"^@read /tmp/script$", 30)
+    console.expect(r"^@refused /usr/sbin/sfdisk$", 60)
+    assert machine.wait_exit(60) == "guest-reset"
+
+
 # --- All of it in RAM ------------------------------------------------------------------------------------------
 
 
