@@ -2,12 +2,16 @@
 network; Debian's initramfs-tools. Most boot the tiny root, since only the way to it differs."""
 
 import json
+import os
 import re
 
+import images
 import processes
+import rootfs
 from boot import BROKEN, PROVISION, QUIETLY, STOPPED, UNATTENDED, boot_test, facts, stopped, tiny_image
 from console import Unmet
 from debian_systems import RELEASES, Workshop, documented
+from machine import MIB
 from paths import TOOL, kernel_image
 from tiers import ALL
 
@@ -24,9 +28,9 @@ def served(bench, image=None):
             f"ignition.config.url={server.url}/config.ign")
 
 
-def dracut_image(bench, release, add="", omit="", before="", name="dracut"):
+def dracut_image(bench, release, add="", omit="", before="", name="dracut", root=None):
     """The documented lines in a Debian release, or in this machine's, with more modules, or fewer."""
-    workshop = Workshop(bench, name, tiny_image())
+    workshop = Workshop(bench, name, root or tiny_image())
     options = f"--add 'firstlight {add}'" + (f" --omit '{omit}'" if omit else "")
     lines = documented("dracut").replace("--add firstlight", options)
     for folder, files in (before or {}).items():
@@ -203,10 +207,15 @@ def dracut_busybox_stops(bench):
 @boot_test(tier=ALL)
 def initramfs_tools_stops(bench):
     """Under initramfs-tools a boot that stops ends in its shell, and `exit` tries again; rd.emergency is followed."""
-    workshop = Workshop(bench, "initramfs-tools", tiny_image())
     # The smallest systems have no certificate authorities.
-    workshop.run("mount -t tmpfs none /etc/ssl/certs\n" + documented("initramfs-tools"))
-    stops_and_goes_on(bench, workshop.file("initramfs-tools.img"))
+    stops_and_goes_on(bench, initramfs_tools_image(bench, before="mount -t tmpfs none /etc/ssl/certs\n"))
+
+
+def initramfs_tools_image(bench, before="", root=None):
+    """The documented lines in this machine's system."""
+    workshop = Workshop(bench, "initramfs-tools", root or tiny_image())
+    workshop.run(before + documented("initramfs-tools"))
+    return workshop.file("initramfs-tools.img")
 
 
 def stops_and_goes_on(bench, initrd):
@@ -221,10 +230,7 @@ def stops_and_goes_on(bench, initrd):
     machine = bench.boot(arguments, base=QUIETLY.replace("panic=-1", ""), script=script, initrd=[initrd])
     machine.console.expect(r"^firstlight stopped: ", LIMIT, what="the report")
     machine.console.expect(r"Log: /run/firstlight/log\. The scripts of the initramfs go on\.", 60)
-    machine.console.expect(r"`exit` tries again", 60)
-    machine.console.wait_quiet(3)
-    machine.type("echo answer-$((6 * 7))\n")
-    machine.console.expect(r"answer-42$", 120, what="a shell that answers")
+    shell_answers(machine)
     config.write_text(right)
     machine.type("exit\n")
     check_applied(facts_after(machine))
@@ -232,22 +238,84 @@ def stops_and_goes_on(bench, initrd):
     stopped(bench.boot(arguments, base=UNATTENDED, initrd=[initrd]), "relative", timeout=LIMIT)
 
 
-@boot_test(tier=ALL)
-def dracut_medium_gone(bench):
-    """Under dracut with systemd a CD that is taken out of the system which runs from it is told on the console."""
-    initrd = dracut_image(bench, None)
+def shell_answers(machine):
+    """The scripts of the initramfs have given a shell, since the boot has stopped."""
+    machine.console.expect(r"`exit` tries again", 60)
+    machine.console.wait_quiet(3)
+    machine.type("echo answer-$((6 * 7))\n")
+    machine.console.expect(r"answer-42$", 120, what="a shell that answers")
+
+
+# Bytes of a root image, and a second, that leave time to take the medium out while it is read.
+LARGE, SLOW = 8 * MIB, 192 << 10
+
+
+def large_root(bench):
+    """A root image with more to read than its filesystem."""
+    filesystem = bench.folder / "larger.squashfs"
+    filesystem.write_bytes(rootfs.tiny().read_bytes() + os.urandom(LARGE))
+    return images.root_image(filesystem)
+
+
+def boot_from_medium(bench, initrd, root, **settings):
+    """Boots with a CD that has the root image; in the real root a line from the console is waited for."""
     image = bench.folder / "live.iso"
     processes.run([TOOL, "iso", "-o", image, "--label", "OWN", "--kernel", kernel_image(), "--initramfs", initrd,
-                   "--rootfs", tiny_image()])
-    machine = bench.boot("coreos.liveiso=OWN", initrd=[initrd], cdrom=image, network=False,
-                         script="echo @eject-now; read -r x")
-    machine.console.expect(r"^@eject-now$", LIMIT, never=BROKEN, what="the tiny root")
+                   "--rootfs", root])
+    # As systemd would: busybox's switch_root leaves it to the real root.
+    script = "[ -e /dev/kmsg ] || mount -t devtmpfs none /dev; echo @eject-now; read -r x"
+    machine = bench.boot("coreos.liveiso=OWN", initrd=[initrd], cdrom=image, network=False, script=script, **settings)
+    return machine, image
+
+
+def told_once_running(machine, image):
+    """A CD that is taken out of the system which runs from it is told on the console, and that it is back."""
+    machine.console.expect(r"^@eject-now$", LIMIT, never=r"Kernel panic", what="the tiny root")
     machine.eject()
     machine.console.expect(r"firstlight: the medium that this system runs from is gone: /dev/sr0", 60)
     machine.insert(image)
     machine.console.expect(r"firstlight: the medium is back: /dev/sr0", 60)
     machine.type("go on\n")
+
+
+def told_all_along(bench, initrd, root):
+    """A CD that is taken out while the root image is read stops the boot, which goes on once it is back; later, too."""
+    machine, image = boot_from_medium(bench, initrd, root, base=QUIETLY.replace("panic=-1", ""))
+    console = machine.console
+    console.expect(r"^firstlight \d", LIMIT, never=BROKEN, what="the agent to start")
+    machine.slow_down(SLOW)
+    console.expect(r"rootfs +\S+ of \S+ MiB +\d+ %", LIMIT, never=BROKEN)
+    machine.eject()
+    console.expect(r"^firstlight stopped: cannot read /run/media/iso/images/pxeboot/rootfs\.img", 120)
+    console.expect("Check the boot medium", 10)
+    shell_answers(machine)
+    machine.insert(image)
+    machine.slow_down(0)
+    machine.type("exit\n")
+    told_once_running(machine, image)
+    facts_after(machine)
+
+
+@boot_test(tier=ALL)
+def dracut_medium_gone(bench):
+    """Under dracut with systemd a CD that is taken out of the system which runs from it is told on the console."""
+    machine, image = boot_from_medium(bench, dracut_image(bench, None), tiny_image())
+    told_once_running(machine, image)
     facts(machine, 120)
+
+
+@boot_test(tier=ALL)
+def dracut_busybox_medium_gone(bench):
+    """Without systemd a CD that is taken out is told on the console, while it is read and once the system runs."""
+    root = large_root(bench)
+    told_all_along(bench, dracut_image(bench, None, "busybox network-legacy", "systemd", root=root), root)
+
+
+@boot_test(tier=ALL)
+def initramfs_tools_medium_gone(bench):
+    """The same under initramfs-tools."""
+    root = large_root(bench)
+    told_all_along(bench, initramfs_tools_image(bench, root=root), root)
 
 
 def facts_after(machine):

@@ -92,6 +92,7 @@ class VirtualMachine:
         self._answers: "list[dict]" = []
         self._answered = threading.Condition()
         self._events: "threading.Thread | None" = None
+        self._media = itertools.count()
 
     def __enter__(self) -> "VirtualMachine":
         return self
@@ -178,9 +179,10 @@ class VirtualMachine:
 
     def insert(self, image: Path) -> None:
         """Puts a medium into the open tray of the CD drive and closes it."""
-        self.control("blockdev-add", **{"driver": "raw", "node-name": "medium", "read-only": True,
+        name = f"medium{next(self._media)}"
+        self.control("blockdev-add", **{"driver": "raw", "node-name": name, "read-only": True,
                                         "file": {"driver": "file", "filename": str(image)}})
-        self.control("blockdev-insert-medium", id="cd", **{"node-name": "medium"})
+        self.control("blockdev-insert-medium", id="cd", **{"node-name": name})
         self.control("blockdev-close-tray", id="cd")
 
     def slow_down(self, rate: int, drive: str = "cdimage") -> None:

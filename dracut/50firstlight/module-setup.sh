@@ -57,15 +57,19 @@ take_the_place_of() {
     done
 }
 
+# What tells that a medium is gone may need nothing of it: a busybox without libraries.
+install_busybox() {
+    local busybox
+    busybox=$(command -v busybox) && ! ldd "$busybox" &> /dev/null \
+        && inst_simple "$busybox" /usr/lib/firstlight/busybox
+}
+
 install_units() {
-    local stage name busybox
+    local stage name
     ln_r /usr/bin/firstlight "$systemdutildir/system-generators/firstlight-generator"
     for stage in fetch kargs rootfs plan root disks mount files finish; do
         inst_simple "$moddir/firstlight-$stage.service" "$systemdsystemunitdir/firstlight-$stage.service"
     done
-    # What tells that a medium is gone may need nothing of it: a busybox without libraries.
-    busybox=$(command -v busybox) && ! ldd "$busybox" &> /dev/null \
-        && inst_simple "$busybox" /usr/lib/firstlight/busybox
     inst_simple "$moddir/firstlight-medium.service" "$systemdsystemunitdir/firstlight-medium.service"
     mkdir -p "$initdir$systemdsystemunitdir/initrd-switch-root.target.wants"
     ln_r "$systemdsystemunitdir/firstlight-medium.service" \
@@ -93,6 +97,7 @@ install() {
     [[ -x $agent ]] || agent=$(command -v firstlight)
     inst_simple "$agent" /usr/bin/firstlight
     take_the_place_of ignition coreos-live
+    install_busybox
     if dracut_module_included systemd; then install_units; else install_hooks; fi
     # Before those of the network, which read what this one asks for.
     inst_hook cmdline 20 "$moddir/firstlight-cmdline.sh"
