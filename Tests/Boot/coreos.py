@@ -8,6 +8,7 @@ import disks
 import images
 import rootfs
 from boot import PROVISION, UNATTENDED, boot_test, facts, stopped
+from debian_systems import Workshop, documented
 from machine import SAME_ADDRESSES
 from paths import kernel_image
 from tiers import ALL
@@ -62,7 +63,7 @@ VAR_UNIT = {
                 "[Install]\nRequiredBy=local-fs.target\n"}
 
 
-def config(bench, storage: "dict | None" = None, units: "list | None" = None):
+def config(bench, storage: "dict | None" = None, units: "list | None" = None, groups: "list | None" = None):
     def data(text: str) -> dict:
         return {"source": f"data:;base64,{base64.b64encode(text.encode()).decode()}"}
 
@@ -74,18 +75,18 @@ def config(bench, storage: "dict | None" = None, units: "list | None" = None):
                         "ExecStart=/usr/local/bin/look\n\n[Install]\nWantedBy=default.target\n"}
     return bench.config(
         storage={**(storage or {}), "files": files}, systemd={"units": [unit, *(units or [])]},
-        passwd={"users": [{"name": "core", "sshAuthorizedKeys": ["ssh-ed25519 AAAA demo"]}]})
+        passwd={"users": [{"name": "core", "groups": groups or [], "sshAuthorizedKeys": ["ssh-ed25519 AAAA demo"]}]})
 
 
-def boot_published(bench, format: str, config, arguments: str = "", compression: str = "zstd", **settings):
-    """Boots kernel, an initramfs made of the original's, and the root image, as `coreos.live.rootfs_url` does it."""
+def boot_published(bench, format: str, config, arguments: str = "", initramfs=None, **settings):
+    """Boots the root image by `coreos.live.rootfs_url`, with an initramfs that is made of the original's by default."""
     server = bench.nginx({"rootfs.img": coreos.published_rootfs(format), "config.ign": config})
     # A login prompt would stand in front of a line that is read here.
     machine = bench.boot(
         f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service {PROVISION} "
         f"coreos.live.rootfs_url={server.url}/rootfs.img "
         f"ignition.config.url={server.url}/config.ign {arguments}",
-        initrd=[coreos.initramfs(format, compression)], memory=2048, processors=2, **settings)
+        initrd=[initramfs or coreos.initramfs(format)], memory=2048, processors=2, **settings)
     return facts(machine, 900)
 
 
@@ -122,8 +123,12 @@ def coreos_squashfs(bench):
 @boot_test(tier=ALL)
 def coreos_erofs(bench):
     """The same with an erofs, and an initramfs that is packed with xz."""
-    found = boot_published(bench, "erofs", config(bench), compression="xz")
+    found = boot_published(bench, "erofs", config(bench), initramfs=coreos.initramfs("erofs", "xz"))
     check(found, "erofs")
+
+
+def is_on_disk(found: dict) -> None:
+    assert found["var"][0].split() == ["/dev/vda1", "xfs", "/"], found["var"]
 
 
 @boot_test(tier=ALL)
@@ -134,10 +139,27 @@ def coreos_persistent_var(bench):
     for number in (1, 2):
         found = boot_published(bench, "squashfs", given, disks=[disk])
         check(found, "squashfs")
-        assert found["var"][0].split() == ["/dev/vda1", "xfs", "/"], found["var"]
+        is_on_disk(found)
         before = [line for line in found["kept"] if line == "boot"]
         assert len(before) == number - 1, found["kept"]
     assert [each.label for each in disks.table(disk.path).partitions] == ["var"]
+
+
+@boot_test(tier=ALL)
+def coreos_initramfs_tools(bench):
+    """The same root by initramfs-tools' scripts: /var is populated in RAM, then on a disk in its place."""
+    workshop = Workshop(bench, "initramfs-tools", coreos.published_rootfs(), coreos.VERSION)
+    workshop.run(documented("initramfs-tools"))
+    # There is no base config of the original's.
+    groups = ["adm", "sudo"]
+    image = workshop.file("initramfs-tools.img")
+    found = boot_published(bench, "squashfs", config(bench, groups=groups), initramfs=image)
+    check(found, "squashfs")
+    assert found["var"][0].split()[2] == "/var", found["var"]
+    found = boot_published(bench, "squashfs", config(bench, VAR_ON_A_DISK, [VAR_UNIT], groups), initramfs=image,
+                           disks=[bench.disk()])
+    check(found, "squashfs")
+    is_on_disk(found)
 
 
 @boot_test(tier=ALL)

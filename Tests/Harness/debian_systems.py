@@ -87,7 +87,7 @@ def documented(name: str, page: str = "docs/dracut.md") -> str:
 class Workshop:
     """A folder like that of this repository after `make agent`, with stamps for a root image."""
 
-    def __init__(self, bench, name: str, image: "Path | None") -> None:
+    def __init__(self, bench, name: str, image: "Path | None", version: str = images.VERSION) -> None:
         self.folder = bench.folder / name
         self.changes = bench.folder / f"{name}.changes"
         self.folder.mkdir()
@@ -98,7 +98,7 @@ class Workshop:
         shutil.copy2(AGENT, self.folder / "out")
         stamps = self.folder / "stamps/etc"
         stamps.mkdir(parents=True)
-        (stamps / "coreos-live-initramfs").write_text(f"{images.VERSION}\n")
+        (stamps / "coreos-live-initramfs").write_text(f"{version}\n")
         if image:
             (stamps / "coreos-live-want-rootfs").write_bytes(images.stream_hash(image))
 
