@@ -113,7 +113,10 @@ final class FileApplier {
         case .makeHardLink(let path, let target, let replacing):
             try makeHardLink(path, to: target, replacing: replacing)
         case .removeLink(let path): try tree.entry(try tree.resolve(path)).remove()
-        case .preset(let enabled, let disabled): changes.warnings += try programs.preset(enabled, disabled)
+        case .preset(let enabled, let disabled):
+            let before = tree.enablements()
+            changes.warnings += try programs.preset(enabled, disabled)
+            changes.touched += tree.enablements().filter { before[$0.key] != $0.value }.keys.sorted()
         case .disable(let unit): _ = try programs.systemctl(["disable", unit])
         }
     }

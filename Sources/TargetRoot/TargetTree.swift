@@ -116,6 +116,15 @@ struct TargetTree {
         return Files.names(inOwned: descriptor)
     }
 
+    /// The links that enable units and the folders for them, with whatever else lies beside; each with its inode.
+    func enablements() -> [String: ino_t] {
+        let all = names(in: FilesPlan.unitFolder).map { "\(FilesPlan.unitFolder)/\($0)" }
+        let links = all.filter { path in [".wants", ".requires", ".upholds"].contains { path.hasSuffix($0) } }
+            .flatMap { folder in names(in: folder).map { "\(folder)/\($0)" } }
+        let inodes = (all + links).map { ($0, (try? entry($0))?.status?.st_ino ?? 0) }
+        return Dictionary(inodes) { first, _ in first }
+    }
+
     /// Makes missing folders above a resolved path with mode 0755, and returns the topmost new one.
     func makeParents(of resolved: String, made: (String) -> Void = { _ in }) throws(TargetFault) -> String? {
         guard let slash = resolved.lastIndex(of: "/"), slash > resolved.startIndex else { return nil }

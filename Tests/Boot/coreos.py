@@ -168,10 +168,17 @@ def coreos_selinux(bench):
     found = boot_published(bench, "squashfs", config(bench), SELINUX)
     check(found, "squashfs")
     assert found["enforce"] == ["0"], found["enforce"]
+    is_labelled(found)
+
+
+def is_labelled(found: dict) -> None:
+    """All that the stages wrote has the labels of the policy, and nothing of it is denied."""
     types = {name: context.split(":")[2] for name, context in (line.split() for line in found["label"])}
     assert types == LABELLED, {name: (types.get(name), wanted) for name, wanted in LABELLED.items()
                                if types.get(name) != wanted}
     # A file without a label, or with that of the tmpfs it was written to, is what we would have left.
+    wrong = [line for line in found.get("wrong", []) if re.search(r" from \S*:(unlabeled_t|file_t|tmpfs_t):", line)]
+    assert not wrong, "\n".join(wrong)
     ours = [line for line in found.get("avc", []) if re.search(r"tcontext=\S*:(unlabeled_t|file_t|tmpfs_t):", line)]
     assert not ours, "\n".join(ours)
 

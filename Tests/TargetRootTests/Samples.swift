@@ -16,6 +16,8 @@ final class Target {
     /// Which commands have no program here.
     var lacks: (Command) -> Bool = { _ in false }
     var fails: (Command) -> Bool = { _ in false }
+    /// What a command does here.
+    var does: (Command) -> Void = { _ in }
 
     init() throws {
         folder = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
@@ -31,6 +33,7 @@ final class Target {
             if lacks(command) { throw .missing(command) }
             if fails(command) { throw .failed(command, status: 1, said: "no") }
             ran.withLock { $0.append(command) }
+            does(command)
             return Command.Output()
         }
     }
