@@ -6,12 +6,15 @@ from pathlib import Path
 
 import disks
 import processes
+import rootfs
 from boot import BROKEN, boot_test, stopped
-from machine import MIB, Disk
+from machine import MIB, SAME_ADDRESSES, Disk
 from tiers import ALL
 from ways import UEFI, Recipes, done
 
-BIOS_SECONDS, UEFI_SECONDS = 240, 480
+BIOS_SECONDS, UEFI_SECONDS, DEBIAN_SECONDS = 240, 480, 600
+# A login prompt would stand in front of a line that is read here, and systemd's own between two.
+DEBIAN_WORDS = f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service systemd.show_status=0"
 # Bytes a second: of a virtual medium, of one behind a bad line.
 SLOW, VERY_SLOW = 2 * MIB, 192 << 10
 SILENT_AT_MOST = 45  # seconds
@@ -232,6 +235,29 @@ def from_ram_partitioned(bench):
     assert "@written" in found["run"], found["run"]
     partitions = disks.table(disk.path).partitions
     assert [partition.label for partition in partitions] == ["state"], partitions
+
+
+# Whoever runs Debian from RAM makes a disk of the stick, by hand. The kernel refuses a new table while it uses the old.
+BY_HAND = f"""dd if=/dev/zero of=/dev/sda bs=1M 2>/dev/null
+sgdisk --new=1:0:0 --change-name=1:state /dev/sda >/dev/null && udevadm settle
+mkfs.ext4 -q /dev/sda1 && echo @written
+{HOLD}{FORGET}{READ_ALL}systemctl restart ssh.service && systemctl is-active ssh.service
+systemctl --failed --plain --no-legend
+"""
+
+
+@boot_test(tier=ALL)
+def from_ram_debian(bench):
+    """A real Debian runs on after its stick was partitioned anew from within and pulled out, with fromram."""
+    disk = stick(bench, BY_HAND, "iso iso-from-ram", root=rootfs.debian(), arguments=DEBIAN_WORDS)
+    machine = bench.boot(disks=[disk], **STICK)
+    machine.console.expect(HELD, DEBIAN_SECONDS, never=BROKEN)
+    assert [partition.label for partition in disks.table(disk.path).partitions] == ["state"]
+    machine.unplug()
+    machine.type("\n")
+    found = done(machine, DEBIAN_SECONDS)
+    goes_on_without(machine, found)
+    assert "@written" in found["run"] and found["run"][-1] == "active", found["run"]
 
 
 @boot_test(tier=ALL)

@@ -72,12 +72,12 @@ class Recipes:
     """A folder in which the guide's recipes are followed, and what they start from."""
 
     def __init__(self, bench, more: str = "", modules: str = "virtio", arguments: str = "", ca: "Path | None" = None,
-                 **sections) -> None:
+                 root: "Path | None" = None, **sections) -> None:
         self.bench = bench
         self.folder = bench.folder / "guide"
         self.folder.mkdir()
         self.arguments = f"{UNATTENDED.replace('console=ttyS0 loglevel=3 ', '')} {arguments}".strip()
-        image = images.root_image(rootfs.small())
+        image = images.root_image(root or rootfs.small())
         options = {"ca": ca} if ca else {}
         (self.folder / "rootfs.img").symlink_to(image)
         (self.folder / "initramfs.img").symlink_to(images.initramfs(modules, rootfs=image, **options))
