@@ -247,6 +247,12 @@ int firstlight_memory_file(const char *name) {
     return fd >= 0 ? fd : -errno;
 }
 
+int64_t firstlight_copy_range(int from, uint64_t start, int to, size_t count) {
+    loff_t place = (loff_t)start;
+    ssize_t copied = copy_file_range(from, &place, to, NULL, count, 0);
+    return copied >= 0 ? copied : -errno;
+}
+
 int firstlight_rename_new(const char *path, const char *name) {
     return renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE) == 0 ? 0 : -errno;
 }

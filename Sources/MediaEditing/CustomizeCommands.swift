@@ -122,9 +122,9 @@ public struct CustomizePXE: Sendable {
                 try checked(
                     source,
                     while: {
-                        try ImageOutput.copyAll(of: input, to: new.file) {
-                            streams.progress("writing \(output)", $0, $1)
-                        }
+                        try FileCopy(
+                            file: input, output: new.file, progress: { streams.progress("writing \(output)", $0, $1) }
+                        ).all()
                     })
             } else {
                 // A pipe is read once.

@@ -20,7 +20,8 @@ public struct ExtractPXE: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let iso = try ISO9660(try OpenFile(image).source)
+        let file = try OpenFile(image)
+        let iso = try ISO9660(try file.source)
         let pxe = try step("Unrecognized CoreOS ISO image.") {
             let entry = try iso.entry(BootMediaName.pxeFolder)
             guard entry.isDirectory else { throw MediaFault("entry \(entry.name) is a file") }
@@ -32,25 +33,24 @@ public struct ExtractPXE: Sendable {
         for entry in entries {
             let path = joined(folder, "\(stem)-\(entry.name.asciiLowercased)")
             try streams.print(path)
-            try copyFile(entry, of: iso, to: path, streams)
+            try copyFile(entry, of: file, to: path, streams)
         }
     }
 }
 
 /// Copies a file out of an image into one that must not be there.
-private func copyFile(_ entry: ISO9660.Entry, of iso: ISO9660, to path: String, _ streams: Streams) throws {
-    guard iso.source.holds(UInt64(entry.length), at: entry.offset) else {
+private func copyFile(_ entry: ISO9660.Entry, of image: OpenFile, to path: String, _ streams: Streams) throws {
+    let source = try image.source
+    guard source.holds(UInt64(entry.length), at: entry.offset) else {
         throw BootFailure(
-            steps: ["reading \(entry.length) bytes at \(entry.offset)"],
-            cause: EndOfImage(length: iso.source.length))
+            steps: ["reading \(entry.length) bytes at \(entry.offset)"], cause: EndOfImage(length: source.length))
     }
     guard !Files.exists(FilePath(path)) else {
         throw BootFailure(steps: ["opening \(path)"], cause: SystemFault(.fileExists))
     }
     let new = try NewFile(in: try NewFile.folder(of: path))
-    try iso.source.forEachPart(
-        entry.offset..<entry.offset + UInt64(entry.length),
-        progress: { streams.progress("writing \(path)", $0, UInt64(entry.length)) }, { try new.file.append($0) })
+    try FileCopy(file: image, output: new.file, progress: { streams.progress("writing \(path)", $0, $1) })
+        .range(entry.offset..<entry.offset + UInt64(entry.length))
     try step("opening \(path)") { try new.keep(as: path, mode: 0o666 & ~usualMask()) }
 }
 
@@ -84,7 +84,7 @@ public struct ExtractMinimalISO: Sendable {
             let entry = try step("looking up '\(BootMediaName.rootImage)'") {
                 try iso.image.file(BootMediaName.rootImage)
             }
-            try copyFile(entry, of: iso.image, to: rootImage, streams)
+            try copyFile(entry, of: file, to: rootImage, streams)
         }
         let entry = try step("looking up '\(BootMediaName.minimalISO)'") {
             try iso.image.fileIfPresent(BootMediaName.minimalISO)

@@ -66,36 +66,12 @@ public enum ImageOutput: Equatable, Sendable {
         }
         let output = try NewFile(in: folder)
         try step("copying input to temporary file") {
-            try copyAll(of: image, to: output.file) { streams.progress("writing \(path)", $0, $1) }
+            try FileCopy(
+                file: image, output: output.file, progress: { streams.progress("writing \(path)", $0, $1) }
+            ).all()
         }
         for patch in patches { try output.file.write(patch.new, at: patch.offset) }
         try step("persisting output file to \(path)") { try output.keep(as: path) }
-    }
-
-    /// Has the filesystem share the blocks where it can (FICLONE), and copies them elsewhere.
-    ///
-    /// Both stand at their beginning, and the copy at its end afterwards. Pieces that stay in the processor's cache are
-    /// read and written faster than the kernel's own copying goes, page by page.
-    static func copyAll(of file: OpenFile, to output: OpenFile, progress: (UInt64, UInt64) -> Void) throws {
-        let length = try file.source.length
-        if ioctl(output.descriptor, UInt(0x4004_9409), file.descriptor) == 0 {
-            guard lseek(output.descriptor, 0, SEEK_END) >= 0 else { throw SystemFault.current }
-            return
-        }
-        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
-        defer { room.deallocate() }
-        var done: UInt64 = 0
-        while done < length {
-            let piece = UnsafeMutableRawBufferPointer(
-                rebasing: room.prefix(Int(min(length - done, UInt64(room.count)))))
-            let count = try step("reading \(file.path)") {
-                try SystemFault.converting { () throws(Errno) in try fill(piece, from: file.descriptor, at: done) }
-            }
-            guard count == piece.count else { throw EndOfImage(length: done + UInt64(count)) }
-            try output.append(UnsafeRawBufferPointer(piece))
-            done += UInt64(count)
-            progress(done, length)
-        }
     }
 
     private static func stream(_ image: OpenFile, _ patches: [Patch], _ streams: Streams) throws {

@@ -71,6 +71,10 @@ int firstlight_reboot(char how);
 /// An anonymous file in memory (memfd_create, close on exec), or -errno.
 int firstlight_memory_file(const char *name);
 
+/// Copies bytes of one file, from `start` on, to where the other one stands, within the kernel (copy_file_range): how many,
+/// 0 at the end, or -errno: not every pair of files can be.
+int64_t firstlight_copy_range(int from, uint64_t start, int to, size_t count);
+
 /// Gives a file another name, which must not be taken (renameat2, RENAME_NOREPLACE). 0 or -errno: -EEXIST; -EINVAL
 /// where the filesystem cannot.
 int firstlight_rename_new(const char *path, const char *name);
