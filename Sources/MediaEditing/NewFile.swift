@@ -6,16 +6,21 @@ import Glibc
 import Reporting
 import SystemPackage
 
-/// A file without its name yet, removed with the value unless it was given one.
+/// A file without its name yet, gone with the value unless it was given one.
 final class NewFile {
     let file: OpenFile
-    private var isKept = false
+    /// The name that it has meanwhile; `nil` where it has none, so that nothing stays even of a program that is killed.
+    private var temporaryName: String?
 
     /// Makes the file in a folder, where it will be; empty is the working directory.
     ///
     /// Throws where it cannot be made.
     init(in folder: String) throws {
         let folder = folder.isEmpty ? "." : folder
+        if let nameless = Self.nameless(in: folder) {
+            file = nameless
+            return
+        }
         file = try step("creating temporary file") {
             var template = Array("\(folder)/.coreos-installer-temp-XXXXXX".utf8CString)
             let descriptor = firstlight_make_temporary(&template)
@@ -25,9 +30,21 @@ final class NewFile {
             }
             return OpenFile(owning: descriptor, path: path)
         }
+        temporaryName = file.path
     }
 
-    deinit { if !isKept { unlink(file.path) } }
+    deinit { if let temporaryName { unlink(temporaryName) } }
+
+    /// `nil` where the filesystem can make no file without a name, or it could not be given one later.
+    private static func nameless(in folder: String) -> OpenFile? {
+        let descriptor = open(folder, O_RDWR | Int32(FIRSTLIGHT_O_TMPFILE) | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return nil }
+        let file = OpenFile(owning: descriptor, path: "\(folder)/.coreos-installer-temp")
+        return access(link(to: file), F_OK) == 0 ? file : nil
+    }
+
+    /// A path of what is open, whatever its name.
+    private static func link(to file: OpenFile) -> String { "/proc/self/fd/\(file.descriptor)" }
 
     /// Where a file of that path lies.
     static func folder(of path: String) throws -> String {
@@ -41,11 +58,16 @@ final class NewFile {
     func keep(as path: String, mode: mode_t = 0o600) throws {
         fchmod(file.descriptor, mode)
         try file.sync()
-        let result = firstlight_rename_new(file.path, path)
+        guard let name = temporaryName else {
+            guard linkat(AT_FDCWD, Self.link(to: file), AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
+                throw SystemFault.current
+            }
+            return Self.syncFolder(of: path)
+        }
+        let result = firstlight_rename_new(name, path)
         guard result != 0 else {
-            isKept = true
-            Self.syncFolder(of: path)
-            return
+            temporaryName = nil
+            return Self.syncFolder(of: path)
         }
         let fault = SystemFault(Errno(rawValue: -result))
         // Some filesystems cannot rename that way: take the name first, then put the file there.
@@ -53,12 +75,12 @@ final class NewFile {
         let place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard place >= 0 else { throw SystemFault.current }
         close(place)
-        guard rename(file.path, path) == 0 else {
+        guard rename(name, path) == 0 else {
             let fault = SystemFault.current
             unlink(path)
             throw fault
         }
-        isKept = true
+        temporaryName = nil
         Self.syncFolder(of: path)
     }
 

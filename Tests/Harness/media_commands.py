@@ -263,6 +263,21 @@ def an_image_is_never_left_half_changed(folder: Path) -> None:
 
 
 @in_folder
+def what_is_killed_leaves_nothing(folder: Path) -> None:
+    """A new file that is written when the tool is ended: it is gone, as hundreds of megabytes would else stay hidden."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen([TOOL, "pxe", "customize", "-o", folder / "new.img", "/dev/stdin"],
+                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        # More than a pipe holds: when it is written, the tool has taken the rest of it.
+        process.stdin.write(bytes(4 << 20))
+        process.stdin.flush()
+        process.send_signal(number)
+        assert process.wait(60) == -number, process.returncode
+        process.stdin.close()
+        assert os.listdir(folder) == [], os.listdir(folder)
+
+
+@in_folder
 def old_names_go_on(folder: Path) -> None:
     iso = live_iso(folder)
     pristine = iso.read_bytes()
@@ -386,6 +401,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     butane_is_translated_with_its_files_and_variables,
     options_are_written_in_every_way,
     an_image_is_never_left_half_changed,
+    what_is_killed_leaves_nothing,
     old_names_go_on,
     wrapped_initrds_are_what_cpio_reads,
     a_reader_that_leaves_ends_the_command_silently,

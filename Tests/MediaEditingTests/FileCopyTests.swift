@@ -104,4 +104,19 @@ import Testing
             refusal { _ in try FileCopy(file: file, output: output).all() }
                 == "writing /dev/full: No space left on device (os error 28)")
     }
+
+    @Test func aFileWithoutANameLeavesNothingBehind() throws {
+        do {
+            let new = try NewFile(in: place.path)
+            try new.file.append([1])
+        }
+        #expect(place.names == [])
+        let new = try NewFile(in: place.path)
+        try new.file.append([1, 2])
+        place.write("there", "x")
+        #expect(refusal { _ in try new.keep(as: "\(place.path)/there") } == "File exists (os error 17)")
+        try new.keep(as: "\(place.path)/new", mode: 0o640)
+        #expect(place.names == ["new", "there"])
+        #expect(place.read("new") == [1, 2] && place.mode("new") == 0o640)
+    }
 }
