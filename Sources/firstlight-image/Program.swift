@@ -24,7 +24,7 @@ enum Program {
             if words.first == "help" { end(with: ValidationError("unrecognized subcommand 'help'")) }
             if words.first == "-V" { words[0] = "--version" }
         }
-        words = separatingFlags(in: words)
+        words = separated(words)
         do {
             var command = try root.parseAsRoot(words)
             try command.run()
@@ -41,20 +41,31 @@ enum Program {
         }
     }
 
-    /// `-fi config` and `-ficonfig` as `-f -i config`: an option with a value may follow flags in one word.
+    /// Options in GNU style, as the parser of arguments reads them right.
     ///
-    /// The flags of the commands that change media are -f and -v.
-    private static func separatingFlags(in words: [String]) -> [String] {
-        guard let first = words.first, ["iso", "pxe", "dev"].contains(first) else { return words }
+    /// Behind `--append=` it would take the next word for the value, which is empty. Of the commands that change media
+    /// come `-fi config`, an option behind a flag, as `-f -i config`, and `-aconsole=ttyS0` as `-a=console=ttyS0`.
+    private static func separated(_ words: [String]) -> [String] {
+        let isForMedia = words.first.map { ["iso", "pxe", "dev"].contains($0) } ?? false
         let end = words.firstIndex(of: "--") ?? words.endIndex
-        let separated = words[..<end].flatMap { word -> [String] in
-            let letters = word.utf8.dropFirst()
-            guard word.hasPrefix("-"), letters.count > 1, let flag = letters.first,
-                flag == UInt8(ascii: "f") || flag == UInt8(ascii: "v"), letters.dropFirst().first != UInt8(ascii: "=")
-            else { return [word] }
-            return ["-" + String(UnicodeScalar(flag)), "-" + word.dropFirst(2)]
+        return words[..<end].flatMap { separated($0, isForMedia) } + words[end...]
+    }
+
+    private static func separated(_ word: String, _ isForMedia: Bool) -> [String] {
+        let (dash, equals) = (UInt8(ascii: "-"), UInt8(ascii: "="))
+        let bytes = Array(word.utf8)
+        guard bytes.count > 2, bytes[0] == dash else { return [word] }
+        if bytes[1] == dash {
+            return bytes.firstIndex(of: equals) == bytes.count - 1 ? [String(word.dropLast()), ""] : [word]
         }
-        return separated + words[end...]
+        guard isForMedia, bytes[2] != equals else { return [word] }
+        let option = String(decoding: bytes[..<2], as: UTF8.self)
+        let rest = String(decoding: bytes[2...], as: UTF8.self)
+        switch UnicodeScalar(bytes[1]) {
+        case "f", "v": return [option] + separated("-" + rest, isForMedia)
+        case "C", "a", "c", "d", "i", "k", "o", "r": return ["\(option)=\(rest)"]
+        default: return [word]
+        }
     }
 
     private static func end(with error: any Error) -> Never {

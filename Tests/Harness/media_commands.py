@@ -235,6 +235,17 @@ def options_are_written_in_every_way(folder: Path) -> None:
     assert len(made) == 1 and iso.stat().st_size == len(made.pop())
     Ended(["iso", "kargs", "modify", "-a=x", "--append=-y", "-a", "z w", iso]).expect(0)
     Ended(["iso", "kargs", "show", iso]).expect(0, output=f"{DEFAULTS} x -y z w\n".encode())
+    # An equals sign in a value ends nothing, and behind one a value may be empty: what a script has in `--append="$MORE"`.
+    Ended(["iso", "reset", iso]).expect(0)
+    for name in NAMES:
+        made = folder / f"made={name}"
+        Ended(["iso", "kargs", "modify", "-aconsole=ttyS0", "-a=x=1", "--append=y=2", "-ax=3", "-dx=3",
+               "-rignition.platform.id=metal=aws", "--append=", "--delete=", "-a=", "-a", "", f"-o{made}", iso], name).expect(0)
+        wanted = DEFAULTS.replace("metal", "aws") + " console=ttyS0 x=1 y=2 x=3\n"
+        Ended(["iso", "kargs", "show", made], name).expect(0, output=wanted.encode())
+        Ended(["iso", "ignition", "embed", f"-fi{config}", "--output=", iso], name).expect(1, "no parent directory")
+        for words in (["-dx"], ["-d="], ["--default="], ["--default=x"]):
+            Ended(["iso", "kargs", "show", *words, iso], name).expect(2)
 
 
 def stopped_behind_the_first_area(iso: Path, is_killed: bool) -> Ended:
