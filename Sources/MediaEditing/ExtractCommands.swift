@@ -186,6 +186,9 @@ public struct PackMinimalISO: Sendable {
     public func run(_ streams: Streams) throws {
         let fullFile = try ImageOutput.inPlace.open(full, streams)
         let minimalFile = try OpenFile(minimal)
+        guard minimalFile.identity != fullFile.identity else {
+            throw MediaFault("\(full) and \(minimal) are the same file")
+        }
         let fullISO = try ISO9660(try fullFile.source)
         let minimalISO = try ISO9660(try minimalFile.source)
         let fullFiles = try step("collecting files from \(full)") { try fullISO.walk() }

@@ -42,6 +42,12 @@ final class OpenFile: Sendable {
         self.init(owning: descriptor, path: path)
     }
 
+    /// What tells it from every other file, whatever its names.
+    var identity: [UInt64] {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : []
+    }
+
     /// In bytes; of a device too.
     var length: UInt64 {
         get throws {

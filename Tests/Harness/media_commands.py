@@ -359,6 +359,11 @@ def minimal_isos_of_xorriso_are_packed_and_extracted(folder: Path) -> None:
     Ended(["iso", "extract", "minimal-iso", "--output-rootfs", folder / "r", "--rootfs-url", url, full, folder / "m.iso"],
           "coreos-installer").expect(0, output=b"")
     assert (folder / "r").read_bytes() == (folder / "rootfs.img").read_bytes()
+    # It is not packed into itself, and not deleted.
+    before = full.read_bytes()
+    (folder / "link.iso").symlink_to(full)
+    Ended(["pack", "minimal-iso", "--consume", full, folder / "link.iso"]).expect(1, "are the same file")
+    assert full.read_bytes() == before and (folder / "link.iso").is_symlink()
     streamed = Ended(["iso", "extract", "minimal-iso", "--rootfs-url", url, full]).expect(0).output
     assert streamed == (folder / "m.iso").read_bytes() and len(streamed) == minimal.stat().st_size
     without = DEFAULTS.replace("coreos.liveiso=fedora-coreos-40 ", "")
