@@ -228,7 +228,7 @@ def literals(file: Path) -> str:
 def every_option_of_the_image_commands_names_its_test() -> None:
     """docs/image-tool.md: each option of iso, pxe, dev and pack has a row, and each test that a row names is there."""
     sources = "\n".join(file.read_text() for file in sorted((TREE / "Tests").glob("*/*.swift")))
-    here = (TREE / "Tests/Harness/media_commands.py").read_text()
+    here = "\n".join((TREE / f"Tests/Harness/media_{name}.py").read_text() for name in ("commands", "options"))
     told: "dict[str, set[str]]" = {}
     wrong, commands_of_row, seen = [], [], 0
     for row in re.finditer(r"^\| (.*?) ?\| (.*?) \| (`.*?) \|$", (TREE / "docs/image-tool.md").read_text(), re.MULTILINE):

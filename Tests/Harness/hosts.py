@@ -44,6 +44,7 @@ MODULES = {
     "networks": "networks",
     "networks-hostile": "hostile_networks",
     "media": "media_commands",
+    "media-options": "media_options",
     "packages": "packages",
 }
 # Their tests wait for clocks more than they compute, and run beside everything else.
