@@ -28,6 +28,8 @@ public struct StickWriting: Sendable {
         case writing(FilePath, at: UInt64, Errno)
         case reading(FilePath, at: UInt64, Errno)
         case differs(FilePath, at: UInt64)
+        /// It is there no more; so many bytes had arrived, or been read back.
+        case gone(FilePath, isReadBack: Bool, after: UInt64, of: UInt64)
 
         /// What went wrong, for a message.
         public var description: String {
@@ -39,6 +41,9 @@ public struct StickWriting: Sendable {
                 "reading \(device) back failed at byte \(offset): \(reason)"
             case .differs(let device, let offset):
                 "\(device) does not hold what was written to it, from byte \(offset) on"
+            case .gone(let device, let isReadBack, let done, let total):
+                "\(device) went away while it was \(isReadBack ? "read back" : "written to"), "
+                    + "after \(ByteCount(done)) of \(ByteCount(total))"
             }
         }
 
@@ -47,8 +52,9 @@ public struct StickWriting: Sendable {
             switch self {
             case .busy: ["Nothing was written."]
             case .writing(_, let offset, _) where offset == 0: ["Nothing was written."]
-            case .writing, .reading:
+            case .writing, .reading, .gone(_, isReadBack: false, _, _):
                 ["What is on it is not complete and does not boot. Plug it in again, or try another."]
+            case .gone: ["All of it was written, but not compared. Plug it in again and start over, or try another."]
             case .differs: ["It does not boot. The device is worn out or has less room than it says; take another."]
             }
         }
@@ -66,6 +72,36 @@ public struct StickWriting: Sendable {
             throw reason == EBUSY ? Failure.busy(device) : Failure.writing(device, at: 0, Errno(rawValue: reason))
         }
         defer { close(output) }
+        var (isReadBack, done) = (false, UInt64(0))
+        do {
+            try write(input, to: output, telling: progress) { done = $0 }
+            (isReadBack, done) = (true, 0)
+            try compare(with: input, output, telling: progress) { done = $0 }
+        } catch is Failure where Self.isGone(output) {
+            // The kernel's own word, an I/O error, does not tell what was pulled out from what is broken.
+            throw Failure.gone(device, isReadBack: isReadBack, after: done, of: input.count)
+        }
+        // The kernel looks at the new partitions.
+        _ = ioctl(output, UInt(0x125f), 0)
+        return input.count
+    }
+
+    /// Whether the kernel knows the device no more; it takes a moment to find out.
+    private static func isGone(_ output: Int32) -> Bool {
+        var status = stat()
+        guard fstat(output, &status) == 0, status.st_mode & S_IFMT == S_IFBLK else { return false }
+        let known = FilePath("/sys/dev/block")
+        for _ in 0..<20 where Files.isFolder(known) {
+            if !Files.exists(known.appending(Files.deviceNumber(status.st_rdev))) { return true }
+            usleep(100_000)
+        }
+        return false
+    }
+
+    /// Writes the image and clears the end of the device; `arrived` is told how much of it the device has for sure.
+    private func write(
+        _ input: borrowing ByteRange, to output: Int32, telling progress: MakingProgress, arrived: (UInt64) -> Void
+    ) throws {
         progress.step("writing \(device)")
         var at: UInt64 = 0
         while at < input.count {
@@ -73,8 +109,9 @@ public struct StickWriting: Sendable {
             try write(bytes, to: output, at: at)
             at += UInt64(bytes.count)
             // Else the kernel takes all of it at once, and the time left would be a guess.
-            if at % (64 << 20) == 0, fdatasync(output) != 0 {
-                throw Failure.writing(device, at: at, Errno(rawValue: errno))
+            if at % (64 << 20) == 0 {
+                guard fdatasync(output) == 0 else { throw Failure.writing(device, at: at, Errno(rawValue: errno)) }
+                arrived(at)
             }
             progress.bytes(at, input.count)
         }
@@ -84,10 +121,6 @@ public struct StickWriting: Sendable {
             try write([UInt8](repeating: 0, count: Int(size - start)), to: output, at: start)
         }
         guard fsync(output) == 0 else { throw Failure.writing(device, at: at, Errno(rawValue: errno)) }
-        try compare(with: input, output, telling: progress)
-        // The kernel looks at the new partitions.
-        _ = ioctl(output, UInt(0x125f), 0)
-        return input.count
     }
 
     private func write(_ bytes: [UInt8], to output: Int32, at offset: UInt64) throws(Failure) {
@@ -107,7 +140,9 @@ public struct StickWriting: Sendable {
         }
     }
 
-    private func compare(with input: borrowing ByteRange, _ output: Int32, telling progress: MakingProgress) throws {
+    private func compare(
+        with input: borrowing ByteRange, _ output: Int32, telling progress: MakingProgress, same: (UInt64) -> Void
+    ) throws {
         // What is read has to come from the device, not from memory: BLKFLSBUF, and for files the advice.
         _ = ioctl(output, UInt(0x1261), 0)
         posix_fadvise(output, 0, 0, POSIX_FADV_DONTNEED)
@@ -129,6 +164,7 @@ public struct StickWriting: Sendable {
                 throw Failure.differs(device, at: at + UInt64(index))
             }
             at += UInt64(wanted.count)
+            same(at)
             progress.bytes(at, input.count)
         }
     }

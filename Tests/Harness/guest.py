@@ -13,7 +13,8 @@ in Tests/Guest; its exit status is the result. Comment lines at its head say wha
 
 $TREE is the tree, $AGENT the agent, $RESULTS a folder whose files are kept in out/logs. $CASE is the one case
 that is asked for, of a test that knows cases; $TIER is "test" or "all", for a test that does more where there is
-time; $TIME_FACTOR is what to multiply time limits by. Tests with the same init share machines, each with disks
+time; $TIME_FACTOR is what to multiply time limits by. "@guest pull 0" on /dev/console has somebody pull out $DISK0,
+which is on the bus usb. Tests with the same init share machines, each with disks
 of its own: as many as fit into MACHINE_SECONDS, for a machine's boot takes as long as a test.
 """
 
@@ -45,7 +46,7 @@ UNKNOWN = 60  # seconds, of a test whose time was never recorded
 BOOT_SECONDS = {"systemd": 25, "udev": 18, "shell": 12}
 BUS_MODULES = {
     "virtio": ["virtio_blk"], "nvme": ["nvme"],
-    "scsi": ["virtio_scsi", "sd_mod"], "sata": ["ahci", "sd_mod"],
+    "scsi": ["virtio_scsi", "sd_mod"], "sata": ["ahci", "sd_mod"], "usb": ["xhci_pci", "usb_storage", "sd_mod"],
 }
 
 INIT = """#!/bin/busybox sh
@@ -115,10 +116,16 @@ ip link set lo up
     udevadm trigger --type=devices --action=add --settle
 }
 
-# The device whose serial number is $1.
+# The device whose serial number is $1. Sticks have it above them, and come a second or two after the rest.
 device() {
-    for file in /sys/block/*/serial /sys/block/*/device/serial /sys/block/*/device/vpd_pg80; do
-        [ -e "$file" ] && grep -q "$1" "$file" && { echo "/dev/$(echo "$file" | cut -d/ -f4)"; return; }
+    tries=0
+    while [ "$tries" -lt 100 ]; do
+        for file in /sys/block/*/serial /sys/block/*/device/serial /sys/block/*/device/vpd_pg80 \
+                /sys/block/*/device/../../../../serial; do
+            [ -e "$file" ] && grep -q "$1" "$file" && { echo "/dev/$(echo "$file" | cut -d/ -f4)"; return; }
+        done
+        tries=$((tries + 1))
+        sleep 0.1
     done
 }
 
@@ -272,8 +279,9 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
     common = {"TREE": str(TREE), "AGENT": str(AGENT), "TIER": tier, "INIT": init, "CASE": os.environ.get("CASE", ""),
               speed.VARIABLE: f"{speed.factor():.2f}"}
     script = [f"export {name}={shlex.quote(value)}\n" for name, value in common.items()] + [RUN_HEAD]
-    disks = []
+    disks, first_disk = [], {}
     for number, test in enumerate(tests):
+        first_disk[test.name] = len(disks)
         (shared / test.name).mkdir()
         shutil.rmtree(LOGS / f"guest.{test.name}", ignore_errors=True)
         for index, (size, bus) in enumerate(test.disks):
@@ -304,8 +312,7 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
                 if test is tests[0]:
                     outcomes.append(Outcome(_boot_name(init), True, time.monotonic() - began, is_test=False))
                 with working(test.title):
-                    machine.console.expect(f"^@guest end {re.escape(test.name)} ", test.limit + 30,
-                                           what=f"guest test {test.name} to end")
+                    _wait_for_end(test, machine, first_disk[test.name])
                 outcomes.append(_outcome(test, shared))
                 outcomes[-1].announce()
             machine.wait_exit(60)
@@ -320,6 +327,16 @@ def run_together(tests: "list[GuestTest]", tier: str = tiers.EVERY_CHANGE) -> "l
         shutil.copytree(shared / test.name, LOGS / f"guest.{test.name}", dirs_exist_ok=True)
     processes.remove_folder(folder)
     return outcomes
+
+
+def _wait_for_end(test: GuestTest, machine: VirtualMachine, first_disk: int) -> None:
+    """Pulls out the sticks that the test asks for meanwhile."""
+    while True:
+        said = machine.console.expect(rf"^@guest (?:end {re.escape(test.name)} |pull (\d+)$)", test.limit + 30,
+                                      what=f"guest test {test.name} to end")
+        if said[1] is None:
+            return
+        machine.unplug(first_disk + int(said[1]))
 
 
 def _outcome(test: GuestTest, shared: Path) -> Outcome:

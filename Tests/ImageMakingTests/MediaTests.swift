@@ -402,6 +402,15 @@ struct SampleParts {
         let failure = StickWriting.Failure.writing("/dev/full", at: 0, .noSpace)
         #expect(failure.advice == ["Nothing was written."])
     }
+
+    @Test func howFarADeviceCameThatIsGoneIsTold() {
+        let pulled = StickWriting.Failure.gone("/dev/sdb", isReadBack: false, after: 128 << 20, of: 700 << 20)
+        #expect("\(pulled)" == "/dev/sdb went away while it was written to, after 128 MiB of 700 MiB")
+        #expect(pulled.advice.first?.contains("does not boot") == true)
+        let later = StickWriting.Failure.gone("/dev/sdb", isReadBack: true, after: 0, of: 700 << 20)
+        #expect("\(later)" == "/dev/sdb went away while it was read back, after 0 B of 700 MiB")
+        #expect(later.advice.first?.contains("not compared") == true)
+    }
 }
 
 @Suite struct Checking {
