@@ -91,8 +91,10 @@ struct LinkSettings {
         }
     }
 
-    /// Gives a virtio card a speed where its hypervisor gives it none: a port without one never takes part in LACP, and
-    /// the bond stays silent. A physical card knows its own as soon as it has a carrier.
+    /// Gives a virtio card a speed where its hypervisor gives it none.
+    ///
+    /// A port without one never takes part in LACP, and the bond stays silent. A physical card knows its own as soon as
+    /// it has a carrier.
     func giveSpeed(_ log: Logger) {
         let folder = FilePath("/sys/class/net/\(name)")
         guard Files.resolved(folder.appending("device/driver"))?.lastComponent?.string == "virtio_net",
