@@ -9,7 +9,7 @@ import images
 import processes
 import rootfs
 from boot import BROKEN, PROVISION, QUIETLY, STOPPED, UNATTENDED, boot_test, facts, stopped, tiny_image
-from console import Unmet
+from console import Unmet, told_twice
 from debian_systems import RELEASES, Workshop, documented
 from machine import MIB
 from paths import TOOL, kernel_image
@@ -194,6 +194,15 @@ def dracut_emergency(bench):
     machine.type("echo answer-$((6 * 7)); systemctl is-failed firstlight-rootfs.service\n")
     console.expect(r"^answer-42", 120, what="a shell that answers")
     console.expect(r"^failed", 60, what="systemd to know of the failed unit")
+    # What the agent prints is taken from its standard error, and what only its log has from the kernel's.
+    machine.type("journalctl -q --no-pager -o cat -t firstlight; echo journal-$((6 * 7))\n")
+    start = len(console.text)
+    console.expect(r"^journal-42", 120, what="the journal")
+    told = [line.rstrip() for line in console.text[start:].splitlines()]
+    if not all(any(word in line for line in told) for word in ("attempt #1", "firstlight stopped")):
+        raise Unmet("what the agent told, and its log, in the journal", "\n".join(told))
+    if twice := told_twice(told):
+        raise Unmet("each message once in the journal", "\n".join(twice))
     machine.stop()
     stopped(bench.boot(arguments, initrd=[image]), "rootfs.img", timeout=LIMIT)
 

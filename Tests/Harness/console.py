@@ -1,6 +1,7 @@
 """A serial console: kept in a log with the time of each line, and read by patterns in order."""
 
 import codecs
+import collections
 import re
 import threading
 import time
@@ -11,6 +12,19 @@ import speed
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cM]|\][^\x07]*\x07)")
 UNFINISHED = re.compile(r"(?:\x1b[^A-Za-z]{0,16}|\r)$")
 SILENT = "the machine never said a word"
+
+
+def told_twice(lines: "list[str]") -> "list[str]":
+    """What of the agent's lines says the same as another: as the console has it, with a time and broken at 80 columns,
+    or as the kernel's log has it."""
+    whole: "list[str]" = []
+    for line in lines:
+        if whole and re.match(r" {18,}\S", line):
+            whole[-1] += " " + line.strip()
+        else:
+            whole.append(re.sub(r"^ *\d+\.\d s  (\S+) +", r"\1: ", line.rstrip()))
+    counts = collections.Counter(line for line in whole if line)
+    return [line for line, count in counts.items() if count > 1]
 
 
 class Unmet(Exception):

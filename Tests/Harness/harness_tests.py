@@ -14,7 +14,7 @@ import scenario
 import schedule
 import speed
 import whereabouts
-from console import Console, Unmet
+from console import Console, Unmet, told_twice
 from guest import GuestTest
 from outcome import Outcome
 from schedule import Job
@@ -74,6 +74,14 @@ def a_console_tells_what_it_waited_for() -> None:
         program.wait()
     finally:
         processes.remove_folder(folder)
+
+
+def what_is_told_twice_is_found() -> None:
+    once = ["   0.5 s  config    http://a/config.ign, spec 3.4.0", "config: it is whole", "", ""]
+    assert not told_twice(once)
+    broken = ["  12.1 s  rootfs    the older root image", "                    is booted"]
+    assert told_twice([*once, "config: http://a/config.ign, spec 3.4.0"]) == ["config: http://a/config.ign, spec 3.4.0"]
+    assert told_twice([*broken, "rootfs: the older root image is booted"]) == ["rootfs: the older root image is booted"]
 
 
 def unmet(console: Console, *words, **options) -> str:
@@ -180,6 +188,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     a_failure_is_told_in_ten_lines,
     an_assertion_tells_what_was_expected_and_found,
     a_console_tells_what_it_waited_for,
+    what_is_told_twice_is_found,
     the_demo_names_the_step_it_waited_for,
     the_longest_come_first_and_nothing_before_what_it_needs,
     guest_tests_share_machines_by_time_and_disks,
