@@ -132,8 +132,10 @@ def large_image(bench, size):
     processes.run(["unsquashfs", "-quiet", "-no-progress", "-dest", tree, rootfs.tiny()])
     with open("/dev/urandom", "rb") as noise:
         (tree / "noise").write_bytes(noise.read(size))
-    rootfs.squashfs(tree, bench.folder / "large.squashfs")
-    return images.root_image(bench.folder / "large.squashfs")
+    # Images are kept by the names of their filesystems.
+    filesystem = bench.folder / f"large-{size // MIB}.squashfs"
+    rootfs.squashfs(tree, filesystem)
+    return images.root_image(filesystem)
 
 
 @boot_test(tier=ALL)
