@@ -138,6 +138,9 @@ struct CryptHandle: ~Copyable {
         // The size comes from the header; no cipher of the kernel has a key as long as this limit.
         guard (1...8192).contains(size) else { throw .unreadable(device, .invalidArgument) }
         let key = SecretBytes(count: size)
+        // Deriving is quicker with them.
+        firstlight_use_huge_pages(true)
+        defer { firstlight_use_huge_pages(false) }
         let result = key.withBytes { key in
             passphrase.withBytes { passphrase in
                 crypt_volume_key_get(
@@ -186,6 +189,8 @@ struct CryptHandle: ~Copyable {
     ) throws(DiskFailure) -> SecretBytes {
         var texts: [UnsafeMutablePointer<CChar>?] = []
         defer { texts.forEach { free($0) } }
+        firstlight_use_huge_pages(true)
+        defer { firstlight_use_huge_pages(false) }
         func text(_ value: String?) -> UnsafePointer<CChar>? {
             guard let value, !value.isEmpty else { return nil }
             texts.append(strdup(value))

@@ -16,6 +16,8 @@ extension LiveBoot {
     static func tell(_ death: AgentDeath) {
         let state = StateFolder()
         try? EarlyMounts.mountAll()
+        // PID 1 has dropped an image that was not all there.
+        if Mounts.room(at: RootImageRequest.usualFolder) == nil { KernelReserve.ofThisBoot.restore() }
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)

@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -241,6 +242,8 @@ int firstlight_reboot(char how) {
     int command = how == 'r' ? RB_AUTOBOOT : how == 'h' ? RB_HALT_SYSTEM : RB_POWER_OFF;
     return reboot(command) == 0 ? 0 : -errno;
 }
+
+void firstlight_use_huge_pages(bool use) { prctl(PR_SET_THP_DISABLE, !use, 0, 0, 0); }
 
 int firstlight_memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);

@@ -217,6 +217,8 @@ static pid_t start_agent(void) {
     if (agent != 0) return agent;
     is_supervised = true;
     be_ordinary();
+    // RAM is for the image.
+    if (is_init) firstlight_use_huge_pages(false);
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
     return 0;
 }

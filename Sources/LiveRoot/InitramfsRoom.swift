@@ -39,7 +39,7 @@ public struct InitramfsRoom: Equatable, Sendable {
     /// Bytes that may look free in a full filesystem, because the kernel's pages come and go.
     static let slack: UInt64 = 64 << 10
     /// Bytes that the boot needs in addition to what was unpacked.
-    public static let allowance: UInt64 = 24 << 20
+    public static let allowance: UInt64 = 20 << 20
     /// Bytes below which the boot cannot continue.
     static let least: UInt64 = 12 << 20
 
@@ -131,7 +131,7 @@ public struct InitramfsRoom: Equatable, Sendable {
 }
 
 /// An amount as `576 MiB`, rounded up, because memory is given to machines in MiB.
-private func mebibytes(_ bytes: UInt64) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
+func mebibytes(_ bytes: UInt64) -> String { "\((bytes >> 20) + (bytes & 0xf_ffff > 0 ? 1 : 0)) MiB" }
 
 extension InitramfsRoom {
     /// The room of this machine, as long as it runs in its initramfs.

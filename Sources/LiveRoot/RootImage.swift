@@ -44,7 +44,7 @@ public struct RootImageRequest: Sendable {
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.
-    public var allowance = InitramfsRoom.allowance
+    public var allowance: UInt64 = 16 << 20
     /// Seconds without a single byte after which a connection counts as lost.
     public var stallTimeout: Double = 30
     /// Where waits are reported.
@@ -176,6 +176,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     /// One of several mirrors cannot be used.
     case mirrorRefused(RootImageError)
     case clockSet(MachineClock.Change)
+    /// The kernel keeps less RAM free, because the image would not fit otherwise.
+    case reserveLowered(KernelReserve.Change)
 
     /// What happened, for a message.
     public var description: String {
@@ -188,6 +190,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
         case .startedOver(let reason): "starting over: \(reason)"
         case .mirrorRefused(let error): "\(error)"
         case .clockSet(let change): "\(change)"
+        case .reserveLowered(let change):
+            "for the image to fit, the kernel keeps \(ByteCount(change.to)) of RAM free, not \(ByteCount(change.from))"
         }
     }
 }
@@ -221,6 +225,10 @@ public struct RootImageRetry: Equatable, Sendable, CustomStringConvertible {
 public struct RootImageMachine {
     /// The bytes of RAM that are available; `nil` if unknown.
     public var availableMemory: () -> UInt64?
+    /// Has the kernel keep less RAM free; `nil` where it does not.
+    public var lowerReserve: () -> KernelReserve.Change?
+    /// Undoes that.
+    public var restoreReserve: () -> Void
     /// Makes an empty folder that holds `size` bytes in RAM, replacing what an earlier attempt left.
     public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void
     /// Waits for that many seconds.
@@ -237,9 +245,12 @@ public struct RootImageMachine {
         availableMemory: @escaping () -> UInt64?,
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
         pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil,
-        inTurn: @escaping (() -> Void) -> Void = { $0() }
+        inTurn: @escaping (() -> Void) -> Void = { $0() },
+        lowerReserve: @escaping () -> KernelReserve.Change? = { nil }, restoreReserve: @escaping () -> Void = {}
     ) {
         self.availableMemory = availableMemory
+        self.lowerReserve = lowerReserve
+        self.restoreReserve = restoreReserve
         self.makeStore = makeStore
         self.pause = pause
         self.chance = chance
@@ -250,7 +261,7 @@ public struct RootImageMachine {
     /// The effects on this machine; no pause outlasts a cancellation that `waits` knows of.
     static func live(_ waits: Waits) -> RootImageMachine {
         RootImageMachine(
-            availableMemory: { Machine.memory("MemAvailable") },
+            availableMemory: { Machine.availableMemory() },
             makeStore: { (folder, size) throws(FileFault) in
                 try Files.makeFolder(folder, mode: 0o700)
                 if Mounts.all().contains(where: { $0.target == folder }) { try Mounts.unmount(folder) }
@@ -260,7 +271,12 @@ public struct RootImageMachine {
                     data: "size=\(size),mode=0700,nr_inodes=16")
             },
             pause: { sleep(seconds: $0, unless: waits.isCancelled) }, chance: { Double.random(in: 0...1) },
-            clock: .system, inTurn: { MemoryTurn.ofThisBoot.take($0) })
+            clock: .system, inTurn: { MemoryTurn.ofThisBoot.take($0) },
+            lowerReserve: {
+                KernelReserve.ofThisBoot.lower(
+                    ofMemory: Machine.memory("MemTotal") ?? 0, commandLine: Files.line("/proc/cmdline") ?? "")
+            },
+            restoreReserve: { KernelReserve.ofThisBoot.restore() })
     }
 }
 

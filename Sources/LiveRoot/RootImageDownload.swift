@@ -42,7 +42,8 @@ final class RootImageDownload: TransferReceiver {
         self.urls = urls
         self.machine = machine
         self.tell = tell
-        unpacker = RootImageUnpacker(request, source: "\(RedactedURL(first))", keeps: true, on: machine)
+        unpacker = RootImageUnpacker(
+            request, source: "\(RedactedURL(first))", keeps: true, on: machine, telling: tell)
         pipe = BlockPipe(chunkSize: request.streamHash?.chunkSize ?? StreamHash.usualChunkSize)
         mirrors = RootImageMirrors(count: urls.count, areInterchangeable: request.streamHash != nil)
     }

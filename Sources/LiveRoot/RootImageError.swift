@@ -53,8 +53,8 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .wrongVersion(let source, let found, let initramfs):
             "\(source) is of version \(found), the initramfs of version \(initramfs)"
         case .tooLittleMemory(let image, let needed, let available):
-            "too little RAM: the root image takes \(ByteCount(image)), the boot \(ByteCount(needed)) with it,"
-                + " and \(ByteCount(available)) are free"
+            "too little RAM: the root image takes \(mebibytes(image)), the boot \(mebibytes(needed)) with it,"
+                + " and \(available >> 20) MiB are free"
         case .truncatedInInitramfs(let file, let format, let bytes):
             "\(file) is cut short: \(bytes) of the \(format.length) bytes of its \(format) are here"
         case .missing(let files): "there is no root image: neither \(files.map(\.string).joined(separator: " nor "))"

@@ -80,7 +80,8 @@ extension RootImageRequest {
     ///
     /// If a hash is known, it is verified, for which it is read once from start to end.
     func getFromISO(
-        _ folder: FilePath, copyToRAM: Bool, on machine: RootImageMachine, telling tell: (RootImageEvent) -> Void
+        _ folder: FilePath, copyToRAM: Bool, on machine: RootImageMachine,
+        telling tell: @escaping (RootImageEvent) -> Void
     ) throws -> RootImage {
         let file = folder.appending(LiveImageName.rootfsOnISO)
         guard let total = Files.size(file) else { throw RootImageError.missing([file]) }
@@ -96,7 +97,8 @@ extension RootImageRequest {
             if hasHash { image.verifiedBy = .leftOut }
             return image
         }
-        let unpacker = RootImageUnpacker(request, source: "\(file)", keeps: copyToRAM, on: machine)
+        let unpacker = RootImageUnpacker(
+            request, source: "\(file)", keeps: copyToRAM, on: machine, telling: tell)
         try unpacker.check(total: total)
         tell(.started(source: "\(file)", total: total))
         do {

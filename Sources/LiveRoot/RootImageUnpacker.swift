@@ -25,6 +25,7 @@ final class RootImageUnpacker {
     private let machine: RootImageMachine
     /// Whether the image is kept, or only checked where it is.
     private let keeps: Bool
+    private let tell: (RootImageEvent) -> Void
     private var verifier: ChunkVerifier?
     private var imageVerifier: ChunkVerifier?
     private var digest: MessageDigest?
@@ -42,17 +43,22 @@ final class RootImageUnpacker {
     private(set) var version: String?
     private(set) var droppedInstallImages: [String] = []
 
-    init(_ request: RootImageRequest, source: String, keeps: Bool, on machine: RootImageMachine) {
+    init(
+        _ request: RootImageRequest, source: String, keeps: Bool, on machine: RootImageMachine,
+        telling tell: @escaping (RootImageEvent) -> Void
+    ) {
         self.request = request
         self.source = source
         self.keeps = keeps
         self.machine = machine
+        self.tell = tell
         restart()
     }
 
     /// Discards everything and frees its RAM: the stream starts again.
     func restart() {
         if let file = found?.file { try? Files.remove(file) }
+        machine.restoreReserve()
         discardInstallImages()
         verifier = request.streamHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
         imageVerifier = request.imageHash.map { ChunkVerifier($0, digest: MessageDigest.sha256) }
@@ -71,7 +77,7 @@ final class RootImageUnpacker {
         if let wanted = request.streamHash?.lengths, !wanted.contains(total) {
             throw RootImageError.wrongLength(source: source, bytes: total, wanted: wanted)
         }
-        if keeps, found == nil { try inTurn { try checkMemory(total) } }
+        if keeps, found == nil { try inTurn { try checkMemory(total, besides: request.allowance) } }
     }
 
     func consume(_ block: UnsafeRawBufferPointer, isLast: Bool) throws(RootImageError) {
@@ -176,7 +182,7 @@ final class RootImageUnpacker {
         found = Found(format: format, offset: offset, length: length)
         guard keeps else { return }
         try inTurn {
-            try checkMemory(length)
+            try checkMemory(length, besides: request.allowance - Self.takenUntilThen)
             // The size is in whole pages, with an extra for the filesystem itself.
             try machine.makeStore(request.folder, (length + 4095) / 4096 * 4096 + 65536)
         }
@@ -192,11 +198,21 @@ final class RootImageUnpacker {
         if let failure { throw failure }
     }
 
-    private func checkMemory(_ length: UInt64) throws(RootImageError) {
-        guard let available = machine.availableMemory() else { return }
-        let (sum, overflow) = length.addingReportingOverflow(request.allowance)
+    /// Bytes of the allowance that are taken when the first bytes of the image are here: buffers, threads.
+    private static let takenUntilThen: UInt64 = 4 << 20
+
+    private func checkMemory(_ length: UInt64, besides allowance: UInt64) throws(RootImageError) {
+        guard var available = machine.availableMemory() else { return }
+        let (sum, overflow) = length.addingReportingOverflow(allowance)
         let needed = overflow ? .max : sum
-        if needed > available { throw .tooLittleMemory(image: length, needed: needed, available: available) }
+        if needed > available, let change = machine.lowerReserve() {
+            available = machine.availableMemory() ?? available
+            if needed <= available { tell(.reserveLowered(change)) }
+        }
+        if needed > available {
+            machine.restoreReserve()
+            throw .tooLittleMemory(image: length, needed: needed, available: available)
+        }
     }
 }
 

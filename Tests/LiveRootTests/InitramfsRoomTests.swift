@@ -33,7 +33,7 @@ private let mebibyte: UInt64 = 1 << 20
         #expect(
             error?.advice == [
                 "Give the machine 289 MiB more RAM.",
-                "Or add rootfstype=ramfs to the kernel command line: so 448 MiB do.",
+                "Or add rootfstype=ramfs to the kernel command line: so 444 MiB do.",
                 "Or do not load the root image; let it be fetched: coreos.live.rootfs_url=URL",
             ])
     }
@@ -68,7 +68,7 @@ private let mebibyte: UInt64 = 1 << 20
         var room = room(640, free: 20 * mebibyte)
         room.available = 9 * mebibyte
         let error = #expect(throws: InitramfsRoom.Shortage.self) { try room.check() }
-        #expect(error.map { "\($0)" } == "too little RAM: of 640 MiB only 9 MiB are left; the boot needs 669 MiB")
+        #expect(error.map { "\($0)" } == "too little RAM: of 640 MiB only 9 MiB are left; the boot needs 665 MiB")
         #expect(room.complaint == "RAM is used up: 9 MiB of 640 MiB are free. Give the machine more.")
     }
 

@@ -108,7 +108,7 @@ import Testing
     func hugeImages(length: UInt64) throws {
         let machine = try TestMachine()
         let unpacker = RootImageUnpacker(
-            RootImageRequest(.url([])), source: "a", keeps: true, on: machine.machine)
+            RootImageRequest(.url([])), source: "a", keeps: true, on: machine.machine, telling: { _ in })
         #expect {
             try unpacker.check(total: length)
         } throws: { if case RootImageError.tooLittleMemory = $0 { true } else { false } }

@@ -85,23 +85,60 @@ extension RootImageDownloads {
     @Test func tooLittleMemoryIsToldBeforeTheBody() throws {
         let server = try server()
         let machine = try TestMachine()
-        machine.memory = 20 << 20
+        machine.memory = 12 << 20
         let error = machine.refusal(server.url("/rootfs.img"))
         let bytes = UInt64(sample.archive.count)
-        #expect(error == .tooLittleMemory(image: bytes, needed: bytes + 24 << 20, available: 20 << 20))
+        #expect(error == .tooLittleMemory(image: bytes, needed: bytes + 16 << 20, available: 12 << 20))
         #expect(machine.stores.isEmpty)
         #expect(error?.advice.first == "Give the machine 14 MiB more RAM, or a smaller image.")
     }
 
     @Test func tooLittleMemoryIsToldByTheHeaderWhereTheLengthIsUnknown() throws {
         let machine = try TestMachine()
-        machine.memory = 20 << 20
+        machine.memory = 12 << 20
         let server = try server("nolength")
         let bytes = UInt64(sample.image.count)
         #expect(
             machine.refusal(server.url("/rootfs.img"))
-                == .tooLittleMemory(image: bytes, needed: bytes + 24 << 20, available: 20 << 20))
+                == .tooLittleMemory(image: bytes, needed: bytes + 12 << 20, available: 12 << 20))
         #expect(machine.stores.isEmpty)
+    }
+
+    @Test func theKernelKeepsLessWhereTheImageWouldNotFit() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.memory = 16 << 20
+        machine.reserve = 60 << 20
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(machine.isReserveLowered)
+        let lowered = KernelReserve.Change(from: 60 << 20, to: 0)
+        #expect(machine.events.count { $0 == .reserveLowered(lowered) } == 1)
+    }
+
+    @Test func theKernelKeepsWhatItDoesWhereTheImageFits() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.reserve = 60 << 20
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(!machine.isReserveLowered)
+    }
+
+    @Test("what the kernel keeps is put back where the image is refused or given up, and is told as free")
+    func theReserveIsPutBack() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.memory = 4 << 20
+        machine.reserve = 8 << 20
+        let bytes = UInt64(sample.archive.count)
+        #expect(
+            machine.refusal(server.url("/rootfs.img"))
+                == .tooLittleMemory(image: bytes, needed: bytes + 16 << 20, available: 12 << 20))
+        #expect(!machine.isReserveLowered)
+        machine.memory = 16 << 20
+        let error = machine.refusal(server.url("/rootfs.img")) { $0.sha256 = [UInt8](repeating: 1, count: 32) }
+        #expect({ if case .wrongHash? = error { true } else { false } }())
+        #expect(machine.events.contains { if case .reserveLowered = $0 { true } else { false } })
+        #expect(!machine.isReserveLowered)
     }
 
     @Test func somethingElseIsNamed() throws {

@@ -80,6 +80,9 @@ final class TestMachine {
     private(set) var turns = 0
     private(set) var isInTurn = false
     private(set) var countedOutOfTurn = 0
+    /// Bytes that the kernel keeps free, and lets go of where it is asked.
+    var reserve: UInt64 = 0
+    private(set) var isReserveLowered = false
 
     init() throws { folder = try TemporaryFolder() }
 
@@ -87,7 +90,7 @@ final class TestMachine {
         RootImageMachine(
             availableMemory: {
                 if !self.isInTurn { self.countedOutOfTurn += 1 }
-                return self.memory
+                return self.memory + (self.isReserveLowered ? self.reserve : 0)
             },
             makeStore: { (folder, size) throws(FileFault) in
                 if !self.isInTurn { self.countedOutOfTurn += 1 }
@@ -100,7 +103,13 @@ final class TestMachine {
                 self.isInTurn = true
                 body()
                 self.isInTurn = false
-            })
+            },
+            lowerReserve: {
+                guard self.reserve > 0, !self.isReserveLowered else { return nil }
+                self.isReserveLowered = true
+                return KernelReserve.Change(from: self.reserve, to: 0)
+            },
+            restoreReserve: { self.isReserveLowered = false })
     }
 
     func get(_ request: RootImageRequest) throws -> RootImage {

@@ -68,6 +68,10 @@ int firstlight_wait_readable(int fd, int milliseconds);
 /// Ends the machine: one of 'r' (restart), 'p' (power off), 'h' (halt). -errno if it returns.
 int firstlight_reboot(char how);
 
+/// Whether this process and those that it starts may have huge pages (PR_SET_THP_DISABLE). A thread's stack takes 2 MiB
+/// with them, of which it may use 20 KiB.
+void firstlight_use_huge_pages(bool use);
+
 /// An anonymous file in memory (memfd_create, close on exec), or -errno.
 int firstlight_memory_file(const char *name);
 
