@@ -287,7 +287,12 @@ public struct ImageCheck: Sendable {
             check.add("initramfs", "\(ByteCount(initramfs.size)), build \(initramfs.version ?? "none")")
             check.add("root", "\(ByteCount(root.size)), \(root.format), build \(root.version ?? "none")")
             check.pair(initramfs, root, kernel)
-            check.memory = [("from a URL", MemoryNeed(initramfs: initramfs.size, root: root.size).fromURL)]
+            let need = MemoryNeed(initramfs: initramfs.size, root: root.size)
+            check.memory = [
+                ("from a URL", need.fromURL),
+                ("loaded with the initramfs, with rootfstype=ramfs", need.loaded),
+                ("loaded with the initramfs", need.loadedWithLimit),
+            ]
             return check
         }
         let room = try TemporaryFolder()

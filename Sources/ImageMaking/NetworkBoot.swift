@@ -252,17 +252,23 @@ public struct MemoryNeed: Equatable, Sendable {
         self.root = root
     }
 
+    /// The kernel's tables of all RAM come on top of everything else.
     private func sum(_ times: UInt64, _ bytes: UInt64, _ mebibytes: UInt64, _ more: UInt64 = 0) -> UInt64 {
         let (product, isBeyond) = bytes.multipliedReportingOverflow(by: times)
         let (sum, isFar) = product.addingReportingOverflow(mebibytes << 20)
         let (all, isFarther) = sum.addingReportingOverflow(more)
-        return isBeyond || isFar || isFarther ? .max : all
+        let (whole, isFarthest) = all.addingReportingOverflow(all / 64)
+        return isBeyond || isFar || isFarther || isFarthest ? .max : whole
     }
 
-    /// The root image comes from a URL.
-    public var fromURL: UInt64 { sum(2, initramfs, 110, root) }
-    /// It stays on a medium.
-    public var fromMedium: UInt64 { sum(2, initramfs, 110) }
+    /// The root image comes from a URL, or is copied into RAM.
+    ///
+    /// By then the kernel has let go of the archive, and the image needs its own room beside what was unpacked.
+    public var fromURL: UInt64 { max(sum(1, initramfs, 125, root), fromMedium) }
+    /// It stays on a medium: the initramfs has to be unpacked, no more.
+    public var fromMedium: UInt64 { sum(3, initramfs, 90) }
     /// The boot loader loads it with the initramfs; with `rootfstype=ramfs` on the command line.
-    public var loaded: UInt64 { sum(2, initramfs &+ root, 90) }
+    public var loaded: UInt64 { sum(2, initramfs &+ root, 110) }
+    /// The same without that: the kernel unpacks into at most half of the RAM that the archives leave.
+    public var loadedWithLimit: UInt64 { sum(3, initramfs &+ root, 90) }
 }

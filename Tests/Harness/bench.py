@@ -19,6 +19,7 @@ import bench_dracut
 import bench_files
 import bench_images
 import bench_network
+import bench_ram
 import bench_validate
 import images
 import peers
@@ -63,7 +64,8 @@ class System:
 
 SYSTEMS = ["firstlight", "dracut", "floor"]
 OTHERS = {"under-dracut": bench_dracut, "boots": bench_boots, "disks": bench_disks, "files": bench_files,
-          "validate": bench_validate, "network": bench_network, "images": bench_images}
+          "validate": bench_validate, "network": bench_network, "images": bench_images,
+          "ram": bench_ram}
 PARTS = [*SYSTEMS, *OTHERS]
 
 
