@@ -7,8 +7,9 @@ import SystemPackage
 /// The RAM that the kernel keeps free for itself.
 ///
 /// Where there are transparent huge pages, by default from 512 MiB of RAM on, it keeps up to 5 % of the RAM free to find
-/// ranges of 2 MiB in it, ten times of what it needs for everything else (`vm.min_free_kbytes`). What is kept counts half as much again in what is
-/// available. Beside that a part of the lowest 16 MiB is kept for devices of the ISA bus (`vm.lowmem_reserve_ratio`).
+/// ranges of 2 MiB in it, ten times of what it needs for everything else (`vm.min_free_kbytes`). What is kept counts half
+/// as much again in what is available. Beside that a part of the lowest 16 MiB is kept for devices of the ISA bus
+/// (`vm.lowmem_reserve_ratio`).
 public struct KernelReserve: Sendable {
     /// `/proc/sys/vm`.
     private let settings: FilePath
