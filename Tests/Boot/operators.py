@@ -25,7 +25,7 @@ def shell_then_again(bench):
     (bench.folder / "www0" / "rootfs.img").write_bytes(image.read_bytes())
     machine.type("exit\n")
     # The end of the shell has hung up its terminal.
-    console.expect(r"^.* rootfs .* from http", 60)
+    console.expect(r"^.* rootfs .* from \S+/rootfs\.img", 60)
     facts(machine)
 
 
