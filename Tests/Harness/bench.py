@@ -25,7 +25,7 @@ import images
 import peers
 import processes
 import rootfs
-from bench_guest import target
+from bench_guest import REAL_ROOT, target
 from boot import put
 from console import Unmet
 from machine import Settings, VirtualMachine
@@ -154,7 +154,7 @@ def _boot(system: System, memory: int, what: str, timeout: float) -> "float | No
     with VirtualMachine(settings, f"bench.{system.name}.{what}") as machine:
         machine.start()
         try:
-            found = machine.console.expect(r"bench: real root at (\S+) s$", timeout, never=HOPELESS)
+            found = machine.console.expect(REAL_ROOT, timeout, never=HOPELESS)
             return float(found[1])
         except Unmet:
             return None

@@ -1,7 +1,7 @@
 """The boots part of the bench: kernel to the real root's PID 1 with the demo's config, and without provisioning."""
 
 import images
-from bench_guest import target
+from bench_guest import REAL_ROOT, target
 from machine import GIB, Disk, Settings, VirtualMachine
 from outcome import say
 from paths import kernel_image
@@ -40,7 +40,7 @@ def _boot(initramfs, words: str, disk: Disk, log_name: str) -> float:
                         memory=MEMORY, disks=[disk])
     with VirtualMachine(settings, log_name) as machine:
         machine.start()
-        found = machine.console.expect(r"bench: real root at (\S+) s$", 240, never=HOPELESS)
+        found = machine.console.expect(REAL_ROOT, 240, never=HOPELESS)
         machine.wait_exit(60)
         return float(found[1])
 

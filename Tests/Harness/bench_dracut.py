@@ -10,7 +10,7 @@ import images
 import peers
 import processes
 import rootfs
-from bench_guest import target
+from bench_guest import REAL_ROOT, target
 from boot import put
 from console import Unmet
 from debian_systems import Workshop, documented
@@ -78,7 +78,7 @@ def _boot(name, number, initramfs, arguments, disk) -> float:
                         arguments=f"{ARGUMENTS} {arguments}")
     with VirtualMachine(settings, f"bench.dracut.{name}.{number}") as machine:
         machine.start()
-        found = machine.console.expect(r"bench: real root at (\S+) s$", 300, never=HOPELESS,
+        found = machine.console.expect(REAL_ROOT, 300, never=HOPELESS,
                                        what=f"{NAMES[name]} to reach the real root")
         if name == "firstlight" and [one.label for one in disks.table(disk.path).partitions] != ["var"]:
             raise Unmet("a partition \"var\" in the disk's table", "another table")
