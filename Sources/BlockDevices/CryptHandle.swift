@@ -139,8 +139,8 @@ struct CryptHandle: ~Copyable {
         guard (1...8192).contains(size) else { throw .unreadable(device, .invalidArgument) }
         let key = SecretBytes(count: size)
         // Deriving is quicker with them.
-        firstlight_use_huge_pages(true)
-        defer { firstlight_use_huge_pages(false) }
+        let hadHugePages = firstlight_use_huge_pages(true)
+        defer { _ = firstlight_use_huge_pages(hadHugePages) }
         let result = key.withBytes { key in
             passphrase.withBytes { passphrase in
                 crypt_volume_key_get(
@@ -189,8 +189,8 @@ struct CryptHandle: ~Copyable {
     ) throws(DiskFailure) -> SecretBytes {
         var texts: [UnsafeMutablePointer<CChar>?] = []
         defer { texts.forEach { free($0) } }
-        firstlight_use_huge_pages(true)
-        defer { firstlight_use_huge_pages(false) }
+        let hadHugePages = firstlight_use_huge_pages(true)
+        defer { _ = firstlight_use_huge_pages(hadHugePages) }
         func text(_ value: String?) -> UnsafePointer<CChar>? {
             guard let value, !value.isEmpty else { return nil }
             texts.append(strdup(value))

@@ -243,7 +243,11 @@ int firstlight_reboot(char how) {
     return reboot(command) == 0 ? 0 : -errno;
 }
 
-void firstlight_use_huge_pages(bool use) { prctl(PR_SET_THP_DISABLE, !use, 0, 0, 0); }
+bool firstlight_use_huge_pages(bool use) {
+    bool was = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 1;
+    prctl(PR_SET_THP_DISABLE, !use, 0, 0, 0);
+    return was;
+}
 
 int firstlight_memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);

@@ -39,13 +39,14 @@ public func withShortURL(_ text: String, columns: Int) -> String {
     guard excess > 0, let longest = lengths.max(), longest > 0, let place = lengths.firstIndex(of: longest),
         let scheme = words[place].firstRange(of: "://")
     else { return text }
-    let url = words[place][scheme.upperBound...]
+    // Another scheme says how far the way there is to be trusted.
+    let url = words[place].hasPrefix("http://") ? words[place][scheme.upperBound...] : words[place]
     let room = longest - excess
     if url.count <= room {
         words[place] = url
         return words.joined(separator: " ")
     }
-    guard let path = url.firstIndex(of: "/") else { return text }
+    guard let path = words[place][scheme.upperBound...].firstIndex(of: "/") else { return text }
     let head = url[...path] + "..."
     // Less of the end would tell nothing.
     guard room - head.count >= 10 else { return text }

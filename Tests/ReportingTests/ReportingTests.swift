@@ -48,8 +48,12 @@ struct StoryTests {
         arguments: [
             ("94.4 MiB from http://10.0.2.2:8080/rootfs.img, sha256 right", nil),
             (
-                "194.4 MiB from https://boot.example.com/rootfs.img, sha256 right",
-                "194.4 MiB from boot.example.com/rootfs.img, sha256 right"
+                "194.4 MiB from http://boot.example.com/a/rootfs.img, sha256 right",
+                "194.4 MiB from boot.example.com/a/rootfs.img, sha256 right"
+            ),
+            (
+                "94.4 MiB from https://b.example/images/2026/stable/live/rootfs.img, sha256 right",
+                "94.4 MiB from https://b.example/.../rootfs.img, sha256 right"
             ),
             (
                 "94.4 MiB from http://10.0.2.2:8080/images/2026/stable/x86-64/live/rootfs.img, sha256 right",

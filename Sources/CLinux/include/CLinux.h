@@ -69,8 +69,8 @@ int firstlight_wait_readable(int fd, int milliseconds);
 int firstlight_reboot(char how);
 
 /// Whether this process and those that it starts may have huge pages (PR_SET_THP_DISABLE). A thread's stack takes 2 MiB
-/// with them, of which it may use 20 KiB.
-void firstlight_use_huge_pages(bool use);
+/// with them, of which it may use 20 KiB. Returns whether it might until now.
+bool firstlight_use_huge_pages(bool use);
 
 /// An anonymous file in memory (memfd_create, close on exec), or -errno.
 int firstlight_memory_file(const char *name);
