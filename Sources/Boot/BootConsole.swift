@@ -65,7 +65,7 @@ public final class BootConsole: Sendable {
         state.withLock { state in
             guard let due else { return state.openLine == .wait ? closeLine(&state) : () }
             let now = now()
-            let line = StoryLine(seconds: now, topic: due.wait.topic, text: due.wait.description).description + "\n"
+            let line = ConsoleLine(seconds: now, topic: due.wait.topic, text: due.wait.description).description + "\n"
             if due.news == .first {
                 closeLine(&state)
                 show(line, &state) { _ in true }
@@ -73,8 +73,8 @@ public final class BootConsole: Sendable {
                 show(line, &state) { !$0.redraws }
             }
             if due.news != .none { note(.info, "\(due.wait.topic): \(due.wait)") }
-            let text = due.wait.brief(at: now, width: 80 - StoryLine.margin - 1)
-            redraw(StoryLine(seconds: now, topic: due.wait.topic, text: text), as: .wait, &state)
+            let text = due.wait.brief(at: now, width: 80 - ConsoleLine.margin - 1)
+            redraw(ConsoleLine(seconds: now, topic: due.wait.topic, text: text), as: .wait, &state)
         }
     }
 
@@ -123,7 +123,7 @@ public final class BootConsole: Sendable {
     /// Tells one thing that happened; with `onOneLine` a long URL is shown without its middle, which the log has.
     public func say(_ topic: String, _ text: String, onOneLine: Bool = false) {
         note(.info, "\(topic): \(text)")
-        if !isQuiet { tell(topic, onOneLine ? withShortURL(text, columns: 80 - StoryLine.margin) : text) }
+        if !isQuiet { tell(topic, onOneLine ? withShortURL(text, columns: 80 - ConsoleLine.margin) : text) }
     }
 
     /// Tells something that takes several lines; those after the first are whole lines of the screen.
@@ -143,7 +143,7 @@ public final class BootConsole: Sendable {
         watch.told()
         state.withLock { state in
             closeLine(&state)
-            let line = StoryLine(seconds: now(), topic: topic, text: printable(text))
+            let line = ConsoleLine(seconds: now(), topic: topic, text: printable(text))
             show(line.description + "\n" + printable(rest), as: emphasis, &state) { _ in true }
         }
     }
@@ -158,7 +158,7 @@ public final class BootConsole: Sendable {
                 state.progressTopic = topic
                 (state.terminalPace, state.logPace) = (ProgressPace(console: .terminal), ProgressPace(console: .log))
             }
-            let line = StoryLine(seconds: now, topic: topic, text: "\(progress)")
+            let line = ConsoleLine(seconds: now, topic: topic, text: "\(progress)")
             if state.terminalPace.shows(progress, at: now) { redraw(line, as: .progress, &state) }
             if state.logPace.shows(progress, at: now) { show(line.description + "\n", &state) { !$0.redraws } }
         }
@@ -186,7 +186,7 @@ public final class BootConsole: Sendable {
     /// The screen where a shell goes: the last `console=`, as for the kernel's own /dev/console.
     var shellScreen: Screen? { screens.last }
 
-    private func redraw(_ line: StoryLine, as kind: OpenLine, _ state: inout State) {
+    private func redraw(_ line: ConsoleLine, as kind: OpenLine, _ state: inout State) {
         guard screens.contains(where: \.redraws) else { return }
         state.openLine = kind
         show("\r\(line)\u{1b}[K", &state) { $0.redraws }

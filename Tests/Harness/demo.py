@@ -9,7 +9,7 @@ import processes
 import speed
 from console import Unmet
 from outcome import say, shown, working
-from scenario import PASSWORD, USER, Boot, Scenario, StoryLine, check_boot, check_reuse
+from scenario import PASSWORD, USER, Boot, Scenario, ConsoleLine, check_boot, check_reuse
 from paths import LOGS
 
 COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -94,7 +94,7 @@ def hand_to_the_reader(scenario: Scenario, machine, first: Boot) -> int:
     return status
 
 
-def tell(text: str, line: StoryLine) -> None:
+def tell(text: str, line: ConsoleLine) -> None:
     """One line of the agent's story as it comes; a transfer's progress stays on one line of a terminal."""
     if not line.is_progress:
         say(("\r\x1b[K" if COLOURS else "") + text)

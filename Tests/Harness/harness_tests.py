@@ -95,7 +95,7 @@ def unmet(console: Console, *words, **options) -> str:
 def the_demo_names_the_step_it_waited_for() -> None:
     boot = scenario.Boot()
     assert "first line of the agent" in scenario.awaited(boot)
-    boot.story.append(scenario.StoryLine(5.1, "rootfs", "94.4 MiB from http://a/rootfs.img"))
+    boot.story.append(scenario.ConsoleLine(5.1, "rootfs", "94.4 MiB from http://a/rootfs.img"))
     assert "last line is of 5.1 s: rootfs 94.4 MiB" in scenario.awaited(boot), scenario.awaited(boot)
     boot.diary.append("boot 1")
     assert "diary.service to end" in scenario.awaited(boot)

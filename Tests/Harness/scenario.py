@@ -26,7 +26,7 @@ BROKEN = r"firstlight stopped: |.*Kernel panic|.*You are in emergency mode"
 
 
 @dataclass
-class StoryLine:
+class ConsoleLine:
     """What the agent said on the console: `   5.1 s  rootfs    94.4 MiB from http://...`."""
 
     seconds: float
@@ -42,14 +42,14 @@ class StoryLine:
 class Boot:
     """One boot, as its console, its SSH server and its disk tell of it."""
 
-    story: "list[StoryLine]" = field(default_factory=list)
+    story: "list[ConsoleLine]" = field(default_factory=list)
     diary: "list[str]" = field(default_factory=list)
     diary_at: float = 0  # seconds since kernel start
     answers: "dict[str, str]" = field(default_factory=dict)  # by what was asked over SSH
     table: "disks.Table | None" = None
     filesystem: "disks.XFS | None" = None
 
-    def first(self, topic: str, pattern: str = "") -> "StoryLine | None":
+    def first(self, topic: str, pattern: str = "") -> "ConsoleLine | None":
         return next((s for s in self.story if s.topic == topic and re.search(pattern, s.text)), None)
 
 
@@ -118,7 +118,7 @@ class Scenario:
                 ended = "the machine ended" if console.is_closed else f"it did not come within {speed.told(limit)}"
                 raise Unmet(awaited(found), ended) from None
             if line := LINE.match(text):
-                found.story.append(StoryLine(float(line[1]), line[2], line[3]))
+                found.story.append(ConsoleLine(float(line[1]), line[2], line[3]))
                 tell(text, found.story[-1])
             elif text.startswith(CONTINUED) and found.story and not found.diary:
                 found.story[-1].text += " " + text.strip()

@@ -39,7 +39,7 @@ struct SuggestionTests {
 @Suite("story")
 struct StoryTests {
     @Test func aLineHasTimeTopicAndText() {
-        let line = StoryLine(seconds: 5.149, topic: "rootfs", text: "94.4 MiB, sha256 right")
+        let line = ConsoleLine(seconds: 5.149, topic: "rootfs", text: "94.4 MiB, sha256 right")
         #expect(line.description == "   5.1 s  rootfs    94.4 MiB, sha256 right")
     }
 
@@ -68,21 +68,21 @@ struct StoryTests {
             ("http://a-server-whose-name-takes-more-than-one-line-of-sixty-columns.example.com", nil),
         ] as [(String, String?)])
     func longURL(text: String, shown: String?) {
-        let line = withShortURL(text, columns: 80 - StoryLine.margin)
+        let line = withShortURL(text, columns: 80 - ConsoleLine.margin)
         #expect(line == shown ?? text)
         if shown != nil { #expect(line.count <= 60) }
     }
 
     @Test func aLongLineGoesOnUnderItself() {
         let text = Array(repeating: "word", count: 20).joined(separator: " ")
-        let lines = StoryLine(seconds: 12, topic: "plan", text: text).description.split(separator: "\n")
+        let lines = ConsoleLine(seconds: 12, topic: "plan", text: text).description.split(separator: "\n")
         #expect(lines.count == 2)
         #expect(lines.allSatisfy { $0.count <= 80 })
         #expect(lines[1].hasPrefix("                    word"))
     }
 
     @Test func blanksInsideALineStay() {
-        let line = StoryLine(seconds: 5, topic: "rootfs", text: "49.1 of 94.4 MiB  52 %  28 MiB/s")
+        let line = ConsoleLine(seconds: 5, topic: "rootfs", text: "49.1 of 94.4 MiB  52 %  28 MiB/s")
         #expect(line.description == "   5.0 s  rootfs    49.1 of 94.4 MiB  52 %  28 MiB/s")
         #expect(wrapped("  a  b   c", width: 6, indent: 0) == ["  a  b", "c"])
         #expect(wrapped("", width: 6, indent: 0) == [""])
@@ -112,7 +112,7 @@ struct HeadlineTests {
 @Suite("what is waited for")
 struct WaitTests {
     private func text(_ wait: Wait) -> [String] {
-        StoryLine(seconds: 41.2, topic: "config", text: "\(wait)").description.split(separator: "\n").map(String.init)
+        ConsoleLine(seconds: 41.2, topic: "config", text: "\(wait)").description.split(separator: "\n").map(String.init)
     }
 
     @Test func theLineSaysWhatWhySinceWhenAndWhatHelps() {

@@ -1,7 +1,7 @@
 // The lines that people see: one for each event, and the report that ends a failed boot.
 
 /// One line on the console: when something happened, what it is about, what happened.
-public struct StoryLine: Equatable, Sendable, CustomStringConvertible {
+public struct ConsoleLine: Equatable, Sendable, CustomStringConvertible {
     /// Seconds since the kernel started.
     public var seconds: Double
     /// One word: `rootfs`, `disks`.
