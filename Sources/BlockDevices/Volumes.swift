@@ -54,13 +54,14 @@ final class VolumeLook {
     /// Looks into the volumes that exist and are not to be wiped.
     ///
     /// - Parameters:
-    ///   - placed: The volumes of the layout.
+    ///   - located: The volumes of the layout.
     ///   - contents: What their areas hold.
     /// - Returns: What is known of each, by its index in `storage.luks`.
     /// - Throws: The failure of a look.
-    func volumes(_ placed: [PlacedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume] {
+    func volumes(_ located: [LocatedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume]
+    {
         var found: [Int: FoundVolume] = [:]
-        for volume in placed where volume.wanted.wipeVolume != true || access.keys.isKnown(volume.wanted.name) {
+        for volume in located where volume.wanted.wipeVolume != true || access.keys.isKnown(volume.wanted.name) {
             let signatures = contents[volume.area]?.signatures ?? []
             guard signatures.count == 1, signatures[0].type == "crypto_LUKS", signatures[0].version != "1" else {
                 continue
@@ -70,7 +71,7 @@ final class VolumeLook {
         return found
     }
 
-    private func look(_ volume: PlacedVolume) throws -> FoundVolume? {
+    private func look(_ volume: LocatedVolume) throws -> FoundVolume? {
         let area = seen(volume.area)
         let start = try CryptHandle.copy(area, length: 8 << 20)
         let first = try CryptHandle(start.path, of: volume.node)
@@ -126,7 +127,7 @@ final class VolumeLook {
     }
 
     /// What is known of a volume whose key has opened it, with what is in it.
-    private func opened(_ volume: PlacedVolume, at node: String, _ found: FoundVolume) throws -> FoundVolume {
+    private func opened(_ volume: LocatedVolume, at node: String, _ found: FoundVolume) throws -> FoundVolume {
         nodes[volume.wanted.mappedNode] = node
         var found = found
         found.isOpenedByKey = true
@@ -135,7 +136,7 @@ final class VolumeLook {
     }
 
     /// Whether an earlier run of the stage has opened the volume of this header, which then needs no other proof.
-    private func isOpen(_ volume: PlacedVolume, _ header: LUKSHeader, _ found: FoundVolume) throws -> Bool {
+    private func isOpen(_ volume: LocatedVolume, _ header: LUKSHeader, _ found: FoundVolume) throws -> Bool {
         guard found.isOfThisBoot, let device = CryptHandle.device(ofOpen: volume.wanted.name) else { return false }
         try requireSame(device, volume)
         let node = DiskProber.node(volume.wanted.mappedNode).flatMap { FilePath($0).lastComponent?.string } ?? ""
@@ -145,7 +146,7 @@ final class VolumeLook {
 
     /// The key of a volume's data, where an earlier look has derived it from the same.
     private func known(
-        _ volume: PlacedVolume, _ proof: [UInt8], _ header: borrowing CryptHandle
+        _ volume: LocatedVolume, _ proof: [UInt8], _ header: borrowing CryptHandle
     ) -> SecretBytes? {
         guard let known = access.keys.provenKey(of: volume.wanted.name), known.proof == proof,
             header.isVolumeKey(known.key)
@@ -157,7 +158,7 @@ final class VolumeLook {
     ///
     /// That takes seconds and much RAM: one at a time, and with the room that the root image still needs left over.
     private func derive(
-        _ volume: PlacedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ passphrase: SecretBytes
+        _ volume: LocatedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ passphrase: SecretBytes
     ) throws -> SecretBytes? {
         // The key slots are behind the headers.
         let copied = min(header.dataOffset, 128 << 20)
@@ -170,7 +171,7 @@ final class VolumeLook {
         }
     }
 
-    private func open(_ volume: PlacedVolume, _ key: SecretBytes) throws -> String {
+    private func open(_ volume: LocatedVolume, _ key: SecretBytes) throws -> String {
         if let device = CryptHandle.device(ofOpen: volume.wanted.name) {
             try requireSame(device, volume)
             return volume.wanted.mappedNode
@@ -195,7 +196,7 @@ final class VolumeLook {
         nodes[area.node].map { DiskArea(node: $0, bytes: area.bytes) } ?? area
     }
 
-    private func requireSame(_ device: String, _ volume: PlacedVolume) throws(DiskFailure) {
+    private func requireSame(_ device: String, _ volume: LocatedVolume) throws(DiskFailure) {
         guard Files.resolved(FilePath(device)) == Files.resolved(FilePath(nodes[volume.node] ?? volume.node)) else {
             throw .nameTaken(volume.wanted.name, by: device)
         }

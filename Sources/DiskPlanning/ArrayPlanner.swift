@@ -114,7 +114,7 @@ enum ArrayLevel {
 }
 
 /// An array and its members, once partitions are planned.
-struct PlacedArray: Equatable, Sendable {
+struct LocatedArray: Equatable, Sendable {
     /// The index in `storage.raid`.
     var entry: Int
     var wanted: IgnitionConfig.Raid
@@ -125,7 +125,7 @@ struct PlacedArray: Equatable, Sendable {
         /// The path as the config writes it.
         var device: String
         /// `nil` where the device is not there.
-        var target: FilesystemTarget?
+        var target: DeviceTarget?
         /// Whether the plan removes the partition or table that the content belongs to.
         var isLetGo = false
     }
@@ -145,7 +145,7 @@ struct PlacedArray: Equatable, Sendable {
     ///   - warnings: Gets what the operator should know of an array that is kept.
     /// - Returns: `nil` where there are conflicts.
     func plan(
-        _ content: (FilesystemTarget) -> Content, conflicts: inout [DiskConflict], warnings: inout [String]
+        _ content: (DeviceTarget) -> Content, conflicts: inout [DiskConflict], warnings: inout [String]
     ) -> ArrayPlan? {
         let before = conflicts.count
         if let metadata = wanted.unusableMetadata {
@@ -267,16 +267,16 @@ struct PlacedArray: Equatable, Sendable {
         return .keep
     }
 
-    private func difference(_ found: ArrayMember) -> PartitionDifference? {
+    private func difference(_ found: ArrayMember) -> FieldDifference? {
         if !found.isNamed(wanted.arrayName) {
-            return PartitionDifference("name", found: "\"\(found.name)\"", wanted: "\"\(wanted.arrayName)\"")
+            return FieldDifference("name", found: "\"\(found.name)\"", wanted: "\"\(wanted.arrayName)\"")
         }
         if found.level != wanted.levelNumber {
-            return PartitionDifference(
+            return FieldDifference(
                 "level", found: ArrayLevel.name(found.level), wanted: ArrayLevel.name(wanted.levelNumber))
         }
         if found.devices != wanted.activeDevices {
-            return PartitionDifference(
+            return FieldDifference(
                 "devices", found: "\(found.devices)", wanted: "\(wanted.activeDevices) without spares")
         }
         return nil

@@ -51,7 +51,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
 
         // Partitions
         case partitionInUse([DeviceUse])
-        case partitionDiffers(label: String, [PartitionDifference], canBeRecreated: Bool)
+        case partitionDiffers(label: String, [FieldDifference], canBeRecreated: Bool)
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
         /// The end of the disk has the copy of another table, where this one's would go with any change.
@@ -67,7 +67,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         // RAID arrays
         case arrayMetadata(String)
         case arraySpares(Int, of: Int)
-        case arrayDiffers(PartitionDifference)
+        case arrayDiffers(FieldDifference)
         case arraysMixed(with: String)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
         case arrayNotAssembled(String)
@@ -79,7 +79,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case volumeWithoutKey(name: String)
         case volumeWithoutKeySlot
         case wrongKey(name: String)
-        case volumeDiffers(PartitionDifference)
+        case volumeDiffers(FieldDifference)
         case volumeOption(VolumeOptionFault)
         case clevisConfig(name: String)
         case bindingDiffers(found: [String], wanted: String)
@@ -112,7 +112,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
 }
 
 /// A field of the config and the different value that was found.
-public struct PartitionDifference: Equatable, Sendable {
+public struct FieldDifference: Equatable, Sendable {
     /// The config's name of the field, such as `label` or `sizeMiB`.
     public var field: String
     /// The value that was found, as text.
@@ -407,7 +407,7 @@ extension DiskConflict: Advising {
     /// The command for content that no field of the config destroys.
     private var erasing: AdviceLine { "To destroy it:         wipefs -a \(device), once, at this console." }
 
-    private func differs(_ differences: [PartitionDifference], canBeRecreated: Bool) -> [AdviceLine] {
+    private func differs(_ differences: [FieldDifference], canBeRecreated: Bool) -> [AdviceLine] {
         let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
         var lines: [AdviceLine] = ["To keep the partition: change or leave out \(fields)."]
         if differences.map(\.field) == ["sizeMiB"] { lines.append("To resize it:          \"resize\": true") }

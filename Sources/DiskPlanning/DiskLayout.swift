@@ -20,17 +20,17 @@ public struct DiskLayout: Equatable, Sendable {
     /// Devices outside `storage.disks` that hold partitions.
     private(set) var partitioned: [FoundDevice] = []
 
-    private(set) var placed: [Placed] = []
+    private(set) var filesystems: [LocatedFilesystem] = []
     /// The arrays, with the areas of their members.
-    private(set) var arrays: [PlacedArray] = []
+    private(set) var arrays: [LocatedArray] = []
     /// The LUKS volumes, with their areas.
-    public private(set) var volumes: [PlacedVolume] = []
+    public private(set) var volumes: [LocatedVolume] = []
 
-    struct Placed: Equatable, Sendable {
+    struct LocatedFilesystem: Equatable, Sendable {
         var entry: Int
         var wanted: IgnitionConfig.Filesystem
         var format: FilesystemFormat
-        var target: FilesystemTarget
+        var target: DeviceTarget
         /// The index in `storage.luks` of the volume that it is in.
         var volume: Int?
         /// The index in `storage.raid` of the array that it is in.
@@ -70,14 +70,15 @@ public struct DiskLayout: Equatable, Sendable {
                 if let array = storage.array(named: wanted.device) {
                     guard let target = inside(array) else { continue }
                     try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
-                    placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, array: array))
+                    filesystems.append(
+                        LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, array: array))
                     continue
                 }
                 let claim = Claim(
                     device: wanted.device, wipes: wanted.wipeFilesystem == true, origin: wanted.origin)
                 guard let target = try target(claim, storage, inventory) else { continue }
                 try refuseTwins(claim, target)
-                placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target))
+                filesystems.append(LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target))
             } catch {
                 conflicts.append(error)
             }
@@ -90,7 +91,7 @@ public struct DiskLayout: Equatable, Sendable {
     ///
     /// The kernel reads only the first copy of a GPT, and only behind a protective MBR.
     private mutating func repairTablesInUse() {
-        let used = Set((volumes.map(\.partition) + placed.map(\.target.partition)).compactMap { $0?.disk })
+        let used = Set((volumes.map(\.partition) + filesystems.map(\.target.partition)).compactMap { $0?.disk })
         for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
             guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil else { continue }
             if gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR) { disks[index].action = .repair }
@@ -107,7 +108,7 @@ public struct DiskLayout: Equatable, Sendable {
                 guard let place else { continue }
                 try refuseTwins(claim, place)
                 volumes.append(
-                    PlacedVolume(
+                    LocatedVolume(
                         entry: entry, wanted: wanted, node: place.node, area: place.area,
                         partition: place.partition, array: array, users: place.users, wasThere: place.wasThere))
             } catch {
@@ -118,7 +119,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     private mutating func placeArrays(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
         for (entry, wanted) in storage.raid.enumerated() {
-            var array = PlacedArray(entry: entry, wanted: wanted, members: [])
+            var array = LocatedArray(entry: entry, wanted: wanted, members: [])
             var isWhole = true
             for device in wanted.devices {
                 let claim = Claim(device: device, wipes: false, origin: wanted.origin)
@@ -131,7 +132,7 @@ public struct DiskLayout: Equatable, Sendable {
                         storage.mayBePlanned(device, inventory.nodes)
                             || inventory.devices.contains(where: { $0.path == device })
                     else {
-                        array.members.append(PlacedArray.Member(device: device))
+                        array.members.append(LocatedArray.Member(device: device))
                         continue
                     }
                     guard let target = try target(claim, storage, inventory) else {
@@ -143,7 +144,7 @@ public struct DiskLayout: Equatable, Sendable {
                         throw DiskConflict(device, .sameDevice(as: wanted.origin.describe()), at: wanted.origin)
                     }
                     array.members.append(
-                        PlacedArray.Member(device: device, target: target, isLetGo: letsGo(of: target)))
+                        LocatedArray.Member(device: device, target: target, isLetGo: letsGo(of: target)))
                 } catch {
                     isWhole = false
                     conflicts.append(error)
@@ -155,16 +156,16 @@ public struct DiskLayout: Equatable, Sendable {
     }
 
     /// Whether the plan removes the partition or the table that an area's content belongs to.
-    private func letsGo(of target: FilesystemTarget) -> Bool {
+    private func letsGo(of target: DeviceTarget) -> Bool {
         guard let disk = disks.first(where: { $0.disk.node == target.area.node }) else { return false }
         let old = disk.disk.table.partitions.filter { disk.area($0.sectors).bytes.overlaps(target.area.bytes) }
         return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
     }
 
     /// The inside of an array, if the array could be located.
-    private func inside(_ array: Int) -> FilesystemTarget? {
+    private func inside(_ array: Int) -> DeviceTarget? {
         guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
-        return FilesystemTarget(node: outer.wanted.node, area: outer.area)
+        return DeviceTarget(node: outer.wanted.node, area: outer.area)
     }
 
     /// Locates a filesystem inside a LUKS volume; a volume that could not be located has a conflict of its own.
@@ -174,17 +175,18 @@ public struct DiskLayout: Equatable, Sendable {
         guard let outer = volumes.first(where: { $0.entry == volume }) else { return }
         // The header takes some of it; how much is known once it is there.
         let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
-        let target = FilesystemTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
+        let target = DeviceTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
         try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
-        placed.append(Placed(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
+        filesystems.append(
+            LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
     }
 
     /// Refuses a device of which another entry has a part: a disk and one of its partitions, too, are one place.
-    private func refuseTwins(_ claim: Claim, _ target: FilesystemTarget) throws(DiskConflict) {
+    private func refuseTwins(_ claim: Claim, _ target: DeviceTarget) throws(DiskConflict) {
         let other =
             arrays.first { $0.members.contains { $0.target?.shares(target) == true } }?.wanted.origin
             ?? volumes.first { $0.target.shares(target) }?.wanted.origin
-            ?? placed.first { $0.target.shares(target) }?.wanted.origin
+            ?? filesystems.first { $0.target.shares(target) }?.wanted.origin
         if let other { throw DiskConflict(claim.device, .sameDevice(as: other.describe()), at: claim.origin) }
     }
 
@@ -229,7 +231,7 @@ public struct DiskLayout: Equatable, Sendable {
     /// Finds the area of a device path; `nil` where a conflict of a partition already explains why there is none.
     private mutating func target(
         _ claim: Claim, _ storage: IgnitionConfig.Storage, _ inventory: DiskInventory
-    ) throws(DiskConflict) -> FilesystemTarget? {
+    ) throws(DiskConflict) -> DeviceTarget? {
         let names = DeviceName(claim.device)
         let existing = inventory.devices.first { $0.path == claim.device }
         let planned = disks.flatMap { disk in
@@ -275,7 +277,7 @@ public struct DiskLayout: Equatable, Sendable {
         if let disk = disks.first(where: { $0.disk.node == existing.node }) {
             return try wholeDisk(disk, existing, claim)
         }
-        return FilesystemTarget(
+        return DeviceTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
             partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
     }
@@ -296,7 +298,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     private func target(
         _ partition: PlannedPartition, of disk: DiskPlan, _ claim: Claim
-    ) throws(DiskConflict) -> FilesystemTarget {
+    ) throws(DiskConflict) -> DeviceTarget {
         let node = disk.disk.partitionNode(partition.number)
         // A table can say that two partitions share sectors; writing to one would destroy the other.
         if let other = disk.partitions.first(where: {
@@ -305,7 +307,7 @@ public struct DiskLayout: Equatable, Sendable {
             throw DiskConflict(node, .overlaps(number: other.number), at: claim.origin)
         }
         let old = disk.disk.table.partitions.filter { $0.sectors.overlaps(partition.sectors) }
-        return FilesystemTarget(
+        return DeviceTarget(
             node: node, area: disk.area(partition),
             partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users),
             wasThere: partition.change != .create)
@@ -313,13 +315,13 @@ public struct DiskLayout: Equatable, Sendable {
 
     private func wholeDisk(
         _ disk: DiskPlan, _ existing: FoundDevice, _ claim: Claim
-    ) throws(DiskConflict) -> FilesystemTarget {
+    ) throws(DiskConflict) -> DeviceTarget {
         let namesPartitions = disk.partitions.contains { $0.entry != nil }
         let keepsTable = disk.action != .erase && disk.disk.table != .none
         guard !namesPartitions, !keepsTable || claim.wipes else {
             throw DiskConflict(existing.node, .diskIsPartitioned, at: claim.origin)
         }
         let users = existing.users + disk.disk.table.partitions.flatMap(\.users)
-        return FilesystemTarget(node: existing.node, area: disk.wholeArea, users: users)
+        return DeviceTarget(node: existing.node, area: disk.wholeArea, users: users)
     }
 }

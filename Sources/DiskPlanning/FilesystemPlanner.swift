@@ -35,7 +35,7 @@ public struct FilesystemPlan: Equatable, Sendable {
 }
 
 /// A device of the config, once partitions are planned.
-struct FilesystemTarget: Equatable {
+struct DeviceTarget: Equatable {
     var node: String
     var area: DiskArea
     var partition: PartitionAddress?
@@ -45,8 +45,8 @@ struct FilesystemTarget: Equatable {
     var wasThere = false
 
     /// Whether two targets have a byte in common: a disk and one of its partitions have, whatever their nodes.
-    func shares(_ other: FilesystemTarget) -> Bool {
-        func isDisk(of target: FilesystemTarget, _ disk: FilesystemTarget) -> Bool {
+    func shares(_ other: DeviceTarget) -> Bool {
+        func isDisk(of target: DeviceTarget, _ disk: DeviceTarget) -> Bool {
             disk.partition == nil && disk.area.node == target.partition?.disk
         }
         return area.overlaps(other.area) || isDisk(of: self, other) || isDisk(of: other, self)
@@ -56,7 +56,7 @@ struct FilesystemTarget: Equatable {
 struct FilesystemPlanner {
     let wanted: IgnitionConfig.Filesystem
     let format: FilesystemFormat
-    let target: FilesystemTarget
+    let target: DeviceTarget
     let found: Content
 
     func action() throws(DiskConflict) -> FilesystemPlan.Action {

@@ -343,22 +343,22 @@ struct PartitionPlanner {
     /// while it is `nil`, only given numbers are compared.
     private func differences(
         _ wanted: IgnitionConfig.Partition, _ found: FoundPartition, sectors: Range<UInt64>?
-    ) -> [PartitionDifference] {
-        var differences: [PartitionDifference] = []
+    ) -> [FieldDifference] {
+        var differences: [FieldDifference] = []
         if let label = wanted.label, label != found.label {
-            differences.append(PartitionDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\""))
+            differences.append(FieldDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\""))
         }
         if let guid = given(wanted.guid), guid != found.guid {
-            differences.append(PartitionDifference("guid", found: found.guid, wanted: guid))
+            differences.append(FieldDifference("guid", found: found.guid, wanted: guid))
         }
         if let type = given(wanted.typeGuid), type != found.type {
-            differences.append(PartitionDifference("typeGuid", found: found.type, wanted: type))
+            differences.append(FieldDifference("typeGuid", found: found.type, wanted: type))
         }
         if let start = wanted.startMiB {
             let sector = start == 0 ? sectors?.lowerBound : geometry.sectors(miB: start)
             if start != 0 || sectors != nil, sector != found.sectors.lowerBound {
                 differences.append(
-                    PartitionDifference(
+                    FieldDifference(
                         "startMiB", found: position(found.sectors.lowerBound, like: sector),
                         wanted: sector.map { position($0, like: found.sectors.lowerBound) } ?? "\(start) MiB"))
             }
@@ -367,7 +367,7 @@ struct PartitionPlanner {
             let count = size == 0 ? sectors?.length : geometry.sectors(miB: size)
             if size != 0 || sectors != nil, count != found.sectors.length {
                 differences.append(
-                    PartitionDifference(
+                    FieldDifference(
                         "sizeMiB", found: amount(found.sectors.length, like: count),
                         wanted: count.map { amount($0, like: found.sectors.length) } ?? "\(size) MiB"))
             }
@@ -435,7 +435,7 @@ struct PartitionPlanner {
     }
 
     private func differing(
-        _ existing: FoundPartition, _ differences: [PartitionDifference], canBeRecreated: Bool
+        _ existing: FoundPartition, _ differences: [FieldDifference], canBeRecreated: Bool
     ) -> DiskConflict.Problem {
         .partitionDiffers(label: existing.label, differences, canBeRecreated: canBeRecreated)
     }

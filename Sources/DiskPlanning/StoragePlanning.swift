@@ -10,7 +10,7 @@ extension DiskLayout {
     public var areas: [DiskArea] {
         var areas = arrays.flatMap(\.members).compactMap(\.target?.area)
         areas += volumes.filter { $0.array == nil }.map(\.area)
-        areas += placed.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
+        areas += filesystems.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
         for disk in disks {
             areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
             areas += disk.heads.map { disk.area($0) }
@@ -24,13 +24,13 @@ extension DiskLayout {
 
     /// The disk itself, if a filesystem or a volume of the config takes the place of its partitions.
     private func clearedDisk(_ disk: DiskPlan) -> DiskPlan? {
-        let takesAll = (placed.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
+        let takesAll = (filesystems.map(\.target.area) + volumes.map(\.area)).contains(disk.wholeArea)
         return takesAll && disk.action != .erase ? disk : nil
     }
 
     /// Devices outside `storage.disks` that hold partitions, and that something of the config takes as a whole.
     private var cleared: [FoundDevice] {
-        let taken = placed.map(\.target.area) + volumes.map(\.area)
+        let taken = filesystems.map(\.target.area) + volumes.map(\.area)
         return partitioned.filter { device in
             taken.contains(DiskArea(node: device.node, bytes: 0..<device.size))
                 && !disks.contains { $0.disk.node == device.node }
@@ -68,7 +68,7 @@ extension DiskLayout {
     ) throws(DiskRefusal) -> StoragePlan {
         var conflicts = conflicts
         var warnings = warnings
-        var filesystems: [FilesystemPlan] = []
+        var filesystemPlans: [FilesystemPlan] = []
         let truncations = disks.flatMap { disk in disk.moved.compactMap { truncation($0, of: disk, contents) } }
         conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
@@ -84,7 +84,7 @@ extension DiskLayout {
                 conflicts.append(error)
             }
         }
-        for item in placed
+        for item in filesystems
         where !truncations.contains(where: { $0.device == item.target.node }) && isSettled(item.array) {
             var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? content(of: item.target, contents)
             if let volume = item.volume {
@@ -96,7 +96,7 @@ extension DiskLayout {
                 let planner = FilesystemPlanner(
                     wanted: item.wanted, format: item.format, target: item.target, found: found)
                 let action = try planner.action()
-                filesystems.append(
+                filesystemPlans.append(
                     FilesystemPlan(
                         entry: item.entry, wanted: item.wanted, format: item.format, node: item.target.node,
                         area: item.target.area, partition: item.target.partition, found: found, action: action))
@@ -106,17 +106,17 @@ extension DiskLayout {
         }
         var destroyed = disks.flatMap { destructions($0, contents) }
         destroyed += arrayPlans.flatMap { destructions($0, contents) }
-        destroyed += cleared.flatMap { destructions($0, filesystems, volumePlans, contents) }
+        destroyed += cleared.flatMap { destructions($0, filesystemPlans, volumePlans, contents) }
         destroyed += volumePlans.compactMap(\.destruction)
-        destroyed += filesystems.flatMap { destructions($0, contents) }
+        destroyed += filesystemPlans.flatMap { destructions($0, contents) }
         guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
         return StoragePlan(
             disks: disks.map { zeroing($0, contents) }, arrays: arrayPlans, volumes: volumePlans,
-            filesystems: filesystems, destroyed: destroyed, warnings: warnings)
+            filesystems: filesystemPlans, destroyed: destroyed, warnings: warnings)
     }
 
     /// The content of a device after the tables are written and before any filesystem is created.
-    private func content(of target: FilesystemTarget, _ contents: [DiskArea: Content]) -> Content {
+    private func content(of target: DeviceTarget, _ contents: [DiskArea: Content]) -> Content {
         if let disk = disks.first(where: { $0.wholeArea == target.area }), disk.action == .erase { return .blank }
         var content = contents[target.area] ?? .notLooked
         // Some signatures are at the end: when the partition's end moves, the new area does not show them.
@@ -153,7 +153,7 @@ extension DiskLayout {
 
     /// Whether the config lets go of what the area holds.
     private func isWiped(_ area: DiskArea) -> Bool {
-        placed.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
+        filesystems.contains { $0.target.area == area && $0.wanted.wipeFilesystem == true }
             || volumes.contains { $0.area == area && $0.wanted.wipeVolume == true }
     }
 
@@ -206,7 +206,7 @@ extension DiskLayout {
                     origin: wipesTable ? disk.wanted.origin : disk.origin(ofNumber: old.number)))
         }
         if let whole = clearedDisk(disk) {
-            let filesystem = placed.first { $0.target.area == disk.wholeArea }?.wanted.origin
+            let filesystem = filesystems.first { $0.target.area == disk.wholeArea }?.wanted.origin
             let volume = volumes.first { $0.area == disk.wholeArea }?.wanted.origin
             destroyed += whole.disk.table.partitions.map { old in
                 Destruction(

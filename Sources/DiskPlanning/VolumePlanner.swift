@@ -49,7 +49,7 @@ public struct FoundVolume: Equatable, Sendable {
 }
 
 /// A LUKS volume of the config, once partitions are planned.
-public struct PlacedVolume: Equatable, Sendable {
+public struct LocatedVolume: Equatable, Sendable {
     /// The index in `storage.luks`.
     public var entry: Int
     /// The entry itself.
@@ -67,8 +67,8 @@ public struct PlacedVolume: Equatable, Sendable {
     /// Whether its device is a partition that existed before.
     var wasThere = false
 
-    var target: FilesystemTarget {
-        FilesystemTarget(node: node, area: area, partition: partition, users: users, wasThere: wasThere)
+    var target: DeviceTarget {
+        DeviceTarget(node: node, area: area, partition: partition, users: users, wasThere: wasThere)
     }
 
     func plan(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan {
@@ -107,15 +107,15 @@ public struct PlacedVolume: Equatable, Sendable {
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
             throw conflict(
-                .volumeDiffers(PartitionDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\"")))
+                .volumeDiffers(FieldDifference("label", found: "\"\(found.label)\"", wanted: "\"\(label)\"")))
         }
         if let uuid = wanted.uuid, !uuid.isEmpty, uuid.lowercased() != found.uuid.lowercased() {
-            throw conflict(.volumeDiffers(PartitionDifference("uuid", found: found.uuid, wanted: uuid)))
+            throw conflict(.volumeDiffers(FieldDifference("uuid", found: found.uuid, wanted: uuid)))
         }
         if found.allowsDiscards != (wanted.discard ?? false) {
             throw conflict(
                 .volumeDiffers(
-                    PartitionDifference(
+                    FieldDifference(
                         "discard", found: "\(found.allowsDiscards)", wanted: "\(wanted.discard ?? false)")))
         }
         if wanted.clevis.isUsed {
@@ -130,7 +130,7 @@ public struct PlacedVolume: Equatable, Sendable {
     }
 }
 
-extension PlacedVolume {
+extension LocatedVolume {
     private func requireBinding(_ found: FoundVolume) throws(DiskConflict) {
         guard let policy = wanted.clevis.policy, found.bindings.contains(where: { $0.policy == policy }) else {
             throw conflict(

@@ -6,13 +6,13 @@ import Testing
 @testable import DiskPlanning
 
 @Suite struct ClevisBindings {
-    private func volume(_ clevis: String, _ more: String = "") throws -> PlacedVolume {
+    private func volume(_ clevis: String, _ more: String = "") throws -> LocatedVolume {
         let text = """
             {"ignition": {"version": "3.4.0"}, "storage": {"luks": [
               {"name": "data", "device": "/dev/vda1", "clevis": \(clevis)\(more)}]}}
             """
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
-        return PlacedVolume(
+        return LocatedVolume(
             entry: 0, wanted: config.storage.luks[0], node: "/dev/vda1",
             area: DiskArea(node: "/dev/vda", bytes: 0..<1 << 30), users: [])
     }

@@ -15,7 +15,7 @@ import Testing
         wanted.label = label
         wanted.uuid = uuid
         wanted.wipeFilesystem = wipe
-        let target = FilesystemTarget(
+        let target = DeviceTarget(
             node: "/dev/vdb", area: DiskArea(node: "/dev/vdb", bytes: 0..<size), users: users, wasThere: wasThere)
         do throws(DiskConflict) {
             return "\(try FilesystemPlanner(wanted: wanted, format: format, target: target, found: found).action())"

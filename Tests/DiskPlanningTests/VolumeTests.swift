@@ -5,13 +5,13 @@ import Testing
 @testable import DiskPlanning
 
 @Suite struct Volumes {
-    private func placed(_ json: String) throws -> PlacedVolume {
+    private func located(_ json: String) throws -> LocatedVolume {
         let text = """
             {"ignition": {"version": "3.4.0"},
              "storage": {"luks": [{"name": "data", "device": "/dev/vda1"\(json.isEmpty ? "" : ", " + json)}]}}
             """
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
-        return PlacedVolume(
+        return LocatedVolume(
             entry: 0, wanted: config.storage.luks[0], node: "/dev/vda1",
             area: DiskArea(node: "/dev/vda", bytes: 0..<1 << 30), users: [])
     }
@@ -37,7 +37,7 @@ import Testing
             (key + #", "wipeVolume": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "create"),
         ])
     func decisions(json: String, found: FoundVolume, outcome: String) throws {
-        let volume = try placed(json)
+        let volume = try located(json)
         do throws(DiskConflict) {
             let plan = try volume.plan(luks2, found)
             #expect("\(plan.action)" == outcome)
@@ -54,12 +54,12 @@ import Testing
             Content([Signature(type: "crypto_LUKS", version: "2"), Signature(type: "xfs")]), Content(table: "gpt"),
         ])
     func foreign(content: Content) throws {
-        #expect(throws: DiskConflict.self) { try placed(Self.key).plan(content, nil) }
-        #expect(try placed(#""wipeVolume": true"#).plan(content, nil).action == .create)
-        #expect(try placed("").plan(.blank, nil).action == .create)
-        #expect(try placed("").plan(.unknown, nil).action == .create)
-        #expect(throws: DiskConflict.self) { try placed("").plan(.notLooked, nil) }
-        var partition = try placed("")
+        #expect(throws: DiskConflict.self) { try located(Self.key).plan(content, nil) }
+        #expect(try located(#""wipeVolume": true"#).plan(content, nil).action == .create)
+        #expect(try located("").plan(.blank, nil).action == .create)
+        #expect(try located("").plan(.unknown, nil).action == .create)
+        #expect(throws: DiskConflict.self) { try located("").plan(.notLooked, nil) }
+        var partition = try located("")
         #expect(try partition.plan(.noise, nil).action == .create)
         partition.wasThere = true
         #expect(throws: DiskConflict.self) { try partition.plan(.noise, nil) }
@@ -72,12 +72,12 @@ import Testing
              "--pbkdf-memory=65536", "--sector-size", "4096", "--luks2-metadata-size=64k", "--use-urandom"],
             "openOptions": ["--perf-same_cpu_crypt"], "discard": true
             """#
-        let options = try VolumeOptions(placed(json).wanted)
+        let options = try VolumeOptions(located(json).wanted)
         #expect(options.cipher == "serpent" && options.mode == "xts-plain64" && options.volumeKeySize == 256)
         #expect(options.hash == "sha512" && options.keyDerivation == "argon2i" && options.memory == 65536)
         #expect(options.sectorSize == 4096 && options.metadataSize == 65536)
         #expect(options.activation == [.sameProcessor, .allowDiscards])
-        #expect(try VolumeOptions(placed("").wanted).volumeKeySize == 512)
+        #expect(try VolumeOptions(located("").wanted).volumeKeySize == 512)
     }
 
     @Test(
@@ -93,7 +93,7 @@ import Testing
             ("--luks2-keyslots-size=9t", .badValue(option: "--luks2-keyslots-size", value: "9t")),
         ])
     func badOptions(option: String, fault: VolumeOptionFault) throws {
-        let volume = try placed(#""options": ["\#(option)"]"#)
+        let volume = try located(#""options": ["\#(option)"]"#)
         #expect(throws: fault) { try VolumeOptions(volume.wanted) }
     }
 
