@@ -8,9 +8,9 @@ public struct FileConflict: Equatable, Sendable {
     /// What is wrong with a path.
     public enum Problem: Equatable, Sendable {
         case otherContent(ContentDifference?)
-        case inTheWay(TargetPlace.Found, wanted: String)
+        case inTheWay(TargetPath.Found, wanted: String)
         case samePlace(as: String, resolved: String)
-        case unreachable(TargetPlace.Found)
+        case unreachable(TargetPath.Found)
         case holdsMounts
         /// A folder where a unit or a drop-in is to be.
         case folderForUnit

@@ -5,7 +5,7 @@ import Accounts
 /// The part of the target root that a config touches.
 public struct TargetInventory: Equatable, Sendable {
     /// What is at each path, by the path as the config writes it; those of units and drop-ins too.
-    public var places: [String: TargetPlace]
+    public var places: [String: TargetPath]
     /// The users and groups.
     public var accounts: TargetAccounts
     /// The target's own settings for new accounts.
@@ -21,7 +21,7 @@ public struct TargetInventory: Equatable, Sendable {
 
     /// Makes an inventory of what was found.
     public init(
-        places: [String: TargetPlace] = [:], accounts: TargetAccounts = .init(), presets: String? = nil
+        places: [String: TargetPath] = [:], accounts: TargetAccounts = .init(), presets: String? = nil
     ) {
         self.places = places
         self.accounts = accounts
@@ -30,7 +30,7 @@ public struct TargetInventory: Equatable, Sendable {
 }
 
 /// What is at one path of the target.
-public struct TargetPlace: Equatable, Sendable {
+public struct TargetPath: Equatable, Sendable {
     /// The kind of thing that is there.
     public enum Found: Equatable, Sendable {
         case nothing
@@ -80,7 +80,7 @@ public struct FileIdentity: Hashable, Sendable {
     }
 }
 
-extension TargetPlace.Found {
+extension TargetPath.Found {
     /// The thing in words, as part of a sentence: `a directory`.
     var noun: String {
         switch self {

@@ -255,16 +255,16 @@ struct FilesPlanner {
     }
 
     /// What is at a path when its turn comes: nothing, if it is inside a directory that the config makes anew.
-    private func place(of path: String) -> TargetPlace {
-        guard let place = inventory.places[path] else { return TargetPlace(resolved: path, found: .nothing) }
+    private func place(of path: String) -> TargetPath {
+        guard let place = inventory.places[path] else { return TargetPath(resolved: path, found: .nothing) }
         let isCleared = emptied.contains { place.resolved.hasPrefix($0) }
-        return isCleared ? TargetPlace(resolved: place.resolved, found: .nothing) : place
+        return isCleared ? TargetPath(resolved: place.resolved, found: .nothing) : place
     }
 
     private func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
 
     /// Whether the parents of a place are folders, or the config replaces what is in the way by a directory.
-    private func isReachable(_ place: TargetPlace) -> Bool {
+    private func isReachable(_ place: TargetPath) -> Bool {
         switch place.found {
         case .circular: false
         case .blocked(let path):
@@ -275,7 +275,7 @@ struct FilesPlanner {
         }
     }
 
-    private mutating func plan(_ directory: IgnitionConfig.Directory, _ found: TargetPlace.Found) {
+    private mutating func plan(_ directory: IgnitionConfig.Directory, _ found: TargetPath.Found) {
         let owner = PlannedOwner(directory.user, directory.group)
         let mode = directory.mode.map { UInt32(clamping: $0) }
         let isNew = directory.overwrite == true || found.isFree
@@ -291,7 +291,7 @@ struct FilesPlanner {
         keep(directory.path, .exists, mode, owner, directory.origin)
     }
 
-    private mutating func plan(_ file: IgnitionConfig.File, _ place: TargetPlace) {
+    private mutating func plan(_ file: IgnitionConfig.File, _ place: TargetPath) {
         let found = place.found
         let owner = PlannedOwner(file.user, file.group)
         let mode = file.mode.map { UInt32(clamping: $0) }
@@ -324,7 +324,7 @@ struct FilesPlanner {
         }
     }
 
-    private mutating func plan(_ link: IgnitionConfig.Link, _ found: TargetPlace.Found) {
+    private mutating func plan(_ link: IgnitionConfig.Link, _ found: TargetPath.Found) {
         let target = link.target ?? ""
         if link.overwrite != true, !found.isFree {
             if case .link(let present) = found, plainPath(present) == plainPath(target) {
@@ -342,7 +342,7 @@ struct FilesPlanner {
     }
 
     /// Plans a hard link; a relative target counts from the root, as in Ignition.
-    private mutating func planHard(_ link: IgnitionConfig.Link, _ place: TargetPlace) {
+    private mutating func planHard(_ link: IgnitionConfig.Link, _ place: TargetPath) {
         let target = plainPath("/" + (link.target ?? ""))
         let there = self.place(of: target)
         let writer = config.storage.files.first { self.place(of: $0.path).resolved == there.resolved }
@@ -464,7 +464,7 @@ struct FilesPlanner {
     }
 }
 
-extension TargetPlace.Found {
+extension TargetPath.Found {
     /// Whether nothing is there, or what is in the way is removed first.
     var isFree: Bool {
         switch self {

@@ -160,8 +160,8 @@ struct TargetInspector {
     /// `compare` says of a file whether it holds what the config wants. Throws what `compare` throws, and where the
     /// target cannot be read.
     private mutating func place(
-        at path: String, _ compare: (OpenFile, inout TargetPlace) throws -> Bool = { _, _ in false }
-    ) throws -> TargetPlace {
+        at path: String, _ compare: (OpenFile, inout TargetPath) throws -> Bool = { _, _ in false }
+    ) throws -> TargetPath {
         let resolved: String
         do throws(PathFault) {
             resolved = try resolveParents(of: path) { path in
@@ -172,14 +172,14 @@ struct TargetInspector {
             }
         } catch {
             switch error {
-            case .blocked(let other): return TargetPlace(resolved: path, found: .blocked(by: other))
-            case .tooManyLinks: return TargetPlace(resolved: path, found: .circular)
+            case .blocked(let other): return TargetPath(resolved: path, found: .blocked(by: other))
+            case .tooManyLinks: return TargetPath(resolved: path, found: .circular)
             }
         }
         guard let place = try entry(resolved), let status = try place.found() else {
-            return TargetPlace(resolved: resolved, found: .nothing)
+            return TargetPath(resolved: resolved, found: .nothing)
         }
-        var found = TargetPlace(
+        var found = TargetPath(
             resolved: resolved, found: .other,
             identity: FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)))
         switch status.st_mode & S_IFMT {
@@ -199,7 +199,7 @@ struct TargetInspector {
 extension TargetWork {
     /// Whether a file holds what the config puts into it; if the config only appends, whether it has all fragments.
     fileprivate func compare(
-        _ open: OpenFile, with file: IgnitionConfig.File, _ place: inout TargetPlace
+        _ open: OpenFile, with file: IgnitionConfig.File, _ place: inout TargetPath
     ) throws -> Bool {
         let content = file.plannedContent
         if content.parts.isEmpty { return false }

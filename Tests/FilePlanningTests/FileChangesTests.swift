@@ -21,12 +21,12 @@ import Testing
         let config = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
         let accounts = TargetAccounts(
             passwd: "core:x:1:1::/home/core:/bin/sh\nold:x:2:2::/:/bin/sh\n", group: "staff:x:5:\n")
-        let file = TargetPlace.Found.file(hasWantedContent: false)
-        let found: [String: TargetPlace.Found] = [
+        let file = TargetPath.Found.file(hasWantedContent: false)
+        let found: [String: TargetPath.Found] = [
             "/same": .file(hasWantedContent: true), "/over": file, "/equal": file, "/more": file,
         ]
         var inventory = TargetInventory(accounts: accounts)
-        for (path, found) in found { inventory.places[path] = TargetPlace(resolved: path, found: found) }
+        for (path, found) in found { inventory.places[path] = TargetPath(resolved: path, found: found) }
         inventory.places["/more"]?.missingFragments = [0]
         let plan = try FilesPlan(config, on: inventory)
         let changes = plan.changes(

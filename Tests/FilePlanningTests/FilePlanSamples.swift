@@ -10,17 +10,17 @@ func config(_ json: String) throws -> IgnitionConfig {
     return try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked()
 }
 
-func inventory(_ found: [String: TargetPlace.Found], _ accounts: TargetAccounts = .init()) -> TargetInventory {
+func inventory(_ found: [String: TargetPath.Found], _ accounts: TargetAccounts = .init()) -> TargetInventory {
     TargetInventory(
-        places: .init(uniqueKeysWithValues: found.map { ($0, TargetPlace(resolved: $0, found: $1)) }),
+        places: .init(uniqueKeysWithValues: found.map { ($0, TargetPath(resolved: $0, found: $1)) }),
         accounts: accounts)
 }
 
-func steps(_ json: String, _ found: [String: TargetPlace.Found] = [:]) throws -> [FileAction] {
+func steps(_ json: String, _ found: [String: TargetPath.Found] = [:]) throws -> [FileAction] {
     try FilesPlan(config(json), on: inventory(found)).steps.map(\.action)
 }
 
-func conflicts(_ json: String, _ found: [String: TargetPlace.Found] = [:]) throws -> [String] {
+func conflicts(_ json: String, _ found: [String: TargetPath.Found] = [:]) throws -> [String] {
     let wanted = try config(json)
     do throws(FileConflicts) {
         let plan = try FilesPlan(wanted, on: inventory(found))

@@ -59,7 +59,7 @@ import Testing
     @Test(
         "a file that is there decides what happens",
         arguments: [
-            (#"{"path": "/f"}"#, TargetPlace.Found.file(hasWantedContent: false), "[]"),
+            (#"{"path": "/f"}"#, TargetPath.Found.file(hasWantedContent: false), "[]"),
             (#"{"path": "/f", "mode": 384}"#, .file(hasWantedContent: false), "[setting the owner and mode of /f]"),
             (
                 #"{"path": "/f", "contents": {"source": "data:,x"}}"#, .file(hasWantedContent: true), "[]"
@@ -78,7 +78,7 @@ import Testing
                 "[writing /f]"
             ),
         ])
-    func present(_ file: String, _ found: TargetPlace.Found, _ planned: String) throws {
+    func present(_ file: String, _ found: TargetPath.Found, _ planned: String) throws {
         #expect("\(try steps("\"storage\": {\"files\": [\(file)]}", ["/f": found]))" == planned)
     }
 
@@ -87,7 +87,7 @@ import Testing
         arguments: [
             (
                 #"{"files": [{"path": "/f", "contents": {"source": "data:,x"}}]}"#,
-                TargetPlace.Found.file(hasWantedContent: false),
+                TargetPath.Found.file(hasWantedContent: false),
                 "/f is there with other content, and the config does not overwrite it"
             ),
             (
@@ -125,7 +125,7 @@ import Testing
                 "/f is to belong to nobody, but there is no such user"
             ),
         ])
-    func inTheWay(_ storage: String, _ found: TargetPlace.Found, _ conflict: String) throws {
+    func inTheWay(_ storage: String, _ found: TargetPath.Found, _ conflict: String) throws {
         #expect(try conflicts("\"storage\": \(storage)", ["/f": found]).first == conflict)
     }
 
@@ -159,7 +159,7 @@ import Testing
     @Test func twoPathsToOnePlaceAreAConflict() throws {
         let wanted = try config(#""storage": {"files": [{"path": "/var/run/x"}, {"path": "/run/x"}]}"#)
         var there = inventory([:])
-        there.places["/var/run/x"] = TargetPlace(resolved: "/run/x", found: .nothing)
+        there.places["/var/run/x"] = TargetPath(resolved: "/run/x", found: .nothing)
         let error = #expect(throws: FileConflicts.self) { try FilesPlan(wanted, on: there) }
         #expect(error?.conflicts.map(\.description) == ["/run/x and /var/run/x are the same place: /run/x"])
     }
@@ -191,7 +191,7 @@ import Testing
                 #""storage": {"files": [{"path": "/f", "overwrite": \#(overwrite), "contents": {"source": "data:,x"}}], "#
                     + #""links": [{"path": "/h", "target": "f", "hard": true}]}"#)
             let identity = FileIdentity(device: 1, inode: 2)
-            let place = TargetPlace(resolved: "/f", found: .file(hasWantedContent: true), identity: identity)
+            let place = TargetPath(resolved: "/f", found: .file(hasWantedContent: true), identity: identity)
             var link = place
             link.resolved = "/h"
             return try FilesPlan(wanted, on: TargetInventory(places: ["/f": place, "/h": link]))
