@@ -201,7 +201,7 @@ public enum DiskStage {
             for partition in changed { try access.waitForDevice(disk.partitionNode(partition.number)) }
             held = try KernelPartitions.hold(changed, of: plan)
         }
-        access.report(.done(plan.deed))
+        access.report(.done(plan.summary))
         return held
     }
 
@@ -239,17 +239,17 @@ public enum DiskStage {
             try flush(plan.node)
             if isMarked { try InProgressMarker.write(false, for: plan.format, on: plan.node) }
         }
-        access.report(.done(plan.deed))
+        access.report(.done(plan.summary))
     }
 
     private static func clear(_ plan: FilesystemPlan, _ access: DiskAccess) throws {
         try access.waitForDevice(plan.node)
-        try clear(plan.node, plan.area, found: plan.found, announcing: plan.deedUnderWay, access)
+        try clear(plan.node, plan.area, found: plan.found, announcing: plan.workUnderWay, access)
     }
 
     /// Looks at a device once more, and erases what the plan lets go of.
     static func clear(
-        _ node: String, _ area: DiskArea, found: Content, announcing deed: String, _ access: DiskAccess
+        _ node: String, _ area: DiskArea, found: Content, announcing work: String, _ access: DiskAccess
     ) throws {
         let isPartition = area.node != node
         if isPartition { try KernelPartitions.require(node, area) }
@@ -257,7 +257,7 @@ public enum DiskStage {
         let now = try Look(node).whole
         guard now.signatures.allSatisfy({ found.includes($0) }), now.table == nil || now.table == found.table
         else { throw DiskFailure.changed(node, holds: now) }
-        access.report(.writing(deed))
+        access.report(.writing(work))
         if now.isKnown { try Eraser.erase(node) }
     }
 
@@ -335,7 +335,7 @@ extension DiskPlan {
     }
 
     /// A phrase such as `GPT with 1 partition created on /dev/vda`.
-    fileprivate var deed: String {
+    fileprivate var summary: String {
         let changed = partitions.filter { $0.change != .keep }.count
         return switch action {
         case .create, .replace: "GPT with \(counted(partitions.count, "partition")) created on \(disk.node)"
@@ -355,6 +355,6 @@ extension FilesystemPlan {
         return format.rawValue + label
     }
 
-    fileprivate var deedUnderWay: String { action == .erase ? "signatures on \(node)" : "\(title) on \(node)" }
-    fileprivate var deed: String { action == .erase ? "\(node) erased" : "\(title) created on \(node)" }
+    fileprivate var workUnderWay: String { action == .erase ? "signatures on \(node)" : "\(title) on \(node)" }
+    fileprivate var summary: String { action == .erase ? "\(node) erased" : "\(title) created on \(node)" }
 }

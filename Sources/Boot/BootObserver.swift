@@ -20,7 +20,7 @@ extension SessionObserver {
                 for line in summary { console.say("plan", line) }
                 for line in plan { log.info("plan: \(line)") }
             case .writing(let what): console.doing("writing \(what)")
-            case .done(let deed): console.say("disks", deed)
+            case .done(let summary): console.say("disks", summary)
             case .wroteFiles(let summary, isAsked: true): console.say("files", summary)
             case .fellBack(let source, _): log.warning("the older root image is booted: \(source)")
             case .reading, .parsing, .found, .followed, .noConfig, .planned, .wrote, .did, .took, .wroteFiles,

@@ -35,7 +35,7 @@ extension SessionObserver {
                 log.info("not a config (empty): provider config was empty, continuing with empty cache config")
             case .carryingOut(_, let plan): for line in plan { log.info("plan: \(line)") }
             case .writing(let what): log.info("[started]  writing \(what)")
-            case .done(let deed): log.info("[finished] \(deed)")
+            case .done(let summary): log.info("[finished] \(summary)")
             case .wroteFiles(let summary, _): log.info(summary)
             case .wroteKeys(let user, let path):
                 IgnitionLog.journal(

@@ -101,7 +101,7 @@ extension ProvisioningSession {
             report: { [observer] event in
                 switch event {
                 case .writing(let what): observer(.writing(what))
-                case .done(let deed): observer(.done(deed))
+                case .done(let summary): observer(.done(summary))
                 }
             })
         access.waits = observer.waits

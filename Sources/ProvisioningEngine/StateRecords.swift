@@ -201,7 +201,7 @@ struct RootImageRecord: StateRecord {
         self.init(file: image.file, offset: image.offset, size: image.size, format: image.format.rawValue)
         let details: JSONValue = [
             "version": JSONValue(image.version), "source": .string(image.source),
-            "voucher": .string(image.verifiedBy.rawValue), "bytesFetched": JSONValue(image.bytesFetched),
+            "verifiedBy": .string(image.verifiedBy.rawValue), "bytesFetched": JSONValue(image.bytesFetched),
             "seconds": .number(image.seconds),
         ]
         self.details = details.members ?? []
