@@ -100,7 +100,7 @@ public struct LinkArgument: Equatable, Sendable {
                     notes.append("\(word): \(complaint), left out")
                 }
             }
-            for complaint in options.settle() { notes.append("\(word): \(complaint)") }
+            for complaint in options.removeExcluded() { notes.append("\(word): \(complaint)") }
             kind = .bond(options)
             let text = field(3, "")
             mtu = Int(text).flatMap { IPArgument.mtus.contains($0) ? $0 : nil }
@@ -221,7 +221,7 @@ public struct BondOptions: Equatable, Sendable {
     /// Takes away what the others rule out.
     ///
     /// - Returns: What was taken away and why, one line each.
-    public mutating func settle() -> [String] {
+    public mutating func removeExcluded() -> [String] {
         var notes: [String] = []
         func drop(_ name: String, _ why: String) {
             if values.removeValue(forKey: name) != nil { notes.append("\(name) \(why), left out") }

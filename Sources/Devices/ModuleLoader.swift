@@ -24,7 +24,7 @@ public final class ModuleLoader: Sendable {
     private struct State {
         var index: KernelModuleIndex?
         /// Modules that need no loading: they are loaded, or were tried in vain.
-        var settled: Set<String> = []
+        var tried: Set<String> = []
         /// The answers for modaliases that were requested already.
         var asked: [String: Bool] = [:]
         var record = Record()
@@ -97,7 +97,7 @@ public final class ModuleLoader: Sendable {
         log.debug("modules of \(folder) indexed")
         // Modules that were loaded by something else are not read again.
         for line in (Files.line("/proc/modules") ?? "").split(separator: "\n") {
-            if let name = line.split(separator: " ").first { state.settled.insert(String(name)) }
+            if let name = line.split(separator: " ").first { state.tried.insert(String(name)) }
         }
     }
 
@@ -114,7 +114,7 @@ public final class ModuleLoader: Sendable {
         }
         for path in index.loadOrder(of: module) {
             let name = KernelModuleIndex.name(ofPath: path)
-            guard state.settled.insert(name).inserted else { continue }
+            guard state.tried.insert(name).inserted else { continue }
             do throws(Errno) {
                 try insert(path, parameters: (parameters[name] ?? []).joined(separator: " "), &state)
                 state.record.loaded.append(name)

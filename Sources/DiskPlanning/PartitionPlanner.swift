@@ -137,7 +137,7 @@ struct PartitionPlanner {
         var isByLabel = false
         var isWanted: Bool { wanted.shouldExist != false }
         /// Whether the partition is right in all that the config gives, so that nothing moves it.
-        var isSettled = false
+        var isUnchanged = false
     }
 
     /// Lays partitions out in the room that the table gives.
@@ -168,17 +168,17 @@ struct PartitionPlanner {
     /// the place of a later one that exists. Its order is tried first, because a given 0 leads to the same place again
     /// only in the order in which the partitions were made.
     private func arrange(_ gpt: FoundGPT) -> Outcome {
-        let inOrder = edit(gpt, settledFirst: false)
+        let inOrder = edit(gpt, unchangedFirst: false)
         guard !inOrder.conflicts.isEmpty else { return inOrder }
-        let settledFirst = edit(gpt, settledFirst: true)
-        return settledFirst.conflicts.isEmpty && settledFirst.plan.lost.isEmpty ? settledFirst : inOrder
+        let unchangedFirst = edit(gpt, unchangedFirst: true)
+        return unchangedFirst.conflicts.isEmpty && unchangedFirst.plan.lost.isEmpty ? unchangedFirst : inOrder
     }
 
-    private func edit(_ gpt: FoundGPT, settledFirst: Bool) -> Outcome {
+    private func edit(_ gpt: FoundGPT, unchangedFirst: Bool) -> Outcome {
         var conflicts: [DiskConflict] = []
         var targets = assign(gpt, &conflicts)
-        for index in targets.indices { targets[index].isSettled = isSettled(targets[index]) }
-        if settledFirst { targets = targets.filter(\.isSettled) + targets.filter { !$0.isSettled } }
+        for index in targets.indices { targets[index].isUnchanged = isUnchanged(targets[index]) }
+        if unchangedFirst { targets = targets.filter(\.isUnchanged) + targets.filter { !$0.isUnchanged } }
         let named = Set(targets.compactMap { $0.existing?.number })
         let others = gpt.partitions.filter { !named.contains($0.number) }
         var free = FreeSpace(gpt.usable, without: others.map(\.sectors))
@@ -276,7 +276,7 @@ struct PartitionPlanner {
         return targets.filter { $0.isWanted || !found.contains($0.number) }
     }
 
-    private func isSettled(_ target: Target) -> Bool {
+    private func isUnchanged(_ target: Target) -> Bool {
         guard let existing = target.existing, target.isWanted else { return false }
         return target.wanted.startMiB != 0 && target.wanted.sizeMiB != 0
             && differences(target.wanted, existing, sectors: nil).isEmpty

@@ -72,10 +72,10 @@ extension DiskLayout {
         let truncations = disks.flatMap { disk in disk.moved.compactMap { truncation($0, of: disk, contents) } }
         conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
-        func isSettled(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
+        func isPlanned(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
         var volumePlans: [VolumePlan] = []
         for volume in volumes
-        where !truncations.contains(where: { $0.device == volume.node }) && isSettled(volume.array) {
+        where !truncations.contains(where: { $0.device == volume.node }) && isPlanned(volume.array) {
             do throws(DiskConflict) {
                 let isNew = arrayPlans.contains { $0.entry == volume.array && $0.action == .create }
                 let content = isNew ? .blank : content(of: volume.target, contents)
@@ -85,7 +85,7 @@ extension DiskLayout {
             }
         }
         for item in filesystems
-        where !truncations.contains(where: { $0.device == item.target.node }) && isSettled(item.array) {
+        where !truncations.contains(where: { $0.device == item.target.node }) && isPlanned(item.array) {
             var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? content(of: item.target, contents)
             if let volume = item.volume {
                 guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }

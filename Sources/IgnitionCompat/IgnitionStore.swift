@@ -29,7 +29,7 @@ final class IgnitionStore: SessionStore, Sendable {
     ///   - cache: Where the whole config is kept.
     ///   - isFetching: Whether the stage finds the config; otherwise it reads the config from the cache.
     init(_ state: IgnitionState, cache: FilePath, isFetching: Bool) {
-        content = Mutex(Content(state: state, progress: isFetching ? .unsettled : .settled))
+        content = Mutex(Content(state: state, progress: isFetching ? .unknown : .complete))
         self.cache = cache
     }
 
@@ -47,7 +47,7 @@ final class IgnitionStore: SessionStore, Sendable {
     func keep(_ config: FetchedConfig, isWhole: Bool) throws {
         content.withLock {
             $0.found = config
-            $0.progress = isWhole ? .settled : .incomplete
+            $0.progress = isWhole ? .complete : .incomplete
         }
     }
 
@@ -58,7 +58,7 @@ final class IgnitionStore: SessionStore, Sendable {
         }
         content.withLock {
             $0.found = nil
-            $0.progress = .settled
+            $0.progress = .complete
         }
     }
 

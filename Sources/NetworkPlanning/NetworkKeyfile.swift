@@ -111,7 +111,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
             for (key, value) in reader.pairs("bond") where key != "interface-name" {
                 if let complaint = options.set(key, value) { warnings.append("\(reader.file): \(complaint), left out") }
             }
-            warnings += options.settle().map { "\(reader.file): \($0)" }
+            warnings += options.removeExcluded().map { "\(reader.file): \($0)" }
             return .bond(options)
         case "bridge": return .bridge(try reader.bridge())
         case "team":

@@ -108,7 +108,7 @@ extension NetworkPlan {
         }
 
         /// Whether no named link is worth waiting for any more.
-        func isSettled(since first: Double) -> Bool {
+        func isDecided(since first: Double) -> Bool {
             let others = named.allSatisfy { index in
                 ups[index] != nil || attempts[index] != nil
                     || (states[index].carrierSince == nil && now - states[index].since >= Self.carrierPatience)
@@ -140,7 +140,7 @@ extension NetworkPlan {
             return isOne && now - last >= Self.patience ? .up(up) : .wait
         }
         if let best = first(ups, of: candidates) {
-            guard isSettled(since: best.since) else { return .wait }
+            guard isDecided(since: best.since) else { return .wait }
             // Of those that were only tried, one is enough.
             let tried = first(ups, of: candidates.filter { !links[$0].isNamed })?.link
             return .up(up.filter { links[$0].isNamed || $0 == tried })

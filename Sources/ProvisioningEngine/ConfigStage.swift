@@ -14,7 +14,7 @@ import SystemPackage
 extension ProvisioningSession {
     /// Settles which config this boot has, as far as that takes no network.
     public func findConfig() throws {
-        guard store.configProgress == .unsettled else { return }
+        guard store.configProgress == .unknown else { return }
         guard isWanted else {
             if embeddedConfig != nil || arguments.configURL != nil {
                 warn("there is a config, but ignition.firstboot is not on the command line: not used")
@@ -28,7 +28,7 @@ extension ProvisioningSession {
 
     /// Fetches the config, where ``findConfig()`` did not find it on this machine, and what it refers to.
     public func fetchConfig() throws {
-        if store.configProgress == .unsettled { try keepConfig(from: try configSource().filled(for: self)) }
+        if store.configProgress == .unknown { try keepConfig(from: try configSource().filled(for: self)) }
         if store.configProgress == .incomplete { try completeConfig() }
     }
 

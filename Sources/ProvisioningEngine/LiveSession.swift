@@ -65,24 +65,24 @@ public struct LiveSession: Sendable {
 
     /// What the network is needed for: the command line, the root image, the config or what it names.
     public var needsNetwork: Bool {
-        let isSettled = state.configProgress != .unsettled
-        let config = isSettled ? try? provisioning.config() : nil
+        let isKnown = state.configProgress != .unknown
+        let config = isKnown ? try? provisioning.config() : nil
         return arguments.needsNetwork(
             rootImageIsLocal: hasAppendedRootImage,
             configNeedsNetwork: config.map { namesSomethingRemote($0) }
-                ?? (!isSettled && arguments.asksPlatformOverNetwork))
+                ?? (!isKnown && arguments.asksPlatformOverNetwork))
     }
 
     /// What is fetched first: the config and the root image, or else what the config at hand names.
     ///
     /// The network is up where the server of one of them answers.
     public var firstURLs: [String] {
-        let isSettled = state.configProgress != .unsettled
+        let isKnown = state.configProgress != .unknown
         var urls: [String] = []
-        if !isSettled, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url) }
+        if !isKnown, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url) }
         if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs }
         // Whatever is behind a proxy of the config's own says nothing of the way there.
-        if urls.isEmpty, isSettled, let config = try? provisioning.config(), config.ignition.proxy.httpProxy == nil,
+        if urls.isEmpty, isKnown, let config = try? provisioning.config(), config.ignition.proxy.httpProxy == nil,
             config.ignition.proxy.httpsProxy == nil
         {
             urls = remoteResources(config).compactMap(\.source)

@@ -4,13 +4,13 @@ import BlockDevices
 import IgnitionConfig
 import LinuxSystem
 
-/// How far it is settled which config there is.
+/// How much is known of the config.
 public enum ConfigProgress: Sendable {
-    case unsettled
+    case unknown
     /// It is there, and what it refers to is still to be fetched.
     case incomplete
     /// It is whole, or there is none.
-    case settled
+    case complete
 }
 
 /// The user's config as it was found, before it is parsed.
@@ -86,7 +86,7 @@ public struct DiskLook: Equatable, Sendable {
 ///
 /// Where a store cannot keep something, its property is `nil`, and the next stage finds it out anew.
 public protocol SessionStore: Sendable {
-    /// How far the config is settled.
+    /// How much is known of the config.
     var configProgress: ConfigProgress { get }
     /// Records that there is none, so that nobody looks for it again.
     func keepNoConfig() throws

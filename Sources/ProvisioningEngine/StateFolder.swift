@@ -96,9 +96,9 @@ public struct StateFolder: Sendable {
 extension StateFolder: SessionStore {
     // MARK: The config
 
-    /// How far the config is settled.
+    /// How much is known of the config.
     public var configProgress: ConfigProgress {
-        load(ConfigRecord.self).map { $0.isWhole ? .settled : .incomplete } ?? .unsettled
+        load(ConfigRecord.self).map { $0.isWhole ? .complete : .incomplete } ?? .unknown
     }
 
     /// Records that there is none, so that nobody looks for it again.

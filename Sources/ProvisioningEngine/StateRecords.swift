@@ -36,7 +36,7 @@ extension StateRecord {
 private func texts(_ list: JSONValue?) -> [String] { (list?.elements ?? []).compactMap(\.string) }
 private func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
 
-/// That it is settled which config there is.
+/// What is known of the config.
 struct ConfigRecord: StateRecord {
     static let file = "config.json"
 

@@ -49,7 +49,7 @@ struct AccountApplier {
         for effect in change.effects {
             if let said = try perform(effect) { warning = said }
         }
-        try written.settle()
+        try written.publish()
         return warning
     }
 

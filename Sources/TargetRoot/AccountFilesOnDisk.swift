@@ -42,7 +42,8 @@ final class WrittenFiles {
         try place.setMode((present?.st_mode ?? mode) & 0o664)
     }
 
-    func settle() throws {
+    /// Gives each finished file its name.
+    func publish() throws {
         while let file = files.first {
             if let backup = file.backup { try backup.move(to: file.place.beside("\(file.place.name)-")) }
             try file.new.move(to: file.place)

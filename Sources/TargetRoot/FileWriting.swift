@@ -105,7 +105,7 @@ extension FileApplier {
         let (planned, file) = (begun.planned, begun.file)
         let owner = try owners.numbers(of: planned.owner)
         guard begun.isUnnamed else {
-            return try settle(file, begun.content, begun, owner)
+            return try publish(file, begun.content, begun, owner)
         }
         if try begun.place.isSame(as: begun.content, mode: planned.mode, owner: owner) {
             changes.kept.append(.init(planned.path, .sameContent))
@@ -114,7 +114,7 @@ extension FileApplier {
         let named = try file.createFile()
         do {
             try named.append(contentsOf: begun.content)
-            try settle(file, named, begun, owner)
+            try publish(file, named, begun, owner)
         } catch {
             try? file.remove()
             throw error
@@ -122,7 +122,7 @@ extension FileApplier {
     }
 
     /// Moves a file with all of its content to its place.
-    private func settle(
+    private func publish(
         _ file: TargetEntry, _ content: OpenFile, _ begun: FileInProgress, _ owner: OwnerNumbers
     ) throws(TargetFault) {
         try file.setOwner(owner)

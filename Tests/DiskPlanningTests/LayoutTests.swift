@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test("a new entry does not take the place of one that is there")
-    func settledFirst() {
+    func unchangedFirst() {
         let present = machine([found(1, 1..<11, label: "var")])
         let config = disk([want(9, size: 5), want(0, label: "var")])
         #expect(story(config, on: present) == ["edit", "1 keep 1+10", "9 create 11+5"])

@@ -7,7 +7,7 @@ import SystemPackage
 
 /// What stages leave, in memory.
 final class MemoryStore: SessionStore, @unchecked Sendable {
-    var configProgress = ConfigProgress.unsettled
+    var configProgress = ConfigProgress.unknown
     var config: FetchedConfig?
     var whole: IgnitionConfig?
     var nodes: [String: String] = [:]
@@ -18,18 +18,18 @@ final class MemoryStore: SessionStore, @unchecked Sendable {
 
     func keepNoConfig() throws {
         config = nil
-        configProgress = .settled
+        configProgress = .complete
     }
 
     func keep(_ config: FetchedConfig, isWhole: Bool) throws {
         self.config = config
-        configProgress = isWhole ? .settled : .incomplete
+        configProgress = isWhole ? .complete : .incomplete
     }
 
     func keep(whole config: IgnitionConfig) throws {
         whole = config
         self.config = FetchedConfig(source: "whole", bytes: Array(config.json.text().utf8), isChecked: true)
-        configProgress = .settled
+        configProgress = .complete
     }
 
     func fetchedConfig() throws -> FetchedConfig? { config }

@@ -74,7 +74,7 @@ struct SessionTests {
         try session(.dropIn, url(""), dropIn).fetchConfig()
         #expect(live.whole == nil && live.config?.bytes.starts(with: Array(#"{"ignition": {"#.utf8)) == true)
         #expect(dropIn.whole != nil)
-        #expect(live.configProgress == .settled && dropIn.configProgress == .settled)
+        #expect(live.configProgress == .complete && dropIn.configProgress == .complete)
     }
 
     @Test("what cannot be done stops a boot as soon as it is known, and a drop-in at its stage")
@@ -99,7 +99,7 @@ struct SessionTests {
         let session = session(.live, "ignition.config.url=data:,", store, told: told)
         try session.findConfig()
         #expect(try session.config() == nil)
-        #expect(store.configProgress == .settled)
+        #expect(store.configProgress == .complete)
         #expect(told.change { $0.count } == 1)
     }
 
@@ -109,7 +109,7 @@ struct SessionTests {
         let told = Monitor<[String]>([])
         let session = session(way, "ignition.firstboot ignition.config.url=data:,", store, told: told)
         try session.fetchConfig()
-        #expect(!store.hasUserConfig && store.configProgress == .settled)
+        #expect(!store.hasUserConfig && store.configProgress == .complete)
         #expect(told.change { $0.first }?.hasPrefix("none: ") == true)
     }
 
