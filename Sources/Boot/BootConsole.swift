@@ -72,7 +72,7 @@ public final class BootConsole: Sendable {
             } else if due.news == .again {
                 show(line, &state) { !$0.redraws }
             }
-            if due.news != .none { note(.info, "\(due.wait.topic): \(due.wait)") }
+            if due.news != .none { writeToLog(.info, "\(due.wait.topic): \(due.wait)") }
             let text = due.wait.brief(at: now, width: 80 - ConsoleLine.margin - 1)
             redraw(ConsoleLine(seconds: now, topic: due.wait.topic, text: text), as: .wait, &state)
         }
@@ -116,26 +116,26 @@ public final class BootConsole: Sendable {
 
     /// The first line: what boots on what.
     func headline(_ text: String) {
-        note(.info, text)
+        writeToLog(.info, text)
         if !isQuiet { state.withLock { show(printable(text) + "\n", as: .headline, &$0) { _ in true } } }
     }
 
     /// Tells one thing that happened; with `onOneLine` a long URL is shown without its middle, which the log has.
     public func say(_ topic: String, _ text: String, onOneLine: Bool = false) {
-        note(.info, "\(topic): \(text)")
+        writeToLog(.info, "\(topic): \(text)")
         if !isQuiet { tell(topic, onOneLine ? withShortURL(text, columns: 80 - ConsoleLine.margin) : text) }
     }
 
     /// Tells something that takes several lines; those after the first are whole lines of the screen.
     public func page(_ topic: String, _ lines: [String]) {
-        note(.info, "\(topic): \(lines.joined(separator: "\n"))")
+        writeToLog(.info, "\(topic): \(lines.joined(separator: "\n"))")
         if isQuiet { return }
         tell(topic, lines.first ?? "", lines.dropFirst().map { $0 + "\n" }.joined())
     }
 
     /// Tells something that somebody ought to look into.
     public func warn(_ text: String) {
-        note(.warning, text)
+        writeToLog(.warning, text)
         tell("warning", text, as: .warning)
     }
 
@@ -167,7 +167,7 @@ public final class BootConsole: Sendable {
 
     /// Shows a failure's report as it is; the first lines, as many as are told, are its cause.
     public func report(_ lines: [String], cause count: Int = 0) {
-        note(.error, lines.joined(separator: "\n"))
+        writeToLog(.error, lines.joined(separator: "\n"))
         watch.told()
         state.withLock { state in
             closeLine(&state)
@@ -179,7 +179,7 @@ public final class BootConsole: Sendable {
     }
 
     /// Puts into the log what the screens show.
-    private func note(_ level: Logger.Level, _ text: String) {
+    private func writeToLog(_ level: Logger.Level, _ text: String) {
         log.log(level: level, "\(text)", metadata: [BootLog.shown: "true"])
     }
 

@@ -59,10 +59,10 @@ public struct ConsoleSpec: Equatable, Sendable, CustomStringConvertible {
         description = "\(name)\(port),\(speed)\(parity)\(bits)"
     }
 
-    /// A note for a user who sets consoles by kernel arguments, which GRUB does not use.
+    /// A hint for a user who sets consoles by kernel arguments, which GRUB does not use.
     ///
     /// It is `nil` where the arguments name no console, or one that `--dest-console` does not take.
-    static func note(on arguments: [String]) -> String? {
+    static func hint(on arguments: [String]) -> String? {
         let given = arguments.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst("console=".count)) }
         guard !given.isEmpty, given.allSatisfy({ (try? ConsoleSpec(parsing: $0)) != nil }) else { return nil }
         let better = given.map { "--dest-console \($0)" }.joined(separator: " ")

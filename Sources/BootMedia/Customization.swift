@@ -65,7 +65,7 @@ public struct Customization: Equatable, Sendable {
         for path in destinationConfigs { try building.addDestinationConfig(path) }
         if let destinationDevice { building.changeInstaller { $0.device = destinationDevice } }
         for console in destinationConsoles { try building.addConsole(console) }
-        if let note = ConsoleSpec.note(on: destinationArgumentsAppended) { surroundings.tell("\n\(note)\n") }
+        if let hint = ConsoleSpec.hint(on: destinationArgumentsAppended) { surroundings.tell("\n\(hint)\n") }
         for argument in destinationArgumentsAppended {
             building.changeInstaller { $0.appendedArguments.append(argument) }
         }

@@ -63,7 +63,7 @@ struct Decoder {
             return try read(text, isPlain: isPlain, node, kind, at: path, goType: goType)
         case .sequence(let entries):
             guard case .list(let entryKind, let named) = kind else {
-                note(node, "!!seq", goType)
+                addMismatch(node, "!!seq", goType)
                 return nil
             }
             let entryType = goName(entryKind, named: named)
@@ -89,7 +89,7 @@ struct Decoder {
                 }
                 return ConfigNode(.object(members), from: path)
             default:
-                note(node, "!!map", goType)
+                addMismatch(node, "!!map", goType)
                 return nil
             }
         }
@@ -161,8 +161,8 @@ struct Decoder {
         switch node.content {
         case .scalar(let text, let isPlain):
             return try YAMLScalar(text, tag: node.tag, isPlain: isPlain) == .null ? nil : text
-        case .sequence: note(node, "!!seq", "string")
-        case .mapping: note(node, "!!map", "string")
+        case .sequence: addMismatch(node, "!!seq", "string")
+        case .mapping: addMismatch(node, "!!map", "string")
         case .alias: break
         }
         return nil
@@ -242,13 +242,13 @@ struct Decoder {
         let shown = isExpanded ? written : text
         let bytes = Array(shown.utf8)
         let value = bytes.count > 10 ? String(decoding: bytes[..<7], as: UTF8.self) + "..." : shown
-        note(node, "\(node.tag ?? scalar.tag) `\(value)`", goType)
+        addMismatch(node, "\(node.tag ?? scalar.tag) `\(value)`", goType)
         return nil
     }
 
     // MARK: Mistakes
 
-    private mutating func note(_ node: YAMLDocument.Node, _ what: String, _ goType: String) {
+    private mutating func addMismatch(_ node: YAMLDocument.Node, _ what: String, _ goType: String) {
         faults.append(.init(message: "cannot unmarshal \(what) into \(goType)", place: node.place))
     }
 

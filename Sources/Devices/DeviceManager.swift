@@ -96,7 +96,7 @@ extension DeviceManager {
             Files.resolved(FilePath("/sys/class/block/\(name)")).map { String($0.string.dropFirst("/sys".count)) }
         }
         // Disks come before their partitions, as the kernel announces them.
-        links.withLock { links in for path in blocks.sorted() { links.note(path) } }
+        links.withLock { links in for path in blocks.sorted() { links.enqueue(path) } }
     }
 
     private func finishColdplug(_ report: (Loaded) -> Void) {
@@ -211,7 +211,7 @@ extension DeviceManager {
             }
             guard event.properties["SUBSYSTEM"] == "block" else { continue }
             switch event.action {
-            case .add, .change: links.withLock { $0.note(event.devicePath) }
+            case .add, .change: links.withLock { $0.enqueue(event.devicePath) }
             case .remove: links.withLock { $0.forget(event.devicePath) }
             default: break
             }

@@ -32,15 +32,15 @@ struct DeviceSymlinks: ~Copyable {
     /// A descriptor that is readable when a device was written to.
     var descriptor: Int32 { watch.descriptor }
 
-    /// Records that a device appeared or changed.
-    mutating func note(_ path: String) {
+    /// Has a device probed that appeared or changed.
+    mutating func enqueue(_ path: String) {
         guard let name = path.split(separator: "/").last, DeviceLinks.concern(String(name)) else { return }
         if !pending.contains(path) { pending.append(path) }
     }
 
     /// Brings all links up to date.
     mutating func update() {
-        noteWritten()
+        enqueueWritten()
         let paths = pending
         pending = []
         for path in paths { refresh(path) }
@@ -77,13 +77,13 @@ struct DeviceSymlinks: ~Copyable {
         }
     }
 
-    /// Records the devices that were written to since the last call.
-    private mutating func noteWritten() {
+    /// Has the devices probed that were written to since the last call.
+    private mutating func enqueueWritten() {
         for path in watch.events().compactMap({ watched[$0] }).sorted() {
-            note(path)
+            enqueue(path)
             // A new table may rename partitions for which the kernel sends no event.
             for partition in sysfs.names(path) where nodes["\(path)/\(partition)"] != nil {
-                note("\(path)/\(partition)")
+                enqueue("\(path)/\(partition)")
             }
         }
     }

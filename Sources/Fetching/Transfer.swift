@@ -381,12 +381,12 @@ private final class Exchange {
         // The slot that OpenSSL leaves to applications.
         SSL_CTX_set_ex_data(context, 0, exchange)
         SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context)) { isRight, store in
-            if isRight == 0 { Exchange.note(refusedBy: store) }
+            if isRight == 0 { Exchange.recordValidity(refusedBy: store) }
             return isRight
         }
     }
 
-    private static func note(refusedBy store: OpaquePointer?) {
+    private static func recordValidity(refusedBy store: OpaquePointer?) {
         let reasons = [X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED]
         guard reasons.contains(X509_STORE_CTX_get_error(store)),
             let connection = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),

@@ -25,11 +25,11 @@ extension SessionObserver {
             case .reading(let path): log.info("reading system config file \"\(path)\"")
             case .parsing(let bytes): log.parsing(bytes)
             case .parsed(let report): log.report(report)
-            case .found(let source): store?.note(.init(kind: .user, source: source.word))
+            case .found(let source): store?.record(.init(kind: .user, source: source.word))
             case .followed(let urls):
                 for url in urls {
                     let path = (try? SourceURL(parsing: url))?.pathOfFile ?? ""
-                    store?.note(.init(kind: .user, source: path, isReferenced: true))
+                    store?.record(.init(kind: .user, source: path, isReferenced: true))
                 }
             case .noConfig:
                 log.info("not a config (empty): provider config was empty, continuing with empty cache config")

@@ -127,7 +127,7 @@ final class IgnitionRun {
     /// If it throws, the state must not be saved.
     func perform() throws {
         try session.baseConfig(telling: true)
-        store.note(.init(kind: .base, source: "system"))
+        store.record(.init(kind: .base, source: "system"))
         if invocation.stage.fetches {
             guard try fetchConfig() else { return }
         } else {

@@ -98,7 +98,8 @@ final class ObjectReader: FieldVisitor {
             let isWhole = literal.utf8.allSatisfy {
                 $0 == UInt8(ascii: "-") || $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9")
             }
-            note(name, node, "\(isWhole ? "beyond 64 bits:" : "expected a whole number, found") \(shortened(literal))")
+            addError(
+                name, node, "\(isWhole ? "beyond 64 bits:" : "expected a whole number, found") \(shortened(literal))")
         default: mismatch(name, node, "a number")
         }
     }
@@ -110,7 +111,7 @@ final class ObjectReader: FieldVisitor {
         }
         guard let node = take(name, since: .v30) else { return }
         let hint = Int(text, radix: 8).map { ": \($0) is octal \(String($0, radix: 8))" } ?? ""
-        note(name, node, "expected a number, found a string; a mode is a decimal number\(hint)")
+        addError(name, node, "expected a number, found a string; a mode is a decimal number\(hint)")
     }
 
     func strings(_ name: String, _ value: inout [String], _ rule: ListRule, since: SpecVersion) {
@@ -131,7 +132,7 @@ final class ObjectReader: FieldVisitor {
         _ name: String, _ value: inout [Value], _ rule: ListRule, since: SpecVersion
     ) {
         value = elements(name, since: since).enumerated().compactMap { index, node in
-            if node.isNull { noteNull("\(name)[\(index)]", node) }
+            if node.isNull { warnOfNull("\(name)[\(index)]", node) }
             let node = node.isNull ? JSONNode(.object([]), at: node.place) : node
             return Self.read(node, name, index, below: self, context: context)
         }
@@ -166,19 +167,19 @@ final class ObjectReader: FieldVisitor {
         guard let index else { return nil }
         isRead[index] = true
         let node = members[index].value
-        if node.isNull, forObject { noteNull(key, node) }
+        if node.isNull, forObject { warnOfNull(key, node) }
         return node.isNull ? nil : node
     }
 
     private func mismatch(_ key: String, _ node: JSONNode, _ wanted: String) {
-        note(key, node, "expected \(wanted), found \(node.kind)")
+        addError(key, node, "expected \(wanted), found \(node.kind)")
     }
 
-    private func note(_ key: String, _ node: JSONNode, _ message: String) {
+    private func addError(_ key: String, _ node: JSONNode, _ message: String) {
         context.notes.add(.error, in: Origin(element), key, at: node.place, message)
     }
 
-    private func noteNull(_ key: String, _ node: JSONNode) {
+    private func warnOfNull(_ key: String, _ node: JSONNode) {
         context.notes.add(.warning, in: Origin(element), key, at: node.place, "null in place of an object; read as {}")
     }
 
