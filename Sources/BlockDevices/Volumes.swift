@@ -101,13 +101,13 @@ final class VolumeLook {
                 let passphrase: SecretBytes
                 do throws(Command.Failure) {
                     passphrase = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
-                        try Clevis.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
+                        try ClevisPrograms.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
                     }
                 } catch {
                     // That says nothing of the volume.
                     if case .cancelled = error { throw error }
                     found.isOpenedByKey = false
-                    found.bindingFailure = Clevis.reason(error)
+                    found.bindingFailure = ClevisPrograms.reason(error)
                     return found
                 }
                 key = try derive(volume, area, first, passphrase)
@@ -300,7 +300,7 @@ extension DiskStage {
                     for: "a key for the LUKS volume \(volume.wanted.name)", reason: "Clevis asks \(policy)",
                     advice: ["Check the tang server and the network on the way, or the TPM"])
                 let binding = try access.waits.wait(for: wait) { _ in
-                    try Clevis.bind(volume.wanted.clevis, access.keys, unless: access.waits.isCancelled)
+                    try ClevisPrograms.bind(volume.wanted.clevis, access.keys, unless: access.waits.isCancelled)
                 }
                 access.keys.keep(binding, of: volume.wanted.name)
             }

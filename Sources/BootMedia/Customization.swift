@@ -33,7 +33,7 @@ public struct Customization: Equatable, Sendable {
     public init() {}
 
     /// What it takes from outside.
-    public struct Surroundings {
+    public struct HostAccess {
         /// The contents of a file.
         public var read: (String) throws -> [UInt8]
         /// The Ignition config of a file.
@@ -43,7 +43,7 @@ public struct Customization: Equatable, Sendable {
         /// Gets each line for the user.
         public var tell: (String) -> Void
 
-        /// Creates the surroundings from its three functions.
+        /// Creates the access from its functions.
         public init(
             read: @escaping (String) throws -> [UInt8], config: @escaping (String) throws -> [UInt8],
             keyfiles: @escaping (String) throws -> [(name: String, contents: [UInt8])],
@@ -60,12 +60,12 @@ public struct Customization: Equatable, Sendable {
     ///
     /// `features` is what the image says that it can do. Throws where a setting needs something else, or where a file
     /// cannot be read or is invalid.
-    public func files(for features: Features, _ surroundings: Surroundings) throws -> ArchiveFiles {
-        var building = Building(features, surroundings)
+    public func files(for features: Features, _ host: HostAccess) throws -> ArchiveFiles {
+        var building = Building(features, host)
         for path in destinationConfigs { try building.addDestinationConfig(path) }
         if let destinationDevice { building.changeInstaller { $0.device = destinationDevice } }
         for console in destinationConsoles { try building.addConsole(console) }
-        if let hint = ConsoleSpec.hint(on: destinationArgumentsAppended) { surroundings.tell("\n\(hint)\n") }
+        if let hint = ConsoleSpec.hint(on: destinationArgumentsAppended) { host.tell("\n\(hint)\n") }
         for argument in destinationArgumentsAppended {
             building.changeInstaller { $0.appendedArguments.append(argument) }
         }
@@ -110,7 +110,7 @@ public func embedKeyfiles(
 
 private struct Building {
     private let features: Features
-    private let surroundings: Customization.Surroundings
+    private let host: Customization.HostAccess
     private var files = ArchiveFiles()
     private var live = LiveConfig()
     private var destinations: [UserConfig] = []
@@ -120,9 +120,9 @@ private struct Building {
     private var installerConfigs = 0
     private var hasNetwork = false
 
-    init(_ features: Features, _ surroundings: Customization.Surroundings) {
+    init(_ features: Features, _ host: Customization.HostAccess) {
         self.features = features
-        self.surroundings = surroundings
+        self.host = host
     }
 
     mutating func changeInstaller(_ change: (inout InstallerConfig) -> Void) {
@@ -131,10 +131,10 @@ private struct Building {
         installer = config
     }
 
-    private func read(_ path: String) throws -> [UInt8] { try surroundings.read(path) }
+    private func read(_ path: String) throws -> [UInt8] { try host.read(path) }
 
     mutating func addDestinationConfig(_ path: String) throws {
-        destinations.append(try UserConfig(try surroundings.config(path), path: path, tell: surroundings.tell))
+        destinations.append(try UserConfig(try host.config(path), path: path, tell: host.tell))
     }
 
     mutating func addConsole(_ console: ConsoleSpec) throws {
@@ -157,7 +157,7 @@ private struct Building {
 
     mutating func addNetworkState(_ path: String) throws {
         try requireNetwork()
-        let keyfiles = try surroundings.keyfiles(path)
+        let keyfiles = try host.keyfiles(path)
         for (name, contents) in keyfiles { try addKeyfile(named: try baseName(name), contents, from: path) }
         hasNetwork = true
     }
@@ -165,7 +165,7 @@ private struct Building {
     private mutating func addKeyfile(named name: String, _ contents: [UInt8], from path: String) throws {
         let member = "\(BootMediaName.networkFolder)/\(name)"
         guard files[member] == nil else { throw MediaFault("config already specifies keyfile \(name)") }
-        KeyfileCheck.warnings(contents, name: name).forEach { surroundings.tell("Warning: \(path): \($0)") }
+        KeyfileCheck.warnings(contents, name: name).forEach { host.tell("Warning: \(path): \($0)") }
         files[member] = contents
         hasNetwork = true
     }
@@ -174,7 +174,7 @@ private struct Building {
         let contents = try read(path)
         let mark = Array("-----BEGIN ".utf8)
         if !contents.indices.contains(where: { contents[$0...].starts(with: mark) }) {
-            surroundings.tell("Warning: \(path): no PEM certificate in it")
+            host.tell("Warning: \(path): no PEM certificate in it")
         }
         try live.addAuthority(contents)
         destinationAuthorities.append(contents)
@@ -237,7 +237,7 @@ private struct Building {
     }
 
     mutating func addLiveConfig(_ path: String) throws {
-        try live.merge(try UserConfig(try surroundings.config(path), path: path, tell: surroundings.tell))
+        try live.merge(try UserConfig(try host.config(path), path: path, tell: host.tell))
     }
 
     mutating func finish() throws -> ArchiveFiles {
@@ -248,9 +248,9 @@ private struct Building {
         }
         if installerConfigs > 0 || installer != nil {
             if let device = installer?.device {
-                surroundings.tell("Boot media will automatically install to \(device) without confirmation.")
+                host.tell("Boot media will automatically install to \(device) without confirmation.")
             } else {
-                surroundings.tell("Boot media will automatically run installer.")
+                host.tell("Boot media will automatically run installer.")
             }
             if hasNetwork { changeInstaller { $0.copiesNetwork = true } }
         }

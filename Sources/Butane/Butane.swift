@@ -61,9 +61,9 @@ public enum Butane {
     ///
     /// `bytes` is YAML, of which JSON is a part. `name` is what messages call the text: `config.bu`, `<stdin>`.
     public static func translate(
-        _ bytes: [UInt8], name: String, surroundings: Surroundings, options: Options = Options()
+        _ bytes: [UInt8], name: String, localFiles: LocalFiles, options: Options = Options()
     ) -> Outcome {
-        var job = Job(surroundings: surroundings, options: options)
+        var job = Job(localFiles: localFiles, options: options)
         return job.run(Text(name: name, bytes: bytes))
     }
 
@@ -78,7 +78,7 @@ public enum Butane {
 
 /// One translation, and those of what the config includes.
 private struct Job {
-    let surroundings: Surroundings
+    let localFiles: LocalFiles
     let options: Butane.Options
     private var report = Butane.Report()
     private var texts: [Butane.Text] = []
@@ -90,8 +90,8 @@ private struct Job {
     /// Files that a config may include, also those of what it includes.
     private static let includeLimit = 100
 
-    init(surroundings: Surroundings, options: Butane.Options) {
-        self.surroundings = surroundings
+    init(localFiles: LocalFiles, options: Butane.Options) {
+        self.localFiles = localFiles
         self.options = options
     }
 
@@ -162,7 +162,7 @@ private struct Job {
         add(rules.entries)
         if report.hasErrors { throw Stop(message: Message.sourceInvalid) }
 
-        var translation = Translation(dialect, surroundings, text: number)
+        var translation = Translation(dialect, localFiles, text: number)
         translation.translate(source)
         if !translation.hasErrors {
             if let minor = dialect.openshift {
@@ -258,7 +258,7 @@ private struct Job {
             }
             guard texts.count < Self.includeLimit else { throw stop("more than \(Self.includeLimit) included configs") }
             let bytes: [UInt8]
-            do throws(Surroundings.FileFault) { bytes = try surroundings.include(path) } catch {
+            do throws(LocalFiles.Fault) { bytes = try localFiles.include(path) } catch {
                 throw stop(error.message)
             }
             let inner = try translate(Butane.Text(name: path, bytes: bytes), includedBy: includers + [path]).2

@@ -8,14 +8,14 @@ import IgnitionConfig
 /// The steps run in the reference's order, since entries that sugar makes go before or behind the user's by it.
 struct Translation {
     let dialect: Dialect
-    let surroundings: Surroundings
+    let localFiles: LocalFiles
     private(set) var entries: [Butane.Report.Entry] = []
     /// Ignition's config so far.
     var result: ConfigNode
 
-    init(_ dialect: Dialect, _ surroundings: Surroundings, text: Int = 0) {
+    init(_ dialect: Dialect, _ localFiles: LocalFiles, text: Int = 0) {
         self.dialect = dialect
-        self.surroundings = surroundings
+        self.localFiles = localFiles
         result = ConfigNode(.object([]), from: ConfigPath(text: text))
     }
 
@@ -110,11 +110,11 @@ struct Translation {
 
     /// A file's bytes, or `nil` and an entry.
     mutating func read(_ path: String, for source: ConfigPath) -> [UInt8]? {
-        guard surroundings.hasFiles else {
+        guard localFiles.hasFiles else {
             error(source, Message.noFilesDirectory)
             return nil
         }
-        do throws(Surroundings.FileFault) { return try surroundings.read(path) } catch {
+        do throws(LocalFiles.Fault) { return try localFiles.read(path) } catch {
             self.error(source, error.message)
             return nil
         }
@@ -130,7 +130,7 @@ struct Translation {
 
     private mutating func addKeys(to made: inout ConfigNode, from node: ConfigNode) {
         guard let files = node["ssh_authorized_keys_local"], !files.elements.isEmpty else { return }
-        guard surroundings.hasFiles else { return error(files.source, Message.noFilesDirectory) }
+        guard localFiles.hasFiles else { return error(files.source, Message.noFilesDirectory) }
         var keys = made["sshAuthorizedKeys"]?.elements ?? []
         for file in files.elements {
             guard let bytes = read(file.string ?? "", for: file.source) else { continue }
@@ -158,7 +158,7 @@ struct InlineData {
         let plainLength = min(escapedLength, base64Length(bytes.count))
         // gzip takes 18 bytes at least.
         if mayCompress, base64Length(19) + 4 < plainLength {
-            let packed = Gzip.member(bytes)
+            let packed = GoGzip.member(bytes)
             if base64Length(packed.count) + 4 < plainLength {
                 url = DataURL.text(for: packed)
                 isCompressed = true

@@ -8,9 +8,9 @@ extension Translation {
         if trees.isEmpty { return }
         var nodes = PathIndex(result)
         for tree in trees {
-            guard surroundings.hasFiles else { return error(tree.source, Message.noFilesDirectory) }
-            let entries: [Surroundings.TreeEntry]
-            do throws(Surroundings.FileFault) { entries = try surroundings.walk(tree["local"]?.string ?? "") } catch {
+            guard localFiles.hasFiles else { return error(tree.source, Message.noFilesDirectory) }
+            let entries: [LocalFiles.TreeEntry]
+            do throws(LocalFiles.Fault) { entries = try localFiles.walk(tree["local"]?.string ?? "") } catch {
                 self.error(tree.source, error.message)
                 continue
             }
@@ -18,7 +18,7 @@ extension Translation {
         }
     }
 
-    private mutating func add(_ entry: Surroundings.TreeEntry, of tree: ConfigNode, _ nodes: inout PathIndex) {
+    private mutating func add(_ entry: LocalFiles.TreeEntry, of tree: ConfigNode, _ nodes: inout PathIndex) {
         let root = tree["path"]?.string ?? ""
         let path = plainPath((root.isEmpty ? "/" : root) + "/" + entry.path)
         let source = tree.source

@@ -123,7 +123,7 @@ public struct DeviceLinks: Equatable, Sendable {
     ///   - values: The content of the device.
     ///   - member: For an md array, the content of one of its members.
     public init(of device: SysfsDevice, disk: DiskNames, values: ProbedValues, member: ProbedValues? = nil) {
-        var links = Collector(device: device, values: values)
+        var links = LinkCollector(device: device, values: values)
         let name = device.name
         if name.hasPrefix("dm-") {
             links.addMapping()
@@ -155,7 +155,7 @@ public struct DeviceLinks: Equatable, Sendable {
     }
 }
 
-private struct Collector {
+private struct LinkCollector {
     let device: SysfsDevice
     let values: ProbedValues
     var names: [String] = []

@@ -9,7 +9,7 @@ import JSONText
 ///
 /// - SeeAlso: The original's `internal/state`.
 struct IgnitionState: Equatable, Sendable {
-    struct FetchedConfig: Equatable, Sendable {
+    struct RecordedConfig: Equatable, Sendable {
         enum Kind: String, Sendable { case base, user }
 
         var kind: Kind
@@ -18,7 +18,7 @@ struct IgnitionState: Equatable, Sendable {
         var isReferenced = false
     }
 
-    var fetchedConfigs: [FetchedConfig] = []
+    var fetchedConfigs: [RecordedConfig] = []
     /// The keys of LUKS volumes by the volumes' names, as `data:` URLs.
     ///
     /// `nil` once the real root has them.
@@ -45,10 +45,10 @@ struct IgnitionState: Equatable, Sendable {
         if let list = member("fetchedConfigs") {
             guard let elements = list.elements else { throw StateFault(member: "fetchedConfigs") }
             fetchedConfigs = try elements.map { entry in
-                guard let kind = entry["kind"]?.string.flatMap(FetchedConfig.Kind.init) else {
+                guard let kind = entry["kind"]?.string.flatMap(RecordedConfig.Kind.init) else {
                     throw StateFault(member: "fetchedConfigs")
                 }
-                return FetchedConfig(
+                return RecordedConfig(
                     kind: kind, source: entry["source"]?.string ?? "", isReferenced: entry["referenced"]?.bool ?? false)
             }
         }

@@ -72,7 +72,7 @@ final class IgnitionStore: SessionStore, Sendable {
     var hasUserConfig: Bool { state.userConfigProvided }
 
     /// Takes note of a config that was read.
-    func record(_ config: IgnitionState.FetchedConfig) { change { $0.fetchedConfigs.append(config) } }
+    func record(_ config: IgnitionState.RecordedConfig) { change { $0.fetchedConfigs.append(config) } }
 
     /// Has the journal tell of each config that was read, for other programs.
     func tellJournal() {

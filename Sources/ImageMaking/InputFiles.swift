@@ -290,11 +290,11 @@ struct LiveParts {
 extension ByteSource {
     /// A file or a device, read where it is needed.
     init(file: FilePath) throws {
-        let opened = try OpenFile(file)
+        let opened = try SourceFile(file)
         self.init(length: opened.length) { offset, buffer in try opened.read(buffer, at: offset) }
     }
 
-    private final class OpenFile: Sendable {
+    private final class SourceFile: Sendable {
         let descriptor: Int32
         let length: UInt64
         let path: FilePath

@@ -73,7 +73,7 @@ public struct RootMaking: Sendable {
         /// SHA-256 of the file, what `firstlight.rootfs_sha256=` takes.
         public var digest: String
         /// What an initramfs has to know to accept this image alone.
-        public var stamps: RootImage.Stamps
+        public var stamps: RootImageArchive.Stamps
         /// What belongs to one build and was taken out.
         public var takenOut: [BuildTrace] = []
         /// What else was left out: mount points' contents, sockets.
@@ -203,7 +203,7 @@ public struct RootMaking: Sendable {
 
     /// A filesystem image as it is, or with modules added.
     private func wrap(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
-        var root = RootImage(image: image, version: try version ?? Self.version(of: image))
+        var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))
         root.time = time ?? 0
         root.kernel = kernel
         root.host = host
@@ -216,19 +216,20 @@ public struct RootMaking: Sendable {
     }
 
     private func finish(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
-        var root = RootImage(image: image, version: try version ?? Self.version(of: image))
+        var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))
         root.time = time ?? 0
         progress.step("writing \(output)")
         return try described(try root.write(to: output), at: output, telling: progress)
     }
 
     private func described(
-        _ made: RootImage.Outcome, at output: FilePath, telling progress: MakingProgress
+        _ made: RootImageArchive.Outcome, at output: FilePath, telling progress: MakingProgress
     ) throws -> Outcome {
         progress.step("hashing \(output)")
         return Outcome(
             file: output, size: made.size, format: made.format, version: made.version,
-            digest: try SHA256Digest.of(output), stamps: try RootImage.stamps(of: output), warnings: made.warnings)
+            digest: try SHA256Digest.of(output), stamps: try RootImageArchive.stamps(of: output),
+            warnings: made.warnings)
     }
 
     /// Where nobody says a version: one that changes with the image and with nothing else.

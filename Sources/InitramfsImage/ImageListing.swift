@@ -49,8 +49,8 @@ public struct ImageListing: Equatable, Sendable {
                 row(
                     part.isMounted ? "mounted on /usr" : "unpacked by the kernel", "\(part.files.count)",
                     "\(ByteCount(total))", stored) + (part.compression.map { "  \($0)" } ?? ""))
-            for area in Area.allCases {
-                let files = part.files.filter { Area(of: $0.path) == area }
+            for area in ListingArea.allCases {
+                let files = part.files.filter { ListingArea(of: $0.path) == area }
                 guard !files.isEmpty else { continue }
                 let bytes = files.map(\.size).reduce(0, +)
                 lines.append(row("  \(area.rawValue)", "\(files.count)", "\(ByteCount(bytes))", ""))
@@ -76,7 +76,7 @@ public struct ImageListing: Equatable, Sendable {
 }
 
 /// The purpose of a file in the image.
-enum Area: String, CaseIterable {
+enum ListingArea: String, CaseIterable {
     case agent = "agent"
     case early = "modules to mount the rest with"
     case config = "configuration and stamps"
@@ -94,13 +94,13 @@ enum Area: String, CaseIterable {
     case rest = "other"
 
     init(of path: String) {
-        let rules: [(prefix: String, area: Area)] = [
+        let rules: [(prefix: String, area: ListingArea)] = [
             ("/init", .agent), ("/early/", .early), ("/config.ign", .config), ("/etc/coreos-", .config),
             ("/usr/bin/", .tools), ("/usr/sbin/", .tools), ("/usr/share/firstlight/", .certificates),
         ]
         if path.hasPrefix("/usr/lib/modules/") {
             let parts = path.split(separator: "/").dropFirst(4)
-            self = parts.first == "kernel" ? Area(ofModule: parts.dropFirst().joined(separator: "/")) : .indexes
+            self = parts.first == "kernel" ? ListingArea(ofModule: parts.dropFirst().joined(separator: "/")) : .indexes
         } else if let rule = rules.first(where: { path.hasPrefix($0.prefix) }) {
             self = rule.area
         } else {
@@ -110,7 +110,7 @@ enum Area: String, CaseIterable {
 
     /// The purpose of a module, by its path below `kernel`.
     private init(ofModule path: String) {
-        let rules: [(area: Area, folders: [String])] = [
+        let rules: [(area: ListingArea, folders: [String])] = [
             (.network, ["drivers/net", "net"]),
             (.filesystems, ["fs"]),
             (.stacks, ["drivers/md", "crypto", "arch", "lib"]),

@@ -75,7 +75,7 @@ package struct RootImageContent {
     }
 }
 
-extension RootImage {
+extension RootImageArchive {
     /// Makes the image.
     ///
     /// The modules of ``kernel``, or those of the host's ``HostSystem/kernelFolder``, are added. Without either a warning says if the root has no modules for the
@@ -147,7 +147,7 @@ struct RootModulesAddition {
         guard geteuid() == 0 else { throw Failure.needsRoot }
         let head = try FileReader(image).next(RootImageFormat.headLength)
         let format = head.withUnsafeBytes { RootImageFormat(head: $0) }
-        guard let format else { throw RootImage.Failure.notFilesystem(image) }
+        guard let format else { throw RootImageArchive.Failure.notFilesystem(image) }
         guard format.filesystem == .squashfs else {
             throw Failure.erofs(kernel: kernel, folder: host.folder(of: kernel))
         }

@@ -46,7 +46,7 @@ extension RootImageRequest {
     ) throws -> RootImage.VerifiedBy {
         guard hasHash else { return .bootMedium }
         if imageHash == nil, sha256 == nil { throw RootImageError.archiveIsGone(file) }
-        let check = ImageCheck(self, source: "\(file)")
+        let check = ImageVerifier(self, source: "\(file)")
         tell(.started(source: "\(file)", total: length))
         try stream(file, total: length, chunkSize: imageHash?.chunkSize, into: check.consume, telling: tell)
         if let sha256, check.found != sha256 {
@@ -221,7 +221,7 @@ extension RootImageRequest {
 }
 
 /// Hashes a filesystem image block by block.
-private final class ImageCheck {
+private final class ImageVerifier {
     private let hasDigest: Bool
     private var verifier: ChunkVerifier?
     private var digest = MessageDigest(.sha256)

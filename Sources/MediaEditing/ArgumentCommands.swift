@@ -54,7 +54,7 @@ public struct ShowArguments: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let arguments = try LiveISO(reading: try OpenFile(image).source).arguments
+        let arguments = try LiveISO(reading: try MediaFile(image).source).arguments
         try streams.print(showsDefaults ? arguments.defaults : arguments.arguments)
     }
 }

@@ -6,7 +6,7 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-extension Customization.Surroundings {
+extension Customization.HostAccess {
     /// Files of this machine, and its nmstatectl.
     static func machine(_ streams: Streams) -> Self {
         .init(
@@ -29,7 +29,7 @@ private func nmstateKeyfiles(of path: String) throws -> [(name: String, contents
     let output = try step("generating configuration from nmstate") {
         try Command(program, ["gc", file.string]).run().standardOutput
     }
-    return try step("extracting NetworkManager generated config") { try NetworkState.keyfiles(parsing: output) }
+    return try step("extracting NetworkManager generated config") { try NmstateOutput.keyfiles(parsing: output) }
 }
 
 /// `iso customize`: makes an ISO boot, provision or install without being asked.
@@ -106,7 +106,7 @@ public struct CustomizePXE: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let input = try OpenFile(initrd)
+        let input = try MediaFile(initrd)
         if output == "-" {
             try streams.refuseTerminal()
             let files = try checked(input, streams) { try $0.withUnsafeBytes { try streams.write($0) } }
@@ -140,7 +140,7 @@ public struct CustomizePXE: Sendable {
 
     /// Hands on the input while it is looked at.
     private func checked(
-        _ input: OpenFile, _ streams: Streams, to write: ([UInt8]) throws -> Void
+        _ input: MediaFile, _ streams: Streams, to write: ([UInt8]) throws -> Void
     ) throws -> ArchiveFiles {
         let total = (try? input.length) ?? 0
         var done: UInt64 = 0

@@ -20,7 +20,7 @@ public struct ExtractPXE: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try OpenFile(image)
+        let file = try MediaFile(image)
         let iso = try ISO9660(try file.source)
         let pxe = try step("Unrecognized CoreOS ISO image.") {
             let entry = try iso.entry(BootMediaName.pxeFolder)
@@ -39,7 +39,7 @@ public struct ExtractPXE: Sendable {
 }
 
 /// Copies a file out of an image into one that must not be there.
-private func copyFile(_ entry: ISO9660.Entry, of image: OpenFile, to path: String, _ streams: Streams) throws {
+private func copyFile(_ entry: ISO9660.Entry, of image: MediaFile, to path: String, _ streams: Streams) throws {
     let source = try image.source
     guard source.holds(UInt64(entry.length), at: entry.offset) else {
         throw BootFailure(
@@ -70,7 +70,7 @@ public struct ExtractMinimalISO: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let file = try OpenFile(image)
+        let file = try MediaFile(image)
         let source = try file.source
         let iso = try LiveISO(reading: source)
         guard iso.initrd.files.isEmpty, try iso.arguments.areDefault else {
@@ -185,7 +185,7 @@ public struct PackMinimalISO: Sendable {
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
         let fullFile = try ImageOutput.inPlace.open(full, streams)
-        let minimalFile = try OpenFile(minimal)
+        let minimalFile = try MediaFile(minimal)
         guard minimalFile.identity != fullFile.identity else {
             throw MediaFault("\(full) and \(minimal) are the same file")
         }

@@ -13,9 +13,9 @@ import SystemPackage
 /// to those of the other; reading and writing copies it twice, and has to do where the two are of different filesystems.
 struct FileCopy {
     /// What is read.
-    let file: OpenFile
+    let file: MediaFile
     /// What is written, behind what was written last.
-    let output: OpenFile
+    let output: MediaFile
     /// Gets the bytes done, and their number at the end.
     var progress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
 

@@ -39,7 +39,7 @@ public struct ShowIgnition: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let iso = try LiveISO(reading: try OpenFile(image).source)
+        let iso = try LiveISO(reading: try MediaFile(image).source)
         guard let config = iso.initrd.files.config else { throw MediaFault("No embedded Ignition config.") }
         try streams.write(config)
     }

@@ -25,8 +25,8 @@ public enum ImageOutput: Equatable, Sendable {
     }
 
     /// Opens the image that is to be changed.
-    func open(_ path: String, _ streams: Streams) throws -> OpenFile {
-        let file = try OpenFile(path, forWriting: self == .inPlace)
+    func open(_ path: String, _ streams: Streams) throws -> MediaFile {
+        let file = try MediaFile(path, forWriting: self == .inPlace)
         if self == .inPlace {
             try InPlace.lock(file)
             if try InPlace.finishInterrupted(file) {
@@ -46,7 +46,7 @@ public enum ImageOutput: Equatable, Sendable {
     }
 
     /// Writes the image with its changes.
-    func write(_ patches: [Patch], of image: OpenFile, _ streams: Streams) throws {
+    func write(_ patches: [Patch], of image: MediaFile, _ streams: Streams) throws {
         let patches = patches.inOrder
         for (patch, next) in zip(patches, patches.dropFirst()) where patch.end > next.offset {
             throw MediaFault("region starting at \(next.offset) precedes current offset \(patch.end)")
@@ -58,7 +58,7 @@ public enum ImageOutput: Equatable, Sendable {
         }
     }
 
-    private static func copy(_ image: OpenFile, _ patches: [Patch], to path: String, _ streams: Streams) throws {
+    private static func copy(_ image: MediaFile, _ patches: [Patch], to path: String, _ streams: Streams) throws {
         let folder = try NewFile.folder(of: path)
         // Told before a gigabyte is copied; whoever makes the file meanwhile is told of at the end.
         guard !Files.exists(FilePath(path)) else {
@@ -74,7 +74,7 @@ public enum ImageOutput: Equatable, Sendable {
         try step("persisting output file to \(path)") { try output.keep(as: path) }
     }
 
-    private static func stream(_ image: OpenFile, _ patches: [Patch], _ streams: Streams) throws {
+    private static func stream(_ image: MediaFile, _ patches: [Patch], _ streams: Streams) throws {
         try streams.refuseTerminal()
         let source = try image.source
         var position: UInt64 = 0

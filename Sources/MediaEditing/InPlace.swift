@@ -13,7 +13,7 @@ import SystemPackage
 
 enum InPlace {
     /// Keeps two commands from changing one image at a time.
-    static func lock(_ file: OpenFile) throws {
+    static func lock(_ file: MediaFile) throws {
         guard flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 else { return }
         let fault = SystemFault.current
         guard fault.reason == .wouldBlock else { return }  // a filesystem without locks
@@ -21,7 +21,7 @@ enum InPlace {
             steps: ["opening \(file.path)"], cause: MediaFault("another command is changing the image right now"))
     }
 
-    static func apply(_ patches: [Patch], to file: OpenFile) throws {
+    static func apply(_ patches: [Patch], to file: MediaFile) throws {
         guard !patches.isEmpty else { return }
         let undo = Undo(file)
         undo.write(patches)
@@ -44,7 +44,7 @@ enum InPlace {
     }
 
     /// Whether what stood there stands there again.
-    private static func restore(_ patches: ArraySlice<Patch>, to file: OpenFile) -> Bool {
+    private static func restore(_ patches: ArraySlice<Patch>, to file: MediaFile) -> Bool {
         do {
             let source = try file.source
             // Where nothing could be written, nothing has to be written back, and most likely cannot.
@@ -59,7 +59,7 @@ enum InPlace {
     }
 
     /// Writes back what an interrupted command left half changed; whether there was such a thing.
-    static func finishInterrupted(_ file: OpenFile) throws -> Bool {
+    static func finishInterrupted(_ file: MediaFile) throws -> Bool {
         let undo = Undo(file)
         guard let patches = undo.read() else { return false }
         let source = try file.source
@@ -102,7 +102,7 @@ struct Undo {
     private let path: FilePath?
     private let length: UInt64
 
-    init(_ file: OpenFile) {
+    init(_ file: MediaFile) {
         // Beside the file itself, not beside a link to it; beside a device nothing outlives a power cut.
         path = Files.resolved(FilePath(file.path)).flatMap { real in
             guard let name = real.lastComponent?.string, Files.isRegularFile(real) else { return nil }

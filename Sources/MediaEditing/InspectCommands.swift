@@ -29,7 +29,7 @@ public struct ShowISO: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let source = try OpenFile(image).source
+        let source = try MediaFile(image).source
         let value: JSONValue
         switch part {
         case .structure:

@@ -50,7 +50,7 @@ public struct ExtractNetwork: Sendable {
 
     /// Carries it out; what it throws is told by its steps and its cause.
     public func run(_ streams: Streams) throws {
-        let iso = try LiveISO(reading: try OpenFile(image).source)
+        let iso = try LiveISO(reading: try MediaFile(image).source)
         try extractKeyfiles(iso.initrd.files, to: folder, streams)
     }
 }
@@ -144,7 +144,7 @@ func makeFolder(_ path: String) throws {
 
 /// Writes a file that must not be there; one that cannot be written whole does not stay.
 func writeNewFile(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
-    let file = try OpenFile(new: path, mode: mode)
+    let file = try MediaFile(new: path, mode: mode)
     do { try file.append(bytes) } catch {
         unlink(path)
         throw error
@@ -161,7 +161,7 @@ func writeInitrd(_ files: ArchiveFiles, to path: String?, isPrivate: Bool = fals
             // A pipe, a device or a link: what it is stays, what is behind it is written.
             let descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
             guard descriptor >= 0 else { throw SystemFault.current }
-            try OpenFile(owning: descriptor, path: path).append(bytes)
+            try MediaFile(owning: descriptor, path: path).append(bytes)
             return
         }
         let mode = isPrivate ? 0o600 : there.map { $0.st_mode & 0o7777 } ?? 0o666 & ~usualMask()
@@ -176,7 +176,7 @@ func readInitrd(
     _ path: String?, keeping glob: ArchiveGlob, limits: ArchiveLimits = .settings, namesOnly: Bool = false,
     _ streams: Streams
 ) throws -> ArchiveFiles {
-    let file = try path.map { try OpenFile($0) }
+    let file = try path.map { try MediaFile($0) }
     return try ArchiveFiles(keeping: glob, limits: limits, namesOnly: namesOnly) {
         guard let file else { return try streams.read() }
         return try step("reading \(file.path)") { try SystemFault.read(file.descriptor) }

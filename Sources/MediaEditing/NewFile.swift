@@ -8,7 +8,7 @@ import SystemPackage
 
 /// A file without its name yet, gone with the value unless it was given one.
 final class NewFile {
-    let file: OpenFile
+    let file: MediaFile
     /// The name that it has meanwhile; `nil` where it has none, so that nothing stays even of a program that is killed.
     private var temporaryName: String?
 
@@ -28,7 +28,7 @@ final class NewFile {
             guard descriptor >= 0 else {
                 throw MediaFault("\(SystemFault(Errno(rawValue: -descriptor))) at path \"\(path)\"")
             }
-            return OpenFile(owning: descriptor, path: path)
+            return MediaFile(owning: descriptor, path: path)
         }
         temporaryName = file.path
     }
@@ -36,15 +36,15 @@ final class NewFile {
     deinit { if let temporaryName { unlink(temporaryName) } }
 
     /// `nil` where the filesystem can make no file without a name, or it could not be given one later.
-    private static func nameless(in folder: String) -> OpenFile? {
+    private static func nameless(in folder: String) -> MediaFile? {
         let descriptor = open(folder, O_RDWR | Int32(FIRSTLIGHT_O_TMPFILE) | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return nil }
-        let file = OpenFile(owning: descriptor, path: "\(folder)/.coreos-installer-temp")
+        let file = MediaFile(owning: descriptor, path: "\(folder)/.coreos-installer-temp")
         return access(link(to: file), F_OK) == 0 ? file : nil
     }
 
     /// A path of what is open, whatever its name.
-    private static func link(to file: OpenFile) -> String { "/proc/self/fd/\(file.descriptor)" }
+    private static func link(to file: MediaFile) -> String { "/proc/self/fd/\(file.descriptor)" }
 
     /// Where a file of that path lies.
     static func folder(of path: String) throws -> String {

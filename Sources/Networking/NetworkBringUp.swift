@@ -12,7 +12,7 @@ import SystemPackage
 /// one costs a tenth of a second and nothing else.
 final class NetworkBringUp {
     /// How the machine's devices and its operator are reached.
-    struct Surroundings {
+    struct Context {
         var pump: (Int32) -> Void
         var report: (String) -> Void
         var waits: Waits
@@ -23,9 +23,9 @@ final class NetworkBringUp {
     private let profiles: [NetworkProfile]
     /// What has to be reached, best first; empty: that is not known.
     private let targets: [NetworkTarget]
-    private let around: Surroundings
+    private let context: Context
     private let identity: MachineIdentity
-    private var log: Logger { around.log }
+    private var log: Logger { context.log }
 
     private let start = Machine.uptime()
     private var interfaces: [NetworkInterface] = []
@@ -41,13 +41,13 @@ final class NetworkBringUp {
 
     init(
         arguments: NetworkArguments, profiles: [NetworkProfile], targets: [NetworkTarget],
-        identity: MachineIdentity, around: Surroundings
+        identity: MachineIdentity, context: Context
     ) {
         self.arguments = arguments
         self.profiles = profiles
         self.targets = targets
         self.identity = identity
-        self.around = around
+        self.context = context
         kernelNames = Renames.read()
     }
 
@@ -55,7 +55,7 @@ final class NetworkBringUp {
     func run() throws(NetworkFailure) -> (state: NetworkState, clients: NetworkClients) {
         var wait = Wait(for: "the network")
         wait.interval = 10
-        return try around.waits.wait(for: wait) { (wait) throws(NetworkFailure) in try run(wait) }
+        return try context.waits.wait(for: wait) { (wait) throws(NetworkFailure) in try run(wait) }
     }
 
     private func run(_ wait: OpenWait) throws(NetworkFailure) -> (state: NetworkState, clients: NetworkClients) {
@@ -66,7 +66,7 @@ final class NetworkBringUp {
             throw .refused(act: "listening to the kernel's network", error)
         }
         while true {
-            around.pump(0)
+            context.pump(0)
             for message in events.messages() {
                 if let dns = RouterDNS(netlinkMessage: message) {
                     routerNames[dns.interfaceIndex, default: RouterNames()].take(dns)
@@ -107,7 +107,7 @@ final class NetworkBringUp {
                 guard let bootIF = arguments.bootIF, !ignoresBootIF, interfaces.contains(where: \.isWired) else {
                     throw .noInterface(DriverlessController.all(in: .ofThisMachine))
                 }
-                around.report("no interface has the MAC address \(bootIF) of BOOTIF; trying all")
+                context.report("no interface has the MAC address \(bootIF) of BOOTIF; trying all")
                 ignoresBootIF = true
             case .wait: break
             }
@@ -197,7 +197,7 @@ final class NetworkBringUp {
                     of: settings.name, autonegotiates: ethernet.autonegotiates, speed: ethernet.speed,
                     halfDuplex: ethernet.isHalfDuplex)
             } catch {
-                around.report("\(link.name): its speed cannot be set (\(error)); it stays as it is")
+                context.report("\(link.name): its speed cannot be set (\(error)); it stays as it is")
             }
         }
         if let controller { try join(link, to: controller) }
@@ -428,7 +428,7 @@ final class NetworkBringUp {
             try? NetworkLinks.configure(link.interface.index, up: false)
         }
         for other in plan.unsupported {
-            around.report("\(other.label) is \(other.otherKind ?? ""), which is not supported; going on without it")
+            context.report("\(other.label) is \(other.otherKind ?? ""), which is not supported; going on without it")
         }
         let routes6 = Files.line("/proc/net/ipv6_route") ?? ""
         var servers: [NameServer] = []

@@ -120,7 +120,7 @@ public enum Networking {
         let bringUp = NetworkBringUp(
             arguments: arguments.network, profiles: profiles, targets: targets,
             identity: .ofThisMachine(arguments.network, report: report),
-            around: NetworkBringUp.Surroundings(pump: pump, report: report, waits: waits, log: logger))
+            context: NetworkBringUp.Context(pump: pump, report: report, waits: waits, log: logger))
         let (state, running) = try bringUp.run()
         clients.change { $0 = running }
         try keep(state)

@@ -112,7 +112,7 @@ struct TranslateButane: ParsableCommand {
         }
 
         let outcome = Butane.translate(
-            bytes, name: name, surroundings: .onHost(files: filesDir, config: source), options: options)
+            bytes, name: name, localFiles: .onHost(files: filesDir, config: source), options: options)
         if debug { tell(outcome.translations.map { $0 + "\n" }.joined()) }
         tell(rawErrors ? outcome.report.rawLines : outcome.report.pretty(outcome.texts, isColoured: isColoured))
         if let failure = outcome.failure {

@@ -6,18 +6,18 @@ import IgnitionConfig
 import LinuxSystem
 import SystemPackage
 
-extension Surroundings {
+extension LocalFiles {
     /// The host's files, as far as a config may name them.
     ///
     /// `files` is the folder of `-d`; without one no file can be named. `config` is the config, whose folder holds what
     /// it includes; `nil` stands for standard input, and what it includes is then in `files`.
-    static func onHost(files: FilePath?, config: FilePath?) -> Surroundings {
+    static func onHost(files: FilePath?, config: FilePath?) -> LocalFiles {
         let folder = config.map { $0.removingLastComponent() }.map { $0.isEmpty ? FilePath(".") : $0 } ?? files
-        return Surroundings(
+        return LocalFiles(
             hasFiles: files != nil,
-            read: { path throws(FileFault) in try ConfinedFolder(files).bytes(path) },
-            walk: { path throws(FileFault) in try ConfinedFolder(files).entries(path) },
-            include: { path throws(FileFault) in
+            read: { path throws(LocalFiles.Fault) in try ConfinedFolder(files).bytes(path) },
+            walk: { path throws(LocalFiles.Fault) in try ConfinedFolder(files).entries(path) },
+            include: { path throws(LocalFiles.Fault) in
                 guard let folder else { throw .system("a config from standard input includes files below -d only") }
                 return try ConfinedFolder(folder).bytes(path)
             })
@@ -31,7 +31,7 @@ private struct ConfinedFolder {
     init(_ root: FilePath?) { self.root = root ?? FilePath(".") }
 
     /// A path below the folder, by its text.
-    private func inside(_ path: String) throws(Surroundings.FileFault) -> String {
+    private func inside(_ path: String) throws(LocalFiles.Fault) -> String {
         let plain = plainPath("./" + path)
         guard plain != "..", !plain.hasPrefix("../") else { throw .escapes }
         return plain
@@ -39,7 +39,7 @@ private struct ConfinedFolder {
 
     private func shown(_ path: String) -> String { plainPath(root.string + "/" + path) }
 
-    func bytes(_ path: String) throws(Surroundings.FileFault) -> [UInt8] {
+    func bytes(_ path: String) throws(LocalFiles.Fault) -> [UInt8] {
         let path = try inside(path)
         do throws(FileFault) { return try Files.read(path, inside: root) } catch {
             // Where a link leads out of the folder the kernel has looked it up in here, and found nothing.
@@ -49,21 +49,21 @@ private struct ConfinedFolder {
         }
     }
 
-    func entries(_ path: String) throws(Surroundings.FileFault) -> [Surroundings.TreeEntry] {
+    func entries(_ path: String) throws(LocalFiles.Fault) -> [LocalFiles.TreeEntry] {
         let path = try inside(path)
         guard let status = Files.status(FilePath(shown(path))) else {
             throw .system("stat \(shown(path)): \(lowered(Errno(rawValue: errno)))")
         }
         if isOutside(path) { throw .escapes }
         guard status.st_mode & S_IFMT == S_IFDIR else { throw .notDirectory }
-        var entries: [Surroundings.TreeEntry] = []
+        var entries: [LocalFiles.TreeEntry] = []
         try add(".", below: FilePath(shown(path)), to: &entries)
         return entries
     }
 
     private func add(
-        _ name: String, below top: FilePath, to entries: inout [Surroundings.TreeEntry]
-    ) throws(Surroundings.FileFault) {
+        _ name: String, below top: FilePath, to entries: inout [LocalFiles.TreeEntry]
+    ) throws(LocalFiles.Fault) {
         let place = name == "." ? top : top.appending(name)
         guard let status = Files.status(place, followingLinks: name == ".") else {
             throw .system("lstat \(place): \(lowered(Errno(rawValue: errno)))")

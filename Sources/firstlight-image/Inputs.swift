@@ -37,7 +37,7 @@ func translated(
     options.isRaw = true
     options.variables = variables
     let outcome = Butane.translate(
-        bytes, name: file?.string ?? "<stdin>", surroundings: .onHost(files: files, config: file), options: options)
+        bytes, name: file?.string ?? "<stdin>", localFiles: .onHost(files: files, config: file), options: options)
     guard outcome.output != nil else { throw ButaneFailure(outcome) }
     if !outcome.report.isEmpty { say(outcome.report.pretty(outcome.texts)) }
     outcome.remarks.forEach { say("note: \($0)") }

@@ -181,7 +181,7 @@ import Testing
     @Test func statesOfNmstateBecomeKeyfiles() throws {
         let printed = Array(
             "NetworkManager:\n- - eth1.nmconnection\n  - |\n    [connection]\n    id=eth1\nnetworkd: []\n".utf8)
-        let keyfiles = try NetworkState.keyfiles(parsing: printed)
+        let keyfiles = try NmstateOutput.keyfiles(parsing: printed)
         #expect(keyfiles.map(\.name) == ["eth1.nmconnection"])
         #expect(keyfiles.map(\.contents) == [Array("[connection]\nid=eth1\n".utf8)])
         let made = try make(keyfiles: [("eth1.nmconnection", [1])]) { $0.networkStates = ["any.yaml"] }
@@ -194,7 +194,7 @@ import Testing
                 }
             }.contains("config already specifies keyfile"))
         for text in ["", "a: b", "NetworkManager: x", "NetworkManager: [[a]]"] {
-            #expect(error { try NetworkState.keyfiles(parsing: Array(text.utf8)) } != "")
+            #expect(error { try NmstateOutput.keyfiles(parsing: Array(text.utf8)) } != "")
         }
     }
 

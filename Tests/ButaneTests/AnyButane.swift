@@ -14,7 +14,7 @@ import Testing
         var generator = ButaneGenerator(seed: seed)
         let (text, spec) = generator.config()
         let outcome = Butane.translate(
-            Array(text.utf8), name: "config.bu", surroundings: .inMemory(), options: .raw)
+            Array(text.utf8), name: "config.bu", localFiles: .inMemory(), options: .raw)
         let output = try #require(outcome.output, "\(text)\n\(outcome.report.rawLines)\(outcome.failure ?? "")")
         let parsed = IgnitionConfig.parse(output, name: "generated")
         #expect(parsed.config != nil, "\(text)\n\(parsed.report)")
@@ -31,7 +31,7 @@ import Testing
         let config =
             "variant: fcos\nversion: 1.5.0\nstorage: {files: [{path: /f, contents: {inline: \(JSONValue.quoted(text))}}]}"
         let output = try #require(
-            Butane.translate(Array(config.utf8), name: "c", surroundings: .inMemory()).output)
+            Butane.translate(Array(config.utf8), name: "c", localFiles: .inMemory()).output)
         let contents = try JSONNode(parsing: output)["storage"]?["files"]?.elements?.first?["contents"]
         let url = try #require(contents?["source"]?.string)
         let bytes = try DataURL(parsing: url).bytes
@@ -57,7 +57,7 @@ import Testing
                 place..<min(bytes.count, place + Int.random(in: 0...3, using: &numbers)),
                 with: Array(pieces.randomElement(using: &numbers)!.utf8))
         }
-        let outcome = Butane.translate(bytes, name: "config.bu", surroundings: .inMemory())
+        let outcome = Butane.translate(bytes, name: "config.bu", localFiles: .inMemory())
         #expect((outcome.output == nil) == (outcome.failure != nil))
         #expect(outcome.output == nil || !outcome.report.hasErrors)
         _ = outcome.report.pretty(outcome.texts, isColoured: true)
@@ -128,7 +128,7 @@ private struct ButaneGenerator {
 /// Texts that are made to take memory, time or the stack.
 @Suite struct ButaneBombs {
     private func failure(_ text: String) -> String? {
-        Butane.translate(Array(text.utf8), name: "bomb", surroundings: .inMemory()).failure
+        Butane.translate(Array(text.utf8), name: "bomb", localFiles: .inMemory()).failure
     }
 
     private let head = "variant: fcos\nversion: 1.5.0\n"
@@ -170,7 +170,7 @@ private struct ButaneGenerator {
     func size() {
         var bytes = Array(head.utf8)
         bytes += Array(repeating: UInt8(ascii: "#"), count: 100_000_000)
-        let outcome = Butane.translate(bytes, name: "bomb", surroundings: .inMemory())
+        let outcome = Butane.translate(bytes, name: "bomb", localFiles: .inMemory())
         #expect(outcome.failure == "Error unmarshaling yaml: yaml: the text is longer than 64 MiB")
     }
 
@@ -190,7 +190,7 @@ private struct ButaneGenerator {
     @Test("very many unknown keys are told by the first thousand", .timeLimit(.minutes(1)))
     func unknownKeys() {
         let text = head + (0..<5000).map { "k\($0): 1\n" }.joined()
-        let outcome = Butane.translate(Array(text.utf8), name: "bomb", surroundings: .inMemory())
+        let outcome = Butane.translate(Array(text.utf8), name: "bomb", localFiles: .inMemory())
         #expect(outcome.report.entries.count == 1000 && outcome.output != nil)
     }
 
@@ -200,14 +200,14 @@ private struct ButaneGenerator {
             head + "storage:\n  files:\n"
             + (0..<2000).map { "    - {path: /f\($0), contents: {inline: text}}\n" }.joined()
         #expect(
-            try #require(Butane.translate(Array(text.utf8), name: "big", surroundings: .inMemory()).output).count
+            try #require(Butane.translate(Array(text.utf8), name: "big", localFiles: .inMemory()).output).count
                 > 100_000)
     }
 }
 
 @Suite struct ButaneReports {
     private func report(_ text: String, isColoured: Bool = false) -> String {
-        let outcome = Butane.translate(Array(text.utf8), name: "dir/config.bu", surroundings: .inMemory())
+        let outcome = Butane.translate(Array(text.utf8), name: "dir/config.bu", localFiles: .inMemory())
         return outcome.report.pretty(outcome.texts, isColoured: isColoured)
     }
 
@@ -276,7 +276,7 @@ private struct ButaneGenerator {
     @Test func liveSystemsAreRemarkedOn() {
         func remarks(_ text: String) -> [String] {
             Butane.translate(
-                Array(("variant: fcos\nversion: 1.5.0\n" + text).utf8), name: "c", surroundings: .inMemory()
+                Array(("variant: fcos\nversion: 1.5.0\n" + text).utf8), name: "c", localFiles: .inMemory()
             ).remarks
         }
         #expect(remarks("").isEmpty)
@@ -301,7 +301,7 @@ private struct ButaneGenerator {
         for config in ["files: [{path: \"${word}\"}]", "filesystems: [{device: /dev/a, format: \"${long}\"}]"] {
             let text = "variant: firstlight\nversion: 1.0.0\nstorage: {\(config)}\n"
             let outcome = Butane.translate(
-                Array(text.utf8), name: "c", surroundings: .inMemory(), options: options)
+                Array(text.utf8), name: "c", localFiles: .inMemory(), options: options)
             let told = outcome.report.pretty(outcome.texts) + (outcome.failure ?? "")
             #expect(told.contains("} is wrong here"))
             #expect(!told.contains("sesame") && !told.contains("abcabc"))
@@ -310,7 +310,7 @@ private struct ButaneGenerator {
 
     @Test func gzipIsOneMemberWithoutNameAndTime() {
         for text in ["", "a", String(repeating: "z", count: 149), String(repeating: "abc", count: 100_000)] {
-            let packed = Gzip.member(Array(text.utf8))
+            let packed = GoGzip.member(Array(text.utf8))
             #expect(packed.starts(with: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0xff]))
             #expect(inflated(packed) == Array(text.utf8))
         }

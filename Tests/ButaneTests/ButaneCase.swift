@@ -131,7 +131,7 @@ struct ButaneCase: CustomTestStringConvertible {
 
     func run() -> Butane.Outcome {
         Butane.translate(
-            Array(yaml.utf8), name: "config.bu", surroundings: .inMemory(hasFiles: hasFiles), options: options)
+            Array(yaml.utf8), name: "config.bu", localFiles: .inMemory(hasFiles: hasFiles), options: options)
     }
 
     /// What should be reported, a line each.
@@ -147,9 +147,9 @@ struct ButaneCase: CustomTestStringConvertible {
     }
 }
 
-extension Surroundings {
+extension LocalFiles {
     /// The files that cases name.
-    static func inMemory(hasFiles: Bool = true) -> Surroundings {
+    static func inMemory(hasFiles: Bool = true) -> LocalFiles {
         let files: [String: String] = [
             "motd": "hello\n", "empty": "", "keys": "ssh-ed25519 AAAA one\r\n\nssh-rsa BBBB two\n",
             "unit": "[Service]\nExecStart=/bin/true\n", "dropin": "[Service]\nRestart=no\n",
@@ -185,16 +185,16 @@ extension Surroundings {
             "wrong.bu": "variant: firstlight\nversion: 1.0.0\nstorage: {files: [{path: relative}]}",
             "flatcar.bu": "variant: flatcar\nversion: 1.0.0",
         ]
-        return Surroundings(
+        return LocalFiles(
             hasFiles: hasFiles,
-            read: { path throws(FileFault) in
+            read: { path throws(LocalFiles.Fault) in
                 if path.hasPrefix("../") { throw .escapes }
                 guard let text = files[path.replacing("/./", with: "/")] else {
                     throw .system("open files/\(path): no such file or directory")
                 }
                 return Array(text.utf8)
             },
-            walk: { path throws(FileFault) in
+            walk: { path throws(LocalFiles.Fault) in
                 if path.hasPrefix("../") { throw .escapes }
                 if files[path] != nil { throw .notDirectory }
                 guard let entries = trees[path] else {
@@ -202,7 +202,7 @@ extension Surroundings {
                 }
                 return entries
             },
-            include: { path throws(FileFault) in
+            include: { path throws(LocalFiles.Fault) in
                 guard let text = included[path] else { throw .system("open \(path): no such file or directory") }
                 return Array(text.utf8)
             })

@@ -64,7 +64,7 @@ import Testing
               files:
                 - path: /etc/motd
             """
-        let outcome = Butane.translate(Array(text.utf8), name: "config.bu", surroundings: .inMemory())
+        let outcome = Butane.translate(Array(text.utf8), name: "config.bu", localFiles: .inMemory())
         func placed(_ message: String) -> String { outcome.placed(message, calling: "RESULT") }
         #expect(
             placed("no way.\n    at storage.filesystems[0], RESULT line 9\n  at storage.files[0], RESULT line 2.\n")

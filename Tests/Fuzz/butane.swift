@@ -10,7 +10,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     options.isPretty = count % 3 == 0
     try? options.variables.set("name", to: "0644")
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
-    let outcome = Butane.translate(bytes, name: "fuzz", surroundings: surroundings, options: options)
+    let outcome = Butane.translate(bytes, name: "fuzz", localFiles: localFiles, options: options)
     precondition((outcome.output == nil) == (outcome.failure != nil), "an output and a failure, or neither")
     precondition(outcome.output == nil || !outcome.report.hasErrors, "an output in spite of errors")
     _ = outcome.report.pretty(outcome.texts, isColoured: count % 2 == 1)
@@ -20,19 +20,19 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     return 0
 }
 
-private let surroundings = Surroundings(
+private let localFiles = LocalFiles(
     hasFiles: true,
-    read: { path throws(Surroundings.FileFault) in
+    read: { path throws(LocalFiles.Fault) in
         guard path.utf8.count < 8 else { throw .system("open \(path): no such file or directory") }
         return Array(path.utf8)
     },
-    walk: { path throws(Surroundings.FileFault) in
+    walk: { path throws(LocalFiles.Fault) in
         guard path.utf8.count < 4 else { throw .notDirectory }
         return [
             .init(path: ".", kind: .directory), .init(path: "a", kind: .file(isExecutable: true)),
             .init(path: "b", kind: .link(target: path)), .init(path: "c", kind: path.isEmpty ? .other : .directory),
         ]
     },
-    include: { path throws(Surroundings.FileFault) in
+    include: { path throws(LocalFiles.Fault) in
         Array("variant: firstlight\nversion: 1.0.0\ninclude: [\(path)x]\nstorage: {files: [{path: /i}]}\n".utf8)
     })

@@ -19,9 +19,9 @@ struct SampleParts {
         kernel = try folder.file("vmlinuz", Self.bzImage(version: "6.1.0-9-amd64 (builder) #1"))
         let image = try folder.file("root.squashfs", Self.squashfs(200_000))
         rootfs = folder.path.appending("rootfs.img")
-        try RootImage(image: image, version: "2026.11.1").write(to: rootfs)
+        try RootImageArchive(image: image, version: "2026.11.1").write(to: rootfs)
         var writer = NewcWriter()
-        let hash = try RootImage.stamps(of: rootfs).streamHash
+        let hash = try RootImageArchive.stamps(of: rootfs).streamHash
         // Another digit at the end of the last digest.
         let wanted = other ? hash.dropLast(2) + (hash.hasSuffix("0\n") ? "1\n" : "0\n") : hash[...]
         let archive =

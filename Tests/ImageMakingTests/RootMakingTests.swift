@@ -67,7 +67,7 @@ import Testing
                 "-rw-r--r-- 1234/0 squashfs-root/etc/new", "drwxr-xr-x 0/0 squashfs-root/sbin",
                 "-rw-r--r-- 0/0 squashfs-root/sbin/init",
             ])
-        let hash = try RootImage.stamps(of: output)
+        let hash = try RootImageArchive.stamps(of: output)
         #expect(hash == outcome.stamps)
     }
 

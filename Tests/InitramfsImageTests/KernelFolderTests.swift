@@ -94,7 +94,7 @@ extension WholeImages {
         let tree = folder.path.appending(name).string
         try HostProgram.makeSquashfs.run([tree, image.string, "-quiet", "-no-progress"])
         let output = folder.path.appending("\(name).img")
-        try RootImage(image: image, version: name).write(to: output)
+        try RootImageArchive(image: image, version: name).write(to: output)
         return output
     }
 
@@ -108,9 +108,9 @@ extension WholeImages {
         #expect(try initramfs.write(to: image).warnings.filter { $0.contains("modules") } == [])
         var texts: [String: InitramfsArchive.Content] = [:]
         try InitramfsArchive.forEach(in: image) { try $0.forEachFile { texts[$0] = $1 } }
-        let hash = try RootImage.stamps(of: #require(initramfs.rootfs)).streamHash
+        let hash = try RootImageArchive.stamps(of: #require(initramfs.rootfs)).streamHash
         #expect(texts[LiveImageName.wantedStreamHash] == .bytes(Array(hash.utf8)))
-        let oldHash = try RootImage.stamps(of: old).streamHash
+        let oldHash = try RootImageArchive.stamps(of: old).streamHash
         #expect(texts[LiveImageName.wantedFallbackHash] == .bytes(Array(oldHash.utf8)))
     }
 

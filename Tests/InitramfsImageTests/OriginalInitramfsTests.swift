@@ -200,7 +200,7 @@ import Testing
             archive([
                 ("root.squashfs", .file, squashfs(4096)), ("etc/coreos-live-rootfs", .file, Array("41.1\n".utf8)),
             ]))
-        let right = try RootImage.stamps(of: rootfs).streamHash
+        let right = try RootImageArchive.stamps(of: rootfs).streamHash
         var good = try initramfs(in: folder, from: original(stamps: ["etc/coreos-live-want-rootfs": right]))
         good.rootfs = rootfs
         try good.write(to: folder.path.appending("image"))

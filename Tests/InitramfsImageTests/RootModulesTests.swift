@@ -58,7 +58,7 @@ private let hasSquashfsTools = Command("mksquashfs", []).isInstalled && Command(
 
     @Test("are missed with a warning", .enabled(if: hasSquashfsTools)) func missing() throws {
         let folder = try TemporaryFolder()
-        var root = RootImage(image: try image(in: folder, modules: ["5.10.0"]), version: "1")
+        var root = RootImageArchive(image: try image(in: folder, modules: ["5.10.0"]), version: "1")
         root.host = try host(in: folder)
         let outcome = try root.make(folder.path.appending("rootfs.img"))
         let warning = try #require(outcome.warnings.first)
@@ -71,7 +71,7 @@ private let hasSquashfsTools = Command("mksquashfs", []).isInstalled && Command(
 
     @Test("are added on request", .enabled(if: hasSquashfsTools && geteuid() == 0)) func added() throws {
         let folder = try TemporaryFolder()
-        var root = RootImage(image: try image(in: folder, modules: []), version: "1")
+        var root = RootImageArchive(image: try image(in: folder, modules: []), version: "1")
         root.host = try host(in: folder)
         root.kernel = "6.1.0"
         var told: [String] = []
@@ -122,7 +122,7 @@ private let hasSquashfsTools = Command("mksquashfs", []).isInstalled && Command(
 
     @Test func anUnknownKernelIsRefused() throws {
         let folder = try TemporaryFolder()
-        var root = RootImage(image: try folder.file("root.squashfs", squashfs(4096)), version: "1")
+        var root = RootImageArchive(image: try folder.file("root.squashfs", squashfs(4096)), version: "1")
         root.host = try host(in: folder)
         root.kernel = "9.9.9"
         #expect(throws: HostSystem.Failure.self) { try root.make(folder.path.appending("rootfs.img")) }

@@ -295,7 +295,7 @@ import Testing
         let folder = try TemporaryFolder()
         let image = try folder.file("root", squashfs(5000))
         let rootfs = folder.path.appending("rootfs.img")
-        try RootImage(image: image, version: "2026.11.1").write(to: rootfs)
+        try RootImageArchive(image: image, version: "2026.11.1").write(to: rootfs)
         let bytes = try Files.read(rootfs)
         #expect(bytes.count % 4 == 0)
         #expect(Array(bytes[124..<124 + 5000]) == squashfs(5000))
@@ -326,9 +326,15 @@ import Testing
         let whole = try folder.file("whole", squashfs(5000))
         let cut = try folder.file("cut", Array(squashfs(5000).dropLast(1000)))
         let other = try folder.file("other", Array("hello".utf8))
-        #expect(throws: RootImage.Failure.self) { try RootImage(image: cut, version: "1").write(to: output) }
-        #expect(throws: RootImage.Failure.self) { try RootImage(image: other, version: "1").write(to: output) }
-        #expect(throws: RootImage.Failure.self) { try RootImage(image: whole, version: "1\n2").write(to: output) }
+        #expect(throws: RootImageArchive.Failure.self) {
+            try RootImageArchive(image: cut, version: "1").write(to: output)
+        }
+        #expect(throws: RootImageArchive.Failure.self) {
+            try RootImageArchive(image: other, version: "1").write(to: output)
+        }
+        #expect(throws: RootImageArchive.Failure.self) {
+            try RootImageArchive(image: whole, version: "1\n2").write(to: output)
+        }
         #expect(!Files.exists(output))
     }
 
@@ -340,7 +346,7 @@ import Testing
         // The same bytes, chunk by chunk, whether or not an archive is around them.
         #expect(facts.imageHash == facts.hash)
         let wrapped = folder.path.appending("rootfs.img")
-        try RootImage(image: folder.path.appending("root"), version: "1").write(to: wrapped)
+        try RootImageArchive(image: folder.path.appending("root"), version: "1").write(to: wrapped)
         #expect(try RootImageFacts(reading: wrapped).imageHash == facts.imageHash)
     }
 }

@@ -16,9 +16,9 @@ import Testing
 
     /// Copies a file, or a part of it, into a new one behind `before`; what that holds then.
     private func copied(_ name: String, _ range: Range<UInt64>? = nil, behind before: [UInt8] = []) throws -> [UInt8] {
-        let file = try OpenFile("\(place.path)/\(name)")
+        let file = try MediaFile("\(place.path)/\(name)")
         unlink("\(place.path)/copy")
-        let output = try OpenFile(new: "\(place.path)/copy", mode: 0o600)
+        let output = try MediaFile(new: "\(place.path)/copy", mode: 0o600)
         try output.append(before)
         let copy = FileCopy(file: file, output: output)
         if let range { try copy.range(range) } else { try copy.all() }
@@ -85,11 +85,11 @@ import Testing
 
     @Test func whatTheKernelCannotCopyIsReadAndWritten() throws {
         let bytes = noise(1 << 20 + 7)
-        let file = try OpenFile(place.write("file", bytes))
+        let file = try MediaFile(place.write("file", bytes))
         // Between two files it copies, but not to where everybody appends.
         let descriptor = open("\(place.path)/copy", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         try #require(descriptor >= 0)
-        let output = OpenFile(owning: descriptor, path: "copy")
+        let output = MediaFile(owning: descriptor, path: "copy")
         try FileCopy(file: file, output: output).range(3..<1 << 20 + 7)
         #expect(place.read("copy") == Array(bytes[3...]))
         let tooLong = refusal { _ in try FileCopy(file: file, output: output).range(0..<1 << 21) }
@@ -97,9 +97,9 @@ import Testing
     }
 
     @Test func aFullDiskIsNamed() throws {
-        let file = try OpenFile(place.write("file", noise(5000)))
+        let file = try MediaFile(place.write("file", noise(5000)))
         let full = open("/dev/full", O_WRONLY)
-        let output = OpenFile(owning: full, path: "/dev/full")
+        let output = MediaFile(owning: full, path: "/dev/full")
         #expect(
             refusal { _ in try FileCopy(file: file, output: output).all() }
                 == "writing /dev/full: No space left on device (os error 28)")

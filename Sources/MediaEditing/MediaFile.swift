@@ -7,7 +7,7 @@ import Reporting
 import SystemPackage
 
 /// An open file, closed with the value.
-final class OpenFile: Sendable {
+final class MediaFile: Sendable {
     let path: String
     let descriptor: Int32
 

@@ -2,7 +2,7 @@
 
 import CZlib
 
-enum Gzip {
+enum GoGzip {
     /// A gzip member without name and time, level 9.
     ///
     /// Its length decides whether a config holds a file compressed, and the reference's writer ends with an empty block

@@ -96,7 +96,7 @@ private struct ChunkDigests {
 }
 
 /// A `rootfs.img`: the archive that wraps a filesystem image for the live boot.
-public struct RootImage: Sendable {
+public struct RootImageArchive: Sendable {
     /// The squashfs or erofs image.
     public var image: FilePath
     /// The version, one line; the initramfs that accepts the image has the same.

@@ -1,7 +1,7 @@
 // What a translation needs of the world, handed in: files below one folder.
 
 /// The files that a config may name.
-public struct Surroundings: Sendable {
+public struct LocalFiles: Sendable {
     /// An entry of a tree of files.
     public struct TreeEntry: Equatable, Sendable {
         /// What an entry is.
@@ -25,7 +25,7 @@ public struct Surroundings: Sendable {
     }
 
     /// Why a file could not be had.
-    public enum FileFault: Error, Equatable, Sendable {
+    public enum Fault: Error, Equatable, Sendable {
         /// The path leaves the folder.
         case escapes
         case notDirectory
@@ -36,17 +36,17 @@ public struct Surroundings: Sendable {
     /// Whether there is a folder for files.
     public var hasFiles: Bool
     /// The bytes of a file below the folder.
-    public var read: @Sendable (_ path: String) throws(FileFault) -> [UInt8]
+    public var read: @Sendable (_ path: String) throws(Fault) -> [UInt8]
     /// What is in a folder below the folder, itself first, in the order of names, each folder before what it holds.
-    public var walk: @Sendable (_ path: String) throws(FileFault) -> [TreeEntry]
+    public var walk: @Sendable (_ path: String) throws(Fault) -> [TreeEntry]
     /// The bytes of an included config, by its path from the config that was given.
-    public var include: @Sendable (_ path: String) throws(FileFault) -> [UInt8]
+    public var include: @Sendable (_ path: String) throws(Fault) -> [UInt8]
 
-    /// Creates the surroundings from its parts.
+    /// Creates the files from their functions.
     public init(
-        hasFiles: Bool, read: @escaping @Sendable (String) throws(FileFault) -> [UInt8],
-        walk: @escaping @Sendable (String) throws(FileFault) -> [TreeEntry],
-        include: @escaping @Sendable (String) throws(FileFault) -> [UInt8]
+        hasFiles: Bool, read: @escaping @Sendable (String) throws(Fault) -> [UInt8],
+        walk: @escaping @Sendable (String) throws(Fault) -> [TreeEntry],
+        include: @escaping @Sendable (String) throws(Fault) -> [UInt8]
     ) {
         self.hasFiles = hasFiles
         self.read = read
@@ -55,7 +55,7 @@ public struct Surroundings: Sendable {
     }
 }
 
-extension Surroundings.FileFault {
+extension LocalFiles.Fault {
     var message: String {
         switch self {
         case .escapes: Message.escapes

@@ -3,7 +3,7 @@
 import Reporting
 
 /// What `nmstatectl gc` prints.
-public enum NetworkState {
+public enum NmstateOutput {
     /// Reads a mapping of backends to pairs of file name and contents.
     ///
     /// - Returns: NetworkManager's.

@@ -20,7 +20,7 @@ struct BindingNotProven: Error, CustomStringConvertible {
     var description: String { "Clevis does not give back the key that it bound to \(policy)" }
 }
 
-enum Clevis {
+enum ClevisPrograms {
     /// Binds a new passphrase to what the config says; nothing is written to any disk.
     static func bind(
         _ wanted: IgnitionConfig.Clevis, _ keys: VolumeKeys, unless isCancelled: () -> Bool
