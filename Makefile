@@ -193,6 +193,7 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    exit 1
 	fi
 	python3 Tests/Harness/imports.py
+	python3 Tests/Harness/names.py
 	for script in $$(git ls-files -co --exclude-standard | xargs grep -lE '^#! ?/(usr/)?bin/(env )?(ba)?sh' --); do
 	    bash -n "$$script"
 	done
