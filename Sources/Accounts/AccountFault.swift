@@ -29,8 +29,9 @@ public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
         case .badField(let field, let name): "the \(field) of \(name) does not fit into an account file"
         case .badID(let id, let name): "\(name) cannot have the id \(id)"
         case .noGroup(let group, let name): "\(name) is to be in the group \(group), but there is no such group"
-        case .groupExists(let name): "a group \(name) is there already"
-        case .groupIsThere(let name): "the user \(name) is to have a group of its own, but a group \(name) is there"
+        case .groupExists(let name): "the group \(name) already exists"
+        case .groupIsThere(let name):
+            "the user \(name) is to have a group of its own, but a group \(name) already exists"
         case .userIDInUse(let id, let other, let name): "the user id \(id) for \(name) is that of \(other)"
         case .groupIDInUse(let id, let other, let name): "the group id \(id) for \(name) is that of \(other)"
         case .noFreeID(let name, let setting): "no id is free for \(name) in the range of \(setting)"
@@ -44,15 +45,15 @@ public enum AccountFault: Error, Equatable, CustomStringConvertible, Advising {
     public var advice: [String] {
         switch self {
         case .badUserName, .badGroupName:
-            ["A name has 1 to 32 bytes, none of them a blank or one of \":,/\", and begins with none of \"-+~\"."]
-        case .badField: ["It can hold neither a colon nor a line's end; a home begins with \"/\", a shell too."]
+            ["A name has 1 to 32 bytes, no blank and none of \":,/\", and does not begin with \"-\", \"+\" or \"~\"."]
+        case .badField: ["It cannot hold a colon or a line break; a home and a shell begin with \"/\"."]
         case .badID: ["An id is a number from 0 to 4294967294."]
         case .noGroup(let group, _): ["Create \(group) in passwd.groups, or name a group that the target has."]
         case .groupIsThere(let name): ["To put the user into it: \"primaryGroup\": \"\(name)\"."]
         case .userIDInUse, .groupIDInUse: ["Give it another id, or none: a free one is chosen."]
         case .noFreeID(_, let setting): ["The range is set in the target's /etc/login.defs: \(setting)."]
         case .primaryGroup(_, let user): ["Give \(user) another \"primaryGroup\" first, or remove the user."]
-        case .repeated: ["Mend the file in the image; pwck and grpck find such lines."]
+        case .repeated: ["Repair the file in the image; pwck and grpck find such lines."]
         case .groupExists, .notInFile: []
         }
     }

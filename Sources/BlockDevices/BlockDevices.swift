@@ -58,18 +58,21 @@ extension DiskFailure: Advising {
         switch self {
         case .unreadable(_, .permissionDenied), .unreadable(_, .notPermitted), .unwritable(_, .permissionDenied),
             .unwritable(_, .notPermitted):
-            ["Run it as root: only root may look into disks."]
+            ["Run it as root: only root may read disks."]
         case .unreadable(_, .noSuchFileOrDirectory): ["Check the spelling, or whether the disk is attached."]
         case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages tell more."]
         case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
         case .tableNotWritten, .tableNotAsPlanned, .notErased:
-            ["Boot again: what is unfinished is finished then.", "If it stays so, the disk may be failing."]
+            [
+                "Boot again: the next boot finishes what is unfinished.",
+                "If that does not help, the disk may be failing.",
+            ]
         case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
         case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]
         case .derivationTooLarge:
             [
-                "Give the machine more RAM, or the key slot less: for a volume that is there with",
-                "cryptsetup luksConvertKey --pbkdf-memory, for a new one in its \"options\".",
+                "Give the machine more RAM, or have the key slot take less: for a volume that exists, with",
+                "cryptsetup luksConvertKey --pbkdf-memory; for a new one, in its \"options\".",
             ]
         case .nameTaken: ["Give the volume another \"name\", or close that one first."]
         case .missing: ["Check the spelling, or whether the disk is attached."]

@@ -15,19 +15,19 @@ extension BootArguments {
     public static let documentation: [ArgumentDocumentation] = [
         .init(
             "coreos.live.rootfs_url", "=URL",
-            "Root image: http, https or tftp, with `${mac}` and its kin. Repeated: mirrors, tried in turn"),
+            "Root image: http, https or tftp, with `${mac}` and the like. Repeated: mirrors, tried in turn"),
         .init(
             "firstlight.fallback_url", "=URL",
-            "An older image that the initramfs knows (`--fallback-rootfs`), used where the root image's URLs lead to "
-                + "none that is right. Repeated: mirrors"),
+            "An older image that the initramfs knows (`--fallback-rootfs`), used where no URL of the root image leads "
+                + "to the right one. Repeated: mirrors"),
         .init("coreos.liveiso", "=LABEL", "Root image from the volume of that label"),
-        .init("coreos.liveiso.fromram", "[=BOOL]", "Copy the image into RAM and let the medium go"),
+        .init("coreos.liveiso.fromram", "[=BOOL]", "Copy the image into RAM and release the medium"),
         .init(
             "firstlight.rootfs_sha256", "=HEX",
             "SHA-256 of the root image file; nothing else is mounted. Malformed: the boot stops"),
         .init(
             "firstlight.check_medium", "=BOOL",
-            "`0`: do not read an ISO that stays mounted from start to end to check it. "
+            "`0`: do not check an ISO that stays mounted by reading all of it. "
                 + "`firstlight.rootfs_sha256` is checked all the same"),
         .init("firstlight.proxy", "=URL", "Proxy for every HTTP and HTTPS request"),
         .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
@@ -38,19 +38,19 @@ extension BootArguments {
         ),
         .init(
             "ignition.config.url", "=URL",
-            "Config: http, https, tftp or data, with `${mac}` and its kin. Goes before a config in the initramfs"),
+            "Config: http, https, tftp or data, with `${mac}` and the like. It comes before a config in the initramfs"),
         .init(
             "ignition.config.device", "=LABEL",
-            "Config: a file on the volume of that label, waited for 30 s. A URL goes before it"),
+            "Config: a file on the volume of that label, waited for 30 s. A URL comes before it"),
         .init("ignition.config.path", "=PATH", "The file's path on that volume; the two go together"),
         .init("firstlight.plan", "[=BOOL]", "Print what would be done to the disks, and stop before doing it"),
         .init(
             "firstlight.strict", "[=BOOL]",
-            "Write files as Ignition does: one that is there is a conflict whatever it holds, appending is repeated"),
+            "Write files as Ignition does: an existing one is a conflict whatever it holds, and appending is repeated"),
         .init(
             "firstlight.report_url", "=URL",
-            "Post the report of provisioning there, as JSON, be it a failure's: http or https, with `${mac}` and its kin, "
-                + "tried for 10 s, never stops the boot. Does not bring the network up: `rd.neednet` does"),
+            "Post the report of provisioning there, as JSON, that of a failure too: http or https, with `${mac}` and the "
+                + "like, tried for 10 s, never stops the boot. Does not bring the network up: `rd.neednet` does"),
 
         .init(
             "ip", "=METHOD",
@@ -59,8 +59,8 @@ extension BootArguments {
                 + "Any other word is `auto`, with a warning"),
         .init(
             "ip", "=IFACE:METHOD[:[MTU][:MAC]]",
-            "One interface, by name (udev's or the kernel's) or MAC address. Repeatable: of methods the last counts, "
-                + "addresses come together"),
+            "One interface, by name (udev's or the kernel's) or MAC address. Repeatable: the last method counts, "
+                + "addresses add up"),
         .init(
             "ip", "=CLIENT:[PEER]:GATEWAY:NETMASK:HOSTNAME:IFACE:METHOD[:[MTU][:MAC]]",
             "The same with fixed addresses, which any method keeps; IPv6 in brackets, `CLIENT/PREFIX` allowed, PEER not "
@@ -79,10 +79,10 @@ extension BootArguments {
             "A bond of PORTS, `,` between them; OPTIONS as the kernel's bonding has them: "
                 + "`mode=802.3ad,lacp_rate=fast`, `;` within lists. Bare: `bond0:eth0:mode=balance-rr`"),
         .init("bridge", "=NAME:PORTS", "A bridge without the spanning tree protocol. Bare: `br0:eth0`"),
-        .init("team", "=NAME:PORTS[:RUNNER]", "Made as the bond that it amounts to, with a warning"),
+        .init("team", "=NAME:PORTS[:RUNNER]", "Made as the equivalent bond, with a warning"),
         .init(
             "ipam", "=MAC:VLAN:ADDRESS:NETMASK:GATEWAY:HOSTNAME:DNS:DOMAINS:NTP",
-            "Tinkerbell's: fixed addresses, of a VLAN where one is given, search domains and time servers"),
+            "Tinkerbell's: fixed addresses, on a VLAN where one is given, search domains and time servers"),
         .init("nameserver", "=IP", "Name server. Repeatable"),
         .init("rd.net.dns", "=IP", "The same; servers of DNS over TLS are left out with a warning"),
         .init(
@@ -95,23 +95,23 @@ extension BootArguments {
         .init(
             "BOOTIF", "=[01-]MAC", "The interface booted from (PXELINUX writes it): the one used where `ip=` names none"
         ),
-        .init("rd.bootif", "=BOOL", "`0`: pay no attention to `BOOTIF`"),
+        .init("rd.bootif", "=BOOL", "`0`: ignore `BOOTIF`"),
         .init("ifname", "=NAME:MAC", "Name of the interface with that MAC address. Repeatable"),
         .init("net.ifnames", "=BOOL", "`0`: interfaces keep the kernel's names"),
         .init("rd.ethtool", "=IFACE:AUTONEG:SPEED", "How a card talks to the switch: `on` or `off`, Mb/s"),
-        .init("rd.net.dhcp.client-id", "=ID", "What the machine calls itself to DHCP servers: `01:02:...` or a text"),
-        .init("rd.net.dhcp.vendor-class", "=TEXT", "What kind of machine it is to them"),
+        .init("rd.net.dhcp.client-id", "=ID", "The client identifier that DHCP servers get: `01:02:...` or a text"),
+        .init("rd.net.dhcp.vendor-class", "=TEXT", "The vendor class that they get"),
         .init(
             "firstlight.identity", "=uuid",
-            "DHCP identifiers and the real root's `/etc/machine-id` come of the machine's UUID. Default: the card's address"
+            "DHCP identifiers and the real root's `/etc/machine-id` come from the machine's UUID. Default: the card's address"
         ),
         .init("rd.net.timeout.dhcp", "=SECONDS", "How long DHCP may take; default and `infinity`: as long as it takes"),
         .init("rd.net.timeout.carrier", "=SECONDS", "How long a link may take to come up; likewise"),
-        .init("rd.net.timeout.iflink", "=SECONDS", "How long an interface may take to appear that is named; likewise"),
+        .init("rd.net.timeout.iflink", "=SECONDS", "How long a named interface may take to appear; likewise"),
         .init("rd.net.timeout.ipv6auto", "=SECONDS", "How long IPv6 autoconfiguration may take; likewise"),
         .init("rd.net.dhcp.retry", "=N", "Multiplies the time for DHCP"),
         .init("coreos.no_persist_ip", "[=BOOL]", "Network settings stay out of the real root"),
-        .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has its own"),
+        .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has settings of its own"),
         .init(
             "rd.znet", "=...",
             "Not supported, like `ib.pkey`, `rd.iscsi.ibft` and `ip=...:ibft`: the boot stops where it needs the network"
@@ -136,7 +136,7 @@ extension BootArguments {
                 + "`firstlight.log_level` says otherwise"),
         .init(
             "rootfstype", "=ramfs",
-            "For the kernel: no limit to what it unpacks. Without it what is loaded takes 3 times its size of RAM"),
+            "For the kernel: no limit to what it unpacks. Without it, what is loaded takes RAM of 3 times its size"),
 
         .init("modprobe.blacklist", "=LIST", "Modules never to load; `rd.driver.blacklist`, `module_blacklist` too"),
         .init(

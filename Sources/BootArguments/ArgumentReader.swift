@@ -88,7 +88,7 @@ extension BootArguments {
         let given = keys.filter { line.value($0) != nil }
         guard let first = given.first else { return }
         if configURL != nil {
-            warnings.append("\(given.joined(separator: " and ")) not used: ignition.config.url goes before")
+            warnings.append("\(given.joined(separator: " and ")) not used: ignition.config.url comes first")
             return
         }
         guard let label = line.value(keys[0]), let path = line.value(keys[1]) else {

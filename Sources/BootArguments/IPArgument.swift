@@ -140,7 +140,7 @@ public struct IPArgument: Equatable, Sendable {
         if !fields[1].isEmpty { notes.append("the peer \(fields[1]) is not used") }
         var gateway = fields[2].isEmpty ? nil : try Self.address(fields[2])
         if address == nil, let lone = gateway {
-            notes.append("the gateway \(lone) goes with an address, left out")
+            notes.append("the gateway \(lone) needs an address, left out")
             gateway = nil
         }
         if let client = address?.address, let gateway, client.family != gateway.family {
@@ -170,13 +170,14 @@ public struct IPArgument: Equatable, Sendable {
             let rest = fields.dropFirst(2).filter { !$0.isEmpty }
             if !rest.isEmpty {
                 notes.append(
-                    "two name servers have room, \(rest.joined(separator: ":")) is left out; nameserver= has more")
+                    "there is room for two name servers, \(rest.joined(separator: ":")) is left out; nameserver= takes more"
+                )
             }
             return
         }
         if let text = fields.first, !text.isEmpty {
             mtu = Int(text).flatMap { Self.mtus.contains($0) ? $0 : nil }
-            if mtu == nil, text != "0" { notes.append("\"\(text)\" is no MTU, left out") }
+            if mtu == nil, text != "0" { notes.append("\"\(text)\" is not an MTU, left out") }
         }
         let rest = fields.dropFirst().joined(separator: ":")
         guard !rest.isEmpty else { return }
@@ -223,11 +224,11 @@ public struct IPArgument: Equatable, Sendable {
 extension IPArgument.Malformed: CustomStringConvertible {
     var description: String {
         switch self {
-        case .notAnAddress(let text): "\"\(text)\" is no IP address"
-        case .notANetmask(let text): "\"\(text)\" is no netmask or prefix length"
-        case .notAMAC(let text): "\"\(text)\" is no MAC address"
-        case .notAnInterface(let text): "\"\(text)\" is no interface"
-        case .unknownMethod(let text): "\"\(text)\" is no method"
+        case .notAnAddress(let text): "\"\(text)\" is not an IP address"
+        case .notANetmask(let text): "\"\(text)\" is not a netmask or prefix length"
+        case .notAMAC(let text): "\"\(text)\" is not a MAC address"
+        case .notAnInterface(let text): "\"\(text)\" is not an interface"
+        case .unknownMethod(let text): "\"\(text)\" is not a method"
         case .unsupportedMethod(let text): "the method \(text) is not supported"
         case .mixedFamilies(let one, let other): "\(one) and \(other) are of different families"
         }

@@ -46,10 +46,11 @@ public struct LinkArgument: Equatable, Sendable {
 
         var description: String {
             switch self {
-            case .notALinkName(let text): "\"\(text)\" is no name of an interface: 1 to 15 bytes, no slash, no blank"
+            case .notALinkName(let text):
+                "\"\(text)\" is not a name for an interface: 1 to 15 bytes, no slash, no blank"
             case .noIdentifier(let text): "\"\(text)\" does not end in a VLAN's number, 0 to 4094"
             case .noParent: "the interface that the VLAN is on is missing"
-            case .notAnInterface(let text): "\"\(text)\" is no interface"
+            case .notAnInterface(let text): "\"\(text)\" is not an interface"
             }
         }
     }
@@ -89,7 +90,7 @@ public struct LinkArgument: Equatable, Sendable {
             }
             kind = .bond(BondOptions(["mode": mode, "miimon": "100"]))
             rest = rest.dropFirst()
-            notes.append("\(word): made as a bond, mode=\(mode); a bond= says the same to every system")
+            notes.append("\(word): made as a bond, mode=\(mode); every system understands bond=")
         default:
             name = field(0, "bond0")
             lower = Self.references(field(1, "eth0"))
@@ -104,7 +105,7 @@ public struct LinkArgument: Equatable, Sendable {
             kind = .bond(options)
             let text = field(3, "")
             mtu = Int(text).flatMap { IPArgument.mtus.contains($0) ? $0 : nil }
-            if mtu == nil, !text.isEmpty { notes.append("\(word): \"\(text)\" is no MTU, left out") }
+            if mtu == nil, !text.isEmpty { notes.append("\(word): \"\(text)\" is not an MTU, left out") }
             rest = rest.dropFirst(2)
         }
         if !rest.isEmpty { notes.append("\(word): \(rest.joined(separator: ":")) not used") }
@@ -196,7 +197,7 @@ public struct BondOptions: Equatable, Sendable {
                 return "no \(name) \"\(value)\"; known: \(words.joined(separator: ", "))"
             }
         } else if Self.numbers.contains(name) {
-            guard let number = Int32(value), number >= 0 else { return "\(name)=\(value) is no number" }
+            guard let number = Int32(value), number >= 0 else { return "\(name)=\(value) is not a number" }
             values[name == "num_unsol_na" ? "num_grat_arp" : name] = "\(number)"
         } else if Self.texts.contains(name) {
             switch name {
@@ -206,9 +207,10 @@ public struct BondOptions: Equatable, Sendable {
                 "ns_ip6_target"
             where value.isEmpty
                 || !value.split(separator: ",").allSatisfy({ IPAddress($0)?.family == .v6 }):
-                return "\(name)=\(value) is no list of addresses"
-            case "ad_actor_system" where MACAddress(value) == nil: return "\(name)=\(value) is no MAC address"
-            case "primary", "active_slave": if !LinkArgument.isName(value) { return "\(name)=\(value) is no interface" }
+                return "\(name)=\(value) is not a list of addresses"
+            case "ad_actor_system" where MACAddress(value) == nil: return "\(name)=\(value) is not a MAC address"
+            case "primary", "active_slave":
+                if !LinkArgument.isName(value) { return "\(name)=\(value) is not an interface" }
             default: break
             }
             values[name] = value
@@ -231,7 +233,7 @@ public struct BondOptions: Equatable, Sendable {
         }
         if values["arp_interval"].map({ $0 != "0" }) ?? false {
             if values["arp_ip_target"] == nil, values["ns_ip6_target"] == nil {
-                drop("arp_interval", "goes with arp_ip_target")
+                drop("arp_interval", "needs arp_ip_target")
             } else if ["802.3ad", "balance-tlb", "balance-alb"].contains(mode) {
                 for name in ["arp_interval", "arp_ip_target", "arp_validate"] { drop(name, "is not for mode=\(mode)") }
             } else if values["miimon"].map({ $0 != "0" }) ?? false {

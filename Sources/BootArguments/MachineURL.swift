@@ -37,11 +37,11 @@ public struct MachineURL: Equatable, Sendable {
             case .unknown(let name):
                 // Whatever else stands between braces may be a secret.
                 let isName = !name.isEmpty && name.utf8.count <= 32 && name.utf8.allSatisfy(Self.isOfName)
-                guard isName else { return "a ${...} in it is none of \(known)" }
+                guard isName else { return "a ${...} in it is not one of \(known)" }
                 let near = nearest(to: name.lowercased(), in: MachineValue.allCases.map(\.rawValue))
                 return "${\(name)} is not known; " + (near.map { "did you mean ${\($0)}?" } ?? "known: \(known)")
-            case .unclosed: return "a ${ in it has no } behind it"
-            case .inHost: return "a ${...} stands in the server's name, and may stand only behind it"
+            case .unclosed: return "a ${ in it has no closing }"
+            case .inHost: return "a ${...} is in the server's name, and may only follow it"
             }
         }
 

@@ -61,7 +61,7 @@ extension NetworkArguments {
         if let word = line.words.last(where: { BootArguments.underscored($0.key) == "firstlight.identity" }) {
             identityIsUUID = word.value == "uuid"
             if !identityIsUUID, word.value != "mac" {
-                warnings.append("\(word): not known, only uuid is; the card's address tells who this machine is")
+                warnings.append("\(word): only uuid is known; the card's address identifies this machine")
             }
         }
         readTimeouts(line, &warnings)
@@ -104,7 +104,7 @@ extension NetworkArguments {
             timeouts.dhcp = timeouts.dhcp.map { min($0, Int(Int32.max)) * tries }
         }
         for name in ["ifup", "route", "ipv6dad", "ip-required"] where line.value("rd.net.timeout.\(name)") != nil {
-            warnings.append("rd.net.timeout.\(name)= is not read: what it limits is waited for as long as it takes")
+            warnings.append("rd.net.timeout.\(name)= is not read: that wait has no limit")
         }
     }
 
@@ -180,7 +180,7 @@ extension NetworkArguments {
         var interface = InterfaceReference.mac(mac)
         if !fields[1].isEmpty, fields[1] != "0" {
             guard let id = LinkArgument.identifier(of: "vlan\(fields[1])"), id > 0 else {
-                warnings.append("ipam=\(text): \"\(fields[1])\" is no VLAN, left out")
+                warnings.append("ipam=\(text): \"\(fields[1])\" is not a VLAN, left out")
                 return
             }
             links.append(
@@ -197,9 +197,9 @@ extension NetworkArguments {
         let times = fields[8].split(separator: ",").map { IPAddress($0) }
         timeServers += times.compactMap(\.self)
         for domain in domains where !isDomainName(domain) {
-            warnings.append("ipam=\(text): \"\(domain)\" is no domain, left out")
+            warnings.append("ipam=\(text): \"\(domain)\" is not a domain, left out")
         }
-        if times.contains(nil) { warnings.append("ipam=\(text): time servers are taken by their addresses alone") }
+        if times.contains(nil) { warnings.append("ipam=\(text): time servers are used by their addresses alone") }
     }
 
     /// What is not built is refused by name rather than passed over.

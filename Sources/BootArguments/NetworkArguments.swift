@@ -108,7 +108,7 @@ public struct EthtoolArgument: Equatable, Sendable {
         }
         speed = Int(fields[2]).flatMap { (1...10_000_000).contains($0) ? $0 : nil }
         if speed == nil, !fields[2].isEmpty {
-            notes.append("rd.ethtool=\(text): \"\(fields[2])\" is no speed, left out")
+            notes.append("rd.ethtool=\(text): \"\(fields[2])\" is not a speed, left out")
         }
     }
 }

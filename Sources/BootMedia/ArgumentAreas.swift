@@ -137,7 +137,7 @@ public struct ArgumentAreas: Sendable {
             throw MediaFault("kargs too large for area: \(text.utf8.count + 1) vs \(length)")
         }
         guard !text.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "\n") }) else {
-            throw MediaFault("kernel arguments stand in one line; there is a line break or a NUL in them")
+            throw MediaFault("kernel arguments are one line; these hold a line break or a NUL")
         }
         arguments = text
         isChanged = true

@@ -18,7 +18,7 @@ public enum CompressionFault: Error, Equatable, Sendable, CustomStringConvertibl
         case .corrupt(let kind): "corrupt \(kind) data"
         case .endsEarly("zstd"): "premature EOF reading zstd frame"
         case .endsEarly(let kind): "premature EOF reading \(kind) stream"
-        case .needsTooMuchMemory(let kind): "this \(kind) data needs more memory to be unpacked than it may"
+        case .needsTooMuchMemory(let kind): "this \(kind) data needs more memory to be unpacked than is allowed"
         case .tooLarge(let limit): "the data unpacks to more than \(limit) bytes"
         case .outOfMemory: "out of memory"
         }

@@ -13,7 +13,7 @@ public enum NmstateOutput {
         else { throw MediaFault("nmstatectl made nothing for NetworkManager") }
         return try files.map { file in
             guard let pair = file.elements, pair.count == 2, let name = pair[0].string, let text = pair[1].string else {
-                throw MediaFault("nmstatectl printed something else than names and contents of keyfiles")
+                throw MediaFault("nmstatectl printed something other than names and contents of keyfiles")
             }
             return (name, Array(text.utf8))
         }

@@ -249,7 +249,7 @@ private struct Job {
             }
             let path = plainPath(folder.isEmpty ? name : folder + "/" + name)
             if path == ".." || path.hasPrefix("../") {
-                throw stop("an included config stands in the folder of the first one or below it")
+                throw stop("an included config must be in the folder of the first one, or below it")
             }
             guard path.utf8.count < 4096 else { throw stop("the path of an included config is longer than 4095 bytes") }
             let first = texts[0].name.split(separator: "/").last.map(String.init) ?? ""

@@ -42,7 +42,7 @@ public struct Variables: Sendable {
         public var description: String {
             switch self {
             case .badName(let name):
-                "\"\(name)\" cannot be the name of a variable; letters, digits and _ can, and no digit in front"
+                "\"\(name)\" cannot be the name of a variable; a name has letters, digits and _, and no digit in front"
             case .unknown(let name, let near):
                 "unknown variable \"\(name)\"" + (near.map { ", did you mean \"\($0)\"?" } ?? "; give it with --set.")
                     + " A literal ${ is written $${"

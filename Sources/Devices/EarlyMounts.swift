@@ -32,7 +32,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
         case .module(_, .execFormatError), .module(_, .invalidArgument), .module(_, .noSuchFileOrDirectory), .loop:
             [
                 "The initramfs was made for another kernel, this one is \(Machine.kernelVersion):",
-                "make it anew with --kernel \(Machine.kernelVersion).",
+                "make it again with --kernel \(Machine.kernelVersion).",
             ]
         case .folder, .mount, .module: []
         }

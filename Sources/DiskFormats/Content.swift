@@ -123,10 +123,10 @@ extension Content: CustomStringConvertible {
         if let table { parts.append(tableName(table)) }
         if !parts.isEmpty { return parts.joined(separator: " and ") }
         return switch rest {
-        case .notLooked: "something that nobody looked at"
+        case .notLooked: "something that was not read"
         case .blank: "nothing"
-        case .unknown: "bytes that nobody knows"
-        case .noise: "what looks encrypted or compressed and has no header"
+        case .unknown: "unknown bytes"
+        case .noise: "data that looks encrypted or compressed and has no header"
         }
     }
 }
@@ -137,7 +137,7 @@ package func tableName(_ type: String) -> String {
     case "gpt": "a GPT partition table"
     case "dos": "an MBR partition table"
     case "PMBR": "a protective MBR without a readable GPT"
-    case "second gpt": "another GPT partition table, whose copy the end of the disk has"
+    case "second gpt": "another GPT partition table, whose copy is at the end of the disk"
     case "broken gpt": "a GPT of which neither copy can be read"
     case "gpt 512", "gpt 4096": "a GPT partition table of a disk with sectors of \(type.dropFirst(4)) bytes"
     default: "a partition table (\(type))"

@@ -48,7 +48,7 @@ extension DeviceUse: CustomStringConvertible {
         switch self {
         case .mounted(let path): "mounted on \(path)"
         case .swap: "in use as swap"
-        case .backing(let loop): "what /dev/\(loop) is made of"
+        case .backing(let loop): "the backing device of /dev/\(loop)"
         case .held(let name): "held by \(name)"
         case .innerPart: "an inner part of LVM or Stratis"
         case .claimed: "in use"

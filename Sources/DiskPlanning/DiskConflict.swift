@@ -132,7 +132,7 @@ extension DiskConflict: CustomStringConvertible {
     /// One sentence without its full stop.
     public var description: String {
         switch problem {
-        case .sameDisk(let other): "\(device) stands in the config twice, also as \(other)"
+        case .sameDisk(let other): "\(device) is in the config twice, also as \(other)"
         case .tableNotGPT(.unreadableGPT): "\(device) holds a GPT of which neither copy can be read"
         case .tableNotGPT(.other(let type, _)): "\(device) holds \(tableName(type)); only a GPT can be edited"
         case .tableNotGPT: "\(device) holds no GPT"
@@ -140,13 +140,13 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) holds \(content) without a partition table; the config wants partitions there"
         case .ownerBesideTable(let content, let table):
             content.isImage
-                ? "\(device) holds an image (\(content)) beside \(tableName(table)), and is no disk to edit"
+                ? "\(device) holds an image (\(content)) beside \(tableName(table)), and is not a disk to edit"
                 : "\(device) holds \(content) beside \(tableName(table)); one of them is out of date"
         case .ownerBesideKept(let content, let kept):
             "\(device) holds \(content), and partitions that the config keeps hold something: "
                 + kept.joined(separator: ", ")
         case .damagedTable(let table):
-            "\(device) holds \(tableName(table)) that has lost its \(table.damage), and nothing of the config"
+            "\(device) holds \(tableName(table)) that has lost its \(table.damage), and none of the config's partitions"
         case .notLooked: "\(device) was not looked at"
         case .diskInUse(let users): "\(device) is \(phrases(users))"
         case .mapDiffers(let found, let wanted):
@@ -165,7 +165,7 @@ extension DiskConflict: CustomStringConvertible {
                 + "(\(listed(numbers))); "
                 + "the config does not say which one it means"
         case .endIsAnothers:
-            "\(device) has at its end the copy of another table, which names partitions; a change would overwrite it"
+            "\(device) ends with the copy of another table, which names partitions; a change would overwrite it"
         case .noRoom(let wanted, let largest, let another):
             "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
                 + (another ? "; the end of the disk has the copy of another table, which names partitions" : "")
@@ -174,7 +174,7 @@ extension DiskConflict: CustomStringConvertible {
         case .wouldTruncate(let content):
             "\(device) holds \(content), which would not fit into the smaller partition the config wants"
         case .metadataAtEnd(let content):
-            "\(device) holds \(content), of which the end is a part; the config wants another size"
+            "\(device) holds \(content), which uses its end too; the config wants another size"
         case .arrayMetadata(let metadata):
             "\(device): an array with metadata \(metadata) would not be found again at the next boot"
         case .arraySpares(let spares, let devices):
@@ -192,7 +192,7 @@ extension DiskConflict: CustomStringConvertible {
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
-        case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume of which every key slot is empty"
+        case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume whose key slots are all empty"
         case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
         case .volumeDiffers(let difference):
             "\(device) holds a LUKS2 volume that is not what the config wants: "
@@ -205,7 +205,7 @@ extension DiskConflict: CustomStringConvertible {
         case .bindingNotOpened(let policy, let reason):
             "\(device) holds a LUKS2 volume that its Clevis binding to \(policy) does not open"
                 + (reason.isEmpty ? "" : ": \(reason)")
-        case .noSuchDevice: "\(device) is not there, and no partition of the config becomes it"
+        case .noSuchDevice: "\(device) is not there, and no partition of the config will be it"
         case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
         case .ambiguousLink(let nodes):
             "\(device) is the name of \(nodes.joined(separator: " and ")); the config does not say which one it means"
@@ -273,7 +273,7 @@ extension DiskConflict: Advising {
                 "To keep its partitions: repair the table with gdisk, once.",
                 .wiping("To destroy them:        \"wipeTable\": true"),
             ]
-        case .notLooked: ["This is a mistake of Firstlight's: nothing was written."]
+        case .notLooked: ["This is a defect of Firstlight; nothing was written."]
         case .diskInUse(let users), .partitionInUse(let users), .deviceInUse(let users): freeing(users)
         case .partitionDiffers(_, let differences, let canBeRecreated):
             differs(differences, canBeRecreated: canBeRecreated)
@@ -300,7 +300,7 @@ extension DiskConflict: Advising {
                 .wiping("To destroy it:         \"wipeFilesystem\": true"),
             ]
         case .memberIsMade: ["Name disks or partitions as \"devices\"."]
-        case .arrayMetadata: ["Use 1.2, which is what --metadata is where it is left out, or 1.0 or 1.1."]
+        case .arrayMetadata: ["Use 1.2 (the default, without --metadata), 1.0 or 1.1."]
         case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
         case .arrayDiffers(let difference):
             ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing]

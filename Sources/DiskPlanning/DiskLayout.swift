@@ -250,7 +250,7 @@ public struct DiskLayout: Equatable, Sendable {
                         claim.device, .namedElsewhere(existing: existing.node, own: target.node), at: claim.origin)
                 }
                 warnings.append(
-                    "\(claim.device) also names \(existing.node); the config's own \(target.node) is meant")
+                    "\(claim.device) also names \(existing.node); the config means its own, \(target.node)")
             }
             return target
         }
@@ -261,7 +261,7 @@ public struct DiskLayout: Equatable, Sendable {
         }
         if names.isOfContent, !inventory.unread.isEmpty {
             warnings.append(
-                "\(inventory.unread.joined(separator: ", ")) cannot be read: nobody can tell whether \(claim.device) "
+                "\(inventory.unread.joined(separator: ", ")) cannot be read: it is unknown whether \(claim.device) "
                     + "is a name of it, too")
         }
         if let address = existing.partition, let disk = disks.first(where: { $0.disk.node == address.disk }) {

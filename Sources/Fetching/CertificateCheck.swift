@@ -15,7 +15,7 @@ public enum CertificateFault: Error, Equatable, Sendable, CustomStringConvertibl
         switch self {
         case .noCertificate: "it holds no certificate in PEM form"
         case .notACertificate(let number): "PEM block \(number) is not a certificate"
-        case .textAfterLast: "something follows its last certificate, be it a blank line"
+        case .textAfterLast: "something follows its last certificate; even a blank line counts"
         }
     }
 }

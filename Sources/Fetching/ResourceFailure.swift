@@ -52,7 +52,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .transfer(let fault, let attempts):
             "\(source): \(fault)" + (attempts > 1 ? ", after \(attempts) attempts" : "")
         case .outOfTime(let seconds, let last):
-            "\(source): not here after \(seconds) s" + (last.map { "; the last fault: \($0)" } ?? "")
+            "\(source): not fetched within \(seconds) s" + (last.map { "; the last fault: \($0)" } ?? "")
         case .dataURL(let fault): "\(fault)"
         case .unsupportedScheme(let scheme): "\(source): the scheme \(scheme): is not supported"
         case .headerWithoutValue(let name): "\(source): the HTTP header \(name) has no value"
@@ -82,7 +82,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .malformedObject: ["Write s3://BUCKET/KEY, gs://BUCKET/OBJECT or arn:aws:s3:::BUCKET/KEY."]
         case .compressedObject: ["Leave \"compression\" out, or serve the file over https."]
         case .anonymousAccessPoint: ["Give the instance a role that may read it, or use s3://BUCKET/KEY."]
-        case .certificate: ["Let the file hold PEM certificates and nothing after the last line of the last one."]
+        case .certificate: ["The file must hold PEM certificates, and nothing after the last line of the last one."]
         case .clockSkew: ["Set the clock of this machine, in its firmware's setup."]
         case .compression(.notGzip): ["Leave \"compression\" out, or serve the file compressed."]
         default: []

@@ -60,7 +60,7 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .outOfTime(let seconds): "not done within \(seconds) s"
         case .connectionLost(let reason): "connection lost" + Self.because(reason)
         case .handshake(let reason): "TLS handshake failed (\(reason))"
-        case .certificate(let reason): "the server's certificate is not to be trusted (\(reason))"
+        case .certificate(let reason): "the server's certificate is not trusted (\(reason))"
         case .certificateNotInForce(let validity, let now):
             (now < validity.start
                 ? "the server's certificate is valid only from \(utcText(validity.start))"
@@ -165,7 +165,7 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .badURL, .unsupportedScheme: ["Check the URL."]
         case .stalled, .connectionLost: ["Check the network between this machine and the server."]
         case .handshake: ["Check that the port of the URL speaks TLS, and the clock of this machine."]
-        case .status(429, _): ["The server is asked too often; it goes on when it may."]
+        case .status(429, _): ["The server gets too many requests; fetching goes on when the server allows it."]
         case .status(500..., _), .status(408, _): ["Look into the server's own log: the fault is on its side."]
         default: []
         }

@@ -173,7 +173,7 @@ extension FileAction: CustomStringConvertible {
         case .account(.copyGroup(let name, _, _)): "copying the image's group \(name) into /etc/group"
         case .account(let request):
             request.command.map { "running \($0)" }
-                ?? "changing the user \(request.name), but not what is others' in its home"
+                ?? "changing the user \(request.name), but not the files of others in its home"
         case .claim(let folders, let user): "giving \(folders.joined(separator: ", ")) to \(user)"
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let folder): "making the directory \(folder.path)"

@@ -89,7 +89,7 @@ extension TargetPath.Found {
         case .folder: "a directory"
         case .link(let target): "a link to \(target)"
         case .other: "a special file"
-        case .blocked(let path): "below \(path), which is no directory"
+        case .blocked(let path): "below \(path), which is not a directory"
         case .circular: "behind links that lead round in circles"
         }
     }

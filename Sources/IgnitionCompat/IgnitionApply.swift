@@ -101,8 +101,8 @@ enum ApplyFault: Error, Equatable, Advising, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .noContainer: "this is no container"
-        case .noRoot(let path): "\(path) is no folder"
+        case .noContainer: "this is not a container"
+        case .noRoot(let path): "\(path) is not a folder"
         }
     }
 

@@ -16,7 +16,7 @@ enum IgnitionStage: String, CaseIterable, Sendable {
 /// - SeeAlso: The original's `-help`.
 struct IgnitionInvocation: Equatable, Sendable {
     var configCache = FilePath("/run/ignition.json")
-    /// Seconds for finding the config, retries included; 0 is no limit.
+    /// Seconds for finding the config, retries included; 0 means no limit.
     var fetchTimeout = 120
     /// The file that asks for the network.
     var neednet = FilePath("/run/ignition/neednet")

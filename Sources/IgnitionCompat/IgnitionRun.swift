@@ -117,7 +117,7 @@ final class IgnitionRun {
             _ = try SourceURL(parsing: url)
             return url
         } catch {
-            log.error("ignition.config.url is no URL and is ignored: \(error)")
+            log.error("ignition.config.url is not a URL and is ignored: \(error)")
             return nil
         }
     }

@@ -190,7 +190,7 @@ private enum OtherFormat {
         case .script: "this is a script; an Ignition config carries one in storage.files or in a unit"
         case .mime: "this is user data for cloud-init, not an Ignition config"
         case .butane:
-            "this is Butane; `firstlight-image butane` makes Ignition of it: "
+            "this is Butane; `firstlight-image butane` translates it: "
                 + "firstlight-image butane --strict --output config.ign config.bu"
         case .gzip: "this is compressed with gzip; give the JSON itself"
         case .markup: "this is a web page or XML, not an Ignition config; is the URL right?"

@@ -39,7 +39,7 @@ struct ContainerImage: Equatable {
             case .unknownName(let file, let name, _): "\(file) holds no image \(name)"
             case .missing(let file, let path): "\(file) lacks \(path)"
             case .otherDigest(let file, let path): "\(file): \(path) is not what its digest says"
-            case .encrypted(let file, let path): "\(file): the layer \(path) is encrypted or lies elsewhere"
+            case .encrypted(let file, let path): "\(file): the layer \(path) is encrypted or stored elsewhere"
             }
         }
 
@@ -158,7 +158,7 @@ struct ContainerImage: Equatable {
         let parts = digest.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0] == "sha256", parts[1].utf8.count == 64,
             parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-        else { throw Failure.malformed(archive.name, "\"\(digest.prefix(80))\" is no SHA-256 of a blob") }
+        else { throw Failure.malformed(archive.name, "\"\(digest.prefix(80))\" is not the SHA-256 of a blob") }
         return ("blobs/sha256/\(parts[1])", String(parts[1]))
     }
 

@@ -129,7 +129,7 @@ public struct ImageCheck: Sendable {
     private static func root(_ root: RootImageFile) -> ImageCheck {
         var check = ImageCheck(root.file, root.size, kind: "rootfs", title: "a root image")
         check.add("format", "\(root.format)\(root.version == nil ? ", bare" : "")")
-        check.add("version", root.version ?? "none: no initramfs would know it by one")
+        check.add("version", root.version ?? "none: no initramfs can recognize it by one")
         check.add("modules", root.kernels.map { $0.isEmpty ? "none" : "for Linux \($0.joined(separator: ", "))" })
         check.add("boots", "with an initramfs: coreos.live.rootfs_url=, a second initrd, or an ISO")
         check.memory = [
@@ -151,7 +151,7 @@ public struct ImageCheck: Sendable {
             // Its modules are those of one kernel.
             add("kernel", (try? ImageListing(reading: initramfs.file))?.kernel.map { "Linux \($0)" })
         }
-        add("build", initramfs.version ?? "none: this is no live initramfs")
+        add("build", initramfs.version ?? "none: this is not a live initramfs")
         add("accepts", initramfs.wantedHash == nil ? "any root image" : "one root image, by its stream hash")
         let keyfiles = initramfs.keyfiles > 0 ? ", \(counted(initramfs.keyfiles, "keyfile"))" : ""
         add("config", (initramfs.hasConfig ? "an Ignition config" : "none") + keyfiles)
@@ -179,7 +179,7 @@ public struct ImageCheck: Sendable {
         guard let linux = pe.sections.first(where: { $0.name == ".linux" }),
             let initrd = pe.sections.first(where: { $0.name == ".initrd" })
         else {
-            var check = ImageCheck(file, source.length, kind: "efi", title: "a program of UEFI")
+            var check = ImageCheck(file, source.length, kind: "efi", title: "a UEFI program")
             check.add("Secure Boot", pe.isSigned ? "signed" : "not signed")
             return check
         }
@@ -206,7 +206,7 @@ public struct ImageCheck: Sendable {
         var check = ImageCheck(file, source.length, kind: "iso", title: "an ISO image")
         check.add("label", image.primary.volumeID)
         guard let live = try? LiveISO(image) else {
-            check.problems.append("it is no live ISO: it has no room for a config")
+            check.problems.append("it is not a live ISO: it has no room for a config")
             return check
         }
         check.title = "a live ISO"

@@ -29,7 +29,7 @@ public struct KernelFile: Equatable, Sendable {
         /// What went wrong, for a message.
         public var description: String {
             switch self {
-            case .notKernel(let file): "\(file) is no Linux kernel for x86"
+            case .notKernel(let file): "\(file) is not a Linux kernel for x86"
             }
         }
     }
@@ -84,7 +84,7 @@ public struct InitramfsFile: Sendable {
         /// What went wrong, for a message.
         public var description: String {
             switch self {
-            case .unreadable(let file, let reason): "\(file) is no initramfs: \(reason)"
+            case .unreadable(let file, let reason): "\(file) is not an initramfs: \(reason)"
             }
         }
     }
@@ -185,7 +185,7 @@ public struct RootImageFile: Sendable {
         /// What went wrong, for a message.
         public var description: String {
             switch self {
-            case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
+            case .unusable(let file, let reason): "\(file) is not a root image: \(reason)"
             }
         }
     }

@@ -39,7 +39,7 @@ public struct NetworkBootMaking: Sendable {
         /// What went wrong, for a message.
         public var description: String {
             switch self {
-            case .url(let text): "\"\(text)\" is no URL that machines can boot from"
+            case .url(let text): "\"\(text)\" is not a URL that machines can boot from"
             case .arguments(let text): "kernel arguments are one line of printable characters, and not \"\(text)\""
             case .folderInUse(let folder): "\(folder) is there already and holds something"
             }

@@ -24,7 +24,7 @@ struct PEFile: Equatable {
 
         var description: String {
             switch self {
-            case .notPE: "this is no program of UEFI"
+            case .notPE: "this is not a UEFI program"
             case .notEFI(let subsystem): "this program is for subsystem \(subsystem), not for UEFI"
             case .malformed(let what): "its headers are broken: \(what)"
             case .noRoom: "its headers have no room for more sections"
@@ -84,7 +84,7 @@ struct PEFile: Equatable {
         let subsystem = try number(UInt16.self, at: optional + 68)
         guard 10...13 ~= subsystem else { throw .notEFI(subsystem: subsystem) }
         guard sectionAlignment.nonzeroBitCount == 1, fileAlignment.nonzeroBitCount == 1 else {
-            throw .malformed("an alignment that is no power of two")
+            throw .malformed("an alignment that is not a power of two")
         }
         let directories = try number(UInt32.self, at: optional + 108)
         // The fifth directory tells where signatures are.

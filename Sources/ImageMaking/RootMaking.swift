@@ -43,10 +43,10 @@ public struct RootMaking: Sendable {
         public var description: String {
             switch self {
             case .unknown(let file):
-                "\(file) is no folder, no container image, no tar archive, no squashfs and no erofs"
+                "\(file) is not a folder, a container image, a tar archive, a squashfs or an erofs"
             case .empty(let file): "\(file) holds no files"
             case .convertingNeedsRoot: "taking a filesystem image apart needs root, to keep its files' owners"
-            case .imageOfNoLayout(let file): "\(file) is no layout of container images"
+            case .imageOfNoLayout(let file): "\(file) is not a layout of container images"
             }
         }
 

@@ -61,8 +61,8 @@ public struct RootTree: Sendable {
         /// What went wrong, for a message.
         public var description: String {
             switch self {
-            case .notFolder(let path): "\(path) leads through something that is no folder"
-            case .linksWithoutEnd(let path): "\(path) leads through links without an end"
+            case .notFolder(let path): "\(path) leads through something that is not a folder"
+            case .linksWithoutEnd(let path): "\(path) leads through links that go round in circles"
             case .missing(let path): "a hard link leads to \(path), which is not there"
             case .noName(let path): "\"\(path)\" names nothing in a folder"
             case .linkToFolder(let path): "a hard link leads to \(path), which is a folder"

@@ -40,7 +40,7 @@ public struct StickDevice: Equatable, Sendable {
         /// What is in the way, for a message.
         public var description: String {
             switch self {
-            case .notDevice(let path): "\(path) is no block device"
+            case .notDevice(let path): "\(path) is not a block device"
             case .partition(let path, let disk): "\(path) is a partition of /dev/\(disk)"
             case .unknown(let path): "the kernel does not tell what \(path) is"
             case .mounted(let path, let places): "\(path) is mounted: \(places.joined(separator: ", "))"
@@ -84,7 +84,7 @@ public struct StickDevice: Equatable, Sendable {
     /// Looks at a device.
     ///
     /// `root` holds `sys` and `proc`. In tests it is another folder than `/`, and `number` stands for the device's own
-    /// (`8:16`). Throws where `path` is no block device, or a partition, or the kernel does not tell what it is.
+    /// (`8:16`). Throws where `path` is not a block device, or a partition, or the kernel does not tell what it is.
     public init(_ path: FilePath, below root: FilePath = "/", number: String? = nil) throws(Refusal) {
         let given: String
         if let number {

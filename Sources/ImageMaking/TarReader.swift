@@ -33,7 +33,7 @@ enum TarFault: Error, Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .checksum(let offset): "no tar header where one should be, at byte \(offset)"
-        case .number(let offset): "a tar header with a number that is none, at byte \(offset)"
+        case .number(let offset): "a tar header with a malformed number, at byte \(offset)"
         case .endsEarly(let offset): "the archive is cut short at byte \(offset)"
         case .extendedHeader(let offset): "a broken pax header, at byte \(offset)"
         case .sparse(let name): "\(name) is stored with holes; make the archive without --sparse"

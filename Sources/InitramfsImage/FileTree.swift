@@ -52,7 +52,7 @@ struct FileTree: Equatable {
 
         var description: String {
             switch self {
-            case .notFolder(let path, let member): "/\(member) cannot be in the image: /\(path) is no folder there"
+            case .notFolder(let path, let member): "/\(member) cannot be in the image: /\(path) is not a folder there"
             }
         }
     }

@@ -23,7 +23,7 @@ public struct Inclusion: Equatable, Sendable {
             switch self {
             case .malformed(let text): "\"\(text)\" is not SOURCE:DESTINATION with an absolute destination"
             case .unreadable(let file): "\(file) is neither a file, a folder nor a link"
-            case .notFolder(let file): "\(file) is no folder, and /usr of the image has to be one"
+            case .notFolder(let file): "\(file) is not a folder, and /usr of the image must be one"
             }
         }
     }

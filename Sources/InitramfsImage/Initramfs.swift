@@ -81,8 +81,8 @@ public struct Initramfs: Sendable {
             case .badKeyfile(let failure): "\(failure)"
             case .sameName(let name): "two network files are called \(name)"
             case .fallbackWithoutModules(let file, let kernel):
-                "\(file) cannot be fallen back on: it has no modules for Linux \(kernel)"
-            case .otherRootImage(let image, let original): "\(original) goes with another root image than \(image)"
+                "\(file) cannot be the fallback: it has no modules for Linux \(kernel)"
+            case .otherRootImage(let image, let original): "\(original) belongs to another root image than \(image)"
             case .otherKernel(let wanted, let original, let kernel):
                 "\(original) is for Linux \(kernel), not for \(wanted)"
             }

@@ -32,7 +32,7 @@ struct OriginalInitramfs: ~Copyable {
         var description: String {
             switch self {
             case .noStamps(let file):
-                "\(file) is no initramfs of a live system: it has no \(LiveImageName.initramfsVersion)"
+                "\(file) is not an initramfs of a live system: it has no \(LiveImageName.initramfsVersion)"
             case .noModules(let file): "\(file) has no kernel modules"
             case .severalKernels(let file, let kernels):
                 "\(file) has modules for several kernels: \(kernels.joined(separator: ", "))"

@@ -23,7 +23,7 @@ package struct RootImageFacts {
 
         package var description: String {
             switch self {
-            case .unusable(let file, let reason): "\(file) is no root image: \(reason)"
+            case .unusable(let file, let reason): "\(file) is not a root image: \(reason)"
             case .unversioned(let file): "\(file) has no \(LiveImageName.rootfsVersion): no initramfs would match it"
             }
         }

@@ -67,7 +67,7 @@ extension JSONSyntaxError: CustomStringConvertible {
             case 0x09: "a tab inside a string is written \\t"
             default: "a control character (byte \(byte)) inside a string"
             }
-        case .unknownEscape(let text): "\(text) is no JSON escape"
+        case .unknownEscape(let text): "\(text) is not a JSON escape"
         case .loneSurrogate: "half of a surrogate pair in a \\u escape"
         case .invalidUTF8: "bytes that are not UTF-8"
         case .duplicateKey(let key, let line): "the key \"\(short(key))\" is there already, in line \(line)"

@@ -50,7 +50,7 @@ public enum NewcError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .notAnArchive(let offset): "no cpio member where one should start, at byte \(offset)"
-        case .brokenHeader(let offset): "a cpio header with characters that are no hex digits, at byte \(offset)"
+        case .brokenHeader(let offset): "a cpio header with characters that are not hex digits, at byte \(offset)"
         case .brokenName(let offset): "a cpio member with an impossible name, at byte \(offset)"
         case .endsEarly(let offset, let member?): "the archive ends at byte \(offset), inside \(member)"
         case .endsEarly(let offset, nil): "the archive ends at byte \(offset), before its last member"

@@ -18,8 +18,8 @@ public enum RootImageFault: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .empty: "it is empty"
         case .unknown(let what?, let member): "\(member ?? "this") is \(what)"
-        case .unknown(nil, let member?): "\(member) is no squashfs and no erofs"
-        case .unknown(nil, nil): "this is no archive, no squashfs and no erofs"
+        case .unknown(nil, let member?): "\(member) is neither a squashfs nor an erofs"
+        case .unknown(nil, nil): "it is not an archive, a squashfs or an erofs"
         case .noImage: "the archive holds neither \(LiveImageName.rootImages.joined(separator: " nor "))"
         case .twoImages(let second): "the archive holds a second root image, \(second)"
         case .truncated(let format, let has):

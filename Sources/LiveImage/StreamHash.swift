@@ -34,7 +34,7 @@ public struct StreamHash: Equatable, Sendable {
             case .header(let text):
                 "the stream hash starts with \"\(text)\", not with \"stream-hash sha256 SIZE\""
             case .chunkSize(let text): "the stream hash has chunks of \(text) bytes; 1 to 67108864 can be"
-            case .digest(let line): "line \(line) of the stream hash is no SHA-256 of 64 lower-case hex digits"
+            case .digest(let line): "line \(line) of the stream hash is not a SHA-256 of 64 lower-case hex digits"
             }
         }
     }

@@ -26,7 +26,7 @@ public struct OSTreeDeployment: Equatable, Sendable {
             switch self {
             case .none: "the root image has an ostree repository but no deployment"
             case .several(let links): "the root image has \(links.count) ostree deployments to boot"
-            case .broken(let link): "\(link) of the root image leads to no deployment"
+            case .broken(let link): "\(link) of the root image does not lead to a deployment"
             }
         }
 

@@ -1,4 +1,4 @@
-// Why there is no root image, and what to do about it.
+// Why there is not a root image, and what to do about it.
 
 import Encoding
 import Fetching
@@ -6,7 +6,7 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// Why there is no root image; `source` is a URL without secrets, or a path.
+/// Why there is not a root image; `source` is a URL without secrets, or a path.
 public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringConvertible, Advising {
     case noURL
     case transfer(source: String, TransferFault)
@@ -49,7 +49,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
                 + " \(wanted.lowerBound) to \(wanted.upperBound) are wanted"
         case .wrongHash(let source, let wanted, let found):
             "\(source) has another SHA-256 than wanted: \(hexadecimal(found)), not \(hexadecimal(wanted))"
-        case .unusable(let source, let fault): "\(source) is no root image: \(fault)"
+        case .unusable(let source, let fault): "\(source) is not a root image: \(fault)"
         case .wrongVersion(let source, let found, let initramfs):
             "\(source) is of version \(found), the initramfs of version \(initramfs)"
         case .tooLittleMemory(let image, let needed, let available):
@@ -57,7 +57,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
                 + " and \(available >> 20) MiB are free"
         case .truncatedInInitramfs(let file, let format, let bytes):
             "\(file) is cut short: \(bytes) of the \(format.length) bytes of its \(format) are here"
-        case .missing(let files): "there is no root image: neither \(files.map(\.string).joined(separator: " nor "))"
+        case .missing(let files): "there is not a root image: neither \(files.map(\.string).joined(separator: " nor "))"
         case .archiveIsGone(let file):
             "\(file) cannot be checked: the initramfs has the hash of rootfs.img, which the kernel has unpacked,"
                 + " and not that of the image in it"
@@ -71,7 +71,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .cannotStore(let file, let reason): "cannot keep the root image in \(file): \(reason)"
         case .cancelled: "fetching the root image was cancelled"
         case .unexpected(let text): text
-        case .fallbackToo(let refusal, let error): "\(refusal); the older image is not to be had either: \(error)"
+        case .fallbackToo(let refusal, let error): "\(refusal); the older image is not available either: \(error)"
         case .everyMirror(let errors):
             "none of \(errors.count) mirrors has the root image: "
                 + errors.map(\.description).joined(separator: "; ")

@@ -30,7 +30,7 @@ public enum ImageOutput: Equatable, Sendable {
         if self == .inPlace {
             try InPlace.lock(file)
             if try InPlace.finishInterrupted(file) {
-                streams.tell("An interrupted command had begun to change \(path); it is again what it was before.")
+                streams.tell("An interrupted command had begun to change \(path); that is undone.")
             }
         }
         return file

@@ -77,7 +77,7 @@ public struct NetworkFamily: Equatable, Sendable {
     public var hostname: String?
     /// Whether the DHCP server is told a name.
     public var sendsHostname = true
-    /// What the machine calls itself to DHCP servers (option 61); `nil`: it sends the card's address.
+    /// The client identifier that DHCP servers get (option 61); `nil`: it sends the card's address.
     public var clientID: DHCPClientID?
     /// The vendor class that DHCP servers are told (option 60); `nil`: the client's own.
     public var vendorClass: String?

@@ -243,7 +243,7 @@ extension NetworkPlan {
         reasons += unsupported.map { "\($0.label) is \($0.otherKind ?? ""), which is not supported" }
         if !missing.isEmpty, !present.isEmpty { reasons.append("there are \(present.joined(separator: ", "))") }
         if reasons.isEmpty {
-            let what = links.isEmpty ? "no network interface" : "the addresses are not settled"
+            let what = links.isEmpty ? "no network interface" : "the addresses are not decided yet"
             return (what, links.isEmpty ? ["Check that the network card is enabled in the firmware"] : [])
         }
         return (reasons.joined(separator: ", "), advice.map { [$0] } ?? ["Check the name, and that the card is there"])

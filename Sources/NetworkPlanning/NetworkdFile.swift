@@ -118,7 +118,9 @@ extension NetworkProfile {
     private var networkdClient: [String] {
         guard let bytes = ipv4.clientID?.bytes else { return ["ClientIdentifier=mac"] }
         guard bytes.count == 23, bytes[0] == 255, bytes[5] == 0, bytes[6] == 4 else {
-            return ["# It was asked as \(ipv4.clientID?.description ?? ""), of which systemd-networkd cannot be told."]
+            return [
+                "# The DHCP server was asked as \(ipv4.clientID?.description ?? ""); systemd-networkd has no setting for that."
+            ]
                 + ["ClientIdentifier=mac"]
         }
         let number = bytes[1...4].reduce(0) { $0 << 8 | Int($1) }

@@ -39,7 +39,7 @@ struct MachineIdentity: Equatable {
         let text = Files.line("/sys/class/dmi/id/product_uuid")
         let uuid = text.flatMap { MachineUUID($0) }
         if uuid == nil {
-            let what = text.map { "the machine's UUID \($0) is one that others have" } ?? "this machine has no UUID"
+            let what = text.map { "the machine's UUID \($0) is shared by others" } ?? "this machine has no UUID"
             report("firstlight.identity=uuid: \(what); the card's address is used")
         }
         return MachineIdentity(uuid: uuid)

@@ -153,7 +153,7 @@ public enum Networking {
         }
         let network = arguments.network
         if !network.ip.isEmpty || !network.links.isEmpty {
-            report("keyfiles are embedded; ip= and its kin are not used")
+            report("keyfiles are embedded; ip= and the like are not used")
         }
         for warning in keyfiles.files.flatMap(\.warnings) { report(warning) }
         let (profiles, refused) = NetworkProfile.joined(keyfiles.files, line: arguments.commandLine)

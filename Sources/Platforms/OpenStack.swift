@@ -45,7 +45,7 @@ extension PlatformAccess {
             var last: (any Error)?
             if let drive = device(drives, turn == 0 ? 0 : 1) {
                 do { return try files(drive, [], [drivePath])[drivePath] } catch {
-                    say("nothing more is expected of \(drive): \(error)")
+                    say("no longer waiting for \(drive): \(error)")
                     drives = []
                     last = error
                 }
@@ -62,7 +62,7 @@ extension PlatformAccess {
                     case .outOfTime, .cancelled: continue
                     default:
                         refused.insert(url)
-                        say("nothing more is expected of \(error)")
+                        say("no longer waiting for \(error)")
                         last = error
                     }
                 }

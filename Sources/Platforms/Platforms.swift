@@ -122,7 +122,7 @@ extension PlatformFailure: CustomStringConvertible {
         case .noFirmwareDevice: "this machine has no firmware configuration device (qemu_fw_cfg)"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
         case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
-        case .badLength(let path, let text): "\(path) says \(text.prefix(20)), which is no length of a config"
+        case .badLength(let path, let text): "\(path) says \(text.prefix(20)), which is not the length of a config"
         case .wrongLength(let path, let bytes): "\(path) does not hold the \(bytes) bytes that it should"
         case .empty(let path): "\(path) holds no config"
         case .noToken(let platform): "the metadata service of \(platform) gave an empty token"

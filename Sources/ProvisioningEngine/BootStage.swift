@@ -91,7 +91,7 @@ public enum BootStage: CaseIterable, Sendable {
                 does: .session { try $0.provisioning.fetchConfig() })
         case .kernelArguments:
             Row(
-                topic: "kargs", act: "seeing to the kernel arguments", needs: [.fetchConfig], unit: .kargs,
+                topic: "kargs", act: "checking the kernel arguments", needs: [.fetchConfig], unit: .kargs,
                 does: .session { try $0.provisioning.setKernelArguments() })
         case .rootImage:
             Row(
@@ -201,13 +201,13 @@ public enum StageName: String, CaseIterable, Sendable {
         return switch self {
         case .fetch: Unit(description: "fetch the config", usesNetwork: true, target: provisioned)
         case .kargs:
-            Unit(description: "see to the kernel arguments", target: provisioned, isUnlimited: false)
+            Unit(description: "check the kernel arguments", target: provisioned, isUnlimited: false)
         case .rootfs:
             Unit(description: "fetch and verify the root filesystem", usesNetwork: true, isProvisioning: false)
         case .plan: Unit(description: "look at the disks and plan", target: provisioned)
         case .root:
             Unit(description: "set up the overlay root", target: "initrd-root-fs.target", isProvisioning: false)
-        case .disks: Unit(description: "make the disks what the config says", target: provisioned)
+        case .disks: Unit(description: "make the disks as the config says", target: provisioned)
         case .mount: Unit(description: "mount the config's filesystems", target: provisioned)
         case .files: Unit(description: "write files, users and units", target: provisioned)
         case .finish: Unit(description: "report, and remove the config", target: provisioned, isUnlimited: false)

@@ -129,7 +129,7 @@ enum ConfigReferenceFault: Error, Equatable, Advising, CustomStringConvertible {
         }
     }
 
-    var advice: [String] { ["Let each config be merged or replaced once: a circle has no end."] }
+    var advice: [String] { ["Merge or replace each config once; none may refer back to itself."] }
 }
 
 extension IgnitionConfig {

@@ -88,7 +88,7 @@ extension ProvisioningSession {
 
     private func tell(_ look: DiskLook, nowIs proof: DiskLook) {
         if look == proof { return observer(.detail("the disks are as they were planned")) }
-        observer(.detail("the disks are not as they were planned, and are planned anew; the plan was:"))
+        observer(.detail("the disks are not as they were planned, and are planned again; the first plan was:"))
         for line in look.lines { observer(.detail("  \(line)")) }
     }
 

@@ -26,9 +26,9 @@ public struct FetchTrial {
     public var proxy: String?
     /// Hosts for which no proxy is used.
     public var noProxy: [String] = []
-    /// Seconds for all attempts; 0 is no limit.
+    /// Seconds for all attempts; 0 means no limit.
     public var timeout = 60
-    /// Seconds until an answer begins; 0 is no limit.
+    /// Seconds until an answer begins; 0 means no limit.
     public var answerTimeout = 10
 
     /// A URL, with the boot's own limits.

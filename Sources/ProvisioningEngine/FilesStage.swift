@@ -32,7 +32,7 @@ extension ProvisioningSession {
         var keys: [String: SecretBytes] = [:]
         for volume in volumes where volume.keyFile != nil { keys[volume.name] = try store.key(of: volume.name) }
         if rules.warnsOfEarlierRun, target.text(ProvisioningResult.path) != nil, !target.isLiveImage {
-            warn("Ignition has run on this system before; that a second run gives the same is not certain")
+            warn("Ignition has run on this system before; a second run may give another result")
         }
         let outcome = try write(config, into: target, keys: keys, through: try resourceFetcher(for: config).settings)
         // The real root has them now; nobody else needs them.
@@ -150,7 +150,8 @@ enum ContainerFault: Error, Equatable, Advising, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .unsupported(let parts): "the config asks for what a container has not: \(parts.joined(separator: ", "))"
+        case .unsupported(let parts):
+            "the config asks for what a container does not have: \(parts.joined(separator: ", "))"
         case .remote: "the config names something on another machine, and --offline is given"
         }
     }

@@ -37,7 +37,7 @@ struct KernelArgumentChanges: Equatable, Sendable {
         }
         if !unwanted.isEmpty {
             lines.append(
-                "the config wants no such kernel arguments; take off the PXE command line: \(Self.list(unwanted))")
+                "the config excludes kernel arguments; remove from the PXE command line: \(Self.list(unwanted))")
         }
         return lines
     }

@@ -106,7 +106,7 @@ extension LiveSession {
             throw error
         }
         if case .iso(_, copyToRAM: true) = place {
-            try step("letting go of the ISO") { try Mounts.unmount(Self.isoFolder) }
+            try step("releasing the ISO") { try Mounts.unmount(Self.isoFolder) }
             observer(.told(topic: "rootfs", "the ISO is free: it may be ejected or written over"))
         }
         if image.verifiedBy == .nothing {

@@ -38,13 +38,13 @@ struct TranslateButane: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Indent the JSON.")
     var pretty = false
 
-    @Flag(name: .shortAndLong, help: "Fail where anything is to be warned of.")
+    @Flag(name: .shortAndLong, help: "Fail on warnings, too.")
     var strict = false
 
     @Flag(name: .shortAndLong, help: "Check only, write nothing.")
     var check = false
 
-    @Flag(name: .shortAndLong, help: "Write Ignition also for openshift, no MachineConfig.")
+    @Flag(name: .shortAndLong, help: "Write Ignition for openshift too, not a MachineConfig.")
     var raw = false
 
     @Flag(help: "A line for each mistake, without the lines of the config.")

@@ -8,7 +8,7 @@ import SystemPackage
 struct CheckImage: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Tell what an image is, what is in it, and whether it boots.",
+        abstract: "Show what an image is, what is in it, and whether it boots.",
         discussion: """
             Takes an ISO, a root image, an initramfs, a kernel, a unified kernel image, a
             folder of `firstlight-image pxe`, a container image, a stick. Exits with 1
@@ -22,7 +22,7 @@ struct CheckImage: ParsableCommand {
     @Argument(help: "What to look into.", completion: .file(), transform: path)
     var image: FilePath
 
-    @Flag(help: "Tell it as JSON.")
+    @Flag(help: "Print it as JSON.")
     var json = false
 
     func run() throws {

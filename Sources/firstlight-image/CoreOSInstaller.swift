@@ -31,7 +31,7 @@ extension InstallingRefusal {
     func work(_ streams: Streams) throws {
         throw MediaFault(
             "`\(Self._commandName)` belongs to installing to a disk, which this program does not do.\n"
-                + "It is firstlight-image under the name coreos-installer; the original can do it.")
+                + "It is firstlight-image under the name coreos-installer; coreos-installer itself can do it.")
     }
 }
 

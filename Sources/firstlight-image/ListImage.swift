@@ -21,7 +21,7 @@ struct ListImage: ParsableCommand {
     @Flag(help: "List every file with its size in bytes.")
     var files = false
 
-    @Flag(help: "Tell all of it as JSON.")
+    @Flag(help: "Print all of it as JSON.")
     var json = false
 
     func run() throws {

@@ -63,7 +63,7 @@ struct MakeISO: ParsableCommand {
     @Option(help: "Kernel arguments besides those that the medium needs.")
     var kargs = ISOMaking.usualArguments
 
-    @Flag(help: "Tell what was made as JSON.")
+    @Flag(help: "Print what was made, as JSON.")
     var json = false
 
     func run() throws {

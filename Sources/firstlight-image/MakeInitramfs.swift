@@ -90,7 +90,7 @@ struct MakeInitramfs: ParsableCommand {
     @Flag(help: "Show what is inside and how big each part is.")
     var list = false
 
-    @Flag(help: "Tell why each module is in the image, and make none.")
+    @Flag(help: "Show why each module is in the image, and make no image.")
     var explain = false
 
     func validate() throws {

@@ -57,7 +57,7 @@ struct MakeNetworkBoot: ParsableCommand {
     @Option(help: "Kernel arguments besides those that the boot needs.")
     var kargs = ISOMaking.usualArguments
 
-    @Flag(help: "Tell what was made as JSON.")
+    @Flag(help: "Print what was made, as JSON.")
     var json = false
 
     func run() throws {

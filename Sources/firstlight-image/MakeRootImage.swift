@@ -19,7 +19,7 @@ struct MakeRootImage: ParsableCommand {
             image keep owners and extended attributes; a squashfs of them needs no root.
 
             What belongs to one build (machine-id, SSH host keys, resolv.conf) is taken
-            out, and each is told. With SOURCE_DATE_EPOCH set, no file is younger than it.
+            out, and listed. With SOURCE_DATE_EPOCH set, no file is younger than it.
 
             EXAMPLES:
               firstlight-image rootfs root/ -o rootfs.img --version 2026.11.1
@@ -66,7 +66,7 @@ struct MakeRootImage: ParsableCommand {
         help: "Write the stream hash of the filesystem image itself here.", completion: .file(), transform: path)
     var imageHash: FilePath?
 
-    @Flag(help: "Tell what was made as JSON.")
+    @Flag(help: "Print what was made, as JSON.")
     var json = false
 
     func validate() throws {

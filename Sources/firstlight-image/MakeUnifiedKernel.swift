@@ -54,7 +54,7 @@ struct MakeUnifiedKernel: ParsableCommand {
     @Option(help: "The key's certificate, PEM.", completion: .file(), transform: path)
     var certificate: FilePath?
 
-    @Flag(help: "Tell what was made as JSON.")
+    @Flag(help: "Print what was made, as JSON.")
     var json = false
 
     func run() throws {

@@ -27,7 +27,7 @@ struct ValidateConfig: ParsableCommand {
         transform: path)
     var filesDir: FilePath?
 
-    @Flag(name: .shortAndLong, help: "Fail where anything is to be warned of.")
+    @Flag(name: .shortAndLong, help: "Fail on warnings, too.")
     var strict = false
 
     @OptionGroup var variables: VariableOptions

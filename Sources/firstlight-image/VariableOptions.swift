@@ -85,7 +85,7 @@ struct ConfigOptions: ParsableArguments {
         try checkOnce("--files-dir <folder>", filesDir.count)
         let words = filesDir + variables.set + variables.setSecret + variables.setFrom.map(\.string) + variables.env
         guard Program.root == FirstlightImage.self || words.isEmpty else {
-            throw ValidationError("\(Program.name) takes no Butane, and no options of it")
+            throw ValidationError("\(Program.name) does not take Butane, nor its options")
         }
     }
 

@@ -24,7 +24,7 @@ struct WriteStick: ParsableCommand {
     @Argument(help: "The image, an ISO mostly.", completion: .file(), transform: path)
     var image: FilePath
 
-    @Argument(help: "The device, the whole of it.", completion: .file(), transform: path)
+    @Argument(help: "The whole device.", completion: .file(), transform: path)
     var device: FilePath
 
     @Flag(help: "Do not ask before a removable device is written to.")

@@ -40,11 +40,11 @@ struct Firstlight: ParsableCommand {
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check Ignition configs.",
-        discussion: "Exit status: 0 without errors (warnings are none), 1 otherwise.")
+        discussion: "Exit status: 0 without errors (warnings do not count), 1 otherwise.")
 
     @Argument(help: "The configs; - is standard input.") var files: [String]
     @Flag(help: "Print the reports as JSON.") var json = false
-    @Flag(help: "Take warnings for errors.") var strict = false
+    @Flag(help: "Treat warnings as errors.") var strict = false
 
     func run() throws {
         throw ExitCode(ValidateCommand.run(files, asJSON: json, isStrict: strict))
@@ -56,8 +56,8 @@ struct Plan: ParsableCommand {
         abstract: "Show what a config would do to this machine's disks. Writes nothing.",
         usage: "firstlight plan --config <config> [--disk <device=image> ...] [<options>]",
         discussion: """
-            What the config refers to is fetched, as the boot would. Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. Of files that the config \
-            overwrites the content is no such data.
+            What the config refers to is fetched, as the boot would. Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error. The content of files \
+            that the config overwrites does not count as data.
             """)
 
     @Option(help: "The Ignition config; - is standard input.") var config: String
@@ -65,7 +65,7 @@ struct Plan: ParsableCommand {
     @Option(
         name: .customLong("disk"),
         help: ArgumentHelp(
-            "An image file that stands for a disk of another machine; nothing of this one counts then.",
+            "An image file that stands for a disk of another machine; this one's own disks do not count then.",
             valueName: "device=image"))
     var disks: [String] = []
     @Option(help: .hidden) var configName: String?
@@ -108,7 +108,7 @@ struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Fetch a URL as the boot would.",
         usage: "firstlight fetch <url> [--output <file>] [--hash <hash>] [<options>]",
-        discussion: "Attempts are told on standard error. Exit status: 0 fetched and verified, 1 otherwise.")
+        discussion: "Attempts are reported on standard error. Exit status: 0 fetched and verified, 1 otherwise.")
 
     @Argument(help: "data, http, https, tftp, s3, gs or arn.") var url: String
     @Option(name: .shortAndLong, help: "Write here, not to standard output.") var output: String?
@@ -119,8 +119,8 @@ struct Fetch: ParsableCommand {
     var authorities: [String] = []
     @Option(help: "A proxy's URL, for http and https.") var proxy: String?
     @Option(help: "A host, domain, address or network that is reached without the proxy.") var noProxy: [String] = []
-    @Option(help: "Seconds for all attempts; 0 is no limit.") var timeout = 60
-    @Option(help: "Seconds until an answer begins; 0 is no limit.") var answerTimeout = 10
+    @Option(help: "Seconds for all attempts; 0 means no limit.") var timeout = 60
+    @Option(help: "Seconds until an answer begins; 0 means no limit.") var answerTimeout = 10
 
     func run() throws {
         var trial = FetchTrial(url: url)
@@ -139,7 +139,7 @@ struct Fetch: ParsableCommand {
 
 struct Network: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what kernel arguments or keyfiles come to, or bring that network up.",
+        abstract: "Show what kernel arguments or keyfiles amount to, or bring that network up.",
         usage: "firstlight network [<options>] [<arguments> ...]",
         discussion: """
             Without --up nothing is touched: the profiles are printed as NetworkManager's keyfiles, and what is left out \
@@ -189,7 +189,7 @@ struct Arguments: ParsableCommand {
 struct StageEnded: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stage-ended",
-        abstract: "Tell how a stage died that could not tell it itself; for ExecStopPost of its unit.",
+        abstract: "Report how a stage died that could not report it itself; for ExecStopPost of its unit.",
         shouldDisplay: false)
 
     @Argument(help: "The stage.") var stage: StageName
@@ -201,7 +201,7 @@ struct BootByScript: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot",
         abstract: "Run the boot's stages, for an initramfs whose PID 1 is a shell script.",
-        discussion: "Exit status: 0 the root is ready, 1 it is not and a shell is wanted; what stopped it was told.",
+        discussion: "Exit status: 0 the root is ready, 1 it is not and a shell is wanted; the reason was reported.",
         shouldDisplay: false)
 
     @Option(help: "Where the real root is assembled.") var root: String
@@ -215,7 +215,7 @@ struct BootByScript: ParsableCommand {
 struct BootEnded: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot-ended",
-        abstract: "Tell how `firstlight boot` died, where it could not tell it itself.", shouldDisplay: false)
+        abstract: "Report how `firstlight boot` died, where it could not report it itself.", shouldDisplay: false)
 
     @Option(help: "Where it was to assemble the real root.") var root: String
     @Argument(help: "Its exit status, as a shell knows it.") var status: Int32
@@ -226,7 +226,7 @@ struct BootEnded: ParsableCommand {
 struct WatchMedium: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch-medium",
-        abstract: "Leave a process behind that tells when the medium of the real root is gone.", shouldDisplay: false)
+        abstract: "Leave a process behind that reports when the medium of the real root is gone.", shouldDisplay: false)
 
     @Option(help: "Where the real root is assembled.") var root: String
 

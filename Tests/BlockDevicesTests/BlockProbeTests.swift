@@ -82,7 +82,7 @@ import Testing
     func notAllowed() {
         #expect(
             DiskFailure.unreadable("/dev/vda", .permissionDenied).advice
-                == ["Run it as root: only root may look into disks."])
+                == ["Run it as root: only root may read disks."])
     }
 
     @Test("a file that cannot be read is an error that names it")

@@ -118,7 +118,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         #expect(try DiskProber.content(of: area).description == "ext4 \"mine\"")
     }
 
-    @Test("an image for discs and sticks has both by design, and is no disk to edit")
+    @Test("an image for discs and sticks has both by design, and is not a disk to edit")
     func image() throws {
         let image = try Image(64 << 20)
         try image.partition("1: start=2048, size=8MiB, name=efi")
@@ -230,7 +230,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         #expect(try image.bytes(2 << 20..<3 << 20) != [UInt8](repeating: 0, count: 1 << 20))
         let second = try DiskStage.plan(config(image), access: .settled)
         #expect(second.filesystems.map(\.action) == [.create] && second.disks.map(\.action) == [.keep])
-        #expect(second.lines.contains { $0.contains("create over bytes that nobody knows") })
+        #expect(second.lines.contains { $0.contains("create over unknown bytes") })
         // Somebody put a volume without a header there.
         try image.write(noise(8 << 20, 2), at: 1 << 20)
         let before = try image.digest()

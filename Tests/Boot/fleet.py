@@ -111,7 +111,7 @@ def older_image_that_is_broken_too(bench):
     machine = bench.boot(
         f"coreos.live.rootfs_url={server.url}/rootfs.img firstlight.fallback_url={server.url}/old.img",
         initrd=[images.initramfs(rootfs=image, **{"fallback-rootfs": old})])
-    stopped(machine, r"/rootfs\.img: HTTP status 404", "the older image is not to be had either: .*/old\\.img is not the root")
+    stopped(machine, r"/rootfs\.img: HTTP status 404", "the older image is not available either: .*/old\\.img is not the root")
 
 
 @boot_test(tier=ALL)

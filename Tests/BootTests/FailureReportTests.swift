@@ -234,7 +234,7 @@ struct FailureReportTests {
             page(.rootImage, cause: RootImageError.transfer(source: "https://10.0.2.2:29253/root.squashfs", fault)),
             """
             firstlight stopped: https://10.0.2.2:29253/root.squashfs: the server's
-              certificate is not to be trusted (SSL certificate problem: self-signed
+              certificate is not trusted (SSL certificate problem: self-signed
               certificate)
               while getting the root filesystem
               Nothing was written to any disk.
@@ -327,7 +327,7 @@ struct FailureReportTests {
         expect(
             page(.rootImage, cause: RootImageError.unusable(source: "http://10.0.2.2:44051/rootfs.img", fault)),
             """
-            firstlight stopped: http://10.0.2.2:44051/rootfs.img is no root image: the
+            firstlight stopped: http://10.0.2.2:44051/rootfs.img is not a root image: the
               archive ends at byte 655701, inside root.squashfs
               while getting the root filesystem
               Nothing was written to any disk.
@@ -342,7 +342,7 @@ struct FailureReportTests {
         expect(
             page(.rootImage, cause: RootImageError.unusable(source: "http://10.0.2.2:29251/rootfs.img", fault)),
             """
-            firstlight stopped: http://10.0.2.2:29251/rootfs.img is no root image: this is
+            firstlight stopped: http://10.0.2.2:29251/rootfs.img is not a root image: this is
               an HTML or XML page
               while getting the root filesystem
               Nothing was written to any disk.

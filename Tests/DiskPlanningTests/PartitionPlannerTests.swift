@@ -35,7 +35,7 @@ import Testing
         let smaller = disk([want(1, label: "var", size: 500, resize: true)])
         #expect(
             story(smaller, on: there) == [
-                "conflict: /dev/vda has at its end the copy of another table, which names partitions; a change would "
+                "conflict: /dev/vda ends with the copy of another table, which names partitions; a change would "
                     + "overwrite it"
             ])
         #expect(

@@ -188,7 +188,7 @@ import Testing
         let number = try steps(#""uid": 1500"#)
         #expect(number.first?.hasPrefix("running usermod") == true)
         let group = try steps(#""uid": 1500, "primaryGroup": "staff""#)
-        let own = "changing the user core, but not what is others' in its home"
+        let own = "changing the user core, but not the files of others in its home"
         #expect(policy == .strict ? group.first?.hasPrefix("running usermod") == true : group == [own])
     }
 

@@ -111,7 +111,7 @@ import Testing
                 "/f holds a mounted filesystem, which overwriting it would empty"
             ),
             (
-                #"{"files": [{"path": "/f"}]}"#, .blocked(by: "/g"), "/f is below /g, which is no directory"
+                #"{"files": [{"path": "/f"}]}"#, .blocked(by: "/g"), "/f is below /g, which is not a directory"
             ),
             (
                 #"{"files": [{"path": "/f"}]}"#, .circular, "/f is behind links that lead round in circles"

@@ -1,4 +1,4 @@
-// Any bytes as the headers of a program of UEFI; sections are added, and are read back.
+// Any bytes as the headers of a UEFI program; sections are added, and are read back.
 // with: Sources/ImageMaking/PEFile.swift
 
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -74,7 +74,7 @@ for label, isWanted in {"later": True, "theirs": False}.items():
     put(VDB, "kept")
     before = written()
     said = disks_stage(wanted, again=True, fails=not isWanted)
-    assert "planned anew" in log() if isWanted else "theirs" in said, said
+    assert "planned again" in log() if isWanted else "theirs" in said, said
     assert written() == before and held(VDB) == "kept"
     run("blkdiscard", "-z", VDB)
 if not Path("/dev/mapper/cache").exists():
@@ -134,6 +134,6 @@ assert "no key" in stage([volume("new", VDB, key="")], fails=True)
 
 # A header without keys is somebody's all the same: there may be a copy of its key elsewhere.
 run("cryptsetup", "luksKillSlot", "-q", VDB, "0")
-assert "every key slot is empty" in stage([volume("new", VDB)], [ext4("/dev/mapper/new", "n")], fails=True)
+assert "key slots are all empty" in stage([volume("new", VDB)], [ext4("/dev/mapper/new", "n")], fails=True)
 stage([volume("new", VDB, wipeVolume=True)], [ext4("/dev/mapper/new", "n")])
 close("new")

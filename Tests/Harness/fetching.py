@@ -32,7 +32,7 @@ from servers import Reset, Stall, free_port
 
 def private_authority() -> None:
     site = Site()
-    run = Run(f"{SECURE}/file").refused(r"https://127\.0\.0\.1:8443/file: the server's certificate is not to be trusted")
+    run = Run(f"{SECURE}/file").refused(r"https://127\.0\.0\.1:8443/file: the server's certificate is not trusted")
     assert run.attempts == 1, run.said
     Run("--ca", site.ca, "--hash", SHA256, f"{SECURE}/file").brought()
 
@@ -75,7 +75,7 @@ def weak_certificate() -> None:
 
 
 def certificate_of_another_host() -> None:
-    Run("--ca", Site().ca, "https://127.0.0.1:8445/file").refused("not to be trusted.*127.0.0.1")
+    Run("--ca", Site().ca, "https://127.0.0.1:8445/file").refused("not trusted.*127.0.0.1")
 
 
 def client_certificate_only() -> None:
@@ -127,13 +127,13 @@ def truncated() -> None:
     assert len(site.behind.gets("/file")) == 3 and "connection lost" in run.said, run.said
     output = site.folder / "out"
     site.behind.faults["/file"] = [Reset(300_000)] * 50
-    Run("--timeout", "2", "--output", output, f"{PLAIN}/behind/file").refused("not here after 2 s.*connection lost")
+    Run("--timeout", "2", "--output", output, f"{PLAIN}/behind/file").refused("not fetched within 2 s.*connection lost")
     assert not output.exists(), "half of a file stays"
 
 
 def stalled() -> None:
     Site({"/file": [Stall(300_000)]})
-    Run("--timeout", "3", f"{PLAIN}/behind/file").refused("not here after 3 s")
+    Run("--timeout", "3", f"{PLAIN}/behind/file").refused("not fetched within 3 s")
 
 
 def silent() -> None:

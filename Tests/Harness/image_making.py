@@ -361,7 +361,7 @@ def a_stick_is_not_written_by_mistake() -> None:
         (folder / "image").write_bytes(b"x" * 4096)
         for device in (folder / "image", Path("/dev/null")):
             status, said = refused("usb", "--yes", "--force", folder / "image", device)
-            assert status == 1 and "is no block device" in said and "Nothing was written" in said, said
+            assert status == 1 and "is not a block device" in said and "Nothing was written" in said, said
 
 
 def what_takes_long_is_told() -> None:

@@ -269,7 +269,7 @@ def an_image_is_never_left_half_changed(folder: Path) -> None:
     assert iso.read_bytes() == pristine and sorted(os.listdir(folder)) == ["live.iso", "live.iso.tree"]
     stopped_behind_the_first_area(iso, is_killed=True).expect(-signal.SIGXFSZ)
     assert iso.read_bytes() != pristine and ".live.iso.firstlight-undo" in os.listdir(folder)
-    Ended(["iso", "reset", iso]).expect(0, "is again what it was before")
+    Ended(["iso", "reset", iso]).expect(0, "that is undone")
     assert iso.read_bytes() == pristine and sorted(os.listdir(folder)) == ["live.iso", "live.iso.tree"]
 
 

@@ -123,7 +123,7 @@ extension WholeImages {
         let failure = #expect(throws: BootFailure.self) { try initramfs.write(to: image) }
         #expect(
             failure.map { "\($0.cause)" }
-                == "\(folder.path)/old.img cannot be fallen back on: it has no modules for Linux 6.1.0")
+                == "\(folder.path)/old.img cannot be the fallback: it has no modules for Linux 6.1.0")
         #expect(failure?.advice.isEmpty == false && !Files.exists(image))
         // A system that does without modules does so in every version.
         initramfs.rootfs = try rootImage("bare", kernels: [], in: folder)

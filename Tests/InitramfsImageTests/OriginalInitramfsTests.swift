@@ -214,7 +214,7 @@ import Testing
             try bad.write(to: folder.path.appending("image"))
             Issue.record("an initramfs was made")
         } catch {
-            #expect("\(error.cause)" == "\(folder.path)/original goes with another root image than \(rootfs)")
+            #expect("\(error.cause)" == "\(folder.path)/original belongs to another root image than \(rootfs)")
         }
     }
 

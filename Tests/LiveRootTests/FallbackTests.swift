@@ -60,7 +60,7 @@ struct FallbackTests {
         let both = RootImageError.fallbackToo(of: wrong, .transfer(source: "http://a/old.img", .status(404)))
         #expect(
             both.description
-                == "\(wrong); the older image is not to be had either: http://a/old.img: HTTP status 404 (not found)")
+                == "\(wrong); the older image is not available either: http://a/old.img: HTTP status 404 (not found)")
         #expect(both.advice == wrong.advice && !both.advice.isEmpty)
     }
 }

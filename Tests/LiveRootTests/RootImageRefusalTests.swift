@@ -144,7 +144,7 @@ extension RootImageDownloads {
     @Test func somethingElseIsNamed() throws {
         let server = try LoopbackServer(["page": Array("<!DOCTYPE html><title>Sign in".utf8), "empty": []])
         let error = try #require(try TestMachine().refusal(server.url("/page")))
-        #expect(error.description == "\(server.url("/page")) is no root image: this is an HTML or XML page")
+        #expect(error.description == "\(server.url("/page")) is not a root image: this is an HTML or XML page")
         #expect(
             try TestMachine().refusal(server.url("/empty"))
                 == .unusable(source: server.url("/empty"), .empty))
