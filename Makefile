@@ -194,6 +194,7 @@ lint: ## Check formatting, imports and the syntax of scripts
 	fi
 	python3 Tests/Harness/imports.py
 	python3 Tests/Harness/names.py
+	python3 Tests/Harness/wording.py
 	for script in $$(git ls-files -co --exclude-standard | xargs grep -lE '^#! ?/(usr/)?bin/(env )?(ba)?sh' --); do
 	    bash -n "$$script"
 	done
