@@ -8,7 +8,7 @@ import Reporting
 /// Reading never fails: what cannot be taken as it stands is a ``warnings`` line where the boot can go on
 /// without it, or one of ``problems`` where it cannot. Each argument is described in ``documentation``.
 ///
-/// Where the consumers of the original live system disagree about one and the same line, the rules are
+/// Where the consumers of Fedora CoreOS's live system disagree about one and the same line, the rules are
 /// those of the kernel and dracut (``KernelCommandLine``), with these readings per key:
 ///
 /// - URLs of the root image are all kept, as mirrors; of any other key the last value counts.

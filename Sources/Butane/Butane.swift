@@ -275,7 +275,7 @@ private struct Job {
         let type = dialect.type
         outcome.translations = translations(of: result)
         outcome.result = result
-        // The reference's list of forbidden fields is one of a MachineConfig's: without one it forbids none.
+        // Butane's list of forbidden fields is one of a MachineConfig's: without one it forbids none.
         if dialect.openshift == nil || !options.isRaw {
             add(Forbidden(dialect).entries(result, type))
             if report.hasErrors { throw Stop(message: Message.sourceInvalid) }
@@ -330,7 +330,7 @@ private struct UnknownKeys {
                         severity: .warning, path: path.appending(name), place: document.nodes[pair.key].place,
                         message: "unused key \(name)", text: text))
             }
-            // In the order of the description, as the reference walks.
+            // In the order of the description, as Butane walks.
             for field in type.fields {
                 guard let pair = pairs.last(where: { document.text(of: $0.key) == field.name }) else { continue }
                 walk(pair.value, field.kind, path.appending(field.name))

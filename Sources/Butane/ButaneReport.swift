@@ -1,4 +1,4 @@
-// What is wrong or doubtful in a config, and the two ways in which the reference shows it.
+// What is wrong or doubtful in a config, and the two ways in which Butane shows it.
 
 import JSONText
 

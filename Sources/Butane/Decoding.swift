@@ -1,4 +1,4 @@
-// From YAML to a tree of known fields: types by the rules of the reference's reader, every mistake with its place.
+// From YAML to a tree of known fields: types by the rules of Butane's reader, every mistake with its place.
 
 import Encoding
 import IgnitionConfig
@@ -69,7 +69,7 @@ struct Decoder {
             let entryType = goName(entryKind, named: named)
             var nodes: [ConfigNode] = []
             for entry in entries {
-                // Like in the reference an entry without a value is none.
+                // Like in Butane an entry without a value is none.
                 if let value = try read(entry, entryKind, at: path.appending(nodes.count), goType: entryType) {
                     nodes.append(value)
                 }
@@ -252,7 +252,7 @@ struct Decoder {
         faults.append(.init(message: "cannot unmarshal \(what) into \(goType)", place: node.place))
     }
 
-    /// The reference's bound for what aliases may make of a text.
+    /// Butane's bound for what aliases may make of a text.
     private mutating func count(isAlias: Bool = false) throws(YAMLFault) {
         decoded += 1
         if isAlias || !aliases.isEmpty { decodedByAlias += 1 }

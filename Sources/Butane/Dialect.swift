@@ -25,7 +25,7 @@ struct Dialect: Sendable {
     /// What reads a MachineConfig of the first versions cannot decompress.
     var compresses: Bool { (openshift ?? 10) >= 10 }
 
-    /// What the reference calls the package of the common types in its messages.
+    /// What Butane calls the package of the common types in its messages.
     var basePackage: String { "v0_\(base)" + (base == 8 ? "_exp" : "") }
     var package: String {
         "v" + version.prefix { $0 != "-" }.split(separator: ".").prefix(2).joined(separator: "_")

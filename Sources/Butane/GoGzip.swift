@@ -1,11 +1,11 @@
-// gzip as the reference writes it, as far as its length goes.
+// gzip as Butane writes it, as far as its length goes.
 
 import CZlib
 
 enum GoGzip {
     /// A gzip member without name and time, level 9.
     ///
-    /// Its length decides whether a config holds a file compressed, and the reference's writer ends with an empty block
+    /// Its length decides whether a config holds a file compressed, and Butane's writer ends with an empty block
     /// of its own that takes five bytes or so: this one does the same, so that the same files are compressed.
     static func member(_ bytes: [UInt8]) -> [UInt8] {
         var stream = z_stream()

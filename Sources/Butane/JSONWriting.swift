@@ -1,4 +1,4 @@
-// Ignition's config as the reference writes it: its order of fields, its way to leave out, its escapes.
+// Ignition's config as Butane writes it: its order of fields, its way to leave out, its escapes.
 
 /// JSON text of a config.
 struct JSONWriter {

@@ -1,4 +1,4 @@
-// The reference's messages, word for word: people search for them, and tests compare them.
+// Butane's messages, word for word: people search for them, and tests compare them.
 
 enum Message {
     static let tooManySources = "only one of the following can be set: inline, local, source"

@@ -19,7 +19,7 @@ struct ResultRules {
             let path = source(of: diagnostic.path, in: config)
             var message = diagnostic.message
             if diagnostic.isOwnAdvice {
-                // The advice on a mode stands in the place of the reference's word on its special bits.
+                // The advice on a mode stands in the place of Butane's word on its special bits.
                 guard let version = parsed.config?.ignition.version, version < .v36,
                     let mode = message.prefix(while: \.isNumber).isEmpty ? nil : Int(message.prefix(while: \.isNumber)),
                     mode > 0o777, message.contains(" is octal ")
@@ -70,7 +70,7 @@ struct ResultRules {
 }
 
 extension IgnitionConfig.Diagnostic {
-    /// Whether this is advice of ours that the reference's checks do not give: a strict translation passes with it.
+    /// Whether this is advice of ours that Butane's checks do not give: a strict translation passes with it.
     var isOwnAdvice: Bool {
         guard severity == .warning else { return false }
         return message.contains(" is octal ") || message.contains("negative timeout")

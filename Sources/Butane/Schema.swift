@@ -5,7 +5,7 @@ indirect enum FieldKind: Sendable {
     case string
     case integer
     case bool
-    /// - Parameter named: What the reference calls the type of an entry in its messages, where it has a name.
+    /// - Parameter named: What Butane calls the type of an entry in its messages, where it has a name.
     case list(FieldKind, named: String? = nil)
     case object(ObjectType)
     /// Any keys, texts below them.
@@ -49,14 +49,14 @@ struct ObjectType: Sendable {
         case partition
     }
 
-    /// What the reference calls it in messages: `Filesystem`.
+    /// What Butane calls it in messages: `Filesystem`.
     var name: String
     var fields: [Field]
     /// What tells the entries of a list of these from each other.
     var key = Key.none
     /// Lists whose entries share their keys, by Ignition's names: files, directories and links.
     var sharedKeys: [String] = []
-    /// Whether the reference tells an empty object from an absent one.
+    /// Whether Butane tells an empty object from an absent one.
     var isPointer = false
 
     func field(json name: String) -> Field? { fields.first { $0.json == name } }

@@ -5,7 +5,7 @@ import IgnitionConfig
 
 /// One config on its way to Ignition.
 ///
-/// The steps run in the reference's order, since entries that sugar makes go before or behind the user's by it.
+/// The steps run in Butane's order, since entries that sugar makes go before or behind the user's by it.
 struct Translation {
     let dialect: Dialect
     let localFiles: LocalFiles

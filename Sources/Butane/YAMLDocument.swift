@@ -6,7 +6,7 @@
 import CLibyaml
 import JSONText
 
-/// What is wrong with a YAML text, in the words of the reference where it has some.
+/// What is wrong with a YAML text, in the words of Butane where it has some.
 public struct YAMLFault: Error, Equatable, Sendable {
     /// One mistake.
     public struct Entry: Equatable, Sendable {
@@ -14,7 +14,7 @@ public struct YAMLFault: Error, Equatable, Sendable {
         public var message: String
         /// Where it is; `nil` where that is unknown.
         public var place: SourcePlace?
-        /// Whether the reference names the line.
+        /// Whether Butane names the line.
         var isNumbered = true
     }
 
@@ -181,7 +181,7 @@ struct YAMLDocument: Sendable {
         for step in path.steps {
             switch (nodes[index].content, step) {
             case (.mapping(let pairs), .key(let key)):
-                // The last one counts, as in the reference's tree.
+                // The last one counts, as in Butane's tree.
                 guard let pair = pairs.last(where: { text(of: $0.key) == key }) else { return nodes[index].place }
                 index = pair.value
             case (.sequence(let entries), .index(let entry)) where entries.indices.contains(entry):

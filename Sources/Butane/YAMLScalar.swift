@@ -1,4 +1,4 @@
-// What a plain scalar means, by the rules of the reference's reader (Go's yaml.v3), which libyaml leaves to its user.
+// What a plain scalar means, by the rules of Butane's reader (Go's yaml.v3), which libyaml leaves to its user.
 
 /// The value of a scalar, beside its text.
 enum YAMLScalar: Equatable, Sendable {

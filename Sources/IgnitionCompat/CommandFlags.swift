@@ -1,4 +1,4 @@
-// Flags of a command line, read as the original's programs read theirs.
+// Flags of a command line, read as Ignition's programs read theirs.
 
 import Reporting
 

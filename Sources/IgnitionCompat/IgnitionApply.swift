@@ -81,7 +81,7 @@ public enum IgnitionApply {
             throw ApplyFault.noRoot(invocation.root)
         }
         var session = ProvisioningSession(
-            arguments, .dropIn(arguments), store: StateFolder(), observer: .original(log, root: root), devices: .udev)
+            arguments, .dropIn(arguments), store: StateFolder(), observer: .ignition(log, root: root), devices: .udev)
         session.root = root
         session.writesKeyFragment = environment.writesKeyFragment
         session.isOffline = invocation.isOffline

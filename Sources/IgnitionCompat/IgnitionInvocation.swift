@@ -5,7 +5,7 @@ import ProvisioningEngine
 import Reporting
 import SystemPackage
 
-/// The stages of the original, in the order in which its units run them.
+/// The stages of Ignition, in the order in which its units run them.
 enum IgnitionStage: String, CaseIterable, Sendable {
     case fetchOffline = "fetch-offline"
     case fetch, kargs, disks, mount, files, umount
@@ -13,7 +13,7 @@ enum IgnitionStage: String, CaseIterable, Sendable {
 
 /// What the command line of `ignition` asks for.
 ///
-/// - SeeAlso: The original's `-help`.
+/// - SeeAlso: Ignition's `-help`.
 struct IgnitionInvocation: Equatable, Sendable {
     var configCache = FilePath("/run/ignition.json")
     /// Seconds for finding the config, retries included; 0 means no limit.
@@ -122,7 +122,7 @@ enum InvocationFault: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// What the original's programs take from their environment.
+/// What Ignition's programs take from their environment.
 ///
 /// An empty variable counts as unset.
 struct IgnitionEnvironment: Equatable, Sendable {

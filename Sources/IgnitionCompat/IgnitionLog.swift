@@ -1,4 +1,4 @@
-// The log as the original keeps it: the system's, or standard output.
+// The log as Ignition keeps it: the system's, or standard output.
 
 import Glibc
 import IgnitionConfig
@@ -66,7 +66,7 @@ final class IgnitionLog: Sendable {
     /// What was noticed in a config: its errors are why a run failed.
     func report(_ report: IgnitionConfig.Report) {
         if let reason = report.unparsedReason { critical("\(report.source): \(reason)") }
-        let lines = report.referenceLines
+        let lines = report.ignitionLines
         for (line, diagnostic) in zip(lines, report.diagnostics) {
             log(diagnostic.severity == .error ? .critical : .warning, line)
         }

@@ -1,4 +1,4 @@
-// What a session tells, in the log as the original keeps it, in its state and in the journal.
+// What a session tells, in the log as Ignition keeps it, in its state and in the journal.
 
 import Encoding
 import IgnitionConfig
@@ -7,7 +7,7 @@ import Reporting
 import SystemPackage
 
 extension SessionObserver {
-    /// Tells about a session in the words of the original.
+    /// Tells about a session in the words of Ignition.
     ///
     /// - Parameters:
     ///   - log: Where lines go.
@@ -15,7 +15,7 @@ extension SessionObserver {
     ///   - waits: Told of devices that are waited for; of fetches the log tells each attempt.
     ///   - store: Keeps where configs came from.
     /// - Returns: An observer for a session of ours.
-    static func original(
+    static func ignition(
         _ log: IgnitionLog, root: FilePath, waits: Waits = .untold, store: IgnitionStore? = nil
     ) -> SessionObserver {
         SessionObserver(waits: waits, fetchWaits: .untold) { event in

@@ -1,4 +1,4 @@
-// IgnitionCompat: the names, flags, log, state file and exit status of the original; what they do is the engine's.
+// IgnitionCompat: the names, flags, log, state file and exit status of Ignition; what they do is the engine's.
 // This file is one run of `ignition`.
 
 import BootArguments
@@ -58,7 +58,7 @@ public enum IgnitionProgram {
             run.tellPlatform(nil)
         } catch {
             run.tellPlatform("\(error)")
-            // The original prints the whole config here, secrets and all.
+            // Ignition prints the whole config here, secrets and all.
             say("\(invocation.stage.rawValue) failed", to: 2)
             let failure = error as? BootFailure ?? BootFailure(cause: error)
             for line in failure.advice { log.error(line) }
@@ -80,7 +80,7 @@ public enum IgnitionProgram {
     }
 }
 
-/// A stage of the original: a session by the rules of a drop-in, which leaves the original's files.
+/// A stage of Ignition: a session by the rules of a drop-in, which leaves Ignition's files.
 final class IgnitionRun {
     let invocation: IgnitionInvocation
     let log: IgnitionLog
@@ -97,7 +97,7 @@ final class IgnitionRun {
         var arguments = BootArguments(bytes: (try? Files.read(environment.commandLine)) ?? [])
         if invocation.stage.fetches { arguments.configURL = Self.usable(arguments.configURL, log) }
         store = IgnitionStore(state, cache: invocation.configCache, isFetching: invocation.stage.fetches)
-        let observer = SessionObserver.original(log, root: invocation.root, waits: watch.waits, store: store)
+        let observer = SessionObserver.ignition(log, root: invocation.root, waits: watch.waits, store: store)
         session = ProvisioningSession(
             arguments, .dropIn(arguments), store: store, observer: observer, devices: .udev(telling: watch.waits))
         session.root = invocation.root

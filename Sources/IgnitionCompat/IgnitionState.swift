@@ -1,4 +1,4 @@
-// What the original's stages tell each other: the state file.
+// What Ignition's stages tell each other: the state file.
 
 import IgnitionConfig
 import JSONText
@@ -7,7 +7,7 @@ import JSONText
 ///
 /// Members that nothing here understands are kept as they are.
 ///
-/// - SeeAlso: The original's `internal/state`.
+/// - SeeAlso: Ignition's `internal/state`.
 struct IgnitionState: Equatable, Sendable {
     struct RecordedConfig: Equatable, Sendable {
         enum Kind: String, Sendable { case base, user }
@@ -27,7 +27,7 @@ struct IgnitionState: Equatable, Sendable {
     var mountFolders: [String]?
     /// Kernel names of the config's devices, as the disks stage planned them.
     ///
-    /// A label can lead to another device by the time of the next stage. This member is our own; the original ignores
+    /// A label can lead to another device by the time of the next stage. This member is our own; Ignition ignores
     /// it.
     var nodes: [String: String] = [:]
     var outputFiles: JSONValue = .null

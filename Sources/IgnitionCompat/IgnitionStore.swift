@@ -1,4 +1,4 @@
-// The original's state file and cache, as the place where stages leave what the next ones need.
+// Ignition's state file and cache, as the place where stages leave what the next ones need.
 
 import Encoding
 import IgnitionConfig
@@ -91,21 +91,21 @@ final class IgnitionStore: SessionStore, Sendable {
     var nodes: [String: String] { state.nodes }
     func keep(nodes: [String: String]) throws { change { $0.nodes = nodes } }
 
-    // The original looks once.
+    // Ignition looks once.
     var look: DiskLook? { nil }
     func keep(look: DiskLook) throws {}
 
     var mountFolders: [String] { (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 } }
     func keep(mountFolder: String) throws { change { $0.mountFolders = ($0.mountFolders ?? []) + [mountFolder] } }
 
-    // The original unmounts what its config names.
+    // Ignition unmounts what its config names.
     var mounted: [String]? { nil }
     func keep(mounted path: String) throws {}
     func forget(mounted path: String) throws {}
 
     // MARK: LUKS volumes
 
-    // The original finds them by its config.
+    // Ignition finds them by its config.
     var volumes: [KeptVolume]? { nil }
 
     func keep(_ volume: KeptVolume, key: SecretBytes?) throws {

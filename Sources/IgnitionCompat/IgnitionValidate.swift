@@ -1,4 +1,4 @@
-// `ignition-validate`: a config checked, with the flags, the lines and the exit status of the original.
+// `ignition-validate`: a config checked, with the flags, the lines and the exit status of Ignition.
 
 import IgnitionConfig
 import LinuxSystem
@@ -40,7 +40,7 @@ public enum IgnitionValidate {
         }
         if let reason = report.unparsedReason { IgnitionProgram.say("cannot parse the config: \(reason)", to: 2) }
         let more = report.omittedErrors + report.omittedWarnings
-        let lines = report.referenceLines + (more > 0 ? ["info: and \(more) more"] : [])
+        let lines = report.ignitionLines + (more > 0 ? ["info: and \(more) more"] : [])
         if !lines.isEmpty { IgnitionProgram.say(lines.joined(separator: "\n"), to: 1) }
         return report.errors.isEmpty ? 0 : 1
     }

@@ -18,8 +18,8 @@ extension IgnitionConfig.Report {
     }
 
     /// What `ignition-validate` prints to standard output, one entry a line.
-    public var referenceLines: [String] {
-        unparsedReason == nil ? diagnostics.map(\.referenceLine) : []
+    public var ignitionLines: [String] {
+        unparsedReason == nil ? diagnostics.map(\.ignitionLine) : []
     }
 
     /// Why the text is not a config at all: it is empty or has no known version.
@@ -45,7 +45,7 @@ extension IgnitionConfig.Diagnostic {
     }
 
     /// The entry as `error at $.storage.files.0.mode, line 7 col 21: 644 is octal 1204; 420 is octal 644`.
-    var referenceLine: String {
+    var ignitionLine: String {
         let steps = path.split(whereSeparator: { $0 == "." || $0 == "[" || $0 == "]" })
         let places =
             (steps.isEmpty ? [] : ["$." + steps.joined(separator: ".")])

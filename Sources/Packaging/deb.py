@@ -178,7 +178,7 @@ def drop_in(version: str, staging: Path) -> Package:
         Description=described(
             "firstlight in the place of Ignition in dracut images",
             "Debian's ignition is diverted: its dracut module and units run firstlight under",
-            "the name of the original, with its flags, stages and files."))
+            "the name of Ignition, with its flags, stages and files."))
     package.link(IGNITION, "../../../../bin/firstlight")
     package.write("DEBIAN/preinst", f"""#!/bin/sh
 set -e

@@ -34,7 +34,7 @@ final class ConfigRendering {
         self.warn = warn
     }
 
-    /// - Returns: The whole; `nil` where a config that is referred to is empty: as with the original, there
+    /// - Returns: The whole; `nil` where a config that is referred to is empty: as with Ignition, there
     ///   is no config then.
     func render(_ config: IgnitionConfig) throws -> IgnitionConfig? {
         let references = config.ignition.config

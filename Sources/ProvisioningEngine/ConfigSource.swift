@@ -8,7 +8,7 @@ import SystemPackage
 
 /// The one place that the user's config is taken from.
 ///
-/// There is no fall-through: a source that exists and fails stops the boot, as in the original.
+/// There is no fall-through: a source that exists and fails stops the boot, as in Ignition.
 public enum ConfigSource: Equatable, Sendable {
     /// Any URL that can be fetched, `data:` included. It may hold a password: never print it.
     case url(String)
@@ -25,7 +25,7 @@ public enum ConfigSource: Equatable, Sendable {
         Files.exists(embedded) ? embedded : folders.userConfig
     }
 
-    /// Chooses the source in the original's order: the command line, then what the image brings, then the platform.
+    /// Chooses the source in Ignition's order: the command line, then what the image brings, then the platform.
     ///
     /// - Parameters:
     ///   - arguments: The kernel command line.

@@ -131,7 +131,7 @@ public func removeUserConfig(of platform: Platform) throws {
     try platform.removeUserConfig(through: PlatformAccess.hypervisor)
 }
 
-/// The SHA-512 of a config's text in hexadecimal digits, by which the original's log tells one from another.
+/// The SHA-512 of a config's text in hexadecimal digits, by which Ignition's log tells one from another.
 public func configDigest(_ bytes: [UInt8]) -> String {
     var digest = MessageDigest(.sha512)
     bytes.withUnsafeBytes { digest.update($0) }

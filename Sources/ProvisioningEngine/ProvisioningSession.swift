@@ -200,7 +200,7 @@ public struct ProvisioningSession: Sendable {
     /// Tells the platform how a stage ended; that it cannot be told stops nothing.
     ///
     /// - Parameters:
-    ///   - stage: The original's word for it.
+    ///   - stage: Ignition's word for it.
     ///   - failure: What went wrong; `nil`: nothing.
     /// - Returns: Why the platform could not be told; `nil` where it was, or does not ask.
     public func reportToPlatform(stage: String, failure: String?) -> (any Error)? {

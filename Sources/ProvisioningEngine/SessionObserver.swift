@@ -1,4 +1,4 @@
-// Who is told what a session does: consoles, the log, the report, or the log as the original keeps it.
+// Who is told what a session does: consoles, the log, the report, or the log as Ignition keeps it.
 
 import BootReport
 import IgnitionConfig

@@ -35,7 +35,7 @@ public struct SessionRules: Equatable, Sendable {
         return rules
     }
 
-    /// The name `ignition` and its kin: a distribution's own units go on from what the original leaves.
+    /// The name `ignition` and its kin: a distribution's own units go on from what Ignition leaves.
     public static func dropIn(_ arguments: BootArguments) -> SessionRules {
         var rules = SessionRules()
         rules.rerun = arguments.isStrict ? .strict : .dropIn

@@ -9,7 +9,7 @@ import SystemPackage
 /// The folders where an image keeps configs: what is put there at run time goes before what this machine has,
 /// and that before the vendor's.
 ///
-/// - SeeAlso: The original's "Operator notes" on base configs and `user.ign`.
+/// - SeeAlso: Ignition's "Operator notes" on base configs and `user.ign`.
 public struct SystemConfigFolders: Equatable, Sendable {
     /// First to last.
     public var paths: [FilePath] = ["/run/ignition", "/etc/ignition", "/usr/lib/ignition"]

@@ -71,7 +71,7 @@ struct TranslateButane: ParsableCommand {
         case auto, always, never, yes, no
     }
 
-    /// What cannot be gone on with, in the reference's words.
+    /// What cannot be gone on with, in Butane's words.
     enum Failure: Error, CustomStringConvertible {
         case unreadable(String, Errno)
         case unwritable(String, Errno)
@@ -94,7 +94,7 @@ struct TranslateButane: ParsableCommand {
 
     /// Translates the config and writes the result.
     ///
-    /// `remarks` says what a live system makes nothing of, which the reference does not. Throws where there is no
+    /// `remarks` says what a live system makes nothing of, which Butane does not. Throws where there is no
     /// result.
     func translate(remarks: Bool) throws {
         if showsVersion { return print("Butane 0.29.0, by firstlight-image \(firstlightVersion)") }
@@ -156,7 +156,7 @@ struct TranslateButane: ParsableCommand {
     }
 }
 
-/// The command by itself: its exit codes are the reference's, 2 for a wrong call and 1 for everything else.
+/// The command by itself: its exit codes are Butane's, 2 for a wrong call and 1 for everything else.
 enum ButaneProgram {
     /// The words after the command, or `nil` where another one is meant.
     static func arguments(of words: [String]) -> [String]? {

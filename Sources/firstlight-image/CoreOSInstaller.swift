@@ -22,7 +22,7 @@ struct CoreOSInstaller: ParsableCommand {
     }
 }
 
-/// A command of the original that belongs to installing to a disk.
+/// A command of coreos-installer that belongs to installing to a disk.
 protocol InstallingRefusal: MediaCommand {
     var words: [String] { get }
 }

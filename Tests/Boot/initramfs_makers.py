@@ -168,7 +168,7 @@ def dracut_beside_the_original(bench):
     if found["run"] != wanted:
         raise Unmet(f"each of the others at its time: {wanted}", str(found["run"]))
     if "original" in machine.console.text:
-        raise Unmet("the original's generator and hook to be left out", "one has run")
+        raise Unmet("Ignition's generator and hook to be left out", "one has run")
     listed = processes.run(["lsinitrd", image]).decode()
     for name in ("usr/bin/ignition$", "ignition-generator", "live-generator", "ignition-fetch-offline"):
         if re.search(name, listed, re.MULTILINE):

@@ -21,7 +21,7 @@ import Testing
     private static let both = #"{"tpm2": true, "threshold": 2, "tang": [{"url": "http://t", "thumbprint": "p"}]}"#
 
     @Test(
-        "clevis is told what the original tells it",
+        "clevis is told what Ignition tells it",
         arguments: [
             (tang, "sss", #"{"pins":{"tang":[{"url":"http://t","thp":"p"}]},"t":1}"#, "1 of tang http://t"),
             (#"{"tpm2": true}"#, "sss", #"{"pins":{"tpm2":{}},"t":1}"#, "1 of tpm2"),

@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(
-        "since 2.25 the original gives groupadd no hash where the config has none",
+        "since 2.25 Ignition gives groupadd no hash where the config has none",
         arguments: ["", #", "passwordHash": """#])
     func groupsWithoutAHash(hash: String) throws {
         let wanted = try config(#""passwd": {"groups": [{"name": "new"\#(hash)}]}"#)
@@ -168,7 +168,7 @@ import Testing
             #expect(steps.contains("running usermod --home /srv/core --move-home core"))
             #expect(!others.contains("homeDir") || steps.contains("running usermod --home /srv/core/inner you"))
         }
-        // The original's usermod takes it along.
+        // Ignition's usermod takes it along.
         #expect(try FilesPlan(wanted, on: found, policy: .strict).steps.isEmpty == false)
     }
 

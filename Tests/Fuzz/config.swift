@@ -6,7 +6,7 @@
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let parsed = IgnitionConfig.parse(Array(UnsafeBufferPointer(start: data, count: count)), name: "fuzz")
     let report = parsed.report
-    precondition(!report.description.isEmpty && report.referenceLines.count <= report.diagnostics.count)
+    precondition(!report.description.isEmpty && report.ignitionLines.count <= report.diagnostics.count)
     precondition((parsed.config == nil) == !report.errors.isEmpty, "errors and a config, or neither")
     guard var config = parsed.config else { return 0 }
     let written = config.json

@@ -39,7 +39,7 @@ assert "take off the PXE command line: debug" in said, said
 warnings = json.loads((STATE / "report.json").read_text())["warnings"]
 assert len(warnings) == 2 and all("PXE" in warning for warning in warnings), warnings
 
-# One call, in the original's order, whatever the command line has already.
+# One call, in Ignition's order, whatever the command line has already.
 helper('printf "%s\\n" "$@" >/run/helped')
 status, said = fresh(kernelArguments=WANTED)
 assert status == 0 and "PXE" not in said, said

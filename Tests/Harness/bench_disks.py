@@ -5,7 +5,7 @@ import statistics
 from bench_guest import NAMES, figures, head, target
 from outcome import say
 
-BLANK_TIME, REUSED_TIME = 0.5, 0.2  # at most this share of the original's
+BLANK_TIME, REUSED_TIME = 0.5, 0.2  # at most this share of Ignition's
 PLAN_SECONDS = 2
 
 
@@ -25,8 +25,8 @@ def table(figures: dict) -> "list[str]":
         lines.append(f"{title:<26}" + "".join(f"{seconds[name][kind]:>14.2f} s" for name in NAMES))
     lines.append(f"{'resident memory':<26}" + "".join(f"{resident[name]:>12.1f} MiB" for name in NAMES))
     lines += [f"{'plan of 2,048 partitions':<26}{plan:>14.2f} s", "", "To reach"]
-    for title, kind, limit in [("from blank, of the original's", "blank", BLANK_TIME),
-                               ("all reused, of the original's", "reused", REUSED_TIME)]:
+    for title, kind, limit in [("from blank, of Ignition's", "blank", BLANK_TIME),
+                               ("all reused, of Ignition's", "reused", REUSED_TIME)]:
         lines.append(target(title, seconds["firstlight"][kind] / seconds["original"][kind], limit, "{:.2f}".format))
     lines.append(target("resident memory", resident["firstlight"], resident["original"], "{:.1f} MiB".format))
     lines.append(target("plan of 2,048 partitions", plan, PLAN_SECONDS, "{:.2f} s".format))

@@ -5,7 +5,7 @@ from statistics import median
 from bench_guest import NAMES, figures, head, target
 from outcome import say
 
-TIME, REMOTE_TIME = 0.5, 0.25  # at most this share of the original's
+TIME, REMOTE_TIME = 0.5, 0.25  # at most this share of Ignition's
 GROWTH, MEMORY = 10, 64  # times the time for ten times the files; MiB resident
 
 
@@ -30,7 +30,7 @@ def table(figures: dict) -> "list[str]":
     resident = figures["10,000 files"]["firstlight"]["resident_kib"] / 1024
     return lines + [
         "", "To reach",
-        target("files and units, of the original's", share("files and units", "seconds"), TIME, "{:.2f}".format),
+        target("files and units, of Ignition's", share("files and units", "seconds"), TIME, "{:.2f}".format),
         target("  processor time", share("files and units", "processor"), TIME, "{:.2f}".format),
         target("10,000 files, of 1,000 files' time", ten / one, GROWTH, "{:.1f}".format),
         target("  resident", resident, MEMORY, "{:.1f} MiB".format),

@@ -253,7 +253,7 @@ def every_option_of_the_image_commands_names_its_test() -> None:
     assert seen > 40 and not wrong, "\n".join(wrong) or f"only {seen} tests"
 
 
-# Commands of the original that belong to installing to a disk.
+# Commands of coreos-installer that belong to installing to a disk.
 REFUSED = {"pack osmet", "dev show fiemap", "dev extract osmet"}
 
 

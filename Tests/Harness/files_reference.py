@@ -188,7 +188,7 @@ def begin() -> None:
     subprocess.run(["mount", "-t", "tmpfs", "marks", MARKS], check=True)
 
 
-# --- The original ----------------------------------------------------------------------------------------
+# --- Ignition ----------------------------------------------------------------------------------------
 
 
 def with_units() -> "list[str]":
@@ -205,7 +205,7 @@ def as_cases(names: "list[str]") -> "dict[str, object]":
 
 
 def theirs(names: "list[str]") -> dict:
-    # From RAM: in a guest the original is on a slow filesystem.
+    # From RAM: in a guest Ignition is on a slow filesystem.
     program = Path(shutil.copy(oracles.ENGINE, "original")).absolute()
     found = everywhere(lambda name: under_its_name(name, program, THEIR_VERSION), names)
     for one in found.values():

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the original, Debian's Ignition, on every case again, and compares what it leaves with Fixtures/oracles.
+"""Runs Debian's Ignition on every case again, and compares what it leaves with Fixtures/oracles.
 
     python3 Tests/Harness/oracle_runs.py [--record] [NAME...]
 
@@ -91,7 +91,7 @@ def on_a_machine(part: "list[str]", record: bool) -> "list[Outcome]":
 
 
 def judged(name: str, fresh: "callable", record: bool, seconds: float = 0) -> Outcome:
-    """Whether the original left what is recorded; it took so many seconds already."""
+    """Whether Ignition left what is recorded; it took so many seconds already."""
     began, reason = time.monotonic(), ""
     try:
         oracles.judge(name, fresh(), record)

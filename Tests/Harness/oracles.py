@@ -7,7 +7,7 @@
      "records": {CASE: [DIGEST, LEFT]}}   what it left of the case of that digest
 
 The digest is of all that an outcome depends on: the config, what was there before, how the program was run. Tests of
-`make test` run our agent alone and compare what it leaves with these records. `make test-oracles` runs the original
+`make test` run our agent alone and compare what it leaves with these records. `make test-oracles` runs Ignition
 again on every case and fails where it leaves something else; with RECORD=1 it writes the records.
 """
 
@@ -62,7 +62,7 @@ def checksum(program: Path) -> str:
 
 
 def impostor(who: object, program: Path) -> "str | None":
-    """Why those who made records were not the original."""
+    """Why those who made records were not Ignition."""
     if not isinstance(who, dict) or not all(isinstance(who.get(key), str) for key in ("package", "program", "sha256", "version")):
         return "does not say who made it"
     version = VERSION.fullmatch(who["version"])
@@ -85,9 +85,9 @@ def digest(case: object) -> str:
 
 
 def load(name: str, program: Path, cases: "dict[str, object]", folder: Path = FOLDER) -> "dict[str, object]":
-    """What the original left of each of these cases, which are all that the file has to have.
+    """What Ignition left of each of these cases, which are all that the file has to have.
 
-    Throws ``Unsound`` where one has no record, an empty one or that of another case, and where the original did not
+    Throws ``Unsound`` where one has no record, an empty one or that of another case, and where Ignition did not
     make them.
     """
     file = folder / f"{name}.json"
@@ -181,9 +181,9 @@ def judge(name: str, fresh: dict, record: bool, folder: Path = FOLDER, logs: Pat
 
 
 def agree(wrong: "list[str]", cases: int) -> None:
-    """Throws what differs from what the original left of so many cases."""
+    """Throws what differs from what Ignition left of so many cases."""
     if wrong:
-        raise Unmet("\n".join([f"expected: what the original left of {cases} cases; {len(wrong)} wrong", *wrong]))
+        raise Unmet("\n".join([f"expected: what Ignition left of {cases} cases; {len(wrong)} wrong", *wrong]))
 
 
 def shown(file: Path) -> Path:

@@ -72,7 +72,7 @@ struct IgnitionInvocationTests {
     }
 
     @Test(
-        "times are read as the original's",
+        "times are read as Ignition's",
         arguments: [
             ("2m", 120), ("90s", 90), ("1m30s", 90), ("1.5h", 5400), ("0", 0), ("1999ms", 1), (".5m", 30), ("1.s", 1),
             ("-3s", -3), ("+3s", 3), ("1h2m3s", 3723), ("900us", 0),

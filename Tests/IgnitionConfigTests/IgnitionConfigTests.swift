@@ -161,12 +161,12 @@ struct ConfigFixture: CustomTestStringConvertible {
     @Test func theReferencesLinesNameThePathWithDots() throws {
         let report = try ConfigFixture("rules/user-key-twice.ign").parsed.report
         #expect(
-            report.referenceLines == [
+            report.ignitionLines == [
                 "error at $.passwd.users.0.sshAuthorizedKeys.1, line 2 col 65: \"k\" is in sshAuthorizedKeys[0] already"
             ])
         #expect(report.unparsedReason == nil)
         let versions = try ConfigFixture("invalid/version-2.ign").parsed.report
-        #expect(versions.referenceLines.isEmpty)
+        #expect(versions.ignitionLines.isEmpty)
         #expect(versions.unparsedReason?.contains("too old") == true)
     }
 

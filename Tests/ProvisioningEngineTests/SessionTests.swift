@@ -67,7 +67,7 @@ struct SessionTests {
         #expect(waited.change { $0 } == [], "no device is waited for")
     }
 
-    @Test("a config is kept as it was written where it is whole, and as the original caches it under its name")
+    @Test("a config is kept as it was written where it is whole, and as Ignition caches it under its name")
     func kept() throws {
         let (live, dropIn) = (MemoryStore(), MemoryStore())
         try session(.live, url(""), live).fetchConfig()

@@ -232,7 +232,7 @@ private func listing(_ folder: FilePath) -> [String] {
         #expect(target.text("/etc/.ignition-result.json")?.contains("previousReport") == false)
     }
 
-    @Test("called by the original's name, what is as wanted is left alone, and units are left to systemd")
+    @Test("called by Ignition's name, what is as wanted is left alone, and units are left to systemd")
     func dropIn() throws {
         let target = try Target()
         try target.put("/f", "same", mode: 0o640)

@@ -161,7 +161,7 @@ import Testing
             String(decoding: command.input ?? [], as: UTF8.self)
                 == "\(root)/etc/.ignition-result.json\0\(root)/other\0")
 
-        // What is kept keeps its labels; the original has them set again, and those of accounts and homes.
+        // What is kept keeps its labels; Ignition has them set again, and those of accounts and homes.
         try target.put("/home/me/x", "")
         let kept = #""storage": {"files": [{"path": "/other/f"}]}, "passwd": {"users": [{"name": "me"}]}"#
         func labelled(as policy: RerunPolicy) throws -> [String] {
