@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import processes
+import stops
 from paths import AGENT, TOOL, TREE, kernel_version
 from tiers import ALL, only_in
 
@@ -215,6 +216,25 @@ def stops_are_told_as_the_program_tells_them() -> None:
     assert seen > 150 and not wrong, "\n".join(wrong) or f"only {seen} texts"
 
 
+def stops_of_the_program_are_told() -> None:
+    """Each text of a failure of the agent has a row in docs/troubleshooting.md, or stands in a list with the reason."""
+    page = (TREE / "docs/troubleshooting.md").read_text()
+    rows = [stops.pattern(told) for row in re.finditer(r"^\| (`.*?) \|", page, re.MULTILINE)
+            for told in re.findall(r"`([^`]+)`", row[1]) if len(re.findall("[a-z]", told)) >= SHORTEST]
+    failures = stops.failures()
+    wrong, seen, left = [], 0, set(stops.UNTOLD)
+    for name, texts in failures.items():
+        for where, text in texts:
+            seen += 1
+            untold = {part for part in stops.UNTOLD if part in text}
+            left -= untold
+            if name not in stops.WITHOUT_ROW and not untold and not any(row.search(text) for row in rows):
+                wrong.append(f"{where}: {name} has no row for {' '.join(text.split())}")
+    wrong += [f"stops.py lists {name}, which is no failure" for name in sorted(set(stops.WITHOUT_ROW) - set(failures))]
+    wrong += [f"stops.py lists {text!r}, which nothing says" for text in sorted(left)]
+    assert seen > 250 and not wrong, "\n".join(wrong) or f"only {seen} texts"
+
+
 # The kernel's own words, and those of its system calls.
 ELSEWHERE = {"the kernel's own Out of memory", "cannot ACT PATH: No space left on device"}
 
@@ -360,6 +380,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     kernel_arguments_that_are_named_are_known,
     the_readme_is_short,
     stops_are_told_as_the_program_tells_them,
+    stops_of_the_program_are_told,
     every_option_of_the_image_commands_names_its_test,
     man_pages_hold_the_help_and_the_arguments,
     the_config_of_the_guide_is_one,
