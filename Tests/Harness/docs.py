@@ -198,6 +198,34 @@ def the_readme_is_short() -> None:
     assert size <= README_BYTES, f"{size} bytes, {README_BYTES} at most: what is not for everybody belongs into docs"
 
 
+def consoles_are_shown_as_the_program_writes_them() -> None:
+    """The lines of a console in a block: the seconds, a topic of the program, a text from the 21st column on."""
+    sources = "\n".join(file.read_text() for folder in ("Boot", "ProvisioningEngine")
+                        for file in sorted((TREE / "Sources" / folder).glob("*.swift")))
+    topics = set(re.findall(r'(?:topic: |say\()"(\w+)"', sources))
+    wrong, seen = [], {}
+    for page in pages():
+        text = page.read_text()
+        for block in re.finditer(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            if not re.search(r"^ *\d+\.\d s  ", block[1], re.MULTILINE):
+                continue
+            for line in block[1].splitlines():
+                # A line by itself, one of the report's page below it, and what continues either.
+                new = re.fullmatch(r"(?= {0,5}\d).{6} s  (?P<topic>\w+) +(?<=^.{20})\S.*", line)
+                stage = re.fullmatch(r" {10}(?P<topic>\w+) +\d+\.\d s  \S.*", line)
+                told = new or stage
+                if told:
+                    seen.setdefault(page.name, []).append(line)
+                if len(line) > 80 or not (told and told["topic"] in topics or re.match(r" {20}(?: {9})?\S", line)
+                                          or line.startswith("firstlight ")):
+                    wrong.append(f"{place(page, text, block.start())}: {line}")
+    of_readme = "\n".join(seen.get("README.md", []))
+    for part in (" root      handing over to ", " report    provisioned in "):
+        if part not in of_readme:
+            wrong.append(f"README.md: no line with{part}")
+    assert len(topics) > 5 and not wrong, "\n".join(wrong)
+
+
 def stops_are_told_as_the_program_tells_them() -> None:
     """Each text of docs/troubleshooting.md is one of the program's: its parts between words in capitals are."""
     strings = "\n".join(literals(file) for ending in ("swift", "c")
@@ -379,6 +407,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     options_that_are_named_are_known,
     kernel_arguments_that_are_named_are_known,
     the_readme_is_short,
+    consoles_are_shown_as_the_program_writes_them,
     stops_are_told_as_the_program_tells_them,
     stops_of_the_program_are_told,
     every_option_of_the_image_commands_names_its_test,
