@@ -93,7 +93,7 @@ public struct BootArguments: Equatable, Sendable {
     // MARK: The real root's init
     /// The path of the real root's init, `init=`; `nil`: not given.
     public var initProgram: String?
-    /// What init gets on its own command line: run levels and their kin, then everything after `--`.
+    /// What init gets on its own command line: run levels and the like, then everything after `--`.
     public var initArguments: [String] = []
 
     /// What the boot goes on without; one line each.

@@ -56,7 +56,7 @@ public struct KernelCommandLine: Equatable, Sendable {
         }
     }
 
-    /// The last word of that key, be it bare or with a value.
+    /// The last word of that key, bare or with a value.
     public func last(_ key: String) -> Word? { words.last { $0.key == key } }
 
     /// The values of every word of that key, in order; bare words and empty values are left out.

@@ -1,4 +1,4 @@
-// URLs of the command line that name the machine: `${uuid}` and its kin stand for its own values.
+// URLs of the command line that name the machine: `${uuid}` and the like stand for its own values.
 
 import Encoding
 import Reporting

@@ -1,6 +1,6 @@
 // The platforms that `ignition.platform.id=` names, as Ignition does.
 
-/// Where a machine runs, which settles where its config is to be had.
+/// Where a machine runs, which decides where its config comes from.
 public enum Platform: String, CaseIterable, Sendable, CustomStringConvertible {
     case akamai, aliyun, applehv, aws, azure, azurestack, brightbox, cloudstack, digitalocean, exoscale, file, gcp
     case hetzner, hyperv, ibmcloud, kubevirt, metal, nutanix, nvidiabluefield, openstack, oraclecloud, packet

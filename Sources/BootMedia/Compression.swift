@@ -46,7 +46,7 @@ func decoder(forDataStartingWith start: [UInt8]) throws(CompressionFault) -> (an
     return nil
 }
 
-/// Whether a frame of zstd starts there, be it a skippable one.
+/// Whether a frame of zstd starts there; a skippable one counts, too.
 func isZstandard(_ start: [UInt8]) -> Bool {
     start.starts(with: [0x28, 0xb5, 0x2f, 0xfd])
         || start.count >= 4 && start[0] & 0xf0 == 0x50 && Array(start[1...3]) == [0x2a, 0x4d, 0x18]

@@ -1,4 +1,4 @@
-// The small JSON files of a live ISO, read strictly: a wrong type is an error, an unknown key is none.
+// The small JSON files of a live ISO, read strictly: a wrong type is an error, an unknown key is not.
 
 import JSONText
 

@@ -46,7 +46,7 @@ struct Decoder {
     ) throws(YAMLFault) -> ConfigNode? {
         try count()
         if case .alias(let name, let target) = document.nodes[index].content {
-            // An anchor on the way to its own alias, be it by another alias or not.
+            // An anchor on the way to its own alias, directly or by another alias.
             guard !aliases.contains(target), !ancestors.contains(target) else {
                 throw YAMLFault("anchor '\(name)' value contains itself", at: document.nodes[index].place)
             }
@@ -69,7 +69,7 @@ struct Decoder {
             let entryType = goName(entryKind, named: named)
             var nodes: [ConfigNode] = []
             for entry in entries {
-                // Like in Butane an entry without a value is none.
+                // As in Butane, an entry without a value counts as absent.
                 if let value = try read(entry, entryKind, at: path.appending(nodes.count), goType: entryType) {
                     nodes.append(value)
                 }

@@ -100,7 +100,7 @@ extension Dialect {
         throw variant == "rhcos" && version == "0.1.0" ? .rhcos : .unknown(variant: variant, version: version)
     }
 
-    /// The version in its plain form, or `nil` where it is no semantic version: `1.4` is none.
+    /// The version in its plain form, or `nil` where it is not a semantic version, as `1.4`.
     static func semver(_ text: String) -> String? {
         let dots = text.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
         guard dots.count == 3 else { return nil }

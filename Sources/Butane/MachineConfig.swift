@@ -174,7 +174,7 @@ private enum YAMLWriter {
         return "\(sign)\(digits[0])\(rest)e+\(exponent < 10 ? "0" : "")\(exponent)"
     }
 
-    /// Butane's order of keys: letters before what is none only where the rest is the same, digits by number.
+    /// Butane's order of keys: letters before other characters only where the rest is the same, digits by number.
     private static func isBefore(_ one: String, _ other: String) -> Bool {
         let a = Array(one.unicodeScalars)
         let b = Array(other.unicodeScalars)

@@ -19,7 +19,7 @@ struct ResultRules {
             let path = source(of: diagnostic.path, in: config)
             var message = diagnostic.message
             if diagnostic.isOwnAdvice {
-                // The advice on a mode stands in the place of Butane's word on its special bits.
+                // The advice on a mode replaces what Butane says of its special bits.
                 guard let version = parsed.config?.ignition.version, version < .v36,
                     let mode = message.prefix(while: \.isNumber).isEmpty ? nil : Int(message.prefix(while: \.isNumber)),
                     mode > 0o777, message.contains(" is octal ")

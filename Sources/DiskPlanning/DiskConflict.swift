@@ -205,7 +205,7 @@ extension DiskConflict: CustomStringConvertible {
         case .bindingNotOpened(let policy, let reason):
             "\(device) holds a LUKS2 volume that its Clevis binding to \(policy) does not open"
                 + (reason.isEmpty ? "" : ": \(reason)")
-        case .noSuchDevice: "\(device) is not there, and no partition of the config will be it"
+        case .noSuchDevice: "\(device) is not there, and the config makes no such partition"
         case .ambiguousDevice(let nodes): "\(device) would be the name of \(nodes.joined(separator: " and "))"
         case .ambiguousLink(let nodes):
             "\(device) is the name of \(nodes.joined(separator: " and ")); the config does not say which one it means"

@@ -6,7 +6,7 @@ public func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }
 
-/// The bytes that pairs of digits stand for, in upper or lower case; `nil` where they are none.
+/// The bytes that pairs of digits stand for, in upper or lower case; `nil` where they are not digits.
 public func bytes(hexadecimal text: some Collection<UInt8>) -> [UInt8]? {
     guard text.count.isMultiple(of: 2) else { return nil }
     var bytes: [UInt8] = []
@@ -24,7 +24,7 @@ public func bytes(hexadecimal text: some Collection<UInt8>) -> [UInt8]? {
     return bytes
 }
 
-/// The value of an ASCII digit, in upper or lower case; `nil` where it is none.
+/// The value of an ASCII digit, in upper or lower case; `nil` where it is not a digit.
 public func hexadecimalValue(_ digit: UInt8) -> UInt8? {
     switch digit {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

@@ -27,7 +27,7 @@ enum FlagFault: Error, Equatable, CustomStringConvertible {
 /// The flags that a program has.
 struct CommandFlags {
     enum Style {
-        /// `-f v`, `-f=v`, `--f v`, `--f=v`; the first other word ends them, be it empty or `-`.
+        /// `-f v`, `-f=v`, `--f v`, `--f=v`; the first other word ends them, even an empty one or `-`.
         case go
         /// `--f v`, `--f=v`, other words between them.
         case posix

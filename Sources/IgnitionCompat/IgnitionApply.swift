@@ -25,7 +25,7 @@ struct ApplyInvocation: Equatable, Sendable {
               --version              print the version of ignition-apply
         """
 
-    /// - Throws: A flag that is wrong. A missing file is none: ``file`` is empty then.
+    /// - Throws: A flag that is wrong. A missing file is not an error: ``file`` is empty then.
     init(_ words: [String]) throws(FlagFault) {
         let flags = CommandFlags(
             style: .posix, switches: ["ignore-unsupported", "offline", "version"], options: ["root"])

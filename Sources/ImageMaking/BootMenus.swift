@@ -82,7 +82,7 @@ struct BootMenu: Equatable {
         )
     }
 
-    /// Has GRUB put `${uuid}` and its kin for themselves: the arguments are the same for every loader.
+    /// Has GRUB put `${uuid}` and the like for themselves: the arguments are the same for every loader.
     private static let machineValues = MachineValue.allCases.map { "set \($0.rawValue)='\($0.place)'" }
         .joined(separator: "\n")
 

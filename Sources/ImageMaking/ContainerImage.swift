@@ -47,7 +47,7 @@ struct ContainerImage: Equatable {
             switch self {
             case .choice(_, let names), .unknownName(_, _, let names):
                 ["Choose one with --image: \(names.joined(separator: ", "))"]
-            case .missing, .otherDigest: ["Make or fetch the image anew."]
+            case .missing, .otherDigest: ["Make or fetch the image again."]
             case .malformed, .noImage, .encrypted: []
             }
         }

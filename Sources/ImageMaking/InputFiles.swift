@@ -263,7 +263,7 @@ struct LiveParts {
             }
         }
 
-        var advice: [String] { ["Make the initramfs anew: firstlight-image initramfs --rootfs ROOT-IMAGE"] }
+        var advice: [String] { ["Make the initramfs again: firstlight-image initramfs --rootfs ROOT-IMAGE"] }
     }
 
     init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath, telling progress: MakingProgress) throws {

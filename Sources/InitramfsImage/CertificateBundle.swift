@@ -70,7 +70,7 @@ private func withoutTrailingBlanks(_ line: Substring) -> Substring {
     return line
 }
 
-/// Whether the line begins a certificate in a form that is not read here; a request for one is none.
+/// Whether the line begins a certificate in a form that is not read here; a request for one is not a certificate.
 private func isBeginning(_ line: Substring) -> Bool {
     let text = line.drop { $0 == " " || $0 == "\t" }
     return text.hasPrefix("-----BEGIN ") && text.contains("CERTIFICATE") && !text.contains("REQUEST")

@@ -129,7 +129,7 @@ struct RootModulesAddition {
             case .needsRoot: ["Run it as root."]
             case .erofs(let kernel, let folder):
                 [
-                    "Put them into the tree that it is made of, and make it anew:",
+                    "Put them into the tree that it is made of, and make it again:",
                     "cp -a \(folder) ROOT/usr/lib/modules/\(kernel)",
                 ]
             }

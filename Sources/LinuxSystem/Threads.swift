@@ -106,7 +106,7 @@ public func withThread<Result>(
 
 /// Runs `body` once for each number below `count`, on several threads; returns when all calls have ended.
 ///
-/// At most `limit` calls run at once, and fewer where threads are not to be had.
+/// At most `limit` calls run at once, and fewer where no more threads can be started.
 public func inParallel(_ count: Int, limit: Int, _ body: @Sendable (Int) -> Void) {
     let next = Monitor(0)
     @Sendable func work() {
@@ -126,7 +126,7 @@ public func inParallel(_ count: Int, limit: Int, _ body: @Sendable (Int) -> Void
 
 /// Runs `body` on a thread of its own, without waiting for it.
 ///
-/// - Throws: Where there is no thread to be had; `body` has then not run.
+/// - Throws: Where no thread can be started; `body` has then not run.
 public func startThread(_ body: @escaping @Sendable () -> Void) throws(ThreadFault) {
     let context = Unmanaged.passRetained(ThreadBody(body))
     var thread = pthread_t()

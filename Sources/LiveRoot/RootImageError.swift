@@ -102,7 +102,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
         case .missing: ["Load rootfs.img as a second initrd, or give coreos.live.rootfs_url=URL."]
         case .archiveIsGone:
             [
-                "Make the initramfs anew with firstlight-image initramfs --rootfs rootfs.img, or with the stamp"
+                "Make the initramfs again with firstlight-image initramfs --rootfs rootfs.img, or with the stamp"
                     + " that firstlight-image rootfs --image-hash writes.",
                 "Or let this machine fetch rootfs.img: coreos.live.rootfs_url=URL, and no second initrd.",
             ]
@@ -112,7 +112,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
                     + " inside, not of rootfs.img.",
                 "Or leave it out: an initramfs made with --rootfs knows its image.",
             ]
-        case .unreadableStamp, .malformedStamp: ["The initramfs is damaged or was made wrong: make it anew."]
+        case .unreadableStamp, .malformedStamp: ["The initramfs is damaged or was made wrong: make it again."]
         case .cannotRead: ["Check the boot medium."]
         case .cannotStore: ["Give the machine more RAM."]
         case .everyMirror(let errors): errors.first?.advice ?? []

@@ -60,7 +60,7 @@ public enum ImageOutput: Equatable, Sendable {
 
     private static func copy(_ image: MediaFile, _ patches: [Patch], to path: String, _ streams: Streams) throws {
         let folder = try NewFile.folder(of: path)
-        // Told before a gigabyte is copied; whoever makes the file meanwhile is told of at the end.
+        // Refused before a gigabyte is copied; a file that appears meanwhile is refused at the end.
         guard !Files.exists(FilePath(path)) else {
             throw BootFailure(steps: ["persisting output file to \(path)"], cause: SystemFault(.fileExists))
         }

@@ -6,7 +6,7 @@ import BootArguments
 public enum DNSMessage {
     /// A query for the addresses of one family.
     ///
-    /// - Returns: `nil` where the name is none.
+    /// - Returns: `nil` where the name is malformed.
     public static func query(_ name: String, _ family: IPAddress.Family, id: UInt16) -> [UInt8]? {
         guard isDomainName(name) else { return nil }
         var bytes: [UInt8] = [UInt8(id >> 8), UInt8(id & 0xff), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]

@@ -13,7 +13,7 @@ import SystemPackage
 /// depend on it. `firstlight.identity=uuid` makes everything of the machine's UUID instead, so that it is the same at
 /// every boot, whichever card is used.
 struct MachineIdentity: Equatable {
-    /// 16 bytes each; `nil`: not asked for, or not to be had.
+    /// 16 bytes each; `nil`: not asked for, or not available.
     private var unique: [UInt8]?
     /// For `/etc/machine-id`: 32 hexadecimal digits.
     private(set) var machineID: String?

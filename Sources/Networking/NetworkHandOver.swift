@@ -222,7 +222,7 @@ extension NetworkdPresence {
         return false
     }
 
-    /// Those that systemd brings: 80-container-host0.network and its kin, 89-ethernet.network.example.
+    /// Those that systemd brings: 80-container-host0.network and the like, 89-ethernet.network.example.
     private static func isOfTheDistribution(_ name: String) -> Bool {
         ["80-container-", "80-6rd-tunnel", "80-auto-link-local", "80-vm-", "80-wifi-", "80-ethernet", "89-ethernet"]
             .contains { name.hasPrefix($0) }

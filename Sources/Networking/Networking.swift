@@ -61,7 +61,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .noInterface(let controllers) where controllers.isEmpty:
             ["Check that the network card is enabled in the firmware or the hypervisor."]
         case .noInterface: ["Build the initramfs with its driver: firstlight-image initramfs --modules generic"]
-        case .notEthernet: ["Give a card of Ethernet: ip=IFACE:dhcp. The real root can set up the rest."]
+        case .notEthernet: ["Name an Ethernet card: ip=IFACE:dhcp. The real root can set up the rest."]
         case .missing: ["Name an interface that is there, or give its MAC address: ip=MAC:dhcp"]
         case .noAnswer(let attempts, let cards): cards + Self.advice(attempts)
         case .unmade:

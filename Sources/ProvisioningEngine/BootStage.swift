@@ -39,7 +39,7 @@ public enum BootStage: CaseIterable, Sendable {
     struct Row: Sendable {
         /// The word of the console and the report.
         var topic: String
-        /// What is told of it when it fails as a part of PID 1, after "while".
+        /// What follows "while" when it fails as a part of PID 1.
         var act: String
         /// Whether the report tells of the time that it took.
         var isReported = false
@@ -143,7 +143,7 @@ public enum BootStage: CaseIterable, Sendable {
     /// The word of the console and the report.
     public var topic: String { row.topic }
 
-    /// What is told of it when it fails as a part of PID 1, after "while".
+    /// What follows "while" when it fails as a part of PID 1.
     public var act: String { row.act }
 
     /// What has to be done before it begins.
@@ -234,6 +234,6 @@ public enum StageName: String, CaseIterable, Sendable {
     /// The word of the console and the report.
     public var topic: String { stages.first?.topic ?? rawValue }
 
-    /// What is told of it when it fails, after "while".
+    /// What follows "while" when it fails.
     public var act: String { "running the stage \(rawValue)" }
 }

@@ -152,7 +152,7 @@ func remoteResources(_ config: IgnitionConfig) -> [IgnitionConfig.Resource] { kn
 /// As much of the config as this machine knows without a network, and what the rest of it lies in.
 ///
 /// The references that it holds as `data:` URLs are followed: `customize` of the image tool embeds configs like that.
-/// What is wrong with one of them the stage tells that follows them all.
+/// A mistake in one of them is reported by the stage that follows them all.
 private func knownHere(
     _ config: IgnitionConfig
 ) -> (whole: IgnitionConfig, elsewhere: [IgnitionConfig.Resource]) {

@@ -83,7 +83,7 @@ public struct ProvisioningSession: Sendable {
     ///
     /// - Parameter telling: Whether the observer hears of what is read.
     /// - Returns: An empty config where the image has none.
-    /// - Throws: A base config that cannot be read or is none.
+    /// - Throws: A base config that cannot be read, or that is not a config.
     @discardableResult
     public func baseConfig(telling: Bool = false) throws -> IgnitionConfig {
         if let known = memory.get(\.base) { return known }

@@ -36,7 +36,7 @@ enum RootImagePlace: Equatable, Sendable {
     }
 }
 
-/// Whether the initramfs holds a root image that came with it, be it cut off.
+/// Whether the initramfs holds a root image that came with it, even one that was cut off.
 func holdsAppendedRootImage(_ root: FilePath) -> Bool {
     ([LiveImageName.rootfsVersion] + LiveImageName.rootImages).contains { Files.exists(root.appending($0)) }
 }
@@ -168,7 +168,7 @@ extension LiveSession {
 
     private var layerSize: String { (arguments.overlaySize ?? .percent(50)).tmpfsSize }
 
-    /// Lays RAM over the whole image; returns what is told of it.
+    /// Lays RAM over the whole image; returns the console's text.
     private func layOver(_ image: RootImageRecord) throws -> String {
         let root = try OverlayRoot.assemble(
             format: image.format, layerSize: layerSize, on: provisioning.root,
@@ -176,7 +176,7 @@ extension LiveSession {
         return "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
     }
 
-    /// Makes a root of what ostree has deployed in the image; returns what is told of it.
+    /// Makes a root of what ostree has deployed in the image; returns the console's text.
     private func assemble(_ deployment: OSTreeDeployment) throws -> String {
         let deployed = TargetRoot(OverlayRoot.lower.appending(String(deployment.folder.dropFirst())))
         let hasPolicy = deployed.hasPolicy && arguments.commandLine.last("selinux")?.value != "0"

@@ -17,7 +17,7 @@ public struct SessionRules: Equatable, Sendable {
     var keepsTextAsWritten = true
     /// Whether `firstlight.proxy` counts where the config names no proxy.
     var honoursProxyArgument = true
-    /// Whether `${uuid}` and its kin in the command line's URLs are the machine's own.
+    /// Whether `${uuid}` and the like in the command line's URLs are the machine's own.
     var namesMachine = true
     /// Whether a server's date may set the machine's clock.
     var setsClock = true
@@ -35,7 +35,7 @@ public struct SessionRules: Equatable, Sendable {
         return rules
     }
 
-    /// The name `ignition` and its kin: a distribution's own units go on from what Ignition leaves.
+    /// The name `ignition` and the like: a distribution's own units go on from what Ignition leaves.
     public static func dropIn(_ arguments: BootArguments) -> SessionRules {
         var rules = SessionRules()
         rules.rerun = arguments.isStrict ? .strict : .dropIn

@@ -11,7 +11,7 @@ public struct StageFailure<Stage: Sendable>: Error {
     /// Why.
     public var error: any Error
 
-    /// The same for people; `act` is what is told of a stage after "while".
+    /// The same for people; `act` is what follows "while" for a stage.
     public func failure(of act: (Stage) -> String) -> BootFailure {
         error as? BootFailure ?? BootFailure(steps: [act(stage)], cause: error)
     }

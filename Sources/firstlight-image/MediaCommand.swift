@@ -1,7 +1,7 @@
 // What the commands of Fedora CoreOS's installer have in common: their streams, their exit statuses, their failures.
 //
-// Scripts look for these texts and statuses, so they are those of coreos-installer: 0, 1 for whatever fails while running,
-// 2 for a usage error; `Error:` and, where there are causes, `Caused by:`.
+// Scripts look for these texts and statuses, so they are those of coreos-installer: 0, 1 for whatever fails while
+// running, 2 for a usage error; `Error:` and, where there are causes, `Caused by:`.
 
 import ArgumentParser
 import BootMedia

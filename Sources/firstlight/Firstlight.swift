@@ -146,7 +146,7 @@ struct Network: ParsableCommand {
             of them on standard error. Exit status: 0 as asked, 1 otherwise.
             """)
 
-    @Argument(help: "Kernel arguments: ip=, vlan=, bond= and their kin.") var arguments: [String] = []
+    @Argument(help: "Kernel arguments: ip=, vlan=, bond= and the like.") var arguments: [String] = []
     @Option(help: "A folder of keyfiles, which go before the arguments.") var keyfiles: String?
     @Flag(help: "Bring it up: changes this machine's interfaces and /etc/resolv.conf.") var up = false
     @Option(name: .customLong("url"), help: "With --up: what is to be reached.") var urls: [String] = []

@@ -145,7 +145,7 @@ struct FailureReportTests {
             firstlight stopped: ib0 is InfiniBand, which is not supported
               while bringing up the network
               Nothing was written to any disk.
-              Give a card of Ethernet: ip=IFACE:dhcp. The real root can set up the rest.
+              Name an Ethernet card: ip=IFACE:dhcp. The real root can set up the rest.
               Log: /run/firstlight/log. Powering off (rd.emergency=poweroff).
             """)
     }
