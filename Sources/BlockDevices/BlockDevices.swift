@@ -60,7 +60,7 @@ extension DiskFailure: Advising {
             .unwritable(_, .notPermitted):
             ["Run it as root: only root may read disks."]
         case .unreadable(_, .noSuchFileOrDirectory): ["Check the spelling, or whether the disk is attached."]
-        case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages tell more."]
+        case .unreadable, .unwritable: ["Check the disk and its cabling: the kernel's own messages say more (dmesg)."]
         case .changed, .tableChanged: ["Find out what else writes to this disk, then try again."]
         case .tableNotWritten, .tableNotAsPlanned, .notErased:
             [

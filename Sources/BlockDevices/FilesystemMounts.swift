@@ -41,7 +41,7 @@ extension MountFailure: Advising {
         case .notAFolder: ["Use a \"path\" without links in it: /var/home rather than /home, for instance."]
         case .cannotOpen: []
         case .cannotMakeFolder: ["Check that the real root is writable there."]
-        case .cannotMount: ["Check the filesystem and \"mountOptions\"; the kernel's messages tell more (dmesg)."]
+        case .cannotMount: ["Check the filesystem and \"mountOptions\"; the kernel's messages say more (dmesg)."]
         case .cannotUnmount: ["See what still uses it."]
         case .notPlanned:
             ["Run the disks stage first, with the same config: it decides which device a name means."]

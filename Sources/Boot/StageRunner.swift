@@ -41,7 +41,7 @@ public enum StageRunner {
         _ failure: BootFailure, of stage: StageName, _ session: LiveSession, _ console: BootConsole, _ log: Logger
     ) {
         log.log(level: .error, "\(failure)", metadata: [BootLog.shown: "true"])
-        let next = "systemctl status and journalctl tell more."
+        let next = "systemctl status and journalctl say more."
         console.report(FailureReport(failure, written: session.state.written, next: next).lines)
         session.reportFailure(failure, of: stage.topic)
     }

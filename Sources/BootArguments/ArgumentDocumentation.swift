@@ -142,7 +142,7 @@ extension BootArguments {
         .init(
             "rd.driver.pre", "=LIST", "Modules to load first; `rd.driver.post`, `rd.modules_load`, `modules_load` too"),
         .init("MODULE.PARAMETER", "[=VALUE]", "Parameter of a module, given to it when it is loaded"),
-        .init("rd.timeout", "=SECONDS", "How long to wait for a device; 0 is for ever"),
+        .init("rd.timeout", "=SECONDS", "How long to wait for a device; 0 means without limit"),
 
         .init("init", "=PATH", "Init of the real root"),
         .init("--", " ARGUMENTS", "What follows goes to that init, as do `single`, `emergency`, `rescue`, `1` to `5`"),

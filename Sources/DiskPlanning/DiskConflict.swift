@@ -307,7 +307,7 @@ extension DiskConflict: Advising {
         case .arraysMixed: ["To keep what is there: other devices.", erasing]
         case .arrayIncomplete, .arrayNotAssembled:
             [
-                "To keep what is there: attach what is missing; mdadm --examine tells of each device.",
+                "To keep what is there: attach what is missing; mdadm --examine shows each device.",
                 "To destroy it:         wipefs -a on its devices, once, at this console.",
             ]
         case .volumeWithoutKeySlot:
@@ -383,7 +383,7 @@ extension DiskConflict: Advising {
             ]
         case .notMountable:
             [
-                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg tells more.",
+                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg says more.",
                 .wiping("To destroy it: \"wipeFilesystem\": true"),
             ]
         case .overlaps: ["Repair the partition table first."]

@@ -48,7 +48,7 @@ extension Checker {
             checkDuplicates(user.groups, in: user.origin, "groups") { $0 }
             for (field, text) in [("gecos", user.gecos), ("homeDir", user.homeDir), ("shell", user.shell)] {
                 if let text, text.utf8.contains(where: { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "\n") }) {
-                    error(user.origin, field, "a colon or a newline cannot stand in the password file")
+                    error(user.origin, field, "a colon or a newline is not allowed in the password file")
                 }
             }
         }

@@ -45,7 +45,7 @@ extension Checker {
         }
         if let label = partition.label {
             if label.utf8.count > 36 { error(origin, "label", "\(label.utf8.count) bytes; a label takes 36") }
-            if label.utf8.contains(UInt8(ascii: ":")) { error(origin, "label", "a colon cannot stand in a label") }
+            if label.utf8.contains(UInt8(ascii: ":")) { error(origin, "label", "a colon is not allowed in a label") }
         }
         for (field, guid) in [("guid", partition.guid), ("typeGuid", partition.typeGuid)] {
             if let guid, !guid.isEmpty, !isGUID(guid) {
@@ -121,7 +121,7 @@ extension Checker {
     private mutating func check(_ volume: IgnitionConfig.Luks) {
         let origin = volume.origin
         if require(volume.name, origin, "name"), volume.name.utf8.contains(UInt8(ascii: "/")) {
-            error(origin, "name", "a slash cannot stand in the name of a volume")
+            error(origin, "name", "a slash is not allowed in the name of a volume")
         }
         if let label = volume.label, label.utf8.count > 47 {
             error(origin, "label", "\(label.utf8.count) bytes; a LUKS label takes 47")

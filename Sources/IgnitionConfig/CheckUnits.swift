@@ -52,7 +52,7 @@ extension Checker {
     private mutating func checkFileName(_ name: String, _ origin: IgnitionConfig.Origin) -> Bool {
         guard require(name, origin, "name") else { return false }
         if name.utf8.contains(UInt8(ascii: "/")) {
-            error(origin, "name", "a slash cannot stand in a name")
+            error(origin, "name", "a slash is not allowed in a name")
             return false
         }
         return true

@@ -42,7 +42,7 @@ public struct StickDevice: Equatable, Sendable {
             switch self {
             case .notDevice(let path): "\(path) is not a block device"
             case .partition(let path, let disk): "\(path) is a partition of /dev/\(disk)"
-            case .unknown(let path): "the kernel does not tell what \(path) is"
+            case .unknown(let path): "the kernel does not say what \(path) is"
             case .mounted(let path, let places): "\(path) is mounted: \(places.joined(separator: ", "))"
             case .held(let path, let holders): "\(path) is in use: \(holders.joined(separator: ", "))"
             case .readOnly(let path): "\(path) cannot be written to"

@@ -57,7 +57,7 @@ public struct ModuleSelection: Equatable, Sendable {
             case .empty: ["Say generic, virtio, all, or a list such as virtio,e1000e,@drivers/nvme."]
             case .unknown(_, let nearest?): ["Did you mean \"\(nearest)\"?"]
             case .unknown: []
-            case .emptyFolder: ["A folder stands as below /lib/modules/VERSION/kernel: @drivers/net/ethernet/intel"]
+            case .emptyFolder: ["A folder is written as below /lib/modules/VERSION/kernel: @drivers/net/ethernet/intel"]
             }
         }
     }

@@ -102,9 +102,9 @@ struct LinkSettings {
         else { return }
         do throws(Errno) {
             try NetworkLinks.setSpeed(of: name, autonegotiates: nil, speed: 10_000, halfDuplex: false)
-            log.info("\(name): the hypervisor tells no speed, which LACP needs; 10 Gb/s are assumed")
+            log.info("\(name): the hypervisor gives no speed, which LACP needs; 10 Gb/s are assumed")
         } catch {
-            log.warning("\(name): the hypervisor tells no speed, which LACP needs, and none can be set: \(error)")
+            log.warning("\(name): the hypervisor gives no speed, which LACP needs, and none can be set: \(error)")
         }
     }
 

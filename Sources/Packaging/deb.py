@@ -176,7 +176,7 @@ def drop_in(version: str, staging: Path) -> Package:
     package = Package(
         "firstlight-dracut-ignition", staging, Depends=f"firstlight (= {version}), ignition",
         Description=described(
-            "firstlight in the place of Ignition in dracut images",
+            "firstlight instead of Ignition in dracut images",
             "Debian's ignition is diverted: its dracut module and units run firstlight under",
             "the name of Ignition, with its flags, stages and files."))
     package.link(IGNITION, "../../../../bin/firstlight")

@@ -155,7 +155,7 @@ extension PlatformFailure: Advising {
         case .keepsConfig: ["Only vmware's and virtualbox's can, while this machine runs on it."]
         case .noPhoneHome, .unwritable: []
         case .noKeys: ["Check the role that the instance was given."]
-        case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages tell more (dmesg)."]
+        case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages say more (dmesg)."]
         case .unreadable, .wrongLength, .badLength, .empty: ["Check what the machine was given as its config."]
         }
     }

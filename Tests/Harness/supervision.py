@@ -159,7 +159,7 @@ def second_death_is_told_by_pid_1() -> None:
         machine.kill_agent(signal.SIGSEGV)
         said = machine.console.expect(r"^firstlight stopped: (?:.*\n)*?.*tries again", 30)[0].splitlines()
         assert said[0] == "firstlight stopped: it died of SIGILL" and said[1] == "  while starting,", said
-        assert said[2] == "  and of SIGSEGV while telling so." and len(said) == 5, said
+        assert said[2] == "  and of SIGSEGV while reporting that." and len(said) == 5, said
         machine.at_shell()
         machine.type("exit\n")
         machine.console.expect(NOTHING_TO_BOOT, 30)
