@@ -120,7 +120,7 @@ public struct InitramfsRoom: Equatable, Sendable {
             case .initramfsCutOff(let room):
                 ["Give the machine \(mebibytes(room.neededMemory - room.memory)) more RAM."]
                     + (room.neededWithoutLimit.map {
-                        ["Or add rootfstype=ramfs to the kernel command line: then \(mebibytes($0)) are enough."]
+                        ["Or add rootfstype=ramfs to the kernel command line: then \(mebibytes($0)) suffice."]
                     } ?? [])
                     + ["Or do not load the root image; let it be fetched: coreos.live.rootfs_url=URL"]
             case .used:

@@ -1,4 +1,4 @@
-// Why there is not a root image, and what to do about it.
+// Why there is no root image, and what to do about it.
 
 import Encoding
 import Fetching
@@ -6,7 +6,7 @@ import LiveImage
 import Reporting
 import SystemPackage
 
-/// Why there is not a root image; `source` is a URL without secrets, or a path.
+/// Why there is no root image; `source` is a URL without secrets, or a path.
 public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringConvertible, Advising {
     case noURL
     case transfer(source: String, TransferFault)
@@ -57,7 +57,7 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
                 + " and \(available >> 20) MiB are free"
         case .truncatedInInitramfs(let file, let format, let bytes):
             "\(file) is cut short: \(bytes) of the \(format.length) bytes of its \(format) are here"
-        case .missing(let files): "there is not a root image: neither \(files.map(\.string).joined(separator: " nor "))"
+        case .missing(let files): "there is no root image: neither \(files.map(\.string).joined(separator: " nor "))"
         case .archiveIsGone(let file):
             "\(file) cannot be checked: the initramfs has the hash of rootfs.img, which the kernel has unpacked,"
                 + " and not that of the image in it"

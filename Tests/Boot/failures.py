@@ -146,7 +146,7 @@ def loaded_image_needs_ram(bench):
     report = stopped(bench.boot(line, initrd=archives, memory=256), r"this machine has 25\d MiB", r"cut it off")
     assert "network" not in report, report
     more = int(re.search(r"Give the machine (\d+) MiB more RAM", report)[1])
-    unlimited = int(re.search(r"rootfstype=ramfs to the kernel command line: then (\d+) MiB are enough", report)[1])
+    unlimited = int(re.search(r"rootfstype=ramfs to the kernel command line: then (\d+) MiB suffice", report)[1])
     loaded = sum(Path(archive).stat().st_size for archive in archives) // MIB
     assert unlimited <= 2 * loaded + 110, f"{unlimited} MiB for {loaded} MiB without a limit"
     facts(bench.boot(line, initrd=archives, memory=256 + more))

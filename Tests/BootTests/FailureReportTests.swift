@@ -156,7 +156,7 @@ struct FailureReportTests {
             page(.network, cause: NetworkFailure.argument(try #require(arguments.problem(in: .network)))),
             """
             firstlight stopped: ip=a-name-of-a-card-too-long:dhcp:
-              "a-name-of-a-card-too-long" is no interface
+              "a-name-of-a-card-too-long" is not an interface
               while bringing up the network
               Nothing was written to any disk.
               Name a card by at most 15 bytes, or by a MAC address of six. InfiniBand,
@@ -234,8 +234,7 @@ struct FailureReportTests {
             page(.rootImage, cause: RootImageError.transfer(source: "https://10.0.2.2:29253/root.squashfs", fault)),
             """
             firstlight stopped: https://10.0.2.2:29253/root.squashfs: the server's
-              certificate is not trusted (SSL certificate problem: self-signed
-              certificate)
+              certificate is not trusted (SSL certificate problem: self-signed certificate)
               while getting the root filesystem
               Nothing was written to any disk.
               Check the clock of this machine, and that the initramfs or
@@ -342,8 +341,8 @@ struct FailureReportTests {
         expect(
             page(.rootImage, cause: RootImageError.unusable(source: "http://10.0.2.2:29251/rootfs.img", fault)),
             """
-            firstlight stopped: http://10.0.2.2:29251/rootfs.img is not a root image: this is
-              an HTML or XML page
+            firstlight stopped: http://10.0.2.2:29251/rootfs.img is not a root image: this
+              is an HTML or XML page
               while getting the root filesystem
               Nothing was written to any disk.
               Check the URL: it must lead to a rootfs.img, or to a bare squashfs or erofs

@@ -35,7 +35,7 @@ HELPER.unlink(missing_ok=True)
 status, said = fresh(kernelArguments=WANTED)
 assert status == 0
 assert "add to the PXE command line: mitigations=auto,nosmt a b" in said, said
-assert "take off the PXE command line: debug" in said, said
+assert "remove from the PXE command line: debug" in said, said
 warnings = json.loads((STATE / "report.json").read_text())["warnings"]
 assert len(warnings) == 2 and all("PXE" in warning for warning in warnings), warnings
 

@@ -109,7 +109,7 @@ for file in Path(os.environ["TREE"], "dracut/50firstlight").glob("*.service"):
     # What dracut's own units do is done; a failure stays the test's to tell.
     text = re.sub(r"(?m)^(Wants|OnFailure|OnFailureJobMode)=.*\n", "", file.read_text())
     (UNITS / file.name).write_text(re.sub(r"(?m)(?<=^After=).*", ours, text))
-# There is not a root image, and no root of one.
+# There is no root image, and no root of one.
 for name in ("rootfs", "root"):
     (UNITS / f"firstlight-{name}.service").write_text(
         "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")

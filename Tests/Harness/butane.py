@@ -229,7 +229,7 @@ def plans_before_there_is_a_machine() -> None:
         assert done.returncode == 0, done
         assert re.search(r"storage\.filesystems\[0\], other\.ign line \d+", plan(1, *disk, "other.ign")[1])
         said = plan(1, "--config", "other.bu", program=AGENT)[1]
-        assert "this is Butane; `firstlight-image butane` makes Ignition of it" in said, said
+        assert "this is Butane; `firstlight-image butane` translates it" in said, said
         (place / "bad.bu").write_text(HEAD + "storage: {files: [{path: f}]}\n")
         assert "is not an absolute path" in plan(1, *disk, "bad.bu")[1]
         for wrong in ("disk.img", "vda=disk.img", "/dev/vda="):

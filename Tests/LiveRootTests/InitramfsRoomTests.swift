@@ -33,7 +33,7 @@ private let mebibyte: UInt64 = 1 << 20
         #expect(
             error?.advice == [
                 "Give the machine 289 MiB more RAM.",
-                "Or add rootfstype=ramfs to the kernel command line: then 444 MiB are enough.",
+                "Or add rootfstype=ramfs to the kernel command line: then 444 MiB suffice.",
                 "Or do not load the root image; let it be fetched: coreos.live.rootfs_url=URL",
             ])
     }
