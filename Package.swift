@@ -46,7 +46,7 @@ let package = Package(
         .target(name: "Encoding"),
         .target(name: "Hashing", dependencies: ["CCrypto"]),
         .target(name: "BootArguments", dependencies: ["Encoding", "Reporting"]),
-        .target(name: "JSONText"),
+        .target(name: "JSONText", dependencies: ["Encoding"]),
         .target(name: "IgnitionConfig", dependencies: ["Encoding", "JSONText", "Reporting"]),
         .target(name: "LiveImage", dependencies: ["Encoding"]),
         .target(name: "DiskFormats", dependencies: ["Encoding"]),
@@ -66,7 +66,9 @@ let package = Package(
         // Decisions: what is wanted + what is there -> a plan, no I/O
         .target(name: "KernelModules"),
         .target(name: "DeviceNames", dependencies: ["Encoding"]),
-        .target(name: "NetworkPlanning", dependencies: ["BootArguments", "DeviceNames", "KernelModules", "Reporting"]),
+        .target(
+            name: "NetworkPlanning",
+            dependencies: ["BootArguments", "DeviceNames", "Encoding", "KernelModules", "Reporting"]),
         .target(name: "BootReport", dependencies: ["JSONText", "Reporting"]),
         .target(
             name: "DiskPlanning",
@@ -77,7 +79,7 @@ let package = Package(
             dependencies: ["Accounts", "BootReport", "Encoding", "IgnitionConfig", "JSONText", "Reporting"]),
 
         // Effects
-        .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Reporting", system]),
+        .target(name: "LinuxSystem", dependencies: ["CBuild", "CLinux", "CMount", "Encoding", "Reporting", system]),
         .target(
             name: "Fetching",
             dependencies: [
@@ -87,7 +89,7 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "CLinux", "DeviceNames", "Fetching", "Hashing", "JSONText", "LinuxSystem",
+                "BootArguments", "CLinux", "DeviceNames", "Encoding", "Fetching", "Hashing", "JSONText", "LinuxSystem",
                 "NetworkPlanning", "Reporting", "TargetRoot", system, logging,
             ]),
         .target(

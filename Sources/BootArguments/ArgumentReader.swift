@@ -1,5 +1,6 @@
 // From words to BootArguments: which word means what, and what is wrong with it.
 
+import Encoding
 import Reporting
 
 extension BootArguments {
@@ -29,9 +30,8 @@ extension BootArguments {
         fromRAM = line.flag("coreos.liveiso.fromram")
 
         if let text = ours("rootfs_sha256", line)?.value {
-            let isHex = text.utf8.count == 64 && text.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
-            if isHex {
-                rootfsSHA256 = text.lowercased()
+            if text.utf8.count == 64, let digest = bytes(hexadecimal: text.utf8) {
+                rootfsSHA256 = hexadecimal(digest)
             } else {
                 problems.append(
                     ArgumentProblem(

@@ -1,5 +1,7 @@
 // Addresses as people type them: IPv4, IPv6, networks, MAC addresses.
 
+import Encoding
+
 /// An IPv4 or IPv6 address, in the order of the wire.
 public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// The version of the protocol: IPv4 or IPv6.
@@ -194,17 +196,14 @@ public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
         if inner.hasPrefix("["), inner.hasSuffix("]") { inner = inner.dropFirst().dropLast() }
         let separator: Character = inner.contains("-") ? "-" : ":"
         let fields = inner.split(separator: separator, omittingEmptySubsequences: false)
-        let bytes = fields.compactMap { field in
-            field.count == 2 && field.allSatisfy(\.isHexDigit) ? UInt8(field, radix: 16) : nil
-        }
-        guard fields.count == 6, bytes.count == 6 else { return nil }
+        guard fields.count == 6, fields.allSatisfy({ $0.utf8.count == 2 }),
+            let bytes = Encoding.bytes(hexadecimal: fields.joined().utf8)
+        else { return nil }
         self.bytes = bytes
     }
 
     /// Lower case with colons, as the kernel prints it.
-    public var description: String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
-    }
+    public var description: String { hexadecimal(bytes, separator: ":") }
 }
 
 /// How somebody names a network interface: by a name of its own or by its MAC address.

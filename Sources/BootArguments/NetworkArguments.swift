@@ -1,5 +1,7 @@
 // The network part of the command line, as one value.
 
+import Encoding
+
 /// The network part of the command line.
 public struct NetworkArguments: Equatable, Sendable {
     /// In order; later ones of an interface add to earlier ones.
@@ -73,16 +75,14 @@ public struct DHCPClientID: Equatable, Sendable, CustomStringConvertible {
     public init?(_ text: String) {
         let pairs = text.split(separator: ":", omittingEmptySubsequences: false)
         let hex = pairs.compactMap { pair in
-            (1...2).contains(pair.utf8.count) && pair.allSatisfy(\.isHexDigit) ? UInt8(pair, radix: 16) : nil
+            (1...2).contains(pair.utf8.count) ? Encoding.bytes(hexadecimal: "0\(pair)".utf8.suffix(2))?.first : nil
         }
-        bytes = pairs.count > 1 && hex.count == pairs.count ? hex : [0] + Array(text.utf8)
+        self.bytes = pairs.count > 1 && hex.count == pairs.count ? hex : [0] + Array(text.utf8)
         if text.isEmpty || bytes.count > 255 { return nil }
     }
 
     /// As NetworkManager's keyfiles have it.
-    public var description: String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
-    }
+    public var description: String { hexadecimal(bytes, separator: ":") }
 }
 
 /// One `rd.ethtool=IFACE:AUTONEG:SPEED`.

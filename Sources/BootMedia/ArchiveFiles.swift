@@ -1,5 +1,6 @@
 // The files of an initrd, and the archive that they make.
 
+import Encoding
 import Reporting
 
 /// Regular files by name, as an initrd holds them.
@@ -85,14 +86,11 @@ public struct ArchiveFiles: Equatable, Sendable {
     }
 
     private static func header(_ name: [UInt8], inode: UInt32, mode: UInt32, links: UInt32, size: UInt32) -> [UInt8] {
-        let digits = Array("0123456789abcdef".utf8)
         var bytes = Array("070701".utf8)
         let owner: [UInt32] = [0, 0]
         let devices: [UInt32] = [0, 0, 0, 0]
         let fields = [inode, mode] + owner + [links, 0, size] + devices + [UInt32(name.count + 1), 0]
-        for field in fields {
-            bytes += stride(from: 28, through: 0, by: -4).map { digits[Int(field >> UInt32($0) & 15)] }
-        }
+        for field in fields { bytes += hexadecimalDigits(of: field) }
         bytes += name + [0]
         return bytes + [UInt8](repeating: 0, count: -bytes.count & 3)
     }

@@ -1,5 +1,6 @@
 // Reading an ISO 9660 image: descriptors, directories, files. No Rock Ridge, no Joliet.
 
+import Encoding
 import Reporting
 
 /// An ISO 9660 image with sectors of 2048 bytes.
@@ -352,7 +353,7 @@ public struct ISO9660: Sendable {
         static func quoted(_ bytes: ArraySlice<UInt8>) -> String {
             let parts = bytes.map { byte in
                 (0x20..<0x7f).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
-                    ? String(UnicodeScalar(byte)) : "\\x\(byte < 16 ? "0" : "")\(String(byte, radix: 16))"
+                    ? String(UnicodeScalar(byte)) : "\\x\(hexadecimal([byte]))"
             }
             return "\"\(parts.joined())\""
         }

@@ -1,5 +1,6 @@
 // Config files of the installer: checked where a user gives one, written for what `--dest-*` asks for.
 
+import Encoding
 import Reporting
 
 /// What `customize` asks of the installer that the medium runs.
@@ -90,7 +91,7 @@ public struct InstallerConfig: Equatable, Sendable {
                 return value.isNull
             }
             let digits = ["sha256": 64, "sha512": 128][String(parts[0])]
-            return digits == parts[1].utf8.count && parts[1].allSatisfy(\.isHexDigit)
+            return digits == parts[1].utf8.count && bytes(hexadecimal: parts[1].utf8) != nil
         }
     }
 

@@ -1,6 +1,7 @@
 // YAML as far as installer configs and nmstate's output need it: read through libyaml, written by hand.
 
 import CLibyaml
+import Encoding
 
 /// A node of a YAML document.
 indirect enum YAMLNode: Equatable, Sendable {
@@ -177,8 +178,6 @@ private func escapedInYAML(_ scalar: UnicodeScalar) -> String {
     case "\\": return "\\\\"
     case "\n": return "\\n"
     case _ where (0x20..<0x7f).contains(scalar.value): return String(scalar)
-    default:
-        let digits = String(scalar.value, radix: 16)
-        return "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+    default: return "\\U" + String(decoding: hexadecimalDigits(of: scalar.value), as: UTF8.self)
     }
 }

@@ -1,5 +1,7 @@
 // Ignition's config as Butane writes it: its order of fields, its way to leave out, its escapes.
 
+import Encoding
+
 /// JSON text of a config.
 struct JSONWriter {
     private var bytes: [UInt8] = []
@@ -70,8 +72,7 @@ struct JSONWriter {
                 case UInt8(ascii: "\r"): bytes += Array("\\r".utf8)
                 case UInt8(ascii: "\t"): bytes += Array("\\t".utf8)
                 case 0..<0x20, UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"):
-                    let digits = Array("0123456789abcdef".utf8)
-                    bytes += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+                    bytes += Array("\\u00\(hexadecimal([byte]))".utf8)
                 case 0xe2 where index + 2 < utf8.count && utf8[index + 1] == 0x80 && utf8[index + 2] & 0xfe == 0xa8:
                     // Line and paragraph separators, which end a line in JavaScript.
                     bytes += Array(utf8[index + 2] == 0xa8 ? "\\u2028".utf8 : "\\u2029".utf8)

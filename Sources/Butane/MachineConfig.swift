@@ -1,5 +1,7 @@
 // openshift: the config inside of a MachineConfig, in YAML as Go's yaml.v3 writes it.
 
+import Encoding
+
 /// The object that a cluster is given.
 struct MachineConfig {
     /// Without a newline at its end.
@@ -148,9 +150,9 @@ private enum YAMLWriter {
             case "\u{2028}": result += "\\L"
             case "\u{2029}": result += "\\P"
             case _ where !YAMLStyle.isPrintable(scalar):
-                let digits = String(scalar.value, radix: 16, uppercase: true)
                 let (mark, width) = scalar.value < 0x100 ? ("x", 2) : scalar.value < 0x1_0000 ? ("u", 4) : ("U", 8)
-                result += "\\\(mark)" + String(repeating: "0", count: max(width - digits.count, 0)) + digits
+                let digits = hexadecimalDigits(of: scalar.value, isUpper: true).suffix(width)
+                result += "\\\(mark)" + String(decoding: digits, as: UTF8.self)
             default: result.unicodeScalars.append(scalar)
             }
         }

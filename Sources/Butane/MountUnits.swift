@@ -1,5 +1,7 @@
 // filesystems[].with_mount_unit: a unit that mounts the filesystem, or starts the swap.
 
+import Encoding
+
 extension Translation {
     mutating func addMountUnits(of config: ConfigNode) {
         var units: [ConfigNode] = []
@@ -83,7 +85,6 @@ enum UnitName {
     static func escaped(path: String) -> String {
         let parts = path.utf8.split(separator: UInt8(ascii: "/"))
         if parts.isEmpty { return "-" }
-        let digits = Array("0123456789abcdef".utf8)
         var name: [UInt8] = []
         for (number, part) in parts.enumerated() {
             if number > 0 { name.append(UInt8(ascii: "-")) }
@@ -94,7 +95,7 @@ enum UnitName {
                     name.append(byte)
                 case UInt8(ascii: ".") where !name.isEmpty: name.append(byte)
                 default:
-                    name += [UInt8(ascii: "\\"), UInt8(ascii: "x"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+                    name += Array("\\x\(hexadecimal([byte]))".utf8)
                 }
             }
         }

@@ -179,7 +179,6 @@ struct InlineData {
     }
 
     static func escaped(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
         let isPlain = isPlain
         var text = Array("data:,".utf8)
         text.reserveCapacity(bytes.count * 3 / 2)
@@ -187,7 +186,7 @@ struct InlineData {
             if isPlain[Int(byte)] {
                 text.append(byte)
             } else {
-                text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+                text += percentEncoded(byte)
             }
         }
         return String(decoding: text, as: UTF8.self)

@@ -133,7 +133,7 @@ public struct PartitionTableReader {
 extension ByteFields {
     /// A GUID as text; its first three parts are little-endian numbers, the other two plain bytes.
     fileprivate func guid(_ index: Int) -> String {
-        let (order, digits) = (guidOrder, digits)
+        let order = guidOrder
         return String(unsafeUninitializedCapacity: 36) { text in
             var length = 0
             func append(_ byte: UInt8) {
@@ -143,8 +143,8 @@ extension ByteFields {
             for position in 0..<16 {
                 if position == 4 || position == 6 || position == 8 || position == 10 { append(UInt8(ascii: "-")) }
                 let byte = self[index + order[position]]
-                append(digits[Int(byte >> 4)])
-                append(digits[Int(byte & 15)])
+                append(hexadecimalDigit(byte >> 4, isUpper: true))
+                append(hexadecimalDigit(byte & 15, isUpper: true))
             }
             return length
         }
@@ -152,7 +152,6 @@ extension ByteFields {
 }
 
 private let guidOrder = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
-private let digits = Array("0123456789ABCDEF".utf8)
 
 /// The checksum of IEEE 802.3, which GPT uses.
 func crc32(_ bytes: [UInt8]) -> UInt32 { checksum(bytes, crcOfByte) }

@@ -1,6 +1,7 @@
 // The names under which devices of the config are found, now and after the plan is applied.
 
 import DiskFormats
+import Encoding
 import IgnitionConfig
 
 /// A device path of a config, parsed for what it says of partitions and content.
@@ -106,9 +107,9 @@ public struct DeviceName {
         var rest = Array(name.utf8)[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "\\"), rest.first == UInt8(ascii: "x"), rest.count >= 3,
-                let code = UInt8(String(decoding: rest.dropFirst().prefix(2), as: UTF8.self), radix: 16)
+                let code = Encoding.bytes(hexadecimal: rest.dropFirst().prefix(2))
             {
-                bytes.append(code)
+                bytes += code
                 rest = rest.dropFirst(3)
             } else {
                 bytes.append(byte)

@@ -1,9 +1,23 @@
 // Bytes as hexadecimal digits.
 
-/// Two lower-case digits for each byte.
-public func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+/// Two lower-case digits for each byte, with `separator` between the bytes.
+public func hexadecimal(_ bytes: some Sequence<UInt8>, separator: String = "") -> String {
+    var text: [UInt8] = []
+    for byte in bytes {
+        if !text.isEmpty { text += separator.utf8 }
+        text += [hexadecimalDigit(byte >> 4), hexadecimalDigit(byte & 15)]
+    }
+    return String(decoding: text, as: UTF8.self)
+}
+
+/// The eight digits of a number, the highest first, as fields of a fixed width have them.
+public func hexadecimalDigits(of number: UInt32, isUpper: Bool = false) -> [UInt8] {
+    stride(from: 28, through: 0, by: -4).map { hexadecimalDigit(UInt8(number >> UInt32($0) & 15), isUpper: isUpper) }
+}
+
+/// The ASCII digit of a number below 16.
+@inlinable public func hexadecimalDigit(_ value: UInt8, isUpper: Bool = false) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: isUpper ? "A" : "a") + value - 10
 }
 
 /// The bytes that pairs of digits stand for, in upper or lower case; `nil` where they are not digits.

@@ -2,7 +2,6 @@
 
 /// The text with `%XX` for all but RFC 3986's unreserved characters and those of `kept`.
 public func percentEncoded(_ text: String, keeping kept: String = "") -> String {
-    let digits = Array("0123456789ABCDEF".utf8)
     var bytes: [UInt8] = []
     for byte in text.utf8 {
         switch byte {
@@ -11,10 +10,15 @@ public func percentEncoded(_ text: String, keeping kept: String = "") -> String 
             UInt8(ascii: "~"):
             bytes.append(byte)
         case _ where kept.utf8.contains(byte): bytes.append(byte)
-        default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        default: bytes += percentEncoded(byte)
         }
     }
     return String(decoding: bytes, as: UTF8.self)
+}
+
+/// The `%XX` of a byte.
+public func percentEncoded(_ byte: UInt8) -> [UInt8] {
+    [UInt8(ascii: "%"), hexadecimalDigit(byte >> 4, isUpper: true), hexadecimalDigit(byte & 15, isUpper: true)]
 }
 
 /// The bytes with each `%XX` as the byte that it stands for; a `%` that starts none stays.

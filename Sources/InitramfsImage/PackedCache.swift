@@ -1,5 +1,6 @@
 // What was packed before, by what it was made of: the modules of a kernel take a minute, the agent ten seconds.
 
+import Encoding
 import Glibc
 import Hashing
 import LinuxSystem
@@ -41,7 +42,7 @@ struct PackedCache {
             case .copy(let source): add(MessageDigest.sha256(try Files.read(source)))
             }
         }
-        return digest.finish().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        return hexadecimal(digest.finish())
     }
 
     /// The name of what an archive is packed to.

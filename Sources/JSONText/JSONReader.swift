@@ -1,5 +1,7 @@
 // Reading: one pass over the bytes, linear in their number.
 
+import Encoding
+
 extension JSONNode {
     /// Reads one JSON text.
     ///
@@ -320,7 +322,7 @@ private struct JSONReader {
     private mutating func codeUnit(_ start: Mark) throws(JSONSyntaxError) -> UInt16 {
         var unit: UInt16 = 0
         for _ in 0..<4 {
-            guard let byte, let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
+            guard let byte, let digit = hexadecimalValue(byte) else {
                 throw JSONSyntaxError(.unknownEscape("\\u without four hexadecimal digits"), at: place(from: start))
             }
             unit = unit << 4 | UInt16(digit)

@@ -1,5 +1,7 @@
 // Writing: values without places, built by hand or from literals.
 
+import Encoding
+
 /// A JSON value to be written.
 ///
 /// Members keep the order in which they are given:
@@ -153,7 +155,7 @@ extension JSONValue {
             case UInt8(ascii: "\n"): bytes += Array("\\n".utf8)
             case UInt8(ascii: "\r"): bytes += Array("\\r".utf8)
             case UInt8(ascii: "\t"): bytes += Array("\\t".utf8)
-            case 0..<0x20: bytes += Array("\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
+            case 0..<0x20: bytes += Array("\\u00\(hexadecimal([byte]))".utf8)
             default: bytes.append(byte)
             }
         }

@@ -1,5 +1,6 @@
 // Key material in memory, never swapped, and wiped before the memory is freed.
 
+import Encoding
 import Glibc
 import SystemPackage
 
@@ -60,10 +61,9 @@ public final class SecretBytes: @unchecked Sendable {
         // The kernel's generator waits until it has been seeded.
         if let start = random.memory.baseAddress { arc4random_buf(start, bytes) }
         let digits = SecretBytes(count: bytes * 2)
-        let alphabet = Array("0123456789abcdef".utf8)
         for (index, byte) in random.memory.prefix(bytes).enumerated() {
-            digits.memory[2 * index] = alphabet[Int(byte >> 4)]
-            digits.memory[2 * index + 1] = alphabet[Int(byte & 15)]
+            digits.memory[2 * index] = hexadecimalDigit(byte >> 4)
+            digits.memory[2 * index + 1] = hexadecimalDigit(byte & 15)
         }
         return digits
     }

@@ -1,5 +1,7 @@
 // Writing newc cpio archives, which Linux unpacks as an initramfs.
 
+import Encoding
+
 /// Encodes members in the newc format, one after the other.
 ///
 /// The bytes depend only on what is passed in: the owner is 0:0, inodes are numbered from 1, and all members have the
@@ -85,14 +87,8 @@ public struct NewcWriter: Sendable {
         let fields = [inode, mode] + owner + [links, time, size] + devices + [UInt32(name.count)] + checksum
         var bytes = Array("070701".utf8)
         bytes.reserveCapacity(110 + name.count + 3)
-        for field in fields { bytes += hexadecimal(field) }
+        for field in fields { bytes += hexadecimalDigits(of: field, isUpper: true) }
         bytes += name
         return bytes + padding(after: UInt64(bytes.count))
-    }
-
-    /// A number as eight hexadecimal digits.
-    private static func hexadecimal(_ value: UInt32) -> [UInt8] {
-        let digits = Array("0123456789ABCDEF".utf8)
-        return stride(from: 28, through: 0, by: -4).map { digits[Int(value >> UInt32($0) & 15)] }
     }
 }

@@ -163,10 +163,6 @@ private func unpack(
     }
 }
 
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-}
-
 /// `pack minimal-iso`: puts into a full ISO what makes the minimal one of it.
 public struct PackMinimalISO: Sendable {
     /// The full ISO's path; it is changed in place.

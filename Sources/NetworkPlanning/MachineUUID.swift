@@ -1,5 +1,7 @@
 // Whether a machine's UUID tells it from others.
 
+import Encoding
+
 /// The UUID that a machine's firmware gives it.
 public struct MachineUUID: Equatable, Sendable {
     /// 16 bytes, in the order of the text.
@@ -11,10 +13,10 @@ public struct MachineUUID: Equatable, Sendable {
     ///   default.
     public init?(_ text: String) {
         let digits = text.filter { $0 != "-" && !$0.isWhitespace }.lowercased()
-        let pairs = Array(digits)
-        guard pairs.count == 32 else { return nil }
-        bytes = stride(from: 0, to: 32, by: 2).compactMap { UInt8(String(pairs[$0...$0 + 1]), radix: 16) }
-        guard bytes.count == 16, Set(bytes).count > 2, !Self.vendorDefaults.contains(digits) else { return nil }
+        guard let bytes = Encoding.bytes(hexadecimal: digits.utf8), bytes.count == 16, Set(bytes).count > 2,
+            !Self.vendorDefaults.contains(digits)
+        else { return nil }
+        self.bytes = bytes
     }
 
     /// What boards show whose maker has filled nothing in.

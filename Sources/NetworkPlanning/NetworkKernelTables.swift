@@ -1,6 +1,7 @@
 // The kernel's IPv6 tables in /proc/net.
 
 import BootArguments
+import Encoding
 
 /// An IPv6 address as `/proc/net/if_inet6` lists it.
 public struct KernelIPv6Address: Equatable, Sendable {
@@ -48,9 +49,7 @@ public struct KernelIPv6Address: Equatable, Sendable {
 
     /// 32 hexadecimal digits.
     private static func address(_ text: Substring) -> IPAddress? {
-        let digits = Array(text)
-        guard digits.count == 32 else { return nil }
-        let bytes = stride(from: 0, to: 32, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
-        return bytes.count == 16 ? IPAddress(bytes: bytes) : nil
+        guard let bytes = bytes(hexadecimal: text.utf8), bytes.count == 16 else { return nil }
+        return IPAddress(bytes: bytes)
     }
 }

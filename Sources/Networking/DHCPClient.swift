@@ -1,6 +1,7 @@
 // busybox's udhcpc on one interface, and the hook that it calls with what the server gave.
 
 import BootArguments
+import Encoding
 import Glibc
 import JSONText
 import LinuxSystem
@@ -41,9 +42,7 @@ final class DHCPClient: Sendable {
             "udhcpc", "-f", "-i", settings.name, "-s", Self.hook.string, "-t", "10", "-T", "1", "-A", "1",
             "-O", "mtu", "-O", "staticroutes", "-O", "search", "-O", "ntpsrv",
         ]
-        if let id = family.clientID {
-            words += ["-C", "-x", "0x3d:" + id.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()]
-        }
+        if let id = family.clientID { words += ["-C", "-x", "0x3d:" + hexadecimal(id.bytes)] }
         if let vendor = family.vendorClass { words += ["-V", vendor] }
         if family.sendsHostname, let name = family.hostname ?? hostname { words += ["-x", "hostname:\(name)"] }
         let command = Command("busybox", words, environment: Command.defaultEnvironment + order.environment)

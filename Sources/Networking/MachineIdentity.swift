@@ -1,6 +1,7 @@
 // Who this machine is to DHCP servers and to the real root.
 
 import BootArguments
+import Encoding
 import Fetching
 import Hashing
 import LinuxSystem
@@ -30,7 +31,7 @@ struct MachineIdentity: Equatable {
         // A UUID of version 4, as machine-id(5) wants it.
         identifier[6] = identifier[6] & 0x0f | 0x40
         identifier[8] = identifier[8] & 0x3f | 0x80
-        machineID = identifier.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        machineID = hexadecimal(identifier)
     }
 
     /// The identity that the arguments ask for; `report` is told where the UUID is asked for and cannot be used.

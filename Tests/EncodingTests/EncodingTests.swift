@@ -10,6 +10,12 @@ import Testing
         #expect(bytes(hexadecimal: text.uppercased().utf8) == all)
     }
 
+    @Test func haveASeparatorOrAWidth() {
+        #expect(hexadecimal([0, 0x5e, 0xff], separator: ":") == "00:5e:ff")
+        #expect(hexadecimalDigits(of: 0xab) == Array("000000ab".utf8))
+        #expect(hexadecimalDigits(of: 0xdead_beef, isUpper: true) == Array("DEADBEEF".utf8))
+    }
+
     @Test(arguments: ["0", "0g", "-1", "+1", "0x", " 1"])
     func refuseWhatIsNone(text: String) {
         #expect(bytes(hexadecimal: text.utf8) == nil)
