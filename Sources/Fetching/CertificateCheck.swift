@@ -30,35 +30,15 @@ public enum CertificateFault: Error, Equatable, Sendable, CustomStringConvertibl
 /// - Throws: ``CertificateFault`` with the first mistake.
 @discardableResult
 func checkCertificates(_ bundle: [UInt8]) throws(CertificateFault) -> Int {
-    let newline = UInt8(ascii: "\n")
+    let parts = PEMPart.all(in: bundle)
     var count = 0
-    /// Whether lines followed the last block.
-    var hasMore = false
-    var label: String?
-    var body = ""
-    for raw in bundle.split(separator: newline, omittingEmptySubsequences: false).dropLast(
-        bundle.last == newline ? 1 : 0)
-    {
-        let line = String(decoding: raw, as: UTF8.self).trimmedEnd
-        hasMore = true
-        if line.hasPrefix("-----BEGIN "), line.hasSuffix("-----") {
-            label = String(line.dropFirst(11).dropLast(5))
-            body = ""
-        } else if let begun = label {
-            if line == "-----END \(begun)-----" {
-                label = nil
-                guard let block = try? Base64.standard.decode(Array(body.utf8)[...]) else { continue }
-                count += 1
-                guard isCertificate(block) else { throw .notACertificate(number: count) }
-                hasMore = false
-            } else if !line.contains(":") {
-                body += line
-            }
-        }
+    for block in parts.compactMap(\.content) {
+        count += 1
+        guard isCertificate(block) else { throw .notACertificate(number: count) }
     }
     if bundle.isEmpty { return 0 }
     guard count > 0 else { throw .noCertificate }
-    guard !hasMore else { throw .textAfterLast }
+    guard parts.last?.content != nil else { throw .textAfterLast }
     return count
 }
 
@@ -71,12 +51,5 @@ private func isCertificate(_ der: [UInt8]) -> Bool {
         }
         X509_free(certificate)
         return start == buffer.baseAddress.map { $0 + der.count }
-    }
-}
-
-extension String {
-    fileprivate var trimmedEnd: String {
-        let end = utf8.lastIndex { $0 != 0x20 && $0 != 0x09 && $0 != 0x0d }
-        return end.map { String(self[...$0]) } ?? ""
     }
 }

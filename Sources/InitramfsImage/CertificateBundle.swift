@@ -27,33 +27,29 @@ struct CertificateBundle: Equatable {
     init(reading file: FilePath) throws(Failure) {
         let bytes: [UInt8]
         do { bytes = try Files.read(file) } catch { throw .unreadable(file, error.reason) }
-        try self.init(String(decoding: bytes, as: UTF8.self), of: file)
+        try self.init(bytes, of: file)
     }
 
-    init(_ text: String, of file: FilePath) throws(Failure) {
-        var body: [Substring]?
-        // A byte order mark is no part of the first line, nor are the blanks that editors leave behind one.
-        let plain = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
-        let lines = plain.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(
-            withoutTrailingBlanks)
-        for (index, line) in lines.enumerated() {
-            switch line {
-            case "-----BEGIN CERTIFICATE-----", "-----BEGIN X509 CERTIFICATE-----":
-                guard body == nil else { throw .malformed(file, line: index + 1) }
-                body = []
-            case "-----END CERTIFICATE-----", "-----END X509 CERTIFICATE-----":
-                guard let lines = body, isCertificate(lines) else { throw .malformed(file, line: index + 1) }
-                certificates.append(lines.joined(separator: "\n"))
-                body = nil
-            // A certificate must not be lost in silence because its first line is written otherwise.
-            case let other where isBeginning(other):
-                throw .malformed(file, line: index + 1)
-            default: body?.append(line)
+    init(_ text: [UInt8], of file: FilePath) throws(Failure) {
+        // A byte order mark is no part of the first line.
+        let mark = Array("\u{feff}".utf8)
+        for part in PEMPart.all(in: text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text) {
+            if let label = part.begin, Self.labels.contains(label) {
+                guard part.content.map(isCertificate) == true else { throw .malformed(file, line: part.lastLine) }
+                certificates.append(part.lines.joined(separator: "\n"))
+                continue
             }
+            // A certificate must not be lost in silence because its first line is written otherwise.
+            if part.begin.map(isOfCertificate) == true { throw .malformed(file, line: part.firstLine) }
+            if let line = part.lines.firstIndex(where: isBeginning) {
+                throw .malformed(file, line: part.firstLine + (part.begin == nil ? 0 : 1) + line)
+            }
+            if let label = part.end, Self.labels.contains(label) { throw .malformed(file, line: part.lastLine) }
         }
-        guard body == nil else { throw .malformed(file, line: lines.count) }
         guard !certificates.isEmpty else { throw .empty(file) }
     }
+
+    private static let labels = ["CERTIFICATE", "X509 CERTIFICATE"]
 
     mutating func append(_ other: CertificateBundle) { certificates += other.certificates }
 
@@ -64,23 +60,18 @@ struct CertificateBundle: Equatable {
     }
 }
 
-private func withoutTrailingBlanks(_ line: Substring) -> Substring {
-    var line = line
-    while line.last == " " || line.last == "\t" { line.removeLast() }
-    return line
-}
+/// Whether a line that names it begins a certificate; a request for one is not a certificate.
+private func isOfCertificate(_ name: String) -> Bool { name.contains("CERTIFICATE") && !name.contains("REQUEST") }
 
-/// Whether the line begins a certificate in a form that is not read here; a request for one is not a certificate.
-private func isBeginning(_ line: Substring) -> Bool {
+/// Whether the line begins a certificate in a form that is not read here.
+private func isBeginning(_ line: String) -> Bool {
     let text = line.drop { $0 == " " || $0 == "\t" }
-    return text.hasPrefix("-----BEGIN ") && text.contains("CERTIFICATE") && !text.contains("REQUEST")
+    return text.hasPrefix("-----BEGIN ") && isOfCertificate(String(text))
 }
 
-/// Whether base64 lines are a DER sequence of the stated length, which is the outer form of every certificate.
-private func isCertificate(_ lines: [Substring]) -> Bool {
-    guard let der = try? Base64.standard.decode(Array(lines.joined().utf8)[...]), der.count > 4, der[0] == 0x30 else {
-        return false
-    }
+/// Whether bytes are a DER sequence of the stated length, which is the outer form of every certificate.
+private func isCertificate(_ der: [UInt8]) -> Bool {
+    guard der.count > 4, der[0] == 0x30 else { return false }
     let lengthBytes = Int(der[1]) - 0x80
     guard 1...4 ~= lengthBytes, der.count > 2 + lengthBytes else { return false }
     let length = der[2..<2 + lengthBytes].reduce(0) { $0 << 8 | Int($1) }

@@ -1,5 +1,6 @@
-import Encoding
 import Testing
+
+@testable import Encoding
 
 @Suite struct HexadecimalTexts {
     @Test func goThereAndBack() {
@@ -56,6 +57,46 @@ import Testing
 
     @Test func keepWhatIsNoEscape() {
         #expect(percentDecoded("%-1%+1%4%zz%41") == Array("%-1%+1%4%zzA".utf8))
+    }
+}
+
+@Suite struct PEMTexts {
+    @Test func loseNoLine() {
+        let text = """
+            before
+            -----BEGIN A-----\t
+            Proc-Type: 4
+            Zm9v\r
+            -----END A-----
+            between
+
+            -----BEGIN B-----
+            Zg==
+            -----BEGIN C-----
+            Zg==
+            -----END D-----
+            -----END C-----
+            after
+
+            """
+        let parts = PEMPart.all(in: Array(text.utf8))
+        #expect(
+            parts == [
+                PEMPart(lines: ["before"], firstLine: 1),
+                PEMPart(begin: "A", lines: ["Proc-Type: 4", "Zm9v"], end: "A", firstLine: 2),
+                PEMPart(lines: ["between", ""], firstLine: 6),
+                PEMPart(begin: "B", lines: ["Zg=="], firstLine: 8),
+                PEMPart(begin: "C", lines: ["Zg=="], end: "D", firstLine: 10),
+                PEMPart(end: "C", firstLine: 13),
+                PEMPart(lines: ["after"], firstLine: 14),
+            ])
+        #expect(parts.map(\.lastLine) == [1, 5, 7, 9, 12, 13, 14])
+        #expect(parts.map(\.content) == [nil, Array("foo".utf8), nil, nil, nil, nil, nil])
+    }
+
+    @Test func ofNothingHasNoParts() {
+        #expect(PEMPart.all(in: []).isEmpty)
+        #expect(PEMPart.all(in: Array("\n\n".utf8)) == [PEMPart(lines: ["", ""], firstLine: 1)])
     }
 }
 

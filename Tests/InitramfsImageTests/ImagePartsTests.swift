@@ -33,11 +33,15 @@ import Testing
         }
     }
 
+    private func bundle(_ text: String, of file: FilePath) throws -> CertificateBundle {
+        try CertificateBundle(Array(text.utf8), of: file)
+    }
+
     @Test func certificatesAreTakenFromAPEMFileAndKeysAreNot() throws {
         let file = fixtures.appending("authority.pem")
         let text = String(decoding: try Files.read(file), as: UTF8.self)
         let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
-        var bundle = try CertificateBundle("# ours\n" + key + text.replacing("\n", with: "\r\n"), of: file)
+        var bundle = try self.bundle("# ours\n" + key + text.replacing("\n", with: "\r\n"), of: file)
         #expect(bundle.text == text)
         bundle.append(try CertificateBundle(reading: file))
         #expect(bundle.count == 2)
@@ -47,9 +51,9 @@ import Testing
         let text = String(decoding: try Files.read(fixtures.appending("authority.pem")), as: UTF8.self)
         let blank = text.replacing("-----\n", with: "----- \t\n")
         let old = text.replacing("CERTIFICATE", with: "X509 CERTIFICATE")
-        #expect(try CertificateBundle("\u{feff}" + blank + old + blank, of: "ca.pem").text == text + text + text)
+        #expect(try bundle("\u{feff}" + blank + old + blank, of: "ca.pem").text == text + text + text)
         let request = text.replacing("CERTIFICATE", with: "CERTIFICATE REQUEST")
-        #expect(try CertificateBundle(request + text, of: "ca.pem").count == 1)
+        #expect(try bundle(request + text, of: "ca.pem").count == 1)
         // Beside another, one that is written otherwise would go unnoticed.
         for odd in [
             text.replacing("CERTIFICATE", with: "TRUSTED CERTIFICATE"),
@@ -57,7 +61,7 @@ import Testing
         ] {
             #expect(throws: CertificateBundle.Failure.malformed("ca.pem", line: text.split(separator: "\n").count + 1))
             {
-                try CertificateBundle(text + odd, of: "ca.pem")
+                try bundle(text + odd, of: "ca.pem")
             }
         }
     }
@@ -67,7 +71,7 @@ import Testing
         let lines = text.split(separator: "\n").map(String.init)
         func refusal(_ lines: [String]) -> CertificateBundle.Failure? {
             #expect(throws: CertificateBundle.Failure.self) {
-                try CertificateBundle(lines.joined(separator: "\n"), of: "ca.pem")
+                try bundle(lines.joined(separator: "\n"), of: "ca.pem")
             }
         }
         #expect(refusal(["hello"]) == .empty("ca.pem"))
