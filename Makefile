@@ -192,6 +192,15 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: ask Look what stands on a disk, not libblkid" >&2
 	    exit 1
 	fi
+	# Bytes as text and numbers in bytes are Encoding's. In the files named here it is numbers that are in base 16: of
+	# addresses, of kernel tables, of devices, of scalars and arguments.
+	if grep -rnE 'radix: *16\b|Array\("0123456789(abcdef|ABCDEF)"|hexDigitValue|-----(BEGIN|END) |\(littleEndian: *[a-z]' \
+	    --include=*.swift --exclude-dir=Encoding Sources |
+	    grep -vE '^Sources/(Accounts/AccountSettings|BootArguments/IPAddress|DeviceNames/DeviceLinks|DiskPlanning/Erasing|ImageMaking/EFIPrograms|LiveRoot/InitramfsRoom|NetworkPlanning/Network(Interface|KernelTables|KeyfileSections)|Platforms/OVFEnvironment|TargetRoot/TargetEntry)\.swift:[0-9]+:.*radix: 16' |
+	    grep -vE '^Sources/(BootMedia/Customization|InitramfsImage/CertificateBundle)\.swift:[0-9]+:.*-----' >&2; then
+	    echo "lint: have Encoding read and write hexadecimal, PEM and numbers in bytes" >&2
+	    exit 1
+	fi
 	python3 Tests/Harness/imports.py
 	python3 Tests/Harness/names.py
 	python3 Tests/Harness/wording.py

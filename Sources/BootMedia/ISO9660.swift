@@ -202,7 +202,7 @@ public struct ISO9660: Sendable {
                 throw MediaFault("failed to parse root directory record from primary descriptor")
             }
             return .primary(
-                Primary(systemID: system, volumeID: volume, size: littleEndian(bytes, at: 80), root: entry))
+                Primary(systemID: system, volumeID: volume, size: ByteFields(bytes).little32(80), root: entry))
         case 2: return .supplementary
         case 255: return nil
         case let type: return .unknown(type: type)
@@ -216,20 +216,18 @@ public struct ISO9660: Sendable {
         guard bytes[6] == 1 else { throw MediaFault("unknown descriptor version: \(bytes[6])") }
     }
 
-    fileprivate static func littleEndian(_ bytes: [UInt8], at offset: Int) -> UInt32 {
-        (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
-    }
-
     // MARK: Directories
 
     /// The records of a directory, one after the other.
     fileprivate struct Records {
-        private let bytes: [UInt8]
+        private let fields: ByteFields
         private let isRoot: Bool
         private var position = 0
 
+        private var bytes: [UInt8] { fields.bytes }
+
         init(bytes: [UInt8], isRoot: Bool = false) {
-            self.bytes = bytes
+            fields = ByteFields(bytes)
             self.isRoot = isRoot
         }
 
@@ -281,8 +279,7 @@ public struct ISO9660: Sendable {
                         ? "."
                         : try step("reading next record") { try step("parsing record name") { try Name.file(name) } },
                     isDirectory: bytes[start + 25] & 2 != 0,
-                    sector: ISO9660.littleEndian(bytes, at: start + 2),
-                    length: ISO9660.littleEndian(bytes, at: start + 10))
+                    sector: fields.little32(start + 2), length: fields.little32(start + 10))
             }
             return nil
         }

@@ -24,3 +24,13 @@ public struct ByteFields: Sendable {
     /// The number at an offset, its highest byte first.
     public func big64(_ index: Int) -> UInt64 { little64(index).byteSwapped }
 }
+
+extension UnsafeRawBufferPointer {
+    /// The number at an offset, its lowest byte first; `nil` where it does not lie in the bytes.
+    @inlinable public func littleEndian<Number: FixedWidthInteger & BitwiseCopyable>(
+        _: Number.Type, at offset: Int
+    ) -> Number? {
+        guard offset >= 0, offset <= count - MemoryLayout<Number>.size else { return nil }
+        return Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: Number.self))
+    }
+}

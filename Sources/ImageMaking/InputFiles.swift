@@ -1,6 +1,7 @@
 // What the parts of a live system are: kernel, initramfs, root image; and whether they belong together.
 
 import BootMedia
+import Encoding
 import Glibc
 import Hashing
 import InitramfsImage
@@ -48,7 +49,7 @@ public struct KernelFile: Equatable, Sendable {
         self.file = file
         size = input.count
         // Where the text is, less the first sector.
-        let pointer = Int(head[0x20e]) | Int(head[0x20f]) << 8
+        let pointer = Int(ByteFields(head).little16(0x20e))
         let text = head.dropFirst(pointer + 0x200).prefix(256).prefix { $0 != 0 }
         let word = String(decoding: text.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
         version = pointer == 0 || word.isEmpty ? nil : word

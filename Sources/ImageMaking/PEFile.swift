@@ -1,5 +1,7 @@
 // Programs of UEFI: PE files. Reading their headers, and adding sections.
 
+import Encoding
+
 /// The headers of a PE32+ file.
 ///
 /// Every number in it comes from outside; none is trusted to be in the file.
@@ -62,12 +64,13 @@ struct PEFile: Equatable {
     /// `head` is the first 64 KiB of the file, or all of it. Throws where they are broken, or are not those of a UEFI
     /// program.
     init(head: [UInt8], size: UInt64) throws(Failure) {
-        func number<Number: FixedWidthInteger & UnsignedInteger>(_: Number.Type, at offset: Int) throws(Failure)
+        func number<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Number.Type, at offset: Int) throws(Failure)
             -> Number
         {
-            let width = MemoryLayout<Number>.size
-            guard offset >= 0, offset <= head.count - width else { throw .malformed("they end early") }
-            return (0..<width).reduce(0) { $0 | Number(head[offset + $1]) << Number(8 * $1) }
+            guard let number = head.withUnsafeBytes({ $0.littleEndian(type, at: offset) }) else {
+                throw .malformed("they end early")
+            }
+            return number
         }
         guard head.count > 64, head[0] == UInt8(ascii: "M"), head[1] == UInt8(ascii: "Z") else { throw .notPE }
         let start = Int(try number(UInt32.self, at: 0x3c))

@@ -1,6 +1,7 @@
 // How the archives of an initramfs are compressed, and where each ends, which is where the next one starts.
 
 import CZlib
+import Encoding
 
 package enum Compression: String, CaseIterable, Sendable {
     case zstd, gzip, xz
@@ -89,9 +90,7 @@ enum XZStream {
 
     private static func isFooter(_ all: UnsafeRawBufferPointer, endingAt end: Int) -> Bool {
         let footer = end - 12
-        func number(_ offset: Int) -> UInt32 {
-            UInt32(littleEndian: all.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        }
+        func number(_ offset: Int) -> UInt32 { all.littleEndian(UInt32.self, at: offset) ?? 0 }
         guard number(footer) == checksum(all, footer + 4..<footer + 10) else { return false }
         // The length is in units of four bytes, less one; the header takes twelve bytes.
         let indexLength = (Int(number(footer + 4)) + 1) * 4

@@ -1,5 +1,7 @@
 // What an image needs to know about a program: its loader, its libraries, where it looks for them.
 
+import Encoding
+
 /// What a 64-bit little-endian ELF file needs from the system that runs it.
 ///
 /// - SeeAlso: System V ABI, "Program Header" and "Dynamic Section"; elf(5).
@@ -147,15 +149,18 @@ private struct Segment {
 
 /// Reads numbers and strings from a file's bytes; a position outside of them means a damaged file.
 private struct LittleEndian {
-    private let bytes: [UInt8]
+    private let fields: ByteFields
+    private var bytes: [UInt8] { fields.bytes }
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: [UInt8]) { fields = ByteFields(bytes) }
 
     func number(at offset: Int, width: Int) throws(ELFFile.Failure) -> Int {
         guard offset >= 0, offset <= bytes.count - width else { throw .damaged }
-        var value: UInt64 = 0
-        for index in (0..<width).reversed() { value = value << 8 | UInt64(bytes[offset + index]) }
-        return Int(truncatingIfNeeded: value)
+        return switch width {
+        case 2: Int(fields.little16(offset))
+        case 4: Int(fields.little32(offset))
+        default: Int(truncatingIfNeeded: fields.little64(offset))
+        }
     }
 
     /// The bytes up to the next NUL, as text.

@@ -1,5 +1,7 @@
 // Recognizing root images by their first bytes.
 
+import Encoding
+
 /// A filesystem that can be a live root.
 public struct RootImageFormat: Equatable, Sendable, CustomStringConvertible {
     /// The kinds of filesystem.
@@ -84,12 +86,4 @@ package func knownByItsFirstBytes(_ head: UnsafeRawBufferPointer, isoMagic: Unsa
     let beginning = text.prefix(512)
     let isText = beginning.allSatisfy { $0 >= 0x20 && $0 != 0x7f || [0x09, 0x0a, 0x0d].contains($0) }
     return isText && !beginning.isEmpty ? "a text" : nil
-}
-
-extension UnsafeRawBufferPointer {
-    /// An integer at `offset`; `nil` if the bytes end before it does.
-    func littleEndian<Number: FixedWidthInteger>(_: Number.Type, at offset: Int) -> Number? {
-        guard offset + MemoryLayout<Number>.size <= count else { return nil }
-        return Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: Number.self))
-    }
 }

@@ -101,6 +101,14 @@ import Testing
 }
 
 @Suite struct FieldsOfBytes {
+    @Test func areNoneWhereTheyDoNotLieInMemory() {
+        [UInt8]([1, 2, 3, 4, 5]).withUnsafeBytes { bytes in
+            #expect(bytes.littleEndian(UInt32.self, at: 1) == 0x0504_0302)
+            #expect(bytes.littleEndian(UInt32.self, at: 2) == nil)
+            #expect(bytes.littleEndian(UInt16.self, at: -1) == nil)
+        }
+    }
+
     @Test func areZeroBeyondTheEnd() {
         let block = ByteFields([1, 2, 3])
         #expect(block.little16(0) == 0x0201 && block.big32(0) == 0x0102_0300)
