@@ -67,7 +67,7 @@ public struct MachineURL: Equatable, Sendable {
     public init(_ url: String) throws(Fault) {
         // By scalars: for Swift, a brace and a combining mark behind it are one character.
         var rest = Substring(url).unicodeScalars
-        if url.lowercased().hasPrefix("data:") {
+        if DataURL.isOne(url) {
             parts = [.text(url)]
             return
         }

@@ -1,5 +1,7 @@
 // What a variant's systems cannot do: checked on Ignition's config, so that sugar counts too.
 
+import Encoding
+
 /// Fields that a variant refuses where they are there and not empty.
 struct Forbidden {
     private var messages: [String: String] = [:]
@@ -100,7 +102,7 @@ extension Translation {
         }
         for file in result.list("storage", "files") {
             let source = file.descendant("contents", "source")
-            if let url = source?.string, Self.scheme(of: url) != "data" { refuse(source, Message.sourceScheme) }
+            if let url = source?.string, !DataURL.isOne(url) { refuse(source, Message.sourceScheme) }
             if minor >= 10, let mode = file["mode"], (mode.integer ?? 0) & ~0o777 != 0 {
                 refuse(mode, Message.unsupported("special mode bits", "are"))
             }
@@ -110,12 +112,6 @@ extension Translation {
                 user["name"]?.source ?? user.source.appending("name"),
                 Message.unsupported("users other than \"core\"", "are"))
         }
-    }
-
-    /// In lower case; empty for what has none.
-    private static func scheme(of url: String) -> String {
-        guard let colon = url.firstIndex(of: ":"), !url[..<colon].contains("/") else { return "" }
-        return url[..<colon].lowercased()
     }
 
     /// The cipher that FIPS 140-2 allows, for volumes that choose none.

@@ -145,5 +145,7 @@ public struct DataURL: Equatable, Sendable {
     }
 
     /// Whether a text is a `data:` URL, well-formed or not; a scheme's letters may be of either case.
-    public static func isOne(_ url: some StringProtocol) -> Bool { url.prefix(5).lowercased() == "data:" }
+    public static func isOne(_ url: some StringProtocol) -> Bool {
+        String(decoding: url.utf8.prefix(5), as: UTF8.self).lowercased() == "data:"
+    }
 }

@@ -1,5 +1,6 @@
 // A config that refers to others, made whole: `replace` followed, `merge` merged.
 
+import Encoding
 import Fetching
 import IgnitionConfig
 import Reporting
@@ -66,7 +67,7 @@ final class ConfigRendering {
                 return nil
             }
             followed.append(source)
-            let name = source.hasPrefix("data:") ? "config in the config" : FetchedConfig.name(of: shown)
+            let name = DataURL.isOne(source) ? "config in the config" : FetchedConfig.name(of: shown)
             let parsed = IgnitionConfig.parse(bytes, name: name)
             for warning in parsed.report.warnings { warn(warning.warning) }
             let config = try parsed.checked()
@@ -136,8 +137,6 @@ extension IgnitionConfig {
     /// Whether it is not whole by itself.
     var refersToOthers: Bool {
         !ignition.config.merge.isEmpty || !(ignition.config.replace.source ?? "").isEmpty
-            || ignition.security.tls.certificateAuthorities.contains {
-                !($0.source ?? "").lowercased().hasPrefix("data:")
-            }
+            || ignition.security.tls.certificateAuthorities.contains { !DataURL.isOne($0.source ?? "") }
     }
 }

@@ -1,6 +1,7 @@
 // Where the user's config comes from: decided from the command line and from what the initramfs holds.
 
 import BootArguments
+import Encoding
 import LinuxSystem
 import Platforms
 import Reporting
@@ -49,7 +50,7 @@ public enum ConfigSource: Equatable, Sendable {
     /// Whether it lies outside this machine.
     var isRemote: Bool {
         switch self {
-        case .url(let url): !url.lowercased().hasPrefix("data:")
+        case .url(let url): !DataURL.isOne(url)
         case .platform(let platform): platform.needsNetwork
         case .volume, .file: false
         }

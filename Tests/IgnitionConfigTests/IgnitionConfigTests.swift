@@ -50,6 +50,17 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect((parsed.config == nil) == !parsed.report.errors.isEmpty)
     }
 
+    @Test(arguments: ["data:,secret", "DATA:,secret"]) func aDataURLIsItsContentAndNotShown(url: String) {
+        let authority = #"{"source": "\#(url)"}"#
+        let text =
+            #"{"ignition": {"version": "3.4.0", "#
+            + #""security": {"tls": {"certificateAuthorities": [\#(authority), \#(authority)]}}}}"#
+        let report = IgnitionConfig.parse(Array(text.utf8), name: "c.ign").report
+        let messages = report.errors.map(\.message)
+        #expect(messages.contains { $0.contains("data: URL") && $0.contains("already") }, "\(messages)")
+        #expect(!messages.contains { $0.contains("secret") }, "\(messages)")
+    }
+
     @Test func everyFieldArrives() throws {
         let config = try ConfigFixture("valid/every-field.ign").parsed.checked()
         #expect(config.ignition.version == .v35)

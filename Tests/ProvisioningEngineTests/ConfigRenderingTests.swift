@@ -12,14 +12,16 @@ import Testing
         var adopted: [Int?] = []
         var warnings: [String] = []
 
-        func render(_ text: String) throws -> IgnitionConfig? {
+        func render(_ text: String) throws -> IgnitionConfig? { try render(parse(text)) }
+
+        func render(_ config: IgnitionConfig) throws -> IgnitionConfig? {
             try ConfigRendering(
                 fetch: {
                     self.asked.append($0.source ?? "")
                     return Array((self.pages[$0.source ?? ""] ?? "").utf8)
                 },
                 adopt: { self.adopted.append($0.ignition.timeouts.httpTotal) }, warn: { self.warnings.append($0) }
-            ).render(parse(text))
+            ).render(config)
         }
 
         func parse(_ text: String) throws -> IgnitionConfig {
@@ -75,6 +77,15 @@ import Testing
         let web = Web()
         #expect(try web.render(config(merging("a"), file: "own")) == nil)
         #expect(web.warnings.count == 1 && web.warnings[0].hasPrefix("http://h/a is empty"))
+    }
+
+    @Test("a config in a data: URL is named for that, in whatever case its scheme is", arguments: ["data", "DATA"])
+    func dataURLs(scheme: String) throws {
+        let web = Web()
+        web.pages["\(scheme):,x"] = "{"
+        var config = try web.parse(config())
+        config.ignition.config.merge = [IgnitionConfig.Resource(source: "\(scheme):,x")]
+        #expect { _ = try web.render(config) } throws: { "\($0)".contains("config in the config") }
     }
 
     @Test("a circle and a mistake are named with the way that leads to them")
