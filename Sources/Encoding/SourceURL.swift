@@ -1,7 +1,9 @@
-// URLs as configs hold them: enough to check them and to show them without their secrets.
+// URLs, parsed once, where they enter: enough to check them, to fetch from them and to show them without their secrets.
 
-/// A URL, taken apart as far as checking needs.
-public struct SourceURL: Equatable, Sendable {
+/// A URL, taken apart as far as checking and fetching need.
+///
+/// Its description is that for a message or a log: without user, password, query, fragment and data.
+public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
     /// Why a text is not a usable URL.
     public enum Fault: Error, Equatable, CustomStringConvertible {
         case noScheme
@@ -23,25 +25,43 @@ public struct SourceURL: Equatable, Sendable {
         }
     }
 
+    /// The URL as it was written.
+    ///
+    /// It may hold a password: never print it.
+    public let text: String
     /// The part before the first colon, in lower case.
-    public var scheme: String
+    public let scheme: String
     /// User, password, host and port; `nil` if the URL has no `//`.
-    public var authority: String?
+    public private(set) var authority: String?
     /// The part from the first `/` (or, without an authority, from the colon) up to `?` or `#`.
-    public var path: String
+    public let path: String
     /// The part after `?`, without it.
-    public var query: String?
+    public private(set) var query: String?
+    private var fragment: String?
 
     /// Takes a URL apart; of a `data:` URL only the scheme is checked.
     ///
     /// - Throws: ``Fault`` with the first mistake.
     public init(parsing text: String) throws(Fault) {
         guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { throw .controlCharacter }
-        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { throw .noScheme }
+        guard let url = SourceURL(splitting: text) else { throw .noScheme }
+        self = url
+        try checkEscapes(fragment ?? "")
+        if isData { return }
+        try checkEscapes(path)
+        try checkEscapes(authority ?? "")
+        if host.contains(" ") { throw .blankInHost }
+        if !hasNumericPort { throw .badPort }
+    }
+
+    /// Takes a text apart, whatever is wrong behind its scheme; `nil` where it has none.
+    init?(splitting text: String) {
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let scheme = text[..<colon].lowercased()
         guard let first = scheme.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
             scheme.utf8.allSatisfy(Self.isSchemeByte)
-        else { throw .noScheme }
+        else { return nil }
+        self.text = text
         self.scheme = scheme
         // Split by scalars: for Swift, a slash and a combining mark after it are one character.
         var rest = text.unicodeScalars[text.utf8.index(after: colon)...]
@@ -50,7 +70,7 @@ public struct SourceURL: Equatable, Sendable {
             return
         }
         if let mark = rest.firstIndex(of: "#") {
-            try checkEscapes(String(rest[mark...]))
+            fragment = String(rest[mark...])
             rest = rest[..<mark]
         }
         if let mark = rest.firstIndex(of: "?") {
@@ -64,13 +84,10 @@ public struct SourceURL: Equatable, Sendable {
             self.authority = String(authority)
         }
         path = String(rest)
-        try checkEscapes(path)
-        try checkEscapes(authority ?? "")
-        if host.contains(" ") { throw .blankInHost }
-        if let port, !port.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
-            throw .badPort
-        }
     }
+
+    /// Whether it is a `data:` URL, which is its own content.
+    public var isData: Bool { scheme == "data" }
 
     /// Host and port.
     private var endpoint: Substring.UnicodeScalarView {
@@ -93,20 +110,18 @@ public struct SourceURL: Equatable, Sendable {
         return rest.first == ":" ? String(rest.dropFirst()) : nil
     }
 
+    /// Whether there is no port, or one of digits alone: a password with a slash in it looks like a port and a path.
+    fileprivate var hasNumericPort: Bool {
+        (port ?? "").utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+
     /// Whether the URL may hold a secret: a user, a password, or a query, which often is a token.
     public var carriesCredentials: Bool { authority?.contains("@") ?? false || !(query ?? "").isEmpty }
 
-    /// The URL for a message or a log, without user, password, query and data.
-    public var redacted: String {
-        if scheme == "data" { return "data: URL" }
-        let authority = authority == nil ? "" : "//\(host)\(port.map { ":\($0)" } ?? "")"
-        return "\(scheme):\(authority)\(path)\(query == nil ? "" : "?...")"
-    }
-
-    /// Any text that should be a URL, for a message or a log.
-    public static func redacted(_ text: String) -> String {
-        (try? SourceURL(parsing: text))?.redacted ?? "(malformed URL)"
-    }
+    /// The URL for a message or a log.
+    public var redacted: RedactedURL { RedactedURL(self) }
+    /// The URL for a message or a log.
+    public var description: String { redacted.description }
 
     private static func isSchemeByte(_ byte: UInt8) -> Bool {
         switch byte {
@@ -116,6 +131,42 @@ public struct SourceURL: Equatable, Sendable {
         default: false
         }
     }
+}
+
+/// A URL as it is shown on a console and in a log, where others can read it.
+///
+/// What may be secret is left out: user, password, query and fragment. `https://me:pw@host:8080/rootfs.img?token=x` is
+/// shown as `https://host:8080/rootfs.img`; a `data:` URL, which is its own content, as `a data: URL`.
+public struct RedactedURL: Hashable, Sendable, CustomStringConvertible {
+    /// The URL without its secrets.
+    public let description: String
+
+    /// Redacts a URL.
+    public init(_ url: SourceURL) {
+        if url.isData {
+            description = "a data: URL"
+        } else if url.authority == nil {
+            // Where a user and a password stand without slashes before them they look like the start of a path.
+            let mayHoldUser = url.scheme != "arn" && url.path.utf8.contains(UInt8(ascii: "@"))
+            description = mayHoldUser ? Self.malformed : "\(url.scheme):\(url.path)"
+        } else if !url.hasNumericPort {
+            description = "\(url.scheme)://\(Self.malformed)"
+        } else {
+            description = "\(url.scheme)://\(url.host)\(url.port.map { ":\($0)" } ?? "")\(url.path)"
+        }
+    }
+
+    /// Redacts any text that should be a URL.
+    public init(_ text: String) {
+        if let url = SourceURL(splitting: text) {
+            self.init(url)
+        } else {
+            let plain = String(Substring(text.unicodeScalars.prefix { $0 != "?" && $0 != "#" }))
+            description = plain.utf8.contains(UInt8(ascii: "@")) ? Self.malformed : plain
+        }
+    }
+
+    private static let malformed = "(malformed URL)"
 }
 
 private func checkEscapes(_ text: some StringProtocol) throws(SourceURL.Fault) {

@@ -1,5 +1,6 @@
 // Sending: a text is posted to a server.
 
+import Encoding
 import IgnitionConfig
 import Reporting
 

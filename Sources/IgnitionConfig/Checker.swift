@@ -251,7 +251,7 @@ private func isPlainPath(_ path: String) -> Bool {
 /// A key for a message: a URL without its secrets, a long text cut.
 func shown(_ key: String) -> String {
     let isURL = key.utf8.firstIndex(of: UInt8(ascii: ":")).map { key.utf8[$0...].starts(with: "://".utf8) } ?? false
-    return shortened(isURL || DataURL.isOne(key) ? SourceURL.redacted(key) : key)
+    return shortened(isURL || DataURL.isOne(key) ? "\(RedactedURL(key))" : key)
 }
 
 /// A text that is compared byte by byte: Swift calls texts equal that are different file names.

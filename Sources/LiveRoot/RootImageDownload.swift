@@ -1,5 +1,6 @@
 // A root image from the network: streamed, verified while it arrives, resumed, from several mirrors in turn.
 
+import Encoding
 import Fetching
 import LinuxSystem
 import LiveImage

@@ -3,6 +3,7 @@
 import BlockDevices
 import CLinux
 import Devices
+import Encoding
 import Fetching
 import Glibc
 import IgnitionConfig

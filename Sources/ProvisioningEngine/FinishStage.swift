@@ -2,6 +2,7 @@
 
 import BootArguments
 import BootReport
+import Encoding
 import Fetching
 import Glibc
 import LinuxSystem

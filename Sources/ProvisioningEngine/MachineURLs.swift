@@ -1,6 +1,7 @@
 // The machine's own values in the command line's URLs, read where firmware, kernel and network tell them.
 
 import BootArguments
+import Encoding
 import JSONText
 import LinuxSystem
 import NetworkPlanning

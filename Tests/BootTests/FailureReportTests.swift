@@ -1,4 +1,5 @@
 import BootArguments
+import Encoding
 import Fetching
 import IgnitionConfig
 import LiveImage

@@ -49,11 +49,22 @@ import Testing
     @Test(
         "keep their secrets",
         arguments: [
-            ("https://user:pass@example.org:8443/a?token=1", "https://example.org:8443/a?..."),
-            ("tftp://10.0.2.2/a", "tftp://10.0.2.2/a"), ("data:,secret", "data: URL"),
-            ("not a url with a secret", "(malformed URL)"), ("https://u:se/cret@h/x", "(malformed URL)"),
+            ("http://host/rootfs.img", "http://host/rootfs.img"),
+            ("https://me:p%40ss@host:8080/a/b.img?token=x#y", "https://host:8080/a/b.img"),
+            ("https://me:p@ss@host", "https://host"), ("https://host?token=x", "https://host"),
+            ("http://[fe80::1]:8080/a@b", "http://[fe80::1]:8080/a@b"), ("tftp://10.0.2.2/a", "tftp://10.0.2.2/a"),
+            ("data:text/plain,secret", "a data: URL"), ("DATA:,secret", "a data: URL"),
+            ("https://u:se/cret@host/x", "https://(malformed URL)"), ("http://host/%zz?x", "http://host/%zz"),
+            ("arn:aws:s3:::bucket/a@b?versionId=1", "arn:aws:s3:::bucket/a@b"), ("no url?x", "no url"), ("", ""),
+            // A user and a password, though the text is no URL of that form.
+            ("me:secret@host/x", "(malformed URL)"), ("http:me:secret@host/x", "(malformed URL)"),
+            ("//me:secret@host/x", "(malformed URL)"), ("ht tp://me:secret@host/x", "(malformed URL)"),
         ])
     func redacted(_ url: String, _ shown: String) {
-        #expect(SourceURL.redacted(url) == shown)
+        #expect("\(RedactedURL(url))" == shown)
+        if let parsed = try? SourceURL(parsing: url) {
+            #expect("\(parsed)" == shown)
+            #expect("\(Optional(parsed) as Any)" == "Optional(\(shown))")
+        }
     }
 }

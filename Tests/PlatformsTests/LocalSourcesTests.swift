@@ -1,4 +1,5 @@
 import BootArguments
+import Encoding
 import LinuxSystem
 import LoopbackServer
 import Reporting

@@ -75,24 +75,3 @@ private let mebibyte: UInt64 = 1 << 20
         #expect(!showsTheEnd)
     }
 }
-
-@Suite struct URLRedaction {
-    @Test(
-        "leaves out what may be secret",
-        arguments: [
-            ("http://host/rootfs.img", "http://host/rootfs.img"),
-            ("https://me:p%40ss@host:8080/a/b.img?token=x#y", "https://host:8080/a/b.img"),
-            ("https://me:p@ss@host", "https://host"),
-            ("https://host?token=x", "https://host"),
-            ("http://[fe80::1]:8080/a@b", "http://[fe80::1]:8080/a@b"),
-            ("data:text/plain,secret", "a data: URL"),
-            ("DATA:,secret", "a data: URL"),
-            ("tftp://host/file", "tftp://host/file"),
-            ("https://u:se/cret@host/x", "https://(malformed URL)"),
-            ("no url?x", "no url"),
-            ("", ""),
-        ])
-    func leavesOut(url: String, shown: String) {
-        #expect(RedactedURL(url).description == shown)
-    }
-}
