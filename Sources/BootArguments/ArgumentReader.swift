@@ -54,32 +54,55 @@ extension BootArguments {
     }
 
     /// Each URL once; one of another kind is a problem.
-    private mutating func imageURLs(_ key: String, _ values: [String]) -> [String] {
-        var urls: [String] = []
-        for url in values where !urls.contains(url) {
-            if ["http:", "https:", "tftp:"].contains(where: url.lowercased().hasPrefix) {
-                urls.append(url)
-            } else {
-                problems.append(
-                    ArgumentProblem(
-                        .rootImage, "\(key)=\(RedactedURL(url))", "only http, https and tftp are supported"))
+    private mutating func imageURLs(_ key: String, _ values: [String]) -> [MachineURL] {
+        var urls: [MachineURL] = []
+        for text in values where !urls.contains(where: { $0.asWritten.text == text }) {
+            do throws(URLRefusal) {
+                urls.append(try Self.url(text, of: ["http", "https", "tftp"]))
+            } catch {
+                let reason = error.reason ?? "only http, https and tftp are supported"
+                problems.append(ArgumentProblem(.rootImage, "\(key)=\(RedactedURL(text))", reason))
             }
         }
         return urls
+    }
+
+    private static func url(_ text: String, of schemes: [String]) throws(URLRefusal) -> MachineURL {
+        let url: SourceURL
+        do throws(SourceURL.Fault) { url = try SourceURL(parsing: text) } catch {
+            throw URLRefusal(reason: error == .noScheme ? nil : "\(error)")
+        }
+        guard schemes.contains(url.scheme) else { throw URLRefusal(reason: nil) }
+        guard !url.host.isEmpty else { throw URLRefusal(reason: "the URL names no host") }
+        return MachineURL(url)
     }
 
     private mutating func readProvisioning(_ line: KernelCommandLine) {
         // Its generator reads an empty value as false, unlike dracut.
         ignitionFirstboot = line.last("ignition.firstboot")?.value != "" && line.flag("ignition.firstboot")
         platform = line.value("ignition.platform.id")
-        configURL = line.value("ignition.config.url")
+        readConfigURL(line)
         readConfigVolume(line)
         planOnly = ours("plan", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
         isStrict = ours("strict", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? false
-        reportURL = ours("report_url", line)?.value.flatMap { $0.isEmpty ? nil : $0 }
-        if let url = reportURL, !["http://", "https://"].contains(where: url.lowercased().hasPrefix) {
-            warnings.append("firstlight.report_url=\(RedactedURL(url)): only http and https; no report is posted")
-            reportURL = nil
+        if let text = ours("report_url", line)?.value, !text.isEmpty {
+            do throws(URLRefusal) {
+                reportURL = try Self.url(text, of: ["http", "https"])
+            } catch {
+                let reason = error.reason ?? "only http and https"
+                warnings.append("\(Self.reportKey)=\(RedactedURL(text)): \(reason); no report is posted")
+            }
+        }
+    }
+
+    private mutating func readConfigURL(_ line: KernelCommandLine) {
+        guard let text = line.value(Self.configKey) else { return }
+        do throws(SourceURL.Fault) {
+            configURL = MachineURL(try SourceURL(parsing: text))
+        } catch {
+            problems.append(
+                ArgumentProblem(
+                    .provisioning, "\(Self.configKey)=\(RedactedURL(text))", "\(error)", advice: ["Check the URL."]))
         }
     }
 
@@ -87,7 +110,7 @@ extension BootArguments {
         let keys = ["ignition.config.device", "ignition.config.path"]
         let given = keys.filter { line.value($0) != nil }
         guard let first = given.first else { return }
-        if configURL != nil {
+        if line.value(Self.configKey) != nil {
             warnings.append("\(given.joined(separator: " and ")) not used: ignition.config.url comes first")
             return
         }
@@ -230,6 +253,11 @@ extension BootArguments {
             if meansNo, line.flag(key) { warnings.append("\(word) reads as yes: only 0, no and off are false") }
         }
     }
+}
+
+/// Why a URL cannot be used; without a reason it is of a scheme that is not supported.
+private struct URLRefusal: Error {
+    var reason: String?
 }
 
 extension KernelCommandLine {

@@ -24,9 +24,9 @@ public struct BootArguments: Equatable, Sendable {
 
     // MARK: Root image
     /// Where the root image is, best first: http, https or tftp.
-    public var rootfsURLs: [String] = []
+    public var rootfsURLs: [MachineURL] = []
     /// Where an older root image is, best first, which is used where no server has the root image that is wanted.
-    public var fallbackURLs: [String] = []
+    public var fallbackURLs: [MachineURL] = []
     /// The label of the volume that holds the root image.
     public var liveISO: String?
     /// Copy the image off the medium and let the medium go.
@@ -48,7 +48,7 @@ public struct BootArguments: Equatable, Sendable {
     /// `metal`, `qemu`...
     public var platform: String?
     /// Where the config is: http, https, tftp or data.
-    public var configURL: String?
+    public var configURL: MachineURL?
     /// A config on a volume: `ignition.config.device` and `ignition.config.path`.
     public var configVolume: ConfigVolume?
     /// Compute and print the plan, then stop before anything is written.
@@ -56,9 +56,7 @@ public struct BootArguments: Equatable, Sendable {
     /// Whether what is there already is treated as Ignition treats it, rather than left alone where it is as wanted.
     public var isStrict = false
     /// Where the report of provisioning is posted: http or https.
-    ///
-    /// It may hold a password: never print it.
-    public var reportURL: String?
+    public var reportURL: MachineURL?
 
     // MARK: Network
     /// What the command line says about the network.
@@ -128,6 +126,12 @@ public struct BootArguments: Equatable, Sendable {
         problems.first { scopes.contains($0.scope) }
     }
 
+    /// Takes out the problem that the config's URL is none, for who goes on without it; `nil` where it is none.
+    public mutating func passOverConfigURL() -> ArgumentProblem? {
+        problems.firstIndex { $0.scope == .provisioning && $0.argument.hasPrefix("\(Self.configKey)=") }
+            .map { problems.remove(at: $0) }
+    }
+
     /// Whether the platform is asked for a config, and that over the network, where the initramfs holds none.
     public var asksPlatformOverNetwork: Bool {
         ignitionFirstboot && configURL == nil && configVolume == nil
@@ -140,7 +144,7 @@ public struct BootArguments: Equatable, Sendable {
     /// `configNeedsNetwork` tells that the config at hand names something remote.
     public func needsNetwork(rootImageIsLocal: Bool = false, configNeedsNetwork: Bool = false) -> Bool {
         let fetchesImage = !rootfsURLs.isEmpty && liveISO == nil && !rootImageIsLocal
-        let fetchesConfig = ignitionFirstboot && configURL.map { !DataURL.isOne($0) } ?? false
+        let fetchesConfig = ignitionFirstboot && configURL.map { !$0.asWritten.isData } ?? false
         return network.isNeeded || fetchesImage || fetchesConfig || configNeedsNetwork
     }
 }

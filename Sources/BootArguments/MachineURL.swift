@@ -22,8 +22,8 @@ public enum MachineValue: String, CaseIterable, Sendable {
 /// A URL with places that a machine's own values go to.
 ///
 /// `${NAME}` is such a place behind the server's name; a value may not choose the server. A `data:` URL, which is its
-/// own content, has none.
-public struct MachineURL: Equatable, Sendable {
+/// own content, has none. Nothing is fetched from it before ``filled(by:)`` has made a URL of it.
+public struct MachineURL: Equatable, Sendable, CustomStringConvertible {
     /// What is wrong with a place.
     public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
         case unknown(String)
@@ -61,21 +61,32 @@ public struct MachineURL: Equatable, Sendable {
         case value(MachineValue)
     }
 
-    private var parts: [Part] = []
+    /// The URL with its places, for who knows no such places or asks for nothing but its server.
+    public let asWritten: SourceURL
+    /// What is wrong with a place; `nil`: nothing.
+    public let fault: Fault?
+    private let parts: [Part]
 
     /// Finds the places.
-    public init(_ url: String) throws(Fault) {
-        // By scalars: for Swift, a brace and a combining mark behind it are one character.
-        var rest = Substring(url).unicodeScalars
-        if DataURL.isOne(url) {
-            parts = [.text(url)]
-            return
+    public init(_ url: SourceURL) {
+        asWritten = url
+        do throws(Fault) {
+            parts = try Self.parts(of: url)
+            fault = nil
+        } catch {
+            parts = []
+            fault = error
         }
-        let head = Self.server(of: rest)
-        guard Self.place(in: head) == nil else { throw .inHost }
-        var text = String(head)
-        rest = rest[head.endIndex...]
-        while let start = Self.place(in: rest) {
+    }
+
+    private static func parts(of url: SourceURL) throws(Fault) -> [Part] {
+        if url.isData { return [.text(url.text)] }
+        if let authority = url.authority, place(in: Substring(authority).unicodeScalars) != nil { throw .inHost }
+        // By scalars: for Swift, a brace and a combining mark behind it are one character.
+        var rest = Substring(url.text).unicodeScalars
+        var parts: [Part] = []
+        var text = ""
+        while let start = place(in: rest) {
             text += String(rest[..<start])
             let inner = rest[start...].dropFirst(2)
             guard let end = inner.firstIndex(of: "}") else { throw .unclosed }
@@ -85,8 +96,11 @@ public struct MachineURL: Equatable, Sendable {
             text = ""
             rest = inner[end...].dropFirst()
         }
-        parts.append(.text(text + String(rest)))
+        return parts + [.text(text + String(rest))]
     }
+
+    /// The URL for a message or a log.
+    public var description: String { asWritten.description }
 
     /// The values that it asks for, each once.
     public var values: [MachineValue] {
@@ -96,7 +110,10 @@ public struct MachineURL: Equatable, Sendable {
     /// The URL with the values in their places, percent-encoded but for RFC 3986's unreserved characters.
     ///
     /// - Throws: What `value` throws.
-    public func filled<Failure: Error>(by value: (MachineValue) throws(Failure) -> String) throws(Failure) -> String {
+    public func filled<Failure: Error>(
+        by value: (MachineValue) throws(Failure) -> String
+    ) throws(Failure) -> SourceURL {
+        if values.isEmpty { return asWritten }
         var url = ""
         for part in parts {
             switch part {
@@ -104,16 +121,8 @@ public struct MachineURL: Equatable, Sendable {
             case .value(let wanted): url += percentEncoded(try value(wanted))
             }
         }
-        return url
-    }
-
-    /// Scheme, user, password, host and port.
-    private static func server(of url: Substring.UnicodeScalarView) -> Substring.UnicodeScalarView {
-        guard let colon = url.firstIndex(of: ":"), url[colon...].starts(with: "://".unicodeScalars) else {
-            return url.prefix(0)
-        }
-        let authority = url[colon...].dropFirst(3).prefix { !"/?#".unicodeScalars.contains($0) }
-        return url[..<authority.endIndex]
+        // What stands in a place changes nothing of what makes a URL: the whole is one where the template is.
+        return (try? SourceURL(parsing: url)) ?? asWritten
     }
 
     private static func place(in text: Substring.UnicodeScalarView) -> String.Index? {
@@ -128,7 +137,7 @@ public struct MachineURL: Equatable, Sendable {
 
 extension BootArguments {
     /// The URLs that may name the machine, each with its key.
-    public var machineURLs: [(key: String, url: String)] {
+    public var machineURLs: [(key: String, url: MachineURL)] {
         rootfsURLs.map { (Self.rootfsKey, $0) } + fallbackURLs.map { (Self.fallbackKey, $0) }
             + (configURL.map { [(Self.configKey, $0)] } ?? []) + (reportURL.map { [(Self.reportKey, $0)] } ?? [])
     }
@@ -145,14 +154,10 @@ extension BootArguments {
     /// Whoever mistypes a value would have every machine ask for the same.
     mutating func checkMachineURLs() {
         for (key, url) in machineURLs {
-            do throws(MachineURL.Fault) {
-                _ = try MachineURL(url)
-            } catch {
-                problems.append(
-                    ArgumentProblem(
-                        .boot, "\(key)=\(RedactedURL(url))", "\(error)",
-                        advice: ["Where a URL is to have ${ itself, write %24%7B."]))
-            }
+            guard let fault = url.fault else { continue }
+            problems.append(
+                ArgumentProblem(
+                    .boot, "\(key)=\(url)", "\(fault)", advice: ["Where a URL is to have ${ itself, write %24%7B."]))
         }
     }
 }

@@ -142,31 +142,30 @@ public struct RedactedURL: Hashable, Sendable, CustomStringConvertible {
     public let description: String
 
     /// Redacts a URL.
-    public init(_ url: SourceURL) {
-        if url.isData {
-            description = "a data: URL"
-        } else if url.authority == nil {
-            // Where a user and a password stand without slashes before them they look like the start of a path.
-            let mayHoldUser = url.scheme != "arn" && url.path.utf8.contains(UInt8(ascii: "@"))
-            description = mayHoldUser ? Self.malformed : "\(url.scheme):\(url.path)"
-        } else if !url.hasNumericPort {
-            description = "\(url.scheme)://\(Self.malformed)"
-        } else {
-            description = "\(url.scheme)://\(url.host)\(url.port.map { ":\($0)" } ?? "")\(url.path)"
-        }
-    }
+    public init(_ url: SourceURL) { description = Self.shown(url) }
 
     /// Redacts any text that should be a URL.
     public init(_ text: String) {
         if let url = SourceURL(splitting: text) {
-            self.init(url)
+            description = Self.shown(url)
         } else {
-            let plain = String(Substring(text.unicodeScalars.prefix { $0 != "?" && $0 != "#" }))
+            let plain = String(text.unicodeScalars.prefix { $0 != "?" && $0 != "#" })
             description = plain.utf8.contains(UInt8(ascii: "@")) ? Self.malformed : plain
         }
     }
 
     private static let malformed = "(malformed URL)"
+
+    private static func shown(_ url: SourceURL) -> String {
+        if url.isData { return "a data: URL" }
+        if url.authority == nil {
+            // A user and a password without slashes before them look like the start of a path.
+            let mayHoldUser = url.scheme != "arn" && url.path.utf8.contains(UInt8(ascii: "@"))
+            return mayHoldUser ? malformed : "\(url.scheme):\(url.path)"
+        }
+        guard url.hasNumericPort else { return "\(url.scheme)://\(malformed)" }
+        return "\(url.scheme)://\(url.host)\(url.port.map { ":\($0)" } ?? "")\(url.path)"
+    }
 }
 
 private func checkEscapes(_ text: some StringProtocol) throws(SourceURL.Fault) {

@@ -1,5 +1,7 @@
 // Access to cloud storage: credentials, and requests that are made with them.
 
+import Encoding
+
 /// The provider whose storage has an object.
 public enum CloudStorage: Sendable { case amazon, google }
 
@@ -26,10 +28,10 @@ extension S3Object {
     /// The time has the form `20130524T000000Z`.
     func signedRequest(
         in region: String, as credentials: AWSCredentials?, time: String
-    ) -> (url: String, headers: [(name: String, value: String)]) {
+    ) throws(SourceURL.Fault) -> (url: SourceURL, headers: [(name: String, value: String)]) {
         let (host, path, query) = request(in: region)
         let suffix = query.isEmpty ? "" : "?" + query.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
-        let url = "https://\(host)\(path)\(suffix)"
+        let url = try SourceURL(parsing: "https://\(host)\(path)\(suffix)")
         guard let credentials else { return (url, []) }
         var headers = [
             (name: "x-amz-content-sha256", value: RequestSignature.emptyPayload), (name: "x-amz-date", value: time),

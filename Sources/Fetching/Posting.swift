@@ -15,7 +15,7 @@ extension ResourceFetcher {
     ///   - url: An http or https URL.
     ///   - seconds: The time limit of all attempts together.
     /// - Throws: ``ResourceFailure`` if the last answer was not a success (2xx) or there was none.
-    public func post(json: String, to url: String, within seconds: Double) throws(ResourceFailure) {
+    public func post(json: String, to url: SourceURL, within seconds: Double) throws(ResourceFailure) {
         do {
             try untilDone(url, Deadline(limit: seconds), retries: true, retriedStatuses: [408, 425, 429]) {
                 $0 == .cannotConnect(.networkUnreachable)

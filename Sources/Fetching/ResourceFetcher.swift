@@ -164,6 +164,19 @@ public final class ResourceFetcher {
         return sink.bytes
     }
 
+    /// Fetches what is at a URL into memory.
+    ///
+    /// - Parameters:
+    ///   - url: Where it is.
+    ///   - purpose: What it is for.
+    /// - Returns: The bytes.
+    /// - Throws: ``ResourceFailure`` for this URL.
+    public func bytes(at url: SourceURL, purpose: ResourcePurpose) throws(ResourceFailure) -> [UInt8] {
+        let sink = MemorySink()
+        try fetch(IgnitionConfig.Resource(source: url.text), at: url, into: sink, HTTPExchange(), purpose)
+        return sink.bytes
+    }
+
     /// Writes the resource into an open file while it arrives, replacing the content; returns its length.
     ///
     /// If it throws, the file has a part that is not to be used.
@@ -177,8 +190,8 @@ public final class ResourceFetcher {
     }
 
     private func fetch(
-        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, _ exchange: HTTPExchange,
-        _ purpose: ResourcePurpose
+        _ resource: IgnitionConfig.Resource, at parsed: SourceURL? = nil, into sink: any ByteSink,
+        _ exchange: HTTPExchange, _ purpose: ResourcePurpose
     ) throws(ResourceFailure) {
         let source = resource.source ?? ""
         do {
@@ -187,11 +200,10 @@ public final class ResourceFetcher {
                 guard let digest = try? Digest(parsing: hash) else { throw ResourceFailure.Reason.malformedHash }
                 wanted = digest
             }
-            let scheme = source.prefix { $0 != ":" }.lowercased()
             if source.isEmpty {
                 if purpose != .config { wanted = nil }
                 try ResourceDecoder(sink, isCompressed: false, wanted: wanted).finish()
-            } else if scheme == "data" {
+            } else if DataURL.isOne(source) {
                 let content: DataURL
                 do { content = try DataURL(parsing: source) } catch { throw ResourceFailure.Reason.dataURL(error) }
                 let decoder = try ResourceDecoder(sink, isCompressed: resource.isCompressed, wanted: wanted)
@@ -200,8 +212,9 @@ public final class ResourceFetcher {
             } else if settings.isOffline {
                 throw ResourceFailure.Reason.offline
             } else {
+                guard let url = parsed ?? (try? SourceURL(parsing: source)) else { throw TransferFault.badURL }
                 try download(
-                    resource, source, scheme, exchange, purpose, isVouchedFor: wanted != nil,
+                    resource, url, exchange, purpose, isVouchedFor: wanted != nil,
                     decoder: { try ResourceDecoder(sink, isCompressed: resource.isCompressed, wanted: wanted) })
             }
         } catch {
@@ -215,22 +228,23 @@ public final class ResourceFetcher {
         case let fault as Gunzip.Fault: .compression(fault)
         case let errno as Errno: .cannotWrite(errno)
         case let fault as TransferFault: .transfer(fault, attempts: 1)
+        case is SourceURL.Fault: .transfer(.badURL, attempts: 1)
         default: .unexpected("\(error)")
         }
     }
 
     private func download(
-        _ resource: IgnitionConfig.Resource, _ source: String, _ scheme: String, _ exchange: HTTPExchange,
+        _ resource: IgnitionConfig.Resource, _ url: SourceURL, _ exchange: HTTPExchange,
         _ purpose: ResourcePurpose, isVouchedFor: Bool, decoder: () throws -> ResourceDecoder
     ) throws {
+        let scheme = url.scheme
         let deadline = Deadline(limit: scheme == "tftp" ? nil : settings.totalTimeout)
-        guard let url = try? SourceURL(parsing: source) else { throw TransferFault.badURL }
-        let make: () -> (url: String, headers: [(name: String, value: String)])
+        let make: () throws -> (url: SourceURL, headers: [(name: String, value: String)])
         var isSigned = false
         switch scheme {
         case "http", "https", "tftp":
             let headers = try customHeaders(of: resource)
-            make = { (source, headers) }
+            make = { (url, headers) }
         case "gs":
             guard let place = googleStorageURL(url) else { throw ResourceFailure.Reason.malformedObject }
             let token = settings.credentials(.google).googleToken
@@ -246,15 +260,15 @@ public final class ResourceFetcher {
             if object.accessPoint != nil, credentials == nil { throw ResourceFailure.Reason.anonymousAccessPoint }
             let region = try region(of: object, deadline)
             isSigned = credentials != nil
-            make = { object.signedRequest(in: region, as: credentials, time: UTCTime(time(nil)).basicText) }
+            make = { try object.signedRequest(in: region, as: credentials, time: UTCTime(time(nil)).basicText) }
         default: throw ResourceFailure.Reason.unsupportedScheme(scheme)
         }
         var receiver: ResourceReceiver?
         func fetch(believingAnybody: Bool) throws -> ResponseHead {
             try untilDone(
-                source, deadline, retries: scheme != "tftp", retriedStatuses: exchange.retriedStatuses
+                url, deadline, retries: scheme != "tftp", retriedStatuses: exchange.retriedStatuses
             ) {
-                let made = make()
+                let made = try make()
                 var request = request(made.url, adding: made.headers)
                 request.method = exchange.method
                 request.fromReservedPort = exchange.fromReservedPort
@@ -304,8 +318,9 @@ public final class ResourceFetcher {
         if let accessPoint = object.accessPoint { return accessPoint.region }
         if let known = regions[object.bucket] { return known }
         let field = "x-amz-bucket-region"
-        let head = try untilDone(object.lookupURL, deadline, retries: true) {
-            var request = request(object.lookupURL, adding: [])
+        let url = try object.lookupURL
+        let head = try untilDone(url, deadline, retries: true) {
+            var request = request(url, adding: [])
             request.method = .head
             return request
         } receiver: { _ in
@@ -331,7 +346,7 @@ public final class ResourceFetcher {
     }
 
     /// A request with the headers that Ignition sends; `more` replaces those of the same name, and the last one counts.
-    func request(_ url: String, adding more: [(name: String, value: String)]) -> TransferRequest {
+    func request(_ url: SourceURL, adding more: [(name: String, value: String)]) -> TransferRequest {
         var request = TransferRequest(url: url)
         var headers: [(name: String, value: String?)] = [
             ("User-Agent", "Ignition/\(ignitionVersion)"),
@@ -353,7 +368,7 @@ public final class ResourceFetcher {
     /// Repeats a request until it succeeds, is refused, or the time is over.
     ///
     /// - Parameters:
-    ///   - source: The URL that is reported as waited for, without its secrets.
+    ///   - source: The URL that is reported as waited for.
     ///   - deadline: The time limit of all attempts.
     ///   - retries: Whether there is more than one attempt.
     ///   - retriedStatuses: Statuses below 500 after which another attempt is made.
@@ -365,12 +380,12 @@ public final class ResourceFetcher {
     /// - Throws: `ResourceFailure.Reason`, or what `receiver` or `isDone` threw.
     @discardableResult
     func untilDone(
-        _ source: String, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
-        isFinal: (TransferFault) -> Bool = { _ in false }, request make: () -> TransferRequest,
+        _ source: SourceURL, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int> = [],
+        isFinal: (TransferFault) -> Bool = { _ in false }, request make: () throws -> TransferRequest,
         receiver: (OpenWait) throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
     ) throws -> ResponseHead {
         let wait = Wait(
-            for: "\(RedactedURL(source))", reason: "no answer yet",
+            for: "\(source)", reason: "no answer yet",
             deadline: deadline.left.map { Machine.uptime() + $0 })
         return try settings.waits.wait(for: wait) { wait in
             try untilDone(
@@ -381,18 +396,18 @@ public final class ResourceFetcher {
 
     private func untilDone(
         _ wait: OpenWait, _ deadline: Deadline, retries: Bool, retriedStatuses: Set<Int>,
-        isFinal: (TransferFault) -> Bool, request make: () -> TransferRequest,
+        isFinal: (TransferFault) -> Bool, request make: () throws -> TransferRequest,
         receiver: (OpenWait) throws -> any TransferReceiver, isDone: (ResponseHead) throws -> Bool
     ) throws -> ResponseHead {
         var last: TransferFault?
         for attempt in 1... {
-            var request = make()
+            var request = try make()
             request.totalTimeout = deadline.left
             if let left = request.totalTimeout, left <= 0 {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
             if !isWanted() { throw ResourceFailure.Reason.cancelled }
-            settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): attempt #\(attempt)")
+            settings.log?("\(request.method.rawValue) \(request.url): attempt #\(attempt)")
             let fault: TransferFault
             do {
                 let head = try perform(request, try receiver(wait))
@@ -401,7 +416,7 @@ public final class ResourceFetcher {
             } catch let error as TransferFault {
                 fault = error
             }
-            settings.log?("\(request.method.rawValue) \(RedactedURL(request.url)): \(fault)")
+            settings.log?("\(request.method.rawValue) \(request.url): \(fault)")
             if case .outOfTime = fault {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }

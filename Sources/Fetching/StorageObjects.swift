@@ -60,7 +60,11 @@ struct S3Object: Equatable {
     }
 
     /// Asked with HEAD; the answer's `x-amz-bucket-region` counts, whatever its status.
-    var lookupURL: String { "https://\(Self.endpoint(lookupRegion))/\(percentEncoded(bucket))" }
+    var lookupURL: SourceURL {
+        get throws(SourceURL.Fault) {
+            try SourceURL(parsing: "https://\(Self.endpoint(lookupRegion))/\(percentEncoded(bucket))")
+        }
+    }
 
     /// The host, path and query that read the object, escaped; an access point knows its own region.
     func request(in region: String) -> (host: String, path: String, query: [(name: String, value: String)]) {
@@ -91,9 +95,10 @@ struct S3Object: Equatable {
 }
 
 /// The URL that reads an object of Google Cloud Storage; `nil` if the URL names none.
-func googleStorageURL(_ url: SourceURL) -> String? {
+func googleStorageURL(_ url: SourceURL) -> SourceURL? {
     let object = String(decoding: percentDecoded(url.path.drop { $0 == "/" }), as: UTF8.self)
     guard !url.host.isEmpty, !object.isEmpty else { return nil }
-    return "https://storage.googleapis.com/storage/v1/b/\(percentEncoded(url.host))/o/"
-        + "\(percentEncoded(object))?alt=media"
+    return try? SourceURL(
+        parsing: "https://storage.googleapis.com/storage/v1/b/\(percentEncoded(url.host))/o/"
+            + "\(percentEncoded(object))?alt=media")
 }

@@ -39,7 +39,7 @@ public struct TransferRequest: Sendable {
     /// The body of a POST.
     public var body: [UInt8] = []
     /// The URL, whose scheme is `http`, `https` or `tftp`; a user and a password in it are sent to its host alone.
-    public var url: String
+    public var url: SourceURL
     /// Whether the connection starts at a port below 1024, which only root can use.
     public var fromReservedPort = false
     /// A Unix socket to use instead of the URL's host.
@@ -64,7 +64,7 @@ public struct TransferRequest: Sendable {
     public var totalTimeout: Double?
 
     /// Creates a GET request.
-    public init(url: String) { self.url = url }
+    public init(url: SourceURL) { self.url = url }
 }
 
 /// Takes what a transfer receives; what it throws ends the transfer.
@@ -114,7 +114,7 @@ public final class Transfer {
         var hop = request
         var isAuthenticated = true
         for _ in 0...Self.redirectLimit {
-            guard let url = try? SourceURL(parsing: hop.url) else { throw TransferFault.badURL }
+            let url = hop.url
             guard ["http", "https", "tftp"].contains(url.scheme) else {
                 throw TransferFault.unsupportedScheme(url.scheme)
             }
@@ -125,13 +125,15 @@ public final class Transfer {
                 guard hop.totalTimeout ?? 0 > 0 else { throw TransferFault.outOfTime(seconds: wholeSeconds(total)) }
             }
             let exchange = Exchange(hop, isAuthenticated: isAuthenticated, receiver: receiver, handle: handle)
-            try performOne(hop, url, exchange)
-            guard [301, 302, 303, 307, 308].contains(exchange.head.status), let next = redirectTarget else {
+            try performOne(hop, exchange)
+            guard [301, 302, 303, 307, 308].contains(exchange.head.status), let target = redirectTarget else {
                 return exchange.head
             }
-            let scheme = (try? SourceURL(parsing: next))?.scheme ?? ""
-            guard ["http", "https"].contains(scheme) else { throw TransferFault.redirectedTo(scheme: scheme) }
-            if url.scheme == "https", scheme == "http", !request.followsToPlainHTTP {
+            guard let next = try? SourceURL(parsing: target) else { throw TransferFault.redirectedTo(scheme: "") }
+            guard ["http", "https"].contains(next.scheme) else {
+                throw TransferFault.redirectedTo(scheme: next.scheme)
+            }
+            if url.scheme == "https", next.scheme == "http", !request.followsToPlainHTTP {
                 throw TransferFault.redirectedToPlainHTTP
             }
             hop.url = next
@@ -140,7 +142,7 @@ public final class Transfer {
         throw TransferFault.tooManyRedirects
     }
 
-    private func performOne(_ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange) throws {
+    private func performOne(_ request: TransferRequest, _ exchange: Exchange) throws {
         curl_easy_reset(handle)
         errorText[0] = 0
         authorityFault = nil
@@ -150,7 +152,7 @@ public final class Transfer {
             // curl leaves out a field without a text after its colon; after ";" it sends an empty one.
             fields = curl_slist_append(fields, value.map { $0.isEmpty ? "\(name);" : "\(name): \($0)" } ?? "\(name):")
         }
-        configure(request, url)
+        configure(request)
         set(CURLOPT_HTTPHEADER, UnsafeMutableRawPointer(fields))
         let context = Unmanaged.passUnretained(exchange).toOpaque()
         firstlight_curl_set_data(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
@@ -172,13 +174,14 @@ public final class Transfer {
         let result = withExtendedLifetime(exchange) { curl_easy_perform(handle) }
         if let failure = exchange.failure { throw failure }
         if exchange.isDone { return }
-        guard result == CURLE_OK else { throw fault(result, request, url, exchange) }
+        guard result == CURLE_OK else { throw fault(result, request, exchange) }
         // A TFTP file without a single byte has not announced its head yet.
         try exchange.finish()
     }
 
-    private func configure(_ request: TransferRequest, _ url: SourceURL) {
-        set(CURLOPT_URL, request.url)
+    private func configure(_ request: TransferRequest) {
+        let url = request.url
+        set(CURLOPT_URL, url.text)
         set(CURLOPT_ERRORBUFFER, UnsafeMutableRawPointer(errorText))
         set(CURLOPT_PROTOCOLS_STR, "http,https,tftp")
         set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
@@ -246,7 +249,7 @@ public final class Transfer {
     }
 
     private func fault(
-        _ result: CURLcode, _ request: TransferRequest, _ url: SourceURL, _ exchange: Exchange
+        _ result: CURLcode, _ request: TransferRequest, _ exchange: Exchange
     ) -> TransferFault {
         if result == CURLE_OPERATION_TIMEDOUT, let total = request.totalTimeout,
             exchange.sentAt != nil || total <= request.connectTimeout
@@ -261,7 +264,7 @@ public final class Transfer {
         firstlight_curl_get_long(handle, CURLINFO_OS_ERRNO, &reason)
         firstlight_curl_get_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
         let fault = TransferFault(
-            result, errno: reason, host: url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
+            result, errno: reason, host: request.url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
         // Its other authorities did not do, so that those which cannot be read may be the ones.
         if case .certificate(let detail) = fault, let authorityFault {
             return .certificate("\(detail); \(authorityFault)")

@@ -27,10 +27,7 @@ extension SessionObserver {
             case .parsed(let report): log.report(report)
             case .found(let source): store?.record(.init(kind: .user, source: source.word))
             case .followed(let urls):
-                for url in urls {
-                    let path = (try? SourceURL(parsing: url))?.pathOfFile ?? ""
-                    store?.record(.init(kind: .user, source: path, isReferenced: true))
-                }
+                for url in urls { store?.record(.init(kind: .user, source: url.pathOfFile, isReferenced: true)) }
             case .noConfig:
                 log.info("not a config (empty): provider config was empty, continuing with empty cache config")
             case .carryingOut(_, let plan): for line in plan { log.info("plan: \(line)") }
@@ -63,5 +60,5 @@ extension ConfigSource {
 
 extension SourceURL {
     /// As the state names a config that another refers to: nothing that may be secret.
-    fileprivate var pathOfFile: String { scheme.lowercased() == "data" ? "" : path }
+    fileprivate var pathOfFile: String { isData ? "" : path }
 }

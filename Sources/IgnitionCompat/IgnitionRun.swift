@@ -3,7 +3,6 @@
 
 import BootArguments
 import Devices
-import Encoding
 import IgnitionConfig
 import LinuxSystem
 import ProvisioningEngine
@@ -95,7 +94,15 @@ final class IgnitionRun {
         self.invocation = invocation
         self.log = log
         var arguments = BootArguments(bytes: (try? Files.read(environment.commandLine)) ?? [])
-        if invocation.stage.fetches { arguments.configURL = Self.usable(arguments.configURL, log) }
+        // As in Ignition, what is not a URL is passed over.
+        let problem = arguments.passOverConfigURL()
+        if invocation.stage.fetches {
+            if let problem {
+                log.error("\(BootArguments.configKey) is not a URL and is ignored: \(problem.reason)")
+            } else if arguments.configURL == nil {
+                log.info("no config URL provided")
+            }
+        }
         store = IgnitionStore(state, cache: invocation.configCache, isFetching: invocation.stage.fetches)
         let observer = SessionObserver.ignition(log, root: invocation.root, waits: watch.waits, store: store)
         session = ProvisioningSession(
@@ -105,21 +112,6 @@ final class IgnitionRun {
         session.platform = invocation.platform.rawValue
         session.writesKeyFragment = environment.writesKeyFragment
         watch.onDue { due in if let due, due.news != .none { log.info("\(due.wait)") } }
-    }
-
-    /// `ignition.config.url`; one that is no URL is told and passed over.
-    private static func usable(_ url: String?, _ log: IgnitionLog) -> String? {
-        guard let url else {
-            log.info("no config URL provided")
-            return nil
-        }
-        do throws(SourceURL.Fault) {
-            _ = try SourceURL(parsing: url)
-            return url
-        } catch {
-            log.error("ignition.config.url is not a URL and is ignored: \(error)")
-            return nil
-        }
     }
 
     /// Runs the stage.

@@ -1,5 +1,6 @@
 // A folder to boot machines from over the network: the three parts, and what each kind of server wants to be told.
 
+import Encoding
 import Glibc
 import InitramfsImage
 import JSONText
@@ -122,9 +123,11 @@ public struct NetworkBootMaking: Sendable {
 
     /// The URL without a slash at its end.
     func base() throws(Failure) -> String {
-        let isKnown = ["http://", "https://", "tftp://"].contains {
-            url.hasPrefix($0) && url.utf8.count > $0.utf8.count
-        }
+        let parsed = try? SourceURL(parsing: url)
+        let isKnown =
+            parsed.map {
+                ["http", "https", "tftp"].contains($0.scheme) && url.hasPrefix($0.scheme) && !$0.host.isEmpty
+            } ?? false
         let isPlain = url.unicodeScalars.allSatisfy {
             $0.value > 0x20 && $0.value < 0x7f && !"'\"${}\\".unicodeScalars.contains($0)
         }

@@ -1,5 +1,6 @@
 // Which root image is wanted, and which one was found.
 
+import Encoding
 import Fetching
 import Glibc
 import LinuxSystem
@@ -10,7 +11,7 @@ import SystemPackage
 /// Where a root image comes from.
 public enum RootImageSource: Equatable, Sendable {
     /// One image at one or more URLs, which are tried in turn.
-    case url([String])
+    case url([SourceURL])
     /// The initramfs has it already, because `rootfs.img` was loaded as a second initrd.
     ///
     /// The stream hash describes that archive, which is gone by now; the image's own hash can still be checked.
@@ -75,7 +76,7 @@ public struct RootImageRequest: Sendable {
     ///
     /// Its stream hash says all that has to be known of it: its version is another, and a hash of the command line is
     /// that of the image which is wanted.
-    public func forFallback(_ urls: [String], in root: FilePath) throws(RootImageError) -> RootImageRequest? {
+    public func forFallback(_ urls: [SourceURL], in root: FilePath) throws(RootImageError) -> RootImageRequest? {
         guard let hash = try Self.hash(LiveImageName.wantedFallbackHash, in: root) else { return nil }
         var other = self
         other.source = .url(urls)

@@ -12,7 +12,7 @@ final class RootImageDownload: TransferReceiver {
     private struct Unusable: Error {}
 
     private let request: RootImageRequest
-    private let urls: [String]
+    private let urls: [SourceURL]
     private let machine: RootImageMachine
     private let tell: (RootImageEvent) -> Void
     private let unpacker: RootImageUnpacker
@@ -32,7 +32,7 @@ final class RootImageDownload: TransferReceiver {
     private var date: (seconds: Int, toldAt: Double)?
 
     init(
-        _ request: RootImageRequest, urls: [String], on machine: RootImageMachine,
+        _ request: RootImageRequest, urls: [SourceURL], on machine: RootImageMachine,
         telling tell: @escaping (RootImageEvent) -> Void
     ) throws(RootImageError) {
         guard let first = urls.first else { throw .noURL }
@@ -44,7 +44,7 @@ final class RootImageDownload: TransferReceiver {
         self.machine = machine
         self.tell = tell
         unpacker = RootImageUnpacker(
-            request, source: "\(RedactedURL(first))", keeps: true, on: machine, telling: tell)
+            request, source: "\(first)", keeps: true, on: machine, telling: tell)
         pipe = BlockPipe(chunkSize: request.streamHash?.chunkSize ?? StreamHash.usualChunkSize)
         mirrors = RootImageMirrors(count: urls.count, areInterchangeable: request.streamHash != nil)
     }
@@ -68,7 +68,7 @@ final class RootImageDownload: TransferReceiver {
         let transfer: Transfer
         do { transfer = try Transfer() } catch { throw RootImageError.transfer(source: unpacker.source, error) }
         while true {
-            let source = "\(RedactedURL(urls[mirrors.current]))"
+            let source = "\(urls[mirrors.current])"
             unpacker.source = source
             wait.change { $0.subject = source }
             bytesBefore = bytesFetched
@@ -195,7 +195,7 @@ final class RootImageDownload: TransferReceiver {
         tell(
             .retrying(
                 RootImageRetry(
-                    source: "\(RedactedURL(urls[next.mirror]))", from: point.offset, mirror: next.mirror + 1,
+                    source: "\(urls[next.mirror])", from: point.offset, mirror: next.mirror + 1,
                     mirrors: mirrors.count, attempt: mirrors.attempt, isNewReason: next.isNewReason)))
     }
 
@@ -206,7 +206,7 @@ final class RootImageDownload: TransferReceiver {
     private func prepareNextAttempt() {
         guard received > 0 else { return }
         let isSameMirror = origin?.mirror == mirrors.current
-        if urls[mirrors.current].lowercased().hasPrefix("tftp:") {
+        if urls[mirrors.current].scheme == "tftp" {
             startOver("TFTP sends whole files")
         } else if isSameMirror, let validator = origin?.validator {
             point = ResumePoint(offset: received, validator: validator, total: total)

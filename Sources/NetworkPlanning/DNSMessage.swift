@@ -1,6 +1,7 @@
 // A DNS query for addresses, and its answer: what tells by which card a server's name leads anywhere.
 
 import BootArguments
+import Encoding
 
 /// Just as much of RFC 1035 as asking a recursive server takes.
 public enum DNSMessage {
@@ -72,34 +73,23 @@ public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
     public var isTFTP: Bool
 
     /// The server of a URL of http, https or tftp, or the proxy that goes in its place; `nil` for any other.
-    public init?(url: String, proxy: String? = nil) {
-        let scheme = url.prefix { $0 != ":" }.lowercased()
-        let ports = ["http": 80, "https": 443, "tftp": 69]
-        guard let usual = ports[scheme], url.dropFirst(scheme.count).hasPrefix("://") else { return nil }
-        if let proxy, scheme != "tftp" {
+    public init?(url: SourceURL, proxy: String? = nil) {
+        guard let usual = ["http": 80, "https": 443, "tftp": 69][url.scheme], url.authority != nil else { return nil }
+        if let proxy, url.scheme != "tftp" {
             let whole = proxy.contains("://") ? proxy : "http://\(proxy)"
-            self.init(url: whole, fallback: 1080)
+            guard let server = try? SourceURL(parsing: whole) else { return nil }
+            self.init(server, usualPort: ["http": 80, "https": 443][server.scheme] ?? 1080)
         } else {
-            self.init(url: url, fallback: usual)
+            self.init(url, usualPort: usual)
         }
-        isTFTP = scheme == "tftp"
+        isTFTP = url.scheme == "tftp"
     }
 
-    private init?(url: String, fallback: Int) {
-        let scheme = url.prefix { $0 != ":" }.lowercased()
-        guard let start = url.firstIndex(of: ":") else { return nil }
-        var authority = url[start...].dropFirst(3).prefix { !"/?#".contains($0) }
-        if let at = authority.lastIndex(of: "@") { authority = authority[authority.index(after: at)...] }
-        var digits: Substring = ""
-        if authority.hasPrefix("["), let close = authority.firstIndex(of: "]") {
-            host = String(authority[authority.index(after: authority.startIndex)..<close])
-            digits = authority[close...].dropFirst(2)
-        } else {
-            host = String(authority.prefix { $0 != ":" })
-            digits = authority.dropFirst(host.count + 1)
-        }
-        let usual = ["http": 80, "https": 443][scheme] ?? fallback
-        guard let port = digits.isEmpty ? usual : Int(digits), (1...65_535).contains(port), !host.isEmpty else {
+    private init?(_ url: SourceURL, usualPort: Int) {
+        let isBracketed = url.host.hasPrefix("[") && url.host.hasSuffix("]")
+        host = isBracketed ? String(url.host.dropFirst().dropLast()) : url.host
+        let digits = url.port ?? ""
+        guard let port = digits.isEmpty ? usualPort : Int(digits), (1...65_535).contains(port), !host.isEmpty else {
             return nil
         }
         self.port = port

@@ -1,6 +1,7 @@
 // The network from the command line, for whoever looks closer: what arguments come to, and whether it works.
 
 import BootArguments
+import Encoding
 import Glibc
 import JSONText
 import LinuxSystem
@@ -44,12 +45,19 @@ public struct NetworkTrial {
                 }
                 return true
             }
+            var targets: [SourceURL] = []
+            for url in urls {
+                do throws(SourceURL.Fault) { targets.append(try SourceURL(parsing: url)) } catch {
+                    tell("--url \(RedactedURL(url)): \(error)")
+                    return false
+                }
+            }
             let watch = WaitWatch()
             watch.onDue { due in
                 if let due, due.news != .none { try? Files.writeAll(Array("\(due.wait)\n".utf8), to: STDERR_FILENO) }
             }
             let state = try Networking.bringUp(
-                arguments: boot, urls: urls, keyfiles: folder, pump: { _ in }, report: tell, waits: watch.waits,
+                arguments: boot, urls: targets, keyfiles: folder, pump: { _ in }, report: tell, waits: watch.waits,
                 logger: Logger(label: "network"))
             print(state.summary)
             print(state.json.text(.pretty))

@@ -3,6 +3,7 @@
 
 import BootArguments
 import DeviceNames
+import Encoding
 import Glibc
 import JSONText
 import LinuxSystem
@@ -109,7 +110,7 @@ public enum Networking {
     /// used over which its server answers. `pump` lets new devices appear for so many milliseconds: it loads their
     /// drivers. `report` takes one line for people, and `waits` is told of what is waited for.
     public static func bringUp(
-        arguments: BootArguments, urls: [String] = [], keyfiles: FilePath = keyfileFolder,
+        arguments: BootArguments, urls: [SourceURL] = [], keyfiles: FilePath = keyfileFolder,
         pump: @escaping (Int32) -> Void,
         report: @escaping (String) -> Void, waits: Waits = .untold, logger: Logger
     ) throws(NetworkFailure) -> NetworkState {

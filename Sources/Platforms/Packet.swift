@@ -1,6 +1,7 @@
 // Packet shows on a machine's timeline how each stage ended.
 
 import BootArguments
+import Encoding
 import Fetching
 import JSONText
 
@@ -25,6 +26,9 @@ extension Platform {
         let text: JSONValue = [
             "state": .string(failure == nil ? "running" : "failed"), "message": .string("[\(stage)] \(message)"),
         ]
-        try fetcher.post(json: text.text(), to: "\(base)/events", within: limit)
+        guard let events = try? SourceURL(parsing: "\(base)/events") else {
+            throw ResourceFailure(source: RedactedURL(base), reason: .transfer(.badURL, attempts: 1))
+        }
+        try fetcher.post(json: text.text(), to: events, within: limit)
     }
 }

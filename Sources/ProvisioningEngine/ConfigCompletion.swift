@@ -21,7 +21,7 @@ final class ConfigRendering {
     /// How many configs were fetched.
     private(set) var count = 0
     /// The sources of those that were configs.
-    private(set) var followed: [String] = []
+    private(set) var followed: [SourceURL] = []
 
     /// More than anybody nests; configs that refer to each other in a circle are stopped by it at the latest.
     private static let deepest = 50
@@ -66,7 +66,7 @@ final class ConfigRendering {
                 warn("\(shown) is empty: as with Ignition, there is no config at all then")
                 return nil
             }
-            followed.append(source)
+            if let url = try? SourceURL(parsing: source) { followed.append(url) }
             let name = DataURL.isOne(source) ? "config in the config" : FetchedConfig.name(of: shown)
             let parsed = IgnitionConfig.parse(bytes, name: name)
             for warning in parsed.report.warnings { warn(warning.warning) }
@@ -83,7 +83,7 @@ final class ConfigCompletion {
     private let proxy: String?
     private let warn: (String) -> Void
     /// The sources of the configs that were followed.
-    private(set) var followed: [String] = []
+    private(set) var followed: [SourceURL] = []
 
     /// Prepares to complete one config.
     ///

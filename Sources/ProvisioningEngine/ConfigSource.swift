@@ -11,8 +11,8 @@ import SystemPackage
 ///
 /// There is no fall-through: a source that exists and fails stops the boot, as in Ignition.
 public enum ConfigSource: Equatable, Sendable {
-    /// Any URL that can be fetched, `data:` included. It may hold a password: never print it.
-    case url(String)
+    /// Any URL that can be fetched, `data:` included.
+    case url(SourceURL)
     case volume(ConfigVolume)
     /// A file of the initramfs.
     case file(FilePath)
@@ -30,11 +30,14 @@ public enum ConfigSource: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - arguments: The kernel command line.
+    ///   - url: The URL of the command line, with this machine's values in it.
     ///   - embedded: See ``embeddedConfig(_:)``.
     ///   - platform: The machine's; `nil`: the command line's, or bare metal, which has no config of its own.
     /// - Throws: A platform that is not known.
-    init(_ arguments: BootArguments, embedded: FilePath?, platform: String? = nil) throws(PlatformFailure) {
-        if let url = arguments.configURL {
+    init(
+        _ arguments: BootArguments, url: SourceURL?, embedded: FilePath?, platform: String? = nil
+    ) throws(PlatformFailure) {
+        if let url {
             self = .url(url)
         } else if let volume = arguments.configVolume {
             self = .volume(volume)
@@ -50,7 +53,7 @@ public enum ConfigSource: Equatable, Sendable {
     /// Whether it lies outside this machine.
     var isRemote: Bool {
         switch self {
-        case .url(let url): !DataURL.isOne(url)
+        case .url(let url): !url.isData
         case .platform(let platform): platform.needsNetwork
         case .volume, .file: false
         }
@@ -59,7 +62,7 @@ public enum ConfigSource: Equatable, Sendable {
     /// As people are told.
     public var name: String {
         switch self {
-        case .url(let url): "\(RedactedURL(url))"
+        case .url(let url): "\(url)"
         case .volume(let volume): "\(volume.path) on the volume \(volume.label)"
         case .file(let path): "\(path) in the initramfs"
         case .platform(let platform): platform.source

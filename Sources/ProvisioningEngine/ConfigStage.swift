@@ -16,19 +16,22 @@ extension ProvisioningSession {
     public func findConfig() throws {
         guard store.configProgress == .unknown else { return }
         guard isWanted else {
-            if embeddedConfig != nil || arguments.configURL != nil {
+            if embeddedConfig != nil || arguments.commandLine.value(BootArguments.configKey) != nil {
                 warn("there is a config, but ignition.firstboot is not on the command line: not used")
             }
             return try keepNoConfig()
         }
         try baseConfig(telling: true).checkSupport()
+        if let problem = arguments.problem(in: .provisioning) { throw problem }
+        // This machine's values are put into a URL when the network, which tells some of them, is there.
+        if let url = arguments.configURL, !url.asWritten.isData { return }
         let source = try configSource()
         if !source.isRemote { try keepConfig(from: source) }
     }
 
     /// Fetches the config, where ``findConfig()`` did not find it on this machine, and what it refers to.
     public func fetchConfig() throws {
-        if store.configProgress == .unknown { try keepConfig(from: try configSource().filled(for: self)) }
+        if store.configProgress == .unknown { try keepConfig(from: try configSource()) }
         if store.configProgress == .incomplete { try completeConfig() }
     }
 
@@ -43,7 +46,8 @@ extension ProvisioningSession {
     /// The one place that this boot's config comes from.
     private func configSource() throws -> ConfigSource {
         if let problem = arguments.problem(in: .provisioning) { throw problem }
-        return try ConfigSource(arguments, embedded: embeddedConfig, platform: platform)
+        let url = try arguments.configURL.map { try filled($0, of: BootArguments.configKey) }
+        return try ConfigSource(arguments, url: url, embedded: embeddedConfig, platform: platform)
     }
 
     private var embeddedConfig: FilePath? {
@@ -118,8 +122,7 @@ extension ProvisioningSession {
                 throw ResourceFailure(source: RedactedURL(platform.source), reason: .offline)
             }
             return try platform.userConfig(through: platformAccess)
-        case .url(let url):
-            return try resourceFetcher().bytes(of: IgnitionConfig.Resource(source: url), purpose: .config)
+        case .url(let url): return try resourceFetcher().bytes(at: url, purpose: .config)
         }
     }
 }

@@ -2,7 +2,6 @@
 
 import BootArguments
 import BootReport
-import Encoding
 import Fetching
 import Glibc
 import LinuxSystem
@@ -39,14 +38,13 @@ extension LiveSession {
     /// If that fails, it is a warning and never stops the boot.
     private func post(_ report: ProvisioningReport) {
         guard let url = arguments.reportURL else { return }
-        let shown = "\(RedactedURL(url))"
         do {
             // What is wrong with the config has been told; its proxy and its authorities are missed then.
             let config = (try? provisioning.config()) ?? nil
             let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
             let filled = try provisioning.filled(url, of: BootArguments.reportKey)
             try fetcher.post(json: report.json.text(), to: filled, within: Self.postingTime)
-            observer(.told(topic: "report", "posted to \(shown)"))
+            observer(.told(topic: "report", "posted to \(url)"))
         } catch {
             let reason =
                 switch (error as? ResourceFailure)?.reason {
@@ -57,7 +55,7 @@ extension LiveSession {
                 case .transfer(let fault, _): "\(fault)"
                 default: (error as? ArgumentProblem)?.reason ?? "\(error)"
                 }
-            observer(.caution("the report was not posted to \(shown): \(reason)"))
+            observer(.caution("the report was not posted to \(url): \(reason)"))
         }
     }
 

@@ -3,6 +3,7 @@
 import BootArguments
 import BootReport
 import Devices
+import Encoding
 import LinuxSystem
 import LiveImage
 import LiveRoot
@@ -76,16 +77,16 @@ public struct LiveSession: Sendable {
     /// What is fetched first: the config and the root image, or else what the config at hand names.
     ///
     /// The network is up where the server of one of them answers.
-    public var firstURLs: [String] {
+    public var firstURLs: [SourceURL] {
         let isKnown = state.configProgress != .unknown
-        var urls: [String] = []
-        if !isKnown, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url) }
-        if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs }
+        var urls: [SourceURL] = []
+        if !isKnown, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url.asWritten) }
+        if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs.map(\.asWritten) }
         // Whatever is behind a proxy of the config's own says nothing of the way there.
         if urls.isEmpty, isKnown, let config = try? provisioning.config(), config.ignition.proxy.httpProxy == nil,
             config.ignition.proxy.httpsProxy == nil
         {
-            urls = remoteResources(config).compactMap(\.source)
+            urls = remoteResources(config).compactMap { try? SourceURL(parsing: $0.source ?? "") }
         }
         return urls
     }

@@ -37,36 +37,23 @@ extension ProvisioningSession {
     ///   - key: The argument that it is of.
     /// - Returns: The URL with the values.
     /// - Throws: ``ArgumentProblem`` where the machine has no such value.
-    func filled(_ url: String, of key: String) throws(ArgumentProblem) -> String {
-        guard rules.namesMachine else { return url }
-        let parsed: MachineURL
-        do throws(MachineURL.Fault) {
-            parsed = try MachineURL(url)
-        } catch {
-            throw ArgumentProblem(.boot, "\(key)=\(RedactedURL(url))", "\(error)")
-        }
-        guard !parsed.values.isEmpty else { return url }
+    func filled(_ url: MachineURL, of key: String) throws(ArgumentProblem) -> SourceURL {
+        guard rules.namesMachine else { return url.asWritten }
+        if let fault = url.fault { throw ArgumentProblem(.boot, "\(key)=\(url)", "\(fault)") }
+        guard !url.values.isEmpty else { return url.asWritten }
         let facts = machineFacts()
-        return try parsed.filled { (wanted) throws(ArgumentProblem) in try value(wanted, in: facts, for: url, of: key) }
+        return try url.filled { (wanted) throws(ArgumentProblem) in try value(wanted, in: facts, for: url, of: key) }
     }
 
     /// A value of this machine, or the problem of the argument that asks for it.
     func value(
-        _ wanted: MachineValue, in facts: MachineFacts, for url: String, of key: String
+        _ wanted: MachineValue, in facts: MachineFacts, for url: MachineURL, of key: String
     ) throws(ArgumentProblem) -> String {
         do throws(MachineFacts.Missing) {
             return try facts.value(wanted)
         } catch {
-            throw ArgumentProblem(.boot, "\(key)=\(RedactedURL(url))", "\(error)", advice: error.advice)
+            throw ArgumentProblem(.boot, "\(key)=\(url)", "\(error)", advice: error.advice)
         }
-    }
-}
-
-extension ConfigSource {
-    /// The source with the machine's values in its URL, which takes the network where that tells them.
-    func filled(for session: ProvisioningSession) throws(ArgumentProblem) -> ConfigSource {
-        guard case .url(let url) = self else { return self }
-        return .url(try session.filled(url, of: BootArguments.configKey))
     }
 }
 
@@ -82,8 +69,7 @@ extension LiveSession {
             BootArguments.rootfsKey: fetchesImage, BootArguments.fallbackKey: fetchesImage,
         ]
         for (key, url) in arguments.machineURLs where isUsed[key] == true {
-            let values = (try? MachineURL(url))?.values ?? []
-            for value in values where value.isOfFirmware {
+            for value in url.values where value.isOfFirmware {
                 _ = try provisioning.value(value, in: provisioning.machineFacts(), for: url, of: key)
             }
         }

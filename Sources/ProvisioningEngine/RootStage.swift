@@ -18,7 +18,7 @@ enum RootImagePlace: Equatable, Sendable {
     case initramfs
     /// A volume of this label.
     case iso(label: String, copyToRAM: Bool)
-    case url([String])
+    case url([MachineURL])
     case nowhere
 
     /// `coreos.liveiso` tells an ISO boot from all others; a root image that came with the initramfs

@@ -1,6 +1,7 @@
 // Who is told what a session does: consoles, the log, the report, or the log as Ignition keeps it.
 
 import BootReport
+import Encoding
 import IgnitionConfig
 import JSONText
 import Reporting
@@ -41,7 +42,7 @@ public enum SessionEvent: Sendable {
     /// The user's config is there and is one.
     case found(ConfigSource)
     /// The URLs of configs that it refers to, as far as they were fetched.
-    case followed([String])
+    case followed([SourceURL])
     /// There is no config, and why; `nil` where that was told already.
     case noConfig(String?)
 

@@ -1,6 +1,7 @@
 // A case is a file: its first line is what the kernel was given, the others are what is read in it.
 
 import BootArguments
+import Encoding
 import Foundation
 import Testing
 
@@ -46,8 +47,8 @@ func lines(_ arguments: BootArguments) -> [String] {
     func say(_ name: String, list: [String]) {
         if !list.isEmpty { lines.append("\(name) \(list.joined(separator: " "))") }
     }
-    say("rootfsURLs", list: arguments.rootfsURLs)
-    say("fallbackURLs", list: arguments.fallbackURLs)
+    say("rootfsURLs", list: arguments.rootfsURLs.map(\.asWritten.text))
+    say("fallbackURLs", list: arguments.fallbackURLs.map(\.asWritten.text))
     say("liveISO", arguments.liveISO)
     say("fromRAM", arguments.fromRAM)
     say("rootfsSHA256", arguments.rootfsSHA256)
@@ -56,11 +57,11 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("overlaySize", arguments.overlaySize?.description)
     say("ignitionFirstboot", arguments.ignitionFirstboot)
     say("platform", arguments.platform)
-    say("configURL", arguments.configURL)
+    say("configURL", arguments.configURL?.asWritten.text)
     say("configVolume", arguments.configVolume.map { "\($0.label) \($0.path)" })
     say("planOnly", arguments.planOnly)
     say("isStrict", arguments.isStrict)
-    say("reportURL", arguments.reportURL)
+    say("reportURL", arguments.reportURL?.asWritten.text)
     lines += networkLines(arguments.network)
     say("breakPoints", list: BreakPoint.allCases.filter(arguments.breakPoints.contains).map(\.rawValue))
     say("shell forbidden", !arguments.shellAllowed)
@@ -219,15 +220,16 @@ func lowersConsoleLevel(line: String, isLowered: Bool) {
 
 @Test("fills a machine's values into a URL, encoded")
 func fillsMachineURLs() throws {
-    func filled(_ url: String) throws -> String {
-        try MachineURL(url).filled { value in
+    func url(_ text: String) throws -> MachineURL { MachineURL(try SourceURL(parsing: text)) }
+    func filled(_ text: String) throws -> String {
+        try url(text).filled { value in
             switch value {
             case .uuid: "4c4c4544-0042"
             case .mac: "52:54:00:12:34:56"
             case .serial: "A/B ?#%&é.~"
             case .hostname: "${uuid}"
             }
-        }
+        }.text
     }
     #expect(try filled("http://a/x") == "http://a/x")
     #expect(
@@ -238,10 +240,11 @@ func fillsMachineURLs() throws {
     // A value is not looked into.
     #expect(try filled("http://a/$${hostname}}") == "http://a/$%24%7Buuid%7D}")
     #expect(try filled("data:,${uuid}") == "data:,${uuid}")
-    #expect(try MachineURL("http://a/${serial}/${mac}/${mac}").values == [.mac, .serial])
-    for url in ["http://${uuid}/", "http://me:${uuid}@a/", "http://a:8${uuid}"] {
-        #expect(throws: MachineURL.Fault.inHost) { try MachineURL(url) }
-    }
-    #expect(throws: MachineURL.Fault.unclosed) { try MachineURL("http://a/${uuid}${") }
-    #expect(throws: MachineURL.Fault.unknown("")) { try MachineURL("http://a/${}") }
+    #expect(try url("http://a/${serial}/${mac}/${mac}").values == [.mac, .serial])
+    for text in ["http://${uuid}/", "http://me:${uuid}@a/"] { #expect(try url(text).fault == .inHost) }
+    #expect(throws: SourceURL.Fault.badPort) { try url("http://a:8${uuid}") }
+    #expect(try url("http://a/${uuid}${").fault == .unclosed)
+    #expect(try url("http://a/${}").fault == .unknown(""))
+    // It is shown as a URL is.
+    #expect(try "\(url("http://me:secret@a/${uuid}?secret"))" == "http://a/${uuid}")
 }

@@ -1,6 +1,7 @@
 // Any bytes as a DNS server's answer.
 
 @testable import BootArguments
+@testable import Encoding
 @testable import NetworkPlanning
 
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -11,6 +12,6 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     for address in DNSMessage.addresses(bytes, id: id) ?? [] { _ = address.description }
     let name = String(decoding: bytes, as: UTF8.self)
     if let query = DNSMessage.query(name, .v6, id: id) { precondition(query.count <= 12 + 255 + 2 + 4) }
-    _ = NetworkTarget(url: name, proxy: nil)
+    if let url = try? SourceURL(parsing: name) { _ = NetworkTarget(url: url, proxy: nil) }
     return 0
 }

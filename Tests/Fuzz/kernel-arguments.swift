@@ -7,8 +7,10 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let arguments = BootArguments(bytes: UnsafeBufferPointer(start: data, count: count))
     precondition(arguments.initArguments.count <= count, "more arguments for init than bytes")
     for (_, url) in arguments.machineURLs {
-        let filled = (try? MachineURL(url))?.filled { _ in "" }
-        precondition(filled.map { $0.utf8.count <= url.utf8.count } ?? true, "a URL grew of nothing")
+        guard url.fault == nil else { continue }
+        let filled = url.filled { _ in "" }
+        precondition(filled.text.utf8.count <= url.asWritten.text.utf8.count, "a URL grew of nothing")
+        precondition(url.values.isEmpty || filled != url.asWritten, "what was filled is no URL")
     }
     return 0
 }

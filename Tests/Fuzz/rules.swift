@@ -24,10 +24,10 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         precondition(!object.bucket.isEmpty && !object.key.isEmpty)
         let request = object.request(in: object.lookupRegion)
         precondition(request.path.hasPrefix("/") && !request.path.contains(" "))
-        _ = object.lookupURL
+        _ = try? object.lookupURL
     }
     if let place = googleStorageURL(url) {
-        precondition(place.hasPrefix("https://storage.googleapis.com/storage/v1/b/"))
+        precondition(place.text.hasPrefix("https://storage.googleapis.com/storage/v1/b/"))
     }
     return 0
 }

@@ -1,3 +1,4 @@
+import Encoding
 import Fetching
 import LinuxSystem
 import LiveImage
@@ -11,6 +12,8 @@ import Testing
 struct FallbackTests {
     private let mismatch = StreamHashMismatch.chunk(index: 0, offset: 0)
 
+    private func url(_ text: String) throws -> SourceURL { try SourceURL(parsing: text) }
+
     private func put(_ name: String, _ bytes: [UInt8], in folder: TemporaryFolder) throws {
         let file = folder.path.appending(name)
         try Files.makeFolder(file.removingLastComponent())
@@ -20,17 +23,17 @@ struct FallbackTests {
     @Test func isWantedByItsOwnHashAlone() throws {
         let folder = try TemporaryFolder()
         let (new, old) = (Sample(bytes: 600_000), Sample(bytes: 600_000, seed: 7))
-        var request = RootImageRequest(.url(["http://a/new"]))
+        var request = RootImageRequest(.url([try url("http://a/new")]))
         request.sha256 = new.sha256
         request.proxy = "http://proxy"
         try put(LiveImageName.wantedStreamHash, Array(new.streamHash.text.utf8), in: folder)
         try put(LiveImageName.wantedImageHash, Array(new.imageHash.text.utf8), in: folder)
         try put(LiveImageName.initramfsVersion, Array("2\n".utf8), in: folder)
         try request.readStamps(in: folder.path)
-        #expect(try request.forFallback(["http://a/old"], in: folder.path) == nil)
+        #expect(try request.forFallback([url("http://a/old")], in: folder.path) == nil)
         try put(LiveImageName.wantedFallbackHash, Array(old.streamHash.text.utf8), in: folder)
-        let other = try #require(try request.forFallback(["http://a/old"], in: folder.path))
-        #expect(other.source == .url(["http://a/old"]) && other.proxy == "http://proxy")
+        let other = try #require(try request.forFallback([url("http://a/old")], in: folder.path))
+        #expect(try other.source == .url([url("http://a/old")]) && other.proxy == "http://proxy")
         #expect(try other.streamHash == old.streamHash)
         #expect(other.imageHash == nil && other.sha256 == nil && other.version == nil)
         #expect(try request.streamHash == new.streamHash && request.version == "2")
@@ -40,7 +43,7 @@ struct FallbackTests {
         let folder = try TemporaryFolder()
         try put(LiveImageName.wantedFallbackHash, Array("nonsense\n".utf8), in: folder)
         #expect(throws: RootImageError.self) {
-            try RootImageRequest(.url(["http://a/new"])).forFallback(["http://a/old"], in: folder.path)
+            try RootImageRequest(.url([url("http://a/new")])).forFallback([url("http://a/old")], in: folder.path)
         }
     }
 

@@ -1,3 +1,4 @@
+import Encoding
 import Fetching
 import LinuxSystem
 import LiveImage
@@ -35,7 +36,7 @@ import Testing
         _ urls: String..., change: (inout RootImageRequest) throws -> Void = { _ in }
     ) throws -> RootImage {
         let machine = try TestMachine()
-        var request = RootImageRequest(.url(urls))
+        var request = RootImageRequest(.url(try urls.map { try SourceURL(parsing: $0) }))
         request.version = Sample.version
         try change(&request)
         let root = try machine.get(request)

@@ -1,5 +1,6 @@
 // Root images made up for tests: the superblock is real, the content is a pattern.
 
+import Encoding
 import Fetching
 import Glibc
 import Hashing
@@ -122,7 +123,7 @@ final class TestMachine {
     }
 
     func get(_ url: String..., change: (inout RootImageRequest) throws -> Void = { _ in }) throws -> RootImage {
-        var request = RootImageRequest(.url(url))
+        var request = RootImageRequest(.url(try url.map { try SourceURL(parsing: $0) }))
         request.version = Sample.version
         try change(&request)
         return try get(request)
@@ -131,7 +132,7 @@ final class TestMachine {
     /// The error, where there is one.
     func refusal(_ url: String..., change: (inout RootImageRequest) throws -> Void = { _ in }) -> RootImageError? {
         do {
-            var request = RootImageRequest(.url(url))
+            var request = RootImageRequest(.url(try url.map { try SourceURL(parsing: $0) }))
             request.version = Sample.version
             try change(&request)
             _ = try get(request)

@@ -1,6 +1,7 @@
 // A DHCPv6 client's side, name servers' answers, and which server is behind a URL.
 
 import BootArguments
+import Encoding
 import Testing
 
 @testable import NetworkPlanning
@@ -136,8 +137,9 @@ func readsNameServers() throws {
         ("s3://bucket/key", nil, nil), ("data:,x", nil, nil), ("http:///x", nil, nil), ("http://a:0/", nil, nil),
         ("http://a:99999/", nil, nil), ("", nil, nil), ("http://[::1", nil, nil),
     ] as [(String, String?, String?)])
-func knowsServers(url: String, proxy: String?, expected: String?) {
-    #expect(NetworkTarget(url: url, proxy: proxy)?.description == expected)
+func knowsServers(text: String, proxy: String?, expected: String?) {
+    let url = try? SourceURL(parsing: text)
+    #expect(url.flatMap { NetworkTarget(url: $0, proxy: proxy) }?.description == expected)
 }
 
 @Test("takes a UUID that is one machine's alone")

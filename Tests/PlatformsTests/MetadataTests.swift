@@ -1,5 +1,6 @@
 import BootArguments
 import Devices
+import Encoding
 import Glibc
 import LinuxSystem
 import LoopbackServer
@@ -26,8 +27,8 @@ struct Stage {
         makeFetcher = { [settings] in
             ResourceFetcher(settings, pause: { _ in usleep(1000) }) { request, receiver in
                 var request = request
-                let place = request.url.split(separator: "/", maxSplits: 1)[1].dropFirst()
-                request.url = base + place.filter { !"[]%".contains($0) }
+                let place = request.url.text.split(separator: "/", maxSplits: 1)[1].dropFirst()
+                request.url = try SourceURL(parsing: base + place.filter { !"[]%".contains($0) })
                 return try Transfer().perform(request, to: receiver)
             }
         }

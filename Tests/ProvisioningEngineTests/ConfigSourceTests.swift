@@ -1,4 +1,5 @@
 import BootArguments
+import Encoding
 import IgnitionConfig
 import LinuxSystem
 import LoopbackServer
@@ -10,8 +11,10 @@ import Testing
 
 @Suite("where the config comes from")
 struct ConfigSourceTests {
-    private static let cases: [(String, FilePath?, ConfigSource)] = [
-        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", "/config.ign", .url("http://a/c.ign")),
+    private static func url(_ text: String) throws -> ConfigSource { .url(try SourceURL(parsing: text)) }
+
+    private static let cases: [(String, FilePath?, ConfigSource?)] = [
+        ("ignition.config.url=http://a/c.ign ignition.platform.id=qemu", "/config.ign", try? url("http://a/c.ign")),
         ("ignition.platform.id=qemu", "/config.ign", .file("/config.ign")),
         ("ignition.platform.id=qemu", nil, .platform(.qemu)),
         ("ignition.platform.id=hetzner", nil, .platform(.hetzner)),
@@ -20,34 +23,36 @@ struct ConfigSourceTests {
     ]
 
     @Test(arguments: cases)
-    func theFirstThatAppliesWins(line: String, embedded: FilePath?, source: ConfigSource) throws {
-        #expect(try ConfigSource(BootArguments(line), embedded: embedded) == source)
+    func theFirstThatAppliesWins(line: String, embedded: FilePath?, source: ConfigSource?) throws {
+        let arguments = BootArguments(line)
+        let url = arguments.configURL?.asWritten
+        #expect(try ConfigSource(arguments, url: url, embedded: embedded) == source)
     }
 
     @Test func aVolumeGoesBeforeWhatTheInitramfsHolds() throws {
         let line = "ignition.config.device=CFG ignition.config.path=/a/../../b/./c.ign"
         let volume = try #require(ConfigVolume(label: "CFG", path: "b/c.ign"))
-        #expect(try ConfigSource(BootArguments(line), embedded: "/config.ign") == .volume(volume))
+        #expect(try ConfigSource(BootArguments(line), url: nil, embedded: "/config.ign") == .volume(volume))
     }
 
     @Test(arguments: ["nowhere", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
         let failure = #expect(throws: PlatformFailure.unsupported(name)) {
-            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), embedded: nil)
+            try ConfigSource(BootArguments("ignition.platform.id=\(name)"), url: nil, embedded: nil)
         }
         let advice = failure?.advice ?? []
         #expect(advice.first?.hasPrefix("Supported are akamai, aliyun, applehv, aws, ") == true)
         #expect(advice.allSatisfy { $0.count <= 72 })
     }
 
-    @Test func onlyAURLElsewhereIsRemote() {
-        #expect(ConfigSource.url("HTTP://a/c.ign").isRemote)
-        #expect(!ConfigSource.url("data:,{}").isRemote)
+    @Test func onlyAURLElsewhereIsRemote() throws {
+        #expect(try Self.url("HTTP://a/c.ign").isRemote)
+        #expect(try !Self.url("data:,{}").isRemote)
         #expect(!ConfigSource.platform(.qemu).isRemote)
         #expect(ConfigSource.platform(.aws).isRemote)
     }
 
-    @Test func credentialsAreNotPartOfTheName() {
-        #expect(ConfigSource.url("https://me:secret@host/c.ign?token=x").name == "https://host/c.ign")
+    @Test func credentialsAreNotPartOfTheName() throws {
+        #expect(try Self.url("https://me:secret@host/c.ign?token=x").name == "https://host/c.ign")
     }
 }
 

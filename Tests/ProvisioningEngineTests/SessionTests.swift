@@ -144,24 +144,37 @@ struct SessionTests {
 
     @Test("a URL names this machine in a boot, and stays as it is under the name of Ignition")
     func machineURLs() throws {
-        let url = "http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
+        func url(_ text: String) throws -> MachineURL { MachineURL(try SourceURL(parsing: text)) }
+        let text = "http://192.0.2.1/ignition?uuid=${uuid}&mac=${mac}"
         var live = session(.live, "")
         live.machineFacts = {
             MachineFacts(
                 uuid: "4C4C4544-0042-3510-8052-B4C04F4D4B31", bootCard: MACAddress("52:54:00:12:34:56"))
         }
         #expect(
-            try live.filled(url, of: "ignition.config.url")
+            try live.filled(url(text), of: "ignition.config.url").text
                 == "http://192.0.2.1/ignition?uuid=4c4c4544-0042-3510-8052-b4c04f4d4b31&mac=52%3A54%3A00%3A12%3A34%3A56"
         )
-        #expect(try session(.dropIn, "").filled(url, of: "ignition.config.url") == url)
+        #expect(try session(.dropIn, "").filled(url(text), of: "ignition.config.url").text == text)
         let problem = #expect(throws: ArgumentProblem.self) {
-            try live.filled("http://a/${serial}?token=secret", of: "firstlight.report_url")
+            try live.filled(url("http://a/${serial}?token=secret"), of: "firstlight.report_url")
         }
         #expect(
             problem.map { "\($0)" }
                 == "firstlight.report_url=http://a/${serial}: ${serial}: this machine's firmware gives no serial number"
         )
+    }
+
+    @Test("what is no URL stops a boot of its own as soon as a config is looked for, and tells no secret")
+    func noURL() throws {
+        let line = "ignition.firstboot ignition.config.url=http://me:sec/ret@a/c.ign"
+        let problem = #expect(throws: ArgumentProblem.self) { try session(.live, line).findConfig() }
+        #expect(problem.map { "\($0)".contains("the URL's port is not a number") } == true)
+        #expect(problem.map { "\($0)".contains("sec") } == false)
+        // Ignition passes it over.
+        var arguments = BootArguments(line)
+        #expect(arguments.passOverConfigURL() == problem)
+        #expect(arguments.problems.isEmpty && arguments.configURL == nil)
     }
 
     @Test("a boot whose URLs name what there is not stops before anything is looked for")
