@@ -94,5 +94,5 @@ extension IgnitionConfig.Diagnostic {
     }
 
     /// A key that this version of the spec does not know.
-    fileprivate var isAboutUnknownKey: Bool { message.hasPrefix("unknown key") || message.hasPrefix("came with spec") }
+    fileprivate var isAboutUnknownKey: Bool { if case .unknownKey = kind { true } else { false } }
 }

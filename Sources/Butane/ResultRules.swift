@@ -18,14 +18,14 @@ struct ResultRules {
         return diagnostics.compactMap { diagnostic in
             let path = source(of: diagnostic.path, in: config)
             var message = diagnostic.message
-            if diagnostic.isOwnAdvice {
+            switch diagnostic.kind {
+            case .decimalMode(let mode):
                 // The advice on a mode replaces what Butane says of its special bits.
-                guard let version = parsed.config?.ignition.version, version < .v36,
-                    let mode = message.prefix(while: \.isNumber).isEmpty ? nil : Int(message.prefix(while: \.isNumber)),
-                    mode > 0o777, message.contains(" is octal ")
-                else { return nil }
+                guard let version = parsed.config?.ignition.version, version < .v36, mode > 0o777 else { return nil }
                 message =
                     "octal \(String(mode, radix: 8)): special bits are dropped before spec 3.6.0; this is \(version)"
+            case .negativeTimeout, .onlySpares: return nil
+            case .plain, .unknownKey: break
             }
             return .init(
                 severity: diagnostic.severity == .error ? .error : .warning, path: path, message: message,
@@ -72,8 +72,9 @@ struct ResultRules {
 extension IgnitionConfig.Diagnostic {
     /// Whether this is advice of ours that Butane's checks do not give: a strict translation passes with it.
     var isOwnAdvice: Bool {
-        guard severity == .warning else { return false }
-        return message.contains(" is octal ") || message.contains("negative timeout")
-            || message.contains("leaves none for the array")
+        switch kind {
+        case .decimalMode, .negativeTimeout, .onlySpares: true
+        case .plain, .unknownKey: false
+        }
     }
 }

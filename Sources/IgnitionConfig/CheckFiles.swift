@@ -130,7 +130,8 @@ extension Checker {
         if !(0...0o7777).contains(mode) {
             error(origin, "mode", "\(mode) is not a mode; 0 to 4095, octal 7777, are\(correction)")
         } else if isAsWritten, meant != nil, !isUsual(mode) {
-            warn(origin, "mode", "\(mode) is octal \(String(mode, radix: 8))\(correction)")
+            let octal = String(mode, radix: 8)
+            warn(origin, "mode", kind: .decimalMode(mode), "\(mode) is octal \(octal)\(correction)")
         } else if mode > 0o777, version < .v36 {
             warn(
                 origin, "mode",

@@ -16,7 +16,8 @@ extension Checker {
             ("httpResponseHeaders", ignition.timeouts.httpResponseHeaders), ("httpTotal", ignition.timeouts.httpTotal),
         ] {
             if let seconds, seconds < 0 {
-                warn(ignition.timeouts.origin, field, "a negative timeout is taken for none")
+                warn(
+                    ignition.timeouts.origin, field, kind: .negativeTimeout, "a negative timeout is taken for none")
             }
         }
     }

@@ -111,7 +111,8 @@ extension Checker {
         } else if spares > 0, spares >= array.devices.count, !array.devices.isEmpty {
             let devices = array.devices.count == 1 ? "1 device" : "\(array.devices.count) devices"
             // A parent config that is merged with this one may name more devices.
-            warn(origin, "spares", "\(spares) of \(devices) as spares leaves none for the array")
+            warn(
+                origin, "spares", kind: .onlySpares, "\(spares) of \(devices) as spares leaves none for the array")
         }
         if array.devices.isEmpty { error(origin, "devices", "missing") }
         checkDuplicates(array.devices, in: origin, "devices") { $0 }

@@ -33,8 +33,11 @@ struct Checker {
         notes.add(.error, in: origin, field, message)
     }
 
-    mutating func warn(_ origin: IgnitionConfig.Origin, _ field: String, _ message: String) {
-        notes.add(.warning, in: origin, field, message)
+    mutating func warn(
+        _ origin: IgnitionConfig.Origin, _ field: String, kind: IgnitionConfig.Diagnostic.Kind = .plain,
+        _ message: String
+    ) {
+        notes.add(.warning, in: origin, field, kind: kind, message)
     }
 
     // MARK: Values

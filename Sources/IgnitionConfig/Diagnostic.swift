@@ -9,8 +9,24 @@ extension IgnitionConfig {
         /// How bad it is: only errors make a config unusable.
         public enum Severity: String, Sendable { case error, warning }
 
+        /// What a program can go by; ``message`` is for people, and its words may change.
+        public enum Kind: Equatable, Sendable {
+            /// One of the many that nobody tells apart.
+            case plain
+            /// A key that no version of the spec knows, or only one after `since`: it is not read.
+            case unknownKey(since: SpecVersion?)
+            /// A mode that was likely meant in octal.
+            case decimalMode(Int)
+            /// A timeout below zero, which is none.
+            case negativeTimeout
+            /// As many spares as devices: none is left for the array.
+            case onlySpares
+        }
+
         /// Whether this is an error or a warning.
         public var severity: Severity
+        /// What it is, for programs.
+        public var kind: Kind
         /// The name of the text.
         public var source: String
         /// The field: `storage.files[2].mode`; empty for the config as a whole.
@@ -23,8 +39,11 @@ extension IgnitionConfig {
         public var message: String
 
         /// Creates a diagnostic.
-        public init(severity: Severity, source: String, path: String, place: SourcePlace?, message: String) {
+        public init(
+            severity: Severity, kind: Kind = .plain, source: String, path: String, place: SourcePlace?, message: String
+        ) {
             self.severity = severity
+            self.kind = kind
             self.source = source
             self.path = path
             self.place = place
@@ -85,7 +104,8 @@ struct DiagnosticList {
     /// It points to `place`, or else to where the field is written.
     mutating func add(
         _ severity: IgnitionConfig.Diagnostic.Severity, in origin: IgnitionConfig.Origin, _ field: String,
-        at place: SourcePlace? = nil, _ message: @autoclosure () -> String
+        at place: SourcePlace? = nil, kind: IgnitionConfig.Diagnostic.Kind = .plain,
+        _ message: @autoclosure () -> String
     ) {
         if isFull(severity) {
             if severity == .error { omitted.errors += 1 } else { omitted.warnings += 1 }
@@ -95,7 +115,8 @@ struct DiagnosticList {
         if let start = found.2?.bytes.lowerBound, ignored.contains(start) { return }
         if severity == .error { kept.errors += 1 } else { kept.warnings += 1 }
         diagnostics.append(
-            .init(severity: severity, source: found.0, path: found.1, place: found.2, message: message()))
+            .init(
+                severity: severity, kind: kind, source: found.0, path: found.1, place: found.2, message: message()))
     }
 }
 

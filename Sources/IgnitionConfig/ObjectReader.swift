@@ -190,15 +190,18 @@ final class ObjectReader: FieldVisitor {
             unknown += 1
             // Comparing takes time, so long words and long lists of unknown keys are not compared.
             let isComparable = unknown <= 100 && member.key.utf8.count <= 40 && !context.notes.isFull(.warning)
+            let since = later[member.key]
             let message =
-                if let since = later[member.key] {
+                if let since {
                     "came with spec \(since) and is ignored: this config is \(version)"
                 } else if isComparable, let near = nearest(to: member.key, in: known) {
                     "unknown key, did you mean \"\(near)\"?"
                 } else {
                     "unknown key, ignored"
                 }
-            context.notes.add(.warning, in: Origin(element), shortened(member.key), at: member.keyPlace, message)
+            context.notes.add(
+                .warning, in: Origin(element), shortened(member.key), at: member.keyPlace,
+                kind: .unknownKey(since: since), message)
         }
     }
 }

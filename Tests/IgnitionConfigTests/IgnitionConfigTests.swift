@@ -123,6 +123,28 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect(try spread.checked().storage.files[0].origin.describe("path") == "storage.files[0].path, two line 2")
     }
 
+    @Test("what programs go by is no word of a message")
+    func kinds() {
+        let text = """
+            {"ignition": {"version": "3.3.0", "timeouts": {"httpTotal": -1}}, "colour": 1,
+             "kernelArguments": {"shouldExist": []},
+             "storage": {
+               "files": [{"path": "/a", "mode": 644, "Overwrite": true}],
+               "luks": [{"name": "a", "device": "/dev/a", "discard": true}],
+               "raid": [{"name": "a", "level": "raid5", "devices": ["/dev/a"], "spares": 1}]
+             }}
+            """
+        let report = IgnitionConfig.parse(Array(text.utf8), name: "config.ign").report
+        var kinds: [String: IgnitionConfig.Diagnostic.Kind] = [:]
+        for warning in report.warnings { kinds[warning.path] = warning.kind }
+        #expect(
+            kinds == [
+                "colour": .unknownKey(since: nil), "storage.luks[0].discard": .unknownKey(since: .v34),
+                "ignition.timeouts.httpTotal": .negativeTimeout, "storage.files[0].mode": .decimalMode(644),
+                "storage.files[0].Overwrite": .plain, "storage.raid[0].spares": .onlySpares,
+            ])
+    }
+
     @Test func specialModeBitsAreKeptFromSpec36On() throws {
         #expect(try ConfigFixture("valid/special-mode-3.6.ign").parsed.checked().storage.directories[0].mode == 0o1777)
         #expect(try ConfigFixture("valid/special-mode-3.5.ign").parsed.checked().storage.directories[0].mode == 0o777)
