@@ -324,9 +324,7 @@ public struct ImageCheck: Sendable {
         var check = ImageCheck(file, 0, kind: "tree", title: "a folder with a root")
         check.add("files", "\(tree.entries.count)")
         for trace in BuildTrace.found(in: tree) { check.add("one build's", "/\(trace.path)") }
-        for lack in RootMaking.lacks(of: tree, kernel: nil) {
-            check.problems.append(lack.hasPrefix("warning: ") ? String(lack.dropFirst(9)) : lack)
-        }
+        check.problems += RootMaking.lacks(of: tree, kernel: nil).map(\.description)
         check.add("boots", "once `firstlight-image rootfs` has made a root image of it")
         return check
     }

@@ -185,9 +185,9 @@ public struct RootMaking: Sendable {
         if kernel != nil || host.kernelFolder != nil {
             let version = try host.kernel(kernel)
             try addModules(of: version, to: &tree)
-            warnings += Self.lacks(of: tree, kernel: version)
+            warnings += Self.lacks(of: tree, kernel: version).map { "warning: \($0)" }
         } else {
-            warnings += Self.lacks(of: tree, kernel: host.kernels.last)
+            warnings += Self.lacks(of: tree, kernel: host.kernels.last).map { "warning: \($0)" }
         }
         let format = format ?? .squashfs
         let image = folder.appending("image")
@@ -250,24 +250,39 @@ public struct RootMaking: Sendable {
         try tree.add(modules, at: place)
     }
 
-    /// What a boot would stop at, or miss.
-    static func lacks(of tree: RootTree, kernel: String?) -> [String] {
-        var lacks: [String] = []
+    /// Something that a boot would stop at, or miss.
+    enum Lack: Equatable, CustomStringConvertible {
+        case noInit
+        /// `others`: the kernels whose modules are there.
+        case noModules(kernel: String, others: [String])
+
+        /// What is lacking and what helps, in one line or more.
+        var description: String {
+            switch self {
+            case .noInit: return "the root has no init, which a boot needs; container images seldom have one"
+            case .noModules(let kernel, let others):
+                let exception = others.isEmpty ? "" : ", but for \(others.joined(separator: ", "))"
+                return "the root has no modules for Linux \(kernel)\(exception).\n"
+                    + "  It will have no nftables, no autofs and no driver that is not loaded by then.\n"
+                    + "  --kernel \(kernel) adds them."
+            }
+        }
+    }
+
+    /// What a root lacks; `kernel` is the one that will boot it, where that is known.
+    static func lacks(of tree: RootTree, kernel: String?) -> [Lack] {
+        var lacks: [Lack] = []
         // The places where the agent looks.
         let inits = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init", "etc/init", "bin/init"]
         if inits.allSatisfy({ tree[$0] == nil }) {
-            lacks.append("warning: the root has no init, which a boot needs; container images seldom have one")
+            lacks.append(.noInit)
         }
         let kernels = Set(
             ["usr/lib/modules", "lib/modules"].flatMap { folder in
                 tree.names(in: folder).filter { tree["\(folder)/\($0)/modules.dep"] != nil }
             })
         if let kernel, !kernels.contains(kernel) {
-            let others = kernels.isEmpty ? "" : ", but for \(kernels.sorted().joined(separator: ", "))"
-            lacks.append(
-                "warning: the root has no modules for Linux \(kernel)\(others).\n"
-                    + "  It will have no nftables, no autofs and no driver that is not loaded by then.\n"
-                    + "  --kernel \(kernel) adds them.")
+            lacks.append(.noModules(kernel: kernel, others: kernels.sorted()))
         }
         return lacks
     }

@@ -169,7 +169,7 @@ import Testing
     }
 
     @Test func aRootWithoutInitIsToldOf() {
-        #expect(RootMaking.lacks(of: RootTree(), kernel: nil).count == 1)
+        #expect(RootMaking.lacks(of: RootTree(), kernel: nil) == [.noInit])
     }
 
     @Test("what is no root is refused", arguments: ["", "text", String(repeating: "x", count: 2000)])
