@@ -21,12 +21,13 @@ extension LiveBoot {
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)
-        let failure = death.failure(during: state.actUnderWay() ?? "starting")
+        let step = state.stepUnderWay() ?? .starting
+        let failure = death.failure(during: step.act)
         console.tell(failure, written: state.written, then: arguments.failureAction)
         // The shell is in there.
         try? EarlyMounts.mountUsr()
         let session = LiveSession(arguments, observer: .boot(console, log), devices: .udev)
-        session.reportFailure(failure, of: BootStage.topic(ofAct: state.actUnderWay()))
+        session.reportFailure(failure, of: step.topic)
         if arguments.failureAction != .shell { try? session.provisioning.unmountFilesystems() }
         arguments.failureAction.follow(on: console)
         firstlight_death_told()
@@ -45,7 +46,7 @@ extension StageRunner {
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.standardError(log: log)
         let session = LiveSession(arguments, observer: .boot(console, log), devices: .udev)
-        let failure = death.failure(during: session.state.actUnderWay(stage: stage) ?? stage.act)
+        let failure = death.failure(during: (session.state.stepUnderWay(stage: stage) ?? StepRecord(stage)).act)
         tell(failure, of: stage, session, console, log)
     }
 }

@@ -67,8 +67,8 @@ public struct ScriptedBoot: Sendable {
     /// - Parameter status: What the shell has in `$?`.
     public func tellDeath(status: Int32) {
         guard let death = AgentDeath(shellStatus: status) else { return }
-        let act = session.state.actUnderWay() ?? "starting"
-        end(by: death.failure(during: act), of: BootStage.topic(ofAct: act))
+        let step = session.state.stepUnderWay() ?? .starting
+        end(by: death.failure(during: step.act), of: step.topic)
     }
 
     private func end(by failure: BootFailure, of topic: String) {
@@ -107,11 +107,6 @@ extension LiveSession {
                 try telling(observer).run(stage, machine: machine)
             }
         }
-    }
-
-    /// Keeps what is under way, for whoever has to tell that it never ended.
-    func begin(_ stages: [BootStage]) {
-        if !stages.isEmpty { state.begin(stages.map(\.act).joined(separator: " and ")) }
     }
 
     /// Brings up the network, where anything needs it.

@@ -20,7 +20,7 @@ public enum StageRunner {
         let session = LiveSession(
             arguments, observer: .boot(console, log), devices: .udev(telling: console.waits))
         do {
-            session.state.begin(stage.act, stage: stage)
+            session.state.begin(StepRecord(stage), stage: stage)
             defer { session.state.end(stage: stage) }
             try step(stage.act) {
                 try console.waits.during(stage.topic, stage.act) {

@@ -409,8 +409,11 @@ static void drop_partial_image(void) {
 }
 
 static void tell_second_death(struct firstlight_death first, struct firstlight_death second) {
-    char act[256];
-    if (read_text(STATE "/step", act, sizeof act) == 0) snprintf(act, sizeof act, "starting");
+    // The stage's word, and in the second line what is told of it.
+    char step[256];
+    read_text(STATE "/step", step, sizeof step);
+    const char *line_end = strchr(step, '\n');
+    const char *act = line_end == NULL ? "starting" : line_end + 1;
     // Without /dev there is no console to say it on.
     mkdir("/dev", 0755);
     if (access("/dev/console", F_OK) != 0) mount("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");

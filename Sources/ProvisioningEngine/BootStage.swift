@@ -149,14 +149,6 @@ public enum BootStage: CaseIterable, Sendable {
     /// What has to be done before it begins.
     public var needs: [BootStage] { row.needs }
 
-    /// The topic of the first of the stages under way.
-    ///
-    /// - Parameter act: Their acts, with " and " between them.
-    /// - Returns: `boot` for everything before the first of all stages.
-    public static func topic(ofAct act: String?) -> String {
-        allCases.first { act?.hasPrefix($0.act) ?? false }?.topic ?? "boot"
-    }
-
     /// Whether `rd.break=` asks for a shell before this stage.
     public func isBroken(by arguments: BootArguments) -> Bool {
         !row.breakPoints.isDisjoint(with: arguments.breakPoints)

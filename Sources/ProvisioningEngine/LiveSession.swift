@@ -64,6 +64,11 @@ public struct LiveSession: Sendable {
         for stage in name.stages { try run(stage) }
     }
 
+    /// Keeps what is under way, for whoever has to tell that it never ended.
+    public func begin(_ stages: [BootStage]) {
+        if let step = StepRecord(stages) { state.begin(step) }
+    }
+
     /// What the network is needed for: the command line, the root image, the config or what it names.
     public var needsNetwork: Bool {
         let isKnown = state.configProgress != .unknown

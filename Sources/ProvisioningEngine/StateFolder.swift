@@ -71,23 +71,23 @@ public struct StateFolder: Sendable {
 
     /// Keeps what is under way, for whoever has to tell that it never ended.
     ///
-    /// The text holds no secret.
-    ///
     /// - Parameters:
-    ///   - act: What is under way: "preparing the disks".
+    ///   - step: What is under way; it holds no secret.
     ///   - stage: A stage that is a process of its own; `nil` is the boot as PID 1, whose file supervisor.c reads too.
-    public func begin(_ act: String, stage: StageName? = nil) {
+    public func begin(_ step: StepRecord, stage: StageName? = nil) {
         // That it cannot be kept must not stop what is about to begin.
         try? Files.makeFolder(Self.folder, mode: 0o700)
-        try? Files.write("\(act)\n", to: path(Self.stepFile(stage)), mode: 0o600)
+        try? Files.write(step.text, to: path(Self.stepFile(stage)), mode: 0o600)
     }
 
     /// A stage that is a process of its own has ended by itself, and has told how.
     public func end(stage: StageName) { try? Files.remove(path(Self.stepFile(stage))) }
 
     /// What was under way when an agent died; `nil` where nothing was.
-    public func actUnderWay(stage: StageName? = nil) -> String? {
-        Files.line(path(Self.stepFile(stage))).flatMap { $0.isEmpty ? nil : $0 }
+    public func stepUnderWay(stage: StageName? = nil) -> StepRecord? {
+        (try? Files.read(path(Self.stepFile(stage)))).flatMap { bytes in
+            StepRecord(reading: String(decoding: bytes, as: UTF8.self))
+        }
     }
 
     private static func stepFile(_ stage: StageName?) -> String { stage.map { "step-\($0.rawValue)" } ?? "step" }

@@ -178,6 +178,39 @@ struct WrittenRecord: StateRecord {
     var json: JSONValue { ["written": list(phrases)] }
 }
 
+/// What is under way, in two lines of text: supervisor.c, which is to tell a second death, reads no JSON.
+public struct StepRecord: Equatable, Sendable {
+    /// The word of the stage on the console and in the report; of several the first one's.
+    public var topic: String
+    /// What is told after "while": "getting the root filesystem and planning the disks".
+    public var act: String
+
+    /// Before the first of all stages.
+    public static let starting = StepRecord(topic: "boot", act: "starting")
+
+    init(topic: String, act: String) {
+        self.topic = topic
+        self.act = act
+    }
+
+    /// The stages that run beside each other; `nil` for none.
+    init?(_ stages: [BootStage]) {
+        guard let first = stages.first else { return nil }
+        self.init(topic: first.topic, act: stages.map(\.act).joined(separator: " and "))
+    }
+
+    /// A stage that is a process of its own.
+    public init(_ stage: StageName) { self.init(topic: stage.topic, act: stage.act) }
+
+    var text: String { "\(topic)\n\(act)\n" }
+
+    init?(reading text: String) {
+        let lines = text.split(separator: "\n")
+        guard lines.count == 2 else { return nil }
+        self.init(topic: String(lines[0]), act: String(lines[1]))
+    }
+}
+
 /// The root image as the next stage needs it, and where it came from for whoever looks.
 struct RootImageRecord: StateRecord {
     static let file = "rootfs.json"

@@ -57,9 +57,15 @@ struct AgentDeathTests {
         #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
     }
 
-    @Test("a stage is found by what is told of it")
-    func stages() {
-        for stage in BootStage.allCases { #expect(BootStage.topic(ofAct: stage.act) == stage.topic) }
-        #expect(BootStage.topic(ofAct: nil) == "boot")
+    @Test("what is under way is kept with the stage's word")
+    func steps() throws {
+        for stage in BootStage.allCases {
+            let step = try #require(StepRecord([stage]))
+            #expect(step.topic == stage.topic && step.act == stage.act)
+            #expect(StepRecord(reading: step.text) == step)
+        }
+        let both = StepRecord([.rootImage, .plan])
+        #expect(both?.text == "rootfs\ngetting the root filesystem and planning the disks\n")
+        #expect(StepRecord([]) == nil && StepRecord(reading: "starting\n") == nil && StepRecord(reading: "") == nil)
     }
 }

@@ -79,8 +79,6 @@ struct StageTableTests {
         for name in StageName.allCases where ![.fetch, .plan, .finish].contains(name) {
             #expect(name.topic == name.rawValue)
         }
-        #expect(BootStage.topic(ofAct: "getting the root filesystem and planning the disks") == "rootfs")
-        #expect(BootStage.topic(ofAct: "starting") == "boot" && BootStage.topic(ofAct: nil) == "boot")
     }
 }
 
