@@ -201,6 +201,12 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: have Encoding read and write hexadecimal, PEM and numbers in bytes" >&2
 	    exit 1
 	fi
+	# What a boot leaves in RAM has one table of names.
+	if grep -rnE '(StateFolder|Networking)\.folder\.appending|FilePath\(runFolder\)\.appending|"/run/firstlight/|\\\(runFolder\)/' \
+	    --include=*.swift Sources | grep -v '^Sources/Reporting/RunFolder\.swift:' >&2; then
+	    echo "lint: name it in RunFile (Sources/Reporting/RunFolder.swift)" >&2
+	    exit 1
+	fi
 	python3 Tests/Harness/imports.py
 	python3 Tests/Harness/names.py
 	python3 Tests/Harness/wording.py

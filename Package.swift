@@ -68,7 +68,7 @@ let package = Package(
         .target(name: "DeviceNames", dependencies: ["Encoding"]),
         .target(
             name: "NetworkPlanning",
-            dependencies: ["BootArguments", "DeviceNames", "Encoding", "KernelModules", "Reporting"]),
+            dependencies: ["BootArguments", "DeviceNames", "Encoding", "JSONText", "KernelModules", "Reporting"]),
         .target(name: "BootReport", dependencies: ["JSONText", "Reporting"]),
         .target(
             name: "DiskPlanning",
@@ -89,7 +89,7 @@ let package = Package(
         .target(
             name: "Networking",
             dependencies: [
-                "BootArguments", "CLinux", "DeviceNames", "Encoding", "Fetching", "Hashing", "JSONText", "LinuxSystem",
+                "BootArguments", "CLinux", "DeviceNames", "Encoding", "Fetching", "Hashing", "LinuxSystem",
                 "NetworkPlanning", "Reporting", "TargetRoot", system, logging,
             ]),
         .target(
@@ -119,7 +119,7 @@ let package = Package(
             name: "Platforms",
             dependencies: [
                 "BlockDevices", "BootArguments", "CLinux", "Devices", "Encoding", "Fetching", "IgnitionConfig",
-                "JSONText", "LinuxSystem", "Reporting", system,
+                "JSONText", "LinuxSystem", "NetworkPlanning", "Reporting", system,
             ]),
 
         // Engine: what every way of provisioning runs

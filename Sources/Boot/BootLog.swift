@@ -4,13 +4,12 @@ import BootArguments
 import Glibc
 import LinuxSystem
 import Logging
-import ProvisioningEngine
 import Reporting
 import SystemPackage
 
 /// A swift-log handler that appends to the boot's log file and to `/dev/kmsg`.
 struct BootLog: LogHandler {
-    static let path = StateFolder.folder.appending("log")
+    static let path = FilePath(RunFile.log.path)
 
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level

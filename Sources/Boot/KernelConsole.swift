@@ -1,14 +1,14 @@
 // How much of the kernel's own messages goes to the consoles, where the story stands.
 
 import LinuxSystem
-import ProvisioningEngine
+import Reporting
 import SystemPackage
 
 /// The kernel's console level: messages below it are shown.
 enum KernelConsole {
     private static let file = FilePath("/proc/sys/kernel/printk")
     /// What it was, for the real root.
-    private static let saved = StateFolder.folder.appending("console-level")
+    private static let saved = FilePath(RunFile.consoleLevel.path)
     /// As `loglevel=3`: only what ends a machine.
     private static let lowered = 3
 

@@ -20,7 +20,7 @@ public struct KernelReserve: Sendable {
 
     /// That of this machine, lowered for the root image of this boot.
     public static let ofThisBoot = KernelReserve(
-        settings: "/proc/sys/vm", record: FilePath(runFolder).appending("reserve"))
+        settings: "/proc/sys/vm", record: FilePath(RunFile.kernelReserve.path))
 
     /// The kernel's settings in a folder, and a file that remembers what they were.
     public init(settings: FilePath, record: FilePath) {

@@ -10,7 +10,7 @@ public struct MemoryTurn: Sendable {
     private let file: FilePath
 
     /// The turn of this boot.
-    public static let ofThisBoot = MemoryTurn(FilePath(runFolder).appending("memory"))
+    public static let ofThisBoot = MemoryTurn(FilePath(RunFile.memoryTurn.path))
 
     /// A turn that is taken by locking a file.
     public init(_ file: FilePath) { self.file = file }

@@ -15,7 +15,7 @@ public struct OSTreeRoot: Equatable, Sendable {
     /// The file by which a running system knows that ostree deployed it; ostree-prepare-root makes it.
     public static let booted = FilePath("/run/ostree-booted")
     /// A small root in which the image's own programs run, before there is one.
-    static let workshop = FilePath("/run/firstlight/ostree")
+    static let workshop = FilePath(RunFile.ostree.path)
     static let program = "/usr/lib/ostree/ostree-prepare-root"
 
     /// What is deployed.

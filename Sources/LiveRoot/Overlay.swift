@@ -8,9 +8,9 @@ import SystemPackage
 /// A root filesystem that is ready to be switched to.
 public struct OverlayRoot: Equatable, Sendable {
     /// Where the image is mounted; below `/run`, so that it stays reachable in the real root.
-    public static let lower = FilePath(runFolder).appending("lower")
+    public static let lower = FilePath(RunFile.lowerLayer.path)
     /// Where the writable layer is mounted.
-    public static let upper = FilePath(runFolder).appending("overlay")
+    public static let upper = FilePath(RunFile.upperLayer.path)
 
     /// The image's filesystem: `squashfs` or `erofs`.
     public var format: String

@@ -41,7 +41,7 @@ public struct RootImageRequest: Sendable {
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.
     public var folder = Self.usualFolder
     /// Where that is unless somebody says otherwise.
-    public static let usualFolder = FilePath(runFolder).appending("image")
+    public static let usualFolder = FilePath(RunFile.image.path)
     /// Where packed install images are put; `nil` drops them, because only an installer needs them.
     public var installImages: FilePath?
     /// Bytes of RAM that must be left besides the image for the boot to continue.

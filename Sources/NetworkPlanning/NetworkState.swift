@@ -49,11 +49,20 @@ public struct NetworkState: Equatable, Sendable {
         /// Time servers of its leases, in the servers' order.
         public var timeServers: [IPAddress] = []
 
-        /// Where a link's addresses come from, in words for people.
-        public enum Method: String, Sendable {
-            case dhcp = "DHCP"
-            case autoconfiguration = "router advertisement"
-            case fixed = "fixed"
+        /// Where a link's addresses come from.
+        public enum Method: Sendable {
+            case dhcp
+            case autoconfiguration
+            case fixed
+
+            /// The words of the console; fixed addresses need none.
+            fileprivate var source: String {
+                switch self {
+                case .dhcp: " by DHCP"
+                case .autoconfiguration: " by router advertisement"
+                case .fixed: ""
+                }
+            }
         }
 
         /// Takes each part as it is; the metric is 100.
@@ -102,7 +111,7 @@ public struct NetworkState: Equatable, Sendable {
             // Where a lease was waited for, what routers advertised besides is a detail.
             let told = link.addresses.filter { link.method != .dhcp || $0.address.family == .v4 }
             let addresses = told.isEmpty ? "no address" : told.map(\.description).joined(separator: " ")
-            return "\(link.interface) \(addresses)" + (link.method == .fixed ? "" : " by \(link.method.rawValue)")
+            return "\(link.interface) \(addresses)\(link.method.source)"
         }
         let gateways = links.flatMap(\.gateways).map(\.description).joined(separator: " ")
         let servers = nameservers.map(\.description).joined(separator: " ")

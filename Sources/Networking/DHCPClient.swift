@@ -3,9 +3,9 @@
 import BootArguments
 import Encoding
 import Glibc
-import JSONText
 import LinuxSystem
 import NetworkPlanning
+import Reporting
 import SystemPackage
 
 /// A running DHCP client.
@@ -15,8 +15,8 @@ final class DHCPClient: Sendable {
     let program: RunningProgram
     private let file: FilePath
 
-    static let hook = Networking.folder.appending("udhcpc-hook")
-    static let leases = Networking.folder.appending("leases")
+    static let hook = FilePath(RunFile.leaseHook.path)
+    static let leases = FilePath(RunFile.leases.path)
 
     /// Starts the client on a link; `settings` and the family of its profile tell the hook what to do with a lease.
     init(
@@ -65,8 +65,7 @@ final class DHCPClient: Sendable {
     static func endedLease(of interface: String) -> FilePath { leases.appending("\(interface).ended") }
 
     static func lease(in file: FilePath) -> NetworkLease? {
-        guard let bytes = try? Files.read(file), let node = try? JSONNode(parsing: bytes) else { return nil }
-        return NetworkLease(JSONValue(node))
+        (try? Files.read(file)).flatMap { LeaseRecord(parsing: $0)?.lease }
     }
 }
 
@@ -126,7 +125,7 @@ public enum LeaseHook {
                 guard let old else { return 0 }
                 withdraw(old, settings, order)
                 // The next one may name other servers than it.
-                try Files.write(old.json.text(.pretty), to: DHCPClient.endedLease(of: interface), mode: 0o600)
+                try Files.write(LeaseRecord(old).bytes, to: DHCPClient.endedLease(of: interface), mode: 0o600)
                 try Files.remove(file)
                 return 0
             }
@@ -142,7 +141,7 @@ public enum LeaseHook {
                     last.nameservers.map { NameServer($0) }, by: lease.nameservers.map { NameServer($0) })
             }
             // Whoever waits for the lease finds it in force.
-            try Files.write(lease.json.text(.pretty), to: file, mode: 0o600)
+            try Files.write(LeaseRecord(lease).bytes, to: file, mode: 0o600)
             return 0
         } catch {
             return 1

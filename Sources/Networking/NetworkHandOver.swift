@@ -2,7 +2,6 @@
 
 import BootArguments
 import Glibc
-import JSONText
 import LinuxSystem
 import Logging
 import NetworkPlanning
@@ -35,8 +34,8 @@ extension Networking {
             try handOverMachineID(to: target, identifier)
         }
         if !network.names.isEmpty { try nameInterfaces(network.names) }
-        guard let bytes = try? Files.read(folder.appending("network.json")), let node = try? JSONNode(parsing: bytes),
-            var state = NetworkState(JSONValue(node))
+        guard let bytes = try? Files.read(FilePath(NetworkRecord.file.path)),
+            var state = NetworkRecord(parsing: bytes)?.state
         else { return }
         // What the servers have said since the network came up.
         for name in state.links.map(\.interface) {

@@ -3,7 +3,6 @@
 import BootArguments
 import Encoding
 import Glibc
-import JSONText
 import LinuxSystem
 import Logging
 import NetworkPlanning
@@ -60,7 +59,7 @@ public struct NetworkTrial {
                 arguments: boot, urls: targets, keyfiles: folder, pump: { _ in }, report: tell, waits: watch.waits,
                 logger: Logger(label: "network"))
             print(state.summary)
-            print(state.json.text(.pretty))
+            print(String(decoding: NetworkRecord(state).bytes, as: UTF8.self))
             fflush(nil)
             sleep(UInt32(clamping: staySeconds))
             if let root {

@@ -5,7 +5,6 @@ import BootArguments
 import DeviceNames
 import Encoding
 import Glibc
-import JSONText
 import LinuxSystem
 import Logging
 import NetworkPlanning
@@ -200,7 +199,7 @@ public enum Networking {
         }
         try onFiles { () throws(FileFault) in
             try Files.makeFolder(folder, mode: 0o700)
-            try Files.write(state.json.text(.pretty), to: folder.appending("network.json"), mode: 0o600)
+            try Files.write(NetworkRecord(state).bytes, to: FilePath(NetworkRecord.file.path), mode: 0o600)
         }
     }
 

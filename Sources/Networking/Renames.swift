@@ -1,12 +1,13 @@
 // Names that interfaces had before the agent gave them others.
 
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 /// The kernel's names of the interfaces that were renamed, kept for a second try after a failure:
 /// whoever wrote `ip=eth0:dhcp` still means the same card.
 enum Renames {
-    private static let file = Networking.folder.appending("interface-names")
+    private static let file = FilePath(RunFile.interfaceNames.path)
 
     static func read() -> [String: String] {
         let pairs = (Files.line(file) ?? "").split(separator: "\n").map { $0.split(separator: " ") }

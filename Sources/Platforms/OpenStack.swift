@@ -2,8 +2,8 @@
 
 import BootArguments
 import Fetching
-import JSONText
 import LinuxSystem
+import NetworkPlanning
 import Reporting
 import SystemPackage
 
@@ -76,9 +76,8 @@ extension PlatformAccess {
 
 /// The DHCP servers of this machine's leases, as stored by this program and by systemd-networkd.
 func leasingServers() -> [String] {
-    let own = (try? Files.read(FilePath(runFolder).appending("network.json"))).flatMap { try? JSONNode(parsing: $0) }
-    let links = own?["interfaces"]?.elements ?? []
-    let ours = links.compactMap { $0["lease"]?["server"]?.string }
+    let own = (try? Files.read(FilePath(NetworkRecord.file.path))).flatMap { NetworkRecord(parsing: $0) }
+    let ours = (own?.state.links ?? []).compactMap { $0.lease?.server?.description }
     let folder = FilePath("/run/systemd/netif/leases")
     let theirs = Files.names(in: folder).flatMap { name in
         (Files.line(folder.appending(name)) ?? "").split(separator: "\n").compactMap { line in

@@ -4,6 +4,7 @@ import BootArguments
 import BootReport
 import Fetching
 import Glibc
+import JSONText
 import LinuxSystem
 import Reporting
 import SystemPackage
@@ -66,11 +67,10 @@ extension LiveSession {
 // MARK: The report's file
 
 extension StateFolder {
-    private static let reportFile = "report.json"
-
     /// The report as far as it goes.
     var report: ProvisioningReport {
-        load(Self.reportFile).map(ProvisioningReport.init)
+        (try? Files.read(path(.report))).flatMap { try? JSONNode(parsing: $0) }
+            .map { ProvisioningReport(json: JSONValue($0)) }
             ?? ProvisioningReport(bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "")
     }
 
@@ -83,6 +83,6 @@ extension StateFolder {
         var report = report
         change(&report)
         // A report that cannot be kept must not stop what it is about.
-        try? save(report.json, as: Self.reportFile, mode: 0o644)
+        try? save(report.json, as: .report, mode: 0o644)
     }
 }

@@ -2,7 +2,6 @@
 
 import BootArguments
 import Encoding
-import JSONText
 import LinuxSystem
 import NetworkPlanning
 import Reporting
@@ -19,8 +18,7 @@ extension MachineFacts {
             bootIF: arguments.network.bootIF, cards: Files.names(in: "/sys/class/net").compactMap(address),
             hostname: Files.line("/proc/sys/kernel/hostname"))
         // Where the boot has brought up the network itself it knows which card has won.
-        let network = StateFolder().load("network.json")
-        facts.bootCard = network?["interfaces"]?.elements?.first?["mac"]?.string.flatMap { MACAddress($0) }
+        facts.bootCard = StateFolder().load(NetworkRecord.self)?.state.links.first?.mac
         if facts.bootCard == nil {
             let routes = Files.line("/proc/net/route") ?? ""
             facts.bootCard = interfaceOfDefaultRoute(routes, Files.line("/proc/net/ipv6_route") ?? "").flatMap(address)

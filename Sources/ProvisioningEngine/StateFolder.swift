@@ -14,12 +14,13 @@ import SystemPackage
 /// ``forgetSecrets()`` removes them.
 public struct StateFolder: Sendable {
     /// Where everything is that one boot leaves in RAM.
-    public static let folder = FilePath(runFolder)
+    static let folder = FilePath(runFolder)
 
     /// The folder of this boot.
     public init() {}
 
     func path(_ name: String) -> FilePath { Self.folder.appending(name) }
+    func path(_ file: RunFile) -> FilePath { FilePath(file.path) }
 
     func save(_ bytes: [UInt8], as name: String, mode: mode_t = 0o600) throws {
         try step("saving \(path(name))") {
@@ -28,21 +29,15 @@ public struct StateFolder: Sendable {
         }
     }
 
-    func save(_ value: JSONValue, as name: String, mode: mode_t = 0o600) throws {
-        try save(Array(value.text(.pretty).utf8), as: name, mode: mode)
+    func save(_ value: JSONValue, as file: RunFile, mode: mode_t = 0o600) throws {
+        try save(Array(value.text(.pretty).utf8), as: file.rawValue, mode: mode)
     }
 
-    /// The object in that file, or `nil` where there is none.
-    func load(_ name: String) -> JSONValue? {
-        guard let bytes = try? Files.read(path(name)), let node = try? JSONNode(parsing: bytes) else { return nil }
-        return JSONValue(node)
-    }
-
-    func save(_ record: some StateRecord) throws { try save(record.text, as: type(of: record).file) }
+    func save(_ record: some StateRecord) throws { try save(record.bytes, as: type(of: record).file.rawValue) }
 
     /// The record; `nil` where no stage has left it, or another version of this program has.
     func load<Record: StateRecord>(_: Record.Type = Record.self) -> Record? {
-        load(Record.file).flatMap { Record(reading: $0) }
+        (try? Files.read(path(Record.file))).flatMap { Record(parsing: $0) }
     }
 
     // MARK: For those who look at the boot
@@ -52,7 +47,7 @@ public struct StateFolder: Sendable {
     /// No stage reads it.
     func keep(plan: JSONValue) {
         // That it cannot be kept must not stop what it is about.
-        try? save(plan, as: "plan.json")
+        try? save(plan, as: .plan)
     }
 
     /// One phrase for each change made to a disk or to the real root at this boot, for failures up to its very end.
@@ -90,7 +85,9 @@ public struct StateFolder: Sendable {
         }
     }
 
-    private static func stepFile(_ stage: StageName?) -> String { stage.map { "step-\($0.rawValue)" } ?? "step" }
+    private static func stepFile(_ stage: StageName?) -> String {
+        stage.map { RunFile.stepOfStage.name(of: $0.rawValue) } ?? RunFile.step.rawValue
+    }
 }
 
 extension StateFolder: SessionStore {
@@ -106,7 +103,7 @@ extension StateFolder: SessionStore {
 
     /// Keeps a config as it was found.
     public func keep(_ config: FetchedConfig, isWhole: Bool) throws {
-        try save(config.bytes, as: Self.configFile)
+        try save(config.bytes, as: RunFile.config.rawValue)
         try save(ConfigRecord(source: config.source, isWhole: isWhole))
     }
 
@@ -116,7 +113,7 @@ extension StateFolder: SessionStore {
         // References are followed; whoever reads the config again is not to follow them once more.
         config.ignition.config = .init()
         let bytes = Array(config.json.text(.pretty).utf8)
-        try keep(FetchedConfig(source: "\(path(Self.configFile))", bytes: bytes), isWhole: true)
+        try keep(FetchedConfig(source: "\(path(.config))", bytes: bytes), isWhole: true)
     }
 
     /// The config as it was kept; `nil` where there is none.
@@ -128,14 +125,12 @@ extension StateFolder: SessionStore {
         }
         guard let source = record.source else { return nil }
         return try step("reading the fetched config") {
-            FetchedConfig(source: source, bytes: try Files.read(path(Self.configFile)))
+            FetchedConfig(source: source, bytes: try Files.read(path(.config)))
         }
     }
 
     /// Whether somebody gave a config.
     public var hasUserConfig: Bool { load(ConfigRecord.self)?.source != nil }
-
-    private static let configFile = "config.ign"
 
     // MARK: Disks and mounts
 
@@ -180,7 +175,7 @@ extension StateFolder: SessionStore {
     public var volumes: [KeptVolume]? { load(VolumesRecord.self)?.volumes ?? [] }
 
     private func keyFile(_ volume: String) -> FilePath { path(Self.keyName(volume)) }
-    private static func keyName(_ volume: String) -> String { "luks-\(volume).key" }
+    private static func keyName(_ volume: String) -> String { RunFile.volumeKey.name(of: volume) }
 
     /// Keeps a volume and its key.
     public func keep(_ volume: KeptVolume, key: SecretBytes?) throws {
@@ -210,7 +205,7 @@ extension StateFolder: SessionStore {
         }
     }
 
-    private static func provenName(_ volume: String) -> String { "luks-\(volume).proven" }
+    private static func provenName(_ volume: String) -> String { RunFile.provenKey.name(of: volume) }
 
     /// Keeps the key of a volume's data behind the 32 bytes of its proof.
     public func keep(_ key: ProvenKey, of volume: String) throws {
@@ -231,7 +226,7 @@ extension StateFolder: SessionStore {
 
     /// Removes what was kept so.
     public func forgetProvenKeys() throws {
-        for name in Files.names(in: Self.folder) where name.hasPrefix("luks-") && name.hasSuffix(".proven") {
+        for name in Files.names(in: Self.folder) where RunFile.provenKey.isName(name) {
             try step("removing a key") { try Files.erase(path(name)) }
         }
     }
@@ -258,29 +253,27 @@ extension StateFolder: SessionStore {
 
     /// Content of the config or fetched for it, and what was left half written of such a file.
     static func isSecret(_ name: String) -> Bool {
-        [configFile, ConfigRecord.file, VolumesRecord.file, scratchName].contains(name)
-            || (name.hasPrefix("luks-") && (name.hasSuffix(".key") || name.hasSuffix(".proven")))
+        [RunFile.config, .configRecord, .volumes, .scratch].contains { $0.rawValue == name }
+            || RunFile.volumeKey.isName(name) || RunFile.provenKey.isName(name)
             || (name.hasPrefix(".") && name.hasSuffix(".firstlight"))
     }
 
-    private static let scratchName = "scratch"
-
     /// Where content is that is under way to its file.
-    static let scratch = folder.appending(scratchName)
+    static let scratch = FilePath(RunFile.scratch.path)
 }
 
 /// What a stage has left is not what this program leaves.
 struct UnreadableState: Error, Equatable, CustomStringConvertible, Advising {
-    var file: String
+    var file: RunFile
 
-    var description: String { "\(runFolder)/\(file) is not as the stages leave it" }
-    var advice: [String] { ["Remove \(runFolder)/\(file): the config is then looked for again."] }
+    var description: String { "\(file.path) is not as the stages leave it" }
+    var advice: [String] { ["Remove \(file.path): the config is then looked for again."] }
 }
 
 /// A stage that ought to have run before has left nothing.
 struct MissingState: Error, CustomStringConvertible {
-    var file: String
+    var file: RunFile
     var stage: StageName
 
-    var description: String { "\(runFolder)/\(file) is missing: the stage \(stage.rawValue) has not run" }
+    var description: String { "\(file.path) is missing: the stage \(stage.rawValue) has not run" }
 }

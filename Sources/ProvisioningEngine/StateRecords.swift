@@ -3,42 +3,23 @@
 
 import JSONText
 import LiveRoot
+import NetworkPlanning
+import Reporting
 import SystemPackage
 
 /// One file of what stages leave for each other.
-protocol StateRecord: Equatable, Sendable {
-    static var file: String { get }
-    /// Raised whenever the form changes in a way that an older reader would misunderstand.
-    static var schema: Int { get }
-    /// The members of the object, beside the schema.
-    var json: JSONValue { get }
-    /// - Returns: `nil` where it is no such record.
-    init?(json: JSONValue)
+protocol StateRecord: VersionedRecord, Equatable, Sendable {
+    static var file: RunFile { get }
 }
 
-extension StateRecord {
-    static var schema: Int { 1 }
-
-    /// What stands in the file.
-    var text: JSONValue {
-        .object([.init("schema", JSONValue(Self.schema))] + (json.members ?? []))
-    }
-
-    /// Reads what ``text`` wrote.
-    ///
-    /// A file without a schema has the first.
-    init?(reading json: JSONValue) {
-        guard (json["schema"]?.integer).map({ Int($0) }) ?? 1 == Self.schema else { return nil }
-        self.init(json: json)
-    }
-}
+extension NetworkRecord: StateRecord {}
 
 private func texts(_ list: JSONValue?) -> [String] { (list?.elements ?? []).compactMap(\.string) }
 private func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
 
 /// What is known of the config.
 struct ConfigRecord: StateRecord {
-    static let file = "config.json"
+    static let file = RunFile.configRecord
 
     /// Where it came from, as people are told; `nil`: there is none.
     var source: String?
@@ -57,7 +38,7 @@ struct ConfigRecord: StateRecord {
 
 /// Kernel names of devices by the config's paths, as the disks stage planned them.
 struct NodesRecord: StateRecord {
-    static let file = "nodes.json"
+    static let file = RunFile.nodes
 
     var nodes: [String: String]
 
@@ -75,7 +56,7 @@ struct NodesRecord: StateRecord {
 
 /// What the look at the disks came to.
 struct LookRecord: StateRecord {
-    static let file = "look.json"
+    static let file = RunFile.look
 
     var look: DiskLook
 
@@ -95,7 +76,7 @@ struct LookRecord: StateRecord {
 ///
 /// Paths are absolute in the real root.
 struct MountRecord: StateRecord {
-    static let file = "mounts.json"
+    static let file = RunFile.mounts
 
     /// The folders that were made to mount the config's filesystems on.
     var folders: [String] = []
@@ -114,7 +95,7 @@ struct MountRecord: StateRecord {
 
 /// The LUKS volumes of this boot.
 struct VolumesRecord: StateRecord {
-    static let file = "volumes.json"
+    static let file = RunFile.volumes
 
     var volumes: [KeptVolume]
 
@@ -167,7 +148,7 @@ struct VolumesRecord: StateRecord {
 
 /// What was changed at this boot, one phrase each.
 struct WrittenRecord: StateRecord {
-    static let file = "written.json"
+    static let file = RunFile.written
 
     var phrases: [String] = []
 
@@ -213,7 +194,7 @@ public struct StepRecord: Equatable, Sendable {
 
 /// The root image as the next stage needs it, and where it came from for whoever looks.
 struct RootImageRecord: StateRecord {
-    static let file = "rootfs.json"
+    static let file = RunFile.rootImage
 
     var file: FilePath
     var offset: UInt64

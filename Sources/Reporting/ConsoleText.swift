@@ -105,7 +105,7 @@ public struct FailureReport: Equatable, Sendable {
             lines += paragraph("  Written so far: \(written.joined(separator: ", ")).", indent: 4)
         }
         for line in advice { lines += paragraph("  \(line)", indent: 4) }
-        return lines + paragraph("  Log: \(runFolder)/log. \(next)", indent: 4)
+        return lines + paragraph("  Log: \(RunFile.log.path). \(next)", indent: 4)
     }
 
     /// Wraps each line of a text by itself.

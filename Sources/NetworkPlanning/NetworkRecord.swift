@@ -1,8 +1,48 @@
-// Leases and the state of the network as JSON, for the stages after this one and for programs.
+// What the network leaves for other stages: its state once it is up, and each lease. The form in files: names and words
+// that are written here and follow no type's.
 
 import BootArguments
 import JSONText
-import NetworkPlanning
+import Reporting
+
+/// The network as it is once it is up.
+public struct NetworkRecord: VersionedRecord, Equatable, Sendable {
+    /// Where it lies.
+    public static let file = RunFile.network
+
+    /// What came of bringing the network up.
+    public var state: NetworkState
+
+    /// Takes a state.
+    public init(_ state: NetworkState) { self.state = state }
+
+    /// Reads the members; `nil` where it is no such record.
+    public init?(json: JSONValue) {
+        guard let state = NetworkState(json) else { return nil }
+        self.state = state
+    }
+
+    /// The members of the object.
+    public var json: JSONValue { state.json }
+}
+
+/// What a DHCPv4 server gave an interface.
+public struct LeaseRecord: VersionedRecord, Equatable, Sendable {
+    /// The lease.
+    public var lease: NetworkLease
+
+    /// Takes a lease.
+    public init(_ lease: NetworkLease) { self.lease = lease }
+
+    /// Reads the members; `nil` where it is no such record.
+    public init?(json: JSONValue) {
+        guard let lease = NetworkLease(json) else { return nil }
+        self.lease = lease
+    }
+
+    /// The members of the object.
+    public var json: JSONValue { lease.json }
+}
 
 extension NetworkRoute {
     fileprivate var json: JSONValue {
@@ -20,7 +60,7 @@ private func strings(_ values: [some CustomStringConvertible]) -> JSONValue { .a
 private func texts(_ json: JSONValue?) -> [String] { (json?.elements ?? []).compactMap(\.string) }
 
 extension NetworkLease {
-    var json: JSONValue {
+    fileprivate var json: JSONValue {
         .object([
             .init("interface", .string(interface)), .init("address", .string("\(address)")),
             .init("routes", .array(routes.map(\.json))), .init("nameservers", strings(nameservers)),
@@ -30,7 +70,7 @@ extension NetworkLease {
         ])
     }
 
-    init?(_ json: JSONValue) {
+    fileprivate init?(_ json: JSONValue) {
         guard let interface = json["interface"]?.string,
             let address = json["address"]?.string.flatMap({ InterfaceAddress($0) })
         else { return nil }
@@ -65,14 +105,14 @@ extension NetworkLease6 {
 }
 
 extension NetworkState {
-    var json: JSONValue {
+    fileprivate var json: JSONValue {
         .object([
             .init("interfaces", .array(links.map(\.json))), .init("nameservers", strings(nameservers)),
             .init("search", strings(searchDomains)), .init("hostname", JSONValue(hostname)),
         ])
     }
 
-    init?(_ json: JSONValue) {
+    fileprivate init?(_ json: JSONValue) {
         guard let links = json["interfaces"]?.elements else { return nil }
         self.init(
             links: links.compactMap { Link($0) }, nameservers: texts(json["nameservers"]).compactMap { NameServer($0) },
@@ -80,11 +120,34 @@ extension NetworkState {
     }
 }
 
+/// Who gave a link its addresses, in the file's words.
+private enum MethodWord: String {
+    case dhcp = "dhcp"
+    case routerAdvertisement = "router-advertisement"
+    case fixed = "fixed"
+
+    init(_ method: NetworkState.Link.Method) {
+        switch method {
+        case .dhcp: self = .dhcp
+        case .autoconfiguration: self = .routerAdvertisement
+        case .fixed: self = .fixed
+        }
+    }
+
+    var method: NetworkState.Link.Method {
+        switch self {
+        case .dhcp: .dhcp
+        case .routerAdvertisement: .autoconfiguration
+        case .fixed: .fixed
+        }
+    }
+}
+
 extension NetworkState.Link {
     fileprivate var json: JSONValue {
         .object([
             .init("interface", .string(interface)), .init("mac", JSONValue(mac?.description)),
-            .init("method", .string(method.rawValue)), .init("addresses", strings(addresses)),
+            .init("method", .string(MethodWord(method).rawValue)), .init("addresses", strings(addresses)),
             .init("gateways", strings(gateways)), .init("lease", lease?.json ?? .null),
             .init("lease6", lease6?.json ?? .null), .init("metric", JSONValue(metric)),
             .init("time", strings(timeServers)),
@@ -93,7 +156,7 @@ extension NetworkState.Link {
 
     fileprivate init?(_ json: JSONValue) {
         guard let interface = json["interface"]?.string,
-            let method = json["method"]?.string.flatMap({ Method(rawValue: $0) })
+            let method = json["method"]?.string.flatMap({ MethodWord(rawValue: $0) })?.method
         else { return nil }
         self.init(
             interface: interface, mac: json["mac"]?.string.flatMap { MACAddress($0) }, method: method,
