@@ -42,19 +42,6 @@ public enum Butane {
         var result: ConfigNode?
         /// The documents of ``texts``, as far as they could be read.
         var documents: [Int: YAMLDocument] = [:]
-
-        /// Where the text asks for a field of the result.
-        ///
-        /// - Parameter path: As Ignition's messages write it: `storage.disks[0].partitions[1]`.
-        /// - Returns: The name of the text and the place in it; `nil` where there is none.
-        public func origin(ofResult path: String) -> (text: String, place: SourcePlace)? {
-            guard let result else { return nil }
-            let source = ResultRules.source(of: path, in: result)
-            guard texts.indices.contains(source.text), let place = documents[source.text]?.place(of: source) else {
-                return nil
-            }
-            return (texts[source.text].name, place)
-        }
     }
 
     /// Translates a config.

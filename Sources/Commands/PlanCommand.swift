@@ -1,6 +1,7 @@
 // `firstlight plan`: what would this config do to this machine.
 
 import Glibc
+import IgnitionConfig
 import JSONText
 import LinuxSystem
 import ProvisioningEngine
@@ -15,6 +16,8 @@ public enum PlanCommand {
         public var config: String
         /// What messages call the config; `nil` is its file.
         public var name: String?
+        /// Whether the config comes with the places that messages are to name, as `firstlight-image plan` hands it on.
+        public var isPlaced = false
         /// A system whose users, files and units count, too.
         public var root: String?
         /// Image files that stand for the disks of another machine: `/dev/vda=disk.img`.
@@ -39,8 +42,7 @@ public enum PlanCommand {
         do {
             standIns = try StandIns(inputs.disks)
             let preview = try ProvisioningPreview(
-                of: try read(inputs.config), name: inputs.name ?? name(of: inputs.config),
-                root: inputs.root.map { FilePath($0) }, isOffline: inputs.isOffline,
+                of: try text(inputs), root: inputs.root.map { FilePath($0) }, isOffline: inputs.isOffline,
                 images: standIns.images, warn: { complain(standIns.shown($0)) })
             if asJSON {
                 print(standIns.shown(preview.json.text(.pretty)))
@@ -64,6 +66,21 @@ public enum PlanCommand {
             return 1
         }
     }
+
+    private static func text(_ inputs: Inputs) throws -> IgnitionConfig.PlacedText {
+        let bytes = try read(inputs.config)
+        guard inputs.isPlaced else {
+            return .init(bytes, source: .init(name: inputs.name ?? name(of: inputs.config)))
+        }
+        guard let text = IgnitionConfig.PlacedText(parsing: bytes) else { throw OtherVersion() }
+        return text
+    }
+}
+
+/// The image tool is of another version than this program.
+private struct OtherVersion: Error, CustomStringConvertible, Advising {
+    var description: String { "this agent does not know what it is handed in the place of a config" }
+    var advice: [String] { ["Use the image tool and the agent of one build."] }
 }
 
 /// Image files that stand for the disks of another machine.

@@ -80,7 +80,7 @@ public struct Destruction: Equatable, Sendable {
         }
         let used = content.signatures.compactMap(\.used).first.map { "\(ByteCount($0)) used" }
         let amount = used ?? "\(ByteCount(size))"
-        let place = origin.place(of: reason).map { ", \(origin.source):\($0.line)" } ?? ""
+        let place = origin.place(of: reason).map { ", \($0.text):\($0.line)" } ?? ""
         return "\(device) \(what), \(amount) (\(reason)\(place))"
     }
 }

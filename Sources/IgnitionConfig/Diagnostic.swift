@@ -111,12 +111,14 @@ struct DiagnosticList {
             if severity == .error { omitted.errors += 1 } else { omitted.warnings += 1 }
             return
         }
-        let found = place.map { (origin.source, origin.path(of: field), $0) } ?? origin.find(field)
+        let found = place.map { (origin.text, origin.path(of: field), $0) } ?? origin.find(field)
         if let start = found.2?.bytes.lowerBound, ignored.contains(start) { return }
         if severity == .error { kept.errors += 1 } else { kept.warnings += 1 }
+        let told = found.2.flatMap(found.0.told)
         diagnostics.append(
             .init(
-                severity: severity, kind: kind, source: found.0, path: found.1, place: found.2, message: message()))
+                severity: severity, kind: kind, source: told?.text ?? found.0.name, path: found.1, place: told?.place,
+                message: message()))
     }
 }
 
@@ -235,8 +237,9 @@ extension InvalidConfig: CustomStringConvertible {
         let errors = report.errors
         guard let first = errors.first else { return "\(report.source) cannot be used" }
         let place = first.place.map { " line \($0.line), column \($0.column)" } ?? ""
+        let name = first.place == nil ? report.source : first.source
         let more = errors.count > 1 ? " (and \(counted(errors.count - 1, "more error", plural: "more errors")))" : ""
-        return "\(report.source)\(place): \(first.sentence)\(more)"
+        return "\(name)\(place): \(first.sentence)\(more)"
     }
 
     /// What the operator can do.

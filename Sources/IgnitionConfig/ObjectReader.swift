@@ -5,11 +5,11 @@ import Reporting
 
 /// What all objects of one config share while they are read.
 final class ReadingContext {
-    let source: String
+    let source: IgnitionConfig.SourceText
     let version: SpecVersion
     var notes = DiagnosticList()
 
-    init(source: String, version: SpecVersion) {
+    init(source: IgnitionConfig.SourceText, version: SpecVersion) {
         self.source = source
         self.version = version
     }
@@ -36,7 +36,7 @@ final class ObjectReader: FieldVisitor {
         context: ReadingContext
     ) -> Value? {
         let element = WrittenElement(
-            source: context.source, parent: parent?.element, name: name, index: index, node: node)
+            text: context.source, parent: parent?.element, name: name, index: index, node: node)
         guard let members = node.members else {
             context.notes.add(
                 .error, in: Origin(element), "", at: node.place, "expected an object, found \(node.kind)")

@@ -17,7 +17,7 @@ extension IgnitionConfig {
         /// Creates an origin from names; without any, that of an element that is not from a text.
         public init(source: String = "", path: String = "") {
             if source.isEmpty, path.isEmpty { return }
-            written = WrittenElement(source: source, parent: nil, name: path, index: nil, node: nil)
+            written = WrittenElement(text: SourceText(name: source), parent: nil, name: path, index: nil, node: nil)
         }
 
         init(_ written: WrittenElement) { self.written = written }
@@ -26,19 +26,19 @@ extension IgnitionConfig {
         public static func == (one: Origin, other: Origin) -> Bool { true }
 
         /// The name of the text: "config.ign", a URL without secrets; empty if the element is not from a text.
-        public var source: String { written?.source ?? "" }
+        public var source: String { written?.text.name ?? "" }
         /// `storage.files[2]`; empty for the whole config.
         public var path: String { written?.path ?? "" }
-        /// The element's first line, from 1.
-        public var line: Int? { written?.node?.place.line }
+        var text: SourceText { written?.text ?? SourceText(name: "") }
 
         /// The element and its line: "storage.filesystems[0], config.ign line 14".
         public var description: String { describe() }
 
         /// The same for a field of the element: "storage.files[0].mode, config.ign line 16".
         public func describe(_ field: String = "") -> String {
-            let found = find(field)
-            let names = [found.path, found.place.map { "\(found.source) line \($0.line)" } ?? found.source]
+            let (text, path, place) = find(field)
+            let shown = place.flatMap(text.shown).map { "\($0.text) line \($0.line)" }
+            let names = [path, shown ?? text.name]
             return names.filter { !$0.isEmpty }.joined(separator: ", ")
         }
 
@@ -51,7 +51,10 @@ extension IgnitionConfig {
         /// Where the value of a field is; if it is absent, the beginning of the object that lacks it.
         ///
         /// The field is named as seen from this element: `mode`, `contents.source`, `devices[1]`.
-        public func place(of field: String) -> SourcePlace? { find(field).place }
+        public func place(of field: String) -> SourceText.Place? {
+            let found = find(field)
+            return found.place.flatMap(found.text.shown)
+        }
 
         /// Whether one of the element's texts has the key, with a value other than `null`.
         func has(_ key: String) -> Bool {
@@ -67,19 +70,19 @@ extension IgnitionConfig {
             return origin
         }
 
-        /// The name of the text that gives a field its value, the field's path there, and its place.
-        func find(_ field: String) -> (source: String, path: String, place: SourcePlace?) {
+        /// The text that gives a field its value, the field's path there, and its place.
+        func find(_ field: String) -> (text: SourceText, path: String, place: SourcePlace?) {
             // The entries of a merged list have other indexes than those of its texts.
             let steps = inherited.isEmpty ? field[...] : field.prefix { $0 != "[" }
             var layer = self
             while true {
                 if let (node, isExact) = layer.walk(steps), isExact {
-                    return (layer.source, layer.path(of: field), node.place)
+                    return (layer.text, layer.path(of: field), node.place)
                 }
                 guard let next = layer.inherited.first else { break }
                 layer = next
             }
-            return (source, path(of: field), walk(steps).map { $0.node.place.beginning })
+            return (text, path(of: field), walk(steps).map { $0.node.place.beginning })
         }
 
         /// The node of a field, or the nearest node around it.
@@ -104,14 +107,16 @@ extension IgnitionConfig {
 ///
 /// Its path is computed on demand, because most paths are never shown.
 final class WrittenElement: Sendable {
-    let source: String
+    let text: IgnitionConfig.SourceText
     private let parent: WrittenElement?
     private let name: String
     private let index: Int32?
     let node: JSONNode?
 
-    init(source: String, parent: WrittenElement?, name: String, index: Int?, node: JSONNode?) {
-        self.source = source
+    init(
+        text: IgnitionConfig.SourceText, parent: WrittenElement?, name: String, index: Int?, node: JSONNode?
+    ) {
+        self.text = text
         self.parent = parent
         self.name = name
         self.index = index.map { Int32(clamping: $0) }

@@ -31,7 +31,12 @@ extension IgnitionConfig {
     ///   - name: What messages call the text: "config.ign", or a URL without its secrets.
     /// - Returns: The config, if it has no errors, and the report.
     public static func parse(_ bytes: [UInt8], name: String) -> Parsed {
-        read(bytes, name: name, checksRules: true)
+        parse(bytes, source: SourceText(name: name))
+    }
+
+    /// The same for a text of which messages are to name other places than its own.
+    public static func parse(_ bytes: [UInt8], source: SourceText) -> Parsed {
+        read(bytes, source: source, checksRules: true)
     }
 
     /// Checks a config against the rules of the newest version, whatever texts it came from.
@@ -44,9 +49,9 @@ extension IgnitionConfig {
         return Report(source: name, text: [], checker.notes)
     }
 
-    static func read(_ bytes: [UInt8], name: String, checksRules: Bool) -> Parsed {
-        let (config, notes) = readTree(bytes, name: name, checksRules: checksRules)
-        var report = Report(source: name, text: bytes, diagnostics: [])
+    static func read(_ bytes: [UInt8], source: SourceText, checksRules: Bool) -> Parsed {
+        let (config, notes) = readTree(bytes, source: source, checksRules: checksRules)
+        var report = Report(source: source.name, text: source.isOriginal ? bytes : [], diagnostics: [])
         for list in notes {
             report.diagnostics += list.diagnostics
             report.omittedErrors += list.omitted.errors
@@ -62,11 +67,11 @@ extension IgnitionConfig {
     }
 
     private static func readTree(
-        _ bytes: [UInt8], name: String, checksRules: Bool
+        _ bytes: [UInt8], source: SourceText, checksRules: Bool
     ) -> (IgnitionConfig?, [DiagnosticList]) {
         func stop(_ path: String, _ place: SourcePlace?, _ message: String) -> (IgnitionConfig?, [DiagnosticList]) {
             var list = DiagnosticList()
-            list.add(.error, in: Origin(source: name, path: path), "", at: place, message)
+            list.add(.error, in: Origin(source: source.name, path: path), "", at: place, message)
             return (nil, [list])
         }
         let root: JSONNode
@@ -82,7 +87,7 @@ extension IgnitionConfig {
         let version: SpecVersion
         var kept = DiagnosticList()
         for fault in tolerated {
-            kept.add(.warning, in: Origin(source: name, path: ""), "", at: fault.place, fault.tolerance)
+            kept.add(.warning, in: Origin(source: source.name, path: ""), "", at: fault.place, fault.tolerance)
         }
         var faults = [kept]
         switch declaredVersion(of: root) {
@@ -94,7 +99,7 @@ extension IgnitionConfig {
         case .failure(.unusable(let place, let message)): return stop("ignition.version", place, message)
         }
 
-        let context = ReadingContext(source: name, version: version)
+        let context = ReadingContext(source: source, version: version)
         let config: IgnitionConfig? = ObjectReader.read(root, below: nil, context: context)
         guard checksRules, let config else { return (config, faults + [context.notes]) }
         var checker = Checker(version: version)

@@ -12,7 +12,7 @@ extension IgnitionConfig {
     ///
     /// - Throws: ``InvalidConfig`` if it is not JSON or has a value of the wrong type.
     public static func decode(_ bytes: [UInt8], name: String) throws(InvalidConfig) -> IgnitionConfig {
-        try read(bytes, name: name, checksRules: false).checked()
+        try read(bytes, source: SourceText(name: name), checksRules: false).checked()
     }
 }
 

@@ -31,8 +31,7 @@ public struct ProvisioningPreview {
     /// Fetches what the config refers to, as the boot does, and plans.
     ///
     /// - Parameters:
-    ///   - bytes: The text of the config.
-    ///   - name: The name in front of line numbers.
+    ///   - text: The config, and what messages call it.
     ///   - root: A system whose users, files and units count, too.
     ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
     ///   - images: Image files that stand for the disks of another machine, by the config's paths. Where there are any,
@@ -40,13 +39,13 @@ public struct ProvisioningPreview {
     ///   - warn: Called with what is odd about the config.
     /// - Throws: What is wrong with the config, or in the way of the plan.
     public init(
-        of bytes: [UInt8], name: String, root: FilePath?, isOffline: Bool, images: [String: String] = [:],
+        of text: IgnitionConfig.PlacedText, root: FilePath?, isOffline: Bool, images: [String: String] = [:],
         warn: @escaping (String) -> Void
     ) throws {
         var settings = FetchSettings()
         settings.isOffline = isOffline
         let fetcher = ResourceFetcher(settings)
-        let config = try Self.wholeConfig(bytes, name: name, through: fetcher, warn: warn)
+        let config = try Self.wholeConfig(text, through: fetcher, warn: warn)
         let running = images.isEmpty ? (try? Files.read("/proc/cmdline")) ?? [] : []
         arguments = KernelArgumentChanges(config.kernelArguments, on: BootArguments(bytes: running).commandLine)
         var access = DiskAccess.settled
@@ -72,17 +71,16 @@ public struct ProvisioningPreview {
     /// Reads a config, checks it and follows what it refers to, as the boot does.
     ///
     /// - Parameters:
-    ///   - bytes: The text of the config.
-    ///   - name: The name in front of line numbers.
+    ///   - text: The config, and what messages call it.
     ///   - fetcher: Has the whole config's timeouts, proxy and certificate authorities afterwards. Where its settings
     ///     are offline, a reference to another machine is an error.
     ///   - warn: Called with what is odd about the config.
     /// - Returns: The whole, its references still in it; an empty config where one that is referred to is empty.
     /// - Throws: What is wrong with a config, or why one cannot be fetched.
     static func wholeConfig(
-        _ bytes: [UInt8], name: String, through fetcher: ResourceFetcher, warn: @escaping (String) -> Void
+        _ text: IgnitionConfig.PlacedText, through fetcher: ResourceFetcher, warn: @escaping (String) -> Void
     ) throws -> IgnitionConfig {
-        let parsed = IgnitionConfig.parse(bytes, name: name)
+        let parsed = IgnitionConfig.parse(text.config, source: text.source)
         for warning in parsed.report.warnings { warn("\(warning)") }
         let config = try parsed.checked()
         try config.checkSupport()

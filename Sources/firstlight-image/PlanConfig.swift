@@ -51,9 +51,6 @@ struct PlanConfig: ParsableCommand {
     @Option(help: "The agent (default: firstlight beside this program).", completion: .file(), transform: path)
     var agent: FilePath?
 
-    /// What the agent calls the config that it is given: a word that no message has otherwise.
-    private static let name = "firstlight-image-plan-translated-config"
-
     func run() throws {
         let isInput = file.string == "-"
         let bytes =
@@ -62,24 +59,26 @@ struct PlanConfig: ParsableCommand {
             : try Files.read(file)
         let outcome = try translated(
             bytes, in: isInput ? nil : file, files: filesDir, variables: variables.values())
+        // The agent tells the places of the Butane config, which go with what is made of it.
+        let placed = outcome?.placed
         let shown = isInput ? "standard input" : file.string
         let program = try agent ?? besideThisProgram("firstlight")
         guard Files.exists(program) else { throw NoAgent(agent: program) }
         // Programs run in the root folder; the config goes through memory alone, since it may hold secrets.
-        let words =
-            ["plan", "--config", "-", "--config-name", outcome == nil ? shown : Self.name]
-            + (json ? ["--json"] : []) + (offline ? ["--offline"] : [])
-            + (root.map { ["--root", Files.absolute(FilePath($0)).string] } ?? [])
-            + disks.flatMap { ["--disk", absolute($0)] }
+        var words = ["plan", "--config", "-"]
+        words += placed == nil ? ["--config-name", shown] : ["--placed"]
+        if json { words.append("--json") }
+        if offline { words.append("--offline") }
+        if let root { words += ["--root", Files.absolute(FilePath(root)).string] }
+        for disk in disks { words += ["--disk", absolute(disk)] }
         let output = try Command(
-            Files.absolute(program).string, words, environment: environment, input: outcome?.output ?? bytes
+            Files.absolute(program).string, words, environment: environment,
+            input: placed?.bytes ?? bytes
         ).capture()
         for (bytes, descriptor) in [
             (output.standardOutput, STDOUT_FILENO), (output.standardError, STDERR_FILENO),
         ] {
-            let text = String(decoding: bytes, as: UTF8.self)
-            try Files.writeAll(
-                Array((outcome?.placed(text, calling: Self.name) ?? text).utf8), to: descriptor)
+            try Files.writeAll(bytes, to: descriptor)
         }
         if output.status != 0 { throw ExitCode(output.status) }
     }

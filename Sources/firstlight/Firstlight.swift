@@ -69,12 +69,14 @@ struct Plan: ParsableCommand {
             valueName: "device=image"))
     var disks: [String] = []
     @Option(help: .hidden) var configName: String?
+    @Flag(help: .hidden) var placed = false
     @Flag(help: "Print the plan as JSON.") var json = false
     @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
 
     func run() throws {
         var inputs = PlanCommand.Inputs(config: config)
         inputs.name = configName
+        inputs.isPlaced = placed
         inputs.root = root
         inputs.disks = disks
         inputs.isOffline = offline

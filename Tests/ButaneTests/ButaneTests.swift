@@ -65,19 +65,26 @@ import Testing
                 - path: /etc/motd
             """
         let outcome = Butane.translate(Array(text.utf8), name: "config.bu", localFiles: .inMemory())
-        func placed(_ message: String) -> String { outcome.placed(message, calling: "RESULT") }
-        #expect(
-            placed("no way.\n    at storage.filesystems[0], RESULT line 9\n  at storage.files[0], RESULT line 2.\n")
-                == "no way.\n    at storage.filesystems[0], config.bu line 5\n  at storage.files[0], config.bu line 10.\n"
-        )
+        // From one program to another.
+        let sent = try #require(outcome.placed)
+        let placed = try #require(IgnitionConfig.PlacedText(parsing: sent.bytes))
+        #expect(placed.config == outcome.output && placed.source.name == "config.bu")
+        let parsed = IgnitionConfig.parse(placed.config, source: placed.source)
+        let config = try parsed.checked()
+        #expect("\(config.storage.filesystems[0].origin)" == "storage.filesystems[0], config.bu line 5")
+        #expect(config.storage.filesystems[0].origin.place(of: "format")?.line == 7)
+        // A field that is not there is where the object is that lacks it.
+        #expect(config.storage.filesystems[0].origin.place(of: "wipeFilesystem")?.line == 5)
+        #expect(config.storage.files[0].origin.describe("path") == "storage.files[0].path, config.bu line 10")
         // What sugar made is where the sugar stands.
+        #expect(config.systemd.units[0].origin.describe("contents") == "systemd.units[0].contents, config.bu line 8")
+
+        let odd = Butane.translate(
+            Array(text.replacingOccurrences(of: "path: /etc/motd", with: "path: /etc/motd\n      mode: 644").utf8),
+            name: "config.bu", localFiles: .inMemory())
+        let report = try #require(odd.placed.map { IgnitionConfig.parse($0.config, source: $0.source).report })
         #expect(
-            placed("at systemd.units[0].contents, RESULT line 4") == "at systemd.units[0].contents, config.bu line 8")
-        #expect(
-            placed("RESULT:1:20: warning: storage.files[0].mode: 644 is octal")
-                == "config.bu:10:7: warning: storage.files[0].mode: 644 is octal")
-        #expect(placed("cannot read RESULT: gone") == "cannot read config.bu: gone")
-        #expect(placed("RESULT line 4: odd") == "config.bu line 1: odd")
-        #expect(placed("nothing of it") == "nothing of it")
+            report.description
+                == "config.bu:11:13: warning: storage.files[0].mode: 644 is octal 1204; 420 is octal 644\n1 warning")
     }
 }

@@ -218,7 +218,7 @@ def plans_before_there_is_a_machine() -> None:
         assert failure["conflicts"][0]["place"] == "storage.filesystems[0], other.bu line 9", failure
         assert failure["conflicts"][0]["device"] == "/dev/nvme0n1p1", failure
         (place / "wipe.bu").write_text((config % "xfs") + "      wipe_filesystem: true\n")
-        assert re.search(r'^DESTROY .*ext4 "mine"', plan(3, *disk, "wipe.bu")[0], re.MULTILINE)
+        assert re.search(r'^DESTROY .*ext4 "mine".*\(wipeFilesystem, wipe\.bu:13\)', plan(3, *disk, "wipe.bu")[0], re.MULTILINE)
         assert hashlib.sha256((place / "disk.img").read_bytes()).hexdigest() == before, "plan wrote to the image"
 
         # Devices of this machine do not count beside an image, whatever they are called.

@@ -145,6 +145,33 @@ struct ConfigFixture: CustomTestStringConvertible {
             ])
     }
 
+    @Test("places are told of the text that a config was made of")
+    func otherPlaces() throws {
+        let text = #"{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a","mode":644},{"path":"b"}]}}"#
+        let bytes = Array(text.utf8)
+        func byte(_ part: String) throws -> Int {
+            text.utf8.distance(from: text.startIndex, to: try #require(text.firstRange(of: part)).lowerBound)
+        }
+        let source = IgnitionConfig.SourceText(
+            name: "config.bu",
+            places: [
+                try byte("644"): .init(text: "config.bu", line: 7, column: 9),
+                try byte(#""b""#): .init(text: "part.bu", line: 3, column: 11),
+            ])
+        let sent = IgnitionConfig.PlacedText(bytes, source: source).bytes
+        let placed = try #require(IgnitionConfig.PlacedText(parsing: sent))
+        #expect(placed.config == bytes && IgnitionConfig.PlacedText(parsing: bytes) == nil)
+        let parsed = IgnitionConfig.parse(placed.config, source: placed.source)
+        #expect(
+            parsed.report.description == """
+                config.bu:7:9: warning: storage.files[0].mode: 644 is octal 1204; 420 is octal 644
+                part.bu:3:11: error: storage.files[1].path: "b" is not an absolute path
+                1 error, 1 warning
+                """)
+        let error = #expect(throws: InvalidConfig.self) { try parsed.checked() }
+        #expect(error?.description == #"part.bu line 3, column 11: storage.files[1].path: "b" is not an absolute path"#)
+    }
+
     @Test func specialModeBitsAreKeptFromSpec36On() throws {
         #expect(try ConfigFixture("valid/special-mode-3.6.ign").parsed.checked().storage.directories[0].mode == 0o1777)
         #expect(try ConfigFixture("valid/special-mode-3.5.ign").parsed.checked().storage.directories[0].mode == 0o777)

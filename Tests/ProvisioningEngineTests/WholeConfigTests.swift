@@ -18,7 +18,8 @@ struct WholeConfigTests {
         var settings = FetchSettings()
         settings.isOffline = offline
         let fetcher = ResourceFetcher(settings, pause: { _ in })
-        return try ProvisioningPreview.wholeConfig(bytes, name: "config.ign", through: fetcher) { _ in }
+        let text = IgnitionConfig.PlacedText(bytes, source: .init(name: "config.ign"))
+        return try ProvisioningPreview.wholeConfig(text, through: fetcher) { _ in }
     }
 
     @Test func whatItMergesAndIsReplacedByIsInIt() throws {
