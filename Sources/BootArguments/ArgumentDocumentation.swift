@@ -41,7 +41,8 @@ extension BootArguments {
             "Config: http, https, tftp or data, with `${mac}` and the like. It comes before a config in the initramfs"),
         .init(
             "ignition.config.device", "=LABEL",
-            "Config: a file on the volume of that label, waited for 30 s. A URL comes before it"),
+            "Config: a file on the volume of that label, waited for as every device is (`rd.timeout=`). "
+                + "A URL comes before it"),
         .init("ignition.config.path", "=PATH", "The file's path on that volume; the two go together"),
         .init("firstlight.plan", "[=BOOL]", "Print what would be done to the disks, and stop before doing it"),
         .init(

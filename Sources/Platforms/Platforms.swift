@@ -107,8 +107,8 @@ public enum PlatformFailure: Error, Equatable {
     case unknownEncoding(Platform, String)
     /// Its config cannot be deleted from here.
     case keepsConfig(Platform)
-    /// No volume with that label appeared within so many seconds.
-    case noVolume(label: String, seconds: Int)
+    /// No volume with that label appeared within so many seconds; `nil`: none were set.
+    case noVolume(label: String, seconds: Int?)
     case noFile(String, on: FilePath)
     case noFilesystem(FilePath)
     case cannotMount(FilePath, type: String, Errno)
@@ -132,7 +132,8 @@ extension PlatformFailure: CustomStringConvertible {
         case .notGzip(let platform, let what): "the user data of \(platform): \(what)"
         case .unknownEncoding(let platform, let name): "the config of \(platform) is in an unknown encoding: \(name)"
         case .keepsConfig(let platform): "the config of \(platform) cannot be deleted from here"
-        case .noVolume(let label, let seconds): "no volume labelled \(label) appeared within \(seconds) s"
+        case .noVolume(let label, nil): "no volume labelled \(label) appeared"
+        case .noVolume(let label, let seconds?): "no volume labelled \(label) appeared within \(seconds) s"
         case .noFile(let file, let device): "there is no \(file) on \(device)"
         case .noFilesystem(let device): "\(device) holds no filesystem that a config could be on"
         case .cannotMount(let device, let type, let reason): "cannot mount the \(type) on \(device): \(reason)"
@@ -149,7 +150,9 @@ extension PlatformFailure: Advising {
                 + ["Elsewhere: ignition.platform.id=metal and ignition.config.url=URL."]
         case .noFirmwareDevice:
             ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."]
-        case .noVolume, .noFile: ["Check the label and the path, and that the volume is attached."]
+        case .noVolume:
+            ["Check the label, and that the volume is attached. Longer: rd.timeout=SECONDS"]
+        case .noFile: ["Check the label and the path, and that the volume is attached."]
         case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
         case .unknownEncoding: ["Known are base64, gzip and gzip+base64."]
         case .keepsConfig: ["Only vmware's and virtualbox's can, while this machine runs on it."]

@@ -115,7 +115,8 @@ extension ProvisioningSession {
         case .file(let path):
             observer(.reading(path))
             return try Files.read(path)
-        case .volume(let volume): return try platformAccess.config(at: volume.path, onVolume: volume.label)
+        case .volume(let volume):
+            return try platformAccess.config(at: volume.path, onVolume: volume.label, within: deviceSeconds)
         case .platform(let platform):
             // Some wait for a drive or a service, whichever comes first; without a network nothing would come.
             if isOffline, platform.needsNetwork {

@@ -176,15 +176,18 @@ public struct ProvisioningSession: Sendable {
     // MARK: Devices
 
     /// Seconds that a device is waited for where the command line does not say: what systemd waits, too.
-    private static let deviceSeconds = 90
+    private static let usualDeviceSeconds = 90
 
-    /// When a device that has not appeared is given up, in ``Machine/uptime()``'s seconds.
-    var deviceDeadline: Double {
+    /// Seconds that a device is waited for; `nil`: without limit.
+    var deviceSeconds: Int? {
         switch arguments.deviceTimeout {
-        case 0: .infinity
-        case let seconds: Machine.uptime() + Double(seconds ?? Self.deviceSeconds)
+        case 0: nil
+        case let seconds: seconds ?? Self.usualDeviceSeconds
         }
     }
+
+    /// When a device that has not appeared is given up, in ``Machine/uptime()``'s seconds.
+    var deviceDeadline: Double { deviceSeconds.map { Machine.uptime() + Double($0) } ?? .infinity }
 
     // MARK: What is told
 

@@ -75,13 +75,13 @@ struct VolumeTests {
     }
 
     @Test func aVolumeOfTheCommandLineMustBeThere() throws {
-        #expect(throws: PlatformFailure.noVolume(label: "CFG", seconds: 30)) {
-            try access([:]).0.config(at: "c.ign", onVolume: "CFG")
+        #expect(throws: PlatformFailure.noVolume(label: "CFG", seconds: 7)) {
+            try access([:]).0.config(at: "c.ign", onVolume: "CFG", within: 7)
         }
         #expect(throws: PlatformFailure.noFile("c.ign", on: "/dev/disk/by-label/CFG")) {
-            try access(["CFG": [:]]).0.config(at: "c.ign", onVolume: "CFG")
+            try access(["CFG": [:]]).0.config(at: "c.ign", onVolume: "CFG", within: 7)
         }
-        #expect(try access(["CFG": ["c.ign": config]]).0.config(at: "c.ign", onVolume: "CFG") == config)
+        #expect(try access(["CFG": ["c.ign": config]]).0.config(at: "c.ign", onVolume: "CFG", within: 7) == config)
     }
 }
 

@@ -17,7 +17,7 @@ struct SessionTests {
 
     private func session(
         _ way: Way, _ line: String, _ store: MemoryStore = MemoryStore(), waited: Monitor<[String]> = Monitor([]),
-        told: Monitor<[String]> = Monitor([])
+        told: Monitor<[String]> = Monitor([]), devices: DeviceAccess? = nil
     ) -> ProvisioningSession {
         let arguments = BootArguments(line)
         let observer = SessionObserver { event in
@@ -29,7 +29,7 @@ struct SessionTests {
         }
         var session = ProvisioningSession(
             arguments, way == .live ? .live(arguments) : .dropIn(arguments), store: store, observer: observer,
-            devices: .absent(waited))
+            devices: devices ?? .absent(waited))
         session.folders.paths = ["/nonexistent"]
         session.root = "/nonexistent"
         return session
@@ -43,6 +43,26 @@ struct SessionTests {
     private let mounting = #"""
         , "storage": {"filesystems": [{"device": "/dev/disk/by-partlabel/var", "format": "xfs", "path": "/var"}]}
         """#
+
+    @Test(
+        "the volume of a config is waited for as every device is",
+        arguments: [("", 90.0), ("rd.timeout=7", 7), ("rd.timeout=0", .infinity)], Way.allCases)
+    func configVolume(_ limit: (line: String, seconds: Double), way: Way) throws {
+        let seconds = Monitor<[Double]>([])
+        var devices = DeviceAccess.absent(Monitor([]))
+        devices.firstOf = { paths, deadline in
+            #expect(paths == ["/dev/disk/by-label/CFG"])
+            seconds.change { $0.append((deadline - Machine.uptime()).rounded()) }
+            return nil
+        }
+        let session = session(
+            way, "ignition.firstboot ignition.config.device=CFG ignition.config.path=c.ign \(limit.line)",
+            devices: devices)
+        let error = #expect(throws: BootFailure.self) { try session.fetchConfig() }
+        #expect(seconds.change { $0 } == [limit.seconds])
+        let words = limit.seconds.isFinite ? " within \(Int(limit.seconds)) s" : ""
+        #expect(error.map { "\($0.cause)" } == "no volume labelled CFG appeared\(words)")
+    }
 
     // A label can lead to another device by the time of the next stage, and what is mounted is written to.
     @Test("what is mounted is the device that was planned, in every way", arguments: Way.allCases)
