@@ -4,7 +4,6 @@ import BootArguments
 import CLinux
 import Devices
 import LinuxSystem
-import LiveRoot
 import Logging
 import ProvisioningEngine
 import Reporting
@@ -16,8 +15,7 @@ extension LiveBoot {
     static func tell(_ death: AgentDeath) {
         let state = StateFolder()
         try? EarlyMounts.mountAll()
-        // PID 1 has dropped an image that was not all there.
-        if Mounts.room(at: RootImageRequest.usualFolder) == nil { KernelReserve.ofThisBoot.restore() }
+        LiveSession.restoreReserve()
         let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.kernel(isQuiet: arguments.quiet, log: log)
@@ -31,9 +29,8 @@ extension LiveBoot {
         if arguments.failureAction != .shell { try? session.provisioning.unmountFilesystems() }
         arguments.failureAction.follow(on: console)
         firstlight_death_told()
-        // What it had begun to assemble is assembled anew.
         try? session.provisioning.unmountFilesystems()
-        OverlayRoot.dismantle(session.provisioning.root)
+        session.dismantleRoot()
     }
 }
 

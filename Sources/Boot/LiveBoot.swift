@@ -4,7 +4,6 @@
 import BootArguments
 import Glibc
 import LinuxSystem
-import LiveRoot
 import Logging
 import ProvisioningEngine
 import Reporting
@@ -43,9 +42,7 @@ extension BootConsole {
     /// Reports a failure; `next` is what is to follow.
     func tell(_ failure: BootFailure, written: [String], next: String) {
         var report = FailureReport(failure, written: written, next: next)
-        if !(failure.cause is InitramfsRoom.Shortage), let complaint = InitramfsRoom.now().complaint {
-            report.advice.insert(complaint, at: 0)
-        }
+        if let shortage = LiveSession.shortage(beside: failure) { report.advice.insert(shortage, at: 0) }
         self.report(report.lines, cause: report.causeLines.count)
     }
 }

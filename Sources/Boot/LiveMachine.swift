@@ -4,7 +4,6 @@ import BootArguments
 import Devices
 import Glibc
 import LinuxSystem
-import LiveRoot
 import Logging
 import Networking
 import ProvisioningEngine
@@ -37,7 +36,7 @@ final class LiveMachine: Sendable {
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
         // Before anything is looked for in it, and long before the network: what did not fit is not there.
-        try step("looking at what the kernel has unpacked") { try InitramfsRoom.now().check() }
+        try LiveSession.checkRoom()
         try EarlyMounts.mountUsr()
         devices = try DeviceManager(arguments: arguments, logger: log)
         let access = DeviceAccess.own(devices, waits: console.waits)
@@ -70,13 +69,11 @@ final class LiveMachine: Sendable {
     /// It returns only by throwing.
     func handOver() throws {
         devices.finish()
-        let root = session.provisioning.root
-        let next = try SwitchRoot(
-            root: root, wanted: arguments.initProgram, arguments: arguments.initArguments)
+        let next = try session.nextInit()
         try session.unmountFilesystems()
-        try Networking.handOver(to: root, arguments: arguments, logger: log)
+        try Networking.handOver(to: session.provisioning.root, arguments: arguments, logger: log)
         console.say("root", "handing over to \(next.program)")
         KernelConsole.restore()
-        try next.request(watching: LiveSession.medium)
+        try next.start()
     }
 }
