@@ -201,6 +201,12 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: have Encoding read and write hexadecimal, PEM and numbers in bytes" >&2
 	    exit 1
 	fi
+	# Messages are for people, and their words change: programs go by a value.
+	if grep -rnE '(\b(message|messages|description|sentence|complaint|warning|remark)|"\\\((error|failure|fault|problem)\)")\.(contains|hasPrefix|hasSuffix|firstRange|starts)\(' \
+	    --include=*.swift Sources >&2; then
+	    echo "lint: give it a typed value beside its text, and go by that" >&2
+	    exit 1
+	fi
 	# What a boot leaves in RAM has one table of names.
 	if grep -rnE '(StateFolder|Networking)\.folder\.appending|FilePath\(runFolder\)\.appending|"/run/firstlight/|\\\(runFolder\)/' \
 	    --include=*.swift Sources | grep -v '^Sources/Reporting/RunFolder\.swift:' >&2; then

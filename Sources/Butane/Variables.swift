@@ -23,12 +23,12 @@ public struct Variables: Sendable {
     public var hasSecrets: Bool { !secrets.isEmpty }
 
     /// A message without the value of a secret: rules quote what breaks them, sometimes cut.
-    func redacted(_ message: String) -> String {
+    func redacted(_ text: String) -> String {
         for name in secrets.sorted() {
-            guard let value = values[name], !value.isEmpty, message.contains(value.prefix(40)) else { continue }
+            guard let value = values[name], !value.isEmpty, text.contains(value.prefix(40)) else { continue }
             return "the value of ${\(name)} is wrong here"
         }
-        return message
+        return text
     }
 
     /// What is wrong with a variable or with its use in a text.
