@@ -93,6 +93,30 @@ def files_that_are_named_are_there() -> None:
     assert seen > 50 and not wrong, "\n".join(wrong) or f"only {seen} files"
 
 
+def types_and_functions_of_the_architecture_are_there() -> None:
+    """`Type`, `Type.member`, `function()`: declared somewhere; and where a file follows in parentheses, in that file."""
+    page = TREE / "docs/architecture.md"
+    declared = r"\b(?:func|struct|class|enum|extension|protocol|typealias|case|var|let) +(?:[\w.]+\.)?%s\b"
+    files = {file: file.read_text() for file in (TREE / "Sources").glob("**/*.swift")}
+    everything = "\n".join(files.values())
+    names = re.compile(r"(?:[A-Z]\w*(?:\.\w+)*|\w+)(?:\((?:\w+:)*\))?")
+    wrong, seen = [], 0
+    for where, code in code_of(page):
+        # Functions by their parentheses, types by their capital; what has neither is a file, a field or a word.
+        is_other = code.isupper() or code.endswith(".swift") or (TREE / "Sources" / code).is_dir()
+        if names.fullmatch(code) and (code[0].isupper() or code.endswith(")")) and not is_other:
+            seen += 1
+            parts = re.sub(r"\(.*", "", code).split(".")
+            wrong += [f"{where}: {code}" for part in parts if part != "init" and not re.search(declared % part, everything)]
+    text = prose(page.read_text())
+    for pair in re.finditer(r"`([A-Z]\w*|\w+\(\))`\s*\(`((?:\w+/)*\w+\.swift)`\)", text):
+        seen += 1
+        name = pair[1].removesuffix("()")
+        if not any(re.search(declared % name, body) for file, body in files.items() if str(file).endswith("/" + pair[2])):
+            wrong.append(f"{place(page, text, pair.start())}: {pair[1]} is not in {pair[2]}")
+    assert seen > 40 and not wrong, "\n".join(wrong) or f"only {seen} names"
+
+
 @functools.cache
 def options(program: Path, command: str) -> "set[str]":
     """The options that the help of a program, or of one of its commands, tells."""
@@ -404,6 +428,7 @@ def the_root_of_the_guide_holds_nothing_of_its_builder() -> None:
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     links_lead_somewhere,
     files_that_are_named_are_there,
+    types_and_functions_of_the_architecture_are_there,
     options_that_are_named_are_known,
     kernel_arguments_that_are_named_are_known,
     the_readme_is_short,
