@@ -42,16 +42,14 @@ public struct DiskProber: Sendable {
         }
         inventory.nodes = nodes(storage)
         guard images.isEmpty else { return inventory }
-        let held = paths.contains { DeviceName($0).isOfContent } ? DiskProber.everythingHeld() : Held()
-        inventory.unread = held.unread
-        let hasLabel = paths.contains { DeviceName($0).isOfPartitionLabel }
-        let labels = hasLabel ? DiskProber.partitionLabels() : []
-        for path in paths {
-            let name = DeviceName(path)
+        // A link to a disk may be made of what stands on it, too.
+        let names = (paths + storage.disks.map(\.device)).map { (path: $0, name: DeviceName($0)) }
+        let held = names.contains { $0.name.isOfContent } ? DiskProber.everythingHeld() : Held()
+        let parts = names.contains { $0.name.isOfPartition } ? DiskProber.partitionNames() : PartitionNames()
+        inventory.unread = Set(held.unread + parts.unread).sorted()
+        for (path, name) in names {
             inventory.twins[path] =
-                name.isOfPartitionLabel
-                ? labels.filter { name.isLink(ofLabel: $0.label) }.map(\.node).sorted()
-                : DiskProber.twins(name, among: held.signatures)
+                name.isOfPartition ? parts.nodes(linkedAs: name) : DiskProber.twins(name, among: held.signatures)
         }
         return inventory
     }
@@ -81,14 +79,24 @@ public struct DiskProber: Sendable {
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// The labels of all partitions that the kernel knows, without those of disks that something holds as a whole.
+    /// What links are made of that lead to partitions: their labels and GUIDs.
+    struct PartitionNames {
+        var all: [(node: String, label: String, guid: String)] = []
+        /// Partitions of which nobody can tell their GUID.
+        var unread: [String] = []
+
+        /// The partitions to which a link may lead.
+        func nodes(linkedAs name: DeviceName) -> [String] {
+            all.filter { name.isLink(ofPartition: $0.label, guid: $0.guid) }.map(\.node).sorted()
+        }
+    }
+
+    /// The names of all partitions that the kernel knows, without those of disks that something holds as a whole.
     ///
     /// They are read from the tables: of each character the kernel's own `PARTNAME` has the lower eight bits only, so
     /// that two labels can look alike there. It counts where the table tells nothing of a partition that the kernel
     /// has: what was read from a disk before it failed.
-    static func partitionLabels(
-        sysfs: FilePath = "/sys", devices: FilePath = "/dev"
-    ) -> [(node: String, label: String)] {
+    static func partitionNames(sysfs: FilePath = "/sys", devices: FilePath = "/dev") -> PartitionNames {
         let folder = sysfs.appending("class/block")
         var parts: [String: [(node: String, number: Int, known: String?)]] = [:]
         for name in Files.names(in: folder).sorted() {
@@ -102,12 +110,18 @@ public struct DiskProber: Sendable {
         }
         let disks = parts.keys.sorted()
         let tables = sideBySide(disks) { disk in try? Look.table(devices.appending(disk).string) }
-        return zip(disks, tables).flatMap { disk, table in
-            (parts[disk] ?? []).compactMap { part in
-                let label = table?.partitions.first { $0.number == part.number }?.label ?? part.known
-                return label.map { (part.node, $0) }
+        var names = PartitionNames()
+        for (disk, table) in zip(disks, tables) {
+            for part in parts[disk] ?? [] {
+                if let found = table?.partitions.first(where: { $0.number == part.number }) {
+                    names.all.append((part.node, found.label, found.guid))
+                } else {
+                    names.unread.append(part.node)
+                    if let known = part.known { names.all.append((part.node, known, "")) }
+                }
             }
         }
+        return names
     }
 
     /// Whether something holds a partition's whole disk; a multipath map or an array has partitions of its own.

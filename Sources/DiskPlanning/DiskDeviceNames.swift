@@ -40,7 +40,8 @@ public struct DeviceName {
     /// - Returns: `true` for any of the partition's names.
     func names(_ partition: PlannedPartition, of disk: FoundDisk, _ nodes: [String: String]) -> Bool {
         if let label { return partition.entry != nil && label == partition.label }
-        if let guid { return partition.guid == guid }
+        // Disks are copied: a partition that the config does not name may share its GUID with another.
+        if let guid { return partition.entry != nil && guid == partition.guid }
         if let stem, stem.number == partition.number, nodes[stem.disk] == disk.node { return true }
         return DeviceName.paths(of: partition.number, on: [disk.path, disk.node]).contains(path)
     }
@@ -52,11 +53,17 @@ public struct DeviceName {
         return true
     }
 
-    /// Whether the path is the link of a partition label.
-    public func isLink(ofLabel other: String) -> Bool { label == other }
+    /// Whether the path is the link of a partition's label or GUID.
+    public func isLink(ofPartition other: String, guid otherGUID: String) -> Bool {
+        if let label { return label == other }
+        return guid != nil && guid == otherGUID
+    }
 
-    /// Whether the path names a partition by its label.
-    public var isOfPartitionLabel: Bool { label != nil }
+    /// Whether only bytes tell that the path is no name of a device; the kernel knows labels of partitions.
+    var isOfBytes: Bool { isOfContent || guid != nil }
+
+    /// Whether the path names a partition by its label or GUID.
+    public var isOfPartition: Bool { label != nil || guid != nil }
 
     /// Whether the path names a device by its content's label or UUID.
     public var isOfContent: Bool { contentLabel != nil || contentUUID != nil }

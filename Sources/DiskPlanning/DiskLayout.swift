@@ -200,6 +200,10 @@ public struct DiskLayout: Equatable, Sendable {
                 conflicts.append(DiskConflict(config.device, .sameDisk(as: twin.disk.path), at: config.origin))
                 continue
             }
+            do throws(DiskConflict) { try refuseAmbiguous(config.device, inventory, at: config.origin) } catch {
+                conflicts.append(error)
+                continue
+            }
             let outcome = PartitionPlanner(config, on: disk).plan()
             disks.append(outcome.plan)
             if !outcome.conflicts.isEmpty { refused.insert(disk.node) }
@@ -256,10 +260,8 @@ public struct DiskLayout: Equatable, Sendable {
         }
         if !conflicts.isEmpty, storage.mayBePlanned(claim.device, inventory.nodes) { return nil }
         guard let existing else { throw DiskConflict(claim.device, .noSuchDevice, at: claim.origin) }
-        if let twins = inventory.twins[claim.device], twins.count > 1 {
-            throw DiskConflict(claim.device, .ambiguousLink(twins), at: claim.origin)
-        }
-        if names.isOfContent, !inventory.unread.isEmpty {
+        try refuseAmbiguous(claim.device, inventory, at: claim.origin)
+        if names.isOfBytes, !inventory.unread.isEmpty {
             warnings.append(
                 "\(inventory.unread.joined(separator: ", ")) cannot be read: it is unknown whether \(claim.device) "
                     + "is a name of it, too")
@@ -280,6 +282,14 @@ public struct DiskLayout: Equatable, Sendable {
         return DeviceTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
             partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
+    }
+
+    /// Refuses a link that could lead to any of several devices.
+    private func refuseAmbiguous(
+        _ path: String, _ inventory: DiskInventory, at origin: IgnitionConfig.Origin
+    ) throws(DiskConflict) {
+        guard let twins = inventory.twins[path], twins.count > 1 else { return }
+        throw DiskConflict(path, .ambiguousLink(twins), at: origin)
     }
 
     /// Whether a partition did not have that name before.

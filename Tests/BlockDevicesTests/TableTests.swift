@@ -87,18 +87,25 @@ extension Partitioning {
             #expect(symlink("../../devices/\(name)/\(name)\(number)", link.string) == 0)
         }
         let devices = FilePath(image.path).removingLastComponent()
-        let found = DiskProber.partitionLabels(sysfs: folder, devices: devices)
-        #expect(found.map(\.label) == ["größe", "Łódź"])
-        #expect(found.map(\.node) == ["\(image.path)1", "\(image.path)2"])
+        let found = DiskProber.partitionNames(sysfs: folder, devices: devices)
+        #expect(found.all.map(\.label) == ["größe", "Łódź"] && found.unread.isEmpty)
+        #expect(found.all.map(\.node) == ["\(image.path)1", "\(image.path)2"])
+        // Links by GUIDs, too: a disk that was copied has them twice.
+        func nodes(_ link: String) -> [String] { found.nodes(linkedAs: DeviceName("/dev/disk/\(link)")) }
+        #expect(nodes("by-partuuid/0a1b2c3d-0000-4000-8000-000000000001") == ["\(image.path)1"])
+        #expect(nodes("by-partlabel/gr\\xc3\\xb6\\xc3\\x9fe") == ["\(image.path)1"])
+        #expect(nodes("by-partuuid/00000000-0000-4000-8000-000000000001").isEmpty)
 
         // A table that cannot be read any more, of partitions that the kernel still has.
         let part = folder.appending("devices/\(name)/\(name)2")
         try Files.write("MAJOR=259\nPARTN=2\nPARTNAME=var\n", to: part.appending("uevent"))
-        #expect(DiskProber.partitionLabels(sysfs: folder, devices: devices).map(\.label) == ["größe", "Łódź"])
+        func again() -> DiskProber.PartitionNames { DiskProber.partitionNames(sysfs: folder, devices: devices) }
+        #expect(again().all.map(\.label) == ["größe", "Łódź"])
         try image.zero(0..<1 << 20)
         try image.zero((63 << 20)..<(64 << 20))
-        let known = DiskProber.partitionLabels(sysfs: folder, devices: devices)
-        #expect(known.map(\.label) == ["var"] && known.map(\.node) == ["\(image.path)2"])
+        let known = again()
+        #expect(known.all.map(\.label) == ["var"] && known.all.map(\.node) == ["\(image.path)2"])
+        #expect(known.unread == ["\(image.path)1", "\(image.path)2"])
     }
 
     @Test("a device that cannot be read is not one without a label")
