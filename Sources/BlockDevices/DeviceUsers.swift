@@ -30,10 +30,7 @@ struct DeviceUsers {
     /// - Returns: Nothing where nobody uses it.
     func of(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
         let name = FilePath(node).lastComponent?.string ?? ""
-        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
-            .filter { !parts.contains("/dev/\($0)") }
-        var uses = named(node) + holders.map { .held(by: $0) }
-        if Look.isPrivate(node) { uses.append(.innerPart) }
+        let uses = listed(node, beside: parts)
         guard uses.isEmpty, parts.isEmpty else { return uses }
         while isClaimed(node) {
             // It may have been mounted since the look began.
@@ -49,6 +46,14 @@ struct DeviceUsers {
             usleep(100_000)
         }
         return uses
+    }
+
+    /// The uses that the kernel's lists tell of; a disk may be claimed for one of its partitions alone.
+    func listed(_ node: String, beside parts: [String] = []) -> [DeviceUse] {
+        let name = FilePath(node).lastComponent?.string ?? ""
+        let holders = Files.names(in: FilePath("/sys/class/block/\(name)/holders"))
+            .filter { !parts.contains("/dev/\($0)") }
+        return named(node) + holders.map { .held(by: $0) } + (Look.isPrivate(node) ? [.innerPart] : [])
     }
 
     /// Whether somebody is known who uses a partition of this disk, or the disk of this partition, and so claims both.

@@ -218,8 +218,7 @@ public struct DiskProber: Sendable {
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
         // The maps of its partitions hold a map; whoever holds those is in the table.
-        let maps = (disk.map?.partitions.keys.sorted() ?? []).compactMap { DiskProber.node(disk.partitionNode($0)) }
-        disk.users = users.of(node, beside: maps).filter { !isShared || $0 != .claimed }
+        disk.users = users.of(node, beside: disk.map.map(maps) ?? []).filter { !isShared || $0 != .claimed }
         return disk
     }
 
@@ -251,14 +250,15 @@ public struct DiskProber: Sendable {
         let file = try BlockFile(node)
         let name = FilePath(node).lastComponent?.string ?? ""
         let folder = FilePath("/sys/class/block/\(name)")
-        var partition: PartitionAddress?
+        let partition = KernelPartitions.address(node)
         var users = users.of(node)
-        if let number = Files.line(folder.appending("partition")).flatMap({ Int($0) }),
-            let parent = Files.resolved(folder)?.removingLastComponent().lastComponent?.string
-        {
-            partition = PartitionAddress(disk: "/dev/\(parent)", number: number)
-        } else if let address = MapPartitions.address(node) {
-            partition = address
+        var misplaced: MisplacedPartition?
+        if let partition {
+            // Whoever uses the disk as a whole uses this part of it.
+            let disk = FilePath(partition.disk).lastComponent?.string ?? ""
+            users += self.users.listed(partition.disk, beside: MapPartitions.found(partition.disk).map(maps) ?? [])
+                .map { .disk(disk, $0) }
+            misplaced = try KernelPartitions.misplaced(node, partition)
         } else {
             // A filesystem on the whole disk would take the place of its partitions.
             for child in Files.names(in: folder) where Files.exists(folder.appending("\(child)/partition")) {
@@ -267,8 +267,13 @@ public struct DiskProber: Sendable {
         }
         let inner = partition == nil ? try Look(node).table.partitions : []
         return FoundDevice(
-            path: path, node: node, size: file.size, partition: partition, users: users, partitions: inner,
-            sectorSize: file.sectorSize)
+            path: path, node: node, size: file.size, partition: partition, misplaced: misplaced, users: users,
+            partitions: inner, sectorSize: file.sectorSize)
+    }
+
+    /// The nodes of the maps of a map's partitions, by the kernel's names.
+    private func maps(_ map: FoundMap) -> [String] {
+        map.partitions.keys.sorted().compactMap { DiskProber.node("/dev/mapper/\(map.partitionName($0))") }
     }
 
     /// Reads what the areas of a layout hold.

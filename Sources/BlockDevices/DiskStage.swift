@@ -251,8 +251,11 @@ public enum DiskStage {
     static func clear(
         _ node: String, _ area: DiskArea, found: Content, announcing work: String, _ access: DiskAccess
     ) throws {
-        let isPartition = area.node != node
-        if isPartition { try KernelPartitions.require(node, area) }
+        if area.node == node {
+            try KernelPartitions.requireAsInTable(node)
+        } else {
+            try KernelPartitions.require(node, area)
+        }
         // Only an opened LUKS volume or an assembled array knows its own length.
         let now = try Look(node).whole
         guard now.signatures.allSatisfy({ found.includes($0) }), now.table == nil || now.table == found.table

@@ -20,6 +20,46 @@ enum KernelPartitions {
         guard matches(node, area) else { throw .tableNotAsPlanned(node) }
     }
 
+    /// Checks before a write that a partition, by its own node alone, is the one that the table of its disk has now.
+    static func requireAsInTable(_ node: String) throws(DiskFailure) {
+        guard let address = address(node) else { return }
+        guard try misplaced(node, address) == nil else { throw .tableChanged(address.disk) }
+    }
+
+    /// The disk and the number of a partition, also of one that is a map; `nil` for other devices.
+    static func address(_ node: String, sysfs: FilePath = "/sys") -> PartitionAddress? {
+        let folder = folder(node, sysfs)
+        guard let number = Files.line(folder.appending("partition")).flatMap({ Int($0) }),
+            let disk = Files.resolved(folder)?.removingLastComponent().lastComponent?.string
+        else { return MapPartitions.address(node, sysfs: sysfs) }
+        return PartitionAddress(disk: "/dev/\(disk)", number: number)
+    }
+
+    /// Compares what a partition's node shows with the table of its disk; `nil` where both agree.
+    static func misplaced(
+        _ node: String, _ address: PartitionAddress, sysfs: FilePath = "/sys"
+    ) throws(DiskFailure) -> MisplacedPartition? {
+        let file = try BlockFile(address.disk)
+        let geometry = SectorGeometry(sectorSize: file.sectorSize)
+        let table = try Look.table(address.disk)
+        // The kernel cuts off what is beyond the end of the disk.
+        let places = table.partitions.map { ($0.number, geometry.bytes($0.sectors).clamped(to: 0..<file.size)) }
+        let found = bytes(node, sysfs) ?? MapPartitions.bytes(node, of: address.disk)
+        let wanted = places.first { $0.0 == address.number }?.1
+        // Of other tables than a GPT, the kernel and libblkid number some partitions differently.
+        if case .other = table, places.contains(where: { $0.1 == found }) { return nil }
+        return found != nil && found == wanted ? nil : MisplacedPartition(found: found, wanted: wanted)
+    }
+
+    /// The bytes of its disk that a partition of the kernel's shows.
+    static func bytes(_ node: String, _ sysfs: FilePath) -> Range<UInt64>? {
+        // Both are in units of 512 bytes, whatever the sector size.
+        guard let start = number("start", of: node, sysfs), let count = number("size", of: node, sysfs),
+            start <= UInt64.max >> 10, count <= UInt64.max >> 10
+        else { return nil }
+        return start << 9..<(start + count) << 9
+    }
+
     /// Makes the kernel read the whole table again; none of its partitions may be in use.
     static func reread(_ disk: String) throws(DiskFailure) {
         let descriptor = open(disk, O_RDONLY | O_CLOEXEC)
@@ -60,18 +100,15 @@ enum KernelPartitions {
     /// Whether the kernel has a partition of that name at exactly that place.
     static func matches(_ node: String, _ area: DiskArea) -> Bool {
         if node.hasPrefix("/dev/mapper/") { return MapPartitions.matches(node, area) }
-        // Both are in units of 512 bytes, whatever the sector size.
-        guard let start = number("start", of: node), let count = number("size", of: node) else { return false }
-        return area.bytes.lowerBound.quotientAndRemainder(dividingBy: 512) == (start, 0)
-            && (area.bytes.upperBound - area.bytes.lowerBound).quotientAndRemainder(dividingBy: 512) == (count, 0)
+        return bytes(node, "/sys") == area.bytes
     }
 
-    private static func number(_ attribute: String, of node: String) -> UInt64? {
-        Files.line(folder(node).appending(attribute)).flatMap { UInt64($0) }
+    private static func number(_ attribute: String, of node: String, _ sysfs: FilePath) -> UInt64? {
+        Files.line(folder(node, sysfs).appending(attribute)).flatMap { UInt64($0) }
     }
 
-    private static func folder(_ node: String) -> FilePath {
-        FilePath("/sys/class/block/\(FilePath(node).lastComponent?.string ?? "")")
+    private static func folder(_ node: String, _ sysfs: FilePath = "/sys") -> FilePath {
+        sysfs.appending("class/block/\(FilePath(node).lastComponent?.string ?? "")")
     }
 }
 

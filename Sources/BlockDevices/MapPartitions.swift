@@ -53,6 +53,13 @@ enum MapPartitions {
         return place == Place(disk, area)
     }
 
+    /// The bytes of a disk that a map shows; `nil` where it shows anything but one part of it.
+    static func bytes(_ node: String, of disk: String) -> Range<UInt64>? {
+        guard let number = number(of: disk), let place = name(of: node).flatMap(Place.init), place.disk == number
+        else { return nil }
+        return place.bytes
+    }
+
     /// Makes, changes and removes maps until they are the partitions of the plan.
     ///
     /// kpartx may do the same meanwhile.

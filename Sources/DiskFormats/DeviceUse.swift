@@ -16,6 +16,8 @@ public indirect enum DeviceUse: Hashable, Sendable {
     case claimed
     /// A partition of it, by the kernel's name, is in use.
     case partition(String, DeviceUse)
+    /// The disk that it is a partition of, by the kernel's name, is in use as a whole.
+    case disk(String, DeviceUse)
 
     /// The node of the RAID array that is made of the device: `/dev/md127`.
     public var array: String? {
@@ -36,7 +38,7 @@ public indirect enum DeviceUse: Hashable, Sendable {
     public var isOfLiveMedium: Bool {
         switch self {
         case .mounted(let path): path == Self.liveMedium
-        case .partition(_, let use): use.isOfLiveMedium
+        case .partition(_, let use), .disk(_, let use): use.isOfLiveMedium
         case .swap, .backing, .held, .innerPart, .claimed: false
         }
     }
@@ -53,6 +55,7 @@ extension DeviceUse: CustomStringConvertible {
         case .innerPart: "an inner part of LVM or Stratis"
         case .claimed: "in use"
         case .partition(let name, let use): "the disk of \(name), which is \(use)"
+        case .disk(let name, let use): "a partition of \(name), which is \(use)"
         }
     }
 }

@@ -42,6 +42,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case diskInUse([DeviceUse])
         /// The map of a partition is in use, and shows other bytes of its disk than the table says.
         case mapDiffers(found: Range<UInt64>?, wanted: Range<UInt64>)
+        /// The node of a partition shows other bytes of its disk than the table says.
+        case misplaced(MisplacedPartition)
         /// Another map has the name that a new partition's map would get.
         case mapNameTaken
         /// The plan would write to the device, and it is read-only.
@@ -152,6 +154,10 @@ extension DiskConflict: CustomStringConvertible {
         case .mapDiffers(let found, let wanted):
             "\(device) is in use and does not show the partition: it shows \(found.map(sectors) ?? "something else"), "
                 + "the table says \(sectors(wanted))"
+        case .misplaced(let place):
+            "\(device) does not show the partition of its disk's table: it shows "
+                + "\(place.found.map(sectors) ?? "something else"), the table "
+                + (place.wanted.map { "says \(sectors($0))" } ?? "has no such partition")
         case .mapNameTaken: "\(device) is another map; the partition of that name could not be made"
         case .readOnly: "\(device) is read-only, and the config changes what is on it"
         case .anotherPath(let other): "\(device) and \(other) are two paths to one disk"
@@ -350,6 +356,7 @@ extension DiskConflict: Advising {
             ]
         case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
         case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
+        case .misplaced: ["Free its disk, then have the table read: blockdev --rereadpt, or kpartx -u for a map."]
         case .mapNameTaken: ["Give the other map another name (dmsetup rename), or name another \"number\"."]
         case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
         case .anotherPath:

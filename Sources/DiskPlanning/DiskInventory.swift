@@ -59,6 +59,8 @@ public struct FoundDevice: Equatable, Sendable {
     public var size: UInt64
     /// The disk and number, where it is a partition.
     public var partition: PartitionAddress?
+    /// Set where it is a partition that shows other bytes of its disk than the table says.
+    public var misplaced: MisplacedPartition?
     /// Who uses it, as phrases.
     public var users: [DeviceUse]
     /// The partitions of a table on it.
@@ -68,13 +70,15 @@ public struct FoundDevice: Equatable, Sendable {
 
     /// Makes a device of what was found.
     public init(
-        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil, users: [DeviceUse] = [],
-        partitions: [FoundPartition] = [], sectorSize: UInt64 = 512
+        path: String, node: String, size: UInt64, partition: PartitionAddress? = nil,
+        misplaced: MisplacedPartition? = nil, users: [DeviceUse] = [], partitions: [FoundPartition] = [],
+        sectorSize: UInt64 = 512
     ) {
         self.path = path
         self.node = node
         self.size = size
         self.partition = partition
+        self.misplaced = misplaced
         self.users = users
         self.partitions = partitions
         self.sectorSize = sectorSize
@@ -98,6 +102,22 @@ public struct PartitionAddress: Hashable, Sendable {
     public init(disk: String, number: Int) {
         self.disk = disk
         self.number = number
+    }
+}
+
+/// A partition whose node shows other bytes of its disk than the table says, in bytes of the disk.
+///
+/// So it is when somebody else, another host for instance, has changed the table since.
+public struct MisplacedPartition: Hashable, Sendable {
+    /// What the node shows; `nil` where that is anything but one part of the disk.
+    public var found: Range<UInt64>?
+    /// What the table says; `nil` where it has no such partition.
+    public var wanted: Range<UInt64>?
+
+    /// Makes it of both places.
+    public init(found: Range<UInt64>?, wanted: Range<UInt64>?) {
+        self.found = found
+        self.wanted = wanted
     }
 }
 

@@ -279,6 +279,9 @@ public struct DiskLayout: Equatable, Sendable {
         if let disk = disks.first(where: { $0.disk.node == existing.node }) {
             return try wholeDisk(disk, existing, claim)
         }
+        if let misplaced = existing.misplaced {
+            throw DiskConflict(existing.node, .misplaced(misplaced), at: claim.origin)
+        }
         return DeviceTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
             partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)

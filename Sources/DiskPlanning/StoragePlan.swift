@@ -105,21 +105,31 @@ extension StoragePlan {
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// Every device that the plan writes to; it is listed once for each entry that does.
+    /// Every device that the plan writes to, and what the arrays and volumes are made of that it writes into; a device
+    /// is listed once for each entry that does.
     public var written: [Written] {
         var written = disks.filter { $0.action != .keep }.map { Written(node: $0.disk.node, origin: $0.wanted.origin) }
-        for array in arrays where array.action == .create {
-            written += array.members.map { Written(node: $0.area.node, origin: array.wanted.origin) }
+        // A partition can be read-only by itself, and its disk too.
+        func add(_ nodes: [String], _ origin: IgnitionConfig.Origin) {
+            written += nodes.flatMap(underlying).map { Written(node: $0, origin: origin) }
         }
+        for array in arrays where array.action == .create { add([array.wanted.node], array.wanted.origin) }
         for volume in volumes where volume.action == .create {
-            written.append(Written(node: volume.area.node, origin: volume.wanted.origin))
+            add([volume.node, volume.area.node], volume.wanted.origin)
         }
         for filesystem in filesystems where filesystem.action != .keep {
-            written.append(Written(node: filesystem.area.node, origin: filesystem.wanted.origin))
+            add([filesystem.node, filesystem.area.node], filesystem.wanted.origin)
         }
-        // A partition can be read-only by itself.
-        let partitions = filesystems.filter { $0.action != .keep && $0.node != $0.area.node }
-        return written + partitions.map { Written(node: $0.node, origin: $0.wanted.origin) }
+        return written
+    }
+
+    /// The devices that an array or a volume of the plan is made of; of another device, itself.
+    private func underlying(_ node: String) -> [String] {
+        if let volume = volumes.first(where: { $0.wanted.mappedNode == node }) {
+            return [volume.node, volume.area.node].flatMap(underlying)
+        }
+        guard let array = arrays.first(where: { $0.wanted.node == node }) else { return [node] }
+        return array.members.flatMap { [$0.node, $0.area.node] }
     }
 }
 

@@ -112,6 +112,17 @@ with mounted(VDB, "-o", "ro"):
     said = stage(filesystems=[{"device": f"{NVME}p2", "format": "ext4", "wipeFilesystem": True}], fails=True)
     assert "in use" in said, said
 
+# Another host changes the table: here the kernel has the partition where it was. (While one is open it reads no table.)
+with open(f"{NVME}p1", "rb"):
+    subprocess.run(["sfdisk", "--quiet", "--no-tell-kernel", "--no-reread", "-N", "2", NVME], check=True, text=True,
+                   input="start=700000, size=4096\n")
+    settle()
+    assert int(Path(f"/sys/class/block/{Path(NVME).name}p2/start").read_text()) == 616448
+    wiped = [{"device": f"{NVME}p2", "format": "ext4", "wipeFilesystem": True}]
+    for disks in ([], [{"device": NVME, "partitions": [{"number": 2}]}]):
+        said = " ".join(stage(disks=disks, filesystems=wiped, fails=True).split())
+        assert "does not show the partition of its disk's table" in said and "4096 sectors from 700000 on" in said, said
+run("blockdev", "--rereadpt", NVME)
 
 
 # A mount claims its device before any list has it, for as long as it reads what is there.

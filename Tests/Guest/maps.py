@@ -99,6 +99,9 @@ for user in (None, f"{MAP}-part1"):
     run("dmsetup", "suspend", "mpatha-part1")
     run("dmsetup", "reload", "mpatha-part1", "--table", f"0 614400 linear {disk} 4096")
     run("dmsetup", "resume", "mpatha-part1")
+    # A config that does not name the disk would not have it put right.
+    configure(storage={"filesystems": [{"device": f"{MAP}-part1", "format": "ext4", "wipeFilesystem": True}]})
+    assert "does not show the partition of its disk's table: it shows 614400 sectors from 4096 on" in plan(1)
     if user is None:
         stage(one, {**two, "sizeMiB": 300})
         assert list(tables().values()) == table()
