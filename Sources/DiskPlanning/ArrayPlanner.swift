@@ -196,9 +196,13 @@ struct LocatedArray: Equatable, Sendable {
         guard let first = old.first, let found = first.superblock else { return create(&conflicts) }
         let before = conflicts.count
         for member in old.dropFirst() where member.superblock?.uuid != found.uuid {
-            conflicts.append(conflict(member.node, .arraysMixed(with: first.node)))
+            let isWanted = member.superblock?.isNamed(wanted.arrayName) == true
+            conflicts.append(
+                conflict(member.node, .arraysMixed(with: first.node, member.found, isWanted: isWanted)))
         }
-        if let difference = difference(found) { conflicts.append(conflict(first.node, .arrayDiffers(difference))) }
+        if let difference = difference(found) {
+            conflicts.append(conflict(first.node, .arrayDiffers(difference, first.found)))
+        }
         guard conflicts.count == before else { return nil }
         // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.
         let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }

@@ -62,15 +62,16 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case noRoom(wanted: String, largest: UInt64, another: Bool)
         case numberBeyondTable(Int, capacity: Int)
         /// The smaller partition would cut off part of the content.
-        case wouldTruncate(Content)
+        case wouldTruncate(Content, wanted: WantedContent?)
         /// The content keeps metadata at the end, and would not find it after the end moves.
-        case metadataAtEnd(Content)
+        case metadataAtEnd(Content, wanted: WantedContent?)
 
         // RAID arrays
         case arrayMetadata(String)
         case arraySpares(Int, of: Int)
-        case arrayDiffers(FieldDifference)
-        case arraysMixed(with: String)
+        case arrayDiffers(FieldDifference, Content)
+        /// `isWanted`: it bears the name of the config's array, and may be the right one of the two.
+        case arraysMixed(with: String, Content, isWanted: Bool)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
         case arrayNotAssembled(String)
         /// The config itself creates this member.
@@ -98,7 +99,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case pathIsRoot
         case deviceRemoved
         case sameDevice(as: String)
-        case diskIsPartitioned
+        /// `named`: the config itself wants partitions there.
+        case diskIsPartitioned(wanted: WantedContent, named: Bool)
         case otherContent(Content, wanted: WantedContent)
         /// The device holds what the config wants, and something that contradicts it.
         case severalSignatures(Content, wanted: Signature)
@@ -177,18 +179,19 @@ extension DiskConflict: CustomStringConvertible {
                 + (another ? "; the end of the disk has the copy of another table, which names partitions" : "")
         case .numberBeyondTable(let number, let capacity):
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
-        case .wouldTruncate(let content):
+        case .wouldTruncate(let content, _):
             "\(device) holds \(content), which would not fit into the smaller partition the config wants"
-        case .metadataAtEnd(let content):
+        case .metadataAtEnd(let content, _):
             "\(device) holds \(content), which uses its end too; the config wants another size"
         case .arrayMetadata(let metadata):
             "\(device): an array with metadata \(metadata) would not be found again at the next boot"
         case .arraySpares(let spares, let devices):
             "\(device) wants \(spares) spares of \(devices) devices, which leaves none for the array"
-        case .arrayDiffers(let difference):
-            "\(device) is a member of a RAID array that is not what the config wants: "
+        case .arrayDiffers(let difference, let content):
+            "\(device) holds \(content) and is a member of a RAID array that is not what the config wants: "
                 + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
-        case .arraysMixed(let other): "\(device) is a member of another RAID array than \(other)"
+        case .arraysMixed(let other, let content, _):
+            "\(device) holds \(content) and is a member of another RAID array than \(other)"
         case .arrayIncomplete(let level, let present, let needed, let missing):
             "\(device) has \(present) of the \(needed) devices that its \(level) needs: "
                 + missing.joined(separator: ", ")
@@ -220,7 +223,9 @@ extension DiskConflict: CustomStringConvertible {
         case .pathIsRoot: "\(device) is to be mounted at /, where the real root is"
         case .deviceRemoved: "\(device) goes away with the partitions that the config removes"
         case .sameDevice(let other): "\(device) is also the device of \(other)"
-        case .diskIsPartitioned: "\(device) holds partitions; the config wants a filesystem in their place"
+        case .diskIsPartitioned(let wanted, named: true):
+            "\(device) cannot hold both: the config wants partitions there, and \(wanted) in their place"
+        case .diskIsPartitioned(let wanted, _): "\(device) holds partitions; the config wants \(wanted) in their place"
         case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
         case .severalSignatures(let content, _): "\(device) holds \(content), which exclude each other"
         case .looksEncrypted(let wanted):
@@ -295,26 +300,21 @@ extension DiskConflict: Advising {
         case .noRoom:
             [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
         case .numberBeyondTable: ["Use a smaller \"number\"."]
-        case .wouldTruncate:
-            [
-                "To keep what is there: a larger \"sizeMiB\".",
-                .wiping("To destroy it:         \"wipeFilesystem\": true"),
-            ]
-        case .metadataAtEnd:
-            [
-                "To keep what is there: leave its size as it is.",
-                .wiping("To destroy it:         \"wipeFilesystem\": true"),
-            ]
+        case .wouldTruncate(let content, let wanted):
+            ["To keep what is there: a larger \"sizeMiB\"."] + destroying(content, for: wanted)
+        case .metadataAtEnd(let content, let wanted):
+            ["To keep what is there: leave its size as it is."] + destroying(content, for: wanted)
         case .memberIsMade: ["Name disks or partitions as \"devices\"."]
         case .arrayMetadata: ["Use 1.2 (the default, without --metadata), 1.0 or 1.1."]
         case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
-        case .arrayDiffers(let difference):
-            ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing]
-        case .arraysMixed: ["To keep what is there: other devices.", erasing]
+        case .arrayDiffers(let difference, let content):
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing(content)]
+        case .arraysMixed(_, let content, let isWanted):
+            ["To keep what is there: other devices."] + (isWanted ? [] : [erasing(content)])
         case .arrayIncomplete, .arrayNotAssembled:
             [
                 "To keep what is there: attach what is missing; mdadm --examine shows each device.",
-                "To destroy it:         wipefs -a on its devices, once, at this console.",
+                "To destroy it:         mdadm --zero-superblock on its devices, once, at this console.",
             ]
         case .volumeWithoutKeySlot:
             [
@@ -363,15 +363,16 @@ extension DiskConflict: Advising {
             ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
         case .deviceRemoved: ["Name a device that stays."]
         case .sameDevice: ["Keep one of the two entries."]
-        case .diskIsPartitioned:
+        case .diskIsPartitioned(_, named: true): ["Name one of its partitions as the device, or none in \"disks\"."]
+        case .diskIsPartitioned(let wanted, _):
             [
                 "To keep the partitions: one of them as the device.",
-                .wiping("To destroy them:        \"wipeFilesystem\": true"),
+                .wiping("To destroy them:        \"\(wanted.wipingField ?? "wipeTable")\": true"),
             ]
         case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content, wanted)).",
-                wanted.destroying(orBy: "wipefs -a \(device)"),
+                wanted.destroying(orBy: content.erasing(on: device)),
             ]
         case .severalSignatures(let content, let wanted):
             [
@@ -411,8 +412,18 @@ extension DiskConflict: Advising {
         return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
     }
 
-    /// The command for content that no field of the config destroys.
-    private var erasing: AdviceLine { "To destroy it:         wipefs -a \(device), once, at this console." }
+    /// The command for content that no field of the config destroys; it takes nothing that the refusal did not name.
+    private func erasing(_ content: Content) -> AdviceLine {
+        "To destroy it:         \(content.erasing(on: device)), once, at this console."
+    }
+
+    /// How to let go of content that a new size would harm; an array that the config wants has no such line.
+    private func destroying(_ content: Content, for wanted: WantedContent?) -> [AdviceLine] {
+        switch wanted {
+        case .array?: []
+        case .filesystem?, .volume?, nil: [wanted?.destroying(orBy: "") ?? erasing(content)]
+        }
+    }
 
     private func differs(_ differences: [FieldDifference], canBeRecreated: Bool) -> [AdviceLine] {
         let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")

@@ -41,8 +41,29 @@ public struct DiskLayout: Equatable, Sendable {
     private struct Claim {
         var device: String
         /// Whether the config lets go of what the device holds.
-        var wipes: Bool
+        var wipes = false
+        var wanted: WantedContent
         var origin: IgnitionConfig.Origin
+
+        init(_ wanted: IgnitionConfig.Filesystem) {
+            device = wanted.device
+            wipes = wanted.wipeFilesystem == true
+            self.wanted = .filesystem(wanted.wantedName)
+            origin = wanted.origin
+        }
+
+        init(_ wanted: IgnitionConfig.Luks) {
+            device = wanted.device ?? ""
+            wipes = wanted.wipeVolume == true
+            self.wanted = .volume(wanted.name)
+            origin = wanted.origin
+        }
+
+        init(_ member: String, of wanted: IgnitionConfig.Raid) {
+            device = member
+            self.wanted = .array(wanted.arrayName)
+            origin = wanted.origin
+        }
     }
 
     /// Plans the partitions, and locates everything else.
@@ -69,13 +90,12 @@ public struct DiskLayout: Equatable, Sendable {
                 }
                 if let array = storage.array(named: wanted.device) {
                     guard let target = inside(array) else { continue }
-                    try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+                    try refuseTwins(Claim(wanted), target)
                     filesystems.append(
                         LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, array: array))
                     continue
                 }
-                let claim = Claim(
-                    device: wanted.device, wipes: wanted.wipeFilesystem == true, origin: wanted.origin)
+                let claim = Claim(wanted)
                 guard let target = try target(claim, storage, inventory) else { continue }
                 try refuseTwins(claim, target)
                 filesystems.append(LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target))
@@ -100,8 +120,7 @@ public struct DiskLayout: Equatable, Sendable {
 
     private mutating func placeVolumes(_ storage: IgnitionConfig.Storage, _ inventory: DiskInventory) {
         for (entry, wanted) in storage.luks.enumerated() {
-            let claim = Claim(
-                device: wanted.device ?? "", wipes: wanted.wipeVolume == true, origin: wanted.origin)
+            let claim = Claim(wanted)
             do throws(DiskConflict) {
                 let array = storage.array(named: claim.device)
                 let place = if let array { inside(array) } else { try target(claim, storage, inventory) }
@@ -122,7 +141,7 @@ public struct DiskLayout: Equatable, Sendable {
             var array = LocatedArray(entry: entry, wanted: wanted, members: [])
             var isWhole = true
             for device in wanted.devices {
-                let claim = Claim(device: device, wipes: false, origin: wanted.origin)
+                let claim = Claim(device, of: wanted)
                 do throws(DiskConflict) {
                     if let maker = storage.maker(of: device) {
                         throw DiskConflict(wanted.node, .memberIsMade(device, by: maker), at: wanted.origin)
@@ -176,7 +195,7 @@ public struct DiskLayout: Equatable, Sendable {
         // The header takes some of it; how much is known once it is there.
         let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
         let target = DeviceTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
-        try refuseTwins(Claim(device: wanted.device, wipes: false, origin: wanted.origin), target)
+        try refuseTwins(Claim(wanted), target)
         filesystems.append(
             LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
     }
@@ -332,7 +351,8 @@ public struct DiskLayout: Equatable, Sendable {
         let namesPartitions = disk.partitions.contains { $0.entry != nil }
         let keepsTable = disk.action != .erase && disk.disk.table != .none
         guard !namesPartitions, !keepsTable || claim.wipes else {
-            throw DiskConflict(existing.node, .diskIsPartitioned, at: claim.origin)
+            let problem = DiskConflict.Problem.diskIsPartitioned(wanted: claim.wanted, named: namesPartitions)
+            throw DiskConflict(existing.node, problem, at: claim.origin)
         }
         let users = existing.users + disk.disk.table.partitions.flatMap(\.users)
         return DeviceTarget(node: existing.node, area: disk.wholeArea, users: users)

@@ -143,12 +143,20 @@ extension DiskLayout {
         }
         if content.kind == .notLooked { return conflict(.notLooked) }
         if content.table == "gpt" || content.signatures.contains(where: \.isAtTheEnd) {
-            return conflict(.metadataAtEnd(content))
+            return conflict(.metadataAtEnd(content, wanted: wanted(on: disk.area(moved.now))))
         }
         let size = disk.geometry.size(moved.now.sectors)
         let isShrunk = moved.now.sectors.upperBound < moved.old.sectors.upperBound
         let fits = content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
-        return moved.isResized && isShrunk && !fits ? conflict(.wouldTruncate(content)) : nil
+        guard moved.isResized, isShrunk, !fits else { return nil }
+        return conflict(.wouldTruncate(content, wanted: wanted(on: disk.area(moved.now))))
+    }
+
+    /// What the config has on an area, if anything.
+    private func wanted(on area: DiskArea) -> WantedContent? {
+        filesystems.first { $0.target.area == area }.map { .filesystem($0.wanted.wantedName) }
+            ?? volumes.first { $0.area == area }.map { .volume($0.wanted.name) }
+            ?? arrays.first { $0.members.contains { $0.target?.area == area } }.map { .array($0.wanted.arrayName) }
     }
 
     /// Whether the config lets go of what the area holds.

@@ -24,14 +24,20 @@ extension WantedContent: CustomStringConvertible {
 }
 
 extension WantedContent {
+    /// The field of the entry that lets go of what stands on the device; an array's has none.
+    var wipingField: String? {
+        switch self {
+        case .filesystem: "wipeFilesystem"
+        case .volume: "wipeVolume"
+        case .array: nil
+        }
+    }
+
     /// The line of advice that says how to destroy what stands on the device.
     ///
-    /// `command` destroys an array, for which the config has no field.
+    /// `command` destroys it for an array.
     func destroying(orBy command: String) -> AdviceLine {
-        switch self {
-        case .filesystem: .wiping("To destroy it:         \"wipeFilesystem\": true")
-        case .volume: .wiping("To destroy it:         \"wipeVolume\": true")
-        case .array: "To destroy it:         \(command), once, at this console."
-        }
+        guard let field = wipingField else { return "To destroy it:         \(command), once, at this console." }
+        return .wiping("To destroy it:         \"\(field)\": true")
     }
 }

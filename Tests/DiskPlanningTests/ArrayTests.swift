@@ -65,6 +65,34 @@ import Testing
         }
     }
 
+    @Test("a refusal names what stands beside an old superblock, and its command takes that and nothing else")
+    func besideAnOldOne() throws {
+        let layout = layout(try storage())
+        func beside(_ name: String, uuid: String = "u") -> Content {
+            var content = member(.active(0), name: name, uuid: uuid)
+            content.signatures[0].version = "1.0"
+            content.signatures[0].offset = 0x3f_e000
+            return Content(content.signatures + [Signature(type: "ext4", label: "photos", offset: 0x438)])
+        }
+        for (first, second, node) in [
+            (beside("any:old"), member(.active(1), name: "any:old"), "/dev/vda1"),
+            (member(.active(0)), beside("any:old", uuid: "v"), "/dev/vdb1"),
+        ] {
+            let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, first, second)) }
+            let conflict = try #require(refusal?.conflicts.first { $0.device == node })
+            #expect(conflict.description.contains("ext4 \"photos\""), "\(conflict)")
+            #expect(
+                conflict.advice.last
+                    == "To destroy it:         wipefs -o 0x3fe000 -o 0x438 \(node), once, at this console.")
+        }
+        // Whichever member of the config's own name is the stale one, no command is given for the other.
+        let refusal = #expect(throws: DiskRefusal.self) {
+            try layout.plan(contents(layout, member(.active(0), name: "any:old"), member(.active(1), uuid: "v")))
+        }
+        #expect(refusal?.conflicts.map(\.device).sorted() == ["/dev/vda1", "/dev/vdb1"])
+        #expect(refusal?.advice.contains { $0.contains("wipefs") && $0.contains("/dev/vdb1") } == false)
+    }
+
     @Test("is created on blank members, and what stands in it with it")
     func blank() throws {
         let layout = layout(try storage(), labels: [nil, nil])
@@ -155,14 +183,16 @@ import Testing
         let found = member(.active(0), name: name, level: level, devices: devices)
         let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, found, found)) }
         #expect(refusal?.description.contains(words) == true)
-        #expect(refusal?.advice.last == "To destroy it:         wipefs -a /dev/vda1, once, at this console.")
+        #expect(
+            refusal?.advice.last
+                == "To destroy it:         wipefs -a -t linux_raid_member /dev/vda1, once, at this console.")
     }
 
     @Test("members of two arrays, or something else in the place of a member, stop the boot")
     func foreign() throws {
         let layout = layout(try storage())
         for (second, words) in [
-            (member(.active(1), uuid: "v"), "/dev/vdb1 is a member of another RAID array than /dev/vda1"),
+            (member(.active(1), uuid: "v"), "and is a member of another RAID array than /dev/vda1"),
             (Content([Signature(type: "ext4", label: "mine")]), "/dev/vdb1 holds ext4 \"mine\""),
             (Content([Signature(type: "crypto_LUKS", version: "2")]), "/dev/vdb1 holds LUKS2"),
             (Content([Signature(type: "linux_raid_member", version: "0.90.0")]), "/dev/vdb1 holds RAID member"),

@@ -122,6 +122,58 @@ import Testing
         #expect(refusal.description.split(separator: "\n").count == 1 + 2 * 7)
     }
 
+    @Test(
+        "advice on content that a new size would harm names the field that the config has there, and none for an array",
+        arguments: [
+            (#""filesystems": [{"device": "/dev/vda1", "format": "ext4"}]"#, "\"wipeFilesystem\": true"),
+            (#""luks": [{"name": "v", "device": "/dev/vda1"}]"#, "\"wipeVolume\": true"),
+            (#""raid": [{"name": "data", "level": "raid0", "devices": ["/dev/vda1", "/dev/vdb"]}]"#, ""),
+            (#""filesystems": []"#, "wipefs -o 0x1000 /dev/vda1, once"),
+        ])
+    func sizes(entry: String, line: String) throws {
+        for (size, content) in [
+            (2, Content([Signature(type: "xfs", label: "x", size: 3 << 20, offset: 0x1000)])),
+            (4, Content([Signature(type: "linux_raid_member", version: "1.0", offset: 0x1000)])),
+        ] {
+            let storage = try storage(
+                """
+                {"disks": [{"device": "/dev/vda",
+                            "partitions": [{"number": 1, "sizeMiB": \(size), "resize": true}]}], \(entry)}
+                """)
+            let inventory = DiskInventory(
+                disks: [disk([partition(1, 2048..<8192, label: "a")])],
+                devices: [FoundDevice(path: "/dev/vdb", node: "/dev/vdb", size: 1 << 30)])
+            let layout = DiskLayout(storage, on: inventory)
+            let contents = Dictionary(layout.areas.map { ($0, content) }) { first, _ in first }
+            let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents) }
+            let told = refusal?.conflicts.first {
+                $0.description.contains("another size") || $0.description.contains("would not fit")
+            }
+            let conflict = try #require(told)
+            let destroying = conflict.advice.filter { $0.hasPrefix("To destroy") }
+            #expect(destroying.count == (line.isEmpty ? 0 : 1) && destroying.allSatisfy { $0.contains(line) })
+        }
+    }
+
+    @Test("a disk in whose place a volume or an array is wanted is let go of by the field that they have")
+    func inPlaceOfPartitions() throws {
+        for (entry, field) in [
+            (#""filesystems": [{"device": "/dev/vda", "format": "ext4"}]"#, "wipeFilesystem"),
+            (#""luks": [{"name": "v", "device": "/dev/vda"}]"#, "wipeVolume"),
+            (#""raid": [{"name": "data", "level": "raid0", "devices": ["/dev/vda", "/dev/vdb"]}]"#, "wipeTable"),
+        ] {
+            func refusal(_ partitions: String) throws -> DiskRefusal? {
+                let storage = try storage(#"{"disks": [{"device": "/dev/vda"\#(partitions)}], \#(entry)}"#)
+                let whole = ["/dev/vda", "/dev/vdb"].map { FoundDevice(path: $0, node: $0, size: 1 << 30) }
+                let inventory = DiskInventory(disks: [disk([partition(1, 2048..<8192)])], devices: whole)
+                return #expect(throws: DiskRefusal.self) { try DiskLayout(storage, on: inventory).planBlank() }
+            }
+            #expect(try refusal("")?.advice.contains("To destroy them:        \"\(field)\": true") == true)
+            // No field helps where the config wants the partitions too.
+            #expect(try refusal(#", "partitions": [{"number": 1}]"#)?.advice.contains { $0.contains("wipe") } == false)
+        }
+    }
+
     @Test("a damaged table is mended where something of the config stands on it, and only there")
     func damaged() throws {
         func plan(_ config: String, _ devices: [FoundDevice] = []) throws -> DiskPlan.TableAction? {

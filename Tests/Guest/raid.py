@@ -136,7 +136,7 @@ plan(0)
 # A foreign filesystem where a member should be stays.
 run("mkfs.ext4", "-q", "-L", "mine", f"{VDA}2")
 said = refused([stripe, array("1", ["/dev/disk/by-partlabel/c", "/dev/disk/by-partlabel/d"], "new")], [], both)
-assert f'{VDA}2 holds ext4 "mine"' in said and "wipefs -a" in said, said
+assert f'{VDA}2 holds ext4 "mine"' in said and f"wipefs -o 0x438 {VDA}2" in said, said
 # A stripe that has lost a member holds nothing that can be used; it is left to the operator.
 run("mdadm", "--zero-superblock", f"{VDB}1")
 said = refused([stripe], [], both)
