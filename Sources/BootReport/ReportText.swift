@@ -74,6 +74,6 @@ extension ProvisioningReport.Stage {
 
 private func tenths(_ seconds: Double) -> String {
     // A report may have been written by others.
-    let tenths = Int(min(max(seconds * 10, 0), 1e15).rounded())
+    let tenths = max(0, Int(nearest: seconds * 10))
     return "\(tenths / 10).\(tenths % 10)"
 }

@@ -20,6 +20,8 @@ public func monotonicSeconds() -> Double {
 
 /// Sleeps for the given time, even if signals interrupt it.
 public func sleep(seconds: Double) {
+    // As a timespec holds it, whatever the number; `max` has 0 for what is none.
+    let seconds = min(max(0, seconds), 1e9)
     var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
     var left = timespec()
     while nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }

@@ -37,9 +37,11 @@ public struct FetchSettings: Sendable {
     /// Creates the settings that hold without a config.
     public init() {}
 
-    /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`; 0 seconds and less mean no limit.
+    /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`.
+    ///
+    /// 0 seconds and less mean no limit, and so does what no clock of seconds in 32 bits can hold.
     public mutating func adopt(_ timeouts: IgnitionConfig.Timeouts, _ proxy: IgnitionConfig.Proxy) {
-        func limit(_ seconds: Int) -> Double? { seconds <= 0 ? nil : Double(seconds) }
+        func limit(_ seconds: Int) -> Double? { (1...Int(UInt32.max)).contains(seconds) ? Double(seconds) : nil }
         answerTimeout = limit(timeouts.httpResponseHeaders ?? 10)
         totalTimeout = limit(timeouts.httpTotal ?? 0)
         proxies = ProxyRules(proxy)

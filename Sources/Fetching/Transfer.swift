@@ -245,7 +245,7 @@ public final class Transfer {
 
     /// At least one, because 0 would mean no limit, and at most what libcurl accepts.
     private static func milliseconds(_ seconds: Double) -> Int {
-        Int(min(max(seconds * 1000, 1), Double(Int32.max)))
+        Int(min(max(1, seconds * 1000), Double(Int32.max)))
     }
 
     private func fault(

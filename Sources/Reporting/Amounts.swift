@@ -26,11 +26,18 @@ public struct ByteCount: CustomStringConvertible, Equatable, Comparable, Sendabl
 
 /// A number with one decimal, or with none if that is zero: `94.4`, `4`.
 public func oneDecimal(_ value: Double) -> String {
-    let tenths = Int64((value * 10).rounded())
+    let tenths = Int(nearest: value * 10)
     let sign = tenths < 0 ? "-" : ""
     let whole = tenths.magnitude / 10
     let rest = tenths.magnitude % 10
     return rest == 0 ? "\(sign)\(whole)" : "\(sign)\(whole).\(rest)"
+}
+
+extension Int {
+    /// The whole number nearest to any amount: the largest or the least for what is beyond it, 0 for what is no number.
+    public init(nearest amount: Double) {
+        self = amount.isNaN ? 0 : Int(exactly: amount.rounded()) ?? (amount < 0 ? .min : .max)
+    }
 }
 
 /// A count and its noun: `1 file`, `3 files`.

@@ -21,7 +21,7 @@ public struct ConsoleLine: Equatable, Sendable, CustomStringConvertible {
 
     /// The line as `   5.4 s  plan      ...`; what exceeds 80 columns continues below, indented.
     public var description: String {
-        let tenths = Int((seconds * 10).rounded())
+        let tenths = Int(nearest: seconds * 10)
         let time = "\(tenths / 10).\(tenths % 10)"
         let head = leftPadded(time, to: 6) + " s  " + rightPadded(topic, to: 10)
         return head + wrapped(text, width: 80, indent: head.count).joined(separator: "\n" + spaces(head.count))

@@ -37,7 +37,7 @@ public struct TransferProgress: Equatable, Sendable, CustomStringConvertible {
             fields.append("\(ByteCount(bytes))")
         }
         if let percent { fields.append("\(percent) %") }
-        if let rate { fields.append("\(ByteCount(UInt64(min(max(0, rate), 1e18))))/s") }
+        if let rate { fields.append("\(ByteCount(Int(nearest: rate)))/s") }
         if let secondsLeft, bytes < total ?? 0 { fields.append("\(Self.words(seconds: secondsLeft)) left") }
         return fields.joined(separator: "  ")
     }
@@ -45,7 +45,7 @@ public struct TransferProgress: Equatable, Sendable, CustomStringConvertible {
     /// A duration as `2 s`, `3 min` or `1 h 55 min`, at least a second.
     private static func words(seconds: Double) -> String {
         guard seconds < 100 * 3600 else { return "days" }
-        let whole = max(1, Int(seconds.rounded()))
+        let whole = max(1, Int(nearest: seconds))
         if whole < 100 { return "\(whole) s" }
         let minutes = (whole + 30) / 60
         return minutes < 100 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"

@@ -43,8 +43,8 @@ public struct Wait: Equatable, Sendable {
     /// The text of a redrawn line, at most `width` columns: `35 s, 8 attempts: cannot connect`.
     public func brief(at now: Double, width: Int) -> String {
         let tries = attempts > 0 ? ", \(counted(attempts, "attempt"))" : ""
-        let text =
-            "\(Int(max(0, now - (since ?? now)))) s\(tries): \(reason ?? (subject.isEmpty ? "working" : subject))"
+        let seconds = max(0, Int(nearest: (now - (since ?? now)).rounded(.down)))
+        let text = "\(seconds) s\(tries): \(reason ?? (subject.isEmpty ? "working" : subject))"
         return text.count <= width ? text : text.prefix(max(0, width - 3)) + "..."
     }
 }

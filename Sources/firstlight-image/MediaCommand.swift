@@ -101,7 +101,7 @@ private final class ProgressLine {
         guard now - begin > 1, now - shown > (isTerminal ? 0.2 : 10), total > 0 else { return }
         shown = now
         let share = min(Double(done) / Double(total), 1)
-        let left = share > 0 ? Int((now - actBegan) * (1 - share) / share) : 0
+        let left = share > 0 ? Int(nearest: (now - actBegan) * (1 - share) / share) : 0
         let text = "\(act): \(Int(share * 100)) %, \(left) s left"
         if isTerminal {
             isShown = true

@@ -246,6 +246,10 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         #expect(settings.answerTimeout == nil)
         #expect(settings.totalTimeout == 30)
         #expect(settings.proxies.http == "http://proxy")
+        // No deadline can be told that no clock shows.
+        (timeouts.httpTotal, timeouts.httpResponseHeaders) = (.max, .max)
+        settings.adopt(timeouts, proxy)
+        #expect(settings.answerTimeout == nil && settings.totalTimeout == nil)
     }
 
     @Test func aFileIsWrittenAsItArrives() throws {

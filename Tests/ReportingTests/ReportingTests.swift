@@ -12,6 +12,24 @@ struct AmountTests {
         #expect(ByteCount(bytes).description == text)
     }
 
+    @Test(
+        "any amount can be told",
+        arguments: [.nan, .infinity, -.infinity, .greatestFiniteMagnitude, 9.3e18, -9.3e18, 0x1p63, 1e300])
+    func anyAmount(amount: Double) {
+        #expect(!oneDecimal(amount).isEmpty)
+        #expect(!ConsoleLine(seconds: amount, topic: "x", text: "y").description.isEmpty)
+        #expect(!TransferProgress(bytes: 1, total: 2, rate: amount).description.isEmpty)
+        var wait = Wait(for: "http://a", deadline: amount)
+        wait.since = -amount
+        #expect(!wait.description.isEmpty && !wait.brief(at: amount, width: 80).isEmpty)
+    }
+
+    @Test func anAmountIsRounded() {
+        let numbers = [0.4, 0.5, -1.5, .nan, .infinity, -.infinity].map { Int(nearest: $0) }
+        #expect(numbers == [0, 1, -2, 0, .max, .min])
+        #expect(oneDecimal(-0.05) == "-0.1" && oneDecimal(94.44) == "94.4" && oneDecimal(4) == "4")
+    }
+
     @Test func aNounFollowsItsCount() {
         #expect(counted(1, "file") == "1 file")
         #expect(counted(0, "file") == "0 files")
