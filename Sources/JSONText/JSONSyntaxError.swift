@@ -53,14 +53,17 @@ extension JSONSyntaxError: CustomStringConvertible {
         case .commaBefore(let bracket): "a comma before \(bracket); JSON has none after the last entry"
         case .comment: "JSON has no comments"
         case .singleQuote: "strings take double quotes"
-        case .unknownWord(let word): "unknown word \(short(word)); JSON knows true, false and null"
+        case .unknownWord(let word):
+            slips.contains(word.lowercased())
+                ? "unknown word \(word); JSON knows true, false and null"
+                : "a word without double quotes; JSON knows true, false and null"
         case .leadingZero(let text):
-            if let value = Int64(text, radix: 8) {
-                "\(short(text)) has a leading zero; JSON numbers are decimal: octal \(short(text)) is \(value)"
+            if usualModes.contains(text), let value = Int64(text, radix: 8) {
+                "\(text) has a leading zero; JSON numbers are decimal: octal \(text) is \(value)"
             } else {
-                "\(short(text)) has a leading zero; JSON numbers have none"
+                "a number with a leading zero; JSON numbers have none"
             }
-        case .malformedNumber(let text): "\(short(text)) is not a number"
+        case .malformedNumber: "this is not a number; text takes double quotes"
         case .controlCharacter(let byte):
             switch byte {
             case 0x0a: "a string ends before its closing quote; a newline inside one is written \\n"
@@ -77,6 +80,19 @@ extension JSONSyntaxError: CustomStringConvertible {
         }
     }
 }
+
+// What stands without quotes may be a password whose quotes were forgotten: these alone are named.
+
+/// Words of other languages that people write for `true`, `false` and `null`.
+private let slips: Set<String> = [
+    "true", "false", "null", "yes", "no", "on", "off", "none", "nil", "nan", "inf", "infinity", "undefined",
+]
+
+/// Permissions as they are usually written in octal.
+private let usualModes: Set<String> = [
+    "0400", "0440", "0444", "0500", "0550", "0555", "0600", "0640", "0644", "0660", "0664", "0666", "0700", "0711",
+    "0750", "0755", "0770", "0775", "0777", "01777", "02755", "02775", "04755",
+]
 
 /// A word cut for a message, because it can be as long as the text.
 private func short(_ text: String) -> String {

@@ -72,15 +72,17 @@ struct TargetInspector {
                 inventory.places[target] = try place(at: target)
             }
         }
-        let work = work
+        let (work, tree) = (work, tree)
         for file in storage.files {
             // What Ignition would do does not depend on the content.
             if policy.repeatsAll || file.overwrite == true {
                 inventory.places[file.path] = try place(at: file.path)
             } else {
+                let isClosed = storage.isClosed(file)
                 inventory.places[file.path] = try place(at: file.path) { open, place in
                     try step("comparing \(file.path) with \(file.origin)") {
-                        try work.compare(open, with: file, &place)
+                        let isSecret = isClosed || tree.isClosed(place.resolved)
+                        return try work.compare(open, with: file, isSecret: isSecret, &place)
                     }
                 }
             }
@@ -199,7 +201,7 @@ struct TargetInspector {
 extension TargetWork {
     /// Whether a file holds what the config puts into it; if the config only appends, whether it has all fragments.
     fileprivate func compare(
-        _ open: OpenFile, with file: IgnitionConfig.File, _ place: inout TargetPath
+        _ open: OpenFile, with file: IgnitionConfig.File, isSecret: Bool, _ place: inout TargetPath
     ) throws -> Bool {
         let content = file.plannedContent
         if content.parts.isEmpty { return false }
@@ -210,8 +212,28 @@ extension TargetWork {
         let wanted = try scratch.createUnnamed()
         try writer.fill(wanted, with: content, spare: scratch.beside("part"))
         if try open.equals(wanted) { return true }
-        place.difference = try open.difference(
-            from: wanted, isSecret: file.mode.map { $0 & 0o004 == 0 } ?? false)
+        place.difference = try open.difference(from: wanted, isSecret: isSecret)
+        return false
+    }
+}
+
+extension IgnitionConfig.Storage {
+    /// Whether the config keeps a file from others, by its own mode or by that of a folder above it.
+    fileprivate func isClosed(_ file: IgnitionConfig.File) -> Bool {
+        let path = plainPath(file.path)
+        func isAbove(_ folder: String) -> Bool { folder == "/" || path.hasPrefix(folder + "/") }
+        return file.mode.map { $0 & 0o004 == 0 } ?? false
+            || directories.contains { ($0.mode.map { $0 & 0o001 == 0 } ?? false) && isAbove(plainPath($0.path)) }
+    }
+}
+
+extension TargetTree {
+    /// Whether a folder above a path, below the root itself, keeps others out or cannot be asked.
+    fileprivate func isClosed(_ resolved: String) -> Bool {
+        var folder = FilePath(resolved)
+        while folder.removeLastComponent(), !folder.components.isEmpty {
+            guard let mode = try? entry(folder.string).found()?.st_mode, mode & 0o001 != 0 else { return true }
+        }
         return false
     }
 }
@@ -224,7 +246,7 @@ extension OpenFile {
             && (try? bytes()) == Array(text.utf8)
     }
 
-    /// How two files differ, in words; for files that not everybody may read, only by their sizes.
+    /// How two files differ, in words; for files that not everybody may reach and read, only by their sizes.
     fileprivate func difference(from wanted: OpenFile, isSecret: Bool) throws(TargetFault) -> ContentDifference {
         let (here, other) = (try status(), try wanted.status())
         let sizes = ContentDifference.sizes(here: UInt64(here.st_size), wanted: UInt64(other.st_size))

@@ -120,9 +120,12 @@ private func fault(_ bytes: [UInt8], depth: Int = 512) -> String {
             ("['a']", "1:2: strings take double quotes"),
             ("[True]", "1:2: unknown word True; JSON knows true, false and null"),
             ("[0644]", "1:2: 0644 has a leading zero; JSON numbers are decimal: octal 0644 is 420"),
-            ("[089]", "1:2: 089 has a leading zero; JSON numbers have none"),
-            ("[1.]", "1:2: 1. is not a number"), ("[-]", "1:2: - is not a number"),
-            ("[0x1F]", "1:2: 0x1F is not a number"), ("[+1]", "1:2: + where a value was expected"),
+            ("[None]", "1:2: unknown word None; JSON knows true, false and null"),
+            ("[089]", "1:2: a number with a leading zero; JSON numbers have none"),
+            ("[1.]", "1:2: this is not a number; text takes double quotes"),
+            ("[-]", "1:2: this is not a number; text takes double quotes"),
+            ("[0x1F]", "1:2: this is not a number; text takes double quotes"),
+            ("[+1]", "1:2: + where a value was expected"),
             ("[\"a", "1:4: the text ends inside a string that starts in line 1"),
             ("{\n\"a\": {\n", "3:1: the text ends inside an object that starts in line 2"),
             ("[[1]", "1:5: the text ends inside a list that starts in line 1"),
@@ -138,6 +141,14 @@ private func fault(_ bytes: [UInt8], depth: Int = 512) -> String {
         ])
     func faults(_ text: String, _ message: String) {
         #expect(fault(Array(text.utf8)) == message)
+    }
+
+    @Test(
+        "a value whose quotes were forgotten may be a secret, and is not quoted",
+        arguments: ["hunter2", "0042", "12monkeys", "-x1", "1e5e5", "Trueish"])
+    func secrets(_ text: String) {
+        let message = fault(Array("{\"passwordHash\": \(text)}".utf8))
+        #expect(message.hasPrefix("1:18: ") && !message.contains(text), "\(message)")
     }
 
     @Test func bytesOutsideUTF8AreFound() {

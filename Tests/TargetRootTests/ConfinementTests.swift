@@ -273,4 +273,29 @@ private func listing(_ folder: FilePath) -> [String] {
         #expect(text.contains("9 bytes, wanted 12") && text.contains("6 bytes, wanted 13"))
         #expect(!text.contains("secret"))
     }
+
+    @Test("nor those of a file that everybody might read, in a folder that nobody else may enter")
+    func secretsBehindClosedFolders() throws {
+        let target = try Target()
+        let paths = ["/closed/aws/credentials", "/open/wanted/key", "/open/motd"]
+        for path in paths { try target.put(path, "topsecret\n") }
+        #expect(chmod(target.path("/closed").string, 0o700) == 0)
+        func conflict(of path: String, _ folders: String = "") throws -> String {
+            let failure = #expect(throws: FileConflicts.self) {
+                try target.provision(
+                    """
+                    "storage": {"directories": [\(folders)],
+                                "files": [{"path": "\(path)", "contents": {"source": "data:,othersecrets"}}]}
+                    """)
+            }
+            return failure.map { "\($0)" } ?? ""
+        }
+        #expect(try conflict(of: "/open/motd").contains("topsecret"))
+        let told = [
+            try conflict(of: "/closed/aws/credentials"),
+            // The config is about to close it.
+            try conflict(of: "/open/wanted/key", #"{"path": "/open/wanted", "mode": 448}"#),
+        ]
+        #expect(told.allSatisfy { $0.contains("10 bytes, wanted 12") && !$0.contains("secret") }, "\(told)")
+    }
 }
