@@ -10,7 +10,7 @@ import processes
 import rootfs
 from boot import BROKEN, PROVISION, QUIETLY, STOPPED, UNATTENDED, boot_test, facts, stopped, tiny_image
 from console import Unmet, told_twice
-from debian_systems import RELEASES, Workshop, documented
+from debian_systems import RELEASES, Workshop, documented, dracut_image, initramfs_tools_image
 from machine import MIB
 from paths import TOOL, kernel_image
 from tiers import ALL
@@ -26,23 +26,6 @@ def served(bench, image=None):
     server = bench.nginx({"rootfs.img": image or tiny_image(), "config.ign": config.read_text()})
     return (f"{PROVISION} coreos.live.rootfs_url={server.url}/rootfs.img "
             f"ignition.config.url={server.url}/config.ign")
-
-
-def dracut_image(bench, release, add="", omit="", before="", name="dracut", root=None):
-    """The documented lines in a Debian release, or in this machine's, with more modules, or fewer."""
-    workshop = Workshop(bench, name, root or tiny_image())
-    options = f"--add 'firstlight {add}'" + (f" --omit '{omit}'" if omit else "")
-    lines = documented("dracut").replace("--add firstlight", options)
-    for folder, files in (before or {}).items():
-        place = workshop.file("others") / folder
-        place.mkdir(parents=True)
-        for file, content in files.items():
-            (place / file).write_text(content)
-            (place / file).chmod(0o755)
-    if before:
-        lines = "cp -r others/. /usr/lib/dracut/modules.d/\n" + lines
-    workshop.run(lines, release)
-    return workshop.file("dracut.img")
 
 
 def check_applied(found):
@@ -218,13 +201,6 @@ def initramfs_tools_stops(bench):
     """Under initramfs-tools a boot that stops ends in its shell, and `exit` tries again; rd.emergency is followed."""
     # The smallest systems have no certificate authorities.
     stops_and_goes_on(bench, initramfs_tools_image(bench, before="mount -t tmpfs none /etc/ssl/certs\n"))
-
-
-def initramfs_tools_image(bench, before="", root=None):
-    """The documented lines in this machine's system."""
-    workshop = Workshop(bench, "initramfs-tools", root or tiny_image())
-    workshop.run(before + documented("initramfs-tools"))
-    return workshop.file("initramfs-tools.img")
 
 
 def stops_and_goes_on(bench, initrd):

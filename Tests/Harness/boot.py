@@ -115,9 +115,9 @@ class Workbench:
         self._servers.append(server)
         return server
 
-    def site(self) -> Site:
+    def site(self, *others: str) -> Site:
         """A network of the test's own, as the guide's."""
-        site = Site()
+        site = Site(*others)
         self._servers.append(site)
         return site
 

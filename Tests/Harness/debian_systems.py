@@ -1,15 +1,15 @@
 """Debian systems as folders, in which an initramfs is built as their administrators would: with the lines of the
 documentation. This machine stays as it is, and what one build leaves no other one sees."""
 
-import collections
+import fcntl
 import re
 import shutil
-import threading
 from pathlib import Path
 
 import images
 import packages
 import processes
+import rootfs
 from paths import AGENT, TREE, cache_folder, recipe_key
 
 # What a dracut image of any kind takes from the system it is built in; debootstrap has to be told of a logind.
@@ -29,8 +29,6 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 """
 
-_building: "dict[str, threading.Lock]" = collections.defaultdict(threading.Lock)
-
 # $1: the system, $2: a folder for what changes of it, $3: what it sees as /build; the rest runs there.
 INSIDE = """
 mkdir -p "$2"/upper "$2"/work "$2"/root
@@ -43,10 +41,12 @@ mount --bind "$3" "$2"/root/build
 exec chroot "$2"/root bash -euc "cd /build; $4"
 """
 
-# The same on this machine's own system, whose /usr alone is another.
+# The same on this machine's own system, whose /usr alone is another. Modules may be mounted into that.
 HERE = """
-mkdir -p "$1"/upper "$1"/work
+mkdir -p "$1"/upper "$1"/work "$1"/modules
+mount --bind /lib/modules "$1"/modules
 mount -t overlay -o lowerdir=/usr,upperdir="$1"/upper,workdir="$1"/work overlay /usr
+mount --bind "$1"/modules /usr/lib/modules
 cd "$2"
 exec bash -euc "$3"
 """
@@ -65,10 +65,12 @@ def clean_system(release: str, announce=print) -> Path:
 
 def _system(release: str, key: str, options: "list[str]", announce) -> Path:
     folder = cache_folder() / "systems" / f"{release}-{key}"
-    with _building[folder.name]:
+    folder.parent.mkdir(exist_ok=True)
+    # Tests with another kernel run in processes of their own.
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             announce(f"building a Debian system, {release} (once, two minutes)")
-            folder.parent.mkdir(exist_ok=True)
             half = folder.with_suffix(".half")
             processes.run(["rm", "-rf", "--one-file-system", half])
             # What it mounts in there ends with it.
@@ -121,3 +123,29 @@ class Workshop:
 
     def file(self, name: str) -> Path:
         return self.folder / name
+
+
+def dracut_image(bench, release: "str | None", add: str = "", omit: str = "", before: "dict | None" = None,
+                 root: "Path | None" = None) -> Path:
+    """The documented lines in a Debian release, or in this machine's, with more modules, or fewer; `before` are others'."""
+    workshop = Workshop(bench, "dracut", root or images.root_image(rootfs.tiny()))
+    options = f"--add 'firstlight {add}'" + (f" --omit '{omit}'" if omit else "")
+    lines = documented("dracut").replace("--add firstlight", options)
+    for folder, files in (before or {}).items():
+        place = workshop.file("others") / folder
+        place.mkdir(parents=True)
+        for file, content in files.items():
+            (place / file).write_text(content)
+            (place / file).chmod(0o755)
+    if before:
+        lines = "cp -r others/. /usr/lib/dracut/modules.d/\n" + lines
+    workshop.run(lines, release)
+    return workshop.file("dracut.img")
+
+
+def initramfs_tools_image(bench, before: str = "", root: "Path | None" = None, edit=lambda lines: lines,
+                          name: str = "initramfs-tools") -> Path:
+    """The documented lines in this machine's system."""
+    workshop = Workshop(bench, name, root or images.root_image(rootfs.tiny()))
+    workshop.run(before + edit(documented("initramfs-tools")))
+    return workshop.file("initramfs-tools.img")

@@ -76,7 +76,7 @@ class Nginx:
         self._folder = processes.temporary_folder("nginx")
         configuration = self._folder / "nginx.conf"
         configuration.write_text(NGINX.format(
-            folder=self._folder, root=root, address=address, port=self.port,
+            folder=self._folder, root=root, address="0.0.0.0" if site else address, port=self.port,
             rate=f"limit_rate {rate};" if rate else "", tls=" ssl" if certificate else "",
             certificate=f"ssl_certificate {certificate.chain};\nssl_certificate_key {certificate.key};"
             if certificate else "",

@@ -17,10 +17,11 @@ class Site:
     ADDRESS = "192.0.2.1"
     CARD = "eth0"
 
-    def __init__(self) -> None:
-        script = (f"ip link set lo up && ip tuntap add dev {self.CARD} mode tap && "
-                  f"ip address add {self.ADDRESS}/24 dev {self.CARD} && ip link set {self.CARD} up && "
-                  "echo there && exec sleep infinity")
+    def __init__(self, *others: str) -> None:
+        """`others` are more addresses of the server's, which its machines reach through it."""
+        addresses = " && ".join(f"ip address add {one}/24 dev {self.CARD}" for one in (self.ADDRESS, *others))
+        script = (f"ip link set lo up && ip tuntap add dev {self.CARD} mode tap && {addresses} && "
+                  f"ip link set {self.CARD} up && echo there && exec sleep infinity")
         self._holder = processes.start(["unshare", "--net", "sh", "-c", script], stdout=subprocess.PIPE)
         if self._holder.stdout.readline() != b"there\n":
             raise Unmet("a network namespace with a tap")

@@ -72,16 +72,18 @@ class Recipes:
     """A folder in which the guide's recipes are followed, and what they start from."""
 
     def __init__(self, bench, more: str = "", modules: str = "virtio", arguments: str = "", ca: "Path | None" = None,
-                 root: "Path | None" = None, **sections) -> None:
+                 root: "Path | None" = None, image: "Path | None" = None, initramfs: "Path | None" = None,
+                 given: str = "", **sections) -> None:
+        """`root` is a filesystem; `image`, `initramfs` and `given`, a config, take the place of what is made otherwise."""
         self.bench = bench
         self.folder = bench.folder / "guide"
         self.folder.mkdir()
         self.arguments = f"{UNATTENDED.replace('console=ttyS0 loglevel=3 ', '')} {arguments}".strip()
-        image = images.root_image(root or rootfs.small())
+        image = image or images.root_image(root or rootfs.small())
         options = {"ca": ca} if ca else {}
         (self.folder / "rootfs.img").symlink_to(image)
-        (self.folder / "initramfs.img").symlink_to(images.initramfs(modules, rootfs=image, **options))
-        (self.folder / "config.ign").write_text(config(more, **sections))
+        (self.folder / "initramfs.img").symlink_to(initramfs or images.initramfs(modules, rootfs=image, **options))
+        (self.folder / "config.ign").write_text(given or config(more, **sections))
 
     def follow(self, marks: str, edit=lambda text: text, **options) -> None:
         """Follows recipes as they stand, but for what a machine needs that runs under load with nobody there."""
@@ -98,9 +100,9 @@ class BootServer(Recipes):
     """The guide's boot server: a network of its own, dnsmasq with the configuration of the recipes, a web server."""
 
     def __init__(self, bench, marks: str, certificate: "Certificate | None" = None, edit=lambda text: text,
-                 before: str = "", **options) -> None:
+                 before: str = "", addresses: "tuple[str, ...]" = (), **options) -> None:
         super().__init__(bench, **options)
-        self.site: Site = bench.site()
+        self.site: Site = bench.site(*addresses)
         self.follow(f"folder dnsmasq {marks}", edit=edit, before=before)
         self.web: Nginx = bench.serve(Nginx(self.folder, certificate=certificate, site=self.site))
         self.site.dnsmasq(self.folder / "dnsmasq.conf")
