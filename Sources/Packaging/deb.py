@@ -123,7 +123,8 @@ def agent(programs: Path, staging: Path) -> Package:
             "carries out an Ignition config without destroying what that did not ask to",
             "destroy, and hands over to the real root's init. Under dracut it runs as",
             "systemd units: dracut --add firstlight. Under initramfs-tools it makes the",
-            "root filesystem: BOOT=firstlight in its configuration."))
+            "root filesystem: BOOT=firstlight in its configuration, or FIRSTLIGHT=y",
+            "there and boot=firstlight on the kernel command line."))
     package.add(programs / "firstlight", "usr/bin/firstlight", 0o755)
     for file in sorted((TREE / "dracut/50firstlight").iterdir()):
         mode = 0o755 if file.suffix == ".sh" else 0o644

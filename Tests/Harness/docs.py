@@ -254,6 +254,7 @@ def stops_are_told_as_the_program_tells_them() -> None:
     """Each text of docs/troubleshooting.md is one of the program's: its parts between words in capitals are."""
     strings = "\n".join(literals(file) for ending in ("swift", "c")
                         for file in sorted((TREE / "Sources").glob(f"**/*.{ending}")))
+    strings += (TREE / "Sources/InitramfsTools/scripts/firstlight").read_text()
     page = TREE / "docs/troubleshooting.md"
     text, wrong, seen = page.read_text(), [], 0
     for row in re.finditer(r"^\| (`.*?) \|", text, re.MULTILINE):
