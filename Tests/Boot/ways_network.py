@@ -2,14 +2,18 @@
 
 import re
 
+import images
+import newer_packages
 from boot import boot_test
 from console import Unmet
+from paths import FIXTURES
 from servers import Certificate
 from site_network import Site
 from tiers import ALL
 from ways import PLAIN_CARD, UEFI, BootServer, authorities, done, has_checked_hash, newer_ipxe
 
 BIOS_SECONDS, UEFI_SECONDS = 240, 480
+GUIDE_SERVER = "192.168.1.101"
 ASKED_BY_IPXE = [f"/live/{name}" for name in ("boot.ipxe", "vmlinuz", "initramfs.img", "config.ign", "rootfs.img")]
 
 
@@ -40,6 +44,25 @@ def pxelinux_second_initrd(bench):
     assert server.asked() == ["/live/config.ign"], server.asked()
     has_checked_hash(machine)
     network_line(machine)
+
+
+@boot_test(tier=ALL)
+def pxelinux_guide(bench):
+    """PXELINUX boots with the lines of Fedora CoreOS's guide as they stand there; its address and its files are ours."""
+    given = (FIXTURES / "guide/pxelinux.cfg").read_text()
+    server = BootServer(bench, "pxelinux", addresses=(GUIDE_SERVER,))
+    live = server.folder / "live"
+    for part, file in {"kernel-x86_64": "vmlinuz", "initramfs.x86_64.img": "initramfs.img",
+                       "rootfs.x86_64.img": "rootfs.img"}.items():
+        (live / f"fedora-coreos-41.20241215.3.0-live-{part}").symlink_to(file)
+    # A console that the test can read, and nobody at it.
+    line = f"ignition.config.url=http://{GUIDE_SERVER}/config.ign"
+    assert given.count(line) == 1, given
+    (live / "pxelinux.cfg/default").write_text(given.replace(line, f"{line} console=ttyS0 loglevel=3 {server.arguments}"))
+    machine = server.boot()
+    done(machine, BIOS_SECONDS)
+    assert server.asked() == ["/config.ign"], server.asked()
+    has_checked_hash(machine)
 
 
 @boot_test(tier=ALL)
@@ -79,6 +102,26 @@ def ipxe_autoexec(bench):
     machine = server.boot(card=PLAIN_CARD, **UEFI)
     done(machine, UEFI_SECONDS, is_uefi=True)
     assert "/autoexec.ipxe to 192.0.2." in server.told(), "nobody has asked for autoexec.ipxe"
+    assert server.asked() == ASKED_BY_IPXE, server.asked()
+    has_checked_hash(machine)
+
+
+# A boot ROM that is none of iPXE's, for all that a DHCP server can tell.
+OTHER_ROM = "#!ipxe\nset user-class other\nautoboot\n"
+
+
+@boot_test(tier=ALL)
+def ipxe_undionly(bench):
+    """A BIOS whose card has no iPXE loads one by TFTP, which asks DHCP again and runs the guide's script."""
+    server = BootServer(bench, "ipxe-script ipxe-loaded-bios", before=newer_ipxe())
+    script = bench.folder / "other.ipxe"
+    script.write_text(OTHER_ROM)
+    rom = images.iso(bench.folder, "ROM", {
+        "images/pxeboot/vmlinuz": newer_packages.unpacked("ipxe") / "usr/lib/ipxe/ipxe.lkrn",
+        "images/pxeboot/initrd.img": script}, "")
+    machine = bench.boot(boot="cdrom", cdrom=rom, site=server.site)
+    done(machine, BIOS_SECONDS)
+    assert "/undionly.kpxe to 192.0.2." in server.told(), "nobody has asked for undionly.kpxe"
     assert server.asked() == ASKED_BY_IPXE, server.asked()
     has_checked_hash(machine)
 
