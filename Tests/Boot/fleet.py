@@ -5,12 +5,14 @@ import re
 
 import images
 import kernels
+import processes
 import rootfs
 from boot import PROVISION, UNATTENDED, boot_test, facts, run_argument, stopped, tiny_image
 from machine import MIB
-from paths import kernel_image
+from paths import TOOL, kernel_image
 from servers import Reset, Status
 from tiers import ALL
+from ways import UEFI
 
 UUID = "4c4c4544-0042-3510-8052-b4c04f4d4b31"
 # What a board of some maker and a DHCP server say of the machine.
@@ -21,28 +23,42 @@ NAMED = {
 }
 
 
+WHOSE = "cat /etc/whose; echo; ls -d /sys/firmware/efi 2>/dev/null || true"
+
+
 def config_of(bench, whose: str):
     return bench.config(storage={"files": [
         {"path": "/etc/whose", "contents": {"source": f"data:,{whose}"}}]}).read_bytes()
 
 
-@boot_test(tier=ALL)
-def plain_iso_of_many_machines(bench):
-    """A plain ISO asks matchbox for the config of its own machine, and posts the report where that is told apart."""
-    image = tiny_image()
+def boots_plain_iso(bench, **firmware):
+    """An ISO as the tool makes it asks matchbox for the config of its own machine, and posts the report likewise."""
+    image, medium = tiny_image(), bench.folder / "live.iso"
     mine = bench.folder / "mine.ign"
     mine.write_bytes(config_of(bench, "mine"))
     server = bench.faulty({f"/ignition?uuid={UUID}&mac=52%3A54%3A00%3A12%3A34%3A56": mine})
-    arguments = (f"{UNATTENDED} coreos.liveiso=FIRSTLIGHT {PROVISION} "
-                 f"ignition.config.url={server.url}/ignition?uuid=${{uuid}}&mac=${{mac}} "
-                 f"firstlight.report_url={server.url}/boots/${{serial}}/${{hostname}} {run_argument('cat /etc/whose; echo')}")
-    medium = images.iso(bench.folder, "FIRSTLIGHT", {
-        "images/pxeboot/vmlinuz": kernel_image(), "images/pxeboot/initrd.img": images.initramfs(rootfs=image),
-        "images/pxeboot/rootfs.img": image}, arguments)
-    machine = bench.boot(cdrom=medium, boot="cdrom", **NAMED)
-    assert facts(machine)["run"] == ["mine"]
+    arguments = (f"{UNATTENDED} {PROVISION} ignition.config.url={server.url}/ignition?uuid=${{uuid}}&mac=${{mac}} "
+                 f"firstlight.report_url={server.url}/boots/${{serial}}/${{hostname}} {run_argument(WHOSE)}")
+    processes.run([TOOL, "iso", "-o", medium, "--label", "FIRSTLIGHT", "--kargs", arguments, "--kernel", kernel_image(),
+                   "--initramfs", images.initramfs(rootfs=image), "--rootfs", image])
+    settings = {**NAMED, **firmware, "extra": NAMED["extra"] + firmware.get("extra", [])}
+    run = facts(bench.boot(cdrom=medium, boot="cdrom", **settings), timeout=400)["run"]
+    assert run[0] == "mine", run
     body, = server.posts("/boots/RACK%207%2F4/node7")
     assert json.loads(body)["outcome"] == "done"
+    return run[1:]
+
+
+@boot_test(tier=ALL)
+def plain_iso_of_many_machines(bench):
+    """A plain ISO asks matchbox for the config of its own machine, and posts the report where that is told apart."""
+    assert boots_plain_iso(bench) == []
+
+
+@boot_test(tier=ALL)
+def plain_iso_of_many_machines_uefi(bench):
+    """The same ISO by UEFI firmware and GRUB, which has words like ${uuid} of its own."""
+    assert boots_plain_iso(bench, **UEFI) == ["/sys/firmware/efi"]
 
 
 @boot_test(tier=ALL)
