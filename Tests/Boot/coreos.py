@@ -12,7 +12,10 @@ from debian_systems import Workshop, documented
 from machine import SAME_ADDRESSES
 from paths import kernel_image
 from tiers import ALL
+from ways import BootServer
 
+# A login prompt would stand in front of a line that is read here.
+WITHOUT_PROMPT = f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service"
 # Debian's policy is made for a root that is no deployment: only what is ours is held against it.
 SELINUX = "security=selinux selinux=1"
 LABELLED = {
@@ -81,9 +84,8 @@ def config(bench, storage: "dict | None" = None, units: "list | None" = None, gr
 def boot_published(bench, format: str, config, arguments: str = "", initramfs=None, **settings):
     """Boots the root image by `coreos.live.rootfs_url`, with an initramfs that is made of the original's by default."""
     server = bench.nginx({"rootfs.img": coreos.published_rootfs(format), "config.ign": config})
-    # A login prompt would stand in front of a line that is read here.
     machine = bench.boot(
-        f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service {PROVISION} "
+        f"{WITHOUT_PROMPT} {PROVISION} "
         f"coreos.live.rootfs_url={server.url}/rootfs.img "
         f"ignition.config.url={server.url}/config.ign {arguments}",
         initrd=[initramfs or coreos.initramfs(format)], memory=2048, processors=2, **settings)
@@ -118,6 +120,14 @@ def coreos_squashfs(bench):
     assert found["var"][0].split()[2] == "/var", found["var"]
     assert "coreos" in " ".join(found["deployed"]), found["deployed"]
     assert any(line.startswith("nameserver") for line in found["resolver"]), found["resolver"]
+
+
+@boot_test(tier=ALL)
+def coreos_ipxe(bench):
+    """The same from the firmware on: a card's iPXE boots the three files by the guide's script."""
+    server = BootServer(bench, "ipxe ipxe-script", image=coreos.published_rootfs(), initramfs=coreos.initramfs(),
+                        given=config(bench).read_text(), arguments=WITHOUT_PROMPT)
+    check(facts(server.boot(memory=2048, processors=2), 900), "squashfs")
 
 
 @boot_test(tier=ALL)

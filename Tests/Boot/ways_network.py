@@ -48,7 +48,7 @@ def pxelinux_second_initrd(bench):
 
 @boot_test(tier=ALL)
 def pxelinux_guide(bench):
-    """PXELINUX boots with the lines of Fedora CoreOS's guide as they stand there; its address and its files are ours."""
+    """PXELINUX boots with the lines of Fedora CoreOS's guide as they stand there; the files are ours."""
     given = (FIXTURES / "guide/pxelinux.cfg").read_text()
     server = BootServer(bench, "pxelinux", addresses=(GUIDE_SERVER,))
     live = server.folder / "live"
@@ -58,7 +58,8 @@ def pxelinux_guide(bench):
     # A console that the test can read, and nobody at it.
     line = f"ignition.config.url=http://{GUIDE_SERVER}/config.ign"
     assert given.count(line) == 1, given
-    (live / "pxelinux.cfg/default").write_text(given.replace(line, f"{line} console=ttyS0 loglevel=3 {server.arguments}"))
+    readable = f"{line} console=ttyS0 loglevel=3 {server.arguments}"
+    (live / "pxelinux.cfg/default").write_text(given.replace(line, readable))
     machine = server.boot()
     done(machine, BIOS_SECONDS)
     assert server.asked() == ["/config.ign"], server.asked()

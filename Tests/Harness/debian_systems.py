@@ -127,7 +127,10 @@ class Workshop:
 
 def dracut_image(bench, release: "str | None", add: str = "", omit: str = "", before: "dict | None" = None,
                  root: "Path | None" = None) -> Path:
-    """The documented lines in a Debian release, or in this machine's, with more modules, or fewer; `before` are others'."""
+    """The documented lines in a Debian release, or in this machine's, with more modules or fewer.
+
+    `before` are modules of others, which are there first.
+    """
     workshop = Workshop(bench, "dracut", root or images.root_image(rootfs.tiny()))
     options = f"--add 'firstlight {add}'" + (f" --omit '{omit}'" if omit else "")
     lines = documented("dracut").replace("--add firstlight", options)
