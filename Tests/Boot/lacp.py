@@ -26,7 +26,7 @@ def lacp_bond_beside_one_that_speaks_it(bench):
     switch = VirtualMachine(
         Settings(arguments=QUIETLY, initrd=[_switch()], network=False, memory=256,
                  extra=cards("switch", "node", "aa", ",speed=1000,duplex=full")),
-        f"boot.{bench.name}.switch")
+        f"{bench.logs}.switch")
     bench.watch(switch)
     switch.start()
     machine = bench.boot(

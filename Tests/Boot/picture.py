@@ -1,23 +1,40 @@
-"""The picture: what a machine without a serial console shows on its screen."""
+"""The picture: what a machine without a serial console shows on its screen, in a BIOS's text mode and on the
+framebuffer of UEFI firmware."""
 
 import re
+from pathlib import Path
 
 import images
+import processes
 import screen
 from boot import boot_test, tiny_image
-from paths import LOGS, kernel_image
+from machine import Disk
+from paths import LOGS, TOOL, kernel_image
 from servers import Stall
 from tiers import ALL
+from ways import UEFI
 
 # The recipes' console, without the serial line. The kernel as it is asks the firmware for its text mode.
 ON_SCREEN = "console=tty0 loglevel=3 panic=-1 no_timer_check mitigations=off"
 PROGRESS = r"^ +\d+\.\d s  rootfs    \S+ of \S+ [KM]iB +\d+ %"
 PROMPT = r"^firstlight:~#$"
+SECONDS = {False: 120, True: 300}  # with UEFI firmware
 
 
-def with_screen(bench, arguments: str, initrd: list) -> screen.Screen:
-    machine = bench.boot(arguments, base=ON_SCREEN, kernel=kernel_image(), initrd=initrd, extra=screen.DISPLAY)
-    return screen.Screen(machine)
+def with_screen(bench, url: str, words: str, initramfs: Path, is_uefi: bool) -> screen.Screen:
+    """A machine with a display alone; the firmware of UEFI starts a unified kernel image from a stick."""
+    if not is_uefi:
+        return screen.Screen(bench.boot(f"coreos.live.rootfs_url={url} {words}", base=ON_SCREEN, kernel=kernel_image(),
+                                        initrd=[initramfs], extra=screen.DISPLAY))
+    program, stick = bench.folder / "live.efi", bench.folder / "stick"
+    processes.run([TOOL, "uki", "-o", program, "--kernel", kernel_image(), "--initramfs", initramfs, "--url", url,
+                   "--kargs", f"{ON_SCREEN} {words}".strip()])
+    processes.run(["mkfs.fat", "-F", "32", "-C", stick, str((program.stat().st_size >> 10) + 65536)])
+    processes.run(["mmd", "-i", stick, "::/EFI", "::/EFI/BOOT"])
+    processes.run(["mcopy", "-i", stick, program, "::/EFI/BOOT/BOOTX64.EFI"])
+    machine = bench.boot(boot="disk", disks=[Disk(stick, bus="sata")], memory=UEFI["memory"],
+                         extra=screen.DISPLAY + UEFI["extra"])
+    return screen.Screen(machine, is_framebuffer=True)
 
 
 def only(rows, pattern: str):
@@ -32,15 +49,13 @@ def is_legible(rows) -> None:
     assert not wrong, f"no letters of the font: {wrong}"
 
 
-@boot_test(tier=ALL)
-def picture_of_a_boot(bench):
-    """On a screen: the font, the width, progress on one line that goes away, colours, and a shell that takes keys."""
+def shows_a_boot(bench, is_uefi: bool = False) -> None:
     image = tiny_image()
     server = bench.faulty({"/rootfs.img": image}, {"/rootfs.img": [Stall(image.stat().st_size // 2)]})
-    shown = with_screen(bench, f"coreos.live.rootfs_url={server.url}/rootfs.img rd.break firstlight.plann",
-                        [images.initramfs(rootfs=image)])
-    rows = shown.expect(r"rootfs .*\d of \d.*%", 120)
-    shown.save(LOGS / "boot.picture-progress.png")
+    shown = with_screen(bench, f"{server.url}/rootfs.img", "rd.break firstlight.plann", images.initramfs(rootfs=image),
+                        is_uefi)
+    rows = shown.expect(r"rootfs .*\d of \d.*%", SECONDS[is_uefi])
+    shown.save(LOGS / f"{bench.logs}-progress.png")
     is_legible(rows)
     headline = only(rows, r"^firstlight \d+\.\d+\.\d+ · Linux \S+ · [\d.]+ [MG]iB RAM · ")
     assert headline.colour == screen.WHITE, headline.colour
@@ -50,7 +65,7 @@ def picture_of_a_boot(bench):
     only(rows, PROGRESS)
     # The silent server is given up after a while, and the line that counted makes room for what came of it.
     rows = shown.expect(PROMPT, 200)
-    shown.save(LOGS / "boot.picture-shell.png")
+    shown.save(LOGS / f"{bench.logs}-shell.png")
     is_legible(rows)
     left = [row.text for row in rows if re.search(PROGRESS, row.text)]
     assert not left, f"left of the line that counted: {left}"
@@ -61,13 +76,11 @@ def picture_of_a_boot(bench):
     only(rows, r"^firstlight:~# ls -d /sysroot/sbin$")
 
 
-@boot_test(tier=ALL)
-def picture_of_a_failure(bench):
-    """On a screen: a boot that stops, its cause in red, what to do, and the emergency shell."""
+def shows_a_failure(bench, is_uefi: bool = False) -> None:
     server = bench.nginx({})
-    shown = with_screen(bench, f"coreos.live.rootfs_url={server.url}/rootfs.img", [images.initramfs(rootfs=tiny_image())])
-    rows = shown.expect(PROMPT, 120)
-    shown.save(LOGS / "boot.picture-failure.png")
+    shown = with_screen(bench, f"{server.url}/rootfs.img", "", images.initramfs(rootfs=tiny_image()), is_uefi)
+    rows = shown.expect(PROMPT, SECONDS[is_uefi])
+    shown.save(LOGS / f"{bench.logs}.png")
     is_legible(rows)
     cause = only(rows, r"^firstlight stopped: http://.*/rootfs\.img: HTTP status 404")
     assert cause.colour == screen.RED, cause.colour
@@ -81,3 +94,27 @@ def picture_of_a_failure(bench):
     shown.expect(r"^getting the root filesystem$", 60)
     shown.type("poweroff -f\n")
     shown.machine.wait_exit(60)
+
+
+@boot_test(tier=ALL)
+def picture_of_a_boot(bench):
+    """On a screen: the font, the width, progress on one line that goes away, colours, and a shell that takes keys."""
+    shows_a_boot(bench)
+
+
+@boot_test(tier=ALL)
+def picture_of_a_boot_uefi(bench):
+    """The same on the framebuffer of UEFI firmware, which starts a unified kernel image."""
+    shows_a_boot(bench, is_uefi=True)
+
+
+@boot_test(tier=ALL)
+def picture_of_a_failure(bench):
+    """On a screen: a boot that stops, its cause in red, what to do, and the emergency shell."""
+    shows_a_failure(bench)
+
+
+@boot_test(tier=ALL)
+def picture_of_a_failure_uefi(bench):
+    """The same on the framebuffer of UEFI firmware."""
+    shows_a_failure(bench, is_uefi=True)

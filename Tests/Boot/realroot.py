@@ -19,7 +19,7 @@ def boot_twice(bench, initrd, arguments=""):
     try:
         found = []
         for number in (1, 2):
-            with scenario.machine(initrd(scenario), f"boot.{bench.name}.{number}", arguments) as machine:
+            with scenario.machine(initrd(scenario), f"{bench.logs}.{number}", arguments) as machine:
                 bench.watch(machine)
                 found.append(scenario.boot(machine, limit=900))
             check_boot(found[-1], number)

@@ -81,15 +81,16 @@ def boot_tests() -> "list[BootTest]":
     return sorted(_registered.values(), key=lambda test: test.name)
 
 
-def run(test: BootTest) -> Outcome:
+def run(test: BootTest, logs: str = "") -> Outcome:
+    """Runs it; `logs` is what the names of its logs begin with, boot.NAME otherwise."""
     began = time.monotonic()
-    bench = Workbench(test)
+    bench = Workbench(test, logs or f"boot.{test.name}")
     try:
         reason = failure_of(lambda: test.function(bench))
         lines = bench.last_lines() if reason else []
     finally:
         bench.clear()
-    outcome = Outcome(test.title, not reason, time.monotonic() - began, reason, LOGS / f"boot.{test.name}", lines)
+    outcome = Outcome(test.title, not reason, time.monotonic() - began, reason, LOGS / bench.logs, lines)
     outcome.announce()
     return outcome
 
@@ -97,8 +98,8 @@ def run(test: BootTest) -> Outcome:
 class Workbench:
     """Everything a boot test puts together. All of it ends when the test does."""
 
-    def __init__(self, test: BootTest) -> None:
-        self.name = test.name
+    def __init__(self, test: BootTest, logs: str) -> None:
+        self.name, self.logs = test.name, logs
         self.folder = processes.temporary_folder(test.name)
         self.folder.chmod(0o755)
         self._machines: "list[VirtualMachine]" = []
@@ -152,7 +153,7 @@ class Workbench:
         if len(words) > 2040:
             raise Unmet("a kernel command line of at most 2040 bytes", f"{len(words)} bytes")
         number = len(self._machines) + 1
-        log_name = f"boot.{self.name}" + (f".{number}" if number > 1 else "")
+        log_name = self.logs + (f".{number}" if number > 1 else "")
         machine = VirtualMachine(Settings(arguments=words, **settings), log_name)
         self._machines.append(machine)
         machine.start()

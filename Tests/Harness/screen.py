@@ -1,7 +1,7 @@
 """A machine's screen: QEMU's picture of it, read back as rows of text with their colours.
 
-The picture is VGA's text mode, cells of one size each with two colours. Their shapes are compared with the font that the
-video BIOS of the machine brings, which is the one that the kernel goes on with.
+The picture is VGA's text mode or a framebuffer, cells of one size each with two colours. Their shapes are compared with
+the font that draws them: in text mode that of the machine's video BIOS, on a framebuffer that in the kernel.
 """
 
 import functools
@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import images
 import speed
 from console import Unmet
 from machine import VirtualMachine
@@ -42,12 +43,12 @@ class Row:
 
 
 @functools.cache
-def font() -> "dict[bytes, str]":
-    """The characters of code page 437 by their shapes."""
-    rom = VIDEO_BIOS.read_bytes()
+def font(file: Path) -> "dict[bytes, str]":
+    """The characters of code page 437 by their shapes, as a video BIOS or an unpacked kernel has them."""
+    rom = file.read_bytes()
     start = rom.find(LETTER_A) - ord("A") * HEIGHT
     if start < 0:
-        raise Unmet(f"a font of {HEIGHT} lines in {VIDEO_BIOS}", "none")
+        raise Unmet(f"a font of {HEIGHT} lines in {file}", "none")
     shapes = {}
     # The plain letters go before others of the same shape.
     for code in [*range(0x20, 0x7f), *range(0x20), *range(0x7f, 0x100)]:
@@ -56,21 +57,21 @@ def font() -> "dict[bytes, str]":
     return shapes
 
 
-def rows(picture: bytes) -> "list[Row]":
+def rows(picture: bytes, is_framebuffer: bool = False) -> "list[Row]":
     """The rows of a picture in the form of PPM."""
     head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", picture)
     width, height = int(head[1]), int(head[2])
-    cell = width // COLUMNS
-    if cell not in (8, 9) or width % COLUMNS or height % HEIGHT:
+    cell = 8 if is_framebuffer else width // COLUMNS
+    if not is_framebuffer and (cell not in (8, 9) or width % COLUMNS or height % HEIGHT):
         raise Unmet(f"a screen in text mode, {COLUMNS} columns wide", f"{width} by {height} dots")
-    data = picture[head.end():]
+    data, shapes = picture[head.end():], font(images.unpacked_kernel() if is_framebuffer else VIDEO_BIOS)
     found = []
-    for top in range(0, height, HEIGHT):
+    for top in range(0, height - height % HEIGHT, HEIGHT):
         text, colours = "", []
-        for left in range(0, width, cell):
+        for left in range(0, width - width % cell, cell):
             lines = [data[((top + line) * width + left) * 3:((top + line) * width + left + 8) * 3]
                      for line in range(HEIGHT)]
-            character, colour = _cell(lines)
+            character, colour = _cell(lines, shapes)
             text += character
             colours.append(colour)
         found.append(Row(text.rstrip(), colours))
@@ -79,7 +80,7 @@ def rows(picture: bytes) -> "list[Row]":
     return found
 
 
-def _cell(lines: "list[bytes]") -> "tuple[str, tuple | None]":
+def _cell(lines: "list[bytes]", shapes: "dict[bytes, str]") -> "tuple[str, tuple | None]":
     blank = b"\0" * 24
     if all(line == blank for line in lines):
         return " ", None
@@ -94,19 +95,19 @@ def _cell(lines: "list[bytes]") -> "tuple[str, tuple | None]":
                 colour = tuple(round(part / 85) * 85 for part in value)
         shape.append(bits)
     shape = bytes(shape)
-    if shape in font():
-        return font()[shape], colour
+    if shape in shapes:
+        return shapes[shape], colour
     # The cursor lies over the last lines.
-    without = next((character for known, character in font().items() if known[:13] == shape[:13] and not any(known[13:])),
+    without = next((character for known, character in shapes.items() if known[:13] == shape[:13] and not any(known[13:])),
                    None)
     return without or "\ufffd", colour if without and without != " " else None
 
 
 class Screen:
-    """The screen of one machine, which has a DISPLAY."""
+    """The screen of one machine, which has a DISPLAY; a framebuffer where UEFI firmware has set that up."""
 
-    def __init__(self, machine: VirtualMachine) -> None:
-        self.machine = machine
+    def __init__(self, machine: VirtualMachine, is_framebuffer: bool = False) -> None:
+        self.machine, self.is_framebuffer = machine, is_framebuffer
         self.rows: "list[Row]" = []
 
     def look(self) -> "list[Row]":
@@ -115,7 +116,7 @@ class Screen:
         self.machine.control("screendump", filename=str(file))
         self.picture = file.read_bytes()
         try:
-            self.rows = rows(self.picture)
+            self.rows = rows(self.picture, self.is_framebuffer)
         except Unmet:
             # The firmware and the kernel's start switch modes.
             self.rows = []
