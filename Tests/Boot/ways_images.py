@@ -1,20 +1,67 @@
-"""Images of every kind from the firmware on. The real root has systemd, and the kernel arguments are the guide's."""
+"""Images of every kind from the firmware on: an initramfs that dracut or initramfs-tools has made, and an older root
+image in the place of a broken one. The real root has systemd, and the kernel arguments are the guide's."""
+
+import re
 
 import images
 import processes
 import rootfs
 from boot import boot_test, facts
 from console import Unmet
-from debian_systems import Workshop, documented
+from debian_systems import RELEASES, Workshop, documented, dracut_image, initramfs_tools_image
 from machine import MIB, Disk
 from tiers import ALL
-from ways import BootServer, done, has_checked_hash
+from ways import PLAIN_CARD, UEFI, BootServer, done, has_checked_hash
 
 LIMIT = 600  # of a machine that starts all of systemd twice, or loads an image by TFTP
+UEFI_LIMIT = 900
 
 
 def small_image():
     return images.root_image(rootfs.small())
+
+
+# --- dracut and initramfs-tools --------------------------------------------------------------------
+
+
+def _register(release, firmware):
+    def test(bench):
+        initramfs = dracut_image(bench, release, "systemd-networkd", root=small_image())
+        server = BootServer(bench, {"BIOS": "ipxe ipxe-script", "UEFI": "grub"}[firmware], initramfs=initramfs)
+        is_uefi = firmware == "UEFI"
+        settings = {"card": PLAIN_CARD, **UEFI} if is_uefi else {}
+        machine = server.boot(**settings)
+        done(machine, UEFI_LIMIT if is_uefi else LIMIT, is_uefi)
+        has_checked_hash(machine)
+
+    version = RELEASES[release]
+    loader = {"BIOS": "iPXE", "UEFI": "GRUB"}[firmware]
+    test.__name__ = f"dracut_{version}_by_{loader.lower()}"
+    test.__doc__ = f"{loader} boots an initramfs of dracut {version} by the guide's recipe, from {firmware} firmware on"
+    boot_test(tier=ALL)(test)
+
+
+_register("bookworm", "BIOS")
+_register("trixie", "UEFI")
+
+
+@boot_test(tier=ALL)
+def dracut_busybox_by_pxelinux(bench):
+    """PXELINUX boots dracut's initramfs without systemd; the root image is its second initrd, and brings systemd."""
+    initramfs = dracut_image(bench, None, "busybox network-legacy", "systemd", root=small_image(),
+                             filesystem=rootfs.small())
+    machine = BootServer(bench, "pxelinux pxelinux-second-initrd", initramfs=initramfs).boot()
+    done(machine, LIMIT)
+    has_checked_hash(machine)
+
+
+@boot_test(tier=ALL)
+def initramfs_tools_by_pxelinux(bench):
+    """PXELINUX boots an initramfs of initramfs-tools with the network folder's own menu."""
+    initramfs = initramfs_tools_image(bench, root=small_image())
+    machine = BootServer(bench, "pxelinux", initramfs=initramfs).boot()
+    done(machine, LIMIT)
+    has_checked_hash(machine)
 
 
 # --- An image of initramfs-tools that boots either way ---------------------------------------------
@@ -70,3 +117,25 @@ def initramfs_tools_either_way(bench):
     machine.console.expect(r"^firstlight stopped: this image does not hold the agent\.$", LIMIT, never=r"not found")
     machine.console.expect(r"FIRSTLIGHT=y", 10)
     machine.wait_exit(60)
+
+
+# --- An older root image ---------------------------------------------------------------------------
+
+
+@boot_test(tier=ALL)
+def older_image_from_the_firmware(bench):
+    """iPXE boots, the new root image is broken on the server, and the older one runs with the config applied."""
+    image, old = small_image(), images.root_image(rootfs.small(), version="1.2026.10")
+    server = BootServer(
+        bench, "ipxe ipxe-script", initramfs=images.initramfs(rootfs=image, **{"fallback-rootfs": old}),
+        edit=lambda text: text.replace("/rootfs.img ", "/rootfs.img firstlight.fallback_url=${base}/old.img "))
+    live = server.folder / "live"
+    broken = bytearray(image.read_bytes())
+    broken[len(broken) // 2] ^= 1
+    (live / "rootfs.img").unlink()
+    (live / "rootfs.img").write_bytes(broken)
+    (live / "old.img").symlink_to(old)
+    machine = server.boot()
+    done(machine, LIMIT)
+    assert server.asked()[-2:] == ["/live/rootfs.img", "/live/old.img"], server.asked()
+    assert re.search(r"warning +the OLDER root image is booted in its place", machine.console.unwrapped)

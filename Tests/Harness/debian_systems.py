@@ -89,7 +89,9 @@ def documented(name: str, page: str = "docs/dracut.md") -> str:
 class Workshop:
     """A folder like that of this repository after `make agent`, with stamps for a root image."""
 
-    def __init__(self, bench, name: str, image: "Path | None", version: str = images.VERSION) -> None:
+    def __init__(self, bench, name: str, image: "Path | None", version: str = images.VERSION,
+                 filesystem: "Path | None" = None) -> None:
+        """`filesystem` is what the image holds, where it is to be checked as a second initrd."""
         self.folder = bench.folder / name
         self.changes = bench.folder / f"{name}.changes"
         self.folder.mkdir()
@@ -103,6 +105,8 @@ class Workshop:
         (stamps / "coreos-live-initramfs").write_text(f"{version}\n")
         if image:
             (stamps / "coreos-live-want-rootfs").write_bytes(images.stream_hash(image))
+        if filesystem:
+            (stamps / "firstlight-want-image").write_bytes(images.stream_hash(filesystem))
 
     def run(self, lines: str, release: "str | None" = None, timeout: float = 1800, system=system) -> None:
         """Runs lines in a Debian release, or in this machine's own system."""
@@ -126,12 +130,12 @@ class Workshop:
 
 
 def dracut_image(bench, release: "str | None", add: str = "", omit: str = "", before: "dict | None" = None,
-                 root: "Path | None" = None) -> Path:
+                 root: "Path | None" = None, filesystem: "Path | None" = None) -> Path:
     """The documented lines in a Debian release, or in this machine's, with more modules or fewer.
 
-    `before` are modules of others, which are there first.
+    `before` are modules of others, which are there first; `filesystem` is what the root image holds.
     """
-    workshop = Workshop(bench, "dracut", root or images.root_image(rootfs.tiny()))
+    workshop = Workshop(bench, "dracut", root or images.root_image(rootfs.tiny()), filesystem=filesystem)
     options = f"--add 'firstlight {add}'" + (f" --omit '{omit}'" if omit else "")
     lines = documented("dracut").replace("--add firstlight", options)
     for folder, files in (before or {}).items():

@@ -74,7 +74,7 @@ class Recipes:
     def __init__(self, bench, more: str = "", modules: str = "virtio", arguments: str = "", ca: "Path | None" = None,
                  root: "Path | None" = None, image: "Path | None" = None, initramfs: "Path | None" = None,
                  given: str = "", **sections) -> None:
-        """`root` is a filesystem; `image`, `initramfs` and `given`, a config, take the place of what is made otherwise."""
+        """`root` is a filesystem; `image`, `initramfs` and `given`, a config, stand in for what is made otherwise."""
         self.bench = bench
         self.folder = bench.folder / "guide"
         self.folder.mkdir()
@@ -123,7 +123,9 @@ def done(machine: VirtualMachine, timeout: float, is_uefi: bool = False) -> "dic
     """What the real root told, after its systemd came up with all that the config asked for."""
     if is_uefi:
         # Firmware that finds nothing to start stays in its shell.
-        machine.console.expect(r"^firstlight \d", timeout, never=r"UEFI Interactive Shell|Kernel panic",
+        # As a unit of dracut's it tells in the journal.
+        machine.console.expect(r"^firstlight \d|firstlight\[\d+\]: ", timeout,
+                               never=r"UEFI Interactive Shell|Kernel panic",
                                what="the firmware and what it loads to start the agent")
     found = facts(machine, timeout)
     wanted = {"init": ["systemd"], "basic": ["active"], "user": ["core"], "written": ["by the config"],
