@@ -151,8 +151,8 @@ guest-test: setup ## The tests inside a virtual machine, or those of NAME=..., o
 	@$(HARNESS) guest $(NAME)
 
 .PHONY: boot-test
-boot-test: setup ## The boot tests, or those of NAME=... (root)
-	@$(HARNESS) boot $(NAME)
+boot-test: setup ## The boot tests, or those of NAME=..., with the kernel of KERNEL=debian13 (root)
+	@$(HARNESS) boot $(if $(KERNEL),--kernel $(KERNEL)) $(NAME)
 
 .PHONY: test-oracles
 test-oracles: setup ## Compare Fixtures/oracles with what Debian's Ignition leaves; RECORD=1 records it; NAME=... (root)

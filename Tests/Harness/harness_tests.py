@@ -167,7 +167,8 @@ def the_kernel_is_unpacked_where_qemu_can_start_it() -> None:
 
 def every_test_is_of_a_tier_and_named_once() -> None:
     import boot
-    tests = hosts.host_tests() + guest.guest_tests() + boot.boot_tests()
+    import other_kernel
+    tests = hosts.host_tests() + guest.guest_tests() + boot.boot_tests() + other_kernel.again(boot.boot_tests())
     titles = [test.title for test in tests]
     assert len(titles) == len(set(titles)), sorted(titles)
     assert all(test.needs <= {"agent", "tool"} for test in tests)

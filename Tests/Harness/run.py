@@ -3,6 +3,7 @@
 
     python3 Tests/Harness/run.py test|all [--record]     every change, or everything; unit tests too
     python3 Tests/Harness/run.py host|guest|boot [NAME...]
+    python3 Tests/Harness/run.py boot --kernel debian13 [NAME...]
     python3 Tests/Harness/run.py power-cut
     python3 Tests/Harness/run.py rack
     python3 Tests/Harness/run.py list
@@ -26,6 +27,7 @@ import guest
 import hosts
 import images
 import oracle_runs
+import other_kernel
 import processes
 import rack
 import recorded
@@ -47,7 +49,10 @@ def main() -> int:
             "--record", action="store_true", help="write down how long each test took")
     kinds = {"host": "tests on this machine", "guest": "tests inside a virtual machine", "boot": "whole boots"}
     for name, text in kinds.items():
-        commands.add_parser(name, help=text).add_argument("names", nargs="*", metavar="NAME")
+        these = commands.add_parser(name, help=text)
+        these.add_argument("names", nargs="*", metavar="NAME")
+        if name == "boot":
+            these.add_argument("--kernel", choices=other_kernel.KERNELS, help="with this kernel, not the installed one")
     commands.add_parser("power-cut", help="the power-cut test at more than 500 moments")
     commands.add_parser("rack", help="a boot server and three machines, for a day")
     commands.add_parser("list", help="every test with what it shows")
@@ -73,7 +78,7 @@ def main() -> int:
     if arguments.command == "rack":
         return rack.main()
     if arguments.command in kinds:
-        return named(arguments.command, arguments.names)
+        return named(arguments.command, arguments.names, getattr(arguments, "kernel", None))
     return everything(tiers.ALL if arguments.command == "all" else tiers.EVERY_CHANGE, arguments.record)
 
 
@@ -90,7 +95,9 @@ def everything(tier: str, record: bool) -> int:
     jobs = [programs, builds.unit_tests()]
     jobs += guest.jobs(of_tier(guest.guest_tests()), [programs], tier)
     jobs += [test.job([programs]) for test in of_tier(hosts.host_tests()) + of_tier(boot.boot_tests())]
-    jobs += oracle_runs.jobs(oracle_runs.names()) if tier == tiers.ALL else []
+    if tier == tiers.ALL:
+        jobs += [test.job([programs]) for test in other_kernel.again(boot.boot_tests())]
+        jobs += oracle_runs.jobs(oracle_runs.names())
     if root := builds.debian_root():
         jobs.append(root)
     outcomes = carry_out(jobs)
@@ -100,9 +107,11 @@ def everything(tier: str, record: bool) -> int:
     return tell(outcomes)
 
 
-def named(command: str, names: "list[str]") -> int:
-    """The tests of one command and of these names, after what they need is built."""
+def named(command: str, names: "list[str]", kernel: "str | None") -> int:
+    """The tests of one command and of these names, after what they need is built; boots with another kernel."""
     tests = chosen({"host": hosts.host_tests, "guest": guest.guest_tests, "boot": boot.boot_tests}[command](), names)
+    if kernel:
+        tests = [other_kernel.OtherKernelTest(test, kernel) for test in tests]
     if needed := {program for test in tests for program in test.needs}:
         builds.make(*sorted(needed))
     if command == "guest":
@@ -174,6 +183,8 @@ def list_tests() -> int:
     for test in hosts.host_tests() + guest.guest_tests() + boot.boot_tests():
         only = "  (make test-all)" if test.tier == tiers.ALL else ""
         print(f"{test.title}{only}  {getattr(test, 'description', '')}".rstrip())
+    for test in other_kernel.again(boot.boot_tests()):
+        print(f"{test.title}  (make test-all)  {test.description}")
     for name in oracle_runs.names():
         print(f"{oracle_runs.title(name)}  (make test-all, make test-oracles)")
     return 0
