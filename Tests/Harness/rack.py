@@ -15,7 +15,6 @@ server, and it boots the older image.
 import atexit
 import html
 import json
-import os
 import random
 import shutil
 import sys
@@ -26,14 +25,18 @@ import boot
 import builds
 import images
 import processes
+import recorded
 import rootfs
 from console import Unmet
 from machine import GIB, UNDER_LOAD, Disk, Settings, VirtualMachine
 from matchbox import Matchbox
-from outcome import say
-from paths import OUT, TOOL, kernel_image
+from outcome import Outcome, say
+from paths import LOGS, OUT, TOOL, kernel_image
+from schedule import Job
 from servers import Certificate
 
+TITLE = "rack"
+UNKNOWN = 420  # seconds, where its time was never recorded
 SERVER = "192.0.2.1"
 PAGE = OUT / "rack"
 MACHINES = ("blank", "vault", "patient")
@@ -329,15 +332,27 @@ def page(boots: "list[dict]") -> str:
 
 
 def main() -> int:
-    """Builds what it takes, and lives the day in namespaces of its own."""
+    """Builds what it takes, and lives the day; the exit status."""
     builds.make("agent", "tool")
-    began = time.monotonic()
+    return 0 if run().passed else 1
+
+
+def job(after: "list[Job]") -> Job:
+    return Job(TITLE, recorded.seconds(TITLE, UNKNOWN), lambda: [run()], after)
+
+
+def run() -> Outcome:
+    """The day, in namespaces of its own."""
+    began, told = time.monotonic(), LOGS / "rack.complaints"
     rootfs.tiny()
-    ended = processes.start([
-        "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__],
-        env={**os.environ}).wait()
-    say(f"{'ok    ' if not ended else 'FAILED'} {time.monotonic() - began:6.1f} s  the rack")
-    return ended
+    with open(told, "wb") as complaints:
+        ended = processes.start([
+            "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, __file__],
+            stderr=complaints).wait()
+    reason = told.read_text(errors="replace").strip() or f"exit status {ended}" if ended else ""
+    outcome = Outcome(TITLE, not ended, time.monotonic() - began, reason, LOGS / "rack")
+    outcome.announce()
+    return outcome
 
 
 def inside() -> int:

@@ -98,6 +98,7 @@ def everything(tier: str, record: bool) -> int:
     if tier == tiers.ALL:
         jobs += [test.job([programs]) for test in other_kernel.again(boot.boot_tests())]
         jobs += oracle_runs.jobs(oracle_runs.names())
+        jobs.append(rack.job([programs]))
     if root := builds.debian_root():
         jobs.append(root)
     outcomes = carry_out(jobs)
@@ -187,6 +188,7 @@ def list_tests() -> int:
         print(f"{test.title}  (make test-all)  {test.description}")
     for name in oracle_runs.names():
         print(f"{oracle_runs.title(name)}  (make test-all, make test-oracles)")
+    print(f"{rack.TITLE}  (make test-all, make test-rack)")
     return 0
 
 
