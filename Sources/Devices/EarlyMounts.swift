@@ -77,7 +77,7 @@ public enum EarlyMounts {
         }
     }
 
-    /// Mounts `/usr.squashfs`, which has modules and tools, on `/usr`.
+    /// Mounts `/usr.squashfs`, which has modules and tools, on `/usr`, and the drivers of cards below it.
     public static func mountUsr() throws(EarlyMountFailure) {
         if isMounted("/usr") { return }
         let image = FilePath("/usr.squashfs")
@@ -94,6 +94,12 @@ public enum EarlyMounts {
                 throw .module(module, error)
             }
         }
+        try mount(image, on: "/usr")
+        let drivers = DriverImage.ofThisBoot
+        if drivers.size > 0 { try mount(drivers.file, on: drivers.folder) }
+    }
+
+    private static func mount(_ image: FilePath, on folder: FilePath) throws(EarlyMountFailure) {
         let loop: LoopDevice
         do throws(FileFault) {
             loop = try LoopDevice(file: image, readOnly: true)
@@ -102,9 +108,9 @@ public enum EarlyMounts {
         }
         do throws(FileFault) {
             try Mounts.mount(
-                loop.path.string, on: "/usr", type: "squashfs", flags: UInt(MS_RDONLY | MS_NODEV | MS_NOATIME))
+                loop.path.string, on: folder, type: "squashfs", flags: UInt(MS_RDONLY | MS_NODEV | MS_NOATIME))
         } catch {
-            throw .mount("\(image)", "/usr", error.reason)
+            throw .mount("\(image)", folder, error.reason)
         }
     }
 

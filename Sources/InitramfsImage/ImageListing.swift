@@ -19,8 +19,8 @@ public struct ImageListing: Equatable, Sendable {
         public var stored: UInt64
         /// The regular files and links.
         public var files: [File]
-        /// Whether the agent mounts it on /usr; the kernel unpacks the other parts.
-        public var isMounted: Bool
+        /// Where the agent mounts it; `nil` for a part that the kernel unpacks.
+        public var mountPoint: String?
     }
 
     /// A regular file or link of the image.
@@ -47,7 +47,7 @@ public struct ImageListing: Equatable, Sendable {
             let stored = "\(ByteCount(part.stored))"
             lines.append(
                 row(
-                    part.isMounted ? "mounted on /usr" : "unpacked by the kernel", "\(part.files.count)",
+                    part.mountPoint.map { "mounted on \($0)" } ?? "unpacked by the kernel", "\(part.files.count)",
                     "\(ByteCount(total))", stored) + (part.compression.map { "  \($0)" } ?? ""))
             for area in ListingArea.allCases {
                 let files = part.files.filter { ListingArea(of: $0.path) == area }
@@ -98,7 +98,10 @@ enum ListingArea: String, CaseIterable {
             ("/init", .agent), ("/early/", .early), ("/config.ign", .config), ("/etc/coreos-", .config),
             ("/usr/bin/", .tools), ("/usr/sbin/", .tools), ("/usr/share/firstlight/", .certificates),
         ]
-        if path.hasPrefix("/usr/lib/modules/") {
+        let drivers = "/usr/\(InitramfsPath.driverFolder)/kernel/"
+        if path.hasPrefix(drivers) {
+            self = ListingArea(ofModule: String(path.dropFirst(drivers.count)))
+        } else if path.hasPrefix("/usr/lib/modules/") {
             let parts = path.split(separator: "/").dropFirst(4)
             self = parts.first == "kernel" ? ListingArea(ofModule: parts.dropFirst().joined(separator: "/")) : .indexes
         } else if let rule = rules.first(where: { path.hasPrefix($0.prefix) }) {

@@ -25,7 +25,7 @@ extension ImageListing {
         }
     }
 
-    /// Reads every archive in the image, and the squashfs for /usr.
+    /// Reads every archive in the image, and the squashfs images for `/usr` and of drivers.
     public init(reading file: FilePath) throws {
         self.init(name: file.lastComponent?.string ?? file.string, size: Files.size(file) ?? 0, parts: [])
         try InitramfsArchive.forEach(in: file) { archive in
@@ -35,31 +35,36 @@ extension ImageListing {
             parts.append(
                 Part(
                     compression: compression.rawValue, stored: UInt64(archive.stored),
-                    files: try archive.headers.map(File.init), isMounted: false))
+                    files: try archive.headers.map(File.init), mountPoint: nil))
         }
     }
 
-    /// Adds an archive that is not compressed; the squashfs in it becomes a part of its own.
+    /// Adds an archive that is not compressed; each squashfs in it becomes a part of its own.
     private mutating func addPlain(_ headers: [NewcHeader], length: Int, at start: Int, of file: FilePath) throws {
-        let usr = headers.first { $0.name == InitramfsPath.usr }
-        let others = headers.filter { $0 != usr }
+        let places = [InitramfsPath.usr: "/usr", InitramfsPath.drivers: "/usr/\(InitramfsPath.driverFolder)"]
+        let images = headers.filter { places[$0.name] != nil }
+        let others = headers.filter { places[$0.name] == nil }
         if !others.isEmpty {
-            let stored = UInt64(length) - UInt64(usr?.size ?? 0)
-            parts.append(Part(compression: nil, stored: stored, files: others.map(File.init), isMounted: false))
+            let stored = UInt64(length) - images.reduce(0) { $0 + UInt64($1.size) }
+            parts.append(Part(compression: nil, stored: stored, files: others.map(File.init), mountPoint: nil))
         }
-        guard let usr else { return }
         // A program runs in the root folder, where a relative path would mean another file.
         let path = Files.resolved(file) ?? file
-        let output = try HostProgram.listSquashfs.run(
-            ["-o", "\(UInt64(start) + usr.dataOffset)", "-llnumeric", path.string])
-        parts.append(
-            Part(
-                compression: "squashfs", stored: UInt64(usr.size), files: ImageListing.files(inSquashfs: output.text),
-                isMounted: true))
+        for image in images {
+            let folder = places[image.name] ?? ""
+            let output = try HostProgram.listSquashfs.run(
+                ["-o", "\(UInt64(start) + image.dataOffset)", "-llnumeric", path.string])
+            parts.append(
+                Part(
+                    compression: "squashfs", stored: UInt64(image.size),
+                    files: ImageListing.files(inSquashfs: output.text, on: folder), mountPoint: folder))
+        }
     }
 
     /// Reads lines such as `-rw-r--r-- 0/0    1234 1970-01-01 00:00 squashfs-root/bin/busybox`.
-    static func files(inSquashfs list: String) -> [File] {
+    ///
+    /// Links to the drivers of cards are left out: these are files of another squashfs.
+    static func files(inSquashfs list: String, on folder: String = "/usr") -> [File] {
         list.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ", maxSplits: 5)
             guard fields.count == 6, line.hasPrefix("-") || line.hasPrefix("l"), let size = UInt64(fields[2]),
@@ -67,8 +72,9 @@ extension ImageListing {
             else { return nil }
             // A link is written as `path -> target`.
             let path = fields[5][slash...]
-            let end = line.hasPrefix("l") ? path.firstRange(of: " -> ")?.lowerBound ?? path.endIndex : path.endIndex
-            return File(path: "/usr\(path[..<end])", size: size)
+            let arrow = line.hasPrefix("l") ? path.firstRange(of: " -> ") : nil
+            if let arrow, path[arrow.upperBound...].hasPrefix("/usr/\(InitramfsPath.driverFolder)/") { return nil }
+            return File(path: "\(folder)\(path[..<(arrow?.lowerBound ?? path.endIndex)])", size: size)
         }
     }
 }

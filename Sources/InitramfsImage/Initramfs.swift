@@ -46,6 +46,8 @@ public struct Initramfs: Sendable {
     public var host = HostSystem()
     /// The modification time of all members, in seconds since 1970.
     public var time: UInt32 = 0
+    /// Bytes from which on the drivers of cards, as they are installed, get an image of their own.
+    var leastDrivers: UInt64 = 8 << 20
     /// What was taken from ``original`` as it is, by path.
     private var taken: [String: [UInt8]] = [:]
 
@@ -164,6 +166,7 @@ public struct Initramfs: Sendable {
         let chosen = try step("choosing modules") { try modules.paths(in: index) }
         var root = FileTree()
         var usr = FileTree()
+        var drivers = FileTree()
         var own = FileTree()
         addFolders(to: &root)
         try step("adding the agent") { try addAgent(to: &root, and: &usr) }
@@ -174,7 +177,8 @@ public struct Initramfs: Sendable {
             } else if original == nil {
                 throw Failure.noSquashfs(kernel: kernel)
             }
-            try addModules(chosen, of: kernel, index: index, beside: root, to: &usr)
+            let cards = isMounted ? cardDrivers(among: chosen, of: kernel, index) : []
+            try addModules(chosen, of: kernel, index: index, beside: root, to: &usr, cards: cards, to: &drivers)
         }
         let firmware = try step("adding firmware") { try addFirmware(for: chosen, of: kernel, to: &usr) }
         try step("adding tools") { try addTools(to: &root, and: &usr) }
@@ -193,7 +197,8 @@ public struct Initramfs: Sendable {
         try step("writing \(output)") {
             // Where the kernel mounts no squashfs, it unpacks everything.
             if !isMounted { root.add(usr, below: "usr") }
-            try packing.write(root: root, own: own, usr: isMounted ? usr : nil, to: output, isPrivate: isPrivate)
+            try packing.write(
+                root: root, own: own, usr: isMounted ? usr : nil, drivers: drivers, to: output, isPrivate: isPrivate)
         }
         return Outcome(
             image: output, size: ByteCount(Files.size(output) ?? 0), kernel: kernel, modules: chosen.count,
@@ -280,8 +285,17 @@ extension Initramfs {
         root.addText("early/modules.list", list)
     }
 
+    /// The modules that get an image of their own; few are not worth one.
+    private func cardDrivers(among paths: [String], of kernel: String, _ index: KernelModuleIndex) -> Set<String> {
+        let cards = CardDrivers(among: paths, in: index).paths
+        let folder = host.folder(of: kernel)
+        let size = cards.reduce(UInt64(0)) { $0 + (Files.size(folder.appending($1)) ?? 0) }
+        return size < leastDrivers ? [] : cards
+    }
+
     private func addModules(
-        _ paths: [String], of kernel: String, index: KernelModuleIndex, beside root: FileTree, to usr: inout FileTree
+        _ paths: [String], of kernel: String, index: KernelModuleIndex, beside root: FileTree, to usr: inout FileTree,
+        cards: Set<String>, to drivers: inout FileTree
     ) throws {
         let folder = "lib/modules/\(kernel)"
         let source = host.folder(of: kernel)
@@ -289,6 +303,14 @@ extension Initramfs {
             let place = "\(folder)/\(ModuleFile.plainPath(path))"
             if root[InitramfsPath.earlyModule(path)] != nil {
                 usr.addLink(place, to: "/\(InitramfsPath.earlyModule(path))")
+            } else if cards.contains(path) {
+                let plain = ModuleFile.plainPath(path)
+                usr.addLink(place, to: "/usr/\(InitramfsPath.driverFolder)/\(plain)")
+                if ModuleFile.isCompressed(path) {
+                    drivers.addBytes(plain, try module(path, of: kernel))
+                } else {
+                    drivers.addCopy(plain, of: source.appending(path))
+                }
             } else if ModuleFile.isCompressed(path) {
                 usr.addBytes(place, try module(path, of: kernel))
             } else {
@@ -300,6 +322,7 @@ extension Initramfs {
         usr.addBytes("\(folder)/modules.alias", subset.aliases)
         usr.addBytes("\(folder)/modules.softdep", subset.softDependencies)
         usr.addCopy("\(folder)/modules.builtin", of: source.appending("modules.builtin"))
+        if !cards.isEmpty { usr.addFolder(InitramfsPath.driverFolder) }
     }
 
     /// Adds the firmware that the modules' devices need.
@@ -455,11 +478,12 @@ extension Initramfs {
         for inclusion in inclusions { try inclusion.add(to: &root, and: &usr) }
     }
 
-    /// The paths in the squashfs of what most boots load, in the order in which it is needed.
+    /// The paths, in the squashfs and in that of the drivers, of what most boots load, in the order in which they do.
     private func common(in index: KernelModuleIndex, below kernel: String) -> [String] {
         let folder = "lib/modules/\(kernel)"
-        let modules = index.closure(of: ModuleSets.common).map { "\(folder)/\(ModuleFile.plainPath($0))" }
-        return ["dep", "alias", "softdep", "builtin"].map { "\(folder)/modules.\($0)" } + modules
+        let modules = index.closure(of: ModuleSets.common).map(ModuleFile.plainPath)
+        return ["dep", "alias", "softdep", "builtin"].map { "\(folder)/modules.\($0)" }
+            + modules.map { "\(folder)/\($0)" } + modules
     }
 }
 
@@ -472,4 +496,8 @@ enum InitramfsPath {
 
     /// The file that is mounted on `/usr`.
     static let usr = "usr.squashfs"
+    /// The file that is mounted on the folder of drivers.
+    static let drivers = "drivers.squashfs"
+    /// The path of that folder below `/usr`.
+    static let driverFolder = "lib/firstlight/drivers"
 }

@@ -13,14 +13,15 @@ struct PackedCache {
 
     /// What is kept.
     enum Kind: String {
-        /// The squashfs for `/usr`.
+        /// A squashfs: that for `/usr`, or that of drivers.
         case squashfs
         /// The archive that the kernel unpacks.
         case archive = "zst"
     }
 
-    /// Files of each kind that stay: those of a few kernels and choices of modules, and of a few agents.
-    private static let limit = 4
+    /// Files of each kind that stay: those of a few kernels and choices of modules, of which each may have two, and of a
+    /// few agents.
+    private static let limit = 8
     /// What was found so many seconds ago may not be read yet.
     private static let inUse = 600
 

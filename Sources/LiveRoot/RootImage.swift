@@ -179,6 +179,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
     case clockSet(MachineClock.Change)
     /// The kernel keeps less RAM free, because the image would not fit otherwise.
     case reserveLowered(KernelReserve.Change)
+    /// So many bytes of drivers that no card here needs are gone, for the same reason.
+    case driversDropped(UInt64)
 
     /// What happened, for a message.
     public var description: String {
@@ -193,6 +195,8 @@ public enum RootImageEvent: Equatable, Sendable, CustomStringConvertible {
         case .clockSet(let change): "\(change)"
         case .reserveLowered(let change):
             "for the image to fit, the kernel keeps \(ByteCount(change.to)) of RAM free, not \(ByteCount(change.from))"
+        case .driversDropped(let bytes):
+            "for the image to fit, drivers of cards that are not here are dropped: \(ByteCount(bytes))"
         }
     }
 }
@@ -230,6 +234,10 @@ public struct RootImageMachine {
     public var lowerReserve: () -> KernelReserve.Change?
     /// Undoes that.
     public var restoreReserve: () -> Void
+    /// Bytes of RAM that the drivers take which ``dropDrivers`` would drop.
+    public var droppableDrivers: () -> UInt64
+    /// Drops them; `nil` where they stay.
+    public var dropDrivers: () -> UInt64?
     /// Makes an empty folder that holds `size` bytes in RAM, replacing what an earlier attempt left.
     public var makeStore: (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void
     /// Waits for that many seconds.
@@ -247,11 +255,14 @@ public struct RootImageMachine {
         makeStore: @escaping (_ folder: FilePath, _ size: UInt64) throws(FileFault) -> Void,
         pause: @escaping (_ seconds: Double) -> Void, chance: @escaping () -> Double, clock: MachineClock? = nil,
         inTurn: @escaping (() -> Void) -> Void = { $0() },
-        lowerReserve: @escaping () -> KernelReserve.Change? = { nil }, restoreReserve: @escaping () -> Void = {}
+        lowerReserve: @escaping () -> KernelReserve.Change? = { nil }, restoreReserve: @escaping () -> Void = {},
+        droppableDrivers: @escaping () -> UInt64 = { 0 }, dropDrivers: @escaping () -> UInt64? = { nil }
     ) {
         self.availableMemory = availableMemory
         self.lowerReserve = lowerReserve
         self.restoreReserve = restoreReserve
+        self.droppableDrivers = droppableDrivers
+        self.dropDrivers = dropDrivers
         self.makeStore = makeStore
         self.pause = pause
         self.chance = chance
@@ -277,7 +288,8 @@ public struct RootImageMachine {
                 KernelReserve.ofThisBoot.lower(
                     ofMemory: Machine.memory("MemTotal") ?? 0, commandLine: Files.line("/proc/cmdline") ?? "")
             },
-            restoreReserve: { KernelReserve.ofThisBoot.restore() })
+            restoreReserve: { KernelReserve.ofThisBoot.restore() },
+            droppableDrivers: { DriverImage.ofThisBoot.size }, dropDrivers: { DriverImage.ofThisBoot.drop() })
     }
 }
 

@@ -205,14 +205,22 @@ final class RootImageUnpacker {
         guard var available = machine.availableMemory() else { return }
         let (sum, overflow) = length.addingReportingOverflow(allowance)
         let needed = overflow ? .max : sum
-        if needed > available, let change = machine.lowerReserve() {
-            available = machine.availableMemory() ?? available
-            if needed <= available { tell(.reserveLowered(change)) }
+        guard needed > available else { return }
+        let change = machine.lowerReserve()
+        available = machine.availableMemory() ?? available
+        var dropped: UInt64?
+        if needed > available {
+            let drivers = machine.droppableDrivers()
+            // They cannot be put back, and so they go only where that is enough.
+            if needed - available <= drivers { dropped = machine.dropDrivers() }
+            available = dropped == nil ? available + drivers : machine.availableMemory() ?? available
         }
         if needed > available {
             machine.restoreReserve()
             throw .tooLittleMemory(image: length, needed: needed, available: available)
         }
+        if let change { tell(.reserveLowered(change)) }
+        if let dropped { tell(.driversDropped(dropped)) }
     }
 }
 

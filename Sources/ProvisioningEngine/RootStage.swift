@@ -235,7 +235,7 @@ extension LiveSession {
     private func tell(_ event: RootImageEvent) {
         switch event {
         case .progress(let progress): observer(.progress(topic: "rootfs", progress))
-        case .lost(_, _, _, isNewReason: true), .startedOver, .mirrorRefused, .reserveLowered:
+        case .lost(_, _, _, isNewReason: true), .startedOver, .mirrorRefused, .reserveLowered, .driversDropped:
             observer(.told(topic: "rootfs", "\(event)"))
         case .retrying(let retry) where retry.isNewReason && retry.saysMore:
             observer(.told(topic: "rootfs", "\(event)"))

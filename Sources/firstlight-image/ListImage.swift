@@ -38,7 +38,7 @@ extension ImageListing {
                 parts.map { part in
                     [
                         "compression": part.compression.map(JSONValue.string) ?? .null,
-                        "bytes": JSONValue(part.stored), "mounted": .bool(part.isMounted),
+                        "bytes": JSONValue(part.stored), "mounted": .bool(part.mountPoint != nil),
                         "files": .array(
                             part.files.map { ["path": .string($0.path), "bytes": JSONValue($0.size)] as JSONValue }),
                     ] as JSONValue

@@ -36,7 +36,8 @@ class LargeRoot:
         self.size = -(-image.stat().st_size // MIB)
         assert self.size >= 1024, f"{self.size} MiB"
         server = bench.nginx({"rootfs.img": image, "config.ign": config(f"echo free $(cat {SETTING})\n")})
-        self.initrd = [images.initramfs(rootfs=image)]
+        # As users get it by default: with the drivers of every card.
+        self.initrd = [images.initramfs("generic", rootfs=image, fast=False)]
         self.arguments = f"{PROVISION} coreos.live.rootfs_url={server.url}/rootfs.img " \
             f"ignition.config.url={server.url}/config.ign"
 
@@ -82,7 +83,7 @@ def kernel_keeps_what_it_kept(bench):
     for _ in range(2):
         console.expect(PROMPT, 120, never=r"Kernel panic")
         machine.type(f"echo kept $(cat {SETTING} {OTHER})\n")
-        kept.append(console.expect(r"^kept (.*)$", 20)[1].split())
+        kept.append(console.expect(r"^kept (.*)\n", 20)[1].split())
         console.expect(PROMPT, 20)
         machine.type("exit\n")
     console.expect(STOPPED, 60)

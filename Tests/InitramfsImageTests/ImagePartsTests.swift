@@ -158,7 +158,7 @@ import Testing
                 files: [
                     .init(path: "/config.ign", size: 900), .init(path: "/early/loop.ko", size: 80_000),
                     .init(path: "/init", size: 20 << 20),
-                ], isMounted: false),
+                ], mountPoint: nil),
             .init(
                 compression: "squashfs", stored: 5 << 20,
                 files: [
@@ -167,7 +167,7 @@ import Testing
                     .init(path: "/usr/lib/modules/6.1.0/kernel/drivers/usb/storage/uas.ko", size: 50_000),
                     .init(path: "/usr/lib/modules/6.1.0/modules.dep", size: 500),
                     .init(path: "/usr/lib/x86_64-linux-gnu/libc.so.6", size: 2 << 20),
-                ], isMounted: true),
+                ], mountPoint: "/usr"),
         ])
 
     @Test func everyPartHasItsSize() throws {

@@ -127,6 +127,36 @@ import Testing
         #expect(paths.isDisjoint(with: ["/usr/bin/init", "/config.ign", "/etc/coreos-live-want-rootfs"]))
     }
 
+    @Test("drivers of cards, where they are many, stand in an image of their own, and links lead there")
+    func driversStandApart() throws {
+        let folder = try TemporaryFolder()
+        let image = folder.path.appending("image")
+        var initramfs = try initramfs(in: folder)
+        initramfs.modules = try ModuleSelection(parsing: "virtio,e1000e")
+        initramfs.leastDrivers = 1
+        try initramfs.write(to: image)
+        let listing = try ImageListing(reading: image)
+        let drivers = "/usr/lib/firstlight/drivers"
+        try #require(listing.parts.map(\.mountPoint) == [nil, "/usr", drivers])
+        #expect(listing.kernel == "6.1.0")
+        let card = "kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko"
+        #expect(listing.parts[2].files.map(\.path) == ["\(drivers)/\(card)", "\(drivers)/kernel/drivers/ptp/ptp.ko"])
+        let others = listing.parts[1].files.map(\.path)
+        #expect(!others.contains("/usr/lib/modules/6.1.0/\(card)"))
+        #expect(others.contains("/usr/lib/modules/6.1.0/kernel/drivers/block/virtio_blk.ko"))
+
+        let length = try #require(ZstandardFrame.length(try Files.read(image)[...]))
+        let unpacked = folder.path.appending("usr")
+        let offset = length + (4 - length % 4) % 4 + 124
+        try HostProgram.listSquashfs.run(["-q", "-n", "-o", "\(offset)", "-d", unpacked.string, image.string])
+        #expect(Files.linkTarget(unpacked.appending("lib/modules/6.1.0/\(card)")) == "\(drivers)/\(card)")
+        #expect(Files.isFolder(unpacked.appending("lib/firstlight/drivers")))
+        // With few of them it has none.
+        initramfs.leastDrivers = 1 << 20
+        try initramfs.write(to: image)
+        #expect(try ImageListing(reading: image).parts.count == 2)
+    }
+
     @Test func cpioAndUnsquashfsUnpackIt() throws {
         let folder = try TemporaryFolder()
         let image = folder.path.appending("image")

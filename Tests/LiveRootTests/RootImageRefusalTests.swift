@@ -141,6 +141,42 @@ extension RootImageDownloads {
         #expect(!machine.isReserveLowered)
     }
 
+    @Test func driversOfCardsGoWhereTheImageWouldNotFitOtherwise() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.memory = 10 << 20
+        machine.reserve = 2 << 20
+        machine.drivers = 14 << 20
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(machine.isReserveLowered && machine.areDriversDropped)
+        let told = machine.events.filter {
+            switch $0 {
+            case .reserveLowered, .driversDropped: true
+            default: false
+            }
+        }
+        #expect(told == [.reserveLowered(.init(from: 2 << 20, to: 0)), .driversDropped(14 << 20)])
+    }
+
+    @Test("drivers stay where the image fits without their room, and where it does not fit with it")
+    func driversStay() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.memory = 10 << 20
+        machine.reserve = 60 << 20
+        machine.drivers = 14 << 20
+        _ = try machine.get(server.url("/rootfs.img"))
+        #expect(!machine.areDriversDropped)
+        let other = try TestMachine()
+        other.memory = 4 << 20
+        other.drivers = 8 << 20
+        let bytes = UInt64(sample.archive.count)
+        #expect(
+            other.refusal(server.url("/rootfs.img"))
+                == .tooLittleMemory(image: bytes, needed: bytes + 16 << 20, available: 12 << 20))
+        #expect(!other.areDriversDropped)
+    }
+
     @Test func somethingElseIsNamed() throws {
         let server = try LoopbackServer(["page": Array("<!DOCTYPE html><title>Sign in".utf8), "empty": []])
         let error = try #require(try TestMachine().refusal(server.url("/page")))

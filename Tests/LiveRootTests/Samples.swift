@@ -84,6 +84,9 @@ final class TestMachine {
     /// Bytes that the kernel keeps free, and lets go of where it is asked.
     var reserve: UInt64 = 0
     private(set) var isReserveLowered = false
+    /// Bytes of drivers that can go.
+    var drivers: UInt64 = 0
+    private(set) var areDriversDropped = false
 
     init() throws { folder = try TemporaryFolder() }
 
@@ -92,6 +95,7 @@ final class TestMachine {
             availableMemory: {
                 if !self.isInTurn { self.countedOutOfTurn += 1 }
                 return self.memory + (self.isReserveLowered ? self.reserve : 0)
+                    + (self.areDriversDropped ? self.drivers : 0)
             },
             makeStore: { (folder, size) throws(FileFault) in
                 if !self.isInTurn { self.countedOutOfTurn += 1 }
@@ -110,7 +114,12 @@ final class TestMachine {
                 self.isReserveLowered = true
                 return KernelReserve.Change(from: self.reserve, to: 0)
             },
-            restoreReserve: { self.isReserveLowered = false })
+            restoreReserve: { self.isReserveLowered = false },
+            droppableDrivers: { self.areDriversDropped ? 0 : self.drivers },
+            dropDrivers: {
+                self.areDriversDropped = true
+                return self.drivers
+            })
     }
 
     func get(_ request: RootImageRequest) throws -> RootImage {
