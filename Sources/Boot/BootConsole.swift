@@ -73,6 +73,8 @@ public final class BootConsole: Sendable {
                 show(line, &state) { !$0.redraws }
             }
             if due.news != .none { writeToLog(.info, "\(due.wait.topic): \(due.wait)") }
+            // Progress beside it is shown for as long as there is some.
+            if due.news == .none, state.openLine == .progress { return }
             let text = due.wait.brief(at: now, width: 80 - ConsoleLine.margin - 1)
             redraw(ConsoleLine(seconds: now, topic: due.wait.topic, text: text), as: .wait, &state)
         }

@@ -7,7 +7,7 @@ import Synchronization
 /// What a stage tells while it runs beside others.
 ///
 /// Once all stages before it have ended, what it has told comes out, and from then on everything at once. Lines of the
-/// log alone are never held back, and progress is told at once or not at all.
+/// log alone and what is waited for are never held back, and progress is told at once or not at all.
 final class StageOutput: Sendable {
     /// A wait as the stage began it.
     private struct HeldWait {
@@ -21,6 +21,8 @@ final class StageOutput: Sendable {
         var isOpen = false
         var events: [SessionEvent] = []
         var waits: [Int: HeldWait] = [:]
+        /// The topic of the part of the boot that is under way, for what it waits for.
+        var topic = ""
         var nextWait = 1
     }
 
@@ -56,7 +58,7 @@ final class StageOutput: Sendable {
             state.isOpen = true
             for event in state.events { people(event) }
             state.events = []
-            for (key, held) in state.waits.sorted(by: { $0.key < $1.key }) {
+            for (key, held) in state.waits.sorted(by: { $0.key < $1.key }) where held.number == nil {
                 state.waits[key]?.number = held.sink.begin(held.wait)
             }
         }
@@ -78,8 +80,13 @@ final class StageOutput: Sendable {
                 var wait = wait
                 wait.since = wait.since ?? now()
                 return state.withLock { [wait] state in
+                    var wait = wait
                     defer { state.nextWait += 1 }
-                    let number = state.isOpen ? sink.begin(wait) : nil
+                    let isPartOfBoot = wait.subject.isEmpty
+                    if isPartOfBoot { state.topic = wait.topic }
+                    if wait.topic.isEmpty { wait.topic = state.topic }
+                    // Of several parts people see the first; of what they wait for, all.
+                    let number = state.isOpen || !isPartOfBoot ? sink.begin(wait) : nil
                     state.waits[state.nextWait] = HeldWait(wait: wait, sink: sink, number: number)
                     return state.nextWait
                 }

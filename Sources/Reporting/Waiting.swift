@@ -166,14 +166,15 @@ public struct WaitDisplay: Sendable {
     private var next = 1
     /// When another line was last shown.
     private var toldAt = 0.0
-    private var shown: Shown?
+    /// What people have read of each wait, by its number.
+    private var shown: [Int: Shown] = [:]
+    /// When a wait was last shown as news.
     private var shownAt = -Double.infinity
 
-    /// What distinguishes one shown wait from another for its readers.
-    private struct Shown: Equatable {
-        var number: Int
+    private struct Shown {
         var since: Double
         var reason: String?
+        var at: Double
     }
 
     /// Creates a display without waits.
@@ -211,7 +212,7 @@ public struct WaitDisplay: Sendable {
     /// Records that another line was shown.
     public mutating func told(at now: Double) { toldAt = now }
 
-    /// The wait to show now: of those that last too long, the oldest.
+    /// The wait to show now: of those that last too long, the first that has news, or else the oldest.
     public mutating func due(at now: Double) -> Due? {
         func age(_ wait: Wait) -> Double {
             now - (wait.subject.isEmpty ? max(wait.since ?? now, toldAt) : wait.since ?? now)
@@ -220,21 +221,28 @@ public struct WaitDisplay: Sendable {
             (one.value.subject.isEmpty ? 1 : 0, one.value.since ?? now, one.key)
                 < (other.value.subject.isEmpty ? 1 : 0, other.value.since ?? now, other.key)
         }
-        guard let (number, wait) = late.first else {
-            shown = nil
-            return nil
+        shown = shown.filter { number, _ in late.contains { $0.key == number } }
+        guard let oldest = late.first else { return nil }
+        // A part of the boot is shown only while nothing that it waits for is.
+        for (number, wait) in late where !wait.subject.isEmpty || number == oldest.key {
+            let news = news(of: wait, number, at: now)
+            if news != .none { return Due(wait: wait, news: news) }
         }
+        return Due(wait: oldest.value, news: .none)
+    }
+
+    private mutating func news(of wait: Wait, _ number: Int, at now: Double) -> Due.News {
         // The reason of a part of the boot changes all the time, so it makes no new line.
-        let new = Shown(
-            number: number, since: wait.subject.isEmpty ? 0 : wait.since ?? now,
-            reason: wait.subject.isEmpty ? nil : wait.reason)
-        var news = Due.News.none
-        if now - shownAt >= wait.interval {
-            news = new == shown ? .again : .first
-        } else if new != shown, now - shownAt >= Self.patience {
-            news = .first
+        let isPart = wait.subject.isEmpty
+        let new = Shown(since: isPart ? 0 : wait.since ?? now, reason: isPart ? nil : wait.reason, at: now)
+        let isRead = shown[number].map { $0.since == new.since && $0.reason == new.reason } ?? false
+        if isRead {
+            guard let at = shown[number]?.at, now - at >= wait.interval else { return .none }
+        } else if now - shownAt < Self.patience {
+            return .none
         }
-        if news != .none { (shown, shownAt) = (new, now) }
-        return Due(wait: wait, news: news)
+        shown[number] = new
+        shownAt = now
+        return isRead ? .again : .first
     }
 }

@@ -114,6 +114,23 @@ def silent_config_server(bench):
     assert re.search(r"attempts since [0-9.]+ s, going on\. Check that the server runs", machine.console.unwrapped)
 
 
+@boot_test()
+def two_silent_servers(bench):
+    """Of two servers that refuse at the same time, both are told of, each with its URL."""
+    image = tiny_image()
+    ports = {"config.ign": free_port(), "rootfs.img": free_port()}
+    urls = {name: f"http://{HOST}:{port}/{name}" for name, port in ports.items()}
+    machine = bench.boot(
+        f"quiet ignition.firstboot ignition.platform.id=metal ignition.config.url={urls['config.ign']} "
+        f"coreos.live.rootfs_url={urls['rootfs.img']}", initrd=[images.initramfs(rootfs=image)])
+    told = {machine.console.expect(r"^ *[0-9.]+ s  (?:config|rootfs)    http://\S+/(\S+): cannot", 90,
+                                   never=r"^firstlight stopped|^@fact")[1] for _ in ports}
+    assert told == set(ports), told
+    bench.faulty({"/config.ign": bench.config()}, port=ports["config.ign"])
+    bench.faulty({"/rootfs.img": image}, port=ports["rootfs.img"])
+    facts(machine)
+
+
 @boot_test(tier=ALL)
 def redirects(bench):
     """Redirects are followed."""

@@ -120,7 +120,7 @@ struct StageEngineTests {
         #expect(lines.change { $0 } == ["a 7 bytes", "a done", "b done", "c done", "d 7 bytes", "d done"])
     }
 
-    @Test("what is waited for beside another stage is shown when that has ended, with the time when it began")
+    @Test("what is waited for beside another stage is shown at once, under the topic of its own stage")
     func waits() {
         let (shown, happened) = (Monitor<[Wait]>([]), Happened())
         let waits = Waits(
@@ -130,19 +130,41 @@ struct StageEngineTests {
                 return 7
             }, change: { _, _ in }, end: { number in happened.add("ended \(number)") })
         let failure = engine(waits: waits).run { stage, observer in
-            if stage == .b { happened.wait(for: "c waits") }
+            if stage == .b { happened.wait(for: "c is done") }
             guard stage == .c else { return }
-            observer.waits.wait(for: Wait(for: "nothing")) { _ in }
-            observer.waits.wait(for: Wait(for: "a disk")) { wait in
-                wait.change { $0.reason = "not there yet" }
+            observer.waits.during("disks", "preparing the disks") {
+                observer.waits.wait(for: Wait(for: "a disk")) { _ in }
+            }
+            happened.add("c is done")
+        }
+        #expect(failure == nil)
+        #expect(shown.change { $0.map(\.subject) } == ["a disk"])
+        #expect(shown.change { $0[0].topic } == "disks" && shown.change { $0[0].since } != nil)
+        #expect(happened.all == ["shown a disk", "ended 7", "c is done"])
+    }
+
+    @Test("a part of the boot beside another stage is shown when that has ended, with the time when it began")
+    func parts() {
+        let (shown, happened) = (Monitor<[Wait]>([]), Happened())
+        let waits = Waits(
+            begin: { wait in
+                shown.change { $0.append(wait) }
+                happened.add("shown \(wait.reason ?? "")")
+                return 7
+            }, change: { _, _ in }, end: { number in happened.add("ended \(number)") })
+        let failure = engine(waits: waits).run { stage, observer in
+            if stage == .b { happened.wait(for: "c is under way") }
+            guard stage == .c else { return }
+            observer.waits.during("c", "over before it is shown") {}
+            observer.waits.during("c", "preparing the disks") {
                 #expect(happened.all.isEmpty)
-                happened.add("c waits")
-                happened.wait(for: "shown a disk")
+                happened.add("c is under way")
+                happened.wait(for: "shown preparing the disks")
             }
         }
         #expect(failure == nil)
-        #expect(shown.change { $0.map(\.reason) } == ["not there yet"] && shown.change { $0[0].since } != nil)
-        #expect(happened.all == ["c waits", "shown a disk", "ended 7"])
+        #expect(shown.change { $0.map(\.topic) } == ["c"] && shown.change { $0[0].since } != nil)
+        #expect(happened.all == ["c is under way", "shown preparing the disks", "ended 7"])
     }
 
     // The shape of a conflict on a disk while the image is on its way.

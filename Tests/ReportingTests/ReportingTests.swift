@@ -214,13 +214,20 @@ struct WaitDisplayTests {
         #expect(display.isEmpty)
     }
 
-    @Test func theOldestIsTold() {
+    @Test("each of several waits is told by its own clock, one line in five seconds; the oldest is kept up to date")
+    func eachIsTold() {
         var display = WaitDisplay()
         let first = display.begin(Wait(for: "a"), at: 0)
         _ = display.begin(Wait(for: "b"), at: 3)
-        #expect(display.due(at: 9)?.wait.subject == "a")
+        func told(_ now: Double) -> String {
+            display.due(at: now).map { "\($0.wait.subject) \($0.news)" } ?? "nothing"
+        }
+        #expect(
+            [4.0, 6, 9, 11, 12, 35, 36, 41, 42].map(told) == [
+                "nothing", "a first", "a none", "b first", "a none", "a none", "a again", "b again", "a none",
+            ])
         display.end(first)
-        #expect(display.due(at: 10)?.wait.subject == "b")
+        #expect(told(43) == "b none")
     }
 
     @Test func aPartOfTheBootThatSaysNothingIsToldOf() {
