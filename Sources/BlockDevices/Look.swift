@@ -106,12 +106,17 @@ struct Look {
         _ read: @escaping (UInt64, Int) -> [UInt8]?
     ) throws(DiskFailure) {
         let type = try probe.table()
-        func gpt(_ sectorSize: UInt64) -> FoundGPT? {
-            PartitionTableReader(size: size, sectorSize: sectorSize, read: read)?.table()
+        func reader(_ sectorSize: UInt64) -> PartitionTableReader? {
+            PartitionTableReader(size: size, sectorSize: sectorSize, read: read)
         }
-        let own = gpt(sectorSize)
+        let own = reader(sectorSize)?.table()
+        let other: UInt64 = sectorSize == 512 ? 4096 : 512
         let isPlain = type == nil || type == "gpt" || type == "PMBR"
-        if let own, isPlain {
+        if var own, isPlain {
+            // Sectors of another size make no difference to whoever still wants that table.
+            if own.damage.contains(.backup) || own.usableWhenMoved != nil, reader(other)?.endNamesPartitions == true {
+                own.endIsAnothers = true
+            }
             table = .gpt(own)
             return
         }
@@ -121,17 +126,18 @@ struct Look {
             if own != nil { content.table = "gpt" }
             return
         }
-        let other: UInt64 = sectorSize == 512 ? 4096 : 512
-        if gpt(other) != nil {
-            table = .unreadableGPT
-            content.table = "gpt \(other)"
-        } else if type != nil
-            || GPTMark.places(size: size, sectorSize: sectorSize).contains(where: {
+        func marks(_ sectorSize: UInt64) -> [UInt64] {
+            GPTMark.places(size: size, sectorSize: sectorSize).filter {
                 read($0, GPTMark.bytes.count) == GPTMark.bytes
-            })
-        {
-            table = .unreadableGPT
+            }
         }
+        if reader(other)?.table() != nil {
+            content.table = "gpt \(other)"
+        } else if type == nil, marks(sectorSize).isEmpty {
+            return
+        }
+        table = .unreadableGPT
+        content.tableMarks = marks(sectorSize) + marks(other)
     }
 
     /// The content including the table, for areas in which a table is somebody's content.

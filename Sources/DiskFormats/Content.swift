@@ -61,6 +61,8 @@ public struct Content: Equatable, Sendable {
     public var signatures: [Signature]
     /// The partition table in it: `gpt`, `dos`, or `PMBR`, a protective MBR alone.
     public var table: String?
+    /// Bytes from the start to the headers of a GPT that nobody else can read.
+    public var tableMarks: [UInt64] = []
     /// What the bytes look like where no mark was found.
     public var rest: Rest
 

@@ -72,7 +72,8 @@ public struct FoundGPT: Equatable, Sendable {
     public var usable: Range<UInt64>
     /// What partitions may take once the second copy stands at the end of a disk that has grown; `nil` where it does.
     public var usableWhenMoved: Range<UInt64>?
-    /// Whether that end has the copy of another table, which names partitions: what an image was written over.
+    /// Whether the end of the disk has the copy of another table, which names partitions: what an image was written
+    /// over, or a clone that was broken off.
     public var endIsAnothers = false
     /// How many entries the table has room for.
     public var capacity: Int

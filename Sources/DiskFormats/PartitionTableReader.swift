@@ -53,10 +53,15 @@ public struct PartitionTableReader {
             usable: whole.header.usable, usableWhenMoved: primary.flatMap { usableWhenMoved($0.header) },
             capacity: whole.header.entryCount, partitions: partitions(whole.entries, whole.header), damage: damage)
         // One of the same disk is what a power cut left of moving the copy.
-        if found.usableWhenMoved != nil, let end = copy(at: lastSector), end.header.disk != whole.header.disk {
+        if let end = copy(at: lastSector), end.header.disk != whole.header.disk, end.entries != whole.entries {
             found.endIsAnothers = !partitions(end.entries, end.header).isEmpty
         }
         return found
+    }
+
+    /// Whether the end of the disk has a whole copy of a table that names partitions.
+    public var endNamesPartitions: Bool {
+        copy(at: lastSector).map { !partitions($0.entries, $0.header).isEmpty } ?? false
     }
 
     /// The sectors before the second copy, if that copy has to be moved to the end of the disk.

@@ -113,8 +113,14 @@ public struct DiskLayout: Equatable, Sendable {
     private mutating func repairTablesInUse() {
         let used = Set((volumes.map(\.partition) + filesystems.map(\.target.partition)).compactMap { $0?.disk })
         for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
-            guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil else { continue }
-            if gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR) { disks[index].action = .repair }
+            guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil,
+                gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR)
+            else { continue }
+            if gpt.endIsAnothers {
+                conflicts.append(DiskConflict(disks[index].disk.node, .endIsAnothers, at: disks[index].wanted.origin))
+            } else {
+                disks[index].action = .repair
+            }
         }
     }
 

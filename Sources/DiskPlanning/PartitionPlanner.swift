@@ -48,7 +48,12 @@ struct PartitionPlanner {
         case .gpt(let gpt):
             let edited = edit(gpt)
             if disk.content.isKnown { return besideOwner(edited, wantsPartitions) }
-            guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else { return mended(edited, gpt) }
+            guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else {
+                let outcome = mended(edited, gpt)
+                // Every write of the table moves its second copy there.
+                guard gpt.endIsAnothers, outcome.conflicts.isEmpty, outcome.plan.action != .keep else { return outcome }
+                return Outcome(plan: outcome.plan, conflicts: [conflict(.endIsAnothers)])
+            }
             return anew(wantsPartitions ? .replace : .erase)
         case .other, .unreadableGPT:
             guard config.wipeTable == true else {
@@ -148,9 +153,6 @@ struct PartitionPlanner {
     /// and no change goes over it.
     private func edit(_ gpt: FoundGPT) -> Outcome {
         let within = arrange(gpt)
-        if gpt.endIsAnothers, within.conflicts.isEmpty, within.plan.action == .edit {
-            return Outcome(plan: within.plan, conflicts: [conflict(.endIsAnothers)])
-        }
         guard let room = gpt.usableWhenMoved, !gpt.endIsAnothers,
             !within.conflicts.isEmpty || within.plan.partitions.contains(where: { $0.change == .create })
                 || config.partitions.contains(where: { $0.resize == true })

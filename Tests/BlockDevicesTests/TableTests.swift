@@ -55,6 +55,61 @@ extension Partitioning {
         #expect(try sgdisk(image) == ["1 2048 131038 a", "2 131072 262110 b"])
     }
 
+    @Test(
+        "the copy of another table at the end stays, whatever else is wrong with the table",
+        arguments: ["moved", "cloned"])
+    func anothersCopy(_ kind: String) throws {
+        let image = try Image(128 << 20)
+        try provision(config(image, #"{"label": "x", "sizeMiB": 64}, {"label": "data"}"#))
+        try image.write(Array("payload".utf8), at: 100 << 20)
+        // An image was written over its start, or a clone of a disk of the same size was broken off.
+        let other = try Image(kind == "moved" ? 64 << 20 : 128 << 20)
+        try provision(config(other, #"{"label": "a", "sizeMiB": 32}"#))
+        try image.write(other.bytes(0..<48 << 20), at: 0)
+        if kind == "moved" {
+            try image.write(other.bytes(48 << 20..<64 << 20), at: 48 << 20)
+            try image.zero(446..<512)
+        }
+
+        let before = try image.digest()
+        for partitions in [#"{"number": 1, "label": "a"}"#, #"{"label": "a"}, {"label": "b"}"#, #"{"label": "b"}"#] {
+            let wanted = try config(image, partitions)
+            guard kind == "moved" || partitions.contains(#""b""#) else {
+                #expect(try DiskStage.plan(wanted, access: .settled).isEmpty)
+                continue
+            }
+            let refusal = #expect(throws: BootFailure.self) { try provision(wanted) }
+            // Where nothing of the config stands on a damaged table, that is told first.
+            let isForeign = kind == "moved" && !partitions.contains(#""a""#)
+            let words = isForeign ? "none of the config's partitions" : "copy of another table"
+            #expect(refusal?.description.contains(words) == true, "\(partitions)")
+        }
+        // A filesystem on one of its partitions asks for the mended table, too.
+        if kind == "moved" {
+            let wanted = try storage(
+                "{\"disks\": [{\"device\": \"\(image.path)\"}], "
+                    + "\"filesystems\": [{\"device\": \"\(image.path)1\", \"format\": \"swap\"}]}")
+            let inventory = DiskInventory(
+                disks: [try DiskProber().disk(image.path, node: image.path)],
+                devices: [
+                    FoundDevice(
+                        path: "\(image.path)1", node: "\(image.path)1", size: 32 << 20,
+                        partition: PartitionAddress(disk: image.path, number: 1))
+                ])
+            let refusal = #expect(throws: DiskRefusal.self) { try DiskLayout(wanted, on: inventory).planBlank() }
+            #expect(refusal?.description.contains("the copy of another table") == true)
+        }
+        #expect(try DiskStage.plan(config(image, ""), access: .settled).isEmpty)
+        let wiped = try DiskStage.plan(config(image, wipe: true, #"{"label": "z"}"#), access: .settled)
+        #expect(wiped.destroyed.contains { $0.content.description.hasPrefix("another GPT partition table") })
+        #expect(try image.digest() == before)
+
+        // As the advice has it.
+        _ = try run("sgdisk", "--move-second-header", image.path)
+        #expect(try provision(config(image, #"{"label": "a"}, {"label": "b"}"#)) == [.edit])
+        #expect(try sgdisk(image).count == 2)
+    }
+
     @Test("the code of a boot loader stays when the protective MBR is written again")
     func bootCode() throws {
         let image = try Image(64 << 20)
