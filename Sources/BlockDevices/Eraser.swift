@@ -65,7 +65,7 @@ enum Eraser {
                 guard position <= size, UInt64(count) <= size - position else { return nil }
                 return file.read(at: range.lowerBound + position, count: count)
             }
-            let places = unlisted.compactMap(\.offset).filter { !isKept($0) }
+            let places = unlisted.flatMap(\.marks).filter { !isKept($0) }
             if places.isEmpty { return }
             for place in places { try probe.zero(at: place, count: Int(min(32, size - place))) }
         }

@@ -35,6 +35,13 @@ struct Look {
     ///   - given: Bytes of a logical sector; `nil` asks the device, and is 512 for an image.
     /// - Throws: ``DiskFailure/unreadable(_:_:)``.
     init(_ path: String, bytes: Range<UInt64>? = nil, sectorSize given: UInt64? = nil) throws(DiskFailure) {
+        try self.init(path, bytes, given, withData: true)
+    }
+
+    /// The same; `withData` also looks at what an array that was never started would show.
+    private init(
+        _ path: String, _ bytes: Range<UInt64>?, _ given: UInt64?, withData: Bool
+    ) throws(DiskFailure) {
         let file = try BlockFile(path)
         // A table can name sectors that its disk does not have.
         let range = (bytes ?? 0..<file.size).clamped(to: 0..<file.size)
@@ -51,25 +58,59 @@ struct Look {
             content = .notLooked
             return
         }
-        let probe = try BlockProbe(path, bytes: range, sectorSize: sectorSize)
-        try readTable(probe, size, sectorSize, read)
-        var signatures = try probe.signatures()
-        // Nothing is at the end of a disc, and a drive tries for seconds to read what was never written there.
-        if table != .none || !Content(signatures).isImage {
-            signatures += UnlistedSignatures.find(size: size, sectorSize: sectorSize, beside: signatures, read: read)
-        }
+        try readTable(try BlockProbe(path, bytes: range, sectorSize: sectorSize), size, sectorSize, read)
         let geometry = SectorGeometry(sectorSize: sectorSize)
-        let inner = table.partitions.map { geometry.bytes($0.sectors) }.filter { range in
+        let inner = table.partitions.map { geometry.bytes($0.sectors).clamped(to: 0..<size) }.filter { range in
             // An entry that covers the table itself does not own what it covers.
             range.lowerBound >= 2 * sectorSize && !range.isEmpty
         }
-        content.signatures = signatures.filter { mark in !inner.contains { mark.isInside($0) } }
-        for index in content.signatures.indices {
+        for mark in try Look.marks(path, range, sectorSize, hasTable: table != .none) {
+            var isInside = false
+            for partition in inner where !isInside {
+                isInside = try Look.belongs(mark, to: partition, of: range, path, sectorSize)
+            }
+            if !isInside { content.signatures.append(mark) }
+        }
+        for index in content.signatures.indices where withData {
             guard let member = content.signatures[index].member, member.events == 0 else { continue }
-            let data = member.dataOffset..<member.dataOffset + member.dataSize
-            content.signatures[index].member?.data = try Samples(data, read).rest(path)
+            let start = range.lowerBound + member.dataOffset
+            let data = try Look(path, start..<start + member.dataSize, sectorSize, withData: false).whole
+            content.signatures[index].member?.data = data.kind
         }
         if !content.isKnown, table == .none { content.rest = try Samples(0..<size, read).rest(path) }
+    }
+
+    /// Every mark in a range, whichever of its partitions it belongs to.
+    private static func marks(
+        _ path: String, _ range: Range<UInt64>, _ sectorSize: UInt64, hasTable: Bool
+    ) throws(DiskFailure) -> [Signature] {
+        let file = try BlockFile(path)
+        let size = range.upperBound - range.lowerBound
+        func read(_ position: UInt64, _ count: Int) -> [UInt8]? {
+            guard count > 0, position <= size, UInt64(count) <= size - position else { return nil }
+            return file.read(at: range.lowerBound + position, count: count)
+        }
+        var marks = try BlockProbe(path, bytes: range, sectorSize: sectorSize).signatures()
+        // Nothing is at the end of a disc, and a drive tries for seconds to read what was never written there.
+        guard hasTable || !Content(marks).isImage else { return marks }
+        for index in marks.indices where marks[index].type == "zfs_member" {
+            marks[index].marks = UnlistedSignatures.zfsMarks(size: size, read: read)
+        }
+        return marks + UnlistedSignatures.find(size: size, sectorSize: sectorSize, beside: marks, read: read)
+    }
+
+    /// Whether a mark of a disk is one of a partition: a look at the partition alone finds it, too.
+    ///
+    /// Some metadata stands so far from the end of its disk that the last partition contains it.
+    private static func belongs(
+        _ mark: Signature, to partition: Range<UInt64>, of disk: Range<UInt64>, _ path: String, _ sectorSize: UInt64
+    ) throws(DiskFailure) -> Bool {
+        guard let offset = mark.offset, partition.contains(offset), !mark.isOfDisksAlone else { return false }
+        let range = disk.lowerBound + partition.lowerBound..<disk.lowerBound + partition.upperBound
+        let size = partition.upperBound - partition.lowerBound
+        return try marks(path, range, sectorSize, hasTable: true).contains { own in
+            own.type == mark.type && own.stands(at: offset - partition.lowerBound, ofSize: size)
+        }
     }
 
     /// The partition table of a disk, and nothing else of what it holds.
@@ -163,19 +204,6 @@ enum GPTMark {
     static func places(size: UInt64, sectorSize: UInt64) -> [UInt64] {
         guard size / sectorSize >= 6 else { return [] }
         return [sectorSize, (size / sectorSize - 1) * sectorSize]
-    }
-}
-
-extension Signature {
-    /// Whether the mark belongs to a partition in that range, and not to the disk around it.
-    fileprivate func isInside(_ partition: Range<UInt64>) -> Bool {
-        guard let offset, partition.contains(offset) else { return false }
-        guard type == "linux_raid_member" else { return true }
-        // Superblocks of format 1 say where they are; for the older format only the place tells.
-        if ["1.0", "1.1", "1.2"].contains(version) { return false }
-        let reserved: UInt64 = 64 << 10
-        let size = partition.upperBound - partition.lowerBound
-        return size >= reserved && partition.lowerBound + size / reserved * reserved - reserved == offset
     }
 }
 

@@ -24,8 +24,8 @@ public struct ArrayMember: Equatable, Sendable {
     public var dataSize: UInt64
     /// Whether the member is still being filled.
     public var isRebuilding: Bool
-    /// What the range of its data looks like, where that was read.
-    public var data: Content.Rest
+    /// What the range of its data holds, where that was looked at.
+    public var data: Content.Kind
 
     /// What a member is in its array.
     public enum Role: Equatable, Sendable {
@@ -38,7 +38,7 @@ public struct ArrayMember: Equatable, Sendable {
     /// Makes a member of what its superblock says.
     public init(
         uuid: String, name: String, level: Int, devices: Int, role: Role, events: UInt64 = 1,
-        dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false, data: Content.Rest = .notLooked
+        dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false, data: Content.Kind = .notLooked
     ) {
         self.uuid = uuid
         self.name = name

@@ -20,11 +20,15 @@ public struct Signature: Equatable, Sendable {
     public var member: ArrayMember?
     /// Bytes from the start of the range that was read to the mark, where known.
     public var offset: UInt64?
+    /// Bytes from the start of the range to marks that libblkid, and so wipefs, does not find; the first four bytes of
+    /// each make it one.
+    public var marks: [UInt64]
 
     /// Makes a signature; only the type is always known.
     public init(
         type: String, version: String? = nil, label: String? = nil, uuid: String? = nil, size: UInt64? = nil,
-        used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil, offset: UInt64? = nil
+        used: UInt64? = nil, isUnfinished: Bool = false, member: ArrayMember? = nil, offset: UInt64? = nil,
+        marks: [UInt64] = []
     ) {
         self.type = type
         self.version = version
@@ -35,6 +39,7 @@ public struct Signature: Equatable, Sendable {
         self.isUnfinished = isUnfinished
         self.member = member
         self.offset = offset
+        self.marks = marks
     }
 }
 

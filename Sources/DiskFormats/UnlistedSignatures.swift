@@ -45,20 +45,24 @@ public enum UnlistedSignatures {
         size: UInt64, sectorSize: UInt64, beside known: [Signature], read: (UInt64, Int) -> [UInt8]?
     ) -> [Signature] {
         var found: [Signature] = []
-        func isKnown(_ type: String) -> Bool { (known + found).contains { $0.type == type } }
+        func isKnown(_ type: String) -> Bool { known.contains { $0.type == type } }
         guard let head = read(0, Int(min(size, 16 << 10))) else { return [] }
         for mark in marks where !isKnown(mark.type) && !isKnown("bcache") {
             let start = Int(mark.offset)
             guard head.count >= start + mark.bytes.count,
                 head[start..<start + mark.bytes.count].elementsEqual(mark.bytes)
             else { continue }
-            found.append(Signature(type: mark.type, offset: mark.offset))
+            if let same = found.firstIndex(where: { $0.type == mark.type }) {
+                found[same].marks.append(mark.offset)
+            } else {
+                found.append(Signature(type: mark.type, offset: mark.offset, marks: [mark.offset]))
+            }
         }
         // FreeBSD's GEOM keeps its metadata in the last sector.
         if !isKnown("geom"), size >= sectorSize, sectorSize >= 16,
             let last = read(size - sectorSize, 16), last.starts(with: Array("GEOM::".utf8))
         {
-            found.append(Signature(type: "geom", offset: size - sectorSize))
+            found.append(Signature(type: "geom", offset: size - sectorSize, marks: [size - sectorSize]))
         }
         // libblkid reports one superblock of md; a disk can have an old one at its other end.
         for version in ["1.0", "1.1", "1.2"]
@@ -69,12 +73,23 @@ public enum UnlistedSignatures {
             found.append(
                 Signature(
                     type: "linux_raid_member", version: version, label: member.name, uuid: member.uuid, member: member,
-                    offset: place))
+                    offset: place, marks: [place]))
         }
-        if !isKnown("zfs_member"), let place = labels(ofZFS: size).first(where: { isZFS($0, read) }) {
-            found.append(Signature(type: "zfs_member", offset: place + zfsList))
+        let lists = zfsMarks(size: size, read: read)
+        if !isKnown("zfs_member"), let first = lists.first {
+            found.append(Signature(type: "zfs_member", offset: first, marks: lists))
         }
         return found
+    }
+
+    /// Where the labels of a ZFS device that are there have their lists.
+    public static func zfsMarks(size: UInt64, read: (UInt64, Int) -> [UInt8]?) -> [UInt64] {
+        labels(ofZFS: size).filter { isZFS($0, read) }.map { $0 + zfsList }
+    }
+
+    /// Whether a place is in one of the labels that a ZFS device of that size has.
+    static func isLabel(ofZFS size: UInt64, _ place: UInt64) -> Bool {
+        labels(ofZFS: size).contains { ($0..<$0 + 256 << 10).contains(place) }
     }
 
     /// Where the four labels of a ZFS device begin: two at either end.
@@ -108,6 +123,29 @@ extension Signature {
         case "drbd", "zfs_member", "geom": true
         default: type.hasSuffix("_raid_member")
         }
+    }
+
+    /// Whether wipefs does not know it, or not in its place.
+    package var isUnlisted: Bool { marks.first == offset && offset != nil }
+
+    /// Whether the mark stands in one place only.
+    package var standsOnce: Bool {
+        switch type {
+        case "zfs_member", "nilfs2", "vfat", "ufs": false
+        case "crypto_LUKS": version == "1"
+        default: true
+        }
+    }
+
+    /// Whether it is fakeraid, whose firmware knows disks and no partitions.
+    public var isOfDisksAlone: Bool {
+        type.hasSuffix("_raid_member") && type != "linux_raid_member" && type != "ddf_raid_member"
+    }
+
+    /// Whether one that was found in a range of that size has a mark at that place.
+    public func stands(at place: UInt64, ofSize size: UInt64) -> Bool {
+        if offset == place { return true }
+        return type == "zfs_member" ? UnlistedSignatures.isLabel(ofZFS: size, place) : !standsOnce
     }
 
     /// Whether other signatures may belong to what is inside, because the content starts where the device starts.

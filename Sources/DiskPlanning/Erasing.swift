@@ -7,38 +7,39 @@ extension Content {
     public var isImage: Bool { !signatures.isEmpty && signatures.allSatisfy { Signature.companions.contains($0.type) } }
 
     /// A command that erases every mark but `kept`.
+    ///
+    /// What only our own readers find, wipefs does not: there, zeros go over the first bytes of each mark.
     func erasing(allBut kept: Signature? = nil, on device: String) -> String {
         let others = signatures.filter { $0 != kept }
-        if let unlisted = others.first(where: \.isUnlisted), let offset = unlisted.offset {
-            return "dd if=/dev/zero of=\(device) bs=1 seek=\(offset) count=16 conv=notrunc"
+        let listed = others.filter { !$0.isUnlisted }
+        var commands: [String] = []
+        if !listed.isEmpty || table != nil { commands.append(wiping(listed, on: device)) }
+        let marks = (others.flatMap(\.marks) + tableMarks).sorted()
+        func zeroing(_ place: String) -> String {
+            "dd if=/dev/zero of=\(device) bs=1 seek=\(place) count=4 conv=notrunc"
         }
-        let offsets = others.compactMap { $0.standsOnce ? $0.offset : nil } + (tableOffset.map { [$0] } ?? [])
-        if offsets.count == others.count + (table == nil ? 0 : 1) {
+        if marks.count == 1 {
+            commands.append(zeroing("\(marks[0])"))
+        } else if !marks.isEmpty {
+            commands.append("for n in \(marks.map(String.init).joined(separator: " ")); do \(zeroing("$n")); done")
+        }
+        return commands.joined(separator: "; ")
+    }
+
+    private func wiping(_ listed: [Signature], on device: String) -> String {
+        let offsets = listed.compactMap { $0.standsOnce ? $0.offset : nil } + (tableOffset.map { [$0] } ?? [])
+        if offsets.count == listed.count + (table == nil ? 0 : 1) {
             return "wipefs" + offsets.map { " -o 0x" + String($0, radix: 16) }.joined() + " \(device)"
         }
         // Several copies of a mark: erase all of that kind, and nothing else.
         var types: [String] = []
-        for type in others.map(\.type) + (table.map { [$0 == "gpt" ? "gpt,PMBR" : $0] } ?? [])
+        for type in listed.map(\.type) + (table.map { [$0.contains("gpt") ? "gpt,PMBR" : $0] } ?? [])
         where !types.contains(type) { types.append(type) }
         return "wipefs -a -t \(types.joined(separator: ",")) \(device)"
     }
 
     /// The offset of an MBR's mark, the last two bytes of the first sector.
     private var tableOffset: UInt64? { table == "dos" || table == "PMBR" ? 510 : nil }
-}
-
-extension Signature {
-    /// Whether wipefs does not know the mark.
-    fileprivate var isUnlisted: Bool { ["bcachefs", "hammer2", "qnx6", "openbsd_softraid", "geom"].contains(type) }
-
-    /// Whether the mark stands in one place only.
-    fileprivate var standsOnce: Bool {
-        switch type {
-        case "zfs_member", "nilfs2", "vfat", "ufs": false
-        case "crypto_LUKS": version == "1"
-        default: true
-        }
-    }
 }
 
 /// A table as people write it, with its article.

@@ -20,7 +20,9 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
 @Suite(.serialized, .enabled(if: isInstalled("sfdisk"))) struct TwoOwners {
     private func disk(_ owner: Owner, _ remnant: Remnant) throws -> Image {
         let image = try Image(128 << 20)
-        try image.partition("1: start=2048, name=var")
+        // To the last sector that a partition may take: whoever owns the disk has marks in it. A pool on the whole disk
+        // would have its third label just where the partition's own would have its fourth.
+        try image.partition("1: start=2048, size=\(owner == .zfs ? 259000 : 260063), name=var")
         try remnant.spoil(image)
         try image.put(owner)
         return image
@@ -322,6 +324,80 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
                 try image.write([0xff, 0xff, 0xff, 0x0f], at: table + 40)
             }
             #expect(refusal(wanted)?.description.contains("vfat \"HALF\"") == true)
+        }
+    }
+}
+
+/// Whether what an array's member holds is blank, and whether advice works.
+@Suite(.serialized) struct Marks {
+    /// A member of a raid1 that was never started.
+    private func neverStarted(_ image: Image) throws {
+        try image.put(.raid12)
+        var block = try image.bytes(4096..<4608)
+        block.replaceSubrange(136..<144, with: [0, 0, 1, 0, 0, 0, 0, 0])  // 32 MiB of data
+        block.replaceSubrange(200..<208, with: [UInt8](repeating: 0, count: 8))
+        block.replaceSubrange(216..<220, with: [0, 0, 0, 0])
+        let sum = stride(from: 0, to: 512, by: 4).reduce(UInt64(0)) { sum, at in
+            sum + (0..<4).reduce(0) { $0 | UInt64(block[at + $1]) << (8 * UInt64($1)) }
+        }
+        let folded = (sum & 0xffff_ffff) + (sum >> 32)
+        block.replaceSubrange(216..<220, with: (0..<4).map { UInt8(truncatingIfNeeded: folded >> (8 * UInt64($0))) })
+        try image.write(block, at: 4096)
+    }
+
+    @Test("an array around a filesystem is no unfinished one", arguments: [Owner.btrfs, .swap, .bcachefs, .zfsEnd])
+    func around(_ owner: Owner) throws {
+        let images = [try Image(64 << 20), try Image(64 << 20)]
+        let inner = try Image(32 << 20)
+        try neverStarted(images[0])
+        let devices = images.map { "\"\($0.path)\"" }.joined(separator: ", ")
+        let wanted = try storage("{\"raid\": [{\"name\": \"data\", \"level\": \"raid1\", \"devices\": [\(devices)]}]}")
+        func action() throws -> ArrayPlan.Action? {
+            let layout = DiskLayout(wanted, on: try DiskProber().inventory(wanted))
+            return layout.arrayPlans(try DiskProber().contents(layout.areas, of: layout)).first?.action
+        }
+        #expect(try action() == .create)
+        // What tells of it stands between the samples of a blank range.
+        for (place, bytes) in try owner.pieces(of: inner.size, over: { try inner.bytes($0) }) {
+            try images[0].write(bytes, at: 1 << 20 + place)
+        }
+        #expect(try action() == .keep)
+    }
+
+    @Test(
+        "the advice erases all that is in the way, and nothing of what is kept",
+        .enabled(if: isInstalled("mkfs.ext4", "e2fsck", "wipefs")),
+        arguments: [
+            [Owner.zfs], [.zfsEnd], [.bcachefs], [.qnx6], [.geom], [.raid10], [.raid090], [.drbd], [.isw], [.promise],
+            [.zfs, .geom], [.zfsEnd, .raid10], [.bcachefs, .geom, .drbd],
+        ])
+    func advice(_ owners: [Owner]) throws {
+        for uberblocks in [5, 3] {
+            let image = try Image(64 << 20)
+            try run("mkfs.ext4", "-q", "-F", "-L", "mine", image.path)
+            for owner in owners {
+                var left = uberblocks
+                for (place, bytes) in try owner.pieces(of: image.size, over: { try image.bytes($0) }) {
+                    // A young pool has fewer of them than libblkid asks for.
+                    let isUberblock = bytes.starts(with: [0x0c, 0xb1, 0xba])
+                    if isUberblock { left -= 1 }
+                    if !isUberblock || left >= 0 { try image.write(bytes, at: place) }
+                }
+            }
+            // The mark of bcachefs' layout, beside that of its superblock.
+            if owners.contains(.bcachefs) {
+                try image.write(image.bytes(4120..<4136), at: 3584)
+            }
+            let wanted = try storage(
+                "{\"filesystems\": [{\"device\": \"\(image.path)\", \"format\": \"ext4\", \"label\": \"mine\"}]}")
+            let stop = try #require(refusal(wanted))
+            let line = try #require(stop.advice.first { $0.hasPrefix("To keep ext4 \"mine\": ") })
+            let command = line.dropFirst("To keep ext4 \"mine\": ".count).dropLast(", once.".count)
+            try run("sh", "-c", String(command))
+            let holds = try Look(image.path).whole
+            #expect(holds.description == "ext4 \"mine\"", "\(uberblocks): \(command)")
+            #expect(try DiskStage.plan(wanted, access: .settled).filesystems.map(\.action) == [.keep])
+            if owners == [.zfsEnd] { try run("e2fsck", "-fn", image.path) }
         }
     }
 }

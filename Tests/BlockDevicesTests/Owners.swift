@@ -8,7 +8,7 @@ import Testing
 enum Owner: String, CaseIterable, Sendable {
     case lvm, lvmFirstSector, raid090, raid10, raid11, raid12, isw, drbd, ceph, zfs, zfsEnd, bcachefs, luks1, btrfs,
         swap
-    case geom, qnx6
+    case geom, qnx6, promise, ddf
 
     /// libblkid's name, or ours.
     var type: String {
@@ -16,6 +16,8 @@ enum Owner: String, CaseIterable, Sendable {
         case .lvm, .lvmFirstSector: "LVM2_member"
         case .raid090, .raid10, .raid11, .raid12: "linux_raid_member"
         case .isw: "isw_raid_member"
+        case .promise: "promise_fasttrack_raid_member"
+        case .ddf: "ddf_raid_member"
         case .ceph: "ceph_bluestore"
         case .zfs, .zfsEnd: "zfs_member"
         case .luks1: "crypto_LUKS"
@@ -60,6 +62,11 @@ enum Owner: String, CaseIterable, Sendable {
         case .swap: return [(1024, little([1, 1000, 0], 4)), (4086, Array("SWAPSPACE2".utf8))]
         case .geom: return [(size - 512, Array("GEOM::MIRROR".utf8))]
         case .qnx6: return [(0x2000, [0x22, 0x11, 0x19, 0x68])]
+        // In the last sectors that a partition may take.
+        case .promise: return [((size / 512 - 63) * 512, Array("Promise Technology, Inc.".utf8))]
+        case .ddf:
+            let header = [0xde, 0x11, 0xde, 0x11] + [UInt8](repeating: 0x61, count: 28) + Array("01.02.00".utf8)
+            return [((size / 512 - 257) * 512, header)]
         }
     }
 

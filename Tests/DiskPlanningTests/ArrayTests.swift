@@ -39,7 +39,7 @@ import Testing
 
     private func member(
         _ role: ArrayMember.Role, name: String = "any:data", level: Int = 1, devices: Int = 2, events: UInt64 = 7,
-        uuid: String = "u", isRebuilding: Bool = false, data: Content.Rest = .blank
+        uuid: String = "u", isRebuilding: Bool = false, data: Content.Kind = .blank
     ) -> Content {
         let member = ArrayMember(
             uuid: uuid, name: name, level: level, devices: devices, role: role, events: events,

@@ -109,9 +109,15 @@ import Testing
         #expect(command([Signature(type: "zfs_member", offset: 0x20000)]) == "wipefs -a -t zfs_member /dev/vdb")
         #expect(command([], table: "PMBR") == "wipefs -o 0x1fe /dev/vdb")
         #expect(command([], table: "gpt") == "wipefs -a -t gpt,PMBR /dev/vdb")
+        let zeros = "dd if=/dev/zero of=/dev/vdb bs=1 seek="
+        let bcachefs = Signature(type: "bcachefs", offset: 4120, marks: [4120])
+        #expect(command([bcachefs]) == zeros + "4120 count=4 conv=notrunc")
+        // libblkid knows the uberblocks of a pool, and nobody but us the lists of its labels.
+        let zfs = Signature(type: "zfs_member", offset: 0x20000, marks: [16384, 278528])
         #expect(
-            command([Signature(type: "bcachefs", offset: 4120)])
-                == "dd if=/dev/zero of=/dev/vdb bs=1 seek=4120 count=16 conv=notrunc")
+            command([bcachefs, zfs], table: "broken gpt")
+                == "wipefs -a -t zfs_member,gpt,PMBR /dev/vdb; for n in 4120 16384 278528; do "
+                + zeros + "$n count=4 conv=notrunc; done")
     }
 
     @Test("a bare partition table is not blank")

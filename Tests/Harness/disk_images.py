@@ -170,6 +170,8 @@ OWNERS = {
                               struct.pack("<10I", 0xA92B4EFC, 0, 90, 0, 0, 7, 0, 1, ((size >> 16 << 16) - 65536) >> 10, 2))],
     "raid10": lambda size: [((size // 512 - 16) // 8 * 8 * 512, raid_member(size, "any:data", "1.0"))],
     "isw": lambda size: [((size // 512 - 2) * 512, b"Intel Raid ISM Cfg Sig. 1.1.00")],
+    "promise": lambda size: [((size // 512 - 63) * 512, b"Promise Technology, Inc.")],
+    "ddf": lambda size: [((size // 512 - 257) * 512, b"\xde\x11\xde\x11" + b"a" * 28 + b"01.02.00")],
     "drbd": lambda size: [(size - 4096 + 56, bytes.fromhex("100000018374026b"))],
     "ceph": lambda size: [(0, b"bluestore block device\n")],
     "zfs": lambda size: [piece for label in _zfs_labels(size) for piece in _zfs(label)],

@@ -21,19 +21,23 @@ from tiers import ALL, only_in
 MIB = 1 << 20
 COUNT, FEW = 2000, 300
 SIZE = 80 * MIB
-FIRST, LAST = 8 * MIB, 48 * MIB  # of the partition that is there
+FIRST = 8 * MIB  # of the partition that is there
+# Where it ends: before what owners of a disk have at its end, and where most of them have it.
+ENDS = (48 * MIB, SIZE - 33 * 512)
 # Words of disk_cases for who may own a disk or a partition, and libblkid's name (or ours) for each.
 NAMES = {"lvm": "LVM2_member", "raid": "linux_raid_member", "raid090": "linux_raid_member", "raid10": "linux_raid_member",
-         "isw": "isw_raid_member", "drbd": "drbd", "ceph": "ceph_bluestore", "zfs": "zfs_member", "zfs-end": "zfs_member",
+         "isw": "isw_raid_member", "promise": "promise_fasttrack_raid_member", "ddf": "ddf_raid_member",
+         "drbd": "drbd", "ceph": "ceph_bluestore", "zfs": "zfs_member", "zfs-end": "zfs_member",
          "bcachefs": "bcachefs", "luks-mark": "crypto_LUKS", "btrfs-mark": "btrfs", "geom": "geom", "swap": "swap",
          "ext4": "ext4"}
 # libblkid looks for fakeraid on whole disks alone.
-ON_DISKS_ALONE = ("isw",)
+ON_DISKS_ALONE = ("isw", "promise")
 TABLES = [None, [], ["backup"], ["primary"], ["mbr"], ["mbr", "primary"], ["mbr", "backup"]]
 
 
 class Owner:
     def __init__(self, kind: str, start: int, pieces: "list[tuple[int, bytes]]") -> None:
+        self.is_of_disk = start == 0
         self.name = NAMES[kind]
         self.ranges = [(start + at, start + at + len(data)) for at, data in pieces]
         self.pieces = [(start + at, data) for at, data in pieces]
@@ -41,23 +45,23 @@ class Owner:
 
 def contents(scratch: Path) -> "dict[tuple[str, int], list[tuple[int, bytes]]]":
     return {(kind, size): disk_images.content(kind, size, 512, scratch)
-            for kind in NAMES for size in (SIZE, LAST - FIRST) if not (kind == "zfs" and size < 64 * MIB)}
+            for kind in NAMES for size in (SIZE, *(end - FIRST for end in ENDS))}
 
 
 def make(file: Path, chance: random.Random, made: dict) -> "tuple[str, list[Owner]]":
     """A disk, and who owns what of it; in words."""
     inner, whole = chance.choice([None, *NAMES]), chance.choice([None] * 5 + [*NAMES])
-    lacks = chance.choice(TABLES)
+    lacks, end = chance.choice(TABLES), chance.choice(ENDS)
     if inner == "zfs" or inner in ON_DISKS_ALONE:
         inner = None
     with open(file, "wb") as image:
         image.truncate(SIZE)
     owners = []
     if inner:
-        owners.append(Owner(inner, FIRST, made[inner, LAST - FIRST]))
+        owners.append(Owner(inner, FIRST, made[inner, end - FIRST]))
         _put(file, owners[-1])
     if lacks is not None:
-        entry = {"number": 1, "start": FIRST // MIB, "size": (LAST - FIRST) // MIB, "label": "var",
+        entry = {"number": 1, "start": FIRST // MIB, "count": (end - FIRST) // 512, "label": "var",
                  "guid": "aaaaaaaa-0000-4000-8000-000000000001"}
         disk_images.write_gpt(file, SIZE, 512, [entry], lacks)
     if whole:
@@ -116,7 +120,7 @@ def writes(plan: dict, device: str, owners: "list[Owner]") -> "list[tuple[int, i
         if disk["action"] != "keep":
             ranges += [(0, 34 * 512), (SIZE - 33 * 512, SIZE)]
         if disk["action"] in ("replace", "erase"):  # with the marks of whoever owns the whole disk
-            ranges += [span for owner in owners for span in owner.ranges if not FIRST <= span[0] < LAST]
+            ranges += [span for owner in owners if owner.is_of_disk for span in owner.ranges]
         for entry in disk["partitions"]:
             start, end = entry["start"] * 512, (entry["start"] + entry["sectors"]) * 512
             partitions[entry["node"]] = (start, end)
