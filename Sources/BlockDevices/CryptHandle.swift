@@ -54,11 +54,18 @@ struct CryptHandle: ~Copyable {
     /// The device's name in messages.
     private let device: String
 
-    init(_ path: String, of device: String? = nil) throws(DiskFailure) {
+    /// Makes a context.
+    ///
+    /// - Parameters:
+    ///   - path: The device, or a copy of its header.
+    ///   - device: The device's name in messages, where that is another.
+    ///   - data: The device of the data, where `path` has only the header.
+    /// - Throws: ``DiskFailure/unreadable(_:_:)``.
+    init(_ path: String, of device: String? = nil, data: String? = nil) throws(DiskFailure) {
         // Only this program sees the file, so there is nothing to lock, and an initramfs has no folder for locks.
         crypt_metadata_locking(nil, 0)
         var handle: OpaquePointer?
-        let result = crypt_init(&handle, path)
+        let result = data.map { crypt_init_data_device(&handle, path, $0) } ?? crypt_init(&handle, path)
         self.device = device ?? path
         guard result == 0, let handle else {
             throw .unreadable(self.device, Errno(rawValue: result < 0 ? -result : ENOMEM))

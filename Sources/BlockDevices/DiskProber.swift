@@ -215,6 +215,7 @@ public struct DiskProber: Sendable {
         var disk = FoundDisk(
             path: path, node: node, size: file.size, sectorSize: sectorSize, table: look.table, content: look.content,
             map: MapPartitions.found(node))
+        disk.isMade = DiskProber.isMade(node)
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
         // The maps of its partitions hold a map; whoever holds those is in the table.
@@ -266,14 +267,28 @@ public struct DiskProber: Sendable {
             }
         }
         let inner = partition == nil ? try Look(node).table.partitions : []
-        return FoundDevice(
+        var device = FoundDevice(
             path: path, node: node, size: file.size, partition: partition, misplaced: misplaced, users: users,
             partitions: inner, sectorSize: file.sectorSize)
+        device.isMade = DiskProber.isMade(node)
+        return device
     }
 
     /// The nodes of the maps of a map's partitions, by the kernel's names.
     private func maps(_ map: FoundMap) -> [String] {
         map.partitions.keys.sorted().compactMap { DiskProber.node("/dev/mapper/\(map.partitionName($0))") }
+    }
+
+    /// Whether a device is made of others: an array, a map of device-mapper that is not a path to a disk.
+    static func isMade(_ node: String, sysfs: FilePath = "/sys") -> Bool {
+        guard let name = FilePath(node).lastComponent?.string else { return false }
+        let folder = sysfs.appending("class/block/\(name)")
+        // Disks have a driver, but for those by network and images of disks; an image file is not a block device.
+        let isDisk = ["device", "partition"].contains { Files.exists(folder.appending($0)) }
+        guard Files.exists(folder), !isDisk, !["loop", "nbd", "rbd"].contains(where: name.hasPrefix) else {
+            return false
+        }
+        return Files.line(folder.appending("dm/uuid"))?.hasPrefix("mpath-") != true
     }
 
     /// Reads what the areas of a layout hold.

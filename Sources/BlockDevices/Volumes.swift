@@ -41,7 +41,7 @@ final class VolumeLook {
         opened = []
     }
 
-    private static let prefix = "firstlight-look-"
+    fileprivate static let prefix = "firstlight-look-"
 
     /// Closes what an interrupted look has left open, but nothing of a look that is still at work.
     static func closeLeftovers() {
@@ -90,7 +90,9 @@ final class VolumeLook {
             guard let policy = volume.wanted.clevis.policy,
                 let binding = found.bindings.first(where: { $0.policy == policy })
             else { return found }
-            if try isOpen(volume, header, found) { return try opened(volume, at: volume.wanted.mappedNode, found) }
+            if try isOpen(volume, header, found) {
+                return try opened(volume, at: volume.wanted.mappedNode, first, found)
+            }
             proof = VolumeKeys.proof(of: header.uuid, openedBy: SecretBytes(Array(binding.encryptedKey.utf8)))
             if let known = known(volume, proof, first) {
                 key = known
@@ -114,7 +116,9 @@ final class VolumeLook {
             }
         } else {
             guard let passphrase = try keys.passphrase(of: volume.wanted) else { return found }
-            if try isOpen(volume, header, found) { return try opened(volume, at: volume.wanted.mappedNode, found) }
+            if try isOpen(volume, header, found) {
+                return try opened(volume, at: volume.wanted.mappedNode, first, found)
+            }
             proof = VolumeKeys.proof(of: header.uuid, openedBy: passphrase)
             key = try known(volume, proof, first) ?? derive(volume, area, first, passphrase)
         }
@@ -123,15 +127,24 @@ final class VolumeLook {
             return found
         }
         keys.keep(ProvenKey(proof: proof, key: key), of: volume.wanted.name)
-        return try opened(volume, at: try open(volume, key), found)
+        return try opened(volume, at: try open(volume, key), first, found)
     }
 
     /// What is known of a volume whose key has opened it, with what is in it.
-    private func opened(_ volume: LocatedVolume, at node: String, _ found: FoundVolume) throws -> FoundVolume {
+    private func opened(
+        _ volume: LocatedVolume, at node: String, _ header: borrowing CryptHandle, _ found: FoundVolume
+    ) throws -> FoundVolume {
         nodes[volume.wanted.mappedNode] = node
         var found = found
         found.isOpenedByKey = true
         found.content = try Look(node).whole
+        // Blank bytes read like noise, too. Where all is blank behind the header, nobody has written into the volume.
+        let area = seen(volume.area)
+        let start = min(area.bytes.lowerBound + min(header.dataOffset, 1 << 60), area.bytes.upperBound)
+        if found.content.kind == .noise {
+            let data = try Look(area.node, bytes: start..<area.bytes.upperBound).whole
+            if data.kind == .blank { found.content = .blank }
+        }
         return found
     }
 
@@ -269,8 +282,25 @@ extension DiskStage {
             binding: keys.binding(of: plan.wanted.name), memoryLimit: UInt32(clamping: max(32 << 10, available / 4096)),
             sectorSize: topology.encryptedSector(size: header.size), alignment: topology.alignment)
         try access.volumeOpened(plan.opened(uuid: draft.uuid, key: passphrase))
+        try zeroInside(plan, header, key)
         try header.write(to: plan.node, length: draft.dataOffset, second: draft.secondHeader)
         return key
+    }
+
+    /// Zeroes the first MiB of what a new volume will show, before its header is on the disk.
+    ///
+    /// All of it would read like noise, and at the next boot nobody could tell that from what somebody encrypted.
+    private static func zeroInside(
+        _ plan: VolumePlan, _ header: borrowing HeaderCopy, _ key: SecretBytes
+    ) throws(DiskFailure) {
+        let name = "\(VolumeLook.prefix)\(getpid())-new-\(plan.entry)"
+        let handle = try CryptHandle(header.path, of: plan.node, data: plan.node)
+        guard handle.load() else { throw .volumeNotCreated(plan.node, .invalidArgument) }
+        try handle.activate(name, volumeKey: key, flags: firstlight_crypt_private)
+        defer { CryptHandle.deactivate(name) }
+        let inside = "/dev/mapper/\(name)"
+        let size = try BlockFile(inside).size
+        try Eraser.zero(DiskArea(node: inside, bytes: 0..<min(size, 1 << 20)))
     }
 
     private static func openVolume(_ plan: VolumePlan, _ access: DiskAccess) throws -> OpenVolume {

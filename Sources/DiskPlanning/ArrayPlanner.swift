@@ -39,6 +39,9 @@ extension IgnitionConfig.Raid {
     /// How many devices hold content; the others are spares.
     var activeDevices: Int { max(devices.count - min(max(spares ?? 0, 0), devices.count), 0) }
 
+    /// Whether the array's content begins where its members begin, since the superblock stands at their end.
+    public var beginsWithContent: Bool { values(of: "metadata", letter: "e").last == "1.0" }
+
     /// The value of mdadm's `--metadata` where this agent would not find such an array at the next boot.
     var unusableMetadata: String? {
         values(of: "metadata", letter: "e").first { !["default", "1", "1.0", "1.1", "1.2"].contains($0) }
@@ -204,8 +207,11 @@ struct LocatedArray: Equatable, Sendable {
             conflicts.append(conflict(first.node, .arrayDiffers(difference, first.found)))
         }
         guard conflicts.count == before else { return nil }
-        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.
-        let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
+        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank,
+        // and have no mark of ours.
+        let isNeverStarted = old.allSatisfy {
+            $0.superblock?.events == 0 && ($0.superblock?.data == .blank || $0.isMarked)
+        }
         if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.
             return create(&conflicts)
@@ -315,6 +321,14 @@ public struct ArrayPlan: Equatable, Sendable {
 
         /// The superblock; `nil` where the device is no member of an array or does not stay one.
         public var superblock: ArrayMember? { isLetGo ? nil : found.arrayMember }
+
+        /// Whether it has our mark of an array that is being made.
+        public var isMarked: Bool { superblock != nil && found.signatures.first?.isUnfinished == true }
+    }
+
+    /// Whether a power cut came after the superblocks were written and before what the array shows was made ready.
+    public var isUnfinished: Bool {
+        action == .keep && members.count == wanted.devices.count && members.allSatisfy(\.isMarked)
     }
 
     /// What is done to an array.

@@ -180,7 +180,9 @@ extension DiskConflict: CustomStringConvertible {
         case .numberBeyondTable(let number, let capacity):
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content, _):
-            "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+            content.isKnown
+                ? "\(device) holds \(content), which would not fit into the smaller partition the config wants"
+                : "\(device) holds \(content), and the smaller partition the config wants could cut part of it off"
         case .metadataAtEnd(let content, _):
             "\(device) holds \(content), which uses its end too; the config wants another size"
         case .arrayMetadata(let metadata):
@@ -301,7 +303,10 @@ extension DiskConflict: Advising {
             [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
         case .numberBeyondTable: ["Use a smaller \"number\"."]
         case .wouldTruncate(let content, let wanted):
-            ["To keep what is there: a larger \"sizeMiB\"."] + destroying(content, for: wanted)
+            [
+                content.isKnown
+                    ? "To keep what is there: a larger \"sizeMiB\"." : "To keep what is there: leave its size as it is."
+            ] + destroying(content, for: wanted)
         case .metadataAtEnd(let content, let wanted):
             ["To keep what is there: leave its size as it is."] + destroying(content, for: wanted)
         case .memberIsMade: ["Name disks or partitions as \"devices\"."]
@@ -421,7 +426,9 @@ extension DiskConflict: Advising {
     private func destroying(_ content: Content, for wanted: WantedContent?) -> [AdviceLine] {
         switch wanted {
         case .array?: []
-        case .filesystem?, .volume?, nil: [wanted?.destroying(orBy: "") ?? erasing(content)]
+        case .filesystem?, .volume?: wanted.map { [$0.destroying(orBy: "")] } ?? []
+        // What is unknown has no mark that a command could erase.
+        case nil: content.isKnown ? [erasing(content)] : []
         }
     }
 

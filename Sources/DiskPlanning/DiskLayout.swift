@@ -187,10 +187,10 @@ public struct DiskLayout: Equatable, Sendable {
         return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
     }
 
-    /// The inside of an array, if the array could be located.
+    /// The inside of an array, if the array could be located; what one that is made shows counts as blank.
     private func inside(_ array: Int) -> DeviceTarget? {
         guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
-        return DeviceTarget(node: outer.wanted.node, area: outer.area)
+        return DeviceTarget(node: outer.wanted.node, area: outer.area, wasThere: true)
     }
 
     /// Locates a filesystem inside a LUKS volume; a volume that could not be located has a conflict of its own.
@@ -200,7 +200,8 @@ public struct DiskLayout: Equatable, Sendable {
         guard let outer = volumes.first(where: { $0.entry == volume }) else { return }
         // The header takes some of it; how much is known once it is there.
         let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
-        let target = DeviceTarget(node: outer.wanted.mappedNode, area: area, partition: outer.partition)
+        let target = DeviceTarget(
+            node: outer.wanted.mappedNode, area: area, partition: outer.partition, wasThere: true)
         try refuseTwins(Claim(wanted), target)
         filesystems.append(
             LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
@@ -309,7 +310,8 @@ public struct DiskLayout: Equatable, Sendable {
         }
         return DeviceTarget(
             node: existing.node, area: DiskArea(node: existing.node, bytes: 0..<existing.size),
-            partition: existing.partition, users: existing.users, wasThere: existing.partition != nil)
+            partition: existing.partition, users: existing.users, wasThere: existing.partition != nil || existing.isMade
+        )
     }
 
     /// Refuses a link that could lead to any of several devices.

@@ -41,7 +41,7 @@ struct PartitionPlanner {
             return Outcome(plan: unchanged([]))
         case .none where disk.content.kind == .notLooked:
             return refused(.notLooked)
-        case .none where !disk.content.isKnown:
+        case .none where !disk.content.isKnown && !(disk.isMade && disk.content.kind == .noise):
             return anew(.create)
         case .none:
             return config.wipeTable == true ? anew(.replace) : refused(.contentWithoutTable(disk.content))

@@ -73,25 +73,29 @@ extension DiskLayout {
         conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
         func isPlanned(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
+        /// What a new array shows was looked at with its members.
+        func inside(_ array: Int?, _ target: DeviceTarget) -> Content {
+            let plan = arrayPlans.first { $0.entry == array }
+            if plan?.action == .create { return .blank }
+            let found = content(of: target, contents)
+            return plan?.isUnfinished == true && found.kind == .noise ? .unknown : found
+        }
         var volumePlans: [VolumePlan] = []
         for volume in volumes
         where !truncations.contains(where: { $0.device == volume.node }) && isPlanned(volume.array) {
             do throws(DiskConflict) {
-                let isNew = arrayPlans.contains { $0.entry == volume.array && $0.action == .create }
-                let content = isNew ? .blank : content(of: volume.target, contents)
-                volumePlans.append(try volume.plan(content, found[volume.entry]))
+                volumePlans.append(try volume.plan(inside(volume.array, volume.target), found[volume.entry]))
             } catch {
                 conflicts.append(error)
             }
         }
         for item in filesystems
         where !truncations.contains(where: { $0.device == item.target.node }) && isPlanned(item.array) {
-            var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? content(of: item.target, contents)
+            var found = item.volume.map { found[$0]?.content ?? .notLooked } ?? inside(item.array, item.target)
             if let volume = item.volume {
                 guard let outer = volumePlans.first(where: { $0.entry == volume }) else { continue }
                 if outer.action == .create { found = .blank }
             }
-            if arrayPlans.contains(where: { $0.entry == item.array && $0.action == .create }) { found = .blank }
             do throws(DiskConflict) {
                 let planner = FilesystemPlanner(
                     wanted: item.wanted, format: item.format, target: item.target, found: found)
@@ -147,7 +151,10 @@ extension DiskLayout {
         }
         let size = disk.geometry.size(moved.now.sectors)
         let isShrunk = moved.now.sectors.upperBound < moved.old.sectors.upperBound
-        let fits = content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
+        // Where unknown bytes end is unknown, too.
+        let fits =
+            content.kind == .blank
+            || content.isKnown && content.table == nil && content.signatures.allSatisfy { ($0.size ?? .max) <= size }
         guard moved.isResized, isShrunk, !fits else { return nil }
         return conflict(.wouldTruncate(content, wanted: wanted(on: disk.area(moved.now))))
     }
@@ -199,7 +206,7 @@ extension DiskLayout {
         let wipesTable = disk.action == .replace || disk.action == .erase
         var whole = disk.disk.content
         whole.table = whole.table ?? disk.unlistedTable
-        if wipesTable, whole.isKnown {
+        if wipesTable, whole.isSomebodys {
             destroyed.append(
                 Destruction(
                     device: disk.disk.node, label: "", size: disk.disk.size, content: whole, reason: "wipeTable",

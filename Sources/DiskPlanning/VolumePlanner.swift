@@ -31,13 +31,13 @@ public struct FoundVolume: Equatable, Sendable {
     public var bindingFailure: String?
     /// Whether an earlier run of the stage in this boot created or opened it.
     public var isOfThisBoot = false
-    /// What the opened volume holds; blank where it could not be opened.
+    /// What the opened volume holds; not looked at where it could not be opened.
     public var content: Content
 
     /// Makes a volume of what its header says.
     public init(
         uuid: String, label: String = "", allowsDiscards: Bool = false, keySlots: Int = 1,
-        isOpenedByKey: Bool? = nil, content: Content = .blank
+        isOpenedByKey: Bool? = nil, content: Content = .notLooked
     ) {
         self.uuid = uuid
         self.label = label
@@ -64,7 +64,7 @@ public struct LocatedVolume: Equatable, Sendable {
     public var array: Int?
     /// Who uses the device now, as phrases.
     public var users: [DeviceUse]
-    /// Whether its device is a partition that existed before.
+    /// Whether its device existed before and is no disk.
     var wasThere = false
 
     var target: DeviceTarget {

@@ -53,7 +53,9 @@ import Testing
         var found = Dictionary(layout.areas.map { ($0, contents[$0.node] ?? .blank) }) { first, _ in first }
         for array in layout.arrayPlans(found) where array.action == .keep { found[array.area] = .blank }
         var opened: [Int: FoundVolume] = [:]
-        for volume in layout.volumes { opened[volume.entry] = FoundVolume(uuid: "u", isOpenedByKey: true) }
+        for volume in layout.volumes {
+            opened[volume.entry] = FoundVolume(uuid: "u", isOpenedByKey: true, content: .blank)
+        }
         return try layout.plan(found, volumes: opened)
     }
 

@@ -163,6 +163,26 @@ extension Partitioning {
         #expect(known.unread == ["\(image.path)1", "\(image.path)2"])
     }
 
+    @Test("disks are told from what is made of others")
+    func made() throws {
+        let image = try Image(512)
+        let folder = FilePath("\(image.path).sysfs")
+        defer { _ = try? Command("rm", ["-r", folder.string]).run() }
+        let devices: [(name: String, holds: [String], id: String?, isMade: Bool)] = [
+            ("sda", ["device"], nil, false), ("sda1", ["partition"], nil, false), ("nbd0", [], nil, false),
+            ("md127", ["md"], nil, true), ("loop0", [], nil, false), ("dm-0", ["dm"], "LVM-abc\n", true),
+            ("dm-1", ["dm"], "\n", true), ("dm-2", ["dm"], "mpath-3600a\n", false),
+        ]
+        for device in devices {
+            let place = folder.appending("class/block/\(device.name)")
+            for name in device.holds { try Files.makeFolder(place.appending(name)) }
+            if device.holds.isEmpty { try Files.makeFolder(place) }
+            if let id = device.id { try Files.write(id, to: place.appending("dm/uuid")) }
+            #expect(DiskProber.isMade("/dev/\(device.name)", sysfs: folder) == device.isMade, "\(device.name)")
+        }
+        #expect(!DiskProber.isMade(image.path, sysfs: folder))
+    }
+
     @Test("a device that cannot be read is not one without a label")
     func unread() throws {
         let image = try Image(64 << 20)

@@ -230,6 +230,51 @@ import Testing
         #expect(try layout.plan(contents(layout, .unknown, .blank)).arrays[0].action == .create)
     }
 
+    @Test("noise in an array that is kept is somebody's, and no filesystem or volume is made over it")
+    func noiseInside() throws {
+        let wanted = try storage()
+        var encrypted = wanted
+        encrypted.luks = try IgnitionConfig.parse(
+            Array(
+                #"{"ignition": {"version": "3.4.0"}, "storage": {"luks": [{"name": "v", "device": "/dev/md/data"}]}}"#
+                    .utf8), name: "config.ign"
+        ).checked().storage.luks
+        encrypted.filesystems = []
+        for storage in [wanted, encrypted] {
+            let layout = layout(storage)
+            var contents = contents(layout, member(.active(0)), member(.active(1)))
+            contents[layout.arrays[0].area] = .noise
+            let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents) }
+            #expect(refusal?.description.contains("/dev/md/data reads like noise") == true)
+            // One that is made shows what stood on its members before.
+            let new = self.layout(storage, labels: [nil, nil])
+            #expect(try new.planBlank().destroyed.isEmpty)
+        }
+    }
+
+    @Test("what an array shows whose members bear our mark is nobody's: it was being made when the power went")
+    func unfinishedInside() throws {
+        let layout = layout(try storage())
+        var marked = [member(.active(0)), member(.active(1))]
+        marked[0].signatures[0].isUnfinished = true
+        func plan() throws -> StoragePlan {
+            var contents = contents(layout, marked[0], marked[1])
+            contents[layout.arrays[0].area] = .noise
+            return try layout.plan(contents)
+        }
+        // A mark on one of them is what was left when the others' were taken away.
+        #expect(throws: DiskRefusal.self) { try plan() }
+        marked[1].signatures[0].isUnfinished = true
+        let made = try plan()
+        #expect(made.arrays[0].action == .keep && made.arrays[0].isUnfinished)
+        #expect(made.filesystems.map(\.action) == [.create] && made.filesystems[0].found == .unknown)
+        // Between two superblocks: noise where the array's data will be is no reason to keep it.
+        var half = member(.active(0), events: 0, data: .noise)
+        #expect(try layout.plan(contents(layout, half, .unknown)).arrays[0].action == .keep)
+        half.signatures[0].isUnfinished = true
+        #expect(try layout.plan(contents(layout, half, .unknown)).arrays[0].action == .create)
+    }
+
     @Test("RAID goes first: what shows beside a superblock is the array's, or was there before it")
     func beside() throws {
         let layout = layout(try storage())

@@ -132,6 +132,25 @@ assert run("cryptsetup", "luksUUID", VDB).stdout == made, "tried again, the stag
 close("new")
 assert "no key" in stage([volume("new", VDB, key="")], fails=True)
 
+# The noise that a new volume shows is nobody's, until somebody has encrypted something in it.
+run("wipefs", "-qa", VDB)
+stage([volume("raw", VDB)])
+with open("/dev/mapper/raw", "rb") as device:
+    assert not any(device.read(1 << 20)) and any(device.read(1 << 20))
+run("dd", "if=/dev/urandom", "of=/dev/mapper/raw", "bs=1M", "count=1", "conv=fsync")
+close("raw")
+said = stage([volume("raw", VDB)], [ext4("/dev/mapper/raw", "n")], fails=True)
+assert "/dev/mapper/raw reads like noise" in folded(said), said
+run("cryptsetup", "open", "--key-file", "-", VDB, "raw", input=KEY)
+run("dd", "if=/dev/zero", "of=/dev/mapper/raw", "bs=1M", "count=1", "conv=fsync")
+close("raw")
+stage([volume("raw", VDB)], [ext4("/dev/mapper/raw", "n")])
+close("raw")
+run("wipefs", "-qa", VDB)
+run("blkdiscard", "-z", VDB)
+stage([volume("new", VDB, key="", wipeVolume=True)])
+close("new")
+
 # A header without keys is somebody's all the same: there may be a copy of its key elsewhere.
 run("cryptsetup", "luksKillSlot", "-q", VDB, "0")
 assert "key slots are all empty" in stage([volume("new", VDB)], [ext4("/dev/mapper/new", "n")], fails=True)
