@@ -101,11 +101,12 @@ struct DiagnosticList {
 
     /// Adds a diagnostic, or counts it as omitted if there are too many.
     ///
-    /// It points to `place`, or else to where the field is written.
+    /// It points to `place`, or else to where the field is written. It is called from hundreds of places, in each of which
+    /// a copy of it would make the agent larger.
+    @inline(never)
     mutating func add(
         _ severity: IgnitionConfig.Diagnostic.Severity, in origin: IgnitionConfig.Origin, _ field: String,
-        at place: SourcePlace? = nil, kind: IgnitionConfig.Diagnostic.Kind = .plain,
-        _ message: @autoclosure () -> String
+        at place: SourcePlace? = nil, kind: IgnitionConfig.Diagnostic.Kind = .plain, _ message: String
     ) {
         if isFull(severity) {
             if severity == .error { omitted.errors += 1 } else { omitted.warnings += 1 }
@@ -118,7 +119,7 @@ struct DiagnosticList {
         diagnostics.append(
             .init(
                 severity: severity, kind: kind, source: told?.text ?? found.0.name, path: found.1, place: told?.place,
-                message: message()))
+                message: message))
     }
 }
 
