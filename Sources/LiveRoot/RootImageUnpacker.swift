@@ -210,10 +210,14 @@ final class RootImageUnpacker {
         available = machine.availableMemory() ?? available
         var dropped: UInt64?
         if needed > available {
-            let drivers = machine.droppableDrivers()
+            var droppable = machine.droppableDrivers()
             // They cannot be put back, and so they go only where that is enough.
-            if needed - available <= drivers { dropped = machine.dropDrivers() }
-            available = dropped == nil ? available + drivers : machine.availableMemory() ?? available
+            if needed - available <= droppable {
+                dropped = machine.dropDrivers()
+                droppable = 0
+                available = machine.availableMemory() ?? available
+            }
+            available += droppable
         }
         if needed > available {
             machine.restoreReserve()

@@ -177,6 +177,19 @@ extension RootImageDownloads {
         #expect(!other.areDriversDropped)
     }
 
+    @Test("drivers that cannot be dropped are no room for the image")
+    func driversCannotBeDropped() throws {
+        let server = try server()
+        let machine = try TestMachine()
+        machine.memory = 12 << 20
+        machine.drivers = 14 << 20
+        machine.keepsDrivers = true
+        let bytes = UInt64(sample.archive.count)
+        #expect(
+            machine.refusal(server.url("/rootfs.img"))
+                == .tooLittleMemory(image: bytes, needed: bytes + 16 << 20, available: 12 << 20))
+    }
+
     @Test func somethingElseIsNamed() throws {
         let server = try LoopbackServer(["page": Array("<!DOCTYPE html><title>Sign in".utf8), "empty": []])
         let error = try #require(try TestMachine().refusal(server.url("/page")))

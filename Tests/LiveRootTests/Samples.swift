@@ -87,6 +87,8 @@ final class TestMachine {
     /// Bytes of drivers that can go.
     var drivers: UInt64 = 0
     private(set) var areDriversDropped = false
+    /// Something holds the drivers' image, and nothing is gained.
+    var keepsDrivers = false
 
     init() throws { folder = try TemporaryFolder() }
 
@@ -117,6 +119,7 @@ final class TestMachine {
             restoreReserve: { self.isReserveLowered = false },
             droppableDrivers: { self.areDriversDropped ? 0 : self.drivers },
             dropDrivers: {
+                if self.keepsDrivers { return nil }
                 self.areDriversDropped = true
                 return self.drivers
             })
