@@ -55,7 +55,7 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Takes a text apart, whatever is wrong behind its scheme; `nil` where it has none.
-    init?(splitting text: String) {
+    package init?(splitting text: String) {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let scheme = text[..<colon].lowercased()
         guard let first = scheme.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first),
@@ -119,9 +119,7 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
     public var carriesCredentials: Bool { authority?.contains("@") ?? false || !(query ?? "").isEmpty }
 
     /// The URL for a message or a log.
-    public var redacted: RedactedURL { RedactedURL(self) }
-    /// The URL for a message or a log.
-    public var description: String { redacted.description }
+    public var description: String { RedactedURL(self).description }
 
     private static func isSchemeByte(_ byte: UInt8) -> Bool {
         switch byte {
@@ -163,7 +161,9 @@ public struct RedactedURL: Hashable, Sendable, CustomStringConvertible {
             let mayHoldUser = url.scheme != "arn" && url.path.utf8.contains(UInt8(ascii: "@"))
             return mayHoldUser ? malformed : "\(url.scheme):\(url.path)"
         }
-        guard url.hasNumericPort else { return "\(url.scheme)://\(malformed)" }
+        // A slash too many before the user makes all of it a path, and so does one in the password.
+        let isUserInPath = url.host.isEmpty && url.path.utf8.contains(UInt8(ascii: "@"))
+        guard url.hasNumericPort, !isUserInPath else { return "\(url.scheme)://\(malformed)" }
         return "\(url.scheme)://\(url.host)\(url.port.map { ":\($0)" } ?? "")\(url.path)"
     }
 }

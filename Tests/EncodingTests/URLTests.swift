@@ -56,7 +56,9 @@ import Testing
             ("data:text/plain,secret", "a data: URL"), ("DATA:,secret", "a data: URL"),
             ("https://u:se/cret@host/x", "https://(malformed URL)"), ("http://host/%zz?x", "http://host/%zz"),
             ("arn:aws:s3:::bucket/a@b?versionId=1", "arn:aws:s3:::bucket/a@b"), ("no url?x", "no url"), ("", ""),
-            // A user and a password, though the text is no URL of that form.
+            // A user and a password, though the text is not a URL of that form.
+            ("http:///me:secret@host/x", "http://(malformed URL)"),
+            ("http:////me:se/cret@host", "http://(malformed URL)"),
             ("me:secret@host/x", "(malformed URL)"), ("http:me:secret@host/x", "(malformed URL)"),
             ("//me:secret@host/x", "(malformed URL)"), ("ht tp://me:secret@host/x", "(malformed URL)"),
         ])
