@@ -77,7 +77,8 @@ public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
         guard let usual = ["http": 80, "https": 443, "tftp": 69][url.scheme], url.authority != nil else { return nil }
         if let proxy, url.scheme != "tftp" {
             let whole = proxy.contains("://") ? proxy : "http://\(proxy)"
-            guard let server = try? SourceURL(parsing: whole) else { return nil }
+            // What is wrong with its user or password does not keep libcurl from going there.
+            guard let server = SourceURL(splitting: whole) else { return nil }
             self.init(server, usualPort: ["http": 80, "https": 443][server.scheme] ?? 1080)
         } else {
             self.init(url, usualPort: usual)
