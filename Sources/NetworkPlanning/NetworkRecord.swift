@@ -9,6 +9,8 @@ import Reporting
 public struct NetworkRecord: VersionedRecord, Equatable, Sendable {
     /// Where it lies.
     public static let file = RunFile.network
+    /// 2: a link's `method` is a word of this file.
+    public static let schema = 2
 
     /// What came of bringing the network up.
     public var state: NetworkState
@@ -113,9 +115,12 @@ extension NetworkState {
     }
 
     fileprivate init?(_ json: JSONValue) {
-        guard let links = json["interfaces"]?.elements else { return nil }
+        guard let interfaces = json["interfaces"]?.elements else { return nil }
+        let links = interfaces.compactMap { Link($0) }
+        // A link that cannot be read is not one that is absent.
+        guard links.count == interfaces.count else { return nil }
         self.init(
-            links: links.compactMap { Link($0) }, nameservers: texts(json["nameservers"]).compactMap { NameServer($0) },
+            links: links, nameservers: texts(json["nameservers"]).compactMap { NameServer($0) },
             searchDomains: texts(json["search"]), hostname: json["hostname"]?.string)
     }
 }

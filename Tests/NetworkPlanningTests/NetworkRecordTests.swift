@@ -42,7 +42,7 @@ struct NetworkRecordTests {
     @Test("the words in files are no words of the console")
     func words() throws {
         let json = NetworkRecord(try state()).text
-        #expect(json["schema"]?.integer == 1)
+        #expect(json["schema"]?.integer == 2)
         let links = try #require(json["interfaces"]?.elements)
         #expect(links.map { $0["method"]?.string } == ["dhcp", "router-advertisement", "fixed"])
         #expect(links[0]["mac"]?.string == mac(0)?.description && links[0]["lease"]?["server"]?.string == "10.0.2.2")
@@ -51,8 +51,11 @@ struct NetworkRecordTests {
 
     @Test("a record of another form is none")
     func schemas() {
-        #expect(NetworkRecord(reading: ["schema": 2, "interfaces": []]) == nil)
-        #expect(NetworkRecord(reading: ["schema": 1]) == nil)
+        #expect(NetworkRecord(reading: ["schema": 1, "interfaces": []]) == nil)
+        #expect(NetworkRecord(reading: ["interfaces": []]) == nil)
+        #expect(NetworkRecord(reading: ["schema": 2]) == nil)
+        let static0: JSONValue = ["interface": "ens3", "method": "static0"]
+        #expect(NetworkRecord(reading: ["schema": 2, "interfaces": [static0]]) == nil)
         #expect(NetworkRecord(parsing: Array("{".utf8)) == nil)
         #expect(LeaseRecord(reading: ["interface": "ens3"]) == nil)
     }
