@@ -79,7 +79,13 @@ public enum EarlyMounts {
 
     /// Mounts `/usr.squashfs`, which has modules and tools, on `/usr`, and the drivers of cards below it.
     public static func mountUsr() throws(EarlyMountFailure) {
-        if isMounted("/usr") { return }
+        // Each by itself: where only the second failed, the next try still has it to do.
+        if !isMounted("/usr") { try mountTools() }
+        let drivers = DriverImage.ofThisBoot
+        if drivers.size > 0, !isMounted(drivers.folder) { try mount(drivers.file, on: drivers.folder) }
+    }
+
+    private static func mountTools() throws(EarlyMountFailure) {
         let image = FilePath("/usr.squashfs")
         guard Files.exists(image) else {
             // Where the kernel mounts no squashfs, it has unpacked everything.
@@ -95,8 +101,6 @@ public enum EarlyMounts {
             }
         }
         try mount(image, on: "/usr")
-        let drivers = DriverImage.ofThisBoot
-        if drivers.size > 0 { try mount(drivers.file, on: drivers.folder) }
     }
 
     private static func mount(_ image: FilePath, on folder: FilePath) throws(EarlyMountFailure) {
