@@ -102,7 +102,7 @@ extension BootArguments {
         } catch {
             problems.append(
                 ArgumentProblem(
-                    .provisioning, "\(Self.configKey)=\(RedactedURL(text))", "\(error)", advice: ["Check the URL."]))
+                    .configURL, "\(Self.configKey)=\(RedactedURL(text))", "\(error)", advice: ["Check the URL."]))
         }
     }
 

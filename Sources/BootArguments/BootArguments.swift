@@ -12,7 +12,7 @@ import Reporting
 /// those of the kernel and dracut (``KernelCommandLine``), with these readings per key:
 ///
 /// - URLs of the root image are all kept, as mirrors; of any other key the last value counts.
-/// - An empty value is no value: `coreos.live.rootfs_url=` is not given, `ignition.config.url=` leaves an
+/// - An empty value is not a value: `coreos.live.rootfs_url=` is not given, `ignition.config.url=` leaves an
 ///   earlier one standing (as Ignition does), and `coreos.liveiso=` warns and is not given.
 /// - `ignition.firstboot=` is false (as its generator reads it), though a bare `ignition.firstboot` is true;
 ///   everywhere else an empty value is true, as dracut has it.
@@ -128,8 +128,7 @@ public struct BootArguments: Equatable, Sendable {
 
     /// Takes out the problem that the config's URL is none, for who goes on without it; `nil` where it is none.
     public mutating func passOverConfigURL() -> ArgumentProblem? {
-        problems.firstIndex { $0.scope == .provisioning && $0.argument.hasPrefix("\(Self.configKey)=") }
-            .map { problems.remove(at: $0) }
+        problems.firstIndex { $0.scope == .configURL }.map { problems.remove(at: $0) }
     }
 
     /// Whether the platform is asked for a config, and that over the network, where the initramfs holds none.
@@ -237,7 +236,7 @@ public enum LogLevel: String, CaseIterable, Sendable {
 /// An argument that cannot be honoured, and must not be passed over in silence.
 public struct ArgumentProblem: Error, Equatable, Sendable, CustomStringConvertible {
     /// What the argument matters to: without that, the boot can go on.
-    public enum Scope: Sendable { case rootImage, network, provisioning, boot }
+    public enum Scope: Sendable { case rootImage, network, configURL, provisioning, boot }
 
     /// What the argument matters to.
     public var scope: Scope

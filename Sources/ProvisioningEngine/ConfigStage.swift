@@ -22,7 +22,7 @@ extension ProvisioningSession {
             return try keepNoConfig()
         }
         try baseConfig(telling: true).checkSupport()
-        if let problem = arguments.problem(in: .provisioning) { throw problem }
+        if let problem = arguments.problem(in: .configURL, .provisioning) { throw problem }
         // This machine's values are put into a URL when the network, which tells some of them, is there.
         if let url = arguments.configURL, !url.asWritten.isData { return }
         let source = try configSource()
@@ -45,7 +45,7 @@ extension ProvisioningSession {
 
     /// The one place that this boot's config comes from.
     private func configSource() throws -> ConfigSource {
-        if let problem = arguments.problem(in: .provisioning) { throw problem }
+        if let problem = arguments.problem(in: .configURL, .provisioning) { throw problem }
         let url = try arguments.configURL.map { try filled($0, of: BootArguments.configKey) }
         return try ConfigSource(arguments, url: url, embedded: embeddedConfig, platform: platform)
     }
