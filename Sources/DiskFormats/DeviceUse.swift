@@ -10,7 +10,7 @@ public indirect enum DeviceUse: Hashable, Sendable {
     case backing(loop: String)
     /// The kernel's name of the device that is made of it: `dm-0`, `md127`.
     case held(by: String)
-    /// It belongs to LVM or Stratis and is no device for anybody else.
+    /// It belongs to LVM or Stratis and is not a device for anybody else.
     case innerPart
     /// The kernel has given it to somebody alone, and no list names whom.
     case claimed
@@ -25,6 +25,14 @@ public indirect enum DeviceUse: Hashable, Sendable {
         return "/dev/\(name)"
     }
 
+    /// The use itself, of whichever part of the disk it is.
+    public var innermost: DeviceUse {
+        switch self {
+        case .partition(_, let use), .disk(_, let use): use.innermost
+        case .mounted, .swap, .backing, .held, .innerPart, .claimed: self
+        }
+    }
+
     /// Whether a filesystem is mounted.
     public var isMount: Bool {
         guard case .mounted = self else { return false }
@@ -35,13 +43,7 @@ public indirect enum DeviceUse: Hashable, Sendable {
     public static let liveMedium = "/run/media/iso"
 
     /// Whether the live system runs from the device or one of its partitions.
-    public var isOfLiveMedium: Bool {
-        switch self {
-        case .mounted(let path): path == Self.liveMedium
-        case .partition(_, let use), .disk(_, let use): use.isOfLiveMedium
-        case .swap, .backing, .held, .innerPart, .claimed: false
-        }
-    }
+    public var isOfLiveMedium: Bool { innermost == .mounted(on: Self.liveMedium) }
 }
 
 extension DeviceUse: CustomStringConvertible {

@@ -87,6 +87,9 @@ import Testing
         ] {
             #expect(advice(problem).last == DiskConflict.once)
         }
+        #expect(
+            advice(.deviceInUse([.disk("vda", .held(by: "md127"))])).first?.contains("mdadm --stop /dev/md127, once")
+                == true)
         #expect(advice(.deviceInUse([.held(by: "md127")])).first?.contains("mdadm --stop /dev/md127, once") == true)
         #expect(
             advice(.severalSignatures(Content([raid, ext4]), wanted: ext4)).first

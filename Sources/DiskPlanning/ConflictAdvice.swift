@@ -1,0 +1,207 @@
+// What the operator can do about a conflict; no line destroys what the refusal did not name.
+
+import DiskFormats
+import Reporting
+
+extension DiskConflict: Advising {
+    /// What the operator can do; where a line names a field that destroys, the last one says to remove it again.
+    public var advice: [String] {
+        let lines = advisable
+        return lines.map(\.text) + (lines.contains(where: \.destroys) ? [DiskConflict.once] : [])
+    }
+
+    /// What a config that destroys has to become afterwards.
+    static let once = "Then take the \"wipe...\" out again: a config runs on every boot."
+
+    /// The lines for this conflict, without the one that several share.
+    var advisable: [AdviceLine] {
+        switch problem {
+        case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
+        case .tableNotGPT, .contentWithoutTable:
+            ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
+        case .ownerBesideTable(let content, _) where content.isImage:
+            ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
+        case .ownerBesideTable(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+                .wiping("To destroy both:        \"wipeTable\": true"),
+            ]
+        case .ownerBesideKept(let content, _):
+            [
+                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the other:      leave the disk out of the config.",
+            ]
+        case .damagedTable:
+            [
+                "To keep its partitions: repair the table with gdisk, once.",
+                .wiping("To destroy them:        \"wipeTable\": true"),
+            ]
+        case .notLooked: ["This is a defect of Firstlight; nothing was written."]
+        case .diskInUse(let users), .partitionInUse(let users), .deviceInUse(let users): freeing(users)
+        case .partitionDiffers(_, let differences, let canBeRecreated):
+            differs(differences, canBeRecreated: canBeRecreated)
+        case .partitionUnwanted:
+            ["To keep it:    leave out its entry.", .wiping("To destroy it: \"wipePartitionEntry\": true")]
+        case .ambiguousLabel(_, let numbers):
+            ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
+        case .noRoom(_, _, another: true), .endIsAnothers:
+            [
+                "To keep what it names: take the disk elsewhere, or leave it out of the config.",
+                "To use its room:       sgdisk --move-second-header \(device), once.",
+            ]
+        case .noRoom:
+            [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
+        case .numberBeyondTable: ["Use a smaller \"number\"."]
+        case .wouldTruncate(let content, let wanted):
+            [
+                content.isKnown
+                    ? "To keep what is there: a larger \"sizeMiB\"." : "To keep what is there: leave its size as it is."
+            ] + destroying(content, for: wanted)
+        case .metadataAtEnd(let content, let wanted):
+            ["To keep what is there: leave its size as it is."] + destroying(content, for: wanted)
+        case .memberIsMade: ["Name disks or partitions as \"devices\"."]
+        case .arrayMetadata: ["Use 1.2 (the default, without --metadata), 1.0 or 1.1."]
+        case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
+        case .arrayDiffers(let difference, let content):
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing(content)]
+        case .arraysMixed(_, let content, let isWanted):
+            ["To keep what is there: other devices."] + (isWanted ? [] : [erasing(content)])
+        case .arrayIncomplete, .arrayNotAssembled:
+            [
+                "To keep what is there: attach what is missing; mdadm --examine shows each device.",
+                "To destroy it:         mdadm --zero-superblock on its devices, once, at this console.",
+            ]
+        case .volumeWithoutKeySlot:
+            [
+                "To keep what is there: another device; only a copy of its header or of its key opens it again.",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
+        case .luks1, .wrongKey:
+            [
+                "To keep what is there: another device, or its own key.",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
+        case .volumeWithoutKey:
+            ["To keep what is there: its key as \"keyFile\".", .wiping("To destroy it:         \"wipeVolume\": true")]
+        case .volumeDiffers(let difference):
+            [
+                "To keep what is there: change or leave out \"\(difference.field)\".",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
+        case .clevisConfig: ["Check \"custom.config\" and each \"advertisement\"."]
+        case .bindingDiffers:
+            [
+                "To keep what is there: \"clevis\" as it was when the volume was made.",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
+        case .bindingNotOpened:
+            [
+                "To keep what is there: start the server, or check the TPM, and try again.",
+                .wiping("To destroy it:         \"wipeVolume\": true"),
+            ]
+        case .volumeOption: ["Leave it out, or use the option that this one stands for."]
+        case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
+        case .ambiguousDevice: ["Give each partition a label of its own."]
+        case .ambiguousLink:
+            ["Name the one that is meant by its disk (/dev/disk/by-id/...-part1),", "or detach the other."]
+        case .namedElsewhere:
+            [
+                "To use the one that is there: leave its partition out of \"disks\".",
+                "To make another:              give it a \"label\" of its own, or detach the other disk.",
+            ]
+        case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
+        case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
+        case .misplaced: ["Free its disk, then have the table read: blockdev --rereadpt, or kpartx -u for a map."]
+        case .mapNameTaken: ["Give the other map another name (dmsetup rename), or name another \"number\"."]
+        case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
+        case .anotherPath:
+            ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
+        case .deviceRemoved: ["Name a device that stays."]
+        case .sameDevice: ["Keep one of the two entries."]
+        case .diskIsPartitioned(_, named: true): ["Name one of its partitions as the device, or none in \"disks\"."]
+        case .diskIsPartitioned(let wanted, _):
+            [
+                "To keep the partitions: one of them as the device.",
+                .wiping("To destroy them:        \"\(wanted.wipingField ?? "wipeTable")\": true"),
+            ]
+        case .otherContent(let content, let wanted):
+            [
+                "To keep what is there: \(keeping(content, wanted)).",
+                wanted.destroying(orBy: content.erasing(on: device)),
+            ]
+        case .severalSignatures(let content, let wanted):
+            [
+                "To keep \(wanted): \(content.erasing(allBut: wanted, on: device)), once.",
+                "To keep another: leave out the entry, or name another device.",
+            ]
+        case .looksEncrypted(let wanted):
+            [
+                "To keep what is there: leave out the entry, or another device.",
+                wanted.destroying(orBy: "blkdiscard -f -z \(device)"),
+            ]
+        case .longerThanPartition:
+            [
+                "To keep what is there: a larger \"sizeMiB\".",
+                .wiping("To destroy it:         \"wipeFilesystem\": true"),
+            ]
+        case .notMountable:
+            [
+                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg says more.",
+                .wiping("To destroy it: \"wipeFilesystem\": true"),
+            ]
+        case .overlaps: ["Repair the partition table first."]
+        case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
+        }
+    }
+
+    private func freeing(_ users: [DeviceUse]) -> [AdviceLine] {
+        if users.contains(where: \.isOfLiveMedium) {
+            return [
+                "This boot runs from it. To have it all in RAM: coreos.liveiso.fromram on the",
+                "kernel command line. Or name another device.",
+            ]
+        }
+        let arrays = users.compactMap(\.innermost.array)
+        guard !arrays.isEmpty else { return ["Name another device, or free this one first."] }
+        // udev or somebody started the array, and nobody uses it.
+        return ["Where nothing uses it: mdadm --stop \(arrays.joined(separator: " ")), once; else name another device."]
+    }
+
+    /// The command for content that no field of the config destroys; it takes nothing that the refusal did not name.
+    private func erasing(_ content: Content) -> AdviceLine {
+        "To destroy it:         \(content.erasing(on: device)), once, at this console."
+    }
+
+    /// How to let go of content that a new size would harm; an array that the config wants has no such line.
+    private func destroying(_ content: Content, for wanted: WantedContent?) -> [AdviceLine] {
+        switch wanted {
+        case .array?: []
+        case .filesystem?, .volume?: wanted.map { [$0.destroying(orBy: content.erasing(on: device))] } ?? []
+        // What is unknown has no mark that a command could erase.
+        case nil: content.isKnown ? [erasing(content)] : []
+        }
+    }
+
+    private func differs(_ differences: [FieldDifference], canBeRecreated: Bool) -> [AdviceLine] {
+        let fields = differences.map { "\"\($0.field)\"" }.joined(separator: ", ")
+        var lines: [AdviceLine] = ["To keep the partition: change or leave out \(fields)."]
+        if differences.map(\.field) == ["sizeMiB"] { lines.append("To resize it:          \"resize\": true") }
+        lines.append(
+            canBeRecreated
+                ? .wiping("To create it anew:     \"wipePartitionEntry\": true")
+                : .wiping("To create it anew:     its \"number\" and \"wipePartitionEntry\": true"))
+        return lines
+    }
+
+    /// What the config has to say to accept `content`.
+    private func keeping(_ content: Content, _ wanted: WantedContent) -> String {
+        let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
+        // Only a filesystem's entry has these fields.
+        guard case .filesystem = wanted, let only = content.signatures.first, content.signatures.count == 1,
+            content.table == nil, formats.contains(only.type)
+        else { return "leave out the entry, or another device" }
+        return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
+            + ", or another device"
+    }
+}
