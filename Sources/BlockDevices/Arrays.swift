@@ -146,41 +146,29 @@ extension DiskStage {
                 try clear(
                     member.node, member.area, found: found, announcing: "\(plan.title) on \(member.node)", access)
             }
-            try begin(plan)
+            // Where content begins where the members do, a power cut after mdadm finds zeros there.
+            if plan.wanted.beginsWithContent { try zeroStarts(plan) }
             try Command("mdadm", plan.creation).run()
         case .keep:
-            guard try assemble(plan) else { return try finish(plan) }
+            guard try assemble(plan) else { return }
         }
         try access.devicesChanged([node])
         try access.waitForDevice(node)
-        try finish(plan)
+        if plan.action == .create { try zeroNoise(node) }
         access.report(.done("\(plan.title) \(plan.action == .create ? "created" : "assembled") as \(node)"))
     }
 
-    /// Makes the members of a new array ready, so that the next boot knows what a power cut left.
-    private static func begin(_ plan: ArrayPlan) throws(DiskFailure) {
+    private static func zeroStarts(_ plan: ArrayPlan) throws(DiskFailure) {
         for member in plan.members {
-            // Where content begins there, the array shows zeros first; else the mark says what it may show.
-            let length: UInt64 = plan.wanted.beginsWithContent ? 1 << 20 : 4096
             let size = member.area.bytes.upperBound - member.area.bytes.lowerBound
-            try Eraser.zero(DiskArea(node: member.node, bytes: 0..<min(size, length)))
-            if !plan.wanted.beginsWithContent {
-                try InProgressMarker.write(true, for: InProgressMarker.array, on: member.node)
-            }
+            try Eraser.zero(DiskArea(node: member.node, bytes: 0..<min(size, 1 << 20)))
         }
     }
 
-    /// Zeroes the start of what a new array shows, where that reads like noise, and takes the marks away.
-    private static func finish(_ plan: ArrayPlan) throws(DiskFailure) {
-        let isNew = plan.action == .create
-        guard isNew && !plan.wanted.beginsWithContent || plan.members.contains(where: \.isMarked) else { return }
-        if isNew || plan.isUnfinished, try Look(plan.wanted.node).whole.kind == .noise {
-            let size = try BlockFile(plan.wanted.node).size
-            try Eraser.zero(DiskArea(node: plan.wanted.node, bytes: 0..<min(size, 1 << 20)))
-        }
-        for member in plan.members where isNew || member.isMarked {
-            try InProgressMarker.write(false, for: InProgressMarker.array, on: member.node)
-        }
+    /// A new array shows what stood on its members, which would look like somebody's data at the next boot.
+    private static func zeroNoise(_ node: String) throws(DiskFailure) {
+        guard try Look(node).whole.kind == .noise else { return }
+        try Eraser.zero(DiskArea(node: node, bytes: 0..<min(try BlockFile(node).size, 1 << 20)))
     }
 
     /// Assembles an array that exists.

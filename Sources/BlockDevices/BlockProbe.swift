@@ -166,14 +166,10 @@ struct BlockProbe: ~Copyable {
         let read = { [descriptor, offset] (position: UInt64, count: Int) in
             wholeBytes(descriptor, at: offset + position, count: count)
         }
-        var isMarked = InProgressMarker.isThere(type, length: length, read: read)
         // The mark may have come along with a copied image, or may be outdated.
-        switch type {
-        case _ where !isMarked: break
-        case InProgressMarker.array: isMarked = member != nil && version != "1.0"
-        case "vfat": isMarked = SuperblockReader.isEmptyFAT(read: read)
-        default: isMarked = SuperblockReader.isUnusedXFS(read: read)
-        }
+        let isMarked =
+            InProgressMarker.isThere(type, length: length, read: read)
+            && (type == "vfat" ? SuperblockReader.isEmptyFAT(read: read) : SuperblockReader.isUnusedXFS(read: read))
         return Signature(
             type: type, version: version, label: value("LABEL"), uuid: value("UUID"), size: usage?.size,
             used: usage?.used, isUnfinished: isMarked || usage?.isUnfinished == true,

@@ -1,18 +1,15 @@
-// A mark of ours on a device: something is being created here, and there is nothing in it yet.
+// A mark of ours on a device: a filesystem is being created here, and there is nothing in it yet.
 //
 // mkfs.fat first writes what makes a device a FAT filesystem, and only then its tables and its label. mkfs.xfs notes in
 // its superblock that it has not finished, and takes that back last, but without a flush in between: a disk with a
 // cache may keep this write and lose earlier ones. After a power cut nobody could tell such a filesystem from a damaged
 // one of somebody's. The other mkfs programs flush before they write what makes a device a filesystem.
-//
-// A new array shows what stood on its members, which may read like noise, and so does one in which somebody has
-// encrypted something. Until what it shows begins with zeros, its members have the mark.
 
 import DiskPlanning
 import Glibc
 import SystemPackage
 
-/// The mark that a filesystem or an array is being created on a device.
+/// The mark that a filesystem is being created on a device.
 enum InProgressMarker {
     /// The mark itself, one sector.
     private static let bytes: [UInt8] = {
@@ -44,12 +41,7 @@ enum InProgressMarker {
         return read(position, bytes.count) == bytes
     }
 
-    /// libblkid's name of what an array is made of.
-    static let array = "linux_raid_member"
-
     private static func position(_ type: String, length: UInt64) -> UInt64? {
-        // The first 4 KiB of a member are nobody's, or the superblock's, which is shorter.
-        if type == array { return length >= 1 << 16 ? 2048 : nil }
         guard let distance = distance(type), length >= max(1 << 16, 2 * distance) else { return nil }
         return (length - distance) / 512 * 512
     }
@@ -59,12 +51,7 @@ enum InProgressMarker {
 
     /// Sets the mark before the first write of a mkfs program, or removes it when all of its writes are on the disk.
     static func write(_ isUnfinished: Bool, for format: FilesystemFormat, on node: String) throws(DiskFailure) {
-        try write(isUnfinished, for: format.rawValue, on: node)
-    }
-
-    /// The same, by libblkid's name of what is created.
-    static func write(_ isUnfinished: Bool, for type: String, on node: String) throws(DiskFailure) {
-        guard let position = position(type, length: try BlockFile(node).size) else { return }
+        guard let position = position(format.rawValue, length: try BlockFile(node).size) else { return }
         let descriptor = open(node, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { throw .unwritable(node, Errno(rawValue: errno)) }
         defer { close(descriptor) }

@@ -14,8 +14,7 @@ public struct Signature: Equatable, Sendable {
     public var size: UInt64?
     /// Bytes in use, where that is cheap to know.
     public var used: UInt64?
-    /// Whether a mark says that creating it never finished: `mkfs.xfs` clears its own mark last, vfat and members of
-    /// arrays have one of ours.
+    /// Whether a mark says that creating it never finished: `mkfs.xfs` clears its own mark last, vfat has one of ours.
     public var isUnfinished: Bool
     /// What a member of a RAID array says of the array.
     public var member: ArrayMember?

@@ -207,11 +207,8 @@ struct LocatedArray: Equatable, Sendable {
             conflicts.append(conflict(first.node, .arrayDiffers(difference, first.found)))
         }
         guard conflicts.count == before else { return nil }
-        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank,
-        // and have no mark of ours.
-        let isNeverStarted = old.allSatisfy {
-            $0.superblock?.events == 0 && ($0.superblock?.data == .blank || $0.isMarked)
-        }
+        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.
+        let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
         if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.
             return create(&conflicts)
@@ -319,16 +316,8 @@ public struct ArrayPlan: Equatable, Sendable {
         /// Whether the content is erased before the table changes, because the config removes what it belongs to.
         public var isLetGo: Bool
 
-        /// The superblock; `nil` where the device is no member of an array or does not stay one.
+        /// The superblock; `nil` where the device is not a member of an array or does not stay one.
         public var superblock: ArrayMember? { isLetGo ? nil : found.arrayMember }
-
-        /// Whether it has our mark of an array that is being made.
-        public var isMarked: Bool { superblock != nil && found.signatures.first?.isUnfinished == true }
-    }
-
-    /// Whether a power cut came after the superblocks were written and before what the array shows was made ready.
-    public var isUnfinished: Bool {
-        action == .keep && members.count == wanted.devices.count && members.allSatisfy(\.isMarked)
     }
 
     /// What is done to an array.

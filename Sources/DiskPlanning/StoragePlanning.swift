@@ -75,10 +75,8 @@ extension DiskLayout {
         func isPlanned(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
         /// What a new array shows was looked at with its members.
         func inside(_ array: Int?, _ target: DeviceTarget) -> Content {
-            let plan = arrayPlans.first { $0.entry == array }
-            if plan?.action == .create { return .blank }
-            let found = content(of: target, contents)
-            return plan?.isUnfinished == true && found.kind == .noise ? .unknown : found
+            let isNew = arrayPlans.contains { $0.entry == array && $0.action == .create }
+            return isNew ? .blank : content(of: target, contents)
         }
         var volumePlans: [VolumePlan] = []
         for volume in volumes
