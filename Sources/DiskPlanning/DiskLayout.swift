@@ -363,6 +363,8 @@ public struct DiskLayout: Equatable, Sendable {
             throw DiskConflict(existing.node, problem, at: claim.origin)
         }
         let users = existing.users + disk.disk.table.partitions.flatMap(\.users)
-        return DeviceTarget(node: existing.node, area: disk.wholeArea, users: users)
+        return DeviceTarget(
+            node: existing.node, area: disk.wholeArea, users: users,
+            wasThere: existing.isMade && disk.action != .erase)
     }
 }

@@ -54,6 +54,23 @@ import Testing
             let refusal = #expect(throws: DiskRefusal.self) { try layout.plan(contents) }
             #expect(refusal?.description.contains("/dev/dm-0 reads like noise") == true)
         }
+        // The same where it also stands among the disks.
+        let entry = #"{"device": "/dev/vda", "format": "xfs"}"#
+        for wipes in [true, false] {
+            let wanted = try storage(
+                #"{"disks": [{"device": "/dev/vda", "wipeTable": \#(wipes)}], "filesystems": [\#(entry)]}"#)
+            var disk = machine(nil)
+            disk.content = .noise
+            disk.isMade = isMade
+            let layout = DiskLayout(wanted, on: DiskInventory(disks: [disk]))
+            let contents = Dictionary(uniqueKeysWithValues: layout.areas.map { ($0, Content.noise) })
+            // There is no table that wipeTable could let go of; the filesystem has a wipe of its own.
+            if isMade {
+                #expect(throws: DiskRefusal.self) { try layout.plan(contents) }
+            } else {
+                #expect(try layout.plan(contents).filesystems.map(\.action) == [.create])
+            }
+        }
         // The same for a table.
         for wipes in [true, false] {
             let wanted = try storage(
