@@ -21,7 +21,7 @@ public struct AccountFile: Equatable, Sendable {
 
     private struct Line: Equatable, Sendable {
         var text: [UInt8]
-        /// `nil`: the line is no entry, but a comment, a reference to NIS, or damaged.
+        /// `nil`: the line is not an entry, but a comment, a reference to NIS, or damaged.
         var fields: [Field]?
     }
 

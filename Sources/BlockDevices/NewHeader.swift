@@ -57,7 +57,7 @@ extension firstlight_topology {
 
     /// The alignment of the data in sectors of 512 bytes; 0 leaves it to libcryptsetup.
     var alignment: Int {
-        // It matters for the stripe of an array, for instance, if the usual MiB is no multiple of it.
+        // It matters for the stripe of an array, for instance, if the usual MiB is not a multiple of it.
         let stripe = optimal > minimum && optimal % 4096 == 0 ? optimal : minimum
         return stripe > 0 && (1 << 20) % stripe != 0 ? Int(stripe / 512) : 0
     }

@@ -45,7 +45,7 @@ struct Obstacles {
         }
         // Of a partition on a disk that is read-only, the disk is the one to be told of.
         let locked = devices.last { Files.line(folder.appending("\($0)/ro")) == "1" }
-        // A multipath map knows the paths that it is made of; one that it lacks yet is no obstacle to it.
+        // A multipath map knows the paths that it is made of; one that it lacks yet is not an obstacle to it.
         let joined = Set(devices.filter(isMultipath).flatMap { Files.names(in: folder.appending("\($0)/slaves")) })
         let others = devices.filter { !joined.contains($0) }.compactMap { name -> DiskConflict? in
             guard let other = identity(name).flatMap({ paths[$0] })?.first(where: { $0 != name }) else { return nil }

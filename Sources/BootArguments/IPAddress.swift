@@ -219,7 +219,7 @@ public enum InterfaceReference: Hashable, Sendable, CustomStringConvertible {
         self = MACAddress(text).map { .mac($0) } ?? .name(String(text))
     }
 
-    /// Whether there may be such an interface: what is no MAC address of six bytes has to be a name for the kernel.
+    /// Whether there may be such an interface: what is not a MAC address of six bytes has to be a name for the kernel.
     var canBe: Bool {
         switch self {
         case .name(let name): LinkArgument.isName(name)

@@ -77,7 +77,7 @@ public struct ArchiveFiles: Equatable, Sendable {
             made = Array(folders)
             for depth in common..<folders.count {
                 let folder = Array(folders[...depth].joined(separator: [UInt8(ascii: "/")]))
-                // What stands before the slash of an absolute name is no member.
+                // What stands before the slash of an absolute name is not a member.
                 if !folder.isEmpty { try add(folder, mode: 0o040755) }
             }
             try add(name, mode: 0o100600, data: members[name] ?? [])

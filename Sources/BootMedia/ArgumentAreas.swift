@@ -5,7 +5,7 @@ import Reporting
 
 /// The kernel argument areas: the same arguments in the config file of each boot loader.
 public struct ArgumentAreas: Sendable {
-    /// More is no area of arguments, bytes.
+    /// More is not an area of arguments, bytes.
     public static let longest: UInt64 = 2048
     /// What `/coreos/kargs.json` has no pad and no end for.
     static let usualPad = UInt8(ascii: "#"), usualEnd = UInt8(ascii: "\n")

@@ -5,7 +5,7 @@ public struct ConsoleSpec: Equatable, Sendable, CustomStringConvertible {
     /// In full: `ttyS1` becomes `ttyS1,9600n8`.
     public let description: String
 
-    /// Why a text is no console.
+    /// Why a text is not a console.
     public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
         case prefix(String)
         case unknown(String)

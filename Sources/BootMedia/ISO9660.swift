@@ -10,7 +10,7 @@ import Reporting
 public struct ISO9660: Sendable {
     /// Bytes of a sector.
     public static let sectorSize = 2048
-    /// More of one directory is no directory, bytes.
+    /// More of one directory is not a directory, bytes.
     private static let longestDirectory: UInt32 = 16 << 20
     /// More volume descriptors are none.
     private static let mostDescriptors = 256

@@ -166,7 +166,7 @@ enum QuadletName {
 
     static func hasKnownExtension(_ name: String) -> Bool { extensions.contains { name.hasSuffix("." + $0) } }
 
-    /// `a@b.container` is an instance of `a@.container`; `nil` for what is no instance.
+    /// `a@b.container` is an instance of `a@.container`; `nil` for what is not an instance.
     static func template(of name: String) -> String? {
         guard let at = name.firstIndex(of: "@"), let dot = name.firstIndex(of: "."), name.index(after: at) != dot else {
             return nil

@@ -1,4 +1,4 @@
-// VMware's way from a guest to its hypervisor: an I/O port that is no port.
+// VMware's way from a guest to its hypervisor: an I/O port that is none.
 #include "CLinux.h"
 
 #include <errno.h>

@@ -59,7 +59,7 @@ public struct DeviceName {
         return guid != nil && guid == otherGUID
     }
 
-    /// Whether only bytes tell that the path is no name of a device; the kernel knows labels of partitions.
+    /// Whether only bytes tell that the path is not a name of a device; the kernel knows labels of partitions.
     var isOfBytes: Bool { isOfContent || guid != nil }
 
     /// Whether the path names a partition by its label or GUID.

@@ -20,7 +20,7 @@ public struct FoundDisk: Equatable, Sendable {
     public var users: [DeviceUse]
     /// Set where the disk is a map of device-mapper, of whose partitions the kernel knows nothing.
     public var map: FoundMap?
-    /// Whether it is no disk but was made of others: noise in it is what somebody encrypted, not a shredded disk.
+    /// Whether it is not a disk but was made of others: noise in it is what somebody encrypted, not a shredded disk.
     public var isMade = false
 
     /// Makes a disk of what was found on it.
@@ -69,7 +69,7 @@ public struct FoundDevice: Equatable, Sendable {
     public var partitions: [FoundPartition]
     /// Bytes of a logical sector.
     public var sectorSize: UInt64
-    /// Whether it is no disk but was made of others: a logical volume, an array.
+    /// Whether it is not a disk but was made of others: a logical volume, an array.
     public var isMade = false
 
     /// Makes a device of what was found.

@@ -41,7 +41,7 @@ struct DeviceTarget: Equatable {
     var partition: PartitionAddress?
     /// Who uses it now, as phrases.
     var users: [DeviceUse] = []
-    /// Whether it existed before and is no disk, so that noise in it may be somebody's.
+    /// Whether it existed before and is not a disk, so that noise in it may be somebody's.
     var wasThere = false
 
     /// Whether two targets have a byte in common: a disk and one of its partitions have, whatever their nodes.

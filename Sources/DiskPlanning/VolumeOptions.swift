@@ -90,7 +90,7 @@ public struct VolumeOptions: Equatable, Sendable {
             cipher = String(value[..<dash])
             mode = String(value[value.index(after: dash)...])
         case "--key-size", "-s":
-            // libcryptsetup accepts or refuses sizes; this only keeps out what is no size.
+            // libcryptsetup accepts or refuses sizes; this only keeps out what is not a size.
             let bits = try words.number(of: option, upTo: 1 << 16)
             guard bits > 0, bits % 8 == 0 else { throw .badValue(option: option, value: "\(bits)") }
             keySize = bits

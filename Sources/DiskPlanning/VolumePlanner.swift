@@ -64,7 +64,7 @@ public struct LocatedVolume: Equatable, Sendable {
     public var array: Int?
     /// Who uses the device now, as phrases.
     public var users: [DeviceUse]
-    /// Whether its device existed before and is no disk.
+    /// Whether its device existed before and is not a disk.
     var wasThere = false
 
     var target: DeviceTarget {

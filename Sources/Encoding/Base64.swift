@@ -4,7 +4,7 @@
 public struct Base64: Sendable {
     /// Why a text is not base64.
     public enum Fault: Error, Equatable {
-        /// The index of a character that is no digit of the alphabet.
+        /// The index of a character that is not a digit of the alphabet.
         case digit(Int)
         /// The padding is not what the number of digits asks for.
         case length

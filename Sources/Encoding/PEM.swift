@@ -3,7 +3,7 @@
 /// A part of a PEM text: a block, or the lines before, between and behind blocks.
 ///
 /// A BEGIN line starts a part and an END line ends one, whatever they name, so that nothing of the text is left out: a
-/// part without ``begin`` is no block, and one without ``end`` is unfinished.
+/// part without ``begin`` is not a block, and one without ``end`` is unfinished.
 public struct PEMPart: Equatable, Sendable {
     /// What its BEGIN line names, such as `CERTIFICATE`; `nil` where it starts with no such line.
     public var begin: String?

@@ -48,9 +48,9 @@ struct BootMenu: Equatable {
 
     /// For UEFI machines: the arguments, twice, and the menu that takes them from there.
     ///
-    /// In a script of GRUB's `&` ends a command and `${...}` is GRUB's own. The value of a variable is no script, so the
-    /// arguments stand in an environment block. There, however, quotes hold nothing together: arguments that need them
-    /// are read as script.
+    /// In a script of GRUB's `&` ends a command and `${...}` is GRUB's own. The value of a variable is not a script, so
+    /// the arguments stand in an environment block. There, however, quotes hold nothing together: arguments that need
+    /// them are read as script.
     static func grub(_ arguments: String) -> [BootMenu] {
         [
             BootMenu(

@@ -99,7 +99,7 @@ public struct RootTree: Sendable {
     /// The number of the folder at `path`, looked up as if the tree were `/`.
     ///
     /// Links are followed inside of the tree, and `..` does not lead above it. `creates` makes the folders that are
-    /// missing; without it the result is then `nil`. Throws where something on the way is no folder, or links have no
+    /// missing; without it the result is then `nil`. Throws where something on the way is not a folder, or links have no
     /// end.
     mutating func folder(at path: [Name], creating creates: Bool) throws(Failure) -> Int? {
         var pending = Array(path.reversed())

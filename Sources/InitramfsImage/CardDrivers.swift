@@ -4,8 +4,8 @@ import KernelModules
 
 /// The modules that only matter while the cards of a machine are found, before the network is up.
 ///
-/// They stand in an image of their own, which the agent drops where a root image needs the RAM. What can be plugged in
-/// later, what a config may ask for, and what either of these needs is not among them.
+/// They stand in an image of their own, which the agent drops where a root image needs the RAM. USB network cards are
+/// among them. What else can be plugged in later, what a config may ask for, and what either of these needs is not.
 struct CardDrivers: Equatable {
     /// Paths as those of ``KernelModuleIndex``.
     let paths: Set<String>

@@ -57,7 +57,7 @@ struct FileTree: Equatable {
         }
     }
 
-    /// Throws where a member stands below one that is no folder; `place` is the tree's own path in the image.
+    /// Throws where a member stands below one that is not a folder; `place` is the tree's own path in the image.
     func check(at place: String = "") throws(Failure) {
         for member in members {
             guard let slash = member.path.lastIndex(of: "/") else { continue }

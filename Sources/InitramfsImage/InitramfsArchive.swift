@@ -15,7 +15,7 @@ struct InitramfsArchive {
     var bytes: ArraySlice<UInt8>
     private var file: FilePath
 
-    /// What a member that is no folder holds.
+    /// What a member that is not a folder holds.
     enum Content: Equatable {
         case bytes([UInt8])
         case link(String)

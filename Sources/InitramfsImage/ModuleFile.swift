@@ -48,7 +48,7 @@ enum ModuleFile {
     ///   - key: `firmware`, `vermagic`...
     ///   - image: The module, decompressed.
     /// - Returns: The values, in order.
-    /// - Throws: Why it is no module.
+    /// - Throws: Why it is not a module.
     static func information(_ key: String, in image: [UInt8]) throws(ELFFile.Failure) -> [String] {
         let entries = try ELFFile.section(".modinfo", of: image)?.split(separator: 0) ?? []
         let head = Array("\(key)=".utf8)

@@ -61,7 +61,7 @@ public struct KernelEventSocket: ~Copyable, Sendable {
             if count < 0, errno == ENOBUFS { return .lost }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return .nothing }
-            // What is no event, such as what udev sends to others, is passed over.
+            // What is not an event, such as what udev sends to others, is passed over.
             if let event = KernelEvent(buffer[..<count]) { return .event(event) }
         }
         return .nothing

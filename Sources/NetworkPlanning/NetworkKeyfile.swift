@@ -18,7 +18,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         /// The line itself may hold a password.
         case malformed(file: String, line: Int)
-        /// A value that is no address, number or method.
+        /// A value that is not an address, number or method.
         case unreadable(file: String, key: String, value: String)
         case unsupported(file: String, what: String)
 

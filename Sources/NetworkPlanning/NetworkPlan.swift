@@ -36,7 +36,7 @@ public struct NetworkPlan: Equatable, Sendable {
     public var missing: [InterfaceReference]
     /// Ports that are not here: what they belong to works without them.
     public var missingPorts: [InterfaceReference]
-    /// What was named and is no card of Ethernet; or all such cards of a machine that has no other.
+    /// What was named and is not a card of Ethernet; or all such cards of a machine that has no other.
     public var unsupported: [NetworkInterface]
 
     /// Plans what is wanted, the command line's profiles or the keyfiles', for the interfaces that are there.

@@ -34,7 +34,7 @@ public func oneDecimal(_ value: Double) -> String {
 }
 
 extension Int {
-    /// The whole number nearest to any amount: the largest or the least for what is beyond it, 0 for what is no number.
+    /// The whole number nearest to any amount: the largest or the least for what is beyond it, 0 where it is none.
     public init(nearest amount: Double) {
         self = amount.isNaN ? 0 : Int(exactly: amount.rounded()) ?? (amount < 0 ? .min : .max)
     }

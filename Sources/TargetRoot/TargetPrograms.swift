@@ -17,7 +17,7 @@ struct TargetPrograms {
 
     /// Starts a program of the target for its help only: then it is in RAM, with the libraries that it loads.
     ///
-    /// That the target has none is no failure yet.
+    /// That the target has none is not a failure yet.
     func read(_ program: String) { _ = try? run(command(program, ["--help"])) }
 
     /// Runs the initramfs's own program on the target, as Ignition does, or the target's where it has none.

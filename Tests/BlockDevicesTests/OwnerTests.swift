@@ -58,7 +58,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
                 }
             }
         }
-        // No partition is asked for: still it is no GPT to mend.
+        // No partition is asked for: still it is not a GPT to mend.
         let nothing = try disks(image, "")
         if found.table == .none {
             #expect(try DiskStage.plan(nothing, access: .settled).isEmpty)
@@ -203,7 +203,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
             try image.write([1], at: place)
             #expect(try kind() == .unknown, "at \(place)")
         }
-        // An archive has no signature, and is no noise.
+        // An archive has no signature, and is not noise.
         try image.zero(0..<16 << 20)
         try image.write(Array("name".utf8) + [UInt8](repeating: 0, count: 253) + Array("ustar".utf8), at: 0)
         #expect(try kind() == .unknown)

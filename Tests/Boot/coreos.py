@@ -16,7 +16,7 @@ from ways import BootServer
 
 # A login prompt would stand in front of a line that is read here.
 WITHOUT_PROMPT = f"{SAME_ADDRESSES} systemd.mask=serial-getty@ttyS0.service"
-# Debian's policy is made for a root that is no deployment: only what is ours is held against it.
+# Debian's policy is made for a root that is not a deployment: only what is ours is held against it.
 SELINUX = "security=selinux selinux=1"
 LABELLED = {
     "/etc/motd": "etc_t", "/etc/systemd/system/look.service": "systemd_unit_t", "/etc/passwd": "etc_t",

@@ -108,7 +108,7 @@ let skippable: [UInt8] = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]
             newc("f", [1]) + newc("f", [2]) + newcTrailer
             + (try Gzip.compress(newc("f", [3]) + newcTrailer))
         #expect(try ArchiveFiles(reading: initrd)["f"] == [3])
-        // A link of that name is no file, and takes nothing away.
+        // A link of that name is not a file, and takes nothing away.
         #expect(try ArchiveFiles(reading: initrd + newc("f", [4], mode: 0o120777) + newcTrailer)["f"] == [3])
     }
 

@@ -53,7 +53,7 @@ struct UnitFileTests {
         let names = words.drop { $0 != "in" }.dropFirst().prefix { $0 != "do" }
         #expect(Set(names) == Set(StageName.allCases.filter { $0.unit != nil }.map(\.rawValue)))
         let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
-        // The one that is no stage leaves a process behind.
+        // The one that is not a stage leaves a process behind.
         #expect(
             Set(files.filter { $0.hasSuffix(".service") })
                 == Set(StageName.allCases.filter { $0.unit != nil }.map(\.unitName) + ["firstlight-medium.service"]))

@@ -240,7 +240,7 @@ def differences(theirs: dict, ours: dict, own: dict) -> "dict[str, list[str]]":
         if "refused" in found and found["changed"]:
             told[f"{prefix}refused-and-changed"] = [f"{path}: {entry}" for path, entry in found["changed"].items()]
     if "refused" not in theirs and "refused" not in ours:
-        # With a folder goes what is in it. More than Debian's is no harm: it forgets some folders that it has made.
+        # With a folder goes what is in it. More than Debian's does no harm: it forgets some folders that it has made.
         if missing := [path for path in theirs["marks"] if not any(f"{path}/".startswith(f"{mark}/") for mark in ours["marks"])]:
             told["marks"] = [f"not relabelled: {missing}", f"ours: {ours['marks']}"]
     return told

@@ -37,7 +37,7 @@ import Testing
         #expect(Command("/bin/sh", []).isInstalled)
         #expect(!command("other").isInstalled)
         #expect(!command("/bin/sh").isInstalled)
-        // What is no program is none.
+        // What is not a program is none.
         try Files.makeFolder(root.appending("usr/bin/folder"))
         try Files.write("", to: root.appending("usr/bin/text"))
         #expect(!command("folder").isInstalled)

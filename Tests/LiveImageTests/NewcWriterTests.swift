@@ -2,7 +2,7 @@ import LiveImage
 import Testing
 
 @Suite struct NewcWriting {
-    /// A folder, a file whose length is no multiple of 4, a link.
+    /// A folder, a file whose length is not a multiple of 4, a link.
     private func archive(time: UInt32 = 0) throws -> [UInt8] {
         var writer = NewcWriter(modificationTime: time)
         var bytes = try writer.member("etc", .folder, permissions: 0o755)

@@ -244,7 +244,7 @@ import Testing
         #expect(try printed { try network.run($0) } == "\(place.path)/out/a.nmconnection\n")
         #expect(
             refusal { try network.run($0) } == "opening \(place.path)/out/a.nmconnection: File exists (os error 17)")
-        // What is no file stays what it is.
+        // What is not a file stays what it is.
         symlink("\(place.path)/config.img", "\(place.path)/link")
         wrap.output = "\(place.path)/link"
         try quietly(input: [1]) { try wrap.run($0) }

@@ -294,7 +294,7 @@ import Testing
         defer { close(descriptor) }
         flock(descriptor, LOCK_EX)
         #expect(refusal { try ResetISO(image: image).run($0) }.contains("another command is changing the image"))
-        // Reading is no change.
+        // Reading is not a change.
         var copy = ResetISO(image: image)
         copy.output = .file("\(place.path)/new.iso")
         try quietly { try copy.run($0) }
