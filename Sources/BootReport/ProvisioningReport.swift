@@ -141,8 +141,8 @@ public struct ProvisioningReport: Equatable, Sendable {
 
 // MARK: For programs
 
-extension ProvisioningReport {
-    /// The content of `/run/firstlight/report.json`, which is also what is posted.
+extension ProvisioningReport: VersionedRecord {
+    /// The members of `/run/firstlight/report.json`, which is also what is posted.
     public var json: JSONValue {
         let changes = changes
         var json: JSONValue = [

@@ -44,7 +44,7 @@ extension LiveSession {
             let config = (try? provisioning.config()) ?? nil
             let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
             let filled = try provisioning.filled(url, of: BootArguments.reportKey)
-            try fetcher.post(json: report.json.text(), to: filled, within: Self.postingTime)
+            try fetcher.post(json: report.text.text(), to: filled, within: Self.postingTime)
             observer(.told(topic: "report", "posted to \(url)"))
         } catch {
             let reason =
@@ -69,8 +69,7 @@ extension LiveSession {
 extension StateFolder {
     /// The report as far as it goes.
     var report: ProvisioningReport {
-        (try? Files.read(path(.report))).flatMap { try? JSONNode(parsing: $0) }
-            .map { ProvisioningReport(json: JSONValue($0)) }
+        (try? Files.read(path(.report))).flatMap { ProvisioningReport(parsing: $0) }
             ?? ProvisioningReport(bootID: Files.line("/proc/sys/kernel/random/boot_id") ?? "")
     }
 
@@ -83,6 +82,6 @@ extension StateFolder {
         var report = report
         change(&report)
         // A report that cannot be kept must not stop what it is about.
-        try? save(report.json, as: .report, mode: 0o644)
+        try? save(report.text, as: .report, mode: 0o644)
     }
 }
