@@ -16,7 +16,7 @@ public struct TargetInventory: Equatable, Sendable {
     public var innerHomes: [String: [AccountEffect.Home]] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
-    /// The units to disable that are enabled now; read only where Ignition's behaviour is followed.
+    /// The units to disable that are enabled once all are written; read only where Ignition's behaviour is followed.
     public var unitsToDisable: [String] = []
 
     /// Makes an inventory of what was found.

@@ -54,6 +54,10 @@ public struct FilesPlan: Equatable, Sendable {
     public var kept: [Kept] = []
     /// What the config asks for: `3 files, 1 user, 2 units`, or `nothing asked for`.
     public var summary: String
+    /// How many of the first steps are about users and groups.
+    public var accountSteps = 0
+    /// How many of the last steps are about presets.
+    public var presetSteps = 0
 
     /// Makes a plan.
     public init(steps: [Step] = [], kept: [Kept] = [], summary: String) {
@@ -88,10 +92,55 @@ extension FilesPlan {
     ) throws(FileConflicts) {
         var planner = FilesPlanner(config, inventory, mountFolders: mountFolders, policy: policy)
         planner.planAccounts()
+        let accountSteps = planner.steps.count
         planner.planNodes()
         planner.planUnits()
+        try self.init(planner, of: config, accountSteps: accountSteps)
+    }
+
+    /// The end of planning: presets.
+    private init(
+        _ planner: consuming FilesPlanner, of config: IgnitionConfig, accountSteps: Int
+    ) throws(FileConflicts) {
+        let before = planner.steps.count
+        planner.planPresets()
         if !planner.conflicts.isEmpty { throw FileConflicts(planner.conflicts) }
         self.init(steps: planner.steps, kept: planner.kept, summary: FilesPlan.summary(of: config))
+        self.accountSteps = accountSteps
+        presetSteps = steps.count - before
+    }
+
+    /// What is done before the rest is planned again: it changes what the rest finds.
+    public enum Part: Sendable {
+        /// Users and groups: their homes are there now, with what every new home gets.
+        case accounts
+        /// All but the presets: units are there now that systemd can be asked about.
+        case units
+    }
+
+    /// The plan with what follows a part made anew, on what the target holds once the part is done.
+    ///
+    /// - Parameters:
+    ///   - part: What is done.
+    ///   - config: The config of this plan.
+    ///   - inventory: What the target holds by now.
+    ///   - policy: How closely Ignition is followed.
+    /// - Throws: Every place where the config and the target contradict each other now.
+    public func again(
+        after part: Part, _ config: IgnitionConfig, on inventory: TargetInventory, policy: RerunPolicy
+    ) throws(FileConflicts) -> FilesPlan {
+        var planner = FilesPlanner(config, inventory, mountFolders: [], policy: policy)
+        switch part {
+        case .accounts:
+            planner.steps = Array(steps.prefix(accountSteps))
+            planner.kept = kept.filter { $0.reason == .sameAccount }
+            planner.planNodes()
+            planner.planUnits()
+        case .units:
+            planner.steps = Array(steps.dropLast(presetSteps))
+            planner.kept = kept.filter { $0.name != FilesPlan.presetFile }
+        }
+        return try FilesPlan(planner, of: config, accountSteps: accountSteps)
     }
 
     static func summary(of config: IgnitionConfig) -> String {

@@ -222,7 +222,7 @@ struct FilesPlanner {
                 conflicts.append(.init(node.path, .unreachable(place.found), node.origin))
                 continue
             }
-            checkOwner(node.owner, of: node.path, node.origin)
+            if node.isOwned { checkOwner(node.owner, of: node.path, node.origin) }
             if node.overwrites, case .folder(holdsMounts: true) = place.found {
                 conflicts.append(.init(node.path, .holdsMounts, node.origin))
                 continue
@@ -251,6 +251,11 @@ struct FilesPlanner {
         var path: String { fields.0 }
         var overwrites: Bool { fields.1 == true }
         var owner: PlannedOwner { PlannedOwner(fields.2, fields.3) }
+        /// Whether the owner counts: a hard link has that of its target.
+        var isOwned: Bool {
+            guard case .link(let link) = self else { return true }
+            return link.hard != true
+        }
         var origin: IgnitionConfig.Origin { fields.4 }
     }
 
@@ -400,7 +405,6 @@ struct FilesPlanner {
                 add(.removeLink(path), unit.origin)
             }
         }
-        planPresets()
     }
 
     private mutating func write(_ text: String, to path: String, _ origin: IgnitionConfig.Origin) {
@@ -431,7 +435,7 @@ struct FilesPlanner {
         }
     }
 
-    private mutating func planPresets() {
+    mutating func planPresets() {
         let units = config.systemd.units
         let origin = config.systemd.origin
         if policy.followsOriginal {

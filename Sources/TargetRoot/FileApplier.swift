@@ -56,13 +56,23 @@ final class FileApplier {
     ///
     /// - Parameters:
     ///   - plan: The plan.
+    ///   - replan: Gives the plan whose rest fits what the target holds after a part.
     ///   - written: Called with what was changed, as a phrase, also where the plan fails.
     /// - Returns: What was changed.
-    /// - Throws: ``BootFailure``, which names the step and its place in the config. Steps before it are done.
-    func apply(_ plan: FilesPlan, written: (String) -> Void) throws -> TargetChanges {
+    /// - Throws: ``BootFailure``, which names the step and its place in the config, or what `replan` throws. Steps before
+    ///   it are done.
+    func apply(
+        _ plan: inout FilesPlan,
+        after replan: (FilesPlan.Part, FilesPlan) throws -> FilesPlan = { (_, plan) in plan },
+        written: (String) -> Void
+    ) throws -> TargetChanges {
         defer { if let phrase = plan.written(done) { written(phrase) } }
         do {
-            try carryOut(plan)
+            try carryOut(plan.steps.prefix(plan.accountSteps))
+            plan = try replan(.accounts, plan)
+            try carryOut(plan.steps[plan.accountSteps...].dropLast(plan.presetSteps))
+            plan = try replan(.units, plan)
+            try carryOut(plan.steps.suffix(plan.presetSteps))
         } catch {
             // Folders that are in use stay, since they are not empty.
             for folder in parents.reversed() { try? tree.entry(folder).removeEmptyFolder() }
@@ -73,8 +83,8 @@ final class FileApplier {
         return changes
     }
 
-    private func carryOut(_ plan: FilesPlan) throws {
-        var rest = plan.steps[...]
+    private func carryOut(_ steps: ArraySlice<FilesPlan.Step>) throws {
+        var rest = steps
         while !rest.isEmpty {
             // Each file holds two descriptors until it is written.
             let files = rest.prefix(200).prefix(while: \.action.isFile)

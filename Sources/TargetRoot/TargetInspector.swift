@@ -63,17 +63,58 @@ struct TargetInspector {
         inventory.homeOwners = homeOwners(
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
         inventory.innerHomes = innerHomes(of: config.passwd.users, inventory.accounts)
-        let storage = config.storage
-        for directory in storage.directories { inventory.places[directory.path] = try place(at: directory.path) }
-        for link in storage.links {
-            inventory.places[link.path] = try place(at: link.path)
-            if link.hard == true {
-                let target = plainPath("/" + (link.target ?? ""))
-                inventory.places[target] = try place(at: target)
+        try look(at: { _ in true }, for: config, policy, into: &inventory)
+        return inventory
+    }
+
+    /// Looks again at what the accounts of a plan may have made, changed or removed, now that they are done.
+    ///
+    /// - Returns: Whether the config wants anything there.
+    mutating func lookBelowHomes(
+        for config: IgnitionConfig, policy: RerunPolicy, into inventory: inout TargetInventory
+    ) throws -> Bool {
+        seen = [:]
+        let (before, after) = (inventory.accounts, tree.accounts())
+        let homes = config.passwd.users.flatMap { user in
+            [before, after].compactMap { $0.user(named: user.name).map { withoutLastSlash($0.home) } }
+        }
+        let places = inventory.places
+        let known = homes + homes.compactMap { try? tree.follow($0) }
+        func isMeant(_ path: String) -> Bool {
+            [plainPath(path), places[path]?.resolved ?? path].contains { path in
+                TargetTree.accountFiles.contains(path) || known.contains { path == $0 || path.hasPrefix($0 + "/") }
             }
         }
+        guard places.keys.contains(where: isMeant) else { return false }
+        try look(at: isMeant, for: config, policy, into: &inventory)
+        return true
+    }
+
+    /// Reads the presets again, and asks which units are enabled, once those of the config are there.
+    func lookAtPresets(for config: IgnitionConfig, _ policy: RerunPolicy, into inventory: inout TargetInventory) {
+        inventory.presets = tree.text(FilesPlan.presetFile)
+        guard policy.followsOriginal else { return }
+        inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
+            (try? programs.systemctl(["is-enabled", name])) != nil
+        }
+    }
+
+    /// Looks at the config's places that `isMeant` chooses by their paths, and at its units.
+    private mutating func look(
+        at isMeant: (String) -> Bool, for config: IgnitionConfig, _ policy: RerunPolicy,
+        into inventory: inout TargetInventory
+    ) throws {
+        let storage = config.storage
+        for directory in storage.directories where isMeant(directory.path) {
+            inventory.places[directory.path] = try place(at: directory.path)
+        }
+        for link in storage.links {
+            if isMeant(link.path) { inventory.places[link.path] = try place(at: link.path) }
+            let target = plainPath("/" + (link.target ?? ""))
+            if link.hard == true, isMeant(target) { inventory.places[target] = try place(at: target) }
+        }
         let (work, tree) = (work, tree)
-        for file in storage.files {
+        for file in storage.files where isMeant(file.path) {
             // What Ignition would do does not depend on the content.
             if policy.repeatsAll || file.overwrite == true {
                 inventory.places[file.path] = try place(at: file.path)
@@ -87,7 +128,7 @@ struct TargetInspector {
                 }
             }
         }
-        for unit in config.systemd.units {
+        for unit in config.systemd.units where isMeant(FilesPlan.unitFolder) {
             let path = "\(FilesPlan.unitFolder)/\(unit.name)"
             inventory.places[path] = try place(at: path) { open, _ in open.isUnit(unit.contents) }
             for dropin in unit.dropins {
@@ -95,12 +136,6 @@ struct TargetInspector {
                 inventory.places[path] = try place(at: path) { open, _ in open.isUnit(dropin.contents) }
             }
         }
-        if policy.followsOriginal {
-            inventory.unitsToDisable = disabledPresets(of: config.systemd.units).filter { name in
-                (try? programs.systemctl(["is-enabled", name])) != nil
-            }
-        }
-        return inventory
     }
 
     /// The owners of folders that will be the homes of new users without a given number, by user name.

@@ -89,10 +89,24 @@ public struct TargetRoot {
         }
         let work = try TargetWork(in: scratch, keys: keys, fetch: fetch)
         var inspector = TargetInspector(tree, programs, work)
-        let inventory = try inspector.inventory(for: config, policy: policy)
-        let plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
+        var inventory = try inspector.inventory(for: config, policy: policy)
+        // All of it, before anything is written; what the first steps change is planned again when they are done.
+        var plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
         let applier = FileApplier(tree, programs, accounts, work, onFailure: onFailure)
-        var applied = try applier.apply(plan, written: written)
+        var applied = try applier.apply(
+            &plan,
+            after: { part, plan in
+                switch part {
+                case .accounts:
+                    guard plan.accountSteps > 0,
+                        try inspector.lookBelowHomes(for: config, policy: policy, into: &inventory)
+                    else { return plan }
+                case .units:
+                    guard plan.presetSteps > 0 || policy.followsOriginal else { return plan }
+                    inspector.lookAtPresets(for: config, policy, into: &inventory)
+                }
+                return try plan.again(after: part, config, on: inventory, policy: policy)
+            }, written: written)
         let warning = instanceWarning(for: config.systemd.units) { programs.systemctlVersion }
         if let warning { applied.warnings.append(warning) }
         if leavesResult {

@@ -185,6 +185,13 @@ import Testing
         #expect(plan.kept == [.init("/l", .sameTarget)])
     }
 
+    @Test func aHardLinkHasTheOwnerOfItsTargetWhateverTheConfigSays() throws {
+        let link = #"{"path": "/h", "target": "/f", "hard": true, "user": {"name": "nobody-here"}}"#
+        let wanted = try config(#""storage": {"links": [\#(link)]}"#)
+        let plan = try FilesPlan(wanted, on: inventory(["/f": .file(hasWantedContent: false)]))
+        #expect("\(plan.steps.map(\.action))" == "[linking /h to the file /f]")
+    }
+
     @Test func aHardLinkFollowsItsRewrittenTarget() throws {
         func plan(overwrite: Bool) throws -> FilesPlan {
             let wanted = try config(

@@ -2,6 +2,7 @@ import Accounts
 import CLinux
 import FilePlanning
 import Glibc
+import IgnitionConfig
 import LinuxSystem
 import SystemPackage
 import Testing
@@ -131,5 +132,67 @@ import Testing
             #expect(getxattr(target.path("/new/folder/file").string, "system.posix_acl_access", nil, 0) < 0)
         }
         #expect(target.text("/new/folder/file") == "x")
+    }
+}
+
+@Suite("after accounts") struct AfterAccounts {
+    /// A target in which useradd makes a home, as from a skeleton.
+    private func target() throws -> Target {
+        let target = try Target()
+        try target.put("/home/kept", "")
+        target.does = { [weak target] command in
+            guard let target, command.program == "useradd" else { return }
+            let line = "new:x:\(getuid()):\(getgid())::/home/new:/bin/sh\n"
+            try? target.put("/etc/passwd", (target.text("/etc/passwd") ?? "") + line)
+            try? target.put("/home/new/.bashrc", "skeleton\n")
+            try? Files.makeFolder(target.path("/home/new/.config"))
+        }
+        return target
+    }
+
+    private let user = #""passwd": {"users": [{"name": "new", "sshAuthorizedKeys": ["k"]}]}"#
+
+    @Test("directories that a new home has by then get their mode", arguments: [RerunPolicy.own, .dropIn, .strict])
+    func folders(_ policy: RerunPolicy) throws {
+        let target = try target()
+        try target.provision(
+            """
+            \(user), "storage": {"directories": [{"path": "/home/new/.ssh", "mode": 448},
+                {"path": "/home/new/.config", "mode": 448}, {"path": "/home/new/own"}]}
+            """, as: policy)
+        #expect(target.mode("/home/new/.ssh") == "700" && target.mode("/home/new/.config") == "700")
+        #expect(target.mode("/home/new/own") == "755" && target.text("/home/new/.bashrc") == "skeleton\n")
+    }
+
+    @Test("a file that a new home has is appended to, and replaced only where the config says so")
+    func files() throws {
+        var target = try target()
+        let append = #"{"path": "/home/new/.bashrc", "append": [{"source": "data:,more%0A"}]}"#
+        try target.provision(#"\#(user), "storage": {"files": [\#(append)]}"#)
+        #expect(target.text("/home/new/.bashrc") == "skeleton\nmore\n")
+        target = try self.target()
+        let other = #"{"path": "/home/new/.bashrc", "contents": {"source": "data:,other"}"#
+        var written: [String] = []
+        let error = #expect(throws: FileConflicts.self) {
+            try target.provision(#"\#(user), "storage": {"files": [\#(other)}]}"#, written: { written.append($0) })
+        }
+        #expect(error?.description.contains("/home/new/.bashrc") == true && !written.isEmpty)
+        #expect(target.text("/home/new/.bashrc") == "skeleton\n")
+        target = try self.target()
+        try target.provision(#"\#(user), "storage": {"files": [\#(other), "overwrite": true}]}"#)
+        #expect(target.text("/home/new/.bashrc") == "other")
+    }
+
+    @Test("systemd is asked about units when they are written", arguments: [RerunPolicy.dropIn, .strict])
+    func units(_ policy: RerunPolicy) throws {
+        let target = try Target()
+        target.fails = { [weak target] command in
+            guard command.arguments.contains("is-enabled") else { return false }
+            return target?.text("/etc/systemd/system/own.service") == nil
+        }
+        try target.provision(
+            #""systemd": {"units": [{"name": "own.service", "enabled": false, "contents": "[Unit]\n"}]}"#, as: policy)
+        #expect(target.text(FilesPlan.presetFile) == "disable own.service\n")
+        #expect(target.ran.withLock { $0.contains { $0.arguments.contains("disable") } })
     }
 }
