@@ -1,8 +1,10 @@
 // SSH keys, written where the target's sshd reads them.
 
+import Accounts
 import CLinux
 import Glibc
 import LinuxSystem
+import Reporting
 import SystemPackage
 
 extension AccountApplier {
@@ -79,10 +81,24 @@ extension AccountApplier {
 
     /// Whether a user's keys are as wanted already.
     func hasAuthorizedKeys(_ text: String, of user: String) -> Bool {
-        guard let account = tree.accounts().user(named: user),
-            let file = try? tree.entry(try tree.resolve("\(account.home)/\(authorizedKeysName)")),
-            let status = file.status
-        else { return false }
+        guard let (account, file) = keyFile(of: user), let status = file.status else { return false }
         return status.st_mode == S_IFREG | 0o600 && status.st_uid == account.uid && file.bytes == Array(text.utf8)
+    }
+
+    /// The keys of a user's file that are not among those of the config, as a phrase; `nil` where there are none.
+    func lostKeys(_ text: String, of user: String) -> String? {
+        guard let file = keyFile(of: user)?.file, let bytes = file.bytes else { return nil }
+        func keys(_ text: String) -> Set<Substring> {
+            Set(text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("#") })
+        }
+        let lost = keys(String(decoding: bytes, as: UTF8.self)).subtracting(keys(text))
+        return lost.isEmpty ? nil : "\(counted(lost.count, "other key")) in \(file.path)"
+    }
+
+    private func keyFile(of user: String) -> (account: TargetAccounts.User, file: TargetEntry)? {
+        guard let account = tree.accounts().user(named: user),
+            let file = try? tree.entry(try tree.resolve("\(account.home)/\(authorizedKeysName)"))
+        else { return nil }
+        return (account, file)
     }
 }

@@ -79,6 +79,7 @@ private struct StepPreviewer {
         if case .account(.removeUser(let name)) = action {
             return tree.accounts().user(named: name).map { "\($0.home) and what is in it" }
         }
+        if case .authorizedKeys(let user, let text) = action { return accounts.lostKeys(text, of: user) }
         guard let path = action.replacedPath, let place = entry(path), case .folder = place.component,
             !place.isEmptyFolder
         else { return nil }

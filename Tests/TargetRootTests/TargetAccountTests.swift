@@ -106,7 +106,11 @@ import Testing
         #expect(target.mode("/home/me/.ssh") == "700")
 
         try target.put("/etc/ssh/sshd_config", "#AuthorizedKeysFile .ssh/authorized_keys.d/x\n")
-        try target.put("/home/me/.ssh/authorized_keys", "stale\n", mode: 0o600)
+        try target.put("/home/me/.ssh/authorized_keys", "stale\n# a comment\ntwo\n", mode: 0o600)
+        let wanted = try IgnitionConfig.parse(
+            Array(#"{"ignition": {"version": "3.4.0"}, \#(config)}"#.utf8), name: "config.ign").checked()
+        let preview = try target.root.preview(wanted, scratch: target.folder.appending("scratch"), fetch: decode)
+        #expect(preview.destroyed.map(\.what) == ["1 other key in /home/me/.ssh/authorized_keys"])
         try target.provision(config)
         #expect(target.text("/home/me/.ssh/authorized_keys") == "one\ntwo\n")
         #expect(!Files.exists(target.path("/home/me/.ssh/authorized_keys.d")))
@@ -135,12 +139,10 @@ import Testing
         }
         let work = try TargetWork(in: target.folder.appending("scratch")) { _, _ in }
         let applier = FileApplier(root.tree, root.programs, root.accounts, work, onFailure: {})
-        let applied = try applier.apply(
-            FilesPlan(
-                steps: [
-                    .init(.preset(enabled: ["good.service", "bad.service"], disabled: ["badder.service"]), .init())
-                ], summary: "")
-        ) { _ in }
+        var plan = FilesPlan(
+            steps: [.init(.preset(enabled: ["good.service", "bad.service"], disabled: ["badder.service"]), .init())],
+            summary: "")
+        let applied = try applier.apply(&plan) { _ in }
         #expect(
             applied.warnings == ["bad.service is not enabled: no bad.service"])
         #expect(target.ran.withLock { $0.map(\.description) } == ["systemctl preset good.service"])
