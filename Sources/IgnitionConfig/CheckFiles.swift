@@ -112,8 +112,10 @@ extension Checker {
     private mutating func check(_ link: IgnitionConfig.Link, folders: Set<ByteKey>) {
         if version >= .v33 { _ = require(link.target, link.origin, "target") }
         guard link.hard == true else { return }
-        // When the link is made, a relative target counts from the root.
-        if let target = link.target, !target.isEmpty, folders.contains(ByteKey(plainPath("/" + target))) {
+        // When the link is made, a relative target counts from the root; Ignition judges it from the link, too.
+        let target = link.target ?? ""
+        let targets = [plainPath("/" + target)] + (target.hasPrefix("/") ? [] : [plainPath("\(link.path)/\(target)")])
+        if !target.isEmpty, targets.contains(where: { folders.contains(ByteKey($0)) }) {
             error(link.origin, "target", "a hard link cannot point to a directory")
         }
         if link.user.isGiven || link.group.isGiven {

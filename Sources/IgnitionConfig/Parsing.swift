@@ -10,12 +10,21 @@ extension IgnitionConfig {
         /// Every error and warning.
         public var report: Report
 
-        /// The config, once it is known to be complete: a config that is only merged into another may leave fields out.
+        /// The config by the rules of its own version; a part of another one may leave fields out.
+        ///
+        /// - Throws: ``InvalidConfig`` with the report.
+        public func valid() throws(InvalidConfig) -> IgnitionConfig {
+            guard let config else { throw InvalidConfig(report) }
+            return config
+        }
+
+        /// The config, once it is known to be complete, unless it refers to others that may complete it.
         ///
         /// - Throws: ``InvalidConfig`` with the report.
         public func checked() throws(InvalidConfig) -> IgnitionConfig {
-            guard let config else { throw InvalidConfig(report) }
-            if config.ignition.version < .v33 {
+            let config = try valid()
+            let references = config.ignition.config
+            if config.ignition.version < .v33, references.merge.isEmpty, references.replace.source == nil {
                 var whole = config.validate(name: report.source)
                 whole.text = report.text
                 if !whole.errors.isEmpty { throw InvalidConfig(whole) }

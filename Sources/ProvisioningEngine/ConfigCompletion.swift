@@ -39,7 +39,8 @@ final class ConfigRendering {
     ///   is no config then.
     func render(_ config: IgnitionConfig) throws -> IgnitionConfig? {
         let references = config.ignition.config
-        if let source = references.replace.source, !source.isEmpty {
+        // An empty source is one, too: it gives an empty config.
+        if references.replace.source != nil {
             guard let other = try follow(references.replace, over: nil) else { return nil }
             return other
         }
@@ -70,7 +71,7 @@ final class ConfigRendering {
             let name = DataURL.isOne(source) ? "config in the config" : FetchedConfig.name(of: shown)
             let parsed = IgnitionConfig.parse(bytes, name: name)
             for warning in parsed.report.warnings { warn(warning.warning) }
-            let config = try parsed.checked()
+            let config = try parsed.valid()
             try adopt(parent?.merged(with: config) ?? config)
             return try render(config)
         }
@@ -136,7 +137,7 @@ enum ConfigReferenceFault: Error, Equatable, Advising, CustomStringConvertible {
 extension IgnitionConfig {
     /// Whether it is not whole by itself.
     var refersToOthers: Bool {
-        !ignition.config.merge.isEmpty || !(ignition.config.replace.source ?? "").isEmpty
+        !ignition.config.merge.isEmpty || ignition.config.replace.source != nil
             || ignition.security.tls.certificateAuthorities.contains { !DataURL.isOne($0.source ?? "") }
     }
 }

@@ -51,6 +51,19 @@ import Testing
         #expect(whole?.storage.files.map(\.path) == ["/own", "/a", "/c", "/b"])
     }
 
+    @Test("what an older config leaves out may stand in one that is merged")
+    func incomplete() throws {
+        func older(_ ignition: String = "") -> String {
+            #"{"ignition": {"version": "3.2.0"\#(ignition)}, "storage": {"links": [{"path": "/l"}]}}"#
+        }
+        let whole = #"{"ignition": {"version": "3.3.0"}, "storage": {"links": [{"path": "/l", "target": "/t"}]}}"#
+        let web = Web()
+        web.pages = ["http://h/whole": whole, "http://h/older": older()]
+        #expect(try web.render(older(", " + merging("whole")))?.storage.links.map(\.target) == ["/t"])
+        #expect(try web.render(older(", " + merging("older", "whole")))?.storage.links.map(\.target) == ["/t"])
+        #expect(throws: InvalidConfig.self) { try web.parse(older()) }
+    }
+
     @Test("a replacement is all there is, its own references included")
     func replacement() throws {
         let web = Web()

@@ -42,6 +42,7 @@ struct WholeConfigTests {
 
     @Test func anEmptyReplacementIsNoConfig() throws {
         #expect(try whole(config(#""replace": {"source": "data:,"}"#, disk: "/dev/a")).storage.disks.isEmpty)
+        #expect(try whole(config(#""replace": {"source": ""}"#, disk: "/dev/a")).storage.disks.isEmpty)
     }
 
     @Test func theSecretsOfKernelArgumentsAreNotInThePlan() {
