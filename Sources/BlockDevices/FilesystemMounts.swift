@@ -149,6 +149,9 @@ public enum FilesystemMounts {
         if wasMounted { return }
         if let topmost = made.first { try access.label(topmost) }
         try access.disks.loadFilesystem(mount.type)
+        if mount.type == "btrfs", let file = try? BlockFile(node), BtrfsDevices.areSeveral(file) {
+            BtrfsDevices.makeKnown()
+        }
         try point.mount(node, type: mount.type, options: mount.options)
         isMounted()
         try access.mounted(mount.path, node)

@@ -46,17 +46,19 @@ enum KeptFilesystems {
             return refusal(of: plan, on: inside)
         }
         guard let file = try? BlockFile(area.node), file.isBlockDevice else { return nil }
-        if plan.format == .btrfs, spansDevices(file, at: area.bytes.lowerBound) { return nil }
-        if area.node == plan.node || KernelPartitions.matches(plan.node, area) {
-            return refusal(of: plan, on: plan.node)
-        }
+        // What else they consist of need not be there yet, and a plan has not looked at it.
+        if plan.format == .btrfs, BtrfsDevices.areSeveral(file, at: area.bytes.lowerBound) { return nil }
+        if plan.wanted.mountOptions.contains(where: Self.namesDevice) { return nil }
+        let hasNode = area.node == plan.node || KernelPartitions.matches(plan.node, area)
+        // ext4 removes files that were open when the power went, also when it is mounted read-only, unless the device is.
+        if hasNode, plan.format != .ext4 { return refusal(of: plan, on: plan.node) }
         // A partition of a table that is yet to be written has no node, but its bytes are there.
         try? access.loadFilesystem("loop")
+        let (node, start) = hasNode ? (plan.node, 0) : (area.node, area.bytes.lowerBound)
         let size = area.bytes.upperBound - area.bytes.lowerBound
-        guard
-            let loop = try? LoopDevice(
-                file: FilePath(area.node), offset: area.bytes.lowerBound, size: size, readOnly: true)
-        else { return nil }
+        guard let loop = try? LoopDevice(file: FilePath(node), offset: start, size: size, readOnly: true) else {
+            return nil
+        }
         return refusal(of: plan, on: loop.path.string)
     }
 
@@ -72,10 +74,8 @@ enum KeptFilesystems {
         }
     }
 
-    /// Whether a btrfs has further devices, which need not be there yet and which the config does not name.
-    private static func spansDevices(_ file: borrowing BlockFile, at start: UInt64) -> Bool {
-        // The number of devices in the superblock at 64 KiB.
-        guard let field = file.read(at: start + 0x10088, count: 8) else { return false }
-        return field.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) } > 1
+    /// Whether an option of an xfs says where its log or its real-time part is.
+    private static func namesDevice(_ option: String) -> Bool {
+        option.split(separator: ",").contains { $0.hasPrefix("logdev=") || $0.hasPrefix("rtdev=") }
     }
 }

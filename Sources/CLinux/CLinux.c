@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/btrfs.h>
 #include <linux/cdrom.h>
 #include <linux/fs.h>
 #include <linux/hdreg.h>
@@ -142,6 +143,17 @@ int firstlight_try_filesystem(const char *type, const char *device, const char *
         failure = errno;
     close(context);
     return -failure;
+}
+
+void firstlight_make_btrfs_known(const char *device) {
+    struct btrfs_ioctl_vol_args args = {0};
+    if (strlen(device) >= sizeof args.name) return;
+    strcpy(args.name, device);
+    int control = open("/dev/btrfs-control", O_RDWR | O_CLOEXEC);
+    if (control < 0) return;
+    // What is not one of a btrfs is refused.
+    ioctl(control, BTRFS_IOC_SCAN_DEV, &args);
+    close(control);
 }
 
 int firstlight_set_read_ahead(int fd, unsigned long sectors) {

@@ -84,6 +84,28 @@ def planned(number: int, image: hostile.Image) -> "tuple[int | None, list[str]]"
     return status, wrong
 
 
+def orphans() -> "list[str]":
+    """An ext4 with a file that was deleted while it was open: whoever mounts it, even read-only, removes the file."""
+    image = Path("orphans").resolve()
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    run("mkfs.ext4", "-q", image)
+    Path("deleted").write_bytes(b"x" * 5000)
+    for command in ("write deleted deleted", "sif <12> links_count 0", "ssv last_orphan 12"):
+        run("debugfs", "-w", "-R", command, image)
+    before = disk_images.digest(image)
+    loop = Loop(image, 512)
+    config = Path("orphans.ign")
+    config.write_text(json.dumps({"ignition": {"version": "3.5.0"},
+                                  "storage": {"filesystems": [{"device": loop.path, "format": "ext4"}]}}))
+    done = run(AGENT, "plan", "--config", config, check=False)
+    loop.flush()
+    loop.detach()
+    changed = disk_images.digest(image) != before
+    print(f"orphans: {done.returncode}, {'written to' if changed else 'untouched'}", flush=True)
+    return ["orphans"] if done.returncode != 0 or changed else []
+
+
 def main() -> int:
     os.environ["DM_DISABLE_UDEV"] = "1"  # there is none here to make the nodes
     run("modprobe", "-a", "loop", "dm-crypt", "raid1", "vfat", "btrfs", "xfs", "ext4")
@@ -102,6 +124,7 @@ def main() -> int:
         kept = [number for number, (status, _) in ended.items() if status == 0 and work[number].name.split()[0] == kind]
         print(f"{kind}: {len(kept)} of {1 + OF_EACH} kept")
         failed += [] if kept else [f"every {kind}"]
+    failed += orphans()
     trouble = [line for line in run("dmesg").stdout.splitlines() if "BUG:" in line or "Oops" in line]
     left = [name for name in os.listdir("/dev/mapper") if name != "control"]
     print(f"{len(work)} images, failed: {failed}, in the kernel's log: {trouble}, left: {left}")

@@ -221,6 +221,18 @@ def volumes_stay_open():
     close("vault")
 
 
+def several_devices():
+    """A btrfs over two devices that nobody has told the kernel of."""
+    run("mkfs.btrfs", "-q", "-f", "-L", "pair", "-d", "raid1", "-m", "raid1", ONE, TWO)
+    for boot in (1, 2):
+        config([filesystem(ONE, "/pair", label="pair", format="btrfs")])
+        run("btrfs", "device", "scan", "--forget")
+        stage("mount")
+        assert points() == ["/pair"]
+        stage("umount")
+    run("wipefs", "-aq", ONE, TWO)
+
+
 def what_is_left():
     """A config that somebody put into /run goes too; the report may be read by anybody, the log by root."""
     CONFIG.unlink()
@@ -246,6 +258,7 @@ try:
         names_that_lead_elsewhere()
         links_lead_nowhere()
         volumes_stay_open()
+        several_devices()
         what_is_left()
 finally:
     run("umount", "-R", ROOT, check=False)

@@ -29,6 +29,9 @@ int firstlight_loop_attach(int fd, uint64_t offset, uint64_t size, bool read_onl
 /// error in it ends the attempt and not the machine. 0 or -errno.
 int firstlight_try_filesystem(const char *type, const char *device, const char *option, const char *value);
 
+/// Has the kernel remember a device as one of a btrfs, if it is; whatever it is, nothing is written to it.
+void firstlight_make_btrfs_known(const char *device);
+
 /// Sets a block device's read-ahead, in sectors of 512 bytes. 0 or -errno.
 int firstlight_set_read_ahead(int fd, unsigned long sectors);
 
