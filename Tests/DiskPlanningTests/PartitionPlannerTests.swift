@@ -35,8 +35,8 @@ import Testing
         let smaller = disk([want(1, label: "var", size: 500, resize: true)])
         #expect(
             story(smaller, on: there) == [
-                "conflict: /dev/vda ends with the copy of another table, which names partitions; a change would "
-                    + "overwrite it"
+                "conflict: /dev/vda ends with the copy of another table, which names partitions; a change or a "
+                    + "repair would overwrite it"
             ])
         #expect(
             story(disk([want(1, label: "var", size: 0, resize: true)]), on: there) == ["keep", "1 keep 1+2045919s"])

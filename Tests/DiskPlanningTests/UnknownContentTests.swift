@@ -62,7 +62,9 @@ import Testing
             var disk = machine(nil)
             disk.content = .noise
             disk.isMade = isMade
-            let layout = DiskLayout(wanted, on: DiskInventory(disks: [disk]))
+            var device = FoundDevice(path: "/dev/vda", node: "/dev/vda", size: disk.size)
+            device.isMade = isMade
+            let layout = DiskLayout(wanted, on: DiskInventory(disks: [disk], devices: [device]))
             let contents = Dictionary(uniqueKeysWithValues: layout.areas.map { ($0, Content.noise) })
             // There is no table that wipeTable could let go of; the filesystem has a wipe of its own.
             if isMade {
