@@ -11,7 +11,7 @@ import Reporting
 import SystemPackage
 
 /// The stages of a boot, run by another's `/init`.
-public struct ScriptedBoot: Sendable {
+public final class ScriptedBoot: Sendable {
     private let bringsUpNetwork: Bool
     private let arguments: BootArguments
     private let console: BootConsole
@@ -49,8 +49,8 @@ public struct ScriptedBoot: Sendable {
         do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
         let engine = StageEngine(
             BootStage.inScripts(bringingUpNetwork: bringsUpNetwork), needs: \.needs, observer: .boot(console, log),
-            underWay: { session.begin($0) })
-        if let stopped = engine.run({ try session.run($0, telling: $1, machine: act) }) {
+            underWay: { [self] in session.begin($0) })
+        if let stopped = engine.run({ [self] in try session.run($0, telling: $1, machine: act) }) {
             log.error("\(stopped.failure(of: \.act))")
             // A process that goes on by itself would renew the leases beside that of the next call.
             Networking.endClients()
