@@ -76,10 +76,11 @@ struct SourceRules {
     private mutating func checkConfig(_ node: ConfigNode, at path: ConfigPath) {
         if let minor = dialect.openshift, minor >= 19 { checkCEXArgument(node, at: path) }
         guard (dialect.fcos ?? 0) >= 6 else { return }
+        // The disks of a mirror are wiped: their partitions are new.
+        let mirror = node["boot_device"]?.list("mirror", "devices") ?? []
+        let isNew = Set(["/dev/disk/by-id/coreos-boot-disk"] + mirror.compactMap(\.string))
         for (index, disk) in node.list("storage", "disks").enumerated() {
-            if disk["device"]?.string == "/dev/disk/by-id/coreos-boot-disk" || disk["wipe_table"]?.bool == true {
-                continue
-            }
+            if isNew.contains(disk["device"]?.string ?? "") || disk["wipe_table"]?.bool == true { continue }
             for (number, partition) in disk.list("partitions").enumerated()
             where (partition["number"]?.integer ?? 0) == 0 && partition["label"] != nil {
                 let place: [ConfigPath.Step] = [
