@@ -133,11 +133,11 @@ struct SourceRules {
         guard node["with_mount_unit"]?.bool == true else { return }
         let format = node["format"]?.string ?? ""
         let hasPath = !(node["path"]?.string ?? "").isEmpty
-        if format.isEmpty {
-            error(path.appending("format"), Message.mountWithoutFormat)
-        } else if !hasPath, format != "swap" || dialect.base < 4 {
+        // The versions that know no swap tell of both; the others need the format to know whether there is a path.
+        if !hasPath, dialect.base < 4 || !["", "swap"].contains(format) {
             error(path.appending("path"), Message.mountWithoutPath)
         }
+        if format.isEmpty { error(path.appending("format"), Message.mountWithoutFormat) }
     }
 
     private mutating func checkContents(_ node: ConfigNode, at path: ConfigPath) {
