@@ -14,7 +14,7 @@ enum Message {
     static let tooManyContents = "only one of the following can be set: contents, contents_local"
     static let quadletExtension =
         "unsupported file extension for quadlet: must be one of .container, .volume, .network, .kube, .image, .build, "
-        + ".pod, .artifact"
+        + ".pod, or .artifact"
     static let instanceContents = "template instances cannot have contents or contents_local"
     static let mountWithoutPath = "path is required if with_mount_unit is true and format is not swap"
     static let mountWithoutFormat = "format is required if with_mount_unit is true"
@@ -43,7 +43,8 @@ enum Message {
         "incorrect partition number; a new partition will be created using reserved label"
     static let rootTooSmall = "root should have 8GiB of space assigned"
     static let rootConstrained =
-        "root partition cannot expand; give a size to root or a start to the partitions behind it"
+        "root partition cannot expand; it is set to fill available space but is followed by an auto-positioned "
+        + "partition"
 
     static let grubName = "field \"name\" is required"
     static let grubPassword = "field \"password_hash\" is required"
