@@ -83,8 +83,12 @@ struct Decoder {
                 var members: [ConfigNode.Member] = []
                 for (key, value) in try merged(pairs) {
                     guard let name = try self.key(key) else { continue }
-                    if let value = try read(value, .string, at: path.appending(name), goType: "string") {
+                    let place = path.appending(name)
+                    if let value = try read(value, .string, at: place, goType: "string") {
                         members.append(.init(key: name, value: value))
+                    } else if try isNull(value) {
+                        // A field without a value is absent; a key of the user's own is there, and empty.
+                        members.append(.init(key: name, value: ConfigNode(.string(""), from: place)))
                     }
                 }
                 return ConfigNode(.object(members), from: path)
@@ -152,6 +156,12 @@ struct Decoder {
         guard case .scalar("<<", let isPlain) = document.nodes[index].content else { return false }
         let tag = document.nodes[index].tag
         return tag == "!!merge" || tag == nil && isPlain
+    }
+
+    private func isNull(_ index: Int) throws(YAMLFault) -> Bool {
+        let node = document.resolved(index)
+        guard case .scalar(let text, let isPlain) = node.content else { return false }
+        return try YAMLScalar(text, tag: node.tag, isPlain: isPlain) == .null
     }
 
     /// A key's text; `nil` for null.
