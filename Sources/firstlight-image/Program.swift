@@ -43,26 +43,23 @@ enum Program {
 
     /// Options in GNU style, as the parser of arguments reads them right.
     ///
-    /// Behind `--append=` it would take the next word for the value, which is empty. Of the commands that change media
-    /// come `-fi config`, an option behind a flag, as `-f -i config`, and `-aconsole=ttyS0` as `-a=console=ttyS0`.
+    /// Behind `--append=` the value is empty. Of the commands that change media come `-fi config`, an option behind a
+    /// flag, as `-f -i config`, and `-aconsole=ttyS0` as `-a=console=ttyS0`.
     private static func separated(_ words: [String]) -> [String] {
         let isForMedia = words.first.map { ["iso", "pxe", "dev"].contains($0) } ?? false
         let end = words.firstIndex(of: "--") ?? words.endIndex
-        return words[..<end].flatMap { separated($0, isForMedia) } + words[end...]
+        let options = isForMedia ? words[..<end].flatMap(separatedLetters) + words[end...] : words
+        return separatingEmptyValues(options)
     }
 
-    private static func separated(_ word: String, _ isForMedia: Bool) -> [String] {
+    private static func separatedLetters(_ word: String) -> [String] {
         let (dash, equals) = (UInt8(ascii: "-"), UInt8(ascii: "="))
         let bytes = Array(word.utf8)
-        guard bytes.count > 2, bytes[0] == dash else { return [word] }
-        if bytes[1] == dash {
-            return bytes.firstIndex(of: equals) == bytes.count - 1 ? [String(word.dropLast()), ""] : [word]
-        }
-        guard isForMedia, bytes[2] != equals else { return [word] }
+        guard bytes.count > 2, bytes[0] == dash, bytes[1] != dash, bytes[2] != equals else { return [word] }
         let option = String(decoding: bytes[..<2], as: UTF8.self)
         let rest = String(decoding: bytes[2...], as: UTF8.self)
         switch UnicodeScalar(bytes[1]) {
-        case "f", "v": return [option] + separated("-" + rest, isForMedia)
+        case "f", "v": return [option] + separatedLetters("-" + rest)
         case "C", "a", "c", "d", "i", "k", "o", "r": return ["\(option)=\(rest)"]
         default: return [word]
         }

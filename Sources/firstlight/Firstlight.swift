@@ -37,6 +37,11 @@ struct Firstlight: ParsableCommand {
     }
 }
 
+/// Refuses what is empty and must not be: what a script has in `--root="$ROOT"` where nothing is set.
+private func refuseEmpty(_ options: KeyValuePairs<String, String?>) throws {
+    for (name, value) in options where value?.isEmpty == true { throw ValidationError("\(name) is empty.") }
+}
+
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check Ignition configs.",
@@ -72,6 +77,8 @@ struct Plan: ParsableCommand {
     @Flag(help: .hidden) var placed = false
     @Flag(help: "Print the plan as JSON.") var json = false
     @Flag(help: "Fetch nothing: an error where the config refers to another machine.") var offline = false
+
+    func validate() throws { try refuseEmpty(["--config": config, "--root": root]) }
 
     func run() throws {
         var inputs = PlanCommand.Inputs(config: config)
@@ -124,6 +131,8 @@ struct Fetch: ParsableCommand {
     @Option(help: "Seconds for all attempts; 0 means no limit.") var timeout = 60
     @Option(help: "Seconds until an answer begins; 0 means no limit.") var answerTimeout = 10
 
+    func validate() throws { try refuseEmpty(["--output": output, "--hash": hash]) }
+
     func run() throws {
         var trial = FetchTrial(url: url)
         trial.output = output
@@ -154,6 +163,8 @@ struct Network: ParsableCommand {
     @Option(name: .customLong("url"), help: "With --up: what is to be reached.") var urls: [String] = []
     @Option(help: "With --up: renew leases for so many seconds.") var stay = 0
     @Option(help: "With --up: a system's root to hand the network over to at the end.") var root: String?
+
+    func validate() throws { try refuseEmpty(["--keyfiles": keyfiles, "--root": root]) }
 
     func run() throws {
         var trial = NetworkTrial()

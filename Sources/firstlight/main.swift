@@ -8,6 +8,7 @@ import Glibc
 import IgnitionCompat
 import Logging
 import Networking
+import Reporting
 
 let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "firstlight"
 
@@ -21,5 +22,5 @@ case "ignition-apply": exit(IgnitionApply.main(Array(CommandLine.arguments.dropF
 case "ignition-rmcfg": exit(IgnitionRemoval.main(Array(CommandLine.arguments.dropFirst())))
 case "ignition-validate": exit(IgnitionValidate.main(Array(CommandLine.arguments.dropFirst())))
 case "firstlight-generator": exit(SystemdGenerator.main(Array(CommandLine.arguments.dropFirst())))
-default: Firstlight.main()
+default: Firstlight.main(separatingEmptyValues(Array(CommandLine.arguments.dropFirst())))
 }

@@ -141,6 +141,17 @@ def mistyped_flags_exit_non_zero() -> None:
         assert done.returncode > 0 and done.stderr, f"{line}: {done}"
 
 
+def an_empty_value_takes_no_other_word() -> None:
+    """What a script has in --root="$ROOT" where nothing is set."""
+    for line in ("plan --config= /dev/null", "plan --config - --offline --root= --json", "fetch data:,x --hash= --gzip",
+                 "fetch --output= data:,x", "network --keyfiles= ip=dhcp"):
+        done = subprocess.run(["firstlight", *line.split()], executable=AGENT, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60)
+        named = next(word for word in line.split() if word.endswith("="))[:-1]
+        assert done.returncode > 0 and not done.stdout, f"{line}: {done}"
+        assert f"{named} is empty" in done.stderr.decode(), f"{line}: {done}"
+
+
 def what_cannot_be_read_is_named() -> None:
     missing = "/nonexistent/config.ign"
     for line in (f"firstlight plan --config {missing}", f"firstlight validate {missing}",
@@ -226,6 +237,7 @@ TESTS = [(test.__name__.replace("_", "-"), test) for test in (
     documentation_lists_the_arguments_it_honours,
     plans_what_a_config_refers_to,
     mistyped_flags_exit_non_zero,
+    an_empty_value_takes_no_other_word,
     what_cannot_be_read_is_named,
     conflicts_are_json_too,
     help_fits_the_console,
