@@ -25,12 +25,11 @@ struct TranslateButane: ParsableCommand {
     var file: FilePath?
 
     @Option(
-        name: [.customShort("o", allowingJoined: true), .long], help: "Write here instead of standard output.",
-        completion: .file(), transform: path)
+        name: .shortAndLong, help: "Write here instead of standard output.", completion: .file(), transform: path)
     var output: FilePath?
 
     @Option(
-        name: [.customShort("d", allowingJoined: true), .long],
+        name: [.customShort("d"), .long],
         help: "The folder whose files the config may embed; nothing outside of it is read.", completion: .directory,
         transform: path)
     var filesDir: FilePath?
@@ -61,9 +60,6 @@ struct TranslateButane: ParsableCommand {
     @Option(name: .customLong("input"), help: .hidden, transform: path)
     var input: FilePath?
 
-    @Option(name: .customLong("colour"), help: .hidden)
-    var colour: ColourChoice?
-
     @Flag(name: [.customShort("D"), .customLong("debug")], help: .hidden)
     var debug = false
 
@@ -86,9 +82,15 @@ struct TranslateButane: ParsableCommand {
         }
     }
 
-    func validate() throws {
+    mutating func validate() throws {
+        // An empty value is none, as of `--output="$OUT"` where nothing is set.
+        output = given(output)
+        input = given(input)
         if file != nil, input != nil { throw ValidationError("Give one file.") }
+        file = given(file)
     }
+
+    private func given(_ path: FilePath?) -> FilePath? { path.flatMap { $0.isEmpty ? nil : $0 } }
 
     func run() throws { try translate(remarks: true) }
 
@@ -132,7 +134,7 @@ struct TranslateButane: ParsableCommand {
     private func tell(_ text: String) { try? Files.writeAll(Array(text.utf8), to: STDERR_FILENO) }
 
     private var isColoured: Bool {
-        switch colour ?? color {
+        switch color {
         case .always, .yes: true
         case .never, .no: false
         case .auto: getenv("NO_COLOR") == nil && isatty(STDERR_FILENO) == 1
@@ -165,11 +167,15 @@ enum ButaneProgram {
         return words.count > 1 && words[1] == "butane" ? Array(words.dropFirst(2)) : nil
     }
 
+    private static func plain(_ words: [String]) throws -> [String] {
+        do throws(ButaneWords.Fault) { return try ButaneWords.plain(words) } catch {
+            throw ValidationError("\(error)")
+        }
+    }
+
     static func main(_ words: [String], isOwnName: Bool) -> Never {
-        // An option that takes its value behind = alone, and may do without.
-        let words = words.map { $0 == "--color" || $0 == "--colour" ? $0 + "=always" : $0 }
         do {
-            let command = try TranslateButane.parse(words)
+            let command = try TranslateButane.parse(plain(words))
             try command.translate(remarks: !isOwnName)
             exit(0)
         } catch let failure as TranslateButane.Failure {

@@ -9,9 +9,10 @@ import SystemPackage
 extension LocalFiles {
     /// The host's files, as far as a config may name them.
     ///
-    /// `files` is the folder of `-d`; without one no file can be named. `config` is the config, whose folder holds what
-    /// it includes; `nil` stands for standard input, and what it includes is then in `files`.
+    /// `files` is the folder of `-d`; without one, or with an empty path, no file can be named. `config` is the config,
+    /// whose folder holds what it includes; `nil` stands for standard input, and what it includes is then in `files`.
     static func onHost(files: FilePath?, config: FilePath?) -> LocalFiles {
+        let files = files.flatMap { $0.isEmpty ? nil : $0 }
         let folder = config.map { $0.removingLastComponent() }.map { $0.isEmpty ? FilePath(".") : $0 } ?? files
         return LocalFiles(
             hasFiles: files != nil,

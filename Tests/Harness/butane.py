@@ -18,6 +18,7 @@ from paths import AGENT, TOOL
 
 NEEDS = {"agent", "tool"}
 HEAD = "variant: fcos\nversion: 1.5.0\n"
+NO_FOLDER = "relative to a files directory that must be specified with -d/--files-dir"
 OURS = "variant: firstlight\nversion: 1.0.0\n"
 
 
@@ -67,6 +68,46 @@ def ends_like_the_original() -> None:
         grub = HEAD + "grub: {users: [{name: a, password_hash: b}]}\n"
         assert "note: grub: a live system" in butane(place, text=grub).stderr
         assert butane(place, text=grub, name="butane").stderr == ""
+
+
+def takes_options_written_in_every_way() -> None:
+    """Each way itself is in Tests/ButaneTests; here, what files are read and written then."""
+    with folder() as place:
+        (place / "butane").symlink_to(TOOL)
+        (place / "files").mkdir()
+        (place / "files" / "f").write_text("x")
+        (place / "in.bu").write_text(file_config("contents: {local: f}"))
+        (place / "odd.bu").write_text(HEAD + "nothing: 1\n")
+        made = butane(place, "-d", "files", "in.bu").stdout
+        pretty = butane(place, "-p", "-d", "files", "in.bu").stdout
+        for name in ("", "butane"):
+            for words in (["-pd=files"], ["-pdfiles"], ["--pretty=true", "--files-dir=files"], ["-p=1", "-dfiles"]):
+                assert butane(place, *words, "in.bu", name=name).stdout == pretty, (words, name)
+            assert butane(place, "-p=false", "-dfiles", "in.bu", name=name).stdout == made
+            for words in (["-cpoout.ign"], ["-poout.ign"], ["-po=out.ign"], ["-dfiles", "-p", "-oout.ign"]):
+                done = butane(place, "-dfiles", *words, "in.bu", name=name)
+                assert done.returncode == 0 and not done.stdout, (words, name, done)
+                assert (place / "out.ign").exists() == ("-cpoout.ign" not in words), (words, name)
+                if "-cpoout.ign" not in words:
+                    assert (place / "out.ign").read_text() == pretty, (words, name)
+                    (place / "out.ign").unlink()
+            assert butane(place, "--strict=true", "odd.bu", name=name).returncode == 1
+            assert butane(place, "--strict", "--strict=false", "odd.bu", name=name).returncode == 0
+            assert butane(place, "--strict=perhaps", "odd.bu", name=name).returncode == 2
+            # What a script has in --output="$OUT" where nothing is set: no file, and no other word.
+            for words in (["--output="], ["--output", ""], ["-o", ""], ["--input="]):
+                done = butane(place, "-dfiles", *words, "in.bu", name=name)
+                assert done.returncode == 0 and done.stdout == made, (words, name, done)
+            assert (place / "in.bu").read_text() == file_config("contents: {local: f}")
+            for words in (["--files-dir="], ["-d", ""]):
+                for config in (file_config("contents: {local: f}"), HEAD + "storage: {trees: [{local: etc}]}\n"):
+                    done = butane(place, *words, text=config, name=name)
+                    assert done.returncode == 1 and NO_FOLDER in done.stderr, (words, done)
+        # The other commands that take such a folder.
+        (place / "tree.bu").write_text(HEAD + "storage: {trees: [{local: etc}]}\n")
+        done = subprocess.run([TOOL, "validate", "--files-dir=", "tree.bu"], cwd=place, stderr=subprocess.PIPE, text=True,
+                              timeout=60)
+        assert done.returncode == 1 and NO_FOLDER in done.stderr, done
 
 
 def writes_secrets_for_their_owner_alone() -> None:
@@ -256,6 +297,6 @@ def ends_soon_whatever_it_is_given() -> None:
 
 
 TESTS = [(function.__name__.replace("_", "-"), function) for function in (
-    ends_like_the_original, writes_secrets_for_their_owner_alone, reads_nothing_outside_of_its_folder,
-    includes_configs_beside_it, validates_both_languages, plans_before_there_is_a_machine, is_taken_where_images_take_a_config,
-    ends_soon_whatever_it_is_given)]
+    ends_like_the_original, takes_options_written_in_every_way, writes_secrets_for_their_owner_alone,
+    reads_nothing_outside_of_its_folder, includes_configs_beside_it, validates_both_languages,
+    plans_before_there_is_a_machine, is_taken_where_images_take_a_config, ends_soon_whatever_it_is_given)]
