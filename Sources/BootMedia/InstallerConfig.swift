@@ -62,9 +62,11 @@ public struct InstallerConfig: Equatable, Sendable {
     ]
 
     /// Checks a config file that somebody wrote: YAML, known keys, values of their kind.
+    ///
+    /// One without any key is fine, and so is a list without anything behind its key.
     public static func check(_ bytes: [UInt8]) throws {
         guard String(validating: bytes, as: UTF8.self) != nil else { throw MediaFault("it is not UTF-8") }
-        guard let node = try YAMLNode(parsing: bytes) else { throw MediaFault("it is empty") }
+        guard let node = try YAMLNode(parsing: bytes), !node.isMissing else { return }
         guard let members = node.members else { throw MediaFault("expected keys and values") }
         var seen: Set<String> = []
         for (key, value) in members {
@@ -78,6 +80,7 @@ public struct InstallerConfig: Equatable, Sendable {
 
     private static func isRight(_ value: YAMLNode, _ kind: Kind) throws -> Bool {
         switch kind {
+        case .list where value.isMissing, .consoles where value.isMissing: return true
         case .text: return value.string != nil
         case .url: return value.isNull || value.string.map(isURL) ?? false
         case .flag: return value.bool != nil

@@ -39,7 +39,10 @@ indirect enum YAMLNode: Equatable, Sendable {
             ? true : ["false", "False", "FALSE"].contains(text) ? false : nil
     }
 
-    /// Reads the first document; `nil` where there is none.
+    /// Nothing at all where a value would be, not even `null`.
+    var isMissing: Bool { self == .scalar("", isPlain: true) }
+
+    /// Reads the one document of a text; `nil` where there is none.
     init?(parsing bytes: [UInt8]) throws(MediaFault) {
         var parser = YAMLParser()
         guard let node = try parser.document(bytes) else { return nil }
@@ -63,20 +66,26 @@ private struct YAMLParser {
         copy.update(from: bytes, count: bytes.count)
         defer { copy.deallocate() }
         yaml_parser_set_input_string(&parser, copy, bytes.count)
+        var document: YAMLNode?
         while true {
             let event = try next()
             switch event {
             case .start: continue
-            case .end: return nil
-            default: return try node(event, depth: 0)
+            case .documentStart:
+                if document != nil { throw MediaFault("more than one document") }
+            case .documentEnd: continue
+            case .end: return document
+            default: document = try node(event, depth: 0)
             }
         }
     }
 
     private enum Event {
-        /// Of the stream or a document.
+        /// Of the stream.
         case start
         case end
+        case documentStart
+        case documentEnd
         case alias(String)
         case scalar(String, isPlain: Bool, anchor: String?)
         case sequence(anchor: String?)
@@ -94,7 +103,9 @@ private struct YAMLParser {
         defer { yaml_event_delete(&event) }
         func text(_ pointer: UnsafeMutablePointer<yaml_char_t>?) -> String? { pointer.map { String(cString: $0) } }
         switch event.type {
-        case YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT: return .start
+        case YAML_STREAM_START_EVENT: return .start
+        case YAML_DOCUMENT_START_EVENT: return .documentStart
+        case YAML_DOCUMENT_END_EVENT: return .documentEnd
         case YAML_ALIAS_EVENT: return .alias(text(event.data.alias.anchor) ?? "")
         case YAML_SCALAR_EVENT:
             let scalar = event.data.scalar
@@ -134,7 +145,7 @@ private struct YAMLParser {
             }
             if let anchor { anchors[anchor] = .mapping(members) }
             return .mapping(members)
-        case .start, .end, .close: throw MediaFault("not YAML")
+        case .start, .end, .documentStart, .documentEnd, .close: throw MediaFault("not YAML")
         }
     }
 

@@ -291,18 +291,29 @@ import Testing
         "dest-device: /dev/sda\n", "{}", "# comment\nappend-karg:\n- a\n- 'b: c'\nconsole: [ttyS0]\n",
         #"{"append-karg": ["a"], "copy-network": true}"#, "fetch-retries: infinite\n", "fetch-retries: 3",
         "image-url: http://example.com/d\noffline: true\nsave-partindex: [1-2, '-3']\n",
-        "ignition-hash: sha256-" + String(repeating: "a", count: 64), "---\nstream: stable\n",
+        "ignition-hash: sha256-" + String(repeating: "a", count: 64), "---\nstream: stable\n", "stream: a\n...\n",
+        "", "# nothing\n\n", "---\n", "append-karg:\nconsole:\n",
     ]) func areRight(_ text: String) throws {
         try InstallerConfig.check(Array(text.utf8))
     }
 
     @Test(arguments: [
-        "", "# nothing\n", "- a\n", "text", "colour: red", "dest-device: [a]", "append-karg: a", "copy-network: maybe",
+        "~", "- a\n", "text", "colour: red", "dest-device: [a]", "append-karg: a", "copy-network: maybe",
         "copy-network: 'true'", "image-url: nowhere", "console: [tty7]", "fetch-retries: many",
         "ignition-hash: md5-aa", "config-file: [a]", "firstboot-args: a", "a: [", "stream: a\nstream: b\n", "\t- x",
-        "stream: *nowhere",
+        "stream: *nowhere", "append-karg: ~",
     ]) func areWrong(_ text: String) {
         #expect(error { try InstallerConfig.check(Array(text.utf8)) } != "")
+    }
+
+    @Test(arguments: [
+        ("stream: a\n---\nstream: b\n", "more than one document"), ("stream: a\n---\n", "more than one document"),
+        ("---\n---\n", "more than one document"), ("stream: a\n---\n[", "more than one document"),
+        ("stream: a\n...\n}", "line 3"),
+    ])
+    func areOneDocument(_ text: String, _ said: String) {
+        let told = error { try InstallerConfig.check(Array(text.utf8)) }
+        #expect(told.contains(said), "\(told)")
     }
 
     @Test func stringsStayStrings() throws {
