@@ -13,8 +13,9 @@ public struct EmbedArea: Sendable {
     /// Where it is.
     public let region: Region
     /// What is in it, to be changed.
-    public var files: ArchiveFiles
-    private let original: ArchiveFiles
+    public var files: ArchiveFiles { didSet { isTouched = true } }
+    /// Whether ``files`` were set, also to what they were.
+    private var isTouched = false
     private let stored: [UInt8]
 
     /// Finds and reads the area.
@@ -30,10 +31,9 @@ public struct EmbedArea: Sendable {
             return try image.source.bytes(at: region.offset, count: region.length)
         }
         let stored = stored
-        original = try step("decoding initrd embed area") {
+        files = try step("decoding initrd embed area") {
             stored.allSatisfy { $0 == 0 } ? ArchiveFiles() : try ArchiveFiles(reading: stored, limits: .embedArea)
         }
-        files = original
     }
 
     private static func place(in image: ISO9660) throws -> Region {
@@ -56,12 +56,14 @@ public struct EmbedArea: Sendable {
         }
     }
 
-    /// What has to be written for ``files``; nothing where they are those that were read.
+    /// What has to be written for ``files``; nothing where nobody set them, or the area holds just that.
     ///
-    /// - Throws: Where they are too large for the area.
+    /// The same files can be stored in many ways, none of them too: who set them gets the area as it is written here.
+    /// Throws where they are too large for it.
     public func patches() throws -> [Patch] {
-        guard files != original else { return [] }
-        return [Patch(offset: region.offset, old: stored, new: try contents())]
+        guard isTouched else { return [] }
+        let new = try contents()
+        return new == stored ? [] : [Patch(offset: region.offset, old: stored, new: new)]
     }
 
     /// The bytes of the area for ``files``: zeros where there are none.

@@ -45,7 +45,7 @@ public struct ShowIgnition: Sendable {
     }
 }
 
-/// `iso ignition remove`: takes the config out of an ISO; one without a config stays as it is.
+/// `iso ignition remove`: takes the config out of an ISO, where there is one.
 public struct RemoveIgnition: Sendable {
     /// The ISO's path.
     public var image: String

@@ -111,6 +111,40 @@ func live(_ bytes: [UInt8]) throws -> LiveISO { try LiveISO(reading: ByteSource(
         #expect(try live(bytes).initrd.files.config == Array("{}".utf8))
     }
 
+    /// An archive in which no regular file is: what is left where others took their files out.
+    @Test func resettingLeavesZeros() throws {
+        let sample = SampleLiveISO(.february2022)
+        let pristine = sample.bytes()
+        var bytes = pristine
+        let archive = newcTrailer
+        bytes.replaceSubrange(sample.initrdOffset..<sample.initrdOffset + archive.count, with: archive)
+        var iso = try live(bytes)
+        #expect(iso.initrd.files.isEmpty)
+        // Who changes nothing of it leaves it as it is.
+        #expect(try iso.patches() == [])
+        iso.initrd.files = ArchiveFiles()
+        #expect(patched(bytes, try iso.patches()) == pristine)
+    }
+
+    @Test func whatIsPutInAgainIsWrittenAsEverythingIs() throws {
+        let sample = SampleLiveISO(.february2022)
+        let pristine = sample.bytes()
+        var bytes = pristine
+        let archive = newc("config.ign", Array("{}".utf8)) + newcTrailer
+        bytes.replaceSubrange(sample.initrdOffset..<sample.initrdOffset + archive.count, with: archive)
+        var iso = try live(bytes)
+        #expect(try iso.patches() == [])
+        iso.initrd.files.config = Array("{}".utf8)
+        var fresh = try live(pristine)
+        fresh.initrd.files.config = Array("{}".utf8)
+        let written = patched(pristine, try fresh.patches())
+        #expect(patched(bytes, try iso.patches()) == written)
+        // What is written so already is not written again.
+        var again = try live(written)
+        again.initrd.files.config = Array("{}".utf8)
+        #expect(try again.patches() == [])
+    }
+
     @Test func garbageInTheAreaIsAnError() throws {
         let sample = SampleLiveISO(.today)
         var bytes = sample.bytes()
