@@ -144,6 +144,7 @@ def reads_nothing_outside_of_its_folder() -> None:
         (files / "out").symlink_to(place / "outside")
         (files / "up").symlink_to("../outside")
         (files / "away").symlink_to("..")
+        (files / "alias").symlink_to("tree")
         for local, status in [("inner", 0), ("in", 0), ("tree/../inner", 0), ("out", 1), ("up", 1), ("away/outside", 1),
                               ("../outside", 1), ("/etc/hostname", 1), ("tree", 1)]:
             done = butane(place, "-d", "files", text=file_config(f"contents: {{local: {local}}}"))
@@ -155,6 +156,8 @@ def reads_nothing_outside_of_its_folder() -> None:
             "files": [{"path": "/opt/bin/run", "contents": {"compression": "", "source": "data:,r"}, "mode": 0o755},
                       {"path": "/opt/plain", "contents": {"compression": "", "source": "data:,p"}, "mode": 0o644}],
             "links": [{"path": "/opt/link", "target": "../../outside"}]}, made
+        again = butane(place, "-d", "files", text=HEAD + "storage: {trees: [{local: alias, path: /opt}]}\n").stdout
+        assert json.loads(again)["storage"] == made["storage"], again
         for local, said in [("away", "traverses outside"), ("inner", "root of tree must be a directory"),
                             ("nothing", "stat files/nothing: no such file or directory")]:
             done = butane(place, "-d", "files", text=HEAD + f"storage: {{trees: [{{local: {local}}}]}}\n")
