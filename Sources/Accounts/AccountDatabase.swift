@@ -79,8 +79,8 @@ public enum AccountEffect: Equatable, Sendable {
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
     /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is no error.
     case moveHome(String, to: String, owner: Owner, newOwner: Owner, innerHomes: [String] = [])
-    /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them; in the inner
-    /// homes, which are others', the group of what is the user's alone.
+    /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them. In the homes
+    /// of others inside it, only the user's own files get the new group.
     case changeOwner(of: String, from: Owner, to: Owner, innerHomes: [String] = [])
     /// Remove a home with all that is in it, if the user owns it and none of the other users' homes is in it.
     case removeHome(String, of: UInt32, beside: [Home])
@@ -106,7 +106,7 @@ extension AccountDatabase {
         }
         var order = AccountFileName.allCases
         if case .changeGroup = request {
-            // Users of the group's old number have the new one once `passwd` is written; `group` follows it.
+            // Users of the group's old number get the new one when `passwd` is written; `group` is written after it.
             order.removeAll { $0 == .group }
             order.append(.group)
         }

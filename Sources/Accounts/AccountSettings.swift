@@ -31,7 +31,7 @@ public struct AccountSettings: Equatable, Sendable {
         let magnitude =
             digits.lowercased().hasPrefix("0x")
             ? Int(digits.dropFirst(2), radix: 16) : Int(digits, radix: digits.hasPrefix("0") ? 8 : 10)
-        // Of a second sign Int would take note; strtol does not.
+        // `Int` would accept a second sign; strtol does not.
         return magnitude.flatMap { $0 < 0 ? nil : text.hasPrefix("-") ? -$0 : $0 }
     }
 

@@ -166,7 +166,7 @@ extension AccountEdit {
         }
     }
 
-    // MARK: A user that goes
+    // MARK: Removing a user
 
     mutating func remove(_ name: String) throws(AccountFault) {
         guard let (line, fields) = try entry(name, in: .passwd), let uid = files[.passwd]?.id(fields),

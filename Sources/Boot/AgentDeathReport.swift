@@ -1,4 +1,4 @@
-// The death of an agent, told by the one after it: as PID 1, and as a unit's ExecStopPost.
+// Reports the death of an agent: by the next agent as PID 1, and by a unit's ExecStopPost.
 
 import BootArguments
 import CLinux
@@ -22,7 +22,7 @@ extension LiveBoot {
         let step = state.stepUnderWay() ?? .starting
         let failure = death.failure(during: step.act)
         console.tell(failure, written: state.written, then: arguments.failureAction)
-        // The shell is in there.
+        // The emergency shell is in /usr.
         try? EarlyMounts.mountUsr()
         let session = LiveSession(arguments, observer: .boot(console, log), devices: .udev)
         session.reportFailure(failure, of: step.topic)

@@ -24,7 +24,7 @@ public final class BootConsole: Sendable {
     private struct State {
         /// A line that is drawn over and stands unfinished on the screens that redraw.
         var openLine: OpenLine?
-        /// Whose progress was told last, and when it is worth a line, by the kind of screen.
+        /// The topic whose progress was shown last, and the pace of progress lines for each kind of screen.
         var progressTopic = ""
         var terminalPace = ProgressPace(console: .terminal)
         var logPace = ProgressPace(console: .log)

@@ -19,7 +19,7 @@ struct NetworkdState: Equatable {
         for line in text.split(separator: "\n") {
             let words = { (prefix: String) in line.dropFirst(prefix.count).split(separator: " ").map(String.init) }
             if line.hasPrefix("OPER_STATE=") { isUp = line == "OPER_STATE=routable" }
-            // With a port or a name for TLS it is nothing for the C library: ADDRESS[:PORT][%ZONE][#NAME].
+            // The C library cannot use a server with a port or a name for TLS: ADDRESS[:PORT][%ZONE][#NAME].
             if line.hasPrefix("DNS=") {
                 nameservers = words("DNS=").filter { IPAddress($0.prefix { $0 != "%" }) != nil }
             }
@@ -62,7 +62,7 @@ enum DracutNetwork {
 
     /// Waits until the network is up or its time is over; then the stage itself finds out what is missing.
     ///
-    /// Another module of dracut's has the network up before any stage starts.
+    /// dracut's other network modules bring the network up before any stage starts.
     static func wait(_ arguments: BootArguments, telling waits: Waits) {
         guard isNetworkdHere else { return }
         let deadline = Machine.uptime() + Double(arguments.network.timeouts.dhcp ?? 90)
@@ -78,7 +78,7 @@ enum DracutNetwork {
         }
         let resolver = FilePath("/etc/resolv.conf")
         if let text = Files.line(resolver), text.contains("nameserver") { return }
-        // Without it addresses still work, and names say for themselves that they do not.
+        // Without the file, addresses still work, and a name that cannot be resolved reports its own error.
         if let text = state.resolverConfiguration { try? Files.write(text, to: resolver) }
     }
 }

@@ -1,5 +1,5 @@
-// How a boot ends that cannot go on: a report on every console, then a shell, or what the operator
-// asked for instead (rd.shell=0, rd.emergency=).
+// How a boot that cannot go on ends: a report on every console, then a shell, or what the operator asked for instead
+// (rd.shell=0, rd.emergency=).
 
 import BootArguments
 import Glibc
@@ -31,8 +31,8 @@ extension EmergencyAction {
         switch self {
         case .shell: EmergencyShell.run(on: console)
         case .reboot:
-            // Whoever watches the console can still read the report; a machine that restarts at once
-            // would also hammer the servers it failed to reach.
+            // The pause gives people at the console time to read the report; a machine that restarts at once would also
+            // hammer the servers it failed to reach.
             sleep(10)
             end(.restart)
         case .powerOff: end(.powerOff)
@@ -54,12 +54,12 @@ enum EmergencyShell {
 
     static func run(on console: BootConsole) {
         guard let screen = console.shellScreen else { return }
-        // Whoever reads the report was told.
+        // The report has already said that there is no shell.
         guard shell.isInstalled else { while true { pause() } }
         // Programs expect a terminal that lets them wait.
         let flags = fcntl(screen.descriptor, F_GETFL)
         _ = fcntl(screen.descriptor, F_SETFL, flags & ~O_NONBLOCK)
-        // The end of the shell's session hangs up its terminal, for everybody who has it open.
+        // When the shell's session ends, its terminal hangs up for every program that has it open.
         defer { console.reopen() }
         do {
             _ = try shell.interact(terminal: screen.descriptor)

@@ -7,7 +7,7 @@ import SystemPackage
 /// The kernel's console level: messages below it are shown.
 enum KernelConsole {
     private static let file = FilePath("/proc/sys/kernel/printk")
-    /// What it was, for the real root.
+    /// The level before it was lowered, to be restored for the real root.
     private static let saved = FilePath(RunFile.consoleLevel.path)
     /// As `loglevel=3`: only what ends a machine.
     private static let lowered = 3

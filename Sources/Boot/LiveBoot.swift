@@ -11,7 +11,7 @@ import SystemPackage
 
 /// firstlight as `/init`.
 public enum LiveBoot {
-    /// Nothing may end PID 1: whatever goes wrong is told, then done over or ended as the operator wants.
+    /// Nothing may end PID 1: each failure is reported, and then the boot tries again or ends as the operator wants.
     public static func main() -> Never {
         if let death = AgentDeath.previous { tell(death) }
         while true {
@@ -54,7 +54,7 @@ extension LiveMachine {
             BootStage.inLiveBoot, needs: \.needs, isAlone: { $0.isBroken(by: arguments) },
             observer: .boot(console, log),
             underWay: { [self] stages in
-                // One that waits for a shell before it has not begun.
+                // A stage that still waits for its shell has not begun.
                 let given = broken.withLock { $0 }
                 session.begin(stages.filter { !$0.isBroken(by: arguments) || given.contains($0) })
             })
@@ -71,7 +71,7 @@ extension LiveMachine {
 
     /// The shell that `rd.break=` asks for.
     private func giveShell(before stage: BootStage) {
-        // Who looks around finds every disk under its names.
+        // People in the shell find every disk under its names.
         devices.settle()
         if EmergencyShell.shell.isInstalled {
             console.report(["rd.break: a shell before \(stage.act). `exit` goes on."])
@@ -90,11 +90,11 @@ extension LiveMachine {
         console.tell(failure, written: session.state.written, then: arguments.failureAction)
         session.reportFailure(failure, of: stage.topic)
         if arguments.failureAction != .shell {
-            // Nobody will look at them any more; the config's filesystems are to end clean.
+            // No shell follows, so the config's filesystems are unmounted cleanly.
             do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
         }
         arguments.failureAction.follow(on: console)
-        // Whoever was in the shell may have changed them.
+        // Somebody may have changed the configs in the shell.
         session.provisioning.forgetConfigs()
     }
 

@@ -35,7 +35,7 @@ final class LiveMachine: Sendable {
         console.headline(Self.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
-        // Before anything is looked for in it, and long before the network: what did not fit is not there.
+        // This check comes first, long before the network: files that did not fit into the initramfs are missing.
         try LiveSession.checkRoom()
         try EarlyMounts.mountUsr()
         devices = try DeviceManager(arguments: arguments, logger: log)

@@ -1,4 +1,4 @@
-// Who tells that the medium of the running system is gone, where another program's init leaves the initramfs.
+// Reports that the running system's medium is gone, in boots where another program's init leaves the initramfs.
 
 import CLinux
 import LinuxSystem
@@ -10,7 +10,7 @@ public enum MediumWatch {
     /// A busybox that needs no library, where the makers of the initramfs have found one.
     private static let busybox = FilePath("/usr/lib/firstlight/busybox")
 
-    /// Leaves it behind where the root runs from a medium.
+    /// Leaves the process behind if the root runs from a medium.
     ///
     /// - Parameter root: What is about to be made the root.
     /// - Throws: `Errno` where the process could not be started.

@@ -1,5 +1,5 @@
 // The boot's stages in one process, where shell scripts are PID 1: under initramfs-tools, and under dracut without
-// systemd. Nodes and links are udev's; a shell is for the scripts to give.
+// systemd. udev makes nodes and links, and the scripts give the shell.
 
 import BootArguments
 import Devices
@@ -45,14 +45,14 @@ public final class ScriptedBoot: Sendable {
         console.headline(LiveMachine.headline)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
         for warning in arguments.warnings { console.warn(warning) }
-        // What a call before this one has mounted is mounted anew; the disks are looked at before that.
+        // Filesystems that an earlier call mounted are mounted anew; the disks are looked at before that.
         do { try session.provisioning.unmountFilesystems() } catch { log.error("\(error)") }
         let engine = StageEngine(
             BootStage.inScripts(bringingUpNetwork: bringsUpNetwork), needs: \.needs, observer: .boot(console, log),
             underWay: { [self] in session.begin($0) })
         if let stopped = engine.run({ [self] in try session.run($0, telling: $1, machine: act) }) {
             log.error("\(stopped.failure(of: \.act))")
-            // A process that goes on by itself would renew the leases beside that of the next call.
+            // A DHCP client that went on by itself would renew the leases beside the client of the next call.
             Networking.endClients()
             end(by: stopped.failure(of: \.act), of: stopped.stage.topic)
             return false
@@ -73,7 +73,7 @@ public final class ScriptedBoot: Sendable {
 
     private func end(by failure: BootFailure, of topic: String) {
         let action = arguments.failureAction
-        // What the scripts do then is theirs to say: initramfs-tools' panic= leaves no shell.
+        // The scripts themselves say what follows: with initramfs-tools' panic= there is no shell.
         console.tell(
             failure, written: session.state.written,
             next: action == .shell ? "The scripts of the initramfs go on." : console.announcement(of: action))

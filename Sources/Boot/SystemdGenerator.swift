@@ -1,5 +1,5 @@
-// firstlight as a systemd generator in a dracut initramfs: it says which stages this boot has. That dracut is to bring
-// up the network, a hook of the module says: newer systemds let generators write to /run alone.
+// firstlight as a systemd generator in a dracut initramfs: it writes which stages this boot has. A hook of the dracut
+// module asks dracut for the network, because newer systemds let generators write to /run alone.
 
 import BootArguments
 import LinuxSystem
@@ -14,7 +14,7 @@ struct GeneratedUnits: Equatable, Sendable {
     var needsNetwork = false
     /// Files that other units of the initramfs look for, and their text.
     var stamps: [(file: FilePath, text: String)] = []
-    /// What the kernel's log is told: why nothing is done that the command line asks for.
+    /// A message for the kernel's log: why something that the command line asks for is not done.
     var warning: String?
 
     /// Decides which units this boot needs.
@@ -55,7 +55,7 @@ struct GeneratedUnits: Equatable, Sendable {
 
 extension GeneratedUnits {
     func tellWarning() {
-        // Where the kernel takes no message there is nobody else to tell.
+        // If the kernel does not take the message, there is nobody else to tell.
         if let warning { try? Files.put("<3>firstlight: \(warning)\n", into: "/dev/kmsg") }
     }
 
@@ -103,7 +103,7 @@ public enum SystemdGenerator {
             try Files.write(text, to: file)
         }
         if units.needsNetwork, asksByItself {
-            // Where dracut's network is systemd-networkd's: that goes by files alone.
+            // If dracut uses systemd-networkd for the network, only files control it.
             try Files.makeFolder(DracutNetwork.networkFile.removingLastComponent())
             try Files.write(DracutNetwork.networkFileText, to: DracutNetwork.networkFile)
         }

@@ -184,13 +184,13 @@ extension BootArguments {
             guard let dot = word.key.firstIndex(of: "."), dot > word.key.startIndex else { continue }
             let module = Self.underscored(word.key[..<dot])
             let parameter = word.key[word.key.index(after: dot)...]
-            // A parameter's name is one identifier; `rd.`, `systemd.` and the like are no modules.
+            // A parameter's name is one identifier; `rd.`, `systemd.` and the like are not modules.
             guard !Self.namespaces.contains(module), !parameter.isEmpty, !parameter.contains(".") else { continue }
             let value = word.value.map { $0.contains(" ") ? "=\"\($0)\"" : "=\($0)" } ?? ""
             moduleParameters[module, default: []].append(Self.underscored(parameter) + value)
         }
         if let text = line.value("rd.timeout") {
-            // No more than 68 years, which is for ever too and fits wherever seconds are counted.
+            // At most 68 years, which is as good as for ever and fits every counter of seconds.
             deviceTimeout = Int(text).flatMap { (0...Int(Int32.max)).contains($0) ? $0 : nil }
             if deviceTimeout == nil { warnings.append("rd.timeout=\(text): not a number of seconds") }
         }
@@ -224,7 +224,7 @@ extension BootArguments {
         }
     }
 
-    /// Words before a dot that are no module.
+    /// Words before a dot that are not modules.
     private static let namespaces: Set<String> = [
         "coreos", "firstlight", "flatcar", "ib", "ignition", "luks", "modprobe", "net", "ostree", "rd", "systemd",
         "udev",
@@ -240,7 +240,7 @@ extension BootArguments {
         line.words.last { Self.underscored($0.key) == "firstlight.\(name)" }
     }
 
-    /// Texts that dracut's rule for flags reads as yes, to the surprise of whoever wrote them.
+    /// Texts that dracut's rule for flags reads as yes, which may surprise the people who wrote them.
     private mutating func warnOfSurprises(_ line: KernelCommandLine) {
         let flags = [
             "coreos.force_persist_ip", "coreos.liveiso.fromram", "coreos.no_persist_ip", "firstlight.plan",

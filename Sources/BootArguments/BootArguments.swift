@@ -19,7 +19,7 @@ import Reporting
 /// - `-` and `_` are alike in the names of modules and their parameters and in `firstlight.*`, as the kernel
 ///   has it for anything of the form `module.parameter`; other keys are compared exactly.
 public struct BootArguments: Equatable, Sendable {
-    /// The line as it was read, for what is nobody's business but the real root's.
+    /// The line as it was read, for arguments that only the real root uses.
     public var commandLine: KernelCommandLine
 
     // MARK: Root image
@@ -53,7 +53,7 @@ public struct BootArguments: Equatable, Sendable {
     public var configVolume: ConfigVolume?
     /// Compute and print the plan, then stop before anything is written.
     public var planOnly = false
-    /// Whether what is there already is treated as Ignition treats it, rather than left alone where it is as wanted.
+    /// Whether existing things are treated as Ignition treats them; otherwise what is as wanted is left alone.
     public var isStrict = false
     /// Where the report of provisioning is posted: http or https.
     public var reportURL: MachineURL?
@@ -94,9 +94,9 @@ public struct BootArguments: Equatable, Sendable {
     /// What init gets on its own command line: run levels and the like, then everything after `--`.
     public var initArguments: [String] = []
 
-    /// What the boot goes on without; one line each.
+    /// Warnings about arguments that the boot goes on without; one line each.
     public var warnings: [String] = []
-    /// What stops the boot, where it needs the thing.
+    /// Problems that stop the boot if it needs the argument.
     public var problems: [ArgumentProblem] = []
 
     /// Reads the text of `/proc/cmdline`.
@@ -116,7 +116,7 @@ public struct BootArguments: Equatable, Sendable {
 
     /// Whether the kernel's messages are to be kept off the consoles.
     ///
-    /// Whoever asks for more, or for a level, gets it.
+    /// It is `false` where the command line asks for more messages or for a level.
     public var lowersConsoleLevel: Bool {
         logLevel == nil && !["debug", "ignore_loglevel", "loglevel"].contains { commandLine.last($0) != nil }
     }
@@ -126,12 +126,12 @@ public struct BootArguments: Equatable, Sendable {
         problems.first { scopes.contains($0.scope) }
     }
 
-    /// Takes out the problem that the config's URL is none, for who goes on without it; `nil` where it is none.
+    /// Removes the problem of a malformed config URL, for callers that go on without one, and returns it; `nil`: none.
     public mutating func passOverConfigURL() -> ArgumentProblem? {
         problems.firstIndex { $0.scope == .configURL }.map { problems.remove(at: $0) }
     }
 
-    /// Whether the platform is asked for a config, and that over the network, where the initramfs holds none.
+    /// Whether the platform is asked for a config over the network if the initramfs holds none.
     public var asksPlatformOverNetwork: Bool {
         ignitionFirstboot && configURL == nil && configVolume == nil
             && platform.flatMap(Platform.init)?.needsNetwork ?? false

@@ -102,7 +102,7 @@ public struct IPArgument: Equatable, Sendable {
     init(parsing text: String, _ notes: inout [String]) throws(Malformed) {
         var fields = Self.fields(text)
         Self.joinMAC(in: &fields, at: 0)
-        // One word with a colon behind it is the word.
+        // A single word with a colon behind it counts as that word.
         if fields.count == 2, fields[1].isEmpty, InterfaceAddress(fields[0]) == nil { fields.removeLast() }
         guard fields.count > 1 else {
             self.init(method: try Self.method(fields[0]))
@@ -163,7 +163,7 @@ public struct IPArgument: Equatable, Sendable {
     /// What a link's frames may hold: the least of IPv4, and what its length field can say.
     static let mtus = 68...65_535
 
-    /// Reads `[DNS1][:DNS2]`, or `[MTU][:MAC]`, the colons of the MAC address being no separators.
+    /// Reads `[DNS1][:DNS2]`, or `[MTU][:MAC]`, in which the colons of the MAC address do not separate fields.
     private mutating func readRest(_ fields: [String], _ notes: inout [String]) throws(Malformed) {
         if fields.prefix(2).contains(where: { IPAddress($0) != nil }) {
             for server in fields.prefix(2) where !server.isEmpty { nameservers.append(try Self.address(server)) }

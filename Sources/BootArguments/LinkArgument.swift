@@ -141,12 +141,12 @@ public struct LinkArgument: Equatable, Sendable {
     }
 }
 
-/// What a bond is told, in the kernel's words: the names of the files below `/sys/class/net/BOND/bonding`.
+/// A bond's options, in the kernel's words: the names of the files below `/sys/class/net/BOND/bonding`.
 public struct BondOptions: Equatable, Sendable {
     /// By name.
     public private(set) var values: [String: String] = [:]
 
-    /// - Parameter values: What is known to be right.
+    /// - Parameter values: Values that are known to be right.
     init(_ values: [String: String]) { self.values = values }
 
     /// A bond of the default mode, balance-rr.
@@ -220,9 +220,9 @@ public struct BondOptions: Equatable, Sendable {
         return nil
     }
 
-    /// Takes away what the others rule out.
+    /// Removes the options that other options exclude.
     ///
-    /// - Returns: What was taken away and why, one line each.
+    /// - Returns: What was removed and why, one line each.
     public mutating func removeExcluded() -> [String] {
         var notes: [String] = []
         func drop(_ name: String, _ why: String) {

@@ -3,7 +3,7 @@
 import Encoding
 import Reporting
 
-/// What tells one machine from another, by the name that a URL calls it.
+/// A value that tells one machine from another, by its name in a URL.
 public enum MachineValue: String, CaseIterable, Sendable {
     case uuid, mac, serial, hostname
 
@@ -61,7 +61,7 @@ public struct MachineURL: Equatable, Sendable, CustomStringConvertible {
         case value(MachineValue)
     }
 
-    /// The URL with its places, for who knows no such places or asks for nothing but its server.
+    /// The URL with its places unfilled, for callers that know no such places or need nothing but its server.
     public let asWritten: SourceURL
     /// What is wrong with a place; `nil`: nothing.
     public let fault: Fault?
@@ -121,7 +121,7 @@ public struct MachineURL: Equatable, Sendable, CustomStringConvertible {
             case .value(let wanted): url += percentEncoded(try value(wanted))
             }
         }
-        // What stands in a place changes nothing of what makes a URL: the whole is one where the template is.
+        // A value in a place does not change whether the whole is a URL: it is one if the template is one.
         return (try? SourceURL(parsing: url)) ?? asWritten
     }
 
@@ -151,7 +151,7 @@ extension BootArguments {
     /// The key of ``reportURL``.
     public static let reportKey = "firstlight.report_url"
 
-    /// Whoever mistypes a value would have every machine ask for the same.
+    /// A mistyped value would make every machine ask for the same URL.
     mutating func checkMachineURLs() {
         for (key, url) in machineURLs {
             guard let fault = url.fault else { continue }

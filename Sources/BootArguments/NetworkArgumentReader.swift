@@ -202,7 +202,7 @@ extension NetworkArguments {
         if times.contains(nil) { warnings.append("ipam=\(text): time servers are used by their addresses alone") }
     }
 
-    /// What is not built is refused by name rather than passed over.
+    /// Arguments that are not supported are refused by name, not ignored.
     private func refuse(_ line: KernelCommandLine, _ problems: inout [ArgumentProblem]) {
         // The firmware's boot table names cards and addresses of its own.
         for key in ["rd.iscsi.ibft", "rd.iscsi.firmware"] where line.flag(key) {

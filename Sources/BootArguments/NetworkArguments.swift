@@ -36,7 +36,7 @@ public struct NetworkArguments: Equatable, Sendable {
     public var clientID: DHCPClientID?
     /// `rd.net.dhcp.vendor-class`.
     public var vendorClass: String?
-    /// Whether what identifies this machine to DHCP servers and to the real root comes of its UUID.
+    /// Whether the identity of this machine, for DHCP servers and the real root, is derived from its UUID.
     public var identityIsUUID = false
 
     /// The arguments of a command line that says nothing about the network.

@@ -5,7 +5,7 @@ import Reporting
 
 /// Regular files by name, as an initrd holds them.
 public struct ArchiveFiles: Equatable, Sendable {
-    /// By the bytes of the name: two that only Unicode takes for one are two.
+    /// Keyed by the bytes of the name: two names that only Unicode considers equal stay two.
     private var members: [[UInt8]: [UInt8]] = [:]
 
     /// No files.
@@ -77,7 +77,7 @@ public struct ArchiveFiles: Equatable, Sendable {
             made = Array(folders)
             for depth in common..<folders.count {
                 let folder = Array(folders[...depth].joined(separator: [UInt8(ascii: "/")]))
-                // What stands before the slash of an absolute name is not a member.
+                // The empty part before the slash of an absolute name is not a member.
                 if !folder.isEmpty { try add(folder, mode: 0o040755) }
             }
             try add(name, mode: 0o100600, data: members[name] ?? [])

@@ -31,7 +31,9 @@ public struct ArchiveGlob: Equatable, Sendable {
     /// Those that match either.
     public func or(_ other: ArchiveGlob) -> ArchiveGlob { ArchiveGlob(tokens: patterns + other.patterns) }
 
-    /// Parses globs, of which none at all match every name; throws where one is malformed.
+    /// Parses globs; an empty list matches every name.
+    ///
+    /// Throws where a glob is malformed.
     public init(parsing globs: [String]) throws(MediaFault) {
         guard !globs.isEmpty else {
             self = .all
@@ -64,7 +66,7 @@ public struct ArchiveGlob: Equatable, Sendable {
                         throw MediaFault("\(glob): recursive wildcards must form a single path component")
                     }
                     if tokens.last != .anyFolders { tokens.append(.anyFolders) }
-                    // Its slash belongs to it.
+                    // The slash behind `**` belongs to it.
                     if at + 2 < text.count { at += 1 }
                 }
                 at += stars
@@ -91,7 +93,7 @@ public struct ArchiveGlob: Equatable, Sendable {
         while let first = rest.first {
             let last = rest.count >= 3 && rest[rest.startIndex + 1] == "-" ? rest[rest.startIndex + 2] : nil
             if let last {
-                // From high to low is nothing.
+                // A range from high to low matches nothing.
                 if first <= last { ranges.append(first...last) }
                 rest = rest.dropFirst(3)
             } else {

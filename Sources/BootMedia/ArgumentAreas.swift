@@ -5,9 +5,9 @@ import Reporting
 
 /// The kernel argument areas: the same arguments in the config file of each boot loader.
 public struct ArgumentAreas: Sendable {
-    /// More is not an area of arguments, bytes.
+    /// The greatest length of an argument area, in bytes.
     public static let longest: UInt64 = 2048
-    /// What `/coreos/kargs.json` has no pad and no end for.
+    /// The pad and the end that are used where `/coreos/kargs.json` gives none.
     static let usualPad = UInt8(ascii: "#"), usualEnd = UInt8(ascii: "\n")
 
     /// One area.

@@ -23,7 +23,7 @@ public struct ByteSource: Sendable {
         }
     }
 
-    /// Whether that many bytes are there; a sum beyond 64 bits is not.
+    /// Whether that many bytes are there; `false` where the sum exceeds 64 bits.
     public func holds(_ count: UInt64, at offset: UInt64) -> Bool {
         let (end, overflow) = offset.addingReportingOverflow(count)
         return !overflow && end <= length
@@ -44,7 +44,7 @@ public struct ByteSource: Sendable {
     }
 }
 
-/// Less is there than was to be read.
+/// The image ends before the bytes that were to be read.
 public struct EndOfImage: Error, Equatable, CustomStringConvertible {
     /// Of the image, in bytes.
     public let length: UInt64

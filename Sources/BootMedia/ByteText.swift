@@ -1,4 +1,4 @@
-// Text that is taken apart as bytes: what Unicode adds to a separator makes no other character of it.
+// Text that is split as bytes, so that a combining mark behind a separator does not hide the separator.
 //
 // A slash and an accent behind it are one `Character`; for the kernel they are a slash, and a name that begins with an
 // accent.

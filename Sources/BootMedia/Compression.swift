@@ -142,7 +142,7 @@ final class ZstandardDecoder: StreamDecoder {
     }
 }
 
-/// What is whole in memory.
+/// xz of data that is whole in memory.
 public enum XZ {
     /// The check at the end of each block.
     public enum Check: Sendable {

@@ -2,8 +2,8 @@
 
 import JSONText
 
-/// The features that an image tells of itself, in `coreos/features.json` or the initramfs; what it does not tell it
-/// cannot do.
+/// The features that an image declares, in `coreos/features.json` or
+/// the initramfs; it lacks every feature that it does not declare.
 public struct Features: Equatable, Sendable {
     /// The installer reads config files from `/etc/coreos/installer.d`.
     public var installerConfig = false

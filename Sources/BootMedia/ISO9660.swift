@@ -10,9 +10,9 @@ import Reporting
 public struct ISO9660: Sendable {
     /// Bytes of a sector.
     public static let sectorSize = 2048
-    /// More of one directory is not a directory, bytes.
+    /// The greatest length of a directory, in bytes.
     private static let longestDirectory: UInt32 = 16 << 20
-    /// More volume descriptors are none.
+    /// The greatest number of volume descriptors.
     private static let mostDescriptors = 256
 
     /// One volume descriptor, as far as it is read.
@@ -346,7 +346,7 @@ public struct ISO9660: Sendable {
             return String(decoding: text, as: UTF8.self)
         }
 
-        /// For messages: what is no letter as hexadecimal.
+        /// For messages: bytes that are not printable are shown in hexadecimal.
         static func quoted(_ bytes: ArraySlice<UInt8>) -> String {
             let parts = bytes.map { byte in
                 (0x20..<0x7f).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")

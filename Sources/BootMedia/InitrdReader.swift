@@ -42,9 +42,9 @@ extension ArchiveFiles {
     /// passed over.
     ///
     /// `glob` matches the names of the files to keep, and `namesOnly` leaves them empty. `next` gives the next part of the
-    /// initrd, empty at its end. `passOver` leaves out so many bytes before that and says whether it did: where they can
-    /// be left out nothing is read of files that are not kept. Throws where an archive is damaged, the limits are
-    /// exceeded, or `next` throws.
+    /// initrd, empty at its end. `passOver` skips that many bytes before it and
+    /// returns whether it could; where it can, files that are not kept are never read.
+    /// Throws where an archive is damaged, the limits are exceeded, or `next` throws.
     public init(
         keeping glob: ArchiveGlob, limits: ArchiveLimits = .initrd, namesOnly: Bool = false,
         passOver: @escaping (_ count: UInt64) -> Bool = { _ in false }, next: () throws -> [UInt8]
@@ -151,7 +151,7 @@ extension ArchiveFiles {
             position += try buffer.withUnsafeBytes { try use(.init(rebasing: $0[position...])) }
         }
 
-        /// Leaves out bytes behind those that are here; whether they could be left out.
+        /// Skips bytes behind the buffered ones; returns whether they could be skipped.
         func skip(_ count: UInt64) -> Bool { position == buffer.count && passOver(count) }
 
         /// Whether something else than zeros follows; they are passed over.

@@ -1,4 +1,4 @@
-// What is likely wrong with a NetworkManager keyfile; told, never refused: NetworkManager knows more than this does.
+// Likely mistakes in a NetworkManager keyfile. They are never refused: NetworkManager knows more than this check.
 
 /// Looks at a keyfile as far as every keyfile is alike.
 public enum KeyfileCheck {
@@ -28,7 +28,7 @@ public enum KeyfileCheck {
             } else if group == nil {
                 warnings.append("line \(index + 1): a setting before the first [GROUP]")
             } else if !line.utf8.contains(UInt8(ascii: "=")) || line.hasPrefix("=") {
-                // The line may hold a password: its number has to do.
+                // The line may hold a password, so only its number is shown.
                 warnings.append("line \(index + 1): a setting is written as KEY=VALUE")
             }
         }

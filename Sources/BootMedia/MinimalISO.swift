@@ -9,7 +9,7 @@ import Reporting
 public struct MinimalISO: Equatable, Sendable {
     static let magic: [UInt8] = Array("MINISO".utf8) + [0, 0]
     static let version: UInt32 = 1
-    /// More is not read, in bytes.
+    /// The greatest number of bytes that are read.
     public static let longest = 1 << 20
 
     /// A file that both images have.
@@ -131,7 +131,7 @@ public struct MinimalISO: Equatable, Sendable {
         let (files, digest, packed) = try step("failed to deserialize data") {
             let count = try reader.number()
             var files: [File] = []
-            // At least three bytes each: no more is set aside than can be there.
+            // Each file takes at least three bytes, which bounds the memory that is set aside.
             guard count <= UInt64(bytes.count / 3) else { throw EndOfImage(length: UInt64(bytes.count)) }
             for _ in 0..<count {
                 files.append(

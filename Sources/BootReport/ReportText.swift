@@ -21,7 +21,7 @@ extension ProvisioningReport {
         return ["\(verb) \(tenths(seconds)) s: \(changes.summary)"] + fallbackLines + stages.flatMap(\.lines)
     }
 
-    /// What the console has said already, and nobody is to miss.
+    /// The lines about the fallback: the console has shown them already, and nobody should miss them.
     private var fallbackLines: [String] {
         guard let fallback else { return [] }
         let margin = Stage.margin + 10

@@ -32,7 +32,7 @@ public enum Butane {
         public var failure: String?
         /// The texts that the report points into: the config, then what it includes.
         public var texts: [Text]
-        /// What a live system makes nothing of: translated, and worth a word.
+        /// Notes on fields that are translated but have no effect on a live system.
         public var remarks: [String] = []
         /// Whether the config has variables, of which some may be secret.
         public var usesVariables = false
@@ -262,7 +262,7 @@ private struct Job {
         let type = dialect.type
         outcome.translations = translations(of: result)
         outcome.result = result
-        // Butane's list of forbidden fields is one of a MachineConfig's: without one it forbids none.
+        // Butane forbids these fields of openshift in a MachineConfig only; a raw config may have them.
         if dialect.openshift == nil || !options.isRaw {
             add(Forbidden(dialect).entries(result, type))
             if report.hasErrors { throw Stop(message: Message.sourceInvalid) }
@@ -295,7 +295,7 @@ private struct UnknownKeys {
     private let text: Int
     private(set) var entries: [Butane.Report.Entry] = []
 
-    /// Of very many the first are told.
+    /// If there are very many, only the first ones are reported.
     private static let limit = 1000
 
     init(_ document: YAMLDocument, _ type: ObjectType, text: Int) {

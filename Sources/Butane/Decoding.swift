@@ -10,7 +10,7 @@ struct Decoder {
     let dialect: Dialect?
     /// Which text this is.
     let text: Int
-    /// What `${name}` stands for; `nil` where a dollar is a dollar.
+    /// What `${name}` stands for; `nil` where a dollar sign has no special meaning.
     var variables: Variables?
 
     private(set) var faults: [YAMLFault.Entry] = []
@@ -118,7 +118,7 @@ struct Decoder {
         _ pairs: [(key: Int, value: Int)], depth: Int = 0
     ) throws(YAMLFault) -> [(key: Int, value: Int)] {
         guard pairs.contains(where: { isMerge($0.key) }) else { return pairs }
-        // A mapping that merges itself would never end, and lists of lists of mappings hardly.
+        // Without this check a mapping that merges itself would never end, and deeply nested lists of mappings hardly.
         mergeSteps += 1
         guard depth < YAMLDocument.depthLimit, mergeSteps < 100_000 else {
             throw YAMLFault("document contains excessive aliasing", at: nil)

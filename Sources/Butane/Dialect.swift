@@ -22,7 +22,7 @@ struct Dialect: Sendable {
     var hasGrub: Bool { (fcos ?? 0) >= 5 }
     /// Quadlets become plain files: our own variant has them whatever its spec.
     var hasQuadlets: Bool { base >= 8 || isFirstlight }
-    /// What reads a MachineConfig of the first versions cannot decompress.
+    /// The programs that read a MachineConfig of the first versions cannot decompress files.
     var compresses: Bool { (openshift ?? 10) >= 10 }
 
     /// What Butane calls the package of the common types in its messages.

@@ -3,8 +3,8 @@
 extension Translation {
     /// The folders of our own variant's files that ask for it.
     ///
-    /// Ignition makes missing parents as root. Which ones are missing shows only at the boot; below a home and below
-    /// what every system has (``standard``) they are taken to be, and folders that the config names are left to it.
+    /// Ignition makes missing parents as root. Only the boot shows which are missing: folders below a home, or below
+    /// what every system has (``standard``), are taken to be. Folders that the config names are left to it.
     mutating func addOwnedParents(of config: ConfigNode) {
         var named: Set<String> = []
         for list in ["files", "directories", "links"] {

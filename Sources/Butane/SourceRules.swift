@@ -250,7 +250,7 @@ enum FileMode {
 
     static func isTypical(_ mode: Int, ofDirectory isDirectory: Bool) -> Bool {
         if mode == 0 { return true }
-        // What some less specific class may do, from others to the owner.
+        // The bits of the less specific class, which the next class must have too.
         var before = 0
         for class_ in [mode & 7, mode >> 3 & 7, mode >> 6 & 7] {
             if before & ~class_ != 0 { return false }

@@ -21,14 +21,14 @@ extension ConfigNode {
                 value = field.merge == .appended ? own.strung(with: other) : lists.merge(json, entry, own, other)
             case (_, _, let other): value = other
             }
-            // An entry can lose to the other config's list of another kind, also where only one has this list.
+            // An entry can lose to an entry in another list of the other config, even if only one config has this list.
             if case .list = field.kind, type.sharedKeys.contains(json), let only = value, own == nil || other == nil {
                 members.append(.init(key: json, value: other == nil ? lists.pruned(json, only) : only))
             } else if let value {
                 members.append(.init(key: json, value: value))
             }
         }
-        // The version is nobody's field.
+        // `version` is not among the described fields.
         for name in ["version"] where members.allSatisfy({ $0.key != name }) {
             if let version = child[name] ?? self[name] { members.append(.init(key: name, value: version)) }
         }
@@ -86,7 +86,7 @@ extension ConfigNode {
                 let key = entry.key(kind)
                 if let index = indices[key], !shared || places[key].map({ $0.list == list }) ?? true {
                     if case .object(let type) = kind {
-                        // A header without a value takes the parent's away.
+                        // A header without a value removes the parent's header.
                         if type.name == "HTTPHeader", children[index]["value"] == nil { continue }
                         nodes.append(entry.merged(with: children[index], type))
                     } else {

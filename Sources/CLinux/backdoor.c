@@ -1,4 +1,4 @@
-// VMware's way from a guest to its hypervisor: an I/O port that is none.
+// VMware's way from a guest to its hypervisor: an I/O port that does not really exist.
 #include "CLinux.h"
 
 #include <errno.h>

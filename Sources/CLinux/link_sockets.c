@@ -76,7 +76,7 @@ ssize_t firstlight_link_exchange(int fd, const char *link, const uint8_t *addres
                                  int milliseconds) {
     struct sockaddr_storage to;
     socklen_t size = fill(&to, link, address, length, port);
-    // Connected, nobody else's packets come in; a server that answers from another port cannot be waited for so.
+    // A connected socket gets no other sender's packets, but cannot wait for a server that answers from another port.
     if (!any_port && connect(fd, (struct sockaddr *)&to, size) != 0) return -errno;
     if (sendto(fd, bytes, count, 0, any_port ? (struct sockaddr *)&to : NULL, any_port ? size : 0) < 0) return -errno;
     int result = await(fd, POLLIN, milliseconds);

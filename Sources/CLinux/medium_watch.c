@@ -1,6 +1,6 @@
-// What tells the operator that the medium is gone from which the real root runs.
+// Tells the operator that the medium from which the real root runs is gone.
 //
-// Of that root nothing can be counted on then: not its init, its shell, its journal. So the initramfs leaves a process
+// Nothing of that root works then: not its init, not its shell, not its journal. So the initramfs leaves a process
 // behind that is wholly in RAM: busybox in a file of its own, since nothing of the initramfs stays. It reads one block
 // of the medium now and then, past every cache, and speaks through the kernel, which reaches every console.
 #define _GNU_SOURCE

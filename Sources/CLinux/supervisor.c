@@ -204,7 +204,7 @@ static void end_everything(void) {
     }
 }
 
-// What PID 1 has taken for itself is not its children's.
+// Children do not inherit PID 1's protection from the kernel's out-of-memory killer.
 static void be_ordinary(void) {
     if (is_init) write_text("/proc/self/oom_score_adj", "0");
 }
@@ -264,7 +264,7 @@ static const char *find_busybox(void) {
     return NULL;
 }
 
-// A shell on the console for it; whether there was one to be run.
+// Runs a shell on the console for it; returns whether there was one to run.
 static bool run_shell(void) {
     const char *shell = find_busybox();
     if (shell == NULL) return false;
@@ -403,7 +403,7 @@ static void hand_over(void) {
 
 // --- PID 1 -----------------------------------------------------------------------------------------------
 
-// An image that is not all here is of no use to anybody, and its RAM is needed for the report.
+// An incomplete image is of no use to anybody, and its RAM is needed for the report.
 static void drop_partial_image(void) {
     if (access(STATE "/rootfs.json", F_OK) != 0) umount2(STATE "/image", MNT_DETACH);
 }
@@ -435,10 +435,10 @@ static struct firstlight_death death_of(int status, unsigned long kills_before) 
     return death;
 }
 
-// Whatever became this PID 1 by exec, or started the namespace that it is the first of, may have had signals ignored
-// or blocked: the programs of a boot and the real init take them as the kernel sets them for a first process.
+// The program that became this PID 1 by exec, or that started its namespace, may have ignored or blocked signals. The
+// programs of a boot and the real init expect signals as the kernel sets them for a first process.
 static void reset_signals(void) {
-    // Past the C library, which lets nobody touch the two that it keeps for itself. All zeros is the default.
+    // This bypasses the C library, which refuses to change the two that it keeps for itself. All zeros is the default.
     static const uint64_t usual[4];
     for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, usual, NULL, sizeof usual[0]);
     sigset_t none;
@@ -491,7 +491,7 @@ static void be_init(void) {
 
 // --- Under the name `ignition` -----------------------------------------------------------------------------
 
-// Its units are another project's, so that nothing but this tells what ended it. Returns in the agent only.
+// Its units belong to another project, so only this process can tell what ended it. Returns in the agent only.
 static void watch(void) {
     signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody hears of the agent's end
     sigset_t watched;

@@ -11,14 +11,14 @@ func read(_ file: String) throws -> [UInt8] {
     return try Files.read(path)
 }
 
-/// What stands before line numbers of a file.
+/// The name of a file as it stands before line numbers.
 func name(of file: String) -> String { file == "-" ? "standard input" : file }
 
 /// Runs `body` for each name.
 ///
-/// A failure is told, and the others are tried all the same.
+/// A failure is reported, and the other names are still tried.
 ///
-/// - Returns: Whether there was none.
+/// - Returns: Whether all of them succeeded.
 func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
     var isFine = true
     for name in names {

@@ -124,7 +124,7 @@ struct StandIns {
         }
     }
 
-    /// A text in which the devices stand again, and the names that their partitions will have.
+    /// The text with devices in the place of images again, and with the names that their partitions will have.
     func shown(_ text: String) -> String {
         // The longest first: one image's name may begin with another's.
         images.sorted { $0.value.count > $1.value.count }.reduce(text) { replace($1.value, by: $1.key, in: $0) }
@@ -136,7 +136,7 @@ struct StandIns {
         while let found = rest.firstRange(of: image) {
             result += rest[..<found.lowerBound] + device
             rest = rest[found.upperBound...]
-            // A `p` parts a number from a name that ends with one.
+            // A `p` separates the number from a name that ends with a digit.
             let number = image.last?.isNumber == true && rest.hasPrefix("p") ? rest.dropFirst() : rest
             let digits = number.prefix(while: \.isNumber)
             guard !digits.isEmpty else { continue }

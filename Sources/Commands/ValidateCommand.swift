@@ -14,7 +14,7 @@ public enum ValidateCommand {
     /// - Parameters:
     ///   - files: `-` is standard input.
     ///   - asJSON: One array for programs, with an entry for each file.
-    ///   - isStrict: Warnings are errors: what a boot takes in its stride, and hardly anybody can have meant.
+    ///   - isStrict: Warnings are errors: things that a boot accepts, and that hardly anybody can have meant.
     /// - Returns: The exit status: 0 without errors, 1 with some or where a file cannot be read.
     public static func run(_ files: [String], asJSON: Bool = false, isStrict: Bool = false) -> Int32 {
         var status: Int32 = 0

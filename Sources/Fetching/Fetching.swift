@@ -20,7 +20,7 @@ public func monotonicSeconds() -> Double {
 
 /// Sleeps for the given time, even if signals interrupt it.
 public func sleep(seconds: Double) {
-    // As a timespec holds it, whatever the number; `max` has 0 for what is none.
+    // Limited to what a timespec holds; `max` returns 0 for NaN.
     let seconds = min(max(0, seconds), 1e9)
     var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
     var left = timespec()

@@ -30,7 +30,7 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case offline
         /// Another resource failed, so this one is no longer needed.
         case cancelled
-        /// A failure that nothing here is known to have.
+        /// A failure that no code here is expected to throw.
         case unexpected(String)
     }
 

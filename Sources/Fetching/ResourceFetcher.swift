@@ -39,7 +39,7 @@ public struct FetchSettings: Sendable {
 
     /// Takes the values of a config's `ignition.timeouts` and `ignition.proxy`.
     ///
-    /// 0 seconds and less mean no limit, and so does what no clock of seconds in 32 bits can hold.
+    /// 0 seconds and less mean no limit, and so does a number of seconds that 32 bits cannot hold.
     public mutating func adopt(_ timeouts: IgnitionConfig.Timeouts, _ proxy: IgnitionConfig.Proxy) {
         func limit(_ seconds: Int) -> Double? { (1...Int(UInt32.max)).contains(seconds) ? Double(seconds) : nil }
         answerTimeout = limit(timeouts.httpResponseHeaders ?? 10)
@@ -101,7 +101,7 @@ public final class ResourceFetcher {
 
     /// Creates a fetcher; `pause` waits for a number of seconds, and is a sleep where it is `nil`.
     public convenience init(_ settings: FetchSettings = FetchSettings(), pause: ((Double) -> Void)? = nil) {
-        // Which keeps its connections for the next request.
+        // The transfer keeps its connections for the next request.
         var transfer: Transfer?
         self.init(settings, pause: pause) { request, receiver in
             let kept = try transfer ?? Transfer()
@@ -304,9 +304,9 @@ public final class ResourceFetcher {
             where fault.isCertificateOfTheFuture && isVouchedFor && resource.httpHeaders.isEmpty
             && settings.clock?.isDoubtful == true && ["http", "https"].contains(scheme)
         {
-            // This clock cannot judge the certificate, and does not need to: the hash tells whether the bytes are
-            // right. Then the
-            // server's date is better than the doubtful clock.
+            // This clock cannot judge the certificate, and does not need
+            // to: the hash tells whether the bytes are right. If they
+            // are, the server's date is better than the doubtful clock.
             head = try fetch(believingAnybody: true)
         }
         try receiver?.decoder.finish()

@@ -265,7 +265,7 @@ public final class Transfer {
         firstlight_curl_get_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
         let fault = TransferFault(
             result, errno: reason, host: request.url.host, proxyStatus: proxyStatus, said: String(cString: errorText))
-        // Its other authorities did not do, so that those which cannot be read may be the ones.
+        // Its other authorities did not suffice, so the missing one may be among those that cannot be read.
         if case .certificate(let detail) = fault, let authorityFault {
             return .certificate("\(detail); \(authorityFault)")
         }

@@ -78,7 +78,7 @@ public struct PlannedAppend: Equatable, Sendable {
     public var path: String
     /// What to add, in this order.
     public var fragments: [IgnitionConfig.Resource]
-    /// What of the config the file has already.
+    /// The fragments of the config that the file already has.
     public var present: [IgnitionConfig.Resource]
     /// Whether the next run adds it again; otherwise that run recognises it.
     public var repeats: Bool

@@ -127,7 +127,7 @@ struct FilesPlanner {
 
     /// Adds a conflict for each user whose home would go along where another user's home moves.
     ///
-    /// One that is removed does not count, nor one whose home the config gives where it goes.
+    /// A user that is removed does not count, nor does one whose home in the config is where it goes along to.
     private mutating func checkMove(_ request: AccountRequest?, of user: IgnitionConfig.User) {
         guard case .changeUser(_, let fields)? = request, let new = fields.home,
             let home = inventory.accounts.user(named: user.name).map({ withoutLastSlash($0.home) })
@@ -143,7 +143,7 @@ struct FilesPlanner {
         }
     }
 
-    /// Has a home that goes along with the one that it is in not move by itself.
+    /// Keeps a home from moving by itself if it goes along with the home that it is in.
     private func movingOnce(_ request: AccountRequest?, of user: IgnitionConfig.User) -> AccountRequest? {
         guard case .changeUser(let name, var fields)? = request, let new = fields.home else { return request }
         fields.movesHome = !config.passwd.users.contains { outer in
@@ -156,7 +156,7 @@ struct FilesPlanner {
         return .changeUser(name, fields)
     }
 
-    /// Has a change of a user's group leave the files of others alone whose homes are in the user's.
+    /// Keeps a change of a user's group from touching the files of others whose homes are in the user's home.
     private func sparingInnerHomes(_ request: AccountRequest?) -> AccountRequest? {
         guard case .changeUser(let name, var fields)? = request, fields.primaryGroup != nil,
             let home = inventory.accounts.user(named: name)?.home
@@ -414,7 +414,7 @@ struct FilesPlanner {
         } else if case .file(hasWantedContent: true) = place.found {
             kept.append(.init(path, .sameContent))
         } else if case .folder = place.found {
-            // A unit has no "overwrite"; nobody has asked for what is in there to go.
+            // A unit has no "overwrite"; the config has not asked to remove what is in there.
             conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
@@ -479,7 +479,7 @@ extension TargetPath.Found {
 }
 
 extension IgnitionConfig.File {
-    /// Whether all that the config says of the content is what to add to it.
+    /// Whether the config says nothing of the content except what to append to it.
     public var onlyAppends: Bool { contents.source == nil && volumeKey == nil }
 
     /// What the file holds in the end where it is newly written.

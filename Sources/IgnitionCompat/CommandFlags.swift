@@ -9,7 +9,7 @@ enum FlagFault: Error, Equatable, CustomStringConvertible {
     case needsValue(String)
     case badSwitch(String, of: String)
     case badValue(String, of: String, String)
-    /// `-h` and `-help`, which are no fault unless the program says so.
+    /// `-h` and `-help`, which are not a fault unless the program says so.
     case helpAsked
 
     var description: String {
@@ -41,7 +41,7 @@ struct CommandFlags {
 
     /// Gives each flag to `set` as it is met; a switch without a value is "true".
     ///
-    /// - Returns: The words that are no flags.
+    /// - Returns: The words that are not flags.
     func read(
         _ words: [String], set: (_ flag: String, _ value: String) throws(FlagFault) -> Void
     ) throws(FlagFault) -> [String] {

@@ -135,7 +135,7 @@ struct IgnitionEnvironment: Equatable, Sendable {
     /// Reads the environment.
     ///
     /// - Parameter value: A variable's value; `nil` where it is not set.
-    /// - Throws: A variable that has no value it can have.
+    /// - Throws: A variable whose value is not allowed.
     init(_ value: (String) -> String?) throws(EnvironmentFault) {
         func given(_ name: String) -> String? { value(name).flatMap { $0.isEmpty ? nil : $0 } }
         folders = SystemConfigFolders(value)

@@ -74,12 +74,12 @@ final class IgnitionLog: Sendable {
         if more > 0 { info("and \(more) more") }
     }
 
-    /// By this line people find out which text it was.
+    /// People look for this line to find out which text it was.
     func parsing(_ bytes: [UInt8]) { debug("parsing config with SHA512: \(configDigest(bytes))") }
 
     // MARK: The journal's own entries
 
-    /// By these other programs find out what was provisioned.
+    /// Other programs read these entries to find out what was provisioned.
     enum Entry: String, Sendable {
         case config = "57124006b5c94805b77ce473e92a8aeb"
         case authorizedKeys = "225067b87bbd4a0cb6ab151f82fa364b"

@@ -142,7 +142,7 @@ final class IgnitionRun {
 
     /// Leaves the whole config in the cache, and where anything needs the network the file that asks for it.
     ///
-    /// - Returns: `false` where the config itself needs the network, which this stage has not.
+    /// - Returns: `false` where the config itself needs the network, which this stage does not have.
     private func fetchConfig() throws -> Bool {
         let isOffline = invocation.stage == .fetchOffline
         session.isOffline = isOffline
@@ -168,7 +168,7 @@ final class IgnitionRun {
         }
     }
 
-    /// That it cannot be told stops nothing.
+    /// A failure to tell the platform stops nothing.
     func tellPlatform(_ failure: String?) {
         guard invocation.stage != .fetchOffline else { return }
         if let fault = session.reportToPlatform(stage: invocation.stage.rawValue, failure: failure) {

@@ -91,21 +91,21 @@ final class IgnitionStore: SessionStore, Sendable {
     var nodes: [String: String] { state.nodes }
     func keep(nodes: [String: String]) throws { change { $0.nodes = nodes } }
 
-    // Ignition looks once.
+    // Ignition looks at the disks only once, so there is nothing to keep.
     var look: DiskLook? { nil }
     func keep(look: DiskLook) throws {}
 
     var mountFolders: [String] { (state.mountFolders ?? []).map { $0.hasPrefix("/") ? $0 : "/" + $0 } }
     func keep(mountFolder: String) throws { change { $0.mountFolders = ($0.mountFolders ?? []) + [mountFolder] } }
 
-    // Ignition unmounts what its config names.
+    // Ignition unmounts what its config names, so there is nothing to keep.
     var mounted: [String]? { nil }
     func keep(mounted path: String) throws {}
     func forget(mounted path: String) throws {}
 
     // MARK: LUKS volumes
 
-    // Ignition finds them by its config.
+    // Ignition finds the volumes by its config.
     var volumes: [KeptVolume]? { nil }
 
     func keep(_ volume: KeptVolume, key: SecretBytes?) throws {

@@ -9,15 +9,15 @@ extension IgnitionConfig {
         /// How bad it is: only errors make a config unusable.
         public enum Severity: String, Sendable { case error, warning }
 
-        /// What a program can go by; ``message`` is for people, and its words may change.
+        /// What programs can rely on; ``message`` is for people, and its words may change.
         public enum Kind: Equatable, Sendable {
-            /// One of the many that nobody tells apart.
+            /// A mistake that no program has to tell from others.
             case plain
             /// A key that no version of the spec knows, or only one after `since`: it is not read.
             case unknownKey(since: SpecVersion?)
             /// A mode that was likely meant in octal.
             case decimalMode(Int)
-            /// A timeout below zero, which is none.
+            /// A timeout below zero, which counts as no timeout.
             case negativeTimeout
             /// As many spares as devices: none is left for the array.
             case onlySpares

@@ -15,7 +15,9 @@ extension IgnitionConfig {
         public var contents = Resource()
         /// What is appended, in this order.
         public var append: [Resource] = []
-        /// The LUKS volume whose key the file is to hold; no config says so, and `contents` is then empty.
+        /// The LUKS volume whose key the file is to hold.
+        ///
+        /// A config cannot say so; `contents` is empty where it is set.
         public var volumeKey: String?
         /// Permission bits, 0 to 0o7777; those above 0o777 are dropped where the spec is older than 3.6.0.
         public var mode: Int?

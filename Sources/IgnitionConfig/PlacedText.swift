@@ -37,7 +37,7 @@ extension IgnitionConfig {
             self.places = places
         }
 
-        /// The place to tell of one in this text; `nil` where none is known.
+        /// The place that messages name for a place in this text; `nil` where none is known.
         func shown(_ place: SourcePlace) -> Place? {
             guard let places else { return Place(text: name, line: place.line, column: place.column) }
             return places[place.bytes.lowerBound]

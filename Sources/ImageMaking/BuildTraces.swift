@@ -18,12 +18,12 @@ public struct BuildTrace: Equatable, Sendable, CustomStringConvertible {
     private static let seed = "a secret that has to be random"
     private static let container = "it tells systemd that this is a container"
 
-    /// What of it is in a tree.
+    /// Finds the traces that are in a tree.
     public static func found(in tree: RootTree) -> [BuildTrace] {
         var found: [BuildTrace] = []
         func look(_ path: String, _ reason: String, evenLinks: Bool = false) {
             guard let node = tree[path], !node.kind.isFolder else { return }
-            // A link leads to what the boot makes.
+            // A link leads to a file that the boot makes.
             if case .link = node.kind, !evenLinks { return }
             found.append(BuildTrace(path: path, reason: reason))
         }
@@ -39,7 +39,7 @@ public struct BuildTrace: Equatable, Sendable, CustomStringConvertible {
         return found
     }
 
-    /// Takes them out of a tree.
+    /// Takes the traces out of a tree.
     static func takeOut(of tree: inout RootTree) throws -> [BuildTrace] {
         let found = found(in: tree)
         for trace in found { try tree.remove(Array(trace.path.utf8)) }

@@ -16,7 +16,7 @@ struct ContainerImage: Equatable {
         var plainDigest: String?
     }
 
-    /// What it is called in the layout, where it is called something.
+    /// Its name in the layout, if it has one.
     var name: String?
     var layers: [Layer]
     /// `org.opencontainers.image.version`, where the image says it.
@@ -123,7 +123,7 @@ struct ContainerImage: Equatable {
         }
         let manifest = try json(bytes, path, of: archive)
         if let inner = manifest["manifests"]?.elements {
-            // An index in an index in an index is somebody's joke.
+            // An index that is nested three deep is not a real image.
             guard depth < 4 else { throw Failure.malformed(archive.name, "\(path) is an index too deep") }
             let fitting = inner.filter { isImage($0) && fits($0, architecture) }
             guard let first = fitting.first else { throw Failure.noImage(archive.name) }

@@ -30,7 +30,7 @@ struct FolderReader {
         try read([], of: Array(root.utf8))
     }
 
-    /// Paths are bytes: names that are no UTF-8 come through as they are.
+    /// Paths are bytes: names that are not UTF-8 come through as they are.
     private mutating func read(_ folder: [UInt8], of root: [UInt8]) throws {
         for name in try names(in: root + folder) {
             let path = folder.isEmpty ? name : folder + [UInt8(ascii: "/")] + name
@@ -147,7 +147,7 @@ func withPath<Result>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Result
 }
 
 extension FilePath {
-    /// A path whose bytes may be no UTF-8.
+    /// A path whose bytes may not be UTF-8.
     init(platformBytes bytes: [UInt8]) {
         self.init(platformString: (bytes + [0]).map { CChar(bitPattern: $0) })
     }

@@ -28,7 +28,7 @@ public struct ISOMaking: Sendable {
 
     /// A screen and a serial line, and the kernel's messages on neither.
     public static let usualArguments = "console=tty0 console=ttyS0 loglevel=3"
-    /// What a config on the medium needs to be heeded.
+    /// The arguments without which a config on the medium is ignored.
     static let provisioning = "ignition.firstboot ignition.platform.id=metal"
     /// Room for a config and keyfiles, in bytes.
     static let embedAreaSize = 256 << 10
@@ -119,7 +119,7 @@ public struct ISOMaking: Sendable {
         let minimal = folder.path.appending("minimal.iso")
         progress.step("making the minimal ISO")
         try write(tree, without: [Path.rootfs, Path.minimal], label: label, loaders, to: minimal)
-        // Mostly this is enough; where the two images differ in more than their root image it is not.
+        // This is usually enough, but not if the two images differ in more than their root image.
         var room = 16 << 10
         while true {
             tree[Path.minimal] = try staged("miniso.dat", [UInt8](repeating: 0, count: room), in: folder.path)
@@ -227,7 +227,7 @@ public struct ISOMaking: Sendable {
             let image = folder.appending("efiboot.img")
             try EFIBootImage(programs: uefi, label: label, time: time).write(to: image, in: folder)
             tree[Path.efi] = image
-            // Firmware starts the ones in there. These are for who copies the files to a stick.
+            // Firmware starts the loaders in that image. These copies are for people who copy the files to a stick.
             for (source, path) in uefi.files { tree[path] = source }
             menus += BootMenu.grub(arguments)
         }
@@ -260,7 +260,7 @@ public struct ISOMaking: Sendable {
         _ tree: [String: FilePath], without left: Set<String>, label: String, _ loaders: Loaders, to image: FilePath
     ) throws {
         try? Files.remove(image)
-        // 8.3 in upper case are the names that the tools for such images know.
+        // The tools for such images know 8.3 names in upper case.
         var words = ["-as", "mkisofs", "-quiet", "-o", image.string, "-V", label, "-iso-level", "1"]
         words += ["-J", "-joliet-long", "-R", "-uid", "0", "-gid", "0", "-dir-mode", "0755", "-file-mode", "0644"]
         if loaders.bios != nil {
@@ -273,7 +273,7 @@ public struct ISOMaking: Sendable {
             words += ["-e", Path.efi, "-no-emul-boot"]
             if loaders.bios != nil { words.append("-isohybrid-gpt-basdat") }
         }
-        // Last in the image is what a minimal one has not: all other files lie at the same places in both.
+        // The files that a minimal image lacks come last: all other files lie at the same places in both images.
         for (path, weight) in [(Path.rootfs, "-2"), (Path.minimal, "-1")] where !left.contains(path) {
             words += ["--sort-weight", weight, "/\(path)"]
         }
@@ -284,14 +284,14 @@ public struct ISOMaking: Sendable {
         }
         words.append("-graft-points")
         for (path, source) in tree.sorted(by: { $0.key < $1.key }) where !left.contains(path) {
-            // Of a link the image would hold the link.
+            // If a source is a link, the image would hold the link itself.
             let file = Files.resolved(source) ?? source
             words.append("\(path)=\(Self.escaped(file.string))")
         }
         try HostProgram(name: "xorriso", package: "xorriso").run(words, environment: environment)
     }
 
-    /// In graft points a `=` and a backslash have a meaning.
+    /// Escapes `=` and the backslash, which have a meaning in graft points.
     static func escaped(_ path: String) -> String {
         path.replacing("\\", with: "\\\\").replacing("=", with: "\\=")
     }
@@ -305,7 +305,7 @@ public struct ISOMaking: Sendable {
         let others = Dictionary(
             try large.walk().filter { !$0.entry.isDirectory }.map { ($0.path, $0.entry) },
             uniquingKeysWith: { first, _ in first })
-        // A file that tells of its own place, as a boot loader does, differs where its place does.
+        // A file that contains its own place, as a boot loader does, differs if its place differs.
         let common = try small.walk().filter { path, entry in
             guard !entry.isDirectory, let other = others[path], other.length == entry.length else { return false }
             return try Self.areEqual(entry, of: small.source, other, of: large.source)

@@ -145,7 +145,7 @@ struct PlainFile {
             if place.range.lowerBound == 0, Files.size(place.file) == place.range.upperBound {
                 try command.run(from: input, into: output)
             } else {
-                // Behind a member of an archive follow others, which are no part of what is compressed.
+                // Other members follow behind this one in the archive; they are not part of what is compressed.
                 let copy = folder.appending("\(name).compressed")
                 try Self.copy(place, to: copy)
                 defer { unlink(copy.string) }

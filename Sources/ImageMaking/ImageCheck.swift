@@ -31,7 +31,7 @@ public struct ImageCheck: Sendable {
     public var facts: [Fact] = []
     /// What keeps it from booting.
     public var problems: [String] = []
-    /// What it takes of RAM to boot, in bytes, without what the system itself takes; by how it is booted.
+    /// The RAM that a boot takes, in bytes, without the RAM of the system itself, for each way to boot.
     public var memory: [(way: String, bytes: UInt64)] = []
 
     /// The page that people read, 80 columns.

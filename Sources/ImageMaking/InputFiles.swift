@@ -148,7 +148,7 @@ public enum Pairing: Equatable, Sendable, CustomStringConvertible {
             }
             self = .belong
         } else {
-            // In other chunks nothing can be compared but what both say, and the length.
+            // With chunks of other sizes, only the versions that both state and the length can be compared.
             let isLike = initramfs.version == root.version && wanted.lengths.contains(root.size)
             self = isLike ? .belong : .differ("their builds differ")
         }

@@ -1,6 +1,6 @@
-// What whoever waits for an image is told.
+// What people who wait for an image are told.
 
-/// How the making of an image gets on.
+/// The progress of making an image.
 public struct MakingProgress {
     /// What begins now: "packing root.squashfs".
     public var step: (String) -> Void
@@ -16,6 +16,6 @@ public struct MakingProgress {
         self.bytes = bytes
     }
 
-    /// Nobody waits.
+    /// A report to nobody.
     public static var untold: MakingProgress { MakingProgress() }
 }

@@ -62,7 +62,7 @@ public struct NetworkBootMaking: Sendable {
         public var folder: FilePath
         /// Paths in the folder.
         public var files: [String]
-        /// That a machine needs, in bytes, before the real root takes any.
+        /// The RAM that a machine needs before the real root takes any.
         public var memory: ByteCount
         /// What the operator should know, as lines.
         public var warnings: [String]
@@ -98,7 +98,7 @@ public struct NetworkBootMaking: Sendable {
             progress.step("copying \(source)")
             var copy = try PendingFile(whole.appending(name))
             try copy.write(contentsOf: source)
-            // A boot server runs as somebody else: what it cannot read it cannot serve.
+            // A boot server runs as another user, and cannot serve files that it cannot read.
             try copy.finish(permissions: 0o644)
             files.append(name)
         }

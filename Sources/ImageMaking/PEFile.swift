@@ -169,7 +169,7 @@ struct PEFile: Equatable {
         put(imageSize, at: pe.optional + 56, into: &bytes)
         let data = (0..<4).reduce(UInt64(0)) { $0 | UInt64(stub[pe.optional + 8 + $1]) << UInt64(8 * $1) }
         put(UInt32(clamping: data + added), at: pe.optional + 8, into: &bytes)
-        // The checksum of what it was; UEFI does not look at it.
+        // The old checksum would be wrong; UEFI does not look at it.
         put(UInt32(0), at: pe.optional + 64, into: &bytes)
         return (bytes, offsets)
     }

@@ -97,7 +97,7 @@ public struct RootMaking: Sendable {
         let output = Files.absolute(output)
         let source = Files.absolute(source)
         guard Files.status(source) != nil else { throw FileFault("read", self.source, .noSuchFileOrDirectory) }
-        // Where the result goes there is room for something of its size.
+        // The folder of the result has room for something of its size.
         let folder = try TemporaryFolder(in: output.removingLastComponent())
         var outcome: Outcome
         let input = try RootInput(source, telling: progress, in: folder.path)
@@ -157,7 +157,7 @@ public struct RootMaking: Sendable {
         return tree
     }
 
-    /// A filesystem image's files; whoever asks for another format has it made anew.
+    /// The files of a filesystem image, for a result of another format, which is made anew.
     private func takeApart(
         _ image: FilePath, _ format: RootImageFormat.Filesystem, in folder: FilePath, telling progress: MakingProgress
     ) throws -> RootTree {
@@ -232,7 +232,7 @@ public struct RootMaking: Sendable {
             warnings: made.warnings)
     }
 
-    /// Where nobody says a version: one that changes with the image and with nothing else.
+    /// The version if none is given: it changes with the image and with nothing else.
     private static func version(of image: FilePath) throws -> String { String(try SHA256Digest.of(image).prefix(16)) }
 
     // MARK: What is in a root
@@ -287,7 +287,7 @@ public struct RootMaking: Sendable {
         return lacks
     }
 
-    /// What of one build is in a squashfs; an erofs is not looked into.
+    /// The build traces in a squashfs; an erofs is not looked into.
     private static func traces(in image: FilePath, _ format: RootImageFormat.Filesystem) -> [String] {
         guard format == .squashfs else { return [] }
         let listing = try? HostProgram.listSquashfs.run([
@@ -345,7 +345,7 @@ enum RootInput {
         progress.step("reading \(source)")
         let plain = try PlainFile(whole, decompressingInto: folder, as: "plain")
         let start = try ByteRange(plain.file, plain.range).bytes(at: 0, count: 512)
-        // Archives of before POSIX have no mark; their first header's checksum tells.
+        // Archives from before POSIX have no mark; the checksum of their first header tells.
         var reader = TarReader(try ByteRange(plain.file, plain.range))
         guard start.count == 512, !start.allSatisfy({ $0 == 0 }) else { throw RootMaking.Failure.unknown(source) }
         do { _ = try reader.next() } catch TarFault.checksum(offset: 0) { throw RootMaking.Failure.unknown(source) }

@@ -1,4 +1,4 @@
-// ImageMaking: images of one's own: root images from folders and container images, ISOs, network boot folders, UKIs.
+// ImageMaking: makes root images from folders and container images, ISOs, network boot folders, UKIs.
 //
 // What a root consists of is a value first. Layers change the value, and only the value is written out: however hostile
 // a layer is, its names lead nowhere but into this tree.
@@ -91,7 +91,7 @@ public struct RootTree: Sendable {
         set { nodes[Self.root].attributes = newValue }
     }
 
-    /// The components of a path; `.` and what is empty say nothing.
+    /// The components of a path, without `.` and empty ones.
     static func components(of path: some Collection<UInt8>) -> [Name] {
         Array(path).split(separator: UInt8(ascii: "/")).map { Array($0) }.filter { $0 != [UInt8(ascii: ".")] }
     }
@@ -157,7 +157,7 @@ public struct RootTree: Sendable {
             return
         }
         guard name != [UInt8(ascii: "."), UInt8(ascii: ".")] else {
-            // A folder's own entry by way of a folder in it says nothing that its entry does not say.
+            // This entry names a folder by way of a folder in it; the folder's own entry already says everything.
             if kind.isFolder { return }
             throw .noName(text(components))
         }

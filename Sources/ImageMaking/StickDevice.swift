@@ -65,7 +65,7 @@ public struct StickDevice: Equatable, Sendable {
         }
     }
 
-    /// Creates a description of a device, which has nothing of what is left out.
+    /// Creates a description of a device; arguments that are left out are empty.
     public init(
         path: FilePath, name: String, size: UInt64, isRemovable: Bool, isReadOnly: Bool = false, model: String? = nil,
         serial: String? = nil, mounts: [String] = [], holders: [String] = []

@@ -28,7 +28,7 @@ public struct StickWriting: Sendable {
         case writing(FilePath, at: UInt64, Errno)
         case reading(FilePath, at: UInt64, Errno)
         case differs(FilePath, at: UInt64)
-        /// It is there no more; so many bytes had arrived, or been read back.
+        /// The device is gone; this many bytes had arrived, or had been read back.
         case gone(FilePath, isReadBack: Bool, after: UInt64, of: UInt64)
 
         /// What went wrong, for a message.
@@ -65,7 +65,7 @@ public struct StickWriting: Sendable {
     /// - Returns: Bytes of the image.
     public func run(telling progress: MakingProgress = .untold) throws -> UInt64 {
         let input = try ByteRange(image)
-        // The kernel refuses this where anything of it is mounted or held, also if that is so since a moment.
+        // The kernel refuses this where anything of it is mounted or held, even if that began only a moment ago.
         let output = open(device.string, O_RDWR | O_EXCL | O_CLOEXEC)
         guard output >= 0 else {
             let reason = errno
@@ -86,7 +86,7 @@ public struct StickWriting: Sendable {
         return input.count
     }
 
-    /// Whether the kernel knows the device no more; it takes a moment to find out.
+    /// Whether the kernel no longer knows the device; it takes a moment to find out.
     private static func isGone(_ output: Int32) -> Bool {
         var status = stat()
         guard fstat(output, &status) == 0, status.st_mode & S_IFMT == S_IFBLK else { return false }
@@ -98,7 +98,7 @@ public struct StickWriting: Sendable {
         return false
     }
 
-    /// Writes the image and clears the end of the device; `arrived` is told how much of it the device has for sure.
+    /// Writes the image and clears the end of the device; `arrived` gets how many bytes the device surely has.
     private func write(
         _ input: borrowing ByteRange, to output: Int32, telling progress: MakingProgress, arrived: (UInt64) -> Void
     ) throws {
@@ -108,7 +108,7 @@ public struct StickWriting: Sendable {
             let bytes = try input.bytes(at: at, count: UInt64(Self.piece))
             try write(bytes, to: output, at: at)
             at += UInt64(bytes.count)
-            // Else the kernel takes all of it at once, and the time left would be a guess.
+            // Otherwise the kernel takes all of it at once, and the time left would be a guess.
             if at % (64 << 20) == 0 {
                 guard fdatasync(output) == 0 else { throw Failure.writing(device, at: at, Errno(rawValue: errno)) }
                 arrived(at)
@@ -134,7 +134,7 @@ public struct StickWriting: Sendable {
                 if reason == EINTR { continue }
                 throw .writing(device, at: offset + UInt64(done), Errno(rawValue: reason))
             }
-            // A device ends, and says so with nothing.
+            // A device signals its end by accepting no bytes.
             guard count > 0 else { throw .writing(device, at: offset + UInt64(done), .noSpace) }
             done += count
         }

@@ -19,7 +19,7 @@ struct TarEntry: Equatable {
     var size: UInt64 = 0
 }
 
-/// Why bytes are no tar archive that can be read.
+/// Why bytes are not a tar archive that can be read.
 ///
 /// Offsets count from the start of the archive, in bytes.
 enum TarFault: Error, Equatable, CustomStringConvertible {
@@ -192,7 +192,7 @@ struct TarReader {
     /// Octal digits, or a binary number where the first bit is set.
     static func number(_ field: ArraySlice<UInt8>, at offset: UInt64) throws(TarFault) -> UInt64 {
         if let first = field.first, first & 0x80 != 0 {
-            // What is negative has all its first bits set: a time before 1970, which nobody needs.
+            // A negative number has all its first bits set: it is a time before 1970, which nobody needs.
             guard first == 0x80 else { throw .number(offset: offset) }
             var value: UInt64 = 0
             for byte in field.dropFirst() {
@@ -236,7 +236,7 @@ struct TarReader {
             let record = rest.prefix(length).dropFirst(digits.count + 1).dropLast()
             guard let equals = record.firstIndex(of: UInt8(ascii: "=")) else { throw .extendedHeader(offset: offset) }
             let value = Array(record[record.index(after: equals)...])
-            // An empty value takes a record of before back.
+            // An empty value cancels an earlier record.
             records[Array(record[..<equals])] = value.isEmpty ? nil : value
             rest = rest.dropFirst(length)
         }

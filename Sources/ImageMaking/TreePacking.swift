@@ -69,7 +69,7 @@ struct TreePacking {
         waitForThePresent()
         do {
             try command.run { pipe in
-                // Headers are small: gathered, they cost one call for many.
+                // Headers are small, so many of them are written with one call.
                 var gathered: [UInt8] = []
                 func flush() throws {
                     try Files.naming("write to", "mksquashfs") { () throws(Errno) in
@@ -105,7 +105,7 @@ struct TreePacking {
         progress.step("laying out the files")
         try TreeLaying(tree: tree, latest: latest).write(to: root)
         progress.step("packing the erofs")
-        // The image's own time, but each file's from the file: the later option counts.
+        // `-T` sets the image's own time; each file keeps its own because `--preserve-mtime` comes later.
         try HostProgram(name: "mkfs.erofs", package: "erofs-utils").run([
             "-zlz4hc", "-T\(time)", "--preserve-mtime", "-U\(identity())", "--quiet", image.string, root.string,
         ])
@@ -157,7 +157,7 @@ struct TreeLaying {
             }
             try setAttributes(node.attributes, of: place, isLink: node.kind.isLink)
         }
-        // What is made in a folder changes its time.
+        // Making something in a folder changes the folder's time.
         for (place, attributes) in folders.reversed() { try setAttributes(attributes, of: place, isLink: false) }
     }
 
@@ -185,7 +185,7 @@ struct TreeLaying {
 
     private func setAttributes(_ attributes: RootTree.Attributes, of place: FilePath, isLink: Bool) throws {
         try check("give its owner to", place) { lchown($0, attributes.user, attributes.group) }
-        // After the owner: changing that takes the bits for running as somebody else away.
+        // This comes after the owner, because changing the owner clears the setuid and setgid bits.
         if !isLink { try check("set the mode of", place) { chmod($0, attributes.permissions) } }
         for (name, value) in attributes.extended {
             try check("set attributes of", place) { path in

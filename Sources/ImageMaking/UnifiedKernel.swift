@@ -87,7 +87,7 @@ public struct UnifiedKernelMaking: Sendable {
     ) -> String {
         var words = own.split(separator: " ").map(String.init)
         if let rootImageURL { words.append("coreos.live.rootfs_url=\(rootImageURL)") }
-        // What the kernel unpacks would else be cut off at half of the RAM.
+        // Without this argument, what the kernel unpacks would be cut off at half of the RAM.
         if holdsRootImage { words.append("rootfstype=ramfs") }
         words += ISOMaking.provisioning.split(separator: " ").map(String.init)
         if let configURL { words.append("ignition.config.url=\(configURL)") }

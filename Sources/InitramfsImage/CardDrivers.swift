@@ -5,7 +5,7 @@ import KernelModules
 /// The modules that only matter while the cards of a machine are found, before the network is up.
 ///
 /// They stand in an image of their own, which the agent drops where a root image needs the RAM. USB network cards are
-/// among them. What else can be plugged in later, what a config may ask for, and what either of these needs is not.
+/// among them. Other devices that can be plugged in, modules that a config may ask for, and what these need are not.
 struct CardDrivers: Equatable {
     /// Paths as those of ``KernelModuleIndex``.
     let paths: Set<String>

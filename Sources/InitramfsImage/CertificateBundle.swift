@@ -31,7 +31,7 @@ struct CertificateBundle: Equatable {
     }
 
     init(_ text: [UInt8], of file: FilePath) throws(Failure) {
-        // A byte order mark is no part of the first line.
+        // A byte order mark is not part of the first line.
         let mark = Array("\u{feff}".utf8)
         for part in PEMPart.all(in: text.starts(with: mark) ? Array(text.dropFirst(mark.count)) : text) {
             if let label = part.begin, Self.labels.contains(label) {

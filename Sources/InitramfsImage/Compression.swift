@@ -22,7 +22,7 @@ package enum Compression: String, CaseIterable, Sendable {
         }
     }
 
-    /// Bytes of what starts with `bytes`; `nil` where its end is not there.
+    /// The length of the compressed data that starts with `bytes`; `nil` where its end is missing.
     package func length(_ bytes: ArraySlice<UInt8>) -> Int? {
         switch self {
         case .zstd: ZstandardFrame.length(bytes)

@@ -47,7 +47,7 @@ struct FileTree: Equatable {
 
     /// Why a tree cannot be an image.
     enum Failure: Error, Equatable, CustomStringConvertible {
-        /// What would be laid below a link would come to lie where the link leads, here or in the machine.
+        /// A member below a link would end up where the link leads, on this host or in the machine.
         case notFolder(String, holds: String)
 
         var description: String {

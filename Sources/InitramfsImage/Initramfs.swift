@@ -64,7 +64,7 @@ public struct Initramfs: Sendable {
         case dynamicAgent(FilePath)
         case badConfig(IgnitionConfig.Report)
         case notKeyfile(FilePath)
-        /// No boot could use it, nor any of the others.
+        /// No boot could use this keyfile, nor any of the others.
         case badKeyfile(NetworkKeyfile.Failure)
         case sameName(String)
         /// The real root of the older image would have no driver for anything that comes later.
@@ -184,7 +184,7 @@ public struct Initramfs: Sendable {
         try step("adding tools") { try addTools(to: &root, and: &usr) }
         try step("adding certificates") { try addCertificates(to: &root, and: &usr) }
         var warnings = try step("embedding configuration") { try addConfiguration(to: &own) }
-        // What the original has no firmware for has none in the original either.
+        // Firmware that is missing from the original was never used with its modules.
         if original == nil, let warning = firmware.warning { warnings.append(warning) }
         addTaken(to: &own, and: &usr)
         tell("reading the root image")
@@ -321,7 +321,7 @@ extension Initramfs {
             do throws(NetworkKeyfile.Failure) {
                 keyfiles.append(try NetworkKeyfile(String(decoding: bytes, as: UTF8.self), file: name))
             } catch {
-                // What NetworkManager may understand is no mistake, and another keyfile may be enough.
+                // A keyfile that NetworkManager may understand is not a mistake, and another one may be enough.
                 guard case .unsupported = error else { throw Failure.badKeyfile(error) }
                 refused.append(error)
             }
@@ -378,7 +378,7 @@ extension Initramfs {
             let facts = try RootImageFacts(reading: fallback)
             own.addText(LiveImageName.wantedFallbackHash, facts.hash.text)
             if let warning = facts.content.warning(kernel: kernel, advice: advice) {
-                // A system that does without modules does so in every version.
+                // A root that works without modules does so in every version.
                 guard !warnings.isEmpty else { throw Failure.fallbackWithoutModules(fallback, kernel: kernel) }
                 warnings.append(warning)
             }

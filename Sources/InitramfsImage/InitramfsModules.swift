@@ -24,7 +24,7 @@ extension Initramfs {
         root.addText("early/modules.list", list)
     }
 
-    /// The modules that get an image of their own; few are not worth one.
+    /// The modules that get an image of their own; a few are not worth one.
     func cardDrivers(among paths: [String], of kernel: String, _ index: KernelModuleIndex) -> Set<String> {
         let cards = CardDrivers(among: paths, in: index).paths
         let folder = host.folder(of: kernel)

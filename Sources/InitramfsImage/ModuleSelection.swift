@@ -121,7 +121,7 @@ public struct ModuleSelection: Equatable, Sendable {
                 if direct[name] == nil { direct[name] = text }
             }
         }
-        // Of what nobody asked for: the first that needs it.
+        // For a module that nobody asked for: the first module that needs it.
         var needed: [String: String] = [:]
         for name in chosen.map(KernelModuleIndex.name(ofPath:)) where direct[name] != nil {
             for path in index.closure(of: [name]) {

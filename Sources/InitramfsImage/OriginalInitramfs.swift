@@ -1,5 +1,5 @@
-// What is taken from another initramfs of a live system, such as Fedora CoreOS's: what only its maker knows. The kernel
-// that goes with it has no modules but these, and the root image no other stamps.
+// Takes from another initramfs of a live system, such as Fedora CoreOS's, what only its maker knows: no other modules
+// fit its kernel, and no other stamps fit its root image.
 
 import BootMedia
 import Glibc
@@ -132,7 +132,7 @@ private struct Unpacker {
         case .bytes(let bytes):
             try Files.makeFolder(place.removingLastComponent())
             try Files.write(bytes, to: place)
-        // Nothing is written through them.
+        // Links are made last, so that nothing is written through them.
         case .link(let target): links.append((place, target))
         }
     }

@@ -22,7 +22,7 @@ struct PackedCache {
     /// Files of each kind that stay: those of a few kernels and choices of modules, of which each may have two, and of a
     /// few agents.
     private static let limit = 8
-    /// What was found so many seconds ago may not be read yet.
+    /// A file that was found within this many seconds may not have been read yet.
     private static let inUse = 600
 
     /// The name of what `tree` is packed to, from everything that its bytes depend on.
@@ -62,7 +62,7 @@ struct PackedCache {
         return file
     }
 
-    /// Keeps a file; where that fails there will be none to use again, and that is all.
+    /// Keeps a file; a failure only means that there is nothing to use again.
     func keep(_ packed: FilePath, as key: String, _ kind: Kind) {
         do {
             try Files.makeFolder(folder, mode: 0o700)

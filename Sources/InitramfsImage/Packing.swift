@@ -49,7 +49,7 @@ struct Packing {
         if !drivers.members.isEmpty { images.append((InitramfsPath.drivers, drivers)) }
         let folder = try TemporaryFolder()
         let place = folder.path
-        // Without a second archive all of it is in the first, which is not kept then: secrets may be in it.
+        // Without a second archive the first one holds everything. It is not kept then, because secrets may be in it.
         let archive = try archive(usr == nil ? whole : root)
         let cache = usr == nil ? nil : cache
         // Both take most of their time on processors of their own.
@@ -100,7 +100,7 @@ struct Packing {
         return bytes
     }
 
-    /// An archive compressed, in `folder` or before.
+    /// The compressed archive, made in `folder` or taken from the cache.
     private func compressed(_ archive: [UInt8], in folder: FilePath, _ cache: PackedCache?) throws -> FilePath {
         // One thread, because the output of several depends on their number.
         let options = [archiveCompression, "-T1", "--quiet", "--stdout"]
@@ -115,7 +115,7 @@ struct Packing {
         return file
     }
 
-    /// The tree as a squashfs, made in `folder` or before.
+    /// The tree as a squashfs, made in `folder` or taken from the cache.
     private func squashfs(of tree: FileTree, named name: String, in folder: FilePath) throws -> FilePath {
         let image = folder.appending(name)
         let staging = folder.appending("\(name).tree")

@@ -96,7 +96,7 @@ extension RootImageArchive {
             }
             return outcome
         }
-        // Where the result goes there is room for something of its size.
+        // The folder of the result has room for something of its size.
         let folder = try TemporaryFolder(in: Files.absolute(output).removingLastComponent())
         var whole = self
         // Programs run in the root folder.
@@ -158,7 +158,7 @@ struct RootModulesAddition {
         // If /lib is a link, the modules belong below /usr.
         let isMerged = Files.status(root.appending("lib"), followingLinks: false).map { $0.st_mode & S_IFMT } != S_IFDIR
         tell("adding the modules of Linux \(kernel)")
-        // The image's links lead nowhere but into the image.
+        // The links of the image are followed inside of the image only.
         let modules = try Files.makeFolder(isMerged ? "usr/lib/modules" : "lib/modules", inside: root)
         try HostProgram(name: "cp", package: "coreutils").run(
             ["--archive", "--remove-destination", "--no-target-directory", host.folder(of: kernel).string]

@@ -29,8 +29,8 @@ extension JSONNode {
 }
 
 extension JSONNode {
-    /// What a key means that occurs several times: its last value, or what all values hold since the last that is no
-    /// object.
+    /// The value of a key that occurs several times: its last value, or
+    /// the members of all values since the last one that is not an object.
     ///
     /// All values are merged at once, since merging one after the other would take the square of their number.
     fileprivate static func merged(_ values: [JSONNode]) -> JSONNode? {

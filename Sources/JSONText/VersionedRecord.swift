@@ -1,12 +1,14 @@
 // What one process leaves for another, as JSON that says which form it has.
 
-/// An object with a `schema`, whose names and words are written where it is described and follow no type's.
+/// An object with a `schema`.
+///
+/// Its names and words are written where it is described, not derived from a type.
 public protocol VersionedRecord {
     /// Raised whenever the form changes in a way that an older reader would misunderstand.
     static var schema: Int { get }
     /// The members of the object, beside the schema.
     var json: JSONValue { get }
-    /// Reads the members; `nil` where it is no such record.
+    /// Reads the members; `nil` where the object is not such a record.
     init?(json: JSONValue)
 }
 
@@ -14,7 +16,7 @@ extension VersionedRecord {
     /// The first form.
     public static var schema: Int { 1 }
 
-    /// What stands in the file.
+    /// The content of the file.
     public var text: JSONValue { .object([.init("schema", JSONValue(Self.schema))] + (json.members ?? [])) }
 
     /// The same as the bytes of a file, in lines.
@@ -28,7 +30,7 @@ extension VersionedRecord {
         self.init(json: json)
     }
 
-    /// Reads the bytes of a file; `nil` where they are no JSON, or of another form.
+    /// Reads the bytes of a file; `nil` where they are not JSON, or of another form.
     public init?(parsing bytes: [UInt8]) {
         guard let node = try? JSONNode(parsing: bytes) else { return nil }
         self.init(reading: JSONValue(node))

@@ -1,8 +1,8 @@
-// The drivers of cards, in an image of their own: it goes where its RAM is needed for the root image.
+// The drivers of cards, in an image of their own, which is dropped where the root image needs its RAM.
 
 import SystemPackage
 
-/// The drivers of cards that no machine has all of, as a squashfs in the initramfs.
+/// The drivers of cards, of which each machine needs only a few, as a squashfs in the initramfs.
 ///
 /// Cards are found before the network is up, so that all drivers which this machine needs are loaded when the root image
 /// begins to arrive.
@@ -31,7 +31,7 @@ public struct DriverImage: Sendable {
         let size = size
         guard size > 0 else { return nil }
         do {
-            // A driver that is being loaded keeps it until then.
+            // A driver that is being loaded right now keeps the image until it is loaded.
             try Mounts.unmount(folder, lazily: true)
             try Files.remove(file)
         } catch {

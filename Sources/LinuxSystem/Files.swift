@@ -22,7 +22,7 @@ public func readAll(_ descriptor: Int32, buffer size: Int = 64 << 10) throws(Err
 
 /// Reads from a position of an open file or device until `buffer` is full or the file ends.
 ///
-/// Returns how many bytes were read. A position beyond 2^63 is not a failure of the file's: `EINVAL`.
+/// Returns how many bytes were read. A position beyond 2^63 is `EINVAL`, which is not a failure of the file.
 public func fill(
     _ buffer: UnsafeMutableRawBufferPointer, from descriptor: Int32, at position: UInt64
 ) throws(Errno) -> Int {

@@ -48,7 +48,7 @@ public struct KernelEventSocket: ~Copyable, Sendable {
     /// What is read from the socket.
     public enum Reading: Equatable, Sendable {
         case event(KernelEvent)
-        /// The kernel had more events than the socket holds: whoever follows them has to look at `/sys` again.
+        /// The kernel had more events than the socket holds: the reader has to look at `/sys` again.
         case lost
         case nothing
     }
@@ -61,7 +61,7 @@ public struct KernelEventSocket: ~Copyable, Sendable {
             if count < 0, errno == ENOBUFS { return .lost }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return .nothing }
-            // What is not an event, such as what udev sends to others, is passed over.
+            // Messages that are not events, such as those that udev sends to others, are skipped.
             if let event = KernelEvent(buffer[..<count]) { return .event(event) }
         }
         return .nothing

@@ -1,19 +1,19 @@
-// The RAM that the kernel keeps from whoever asks: lowered for a root image that would not fit otherwise, and put back
-// where that image is gone.
+// The RAM that the kernel keeps for itself: lowered for a root image
+// that would not fit otherwise, and restored when that image is gone.
 
 import Reporting
 import SystemPackage
 
 /// The RAM that the kernel keeps free for itself.
 ///
-/// Where there are transparent huge pages, by default from 512 MiB of RAM on, it keeps up to 5 % of the RAM free to find
-/// ranges of 2 MiB in it, ten times of what it needs for everything else (`vm.min_free_kbytes`). What is kept counts half
-/// as much again in what is available. Beside that a part of the lowest 16 MiB is kept for devices of the ISA bus
-/// (`vm.lowmem_reserve_ratio`).
+/// Where there are transparent huge pages, by default from 512 MiB of RAM on, it keeps up to 5 % of the RAM free to
+/// find ranges of 2 MiB in it, ten times what it needs for everything else (`vm.min_free_kbytes`). The kernel counts
+/// this reserve one and a half times when it says how much RAM is available. It also keeps a part of the lowest 16 MiB
+/// for devices of the ISA bus (`vm.lowmem_reserve_ratio`).
 public struct KernelReserve: Sendable {
     /// `/proc/sys/vm`.
     private let settings: FilePath
-    /// Holds what the settings were before, a line for each; whoever puts them back may be another process.
+    /// Holds the settings as they were before, a line for each; another process may have to put them back.
     private let record: FilePath
 
     private static let names = ["min_free_kbytes", "lowmem_reserve_ratio"]
@@ -46,8 +46,8 @@ public struct KernelReserve: Sendable {
     ///
     /// - Parameters:
     ///   - memory: The RAM of the machine in bytes.
-    ///   - commandLine: The kernel command line; an operator who has chosen a setting there is obeyed.
-    /// - Returns: `nil` where it stays as it is.
+    ///   - commandLine: The kernel command line; a setting that an operator has chosen there is kept.
+    /// - Returns: `nil` where nothing changes.
     public func lower(ofMemory memory: UInt64, commandLine: String) -> Change? {
         guard !Self.names.contains(where: commandLine.contains), let values, let free = UInt64(values[0]) else {
             return nil
@@ -56,7 +56,7 @@ public struct KernelReserve: Sendable {
         guard least < free else { return nil }
         let ratios = values[1].split(whereSeparator: \.isWhitespace).dropFirst().joined(separator: " ")
         do {
-            // What is remembered already was before this.
+            // A record that already exists holds the settings from before.
             if !Files.exists(record) {
                 try Files.write(values.joined(separator: "\n"), to: record, mode: 0o600)
             }

@@ -1,5 +1,5 @@
-// Who takes much RAM, one at a time: the root image its place, and each key of a LUKS volume what deriving it takes. Both
-// may be under way at once, in one process or in two.
+// Takes turns among the users of much RAM: the root image, and the derivation of each key of a LUKS volume. Both may be
+// under way at once, in one process or in two.
 
 import Glibc
 import Reporting
@@ -20,7 +20,7 @@ public struct MemoryTurn: Sendable {
         try? Files.makeFolder(file.removingLastComponent(), mode: 0o700)
         let descriptor = open(file.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         defer { if descriptor >= 0 { close(descriptor) } }
-        // Without a lock each counts as if the other were not there.
+        // Without a lock each of them counts the RAM as if the other were not there.
         if descriptor >= 0 { while flock(descriptor, LOCK_EX) != 0, errno == EINTR {} }
         body()
     }

@@ -38,7 +38,7 @@ public final class RunningProgram: Sendable {
                 if result == process {
                     status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
                 } else if result < 0, errno == ECHILD {
-                    // Somebody else has waited for it, and its status is lost: that is not a success.
+                    // Other code has waited for it, and its status is lost: that is not a success.
                     status = -1
                 }
             }

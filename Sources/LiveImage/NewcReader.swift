@@ -111,9 +111,9 @@ public struct NewcReader: Sendable {
                 state = .name(header, length: nameLength)
             case .name(var header, let length):
                 guard try collect(length, from: &slice) else { return nil }
-                // dracut-cpio pads names so that data begins on a block that can be shared. As in the kernel, the first
-                // NUL ends the
-                // name, and the last byte has to be NUL.
+                // dracut-cpio pads names so that data begins on a block
+                // that can be shared. As in the kernel, the first NUL
+                // ends the name, and the last byte has to be NUL.
                 guard pending.last == 0, let end = pending.firstIndex(of: 0), end > 0 else {
                     throw .brokenName(offset: offset - UInt64(length))
                 }

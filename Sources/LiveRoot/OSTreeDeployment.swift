@@ -1,4 +1,4 @@
-// A root image that holds no root but what ostree makes one of: a repository, and a deployment that is the root.
+// A root image that is not a root itself: it holds an ostree repository, and a deployment that is the root.
 
 import Glibc
 import LinuxSystem

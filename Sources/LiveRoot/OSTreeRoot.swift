@@ -1,5 +1,5 @@
 // The root of an image in the form of Fedora CoreOS's: a deployment, read-only as the image is, with /etc and /var in
-// RAM. What makes a root of it is the image's own ostree-prepare-root, which knows the repository's form.
+// RAM. The image's own ostree-prepare-root makes the root, because it knows the repository's form.
 
 import Glibc
 import LinuxSystem
@@ -74,7 +74,7 @@ public struct OSTreeRoot: Equatable, Sendable {
             try Command(program, ["/sysroot"], root: workshop).run()
         }
         try step("copying /etc") {
-            // With its owners, times, links and labels.
+            // Owners, times, links and labels are copied too.
             try Command(
                 "cp", ["--archive", "--no-target-directory", "/sysroot/etc", "/ephemeral/etc"], root: workshop
             ).run()
@@ -133,7 +133,7 @@ extension OSTreeRoot {
         try bind("/dev", on: workshop.appending("dev"))
         try bind(OverlayRoot.lower, on: workshop.appending("sysroot"))
         try bind(ephemeral, on: workshop.appending("ephemeral"))
-        // Nobody but the programs in here sees it.
+        // Only the programs in here see this command line.
         let file = workshop.appending("cmdline")
         try Files.write(commandLine(line, for: deployment), to: file)
         try bind(file, on: workshop.appending("proc/cmdline"))
@@ -177,7 +177,7 @@ extension OSTreeRoot {
         try Command("mkfs.xfs", ["-q", file.string]).run()
         ["loop", "xfs"].forEach(loadModule)
         let device = try LoopDevice(file: file, readOnly: false)
-        // What is deleted is given back to RAM.
+        // RAM of deleted files is given back.
         try mountLayer(device.path.string, on: ephemeral, type: "xfs", data: "discard")
     }
 

@@ -74,8 +74,8 @@ public struct RootImageRequest: Sendable {
 
     /// The same request for the older image that an initramfs states, at other URLs; `nil` where it states none.
     ///
-    /// Its stream hash says all that has to be known of it: its version is another, and a hash of the command line is
-    /// that of the image which is wanted.
+    /// Its stream hash is all that has to be known of it: its version is another, and a hash on the command line is
+    /// that of the wanted image.
     public func forFallback(_ urls: [SourceURL], in root: FilePath) throws(RootImageError) -> RootImageRequest? {
         guard let hash = try Self.hash(LiveImageName.wantedFallbackHash, in: root) else { return nil }
         var other = self

@@ -110,7 +110,7 @@ final class BlockPipe {
         }
     }
 
-    /// A slow medium takes seconds for a whole block, and how far it is would be told as seldom.
+    /// A slow medium takes seconds to fill a whole block, and progress would be shown as rarely.
     private static let longestRead = 256 << 10
 
     /// Adds the result of one read(2); returns its length, 0 at the end of the file.

@@ -30,11 +30,11 @@ public indirect enum RootImageError: Error, Equatable, Sendable, CustomStringCon
     case cannotRead(FilePath, Errno)
     case cannotStore(FilePath, Errno)
     case everyMirror([RootImageError])
-    /// The older image could not be had either.
+    /// The older image is not available either.
     case fallbackToo(of: RootImageError, RootImageError)
     /// The boot stops for another reason.
     case cancelled
-    /// A failure that nothing here is known to have.
+    /// A failure that no code here is expected to throw.
     case unexpected(String)
 
     /// What happened, for a message.

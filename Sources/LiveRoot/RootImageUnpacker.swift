@@ -191,7 +191,7 @@ final class RootImageUnpacker {
         found?.file = file
     }
 
-    /// What a key of a LUKS volume takes while it is derived is free again after that.
+    /// The RAM that the derivation of a LUKS key takes is free again afterwards.
     private func inTurn(_ body: () throws -> Void) throws {
         var failure: (any Error)?
         machine.inTurn { do { try body() } catch { failure = error } }
@@ -211,7 +211,7 @@ final class RootImageUnpacker {
         var dropped: UInt64?
         if needed > available {
             var droppable = machine.droppableDrivers()
-            // They cannot be put back, and so they go only where that is enough.
+            // The drivers cannot be put back, so they are dropped only if that is enough.
             if needed - available <= droppable {
                 dropped = machine.dropDrivers()
                 droppable = 0

@@ -172,7 +172,7 @@ public struct CustomizePXE: Sendable {
     private static func settings(of source: ByteSource) throws -> ArchiveFiles {
         var position: UInt64 = 0
         func passOver(_ count: UInt64) -> Bool {
-            // What ends early is read to its end, where that is told.
+            // If the input ends early, it is read to its end, where that is reported.
             guard count <= source.length - position else { return false }
             position += count
             return true
@@ -192,7 +192,7 @@ public struct CustomizePXE: Sendable {
             try step("parsing OS features") { try Features(parsing: json) }
         }
         let added = try customization.files(for: features ?? Features(), .machine(streams))
-        // As it is: an archive of nothing would be one more archive all the same.
+        // An archive without files would still be one more archive.
         try write(try added.archive())
         if added.config != nil {
             streams.tell("The config is read where the boot has the kernel arguments \(Self.neededArguments).")

@@ -122,7 +122,7 @@ private func unpack(
 ) throws {
     var hash = MessageDigest(.sha256)
     var packed = try XZReader(data.packed)
-    // It is the full one less its largest file: more is an attack on the disk.
+    // A minimal ISO is the full one without its largest file; anything larger is an attack on the disk.
     let limit = full.length + 16 << 20
     var done: UInt64 = 0
     func add(_ bytes: [UInt8]) throws {

@@ -9,8 +9,8 @@ import SystemPackage
 
 /// Copies bytes of a file to the end of another one, which is new.
 ///
-/// What the filesystem can share is shared, and holes stay holes. The rest the kernel copies from the pages of one file
-/// to those of the other; reading and writing copies it twice, and has to do where the two are of different filesystems.
+/// Blocks that the filesystem can share are shared, and holes stay holes. The kernel copies the rest from the pages of
+/// one file to those of the other. Reading and writing copies it twice, and is used where the filesystems differ.
 struct FileCopy {
     /// What is read.
     let file: MediaFile
@@ -66,11 +66,11 @@ struct FileCopy {
         // SEEK_DATA, SEEK_HOLE
         let start = lseek(file.descriptor, off_t(range.lowerBound), 3)
         if start < 0, errno == ENXIO {
-            // What ends early has no hole there.
+            // A file that ends early has no hole there.
             return try file.source.length < range.upperBound ? range : range.upperBound..<range.upperBound
         }
         let end = start < 0 ? start : lseek(file.descriptor, start, 4)
-        // A filesystem that knows no holes has data alone.
+        // A filesystem without holes has data alone.
         guard start >= 0, end > start else { return range }
         return min(UInt64(start), range.upperBound)..<min(UInt64(end), range.upperBound)
     }
@@ -88,7 +88,7 @@ struct FileCopy {
             let count = firstlight_copy_range(
                 file.descriptor, position, output.descriptor, Int(min(range.upperBound - position, Self.piece)))
             if count == -Int64(EINTR) { continue }
-            // What it cannot copy between these two can be read and written, and if not, that tells why.
+            // Bytes that it cannot copy between these two are read and written instead; a failure of that tells why.
             guard count > 0 else { break }
             position += UInt64(count)
             told(position)

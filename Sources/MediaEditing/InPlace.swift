@@ -47,7 +47,7 @@ enum InPlace {
     private static func restore(_ patches: ArraySlice<Patch>, to file: MediaFile) -> Bool {
         do {
             let source = try file.source
-            // Where nothing could be written, nothing has to be written back, and most likely cannot.
+            // If nothing could be written, nothing has to be written back, and most likely nothing can be.
             for patch in patches where try source.bytes(at: patch.offset, count: patch.old.count) != patch.old {
                 try file.write(patch.old, at: patch.offset)
             }
@@ -63,7 +63,7 @@ enum InPlace {
         let undo = Undo(file)
         guard let patches = undo.read() else { return false }
         let source = try file.source
-        // What lies beyond the image is of another one.
+        // A change beyond the image belongs to another image.
         let present = patches.map { try? source.bytes(at: $0.offset, count: $0.old.count) }
         let isHalfChanged = zip(patches, present).contains { $0.old != $1 }
         let isTheSameImage = zip(patches, present).allSatisfy { patch, bytes in bytes.map(patch.explains) ?? false }
@@ -103,7 +103,7 @@ struct Undo {
     private let length: UInt64
 
     init(_ file: MediaFile) {
-        // Beside the file itself, not beside a link to it; beside a device nothing outlives a power cut.
+        // The file lies beside the image itself, not beside a link to it; beside a device nothing outlives a power cut.
         path = Files.resolved(FilePath(file.path)).flatMap { real in
             guard let name = real.lastComponent?.string, Files.isRegularFile(real) else { return nil }
             return real.removingLastComponent().appending(".\(name).firstlight-undo")
@@ -112,7 +112,7 @@ struct Undo {
     }
 
     func write(_ patches: [Patch]) {
-        // Where nothing can be written beside it, memory has to do.
+        // If nothing can be written beside it, the copy in memory has to suffice.
         if let path { try? Files.write(Self.contents(patches, length: length), to: path, mode: 0o600) }
     }
 

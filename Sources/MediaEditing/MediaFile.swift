@@ -17,7 +17,7 @@ final class MediaFile: Sendable {
     }
 
     deinit {
-        // A program that is being started meanwhile has the descriptor for a moment, and with it the lock.
+        // Otherwise a program that is just starting would hold the descriptor, and with it the lock, for a moment.
         flock(descriptor, LOCK_UN)
         close(descriptor)
     }
@@ -42,7 +42,7 @@ final class MediaFile: Sendable {
         self.init(owning: descriptor, path: path)
     }
 
-    /// What tells it from every other file, whatever its names.
+    /// Identifies the file among all others, whatever its names are.
     var identity: [UInt64] {
         var status = stat()
         return fstat(descriptor, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : []

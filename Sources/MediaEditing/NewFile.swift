@@ -84,7 +84,7 @@ final class NewFile {
         Self.syncFolder(of: path)
     }
 
-    /// So that the name outlives a power cut; what cannot be synced is no reason to fail.
+    /// This makes the name outlive a power cut; a folder that cannot be synced is not a failure.
     private static func syncFolder(of path: String) {
         let folder = FilePath(path).removingLastComponent().string
         let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -1,4 +1,4 @@
-// A DHCPv6 client as a value: what it sends and when, and what it makes of what comes.
+// A DHCPv6 client as a value: what it sends and when, and what it concludes from the answers.
 //
 // It asks one server for one address, or only for settings. Debian's busybox has no such client, and any other in the
 // image would bring a megabyte, a configuration and a script along.

@@ -1,4 +1,4 @@
-// A DNS query for addresses, and its answer: what tells by which card a server's name leads anywhere.
+// A DNS query for addresses, and its answer, which shows over which card a server's name can be reached.
 
 import BootArguments
 import Encoding

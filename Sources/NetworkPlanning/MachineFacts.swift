@@ -85,7 +85,7 @@ public struct MachineFacts: Equatable, Sendable {
         }
     }
 
-    /// Whether it is what boards show whose maker has filled nothing in.
+    /// Whether it is a value that boards show if their maker has filled nothing in.
     private static func isVendorDefault(_ serial: String) -> Bool {
         let letters = serial.lowercased().filter { $0.isLetter || $0.isNumber }
         return Set(letters).count < 2 || vendorDefaults.contains(letters)

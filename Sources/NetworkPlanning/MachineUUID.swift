@@ -19,7 +19,7 @@ public struct MachineUUID: Equatable, Sendable {
         self.bytes = bytes
     }
 
-    /// What boards show whose maker has filled nothing in.
+    /// Values that boards show if their maker has filled nothing in.
     private static let vendorDefaults: Set<String> = [
         "03000200040005000006000700080009", "00020003000400050006000700080009", "12345678123456781234567812345678",
         "123456781234567890ab123456789012", "0123456789abcdef0123456789abcdef", "fefefefefefefefefefefefefefefefe",

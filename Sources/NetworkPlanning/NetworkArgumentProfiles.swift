@@ -126,12 +126,12 @@ extension NetworkFamily {
 /// The profiles so far.
 private struct Builder {
     var profiles: [NetworkProfile]
-    /// Those that an `ip=` is for: what else they carry does not take their addresses.
+    /// The profiles that an `ip=` is for: they keep their addresses whatever else they carry.
     private var told: Set<Int> = []
 
     init(profiles: [NetworkProfile]) { self.profiles = profiles }
 
-    /// The place of the profile of that interface, which is made where there is none: `nil` is that of any.
+    /// The index of that interface's profile, which is made where it is missing; `nil` stands for any interface.
     mutating func profile(of interface: InterfaceReference?) -> Int {
         if let index = profiles.firstIndex(where: { $0.interface == interface }) { return index }
         profiles.append(

@@ -72,12 +72,12 @@ public struct NetworkKeyfile: Equatable, Sendable {
             profile.ipv6 = NetworkFamily(.disabled)
         }
         profile.match = try reader.match(ethernet)
-        // A VLAN is told its parent's.
+        // A VLAN's keyfile gives the MAC address of its parent.
         if case .vlan(let id, nil, let flags) = profile.kind, let mac = profile.match.mac {
             profile.kind = .vlan(id: id, parent: .mac(mac), flags: flags)
             profile.match.mac = nil
         }
-        // An address alone tells which card is meant.
+        // A MAC address alone tells which card is meant.
         if let mac = profile.match.mac, profile.interface == nil {
             profile.interface = .mac(mac)
             profile.match.mac = nil

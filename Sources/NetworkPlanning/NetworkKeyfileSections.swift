@@ -13,7 +13,7 @@ struct NetworkKeyfileSections {
     init(_ text: String, file: String) throws(Failure) {
         self.file = file
         var section = ""
-        // A byte order mark is no part of the first line.
+        // A byte order mark is not part of the first line.
         let plain = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
         for (number, raw) in Reporting.lines(of: plain).enumerated() {
             let line = trimmed(raw)
@@ -59,7 +59,7 @@ struct NetworkKeyfileSections {
         (sections[section] ?? [:]).keys.sorted().map { ($0, value(section, $0) ?? "") }
     }
 
-    /// The type that a section's name gives away, where the file does not tell it.
+    /// The type that the name of a section shows, where the file does not state it.
     var onlyType: String? { ["vlan", "bond", "bridge", "team", "wifi", "infiniband"].first(where: has) }
 
     /// What the file has sections for that cannot be done here.
@@ -82,7 +82,7 @@ struct NetworkKeyfileSections {
         return mac
     }
 
-    /// `preserve` and `permanent` are the card's own; the random ones are nothing to boot with.
+    /// `preserve` and `permanent` mean the card's own address; random ones cannot be used for a boot.
     func clonedMAC(_ section: String, _ unsupported: inout [String]) throws(Failure) -> MACAddress? {
         let text = value(section, "cloned-mac-address") ?? "preserve"
         if ["preserve", "permanent"].contains(text) { return nil }

@@ -126,7 +126,7 @@ extension NetworkProfile {
         return (profiles.filter(\.unsupported.isEmpty), refused)
     }
 
-    /// What it cannot be without: its controller, its parent.
+    /// The links that it cannot do without: its controller, its parent.
     private var lowerNames: [String] {
         var names = controller.map { [$0] } ?? []
         if case .vlan(_, let parent?, _) = kind { names.append(parent.description) }

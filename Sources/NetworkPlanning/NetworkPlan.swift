@@ -78,7 +78,7 @@ public struct NetworkPlan: Equatable, Sendable {
         giveNames(taken: Set(interfaces.map(\.name)))
     }
 
-    /// Two links cannot have one name, nor one that another interface has.
+    /// Two links cannot have one name, and a link cannot have the name of another interface.
     private mutating func giveNames(taken: Set<String>) {
         var given: Set<String> = []
         for index in links.indices {
@@ -128,7 +128,7 @@ private struct Choice {
             new.append(NetworkPlan.New(name: name, profile: profile))
             return
         }
-        // Without a parent it is the one that the name shows: eth0.5.
+        // Without a parent, the name shows it: eth0.5.
         let reference = parent ?? .name(String(name.split(separator: ".").dropLast().joined(separator: ".")))
         if let interface = interface(reference) {
             new.append(NetworkPlan.New(name: name, profile: profile, parent: interface))
@@ -146,7 +146,7 @@ private struct Choice {
         } else if let other = meant.first {
             if !unsupported.contains(other) { unsupported.append(other) }
         } else if interface(reference).map({ chosen[$0.index] != nil }) ?? false {
-            // Another profile has it, by another name.
+            // Another profile has this interface under another name.
         } else if profile.controller != nil {
             if !missingPorts.contains(reference) { missingPorts.append(reference) }
         } else if !missing.contains(reference) {
@@ -154,7 +154,7 @@ private struct Choice {
         }
     }
 
-    /// A VLAN's parent that nobody describes carries it and has nothing of its own.
+    /// If no profile describes a VLAN's parent, the parent carries the VLAN and has nothing of its own.
     mutating func takeParents(of profiles: [NetworkProfile]) {
         for profile in profiles {
             guard case .vlan(_, let parent?, _) = profile.kind, let interface = interface(parent),

@@ -1,4 +1,4 @@
-// What one link is to be and to be given, whoever said so: the command line or a NetworkManager keyfile.
+// What one link is and what settings it gets, whether the command line or a NetworkManager keyfile says so.
 
 import BootArguments
 

@@ -1,5 +1,5 @@
 // What the network leaves for other stages: its state once it is up, and each lease. The form in files: names and words
-// that are written here and follow no type's.
+// that are written here, not derived from types.
 
 import BootArguments
 import JSONText

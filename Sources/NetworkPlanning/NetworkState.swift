@@ -108,7 +108,7 @@ public struct NetworkState: Equatable, Sendable {
     /// One line for people: `ens3 10.0.2.15/24 by DHCP, gateway and DNS 10.0.2.2`.
     public var summary: String {
         let parts = links.map { link in
-            // Where a lease was waited for, what routers advertised besides is a detail.
+            // On a link that waited for a lease, addresses from router advertisements are a detail.
             let told = link.addresses.filter { link.method != .dhcp || $0.address.family == .v4 }
             let addresses = told.isEmpty ? "no address" : told.map(\.description).joined(separator: " ")
             return "\(link.interface) \(addresses)\(link.method.source)"

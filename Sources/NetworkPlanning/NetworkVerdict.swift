@@ -80,9 +80,9 @@ extension NetworkPlan {
 
     /// Judges what has been seen by `now`.
     ///
-    /// Where several links may do, and what the boot needs is known, the first over which that answers is the one;
-    /// those that were named stay beside it. Otherwise the first that is up is taken, and one that was named is waited
-    /// for ``patience`` longer. Without timeouts on the command line nothing is given up.
+    /// Where several links may do, and it is known what the boot needs, the first link over which that answers is
+    /// taken; named links stay beside it. Otherwise the first link that is up is taken, and a named link is waited for
+    /// ``patience`` longer. Without timeouts on the command line nothing is given up.
     ///
     /// `states` has one entry for each link, `start` is when the waiting began, and `hasTargets` tells whether it is
     /// known what has to be reached. Times are seconds.
@@ -122,7 +122,7 @@ extension NetworkPlan {
         let isChoice = candidates.count > 1 || isMissing
         let reached = states.map(\.reachedSince)
         if hasTargets, let best = first(reached, of: candidates) {
-            // A named link without a carrier costs nothing where another has what is needed.
+            // A named link without a carrier is not waited for if another link has what is needed.
             let others = named.allSatisfy {
                 $0 == best.link || ups[$0] != nil || attempts[$0] != nil || states[$0].carrierSince == nil
             }
@@ -141,7 +141,7 @@ extension NetworkPlan {
         }
         if let best = first(ups, of: candidates) {
             guard isDecided(since: best.since) else { return .wait }
-            // Of those that were only tried, one is enough.
+            // Of the links that were only tried, one is enough.
             let tried = first(ups, of: candidates.filter { !links[$0].isNamed })?.link
             return .up(up.filter { links[$0].isNamed || $0 == tried })
         }
@@ -201,7 +201,7 @@ extension NetworkPlan {
             (family: ipv6, limit: timeouts.ipv6 ?? ipv6.timeout, outcome: .noAdvertisement),
         ].filter(\.family.asks)
         func passed(_ limit: Int) -> Bool { now - carrier >= Double(limit) }
-        // One that the profile cannot do without ends it alone.
+        // A family that the profile cannot do without ends the attempt alone.
         for (family, limit, outcome) in asking where !family.mayFail {
             if let limit, passed(limit) { return NetworkAttempt(link.name, outcome, seconds: limit) }
         }

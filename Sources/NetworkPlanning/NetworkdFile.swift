@@ -67,7 +67,7 @@ extension NetworkProfile {
         interface: String, mac: MACAddress?, metric: Int, vlans: [String] = [], controller: NetworkProfile? = nil
     ) -> String {
         var lines = ["# Left by Firstlight, from \(origin).", "[Match]"]
-        // The real root may name a card otherwise. What is made of cards has a name of its own, and their address.
+        // The real root may name a card differently. A link made of cards has its own name, and the cards' address.
         let isCard = !isVirtual && mac != nil
         if let mac, isCard {
             // All ports of a bond show the bond's address.
@@ -92,7 +92,7 @@ extension NetworkProfile {
         if !searchDomains.isEmpty { lines.append("Domains=\(searchDomains.joined(separator: " "))") }
         for address in addresses { lines += ["", "[Address]", "Address=\(address)"] }
         for route in routes { lines += ["", "[Route]"] + networkdRoute(route, metric) }
-        // As it was asked here: another identifier would get another address.
+        // The DHCP client is identified as it was here: another identifier would get another address.
         if ipv4.asks {
             lines += ["", "[DHCPv4]"]
             lines += networkdClient
@@ -114,7 +114,7 @@ extension NetworkProfile {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// An identifier made of an association's number and a UUID is what it knows; of another it cannot be told.
+    /// systemd-networkd knows identifiers made of an association's number and a UUID, and cannot be given any other.
     private var networkdClient: [String] {
         guard let bytes = ipv4.clientID?.bytes else { return ["ClientIdentifier=mac"] }
         guard bytes.count == 23, bytes[0] == 255, bytes[5] == 0, bytes[6] == 4 else {

@@ -59,7 +59,7 @@ public struct RouterNames: Equatable, Sendable {
     /// Search domains, in the order in which they were named.
     public private(set) var searchDomains: [String] = []
 
-    /// As many servers and as many domains as are kept: whoever floods a link is not to fill the boot's time with them.
+    /// The most servers and the most domains that are kept: flooding a link must not fill the boot's time with them.
     static let most = 16
 
     /// Starts with no names.

@@ -6,7 +6,7 @@ import BootArguments
 ///
 /// - SeeAlso: RFC 4330, which is the part of NTP that a client without memory needs.
 public struct TimeQuestion: Sendable {
-    /// The packet: 48 bytes, of which the last 8 are chance, so that nobody answers who has not seen it.
+    /// The packet: 48 bytes, of which the last 8 are random, so that only somebody who has seen it can answer.
     public let bytes: [UInt8]
 
     /// A question that was never asked before.
@@ -19,8 +19,8 @@ public struct TimeQuestion: Sendable {
 
     /// Seconds since 1970 by the server's clock; `nil`: no answer to this question, or the server does not know.
     ///
-    /// The packet's 32 bits repeat every 136 years: the time is the first that is not before `earliest`, and one of more
-    /// than 68 years later is none.
+    /// The packet's 32 bits repeat every 136 years: the result is the first time that is not before `earliest`, and a
+    /// time more than 68 years later does not count.
     public func seconds(_ answer: [UInt8], notBefore earliest: Int) -> Int? {
         guard answer.count >= 48, answer[0] & 7 == 4, answer[0] >> 6 != 3, (1...15).contains(answer[1]),
             answer[24..<32] == bytes[40..<48]

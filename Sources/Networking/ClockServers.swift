@@ -9,8 +9,8 @@ import TargetRoot
 extension Networking {
     /// Sets a doubtful clock forward to what the leases' time servers say.
     ///
-    /// Each is asked once and has a second; of a link the first two are asked. A clock that is not doubtful costs
-    /// nothing, and is nobody's to set.
+    /// Each server is asked once and has a second; of each link, the first two servers are asked. A clock that is not
+    /// doubtful is not set and costs nothing.
     ///
     /// - Returns: The change; `nil` if none was needed, or nobody answered.
     public static func setClock(_ clock: MachineClock, by state: NetworkState) -> MachineClock.Change? {

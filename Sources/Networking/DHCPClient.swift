@@ -61,7 +61,7 @@ final class DHCPClient: Sendable {
     /// The lease that an interface has, or had when its client ended.
     static func lease(of interface: String) -> NetworkLease? { lease(in: leases.appending("\(interface).json")) }
 
-    /// Where the lease is kept that an interface had before it was over.
+    /// Where the last lease of an interface is kept after it has ended.
     static func endedLease(of interface: String) -> FilePath { leases.appending("\(interface).ended") }
 
     static func lease(in file: FilePath) -> NetworkLease? {
@@ -124,7 +124,7 @@ public enum LeaseHook {
                 // The lease is over, or a server took it back.
                 guard let old else { return 0 }
                 withdraw(old, settings, order)
-                // The next one may name other servers than it.
+                // The next lease may name other servers than this one.
                 try Files.write(LeaseRecord(old).bytes, to: DHCPClient.endedLease(of: interface), mode: 0o600)
                 try Files.remove(file)
                 return 0
@@ -134,13 +134,13 @@ public enum LeaseHook {
             let routes = order.routes(of: lease)
             try settings.add(routes, own: [lease.address])
             if let old { settings.remove(order.routes(of: old).filter { !routes.contains($0) }) }
-            // A server may name one that the card cannot do; the link works with its own.
+            // A server may give an MTU that the card cannot do; the link works with its own.
             if order.setsMTU, let mtu = lease.mtu { try? NetworkLinks.configure(order.index, mtu: mtu) }
             if let last = old ?? DHCPClient.lease(in: DHCPClient.endedLease(of: interface)) {
                 Networking.replaceServers(
                     last.nameservers.map { NameServer($0) }, by: lease.nameservers.map { NameServer($0) })
             }
-            // Whoever waits for the lease finds it in force.
+            // The file comes last: code that waits for the lease finds it in force.
             try Files.write(LeaseRecord(lease).bytes, to: file, mode: 0o600)
             return 0
         } catch {

@@ -53,13 +53,13 @@ final class DHCPv6Client: Sendable {
         _ logger: Logger
     ) {
         var exchange = start
-        // Outlasts a lease that is over: the next one may name others.
+        // These outlast a lease that has ended: the next lease may name others.
         var servers: [NameServer] = []
         var answer = [UInt8](repeating: 0, count: 2048)
         while !state.change({ $0.isEnded }) {
             let before = exchange.lease
             if let packet = exchange.packet(at: Machine.uptime()) {
-                // Before the link has an address of its own this fails; it is tried again soon.
+                // This fails before the link has an address of its own; it is tried again soon.
                 _ = firstlight_link_send(
                     descriptor, settings.name, Self.servers, Self.servers.count, 547, packet, packet.count)
             }

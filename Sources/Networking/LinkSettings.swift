@@ -34,7 +34,7 @@ struct LinkSettings {
     }
 
     func remove(_ routes: [NetworkRoute]) {
-        // The kernel has taken away those whose address went.
+        // The kernel has already removed the routes whose address went.
         for route in routes { try? NetworkLinks.remove(kernelRoute(route, own: [], metric: nil), by: index) }
     }
 

@@ -51,7 +51,7 @@ final class NetworkBringUp {
         kernelNames = Renames.read()
     }
 
-    /// The clients of the links in the result go on; whoever holds them decides how long.
+    /// The clients of the links in the result go on for as long as the caller holds them.
     func run() throws(NetworkFailure) -> (state: NetworkState, clients: NetworkClients) {
         var wait = Wait(for: "the network")
         wait.interval = 10
@@ -83,7 +83,7 @@ final class NetworkBringUp {
                 plan = NetworkPlan(
                     interfaces: interfaces, profiles: profiles, arguments: arguments, ignoresBootIF: ignoresBootIF)
             }
-            // Ports after what they belong to: a VLAN may be made on a bond only once that has one.
+            // Ports come after their bond or bridge: a VLAN may be made on a bond only once the bond has a port.
             let ports = plan.links.filter { $0.profile.controller != nil }
             for link in plan.links.filter({ $0.profile.controller == nil }) + ports
             where states[link.interface.index] == nil {
@@ -113,7 +113,7 @@ final class NetworkBringUp {
             }
             probe(plan)
             tell(wait, plan)
-            // A lease shows in a file and an answer in a thread, which wakes nobody. Later on it does not matter.
+            // A lease arrives in a file, an answer in a thread: neither wakes this loop. Later the delay is harmless.
             let isClose = !clients.v4.isEmpty && now - start < 30
             waitForAny([events.descriptor] + clients.handles, milliseconds: isClose ? 20 : 100)
         }
@@ -147,12 +147,12 @@ final class NetworkBringUp {
         } catch  where error != .fileExists {
             throw .unmade(new.name, origin: new.profile.origin, error)
         } catch {
-            // The module makes one by itself when it is loaded, and that may be the one; a card is not.
+            // The module makes one link by itself when it is loaded, maybe this one; a card of that name is an error.
             if interfaces.contains(where: { $0.name == new.name && $0.isWired }) {
                 throw .unmade(new.name, origin: new.profile.origin, error)
             }
         }
-        // Such a bond is not to be left over where another was wanted.
+        // A bond that the module made by itself must not be left over if another one was wanted.
         let stray = "bond0"
         if case .bond = new.profile.kind, new.name != stray, !before.contains(stray),
             !profiles.contains(where: { $0.interface == .name(stray) }),
@@ -226,7 +226,7 @@ final class NetworkBringUp {
 
     private func join(_ link: NetworkPlan.Link, to controller: NetworkPlan.Link) throws(NetworkFailure) {
         let index = link.interface.index
-        // A bond asks for it when it gets the port.
+        // A bond reads the speed when it gets the port.
         if case .bond(let options) = controller.profile.kind, options.mode == "802.3ad" {
             LinkSettings(index: index, name: currentName(link), metric: link.metric).giveSpeed(log)
         }
@@ -424,7 +424,7 @@ final class NetworkBringUp {
         for link in plan.links where link.profile.hasAddresses && !kept.contains(link) {
             log.info("\(link.name): not used")
             clients.end(link.interface.index)
-            // Down, for the real root to begin afresh. A card that refuses does no harm.
+            // The link goes down, so that the real root begins afresh. A card that refuses does no harm.
             try? NetworkLinks.configure(link.interface.index, up: false)
         }
         for other in plan.unsupported {
@@ -463,11 +463,11 @@ final class NetworkBringUp {
         return NetworkState(links: links, nameservers: servers, searchDomains: domains, hostname: hostname)
     }
 
-    /// Makes the link over which the server answers the one that the default routes lead by.
+    /// Sends the default routes over the link on which the server answers.
     private func prefer(_ link: NetworkPlan.Link, _ told: NetworkState.Link) {
         let settings = LinkSettings(index: link.interface.index, name: told.interface, metric: told.metric)
         let routes = told.gateways.map { NetworkRoute(defaultBy: $0) }
-        // Where that is refused the other link keeps it; the boot finds out.
+        // If the kernel refuses, the other link keeps the routes, and the boot will notice.
         try? settings.add(routes, own: told.addresses)
     }
 }

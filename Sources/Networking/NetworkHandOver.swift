@@ -64,8 +64,8 @@ extension Networking {
             let end = link.hasPrefix("/") ? FilePath(link) : FilePath("/etc").appending(link)
             let path = end.lexicallyNormalized()
             if path.starts(with: "/run") {
-                // Such a link is a resolver's, which is not running yet. What we leave there serves until it
-                // starts, and replaces it.
+                // Such a link belongs to a resolver, which is not running yet. What is left here serves until the
+                // resolver starts and replaces it.
                 place = (run, "/" + path.components.dropFirst().map(\.string).joined(separator: "/"))
             } else if let other = root.destination(of: place.path) {
                 place.path = other
@@ -123,7 +123,7 @@ extension Networking {
         let interfaces = NetworkInterface.all(in: .ofThisMachine, kernelNames: Renames.read())
         let identity = MachineIdentity.ofThisMachine(network, report: { _ in })
         let up = state.links.map { (name: $0.interface, metric: $0.metric) }
-        // What BOOTIF names may not have shown up; then it was any.
+        // The card that BOOTIF names may be missing; the boot took any card then.
         let plans = [false, true].map { ignoresBootIF in
             var plan = NetworkPlan(
                 interfaces: interfaces, profiles: profiles, arguments: network, ignoresBootIF: ignoresBootIF)
@@ -151,7 +151,7 @@ extension Networking {
         } catch {
             throw .handOver(error)
         }
-        // A missing label stops no boot, and who may not read the file says so.
+        // A missing label does not stop a boot, and a program that may not read the file will say so.
         let folders = path.split(separator: "/")
         if folders.first == "etc" { _ = try? root.relabel(["/etc/\(folders[1])"]) }
     }
@@ -169,7 +169,7 @@ extension Networking {
             }
             return files
         }
-        // What any system does by itself needs no profile.
+        // Settings that any system uses by itself need no profile.
         let usual = [IPArgument(method: .automatic), IPArgument(method: .dhcp)]
         let asked = network.ip.contains { !usual.contains($0) } || !network.links.isEmpty || !network.routes.isEmpty
         guard asked else { return [] }
@@ -206,8 +206,10 @@ extension NetworkdPresence {
         hasNetworkManager = has("usr/sbin/NetworkManager")
     }
 
-    /// Whether the image brings files that match a card of its own: not the distribution's, which are for containers,
-    /// virtual machines' inner sides, and whatever an administrator turns on.
+    /// Whether the image brings files that match a card of its own.
+    ///
+    /// The distribution's files do not count: they are for
+    /// containers, for the inner side of virtual machines, and for things that an administrator turns on.
     static func ownFiles(of root: FilePath) -> Bool {
         let folders = ["etc/systemd/network", "usr/lib/systemd/network", "usr/local/lib/systemd/network"]
         var seen: Set<String> = []

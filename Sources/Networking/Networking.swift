@@ -113,7 +113,7 @@ public enum Networking {
         pump: @escaping (Int32) -> Void,
         report: @escaping (String) -> Void, waits: Waits = .untold, logger: Logger
     ) throws(NetworkFailure) -> NetworkState {
-        // Those of an attempt before this one.
+        // Ends the clients of an earlier attempt.
         endClients()
         let profiles = try wantedProfiles(arguments, in: keyfiles, report: report)
         let targets = urls.compactMap { NetworkTarget(url: $0, proxy: arguments.proxy) }
@@ -132,7 +132,7 @@ public enum Networking {
     /// - Returns: The DHCPv6 leases, by the numbers of their links.
     @discardableResult
     public static func endClients() -> [Int: NetworkLease6] {
-        // They end with the last who holds them, outside of the lock.
+        // The clients end outside of the lock, with the last reference to them.
         let running = clients.change { clients in
             defer { clients = NetworkClients() }
             return clients
@@ -160,7 +160,7 @@ public enum Networking {
         let failures = keyfiles.failures + refused
         guard profiles.contains(where: \.hasAddresses) else {
             if let first = failures.first { throw .keyfile(first) }
-            // None starts by itself.
+            // No keyfile starts by itself.
             return NetworkProfile.all(of: arguments.network)
         }
         for failure in failures { report("\(failure); going on without it") }
@@ -213,7 +213,7 @@ public enum Networking {
         try? Files.write(changed, to: file)
     }
 
-    /// Runs `body`; what it throws leaves here knowing what was done.
+    /// Runs `body`; an error that it throws gets the name of what was done.
     static func act<T>(_ name: @autoclosure () -> String, _ body: () throws(Errno) -> T) throws(NetworkFailure) -> T {
         do {
             return try body()

@@ -27,9 +27,9 @@ final class ReachProbe: Sendable {
         self.link = link
         let state = Monitor(State(nameservers: nameservers, searchDomains: searchDomains))
         self.state = state
-        // Without a thread nothing is known of this card, and others go before it.
+        // Without a thread nothing is known of this card, and other cards are preferred.
         try? startThread {
-            // A first packet may get lost; whoever is far away gets more time later.
+            // A first packet may get lost; a distant server gets more time later.
             var patience: Int32 = 1000
             while true {
                 let known = state.change { $0 }

@@ -4,8 +4,8 @@ import LinuxSystem
 import Reporting
 import SystemPackage
 
-/// The kernel's names of the interfaces that were renamed, kept for a second try after a failure:
-/// whoever wrote `ip=eth0:dhcp` still means the same card.
+/// The kernel's names of the interfaces that were renamed, kept for a second try after a failure, in which
+/// `ip=eth0:dhcp` still means the same card.
 enum Renames {
     private static let file = FilePath(RunFile.interfaceNames.path)
 

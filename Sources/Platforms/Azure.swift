@@ -25,7 +25,7 @@ extension PlatformAccess {
         return waits.wait(for: wait) { _ in
             while true {
                 for drive in drives() {
-                    // An empty drive, another disc, or one that is being changed: not this one, or not yet.
+                    // An empty drive, another disc, or a disc that is being changed: this is not the one, or not yet.
                     guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else {
                         continue
                     }

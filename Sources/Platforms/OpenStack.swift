@@ -67,7 +67,7 @@ extension PlatformAccess {
                     }
                 }
             }
-            // Without a lease there is no service yet that could have refused.
+            // Without a lease no service is known yet that could have refused.
             if let last, drives.isEmpty, !services.isEmpty, services.allSatisfy(refused.contains) { throw last }
         }
         return nil

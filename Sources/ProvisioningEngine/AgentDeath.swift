@@ -1,5 +1,5 @@
-// What a crash leaves: the same report as every other stop. The agent cannot tell its own death; the one
-// after it does, started by PID 1, by the watch of the name `ignition`, or by systemd's ExecStopPost.
+// Gives a crash the same report as every other stop. An agent cannot report its own death; the agent after it does so,
+// started by PID 1, by the watch of the name `ignition`, or by systemd's ExecStopPost.
 
 import CLinux
 import Glibc
@@ -12,7 +12,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
     /// The kernel ended it for want of memory.
     case outOfMemory
     case exit(Int32)
-    /// systemd's word for it, where it is none of these: `timeout`, `watchdog`.
+    /// systemd's word for any other way to end: `timeout`, `watchdog`.
     case result(String)
 
     /// The death of the agent before this one; `nil` where none died.
@@ -34,7 +34,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         switch (result, number) {
         case (nil, _), ("success", _), ("exit-code", _), ("exec-condition", _), ("protocol", _), ("start-limit-hit", _):
             return nil
-        // Whoever stops a unit knows of it: systemd does so for its emergency mode, after another stage's report.
+        // Whoever stops a unit knows of it: systemd stops units for its emergency mode, after another stage's report.
         case ("signal", SIGTERM?): return nil
         case ("oom-kill", _): self = .outOfMemory
         case ("signal", let number?), ("core-dump", let number?): self = .signal(number)
@@ -57,7 +57,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         SIGSYS: "SYS", SIGXCPU: "XCPU", SIGXFSZ: "XFSZ",
     ]
 
-    /// Whether the fault is in firstlight, and not in whoever ended it.
+    /// Whether the fault is in firstlight, and not in the program that ended it.
     private var isDefect: Bool {
         switch self {
         case .signal(let number): ![SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM].contains(number)

@@ -8,10 +8,10 @@ public enum BootStage: CaseIterable, Sendable {
     case drivers
     case findConfig
     case network
-    /// While the root image is on its way, as all up to the plan: a config with a mistake and a conflict on a disk stop
-    /// the boot before the image has come.
+    /// Like all stages up to the plan, this runs while the root image is on its way: a mistake in the config or a
+    /// conflict on a disk stops the boot before the image has come.
     case fetchConfig
-    /// A helper that changes them restarts the machine.
+    /// A helper that changes the arguments restarts the machine.
     case kernelArguments
     case rootImage
     case plan
@@ -30,7 +30,7 @@ public enum BootStage: CaseIterable, Sendable {
     /// Those of a boot as PID 1, in order.
     public static let inLiveBoot = allCases.filter { $0 != .unmount }
 
-    /// Those of a boot whose PID 1 are shell scripts, in order: drivers are theirs, and the network may be.
+    /// Those of a boot whose PID 1 is a shell script, in order: the script loads drivers, and may bring up the network.
     public static func inScripts(bringingUpNetwork: Bool) -> [BootStage] {
         inLiveBoot.filter { $0 != .drivers && (bringingUpNetwork || $0 != .network) }
     }

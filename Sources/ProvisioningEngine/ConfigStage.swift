@@ -23,7 +23,7 @@ extension ProvisioningSession {
         }
         try baseConfig(telling: true).checkSupport()
         if let problem = arguments.problem(in: .configURL, .provisioning) { throw problem }
-        // This machine's values are put into a URL when the network, which tells some of them, is there.
+        // This machine's values are put into a URL once the network is up, since it tells some of them.
         if let url = arguments.configURL, !url.asWritten.isData { return }
         let source = try configSource()
         if !source.isRemote { try keepConfig(from: source) }
@@ -38,7 +38,7 @@ extension ProvisioningSession {
     /// Whether anything of the config of this boot lies on another machine.
     public func configNeedsNetwork() throws -> Bool { try config().map { namesSomethingRemote($0) } ?? false }
 
-    /// Whether a fetch failed for nothing but want of a network, which it was not to use.
+    /// Whether a fetch failed only because it needed the network and was not allowed to use it.
     public static func needsNetwork(_ failure: any Error) -> Bool {
         ((failure as? BootFailure)?.cause as? ResourceFailure)?.reason == .offline
     }
@@ -70,7 +70,7 @@ extension ProvisioningSession {
             return config
         }
         observer(.found(source))
-        // What it refers to may need the network, which is brought up once that is known.
+        // The references of the config may need the network, which is brought up once that is known.
         let isWhole = rules.keepsTextAsWritten && !config.refersToOthers
         try store.keep(fetched, isWhole: isWhole)
         remember(userConfig: config)
@@ -84,7 +84,7 @@ extension ProvisioningSession {
             observer(.warning($0))
         }
         let whole = try step("completing the config from \(fetched.source)") { () throws -> IgnitionConfig? in
-            // What was found is part of the story also where the rest needs the network.
+            // The configs that were found are reported even if the rest needs the network.
             defer { observer(.followed(completion.followed)) }
             let whole = try completion.complete(config)
             if rules.refusesAtFetch { try whole?.checkSupport() }
@@ -118,7 +118,7 @@ extension ProvisioningSession {
         case .volume(let volume):
             return try platformAccess.config(at: volume.path, onVolume: volume.label, within: deviceSeconds)
         case .platform(let platform):
-            // Some wait for a drive or a service, whichever comes first; without a network nothing would come.
+            // Some platforms wait for a drive or a service, whichever comes first; without a network none would come.
             if isOffline, platform.needsNetwork {
                 throw ResourceFailure(source: RedactedURL(platform.source), reason: .offline)
             }

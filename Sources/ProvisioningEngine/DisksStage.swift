@@ -22,7 +22,7 @@ extension ProvisioningSession {
         try store.keep(look: DiskLook(plan))
         for (volume, key) in memory.get(\.keys)?.proven ?? [:] { try store.keep(key, of: volume) }
         observer(.detail("the disks are planned, and will be looked at again before the first write"))
-        // Which takes its time as well, and the image is still on its way.
+        // Loading these modules takes time too, and the image is still on its way.
         for mount in storage.mounts { try? access.loadFilesystem(mount.type) }
     }
 

@@ -35,7 +35,7 @@ extension ProvisioningSession {
             warn("Ignition has run on this system before; a second run may give another result")
         }
         let outcome = try write(config, into: target, keys: keys, through: try resourceFetcher(for: config).settings)
-        // The real root has them now; nobody else needs them.
+        // The real root has the keys now, and nobody else needs them.
         try store.forgetKeys()
         observer(.wroteFiles(summary: outcome.summary, isAsked: given != nil))
         observer(.did(topic: "files", outcome.changes, []))

@@ -40,7 +40,7 @@ extension LiveSession {
     private func post(_ report: ProvisioningReport) {
         guard let url = arguments.reportURL else { return }
         do {
-            // What is wrong with the config has been told; its proxy and its authorities are missed then.
+            // A mistake in the config was reported already; then its proxy and its authorities are not used here.
             let config = (try? provisioning.config()) ?? nil
             let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
             let filled = try provisioning.filled(url, of: BootArguments.reportKey)
@@ -81,7 +81,7 @@ extension StateFolder {
         if lock >= 0 { _ = flock(lock, LOCK_EX) }
         var report = report
         change(&report)
-        // A report that cannot be kept must not stop what it is about.
+        // A report that cannot be kept must not stop the work that it describes.
         try? save(report.text, as: .report, mode: 0o644)
     }
 }

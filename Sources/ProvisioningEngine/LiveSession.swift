@@ -81,13 +81,13 @@ public struct LiveSession: Sendable {
 
     /// What is fetched first: the config and the root image, or else what the config at hand names.
     ///
-    /// The network is up where the server of one of them answers.
+    /// The network counts as up once the server of one of them answers.
     public var firstURLs: [SourceURL] {
         let isKnown = state.configProgress != .unknown
         var urls: [SourceURL] = []
         if !isKnown, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url.asWritten) }
         if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs.map(\.asWritten) }
-        // Whatever is behind a proxy of the config's own says nothing of the way there.
+        // A URL behind a proxy of the config says nothing about the way to its server.
         if urls.isEmpty, isKnown, let config = try? provisioning.config(), config.ignition.proxy.httpProxy == nil,
             config.ignition.proxy.httpsProxy == nil
         {

@@ -16,7 +16,7 @@ extension ProvisioningSession {
     public func mountFilesystems() throws {
         guard let config = try config(), config.storage.namesDisks else { return }
         var access = mountAccess
-        // A second run finds the folders made; they stay those of this boot.
+        // A second run finds these folders in place; they still count as made by this boot.
         access.folderMade = { [store, observer] folder in
             try store.keep(mountFolder: folder)
             observer(.wrote("the directory \(folder)"))

@@ -1,4 +1,4 @@
-// What a config would do to this machine, for whoever asks before there is a boot. Writes nothing.
+// Shows what a config would do to this machine, before there is a boot. Writes nothing.
 
 import BlockDevices
 import BootArguments

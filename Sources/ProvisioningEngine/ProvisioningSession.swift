@@ -200,7 +200,7 @@ public struct ProvisioningSession: Sendable {
 
     func warn(_ text: String) { observer(.warning(text)) }
 
-    /// Tells the platform how a stage ended; that it cannot be told stops nothing.
+    /// Tells the platform how a stage ended; a failure to tell it stops nothing.
     ///
     /// - Parameters:
     ///   - stage: Ignition's word for it.

@@ -1,4 +1,4 @@
-// What the ways in need of the live root beside its stages: RAM that is short, what a crash left, the real root's init.
+// What all kinds of live boots need beside the stages: a check of the RAM, the cleanup after a crash, the init.
 
 import BootArguments
 import LinuxSystem

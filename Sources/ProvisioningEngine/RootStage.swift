@@ -61,8 +61,10 @@ extension LiveSession {
 
     private static func node(ofLabel label: String) -> String { "/dev/disk/by-label/\(label)" }
 
-    /// Whether the root image is copied off a medium, which is in use until then, and of which the config may make
-    /// another disk afterwards: a look at the disks meanwhile would find it taken.
+    /// Whether the root image is copied off a medium.
+    ///
+    /// The medium is in use until then, and the config may partition it
+    /// afterwards: a look at the disks meanwhile would find it in use.
     var copiesMedium: Bool {
         guard case .iso(_, copyToRAM: true) = RootImagePlace(arguments, hasAppendedImage: hasAppendedRootImage) else {
             return false
@@ -85,7 +87,7 @@ extension LiveSession {
     /// Gets and verifies the root image.
     func getRootImage() throws {
         if let problem = arguments.problem(in: .rootImage) { throw problem }
-        // After a later stage has ended badly, the image that is here is verified and may be mounted already.
+        // If a later stage has failed before, the image is already here and verified, and may be mounted.
         if let image = state.load(RootImageRecord.self), Files.exists(image.file) {
             return observer(.told(topic: "rootfs", "\(ByteCount(image.size)) are here already, verified"))
         }
@@ -210,8 +212,8 @@ extension LiveSession {
         try step("mounting the ISO \(device)") {
             try Files.makeFolder(Self.isoFolder)
             if !Mounts.all().contains(where: { $0.target == Self.isoFolder }) {
-                // Its files may have been copied to a stick, which is then no ISO 9660. A hybrid ISO may carry more than
-                // one kind: then it is one.
+                // The files of the ISO may have been copied to a stick, which then has another filesystem. A hybrid ISO
+                // may carry several kinds at once: it counts as ISO 9660.
                 let type = try filesystemType(of: device.string) ?? "iso9660"
                 devices.loadModule(type)
                 try mountISO(device, type: type)

@@ -24,7 +24,7 @@ public enum SessionEvent: Sendable {
     case detail(String)
     /// Something that somebody ought to look into.
     case warning(String)
-    /// The same of something that is not the config's, and not the report's.
+    /// A warning that does not concern the config and does not belong in the report.
     case caution(String)
 
     /// An older root image is booted, from that URL without secrets, and why the one that was wanted is not.

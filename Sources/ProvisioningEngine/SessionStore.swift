@@ -68,7 +68,7 @@ public struct KeptVolume: Equatable, Sendable {
 
 /// What a look at the disks came to, while the root image was on its way: the plan as people read it.
 ///
-/// Nothing is carried out by it. What is carried out is planned anew, right before the first write.
+/// This plan is never carried out. A new plan is made right before the first write.
 public struct DiskLook: Equatable, Sendable {
     /// The lines of the plan.
     public var lines: [String]

@@ -91,7 +91,7 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
         }
         return progress.change { progress in
             if let failure = progress.failure { progress.outputs[failure.stage]?.open() }
-            // The others run again, and tell it then.
+            // The other stages run again, and report then.
             progress.outputs = progress.outputs.filter { progress.done.contains($0.key) }
             return progress.failure
         }
@@ -103,7 +103,7 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
     }
 
     private func run(_ stage: Stage, _ body: @escaping @Sendable (Stage, SessionObserver) throws -> Void) {
-        // Without a thread it runs when this one is free again.
+        // If no thread can be started, that stage runs when this thread is free again.
         if progress.change({ self.next($0) != nil }) { try? startThread { self.help(body) } }
         guard let output = progress.change({ $0.outputs[stage] }) else { return }
         do {
@@ -116,7 +116,7 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
             progress.change { progress in
                 if progress.failure == nil {
                     progress.failure = StageFailure(stage: stage, error: error)
-                    // Not before: a stage that ends because of it must not be taken for the cause.
+                    // Not earlier: a stage that ends because of this must not be taken for the cause.
                     isCancelled.store(true, ordering: .sequentiallyConsistent)
                 } else {
                     observer(.detail("\(error), after another stage had failed"))
@@ -153,7 +153,7 @@ public final class StageEngine<Stage: Hashable & Sendable>: Sendable {
         if progress.failure == nil, !progress.running.isEmpty { tellUnderWay(progress) }
     }
 
-    /// Lets those tell before which all are done.
+    /// Lets each stage report once all stages before it are done.
     private func openOutputs(_ progress: Progress) {
         for stage in order {
             progress.outputs[stage]?.open()

@@ -68,7 +68,7 @@ final class StageOutput: Sendable {
         if case .detail = event { return people(event) }
         state.withLock { state in
             if state.isOpen { return people(event) }
-            // By then it is none any more.
+            // Progress that is shown later would not be progress any more.
             if case .progress = event { return }
             state.events.append(event)
         }
@@ -85,7 +85,7 @@ final class StageOutput: Sendable {
                     let isPartOfBoot = wait.subject.isEmpty
                     if isPartOfBoot { state.topic = wait.topic }
                     if wait.topic.isEmpty { wait.topic = state.topic }
-                    // Of several parts people see the first; of what they wait for, all.
+                    // Of several parts of the boot people see the first one, but all waits inside the parts.
                     let number = state.isOpen || !isPartOfBoot ? sink.begin(wait) : nil
                     state.waits[state.nextWait] = HeldWait(wait: wait, sink: sink, number: number)
                     return state.nextWait

@@ -110,7 +110,7 @@ extension StateFolder: SessionStore {
     /// Keeps the config, made whole, in the place of what was found.
     public func keep(whole config: IgnitionConfig) throws {
         var config = config
-        // References are followed; whoever reads the config again is not to follow them once more.
+        // The references have been followed; code that reads the config again must not follow them once more.
         config.ignition.config = .init()
         let bytes = Array(config.json.text(.pretty).utf8)
         try keep(FetchedConfig(source: "\(path(.config))", bytes: bytes), isWhole: true)
@@ -119,7 +119,7 @@ extension StateFolder: SessionStore {
     /// The config as it was kept; `nil` where there is none.
     public func fetchedConfig() throws -> FetchedConfig? {
         guard let record = load(ConfigRecord.self) else {
-            // To take it for none would provision the machine with nothing.
+            // A config that cannot be read must not count as missing: the machine would be provisioned with nothing.
             if Files.exists(path(ConfigRecord.file)) { throw UnreadableState(file: ConfigRecord.file) }
             return nil
         }
@@ -251,7 +251,7 @@ extension StateFolder: SessionStore {
         }
     }
 
-    /// Content of the config or fetched for it, and what was left half written of such a file.
+    /// Whether a file has content of the config, or content fetched for it, or an unfinished part of such a file.
     static func isSecret(_ name: String) -> Bool {
         [RunFile.config, .configRecord, .volumes, .scratch].contains { $0.rawValue == name }
             || RunFile.volumeKey.isName(name) || RunFile.provenKey.isName(name)

@@ -1,5 +1,5 @@
-// The records that stages leave for each other, and their form in files: names and words that are written here
-// and follow no type's.
+// The records that stages leave for each other, and their form in
+// files: names and words that are written here, not derived from types.
 
 import JSONText
 import LiveRoot
@@ -201,7 +201,7 @@ struct RootImageRecord: StateRecord {
     var size: UInt64
     /// `squashfs` or `erofs`.
     var format: String
-    /// What the boot itself has no use for.
+    /// Members that the boot itself does not use.
     private var details: [JSONValue.Member] = []
 
     init(file: FilePath, offset: UInt64, size: UInt64, format: String) {

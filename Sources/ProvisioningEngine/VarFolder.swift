@@ -19,14 +19,14 @@ extension LiveSession {
         let target = TargetRoot(provisioning.root)
         try step("populating /var") {
             let made = try target.makeFolders(Self.varFolders)
-            // What sssd has mapped there belongs to an earlier boot.
+            // The maps that sssd left there belong to an earlier boot.
             try target.removeFolder("/var/lib/sss/mc")
             if !made.isEmpty { try label(made) }
         }
     }
 
-    /// Unmounts the config's filesystems, and the `/var` in RAM where the real root mounts another: that would be
-    /// hidden.
+    /// Unmounts the config's filesystems, and also the `/var`
+    /// in RAM if the real root mounts another one over it.
     public func unmountFilesystems() throws {
         try provisioning.unmountFilesystems()
         let path = provisioning.root.appending("var")

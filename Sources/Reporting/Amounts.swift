@@ -34,7 +34,7 @@ public func oneDecimal(_ value: Double) -> String {
 }
 
 extension Int {
-    /// The whole number nearest to any amount: the largest or the least for what is beyond it, 0 where it is none.
+    /// The whole number nearest to any amount; numbers out of range become the largest or the least, NaN becomes 0.
     public init(nearest amount: Double) {
         self = amount.isNaN ? 0 : Int(exactly: amount.rounded()) ?? (amount < 0 ? .min : .max)
     }

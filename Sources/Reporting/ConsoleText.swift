@@ -39,7 +39,7 @@ public func withShortURL(_ text: String, columns: Int) -> String {
     guard excess > 0, let longest = lengths.max(), longest > 0, let place = lengths.firstIndex(of: longest),
         let scheme = words[place].firstRange(of: "://")
     else { return text }
-    // Another scheme says how far the way there is to be trusted.
+    // Any other scheme stays, because it says how far the connection can be trusted.
     let url = words[place].hasPrefix("http://") ? words[place][scheme.upperBound...] : words[place]
     let room = longest - excess
     if url.count <= room {
@@ -48,7 +48,7 @@ public func withShortURL(_ text: String, columns: Int) -> String {
     }
     guard let path = words[place][scheme.upperBound...].firstIndex(of: "/") else { return text }
     let head = url[...path] + "..."
-    // Less of the end would tell nothing.
+    // A shorter end would tell nothing.
     guard room - head.count >= 10 else { return text }
     let end = url.suffix(room - head.count)
     words[place] = head + (end.firstIndex(of: "/").map { end[$0...] } ?? end)

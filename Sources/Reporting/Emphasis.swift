@@ -1,4 +1,4 @@
-// What stands out on a screen that has colours. No meaning hangs on a colour: the words say it all.
+// What stands out on a screen that has colours. A colour never carries a meaning that the words do not have.
 
 /// How a text is shown on a screen with colours; elsewhere it is shown as it is.
 public enum Emphasis: Sendable {

@@ -223,7 +223,7 @@ public struct WaitDisplay: Sendable {
         }
         shown = shown.filter { number, _ in late.contains { $0.key == number } }
         guard let oldest = late.first else { return nil }
-        // A part of the boot is shown only while nothing that it waits for is.
+        // A part of the boot is shown only while none of the waits inside it is shown.
         for (number, wait) in late where !wait.subject.isEmpty || number == oldest.key {
             let news = news(of: wait, number, at: now)
             if news != .none { return Due(wait: wait, news: news) }

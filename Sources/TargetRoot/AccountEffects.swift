@@ -65,7 +65,7 @@ extension AccountApplier {
         do {
             source = try tree.entry(try tree.resolve(path))
         } catch TargetFault.cannot(_, _, .noSuchFileOrDirectory) {}
-        // Where they are now, and where they go along to.
+        // The inner homes, where they are now and where they move along to.
         var change = OwnerChange(from: old, to: new, innerHomes: innerHomes.compactMap { try? tree.follow($0) })
         func follow(to goal: TargetEntry) {
             let places = [path, source?.path ?? path]
@@ -74,7 +74,7 @@ extension AccountApplier {
             }
         }
         guard let source, case .folder = source.component else {
-            // It never existed, or a run was stopped after it moved the home and before it had changed all owners.
+            // The home never existed, or a run was stopped between moving the home and changing all owners.
             guard let goal = try? tree.entry(try tree.resolve(newPath)), goal.status?.st_uid == old.user else { return }
             follow(to: goal)
             return try goal.changeTree(change)

@@ -20,8 +20,8 @@ struct Appender {
     /// Appends to a file; the new content replaces the old in one step.
     ///
     /// - Parameters:
-    ///   - planned: What to append. What is `present` is so by the file's record or, without a record, by its end, which
-    ///     is about to change.
+    ///   - planned: What to append. Whether it is `present` was read from the file's record or, without a record, from
+    ///     its end, which is about to change.
     ///   - place: The file.
     /// - Throws: ``TargetFault``, or why a fragment cannot be fetched.
     func append(_ planned: PlannedAppend, to place: TargetEntry) throws {
@@ -43,7 +43,7 @@ struct Appender {
             after.add(try part.sha256())
         }
         if planned.repeats { after = before }
-        // The file continues with something else where somebody has written to it since, or the config has changed.
+        // If somebody has written to the file since, or the config has changed, the file goes on differently.
         if let length = found.unfinishedFrom, try old.isBeginning(of: new, from: length) {
             try old.truncate(to: length, to: "append to")
         }

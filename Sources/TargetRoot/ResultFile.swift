@@ -68,7 +68,7 @@ extension TargetRoot {
         // path that does not end with a zero byte.
         func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
-        // The target's setfiles reaches files through /proc, of which its root has none before it is booted.
+        // The target's setfiles reaches files through /proc, and the target has no /proc mounted before it is booted.
         let proc = root.appending("proc")
         let isMounted = !prefix.isEmpty && mountProc(on: proc)
         defer { if isMounted { try? Mounts.unmount(proc, lazily: true) } }

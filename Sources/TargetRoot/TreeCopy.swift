@@ -102,7 +102,9 @@ struct TreeCopy {
     }
 }
 
-/// Gives what belongs to one owner to another; in homes of others, the group of what is the user's alone.
+/// Gives what belongs to one owner to another.
+///
+/// In the homes of others, only the user's own files get the group.
 struct OwnerChange {
     var old: AccountEffect.Owner
     var new: AccountEffect.Owner

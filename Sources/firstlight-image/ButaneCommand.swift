@@ -67,7 +67,7 @@ struct TranslateButane: ParsableCommand {
         case auto, always, never, yes, no
     }
 
-    /// What cannot be gone on with, in Butane's words.
+    /// An error that ends the command, in Butane's words.
     enum Failure: Error, CustomStringConvertible {
         case unreadable(String, Errno)
         case unwritable(String, Errno)

@@ -43,7 +43,7 @@ private struct ConfinedFolder {
     func bytes(_ path: String) throws(LocalFiles.Fault) -> [UInt8] {
         let path = try inside(path)
         do throws(FileFault) { return try Files.read(path, inside: root) } catch {
-            // Where a link leads out of the folder the kernel has looked it up in here, and found nothing.
+            // The kernel looked up a link that leads out of the folder as if it led into it, and found nothing.
             if isOutside(path) { throw .escapes }
             let verb = error.reason == .isDirectory ? "read" : "open"
             throw .system("\(verb) \(shown(path)): \(lowered(error.reason))")

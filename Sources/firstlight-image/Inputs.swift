@@ -26,7 +26,7 @@ func configBytes(
     return try translated(bytes, in: file, files: files, variables: variables)?.output ?? bytes
 }
 
-/// What a Butane config is translated to; `nil` where the text is no Butane.
+/// The Ignition config that a Butane config is translated to; `nil` where the text is not Butane.
 ///
 /// What it is warned of is said on standard error. Throws ``ButaneFailure`` where there is no output.
 func translated(

@@ -5,9 +5,9 @@ import ImageMaking
 import LinuxSystem
 import Reporting
 
-/// Shows what is being done, and of what counts bytes how far it is and how long it will take.
+/// Shows what is being done and, for work that counts bytes, how far it is and how long it will take.
 ///
-/// The first second nothing is shown: most of what is asked for is done by then.
+/// Nothing is shown during the first second, because most commands are done by then.
 final class MakingLine {
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let started = Machine.uptime()

@@ -13,7 +13,7 @@ import SystemPackage
 
 /// A command that reads or changes boot media.
 protocol MediaCommand: ParsableCommand {
-    /// Whether it dies silently when nobody reads on.
+    /// Whether it ends silently when nobody reads its output any more.
     static var showsSomething: Bool { get }
     /// How it reads configs; `nil` where it takes none.
     var configOptions: ConfigOptions? { get }
@@ -31,7 +31,7 @@ extension MediaCommand {
         defer { progress.clear() }
         do {
             var streams = Streams.standard { progress.tell($0, $1, of: $2) }
-            // Under the other's name a text is embedded as it is, as the other does; so is what names no variant.
+            // Under the name coreos-installer a text is embedded as it is; so is a text that names no variant.
             if let configOptions { streams.translate = { try configOptions.translate($0, from: $1) } }
             try work(streams)
         } catch {

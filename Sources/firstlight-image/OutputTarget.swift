@@ -8,7 +8,7 @@ import SystemPackage
 
 /// Where a command's result goes.
 final class OutputTarget {
-    /// The file to make; one that goes away where the result is streamed.
+    /// The file to make; a temporary one if the result is streamed.
     let file: FilePath
     private let isStreamed: Bool
     /// Holds the file that is streamed.
@@ -30,7 +30,7 @@ final class OutputTarget {
         self.folder = consume folder
     }
 
-    /// The text with the name that whoever asked knows.
+    /// The text with the name of the file that the user gave.
     func naming(_ text: String) -> String {
         isStreamed ? text.replacing(file.string, with: "-") : text
     }

@@ -59,7 +59,7 @@ struct PlanConfig: ParsableCommand {
             : try Files.read(file)
         let outcome = try translated(
             bytes, in: isInput ? nil : file, files: filesDir, variables: variables.values())
-        // The agent tells the places of the Butane config, which go with what is made of it.
+        // The agent names places in the Butane config, so they are handed over with the result.
         let placed = outcome?.placed
         let shown = isInput ? "standard input" : file.string
         let program = try agent ?? besideThisProgram("firstlight")

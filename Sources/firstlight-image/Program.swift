@@ -41,10 +41,10 @@ enum Program {
         }
     }
 
-    /// Options in GNU style, as the parser of arguments reads them right.
+    /// Options in GNU style, in the form that the argument parser reads correctly.
     ///
-    /// Behind `--append=` the value is empty. Of the commands that change media come `-fi config`, an option behind a
-    /// flag, as `-f -i config`, and `-aconsole=ttyS0` as `-a=console=ttyS0`.
+    /// Behind `--append=` the value is empty. For commands that change media, an option behind a flag as in `-fi config`
+    /// becomes `-f -i config`; `-aconsole=ttyS0` becomes `-a=console=ttyS0`.
     private static func separated(_ words: [String]) -> [String] {
         let isForMedia = words.first.map { ["iso", "pxe", "dev"].contains($0) } ?? false
         let end = words.firstIndex(of: "--") ?? words.endIndex
@@ -89,7 +89,7 @@ enum Program {
         return lines.filter { !$0.hasPrefix("  See '\(name) help") }.joined(separator: "\n")
     }
 
-    /// What went wrong, while what, and what to do about it.
+    /// Reports what went wrong, what was being done, and what to do about it.
     private static func refuse(_ failure: BootFailure) -> Never {
         var lines = ["firstlight-image: \(failure.cause)"]
         lines += failure.steps.reversed().map { "  while \($0)" }

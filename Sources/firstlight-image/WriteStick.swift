@@ -62,7 +62,7 @@ struct WriteStick: ParsableCommand {
     }
 }
 
-/// Whoever was asked did not say yes.
+/// The user did not confirm.
 struct NotConfirmed: Error, CustomStringConvertible, Advising {
     var description: String { "not confirmed" }
     var advice: [String] { ["Nothing was written."] }

@@ -1,5 +1,5 @@
-// firstlight: the agent. One binary, known by several names: below PID 1 it boots the machine, to systemd
-// it is a generator, to udhcpc a hook, to the kernel modprobe; to a person the command line of Firstlight.swift.
+// firstlight: the agent. One binary with several names: below PID 1 it boots the machine, systemd runs it as a
+// generator, udhcpc as a hook, the kernel as modprobe, and people use the command line of Firstlight.swift.
 
 import Boot
 import CLinux

@@ -45,7 +45,7 @@ struct firstlight_topology {
 };
 int firstlight_read_topology(int fd, struct firstlight_topology *topology);
 
-/// Whether the drive holds a disc: 1, 0, or -errno where it is no such drive.
+/// Whether the drive holds a disc: 1, 0, or -errno where it is not such a drive.
 int firstlight_disc_present(int fd);
 
 /// The 512 bytes with which an ATA device identifies itself, text in reading order
@@ -79,7 +79,7 @@ bool firstlight_use_huge_pages(bool use);
 int firstlight_memory_file(const char *name);
 
 /// Copies bytes of one file, from `start` on, to where the other one stands, within the kernel (copy_file_range): how many,
-/// 0 at the end, or -errno: not every pair of files can be.
+/// 0 at the end, or -errno: some pairs of files cannot be copied this way.
 int64_t firstlight_copy_range(int from, uint64_t start, int to, size_t count);
 
 /// Gives a file another name, which must not be taken (renameat2, RENAME_NOREPLACE). 0 or -errno: -EEXIST; -EINVAL
@@ -187,7 +187,7 @@ struct firstlight_backdoor_registers {
 /// Asks the hypervisor; the lower half of `edx` is filled in. 0, or -ENODEV where it is not VMware's.
 int firstlight_backdoor(struct firstlight_backdoor_registers *registers);
 
-/// How the agent ended that ran before this one: a signal, or else an exit status that nobody asked for.
+/// How the previous agent ended: by a signal, or else with an exit status that nobody asked for.
 struct firstlight_death {
     int signal, status;
     /// The kernel ended it for want of memory.
