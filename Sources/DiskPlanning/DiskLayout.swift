@@ -111,7 +111,9 @@ public struct DiskLayout: Equatable, Sendable {
     ///
     /// The kernel reads only the first copy of a GPT, and only behind a protective MBR.
     private mutating func repairTablesInUse() {
-        let used = Set((volumes.map(\.partition) + filesystems.map(\.target.partition)).compactMap { $0?.disk })
+        let members = arrays.flatMap(\.members).map(\.target?.partition)
+        let used = Set(
+            (members + volumes.map(\.partition) + filesystems.map(\.target.partition)).compactMap { $0?.disk })
         for index in disks.indices where disks[index].action == .keep && used.contains(disks[index].disk.node) {
             guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil,
                 gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR)

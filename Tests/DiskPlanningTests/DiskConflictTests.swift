@@ -195,6 +195,10 @@ import Testing
             partition: PartitionAddress(disk: "/dev/vda", number: 1))
         let filesystem = "{\(alone), \"filesystems\": [{\"device\": \"/dev/vda1\", \"format\": \"ext4\"}]}"
         #expect(try plan(filesystem, [device]) == .repair)
+        // A member of an array as well.
+        let other = FoundDevice(path: "/dev/vdb", node: "/dev/vdb", size: 3 << 20)
+        let array = #""raid": [{"name": "data", "level": "raid1", "devices": ["/dev/vda1", "/dev/vdb"]}]"#
+        #expect(try plan("{\(alone), \(array)}", [device, other]) == .repair)
         let refusal = #expect(throws: DiskRefusal.self) {
             try plan(#"{"disks": [{"device": "/dev/vda", "partitions": [{"label": "b"}]}]}"#)
         }
