@@ -240,12 +240,18 @@ struct LocatedArray: Equatable, Sendable {
         let newest = old.compactMap(\.superblock?.events).max() ?? 0
         var roles: Set<Int> = []
         var missing = members.filter { $0.target == nil }.map { "\($0.device) is not there" }
-        missing += all.filter { $0.superblock == nil }.map { "\($0.node) is not part of it" }
+        var toAdd: [String] = []
+        for member in all where member.superblock == nil {
+            toAdd.append(member.node)
+            let holds = member.found.isSomething ? " and holds \(member.found)" : ""
+            missing.append("\(member.node) is not part of it" + holds)
+        }
         for member in old {
             guard let superblock = member.superblock else { continue }
             // mdadm treats a member that is one event behind as up to date.
             if newest - superblock.events > 1 {
                 missing.append("\(member.node) is out of date")
+                toAdd.append(member.node)
             } else if case .active(let role) = superblock.role {
                 if superblock.isRebuilding {
                     missing.append("\(member.node) is being rebuilt")
@@ -254,6 +260,7 @@ struct LocatedArray: Equatable, Sendable {
                 }
             } else if superblock.role == .other {
                 missing.append("\(member.node) has failed")
+                toAdd.append(member.node)
             }
         }
         let needed = ArrayLevel.needed(level, of: devices)
@@ -267,11 +274,16 @@ struct LocatedArray: Equatable, Sendable {
         if roles.count < devices {
             warnings.append(
                 "\(wanted.node) is degraded, with \(roles.count) of \(devices) devices: "
-                    + missing.joined(separator: ", "))
+                    + missing.joined(separator: ", ") + adding(toAdd))
         } else if !missing.isEmpty {
-            warnings.append("\(wanted.node) lacks a spare: " + missing.joined(separator: ", "))
+            warnings.append("\(wanted.node) lacks a spare: " + missing.joined(separator: ", ") + adding(toAdd))
         }
         return .keep
+    }
+
+    /// The command that completes an array that is kept; nothing else would ever do it.
+    private func adding(_ nodes: [String]) -> String {
+        nodes.isEmpty ? "" : "; once, when it runs: mdadm \(wanted.node) --add " + nodes.joined(separator: " ")
     }
 
     private func difference(_ found: ArrayMember) -> FieldDifference? {
@@ -377,6 +389,9 @@ extension Content {
         else { return nil }
         return member
     }
+
+    /// Whether there are bytes, with a name or without.
+    var isSomething: Bool { kind != .blank && kind != .notLooked }
 
     /// Whether the content may be somebody's, so that its loss has to be listed.
     var isSomebodys: Bool { isKnown || kind == .noise }
