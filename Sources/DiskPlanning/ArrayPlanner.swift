@@ -170,7 +170,7 @@ struct LocatedArray: Equatable, Sendable {
             case .noise where target.wasThere && !member.isLetGo:
                 conflicts.append(conflict(target.node, .looksEncrypted(wanted: wantedContent)))
             case .known where !member.isLetGo && holds.arrayMember == nil:
-                conflicts.append(conflict(target.node, problem(holds)))
+                conflicts.append(conflict(target.node, problem(holds)).ofPartition(target.isPartition))
             case .blank, .unknown, .noise, .known: break
             }
         }
@@ -201,10 +201,12 @@ struct LocatedArray: Equatable, Sendable {
         for member in old.dropFirst() where member.superblock?.uuid != found.uuid {
             let isWanted = member.superblock?.isNamed(wanted.arrayName) == true
             conflicts.append(
-                conflict(member.node, .arraysMixed(with: first.node, member.found, isWanted: isWanted)))
+                conflict(member.node, .arraysMixed(with: first.node, member.found, isWanted: isWanted))
+                    .ofPartition(member.partition != nil))
         }
         if let difference = difference(found) {
-            conflicts.append(conflict(first.node, .arrayDiffers(difference, first.found)))
+            conflicts.append(
+                conflict(first.node, .arrayDiffers(difference, first.found)).ofPartition(first.partition != nil))
         }
         guard conflicts.count == before else { return nil }
         // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.

@@ -23,13 +23,13 @@ extension DiskConflict: Advising {
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, _):
             [
-                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the partitions: \(erasing(content)), once, at this console.",
                 "To keep the other:      leave the disk out of the config.",
                 .wiping("To destroy both:        \"wipeTable\": true"),
             ]
         case .ownerBesideKept(let content, _):
             [
-                "To keep the partitions: \(content.erasing(on: device)), once, at this console.",
+                "To keep the partitions: \(erasing(content)), once, at this console.",
                 "To keep the other:      leave the disk out of the config.",
             ]
         case .damagedTable:
@@ -64,9 +64,9 @@ extension DiskConflict: Advising {
         case .arrayMetadata: ["Use 1.2 (the default, without --metadata), 1.0 or 1.1."]
         case .arraySpares: ["Name more \"devices\", or fewer \"spares\"."]
         case .arrayDiffers(let difference, let content):
-            ["To keep what is there: change \"\(difference.field)\", or other devices.", erasing(content)]
+            ["To keep what is there: change \"\(difference.field)\", or other devices.", toDestroy(content)]
         case .arraysMixed(_, let content, let isWanted):
-            ["To keep what is there: other devices."] + (isWanted ? [] : [erasing(content)])
+            ["To keep what is there: other devices."] + (isWanted ? [] : [toDestroy(content)])
         case .arrayIncomplete, .arrayNotAssembled:
             [
                 "To keep what is there: attach what is missing; mdadm --examine shows each device.",
@@ -128,11 +128,11 @@ extension DiskConflict: Advising {
         case .otherContent(let content, let wanted):
             [
                 "To keep what is there: \(keeping(content, wanted)).",
-                wanted.destroying(orBy: content.erasing(on: device)),
+                wanted.destroying(orBy: erasing(content)),
             ]
         case .severalSignatures(let content, let wanted):
             [
-                "To keep \(wanted): \(content.erasing(allBut: wanted, on: device)), once.",
+                "To keep \(wanted): \(erasing(content, allBut: wanted)), once.",
                 "To keep another: leave out the entry, or name another device.",
             ]
         case .looksEncrypted(let wanted):
@@ -169,17 +169,21 @@ extension DiskConflict: Advising {
     }
 
     /// The command for content that no field of the config destroys; it takes nothing that the refusal did not name.
-    private func erasing(_ content: Content) -> AdviceLine {
-        "To destroy it:         \(content.erasing(on: device)), once, at this console."
+    private func toDestroy(_ content: Content) -> AdviceLine {
+        "To destroy it:         \(erasing(content)), once, at this console."
+    }
+
+    private func erasing(_ content: Content, allBut kept: Signature? = nil) -> String {
+        content.erasing(allBut: kept, on: device, isPartition: isPartition)
     }
 
     /// How to let go of content that a new size would harm; an array that the config wants has no such line.
     private func destroying(_ content: Content, for wanted: WantedContent?) -> [AdviceLine] {
         switch wanted {
         case .array?: []
-        case .filesystem?, .volume?: wanted.map { [$0.destroying(orBy: content.erasing(on: device))] } ?? []
+        case .filesystem?, .volume?: wanted.map { [$0.destroying(orBy: erasing(content))] } ?? []
         // What is unknown has no mark that a command could erase.
-        case nil: content.isKnown ? [erasing(content)] : []
+        case nil: content.isKnown ? [toDestroy(content)] : []
         }
     }
 

@@ -12,6 +12,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
     public var device: String
     /// What is wrong.
     public var problem: Problem
+    /// Whether the device is a partition, out of which wipefs takes a table by force alone.
+    var isPartition = false
 
     /// Makes a conflict.
     ///
@@ -23,6 +25,13 @@ public struct DiskConflict: Error, Equatable, Sendable {
         self.device = device
         self.problem = problem
         self.origin = origin
+    }
+
+    /// The same conflict of a device that is a partition, or is not.
+    func ofPartition(_ isPartition: Bool) -> DiskConflict {
+        var conflict = self
+        conflict.isPartition = isPartition
+        return conflict
     }
 
     /// What is wrong with a device, or with what the config wants of it.

@@ -9,11 +9,11 @@ extension Content {
     /// A command that erases every mark but `kept`.
     ///
     /// What only our own readers find, wipefs does not: there, zeros go over the first bytes of each mark.
-    func erasing(allBut kept: Signature? = nil, on device: String) -> String {
+    func erasing(allBut kept: Signature? = nil, on device: String, isPartition: Bool = false) -> String {
         let others = signatures.filter { $0 != kept }
         let listed = others.filter { !$0.isUnlisted }
         var commands: [String] = []
-        if !listed.isEmpty || table != nil { commands.append(wiping(listed, on: device)) }
+        if !listed.isEmpty || table != nil { commands.append(wiping(listed, on: device, isPartition)) }
         let marks = (others.flatMap(\.marks) + tableMarks).sorted()
         func zeroing(_ place: String) -> String {
             "dd if=/dev/zero of=\(device) bs=1 seek=\(place) count=4 conv=notrunc"
@@ -26,16 +26,18 @@ extension Content {
         return commands.joined(separator: "; ")
     }
 
-    private func wiping(_ listed: [Signature], on device: String) -> String {
+    private func wiping(_ listed: [Signature], on device: String, _ isPartition: Bool) -> String {
+        // It leaves a table alone that stands in a partition; a disk it would then also take while it is in use.
+        let wipefs = table != nil && isPartition ? "wipefs -f" : "wipefs"
         let offsets = listed.compactMap { $0.standsOnce ? $0.offset : nil } + (tableOffset.map { [$0] } ?? [])
         if offsets.count == listed.count + (table == nil ? 0 : 1) {
-            return "wipefs" + offsets.map { " -o 0x" + String($0, radix: 16) }.joined() + " \(device)"
+            return wipefs + offsets.map { " -o 0x" + String($0, radix: 16) }.joined() + " \(device)"
         }
         // Several copies of a mark: erase all of that kind, and nothing else.
         var types: [String] = []
         for type in listed.map(\.type) + (table.map { [$0.contains("gpt") ? "gpt,PMBR" : $0] } ?? [])
         where !types.contains(type) { types.append(type) }
-        return "wipefs -a -t \(types.joined(separator: ",")) \(device)"
+        return "\(wipefs) -a -t \(types.joined(separator: ",")) \(device)"
     }
 
     /// The offset of an MBR's mark, the last two bytes of the first sector.

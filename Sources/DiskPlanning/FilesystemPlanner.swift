@@ -44,6 +44,9 @@ struct DeviceTarget: Equatable {
     /// Whether it existed before and is not a disk, so that noise in it may be somebody's.
     var wasThere = false
 
+    /// Whether its node is a partition, not what is made inside one.
+    var isPartition: Bool { partition != nil && !node.hasPrefix("/dev/mapper/") || area.node != node }
+
     /// Whether two targets have a byte in common: a disk and one of its partitions have, whatever their nodes.
     func shares(_ other: DeviceTarget) -> Bool {
         func isDisk(of target: DeviceTarget, _ disk: DeviceTarget) -> Bool {
@@ -79,7 +82,7 @@ struct FilesystemPlanner {
     }
 
     private func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
-        DiskConflict(target.node, problem, at: wanted.origin)
+        DiskConflict(target.node, problem, at: wanted.origin).ofPartition(target.isPartition)
     }
 
     private func reuse() throws(DiskConflict) -> FilesystemPlan.Action {

@@ -141,7 +141,8 @@ extension DiskLayout {
         guard !isWiped(disk.area(moved.now)) else { return nil }
         func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
             DiskConflict(
-                disk.disk.partitionNode(moved.old.number), problem, at: disk.origin(ofNumber: moved.now.number))
+                disk.disk.partitionNode(moved.old.number), problem, at: disk.origin(ofNumber: moved.now.number)
+            ).ofPartition(true)
         }
         if content.kind == .notLooked { return conflict(.notLooked) }
         if content.table == "gpt" || content.signatures.contains(where: \.isAtTheEnd) {

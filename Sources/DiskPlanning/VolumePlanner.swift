@@ -85,7 +85,7 @@ public struct LocatedVolume: Equatable, Sendable {
     }
 
     private func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
-        DiskConflict(node, problem, at: wanted.origin)
+        DiskConflict(node, problem, at: wanted.origin).ofPartition(target.isPartition)
     }
 
     private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {

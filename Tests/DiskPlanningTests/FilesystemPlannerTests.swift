@@ -120,6 +120,22 @@ import Testing
                 + zeros + "$n count=4 conv=notrunc; done")
     }
 
+    @Test("wipefs takes a table out of a partition by force alone, and out of a disk without")
+    func tablesInside() throws {
+        for (number, words) in [(1, "wipefs -f -o 0x1fe "), (nil, "wipefs -o 0x1fe ")] as [(Int?, String)] {
+            var wanted = IgnitionConfig.Filesystem()
+            wanted.device = "/dev/vdb"
+            wanted.format = "ext4"
+            let target = DeviceTarget(
+                node: "/dev/vdb", area: DiskArea(node: "/dev/vdb", bytes: 0..<1 << 30),
+                partition: number.map { PartitionAddress(disk: "/dev/vda", number: $0) })
+            let found = Content([Signature(type: "ext4", offset: 0x438)], table: "dos")
+            let planner = FilesystemPlanner(wanted: wanted, format: .ext4, target: target, found: found)
+            let conflict = #expect(throws: DiskConflict.self) { try planner.action() }
+            #expect(conflict?.advice.first?.contains(words) == true, "\(conflict?.advice ?? [])")
+        }
+    }
+
     @Test("a bare partition table is not blank")
     func table() {
         let table = Content([], table: "dos")
