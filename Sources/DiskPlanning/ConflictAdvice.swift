@@ -19,7 +19,7 @@ extension DiskConflict: Advising {
         case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
         case .tableNotGPT, .contentWithoutTable:
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
-        case .ownerBesideTable(let content, _) where content.isImage:
+        case .ownerBesideTable(let content, let table) where content.isImage || !table.isGPT:
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, _):
             [

@@ -44,6 +44,11 @@ extension Content {
     private var tableOffset: UInt64? { table == "dos" || table == "PMBR" ? 510 : nil }
 }
 
+extension FoundTable {
+    /// Whether it is a GPT that can be read, the only table whose partitions are used again.
+    var isGPT: Bool { if case .gpt = self { true } else { false } }
+}
+
 /// A table as people write it, with its article.
 func tableName(_ table: FoundTable) -> String {
     switch table {

@@ -103,6 +103,30 @@ import Testing
         #expect(several.advice.filter { $0 == DiskConflict.once }.count == 1)
     }
 
+    @Test("no advice to keep partitions touches their table, and none is given where no table can be read")
+    func keepingPartitions() {
+        let lvm = Signature(type: "LVM2_member", offset: 0x218)
+        for (table, name) in [
+            (FoundTable.unreadableGPT, "gpt 4096"), (.unreadableGPT, nil), (.other("dos", []), "gpt"),
+            (.other("dos", []), nil), (.gpt(FoundGPT(usable: 34..<2000, partitions: [])), nil),
+        ] {
+            for signatures in [[], [lvm]] {
+                if case .gpt = table, signatures.isEmpty { continue }
+                var content = Content(signatures, table: name)
+                if table == .unreadableGPT { content.tableMarks = [4096, 1 << 20] }
+                let conflict = DiskConflict(
+                    "/dev/vdb", .ownerBesideTable(content, table: table), at: IgnitionConfig.Disk().origin)
+                let keeping = conflict.advice.filter { $0.contains("keep the partitions") }
+                #expect(keeping.allSatisfy { !$0.contains("gpt") && !$0.contains("PMBR") && !$0.contains("dd ") })
+                if case .gpt = table {
+                    #expect(keeping == ["To keep the partitions: wipefs -o 0x218 /dev/vdb, once, at this console."])
+                } else {
+                    #expect(keeping.isEmpty)
+                }
+            }
+        }
+    }
+
     @Test("what is to be done about several devices is told once where it is the same")
     func shared() throws {
         let origin = IgnitionConfig.Disk().origin
