@@ -48,33 +48,14 @@ extension IgnitionConfig.Raid {
     }
 
     /// The values that the entry's options give to one of mdadm's.
-    ///
-    /// mdadm reads its command line by getopt_long(3): `--metadata` may be cut short, and letters may share a dash.
     private func values(of name: String, letter: Character) -> [String] {
-        var values: [String] = []
-        var rest = options[...]
-        while let word = rest.popFirst() {
-            if word.hasPrefix("--") {
-                let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                guard let first = parts.first, !first.isEmpty, name.hasPrefix(first) else { continue }
-                if let value = parts.count > 1 ? String(parts[1]) : rest.popFirst() { values.append(value) }
-            } else if word.hasPrefix("-") {
-                var letters = word.dropFirst()
-                while let one = letters.popFirst() {
-                    guard Self.lettersWithValue.contains(one) else { continue }
-                    let value = letters.isEmpty ? rest.popFirst() : String(letters)
-                    if one == letter, let value { values.append(value) }
-                    break
-                }
-            }
+        ProgramOptions.mdadm.words(of: options).compactMap { word in
+            guard case .option(let option, let value?) = word,
+                option == "-\(letter)" || option.hasPrefix("--") && "--\(name)".hasPrefix(option)
+            else { return nil }
+            return value
         }
-        return values
     }
-
-    /// Those of mdadm's letters that a value follows, where it creates an array.
-    private static let lettersWithValue: Set<Character> = [
-        "Z", "b", "c", "i", "l", "p", "m", "r", "n", "x", "u", "d", "z", "U", "N", "e", "k",
-    ]
 }
 
 /// What a level of md means, by its number.
@@ -225,6 +206,9 @@ struct LocatedArray: Equatable, Sendable {
     }
 
     private func create(_ conflicts: inout [DiskConflict]) -> ArrayPlan.Action? {
+        if let fault = ProgramOptions.mdadm.fault(of: wanted.options) {
+            conflicts.append(conflict(wanted.node, .programOption(fault)))
+        }
         for member in members {
             if let target = member.target, !target.users.isEmpty {
                 conflicts.append(conflict(target.node, .deviceInUse(target.users)))

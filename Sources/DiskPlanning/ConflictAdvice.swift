@@ -150,6 +150,7 @@ extension DiskConflict: Advising {
                 "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg says more.",
                 .wiping("To destroy it: \"wipeFilesystem\": true"),
             ]
+        case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }

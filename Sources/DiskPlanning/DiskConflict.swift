@@ -119,6 +119,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// The content is what the config wants, but the kernel cannot mount it, even without replaying its journal.
         case notMountable(Content, reason: String)
         case deviceInUse([DeviceUse])
+        /// An option for the program that makes what the config wants.
+        case programOption(ProgramOptionFault)
         case overlaps(number: Int)
         case unknownFormat(String)
     }
@@ -248,6 +250,7 @@ extension DiskConflict: CustomStringConvertible {
         case .notMountable(let content, let reason):
             "\(device) holds \(content), which the config keeps, but it cannot be mounted: \(reason)"
         case .deviceInUse(let users): "\(device) is \(phrases(users)); the config creates it anew"
+        case .programOption(let fault): "\(device): \(fault)"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
         }

@@ -64,6 +64,7 @@ struct FilesystemPlanner {
 
     func action() throws(DiskConflict) -> FilesystemPlan.Action {
         let action = try decide()
+        if action == .create, let fault = format.fault(of: wanted.options) { throw conflict(.programOption(fault)) }
         if action != .keep, !target.users.isEmpty {
             throw DiskConflict(target.node, .deviceInUse(target.users), at: wanted.origin)
         }

@@ -1,0 +1,210 @@
+// The options that a config hands to the programs that make filesystems and arrays: read as getopt_long(3) reads them,
+// so that none of them names another device. These programs are run with force, and ask nobody.
+
+import IgnitionConfig
+
+/// An option that would have a program write to something else than the entry's device.
+public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// It names a device or a file.
+    case otherDevice(String, program: String)
+    /// It is a word that no option takes: the program would take it for a device.
+    case operand(String, program: String)
+    /// It makes something else of the device than the entry's format.
+    case otherFormat(String, program: String)
+
+    /// One sentence without its full stop.
+    public var description: String {
+        switch self {
+        case .otherDevice(let option, let program):
+            "the option \"\(option)\" would have \(program) write to another device than the entry's"
+        case .operand(let word, let program): "the option \"\(word)\" would be the name of a device to \(program)"
+        case .otherFormat(let option, let program):
+            "the option \"\(option)\" would have \(program) make the journal of another filesystem"
+        }
+    }
+
+    /// What the operator can do.
+    var advice: AdviceLine {
+        switch self {
+        case .otherDevice: "Leave it out: an entry writes to its own devices, and to no other."
+        case .operand: "Leave it out, or put it behind the option that it is the value of, as in \"-b\", \"4096\"."
+        case .otherFormat: "Leave it out: the entry would not be found again at the next boot."
+        }
+    }
+}
+
+/// How a program reads its options.
+struct ProgramOptions {
+    var program: String
+    /// The letters that a value follows.
+    var letters: String
+    /// The letters without a value.
+    var flags: String
+    /// The long options that a value follows, without their dashes.
+    var names: [String] = []
+    /// Those without a value, or with one behind `=` alone.
+    var nameFlags: [String] = []
+    /// The options whose values name devices, whatever these are called.
+    var devices: [String: Naming] = [:]
+
+    /// What in the value of an option names a device.
+    enum Naming: Equatable {
+        /// All of it.
+        case whole
+        /// All of it, where it is a path and not a word.
+        case path
+        /// What stands behind one of these keys: `logdev=/dev/vdb,size=64m`.
+        case keys(Set<String>)
+    }
+
+    /// A word of a command line, or two that belong together.
+    enum Word: Equatable {
+        /// `-l` or `--bitmap`, and its value.
+        case option(String, String?)
+        /// A long option or a letter that nobody here knows, and a word behind it that may be its value.
+        case unknown(String, String?)
+        case operand(String)
+    }
+
+    /// Takes options apart: long ones may be cut short, and letters may share a dash.
+    func words(of options: [String]) -> [Word] {
+        var words: [Word] = []
+        var rest = options[...]
+        while let word = rest.popFirst() {
+            if word.hasPrefix("--"), word.count > 2 {
+                let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                let name = parts.first.map(String.init) ?? ""
+                if parts.count > 1 {
+                    words.append(.option("--\(name)", String(parts[1])))
+                } else if takesValue(name) {
+                    words.append(.option("--\(name)", rest.popFirst()))
+                } else if nameFlags.contains(where: { $0.hasPrefix(name) }) {
+                    words.append(.option("--\(name)", nil))
+                } else {
+                    words.append(.unknown("--\(name)", valueAhead(&rest)))
+                }
+            } else if word.hasPrefix("-"), word.count > 1, word != "--" {
+                var letters = word.dropFirst()
+                while let letter = letters.popFirst() {
+                    if self.letters.contains(letter) {
+                        words.append(.option("-\(letter)", letters.isEmpty ? rest.popFirst() : String(letters)))
+                        break
+                    }
+                    let isFlag = flags.contains(letter)
+                    words.append(
+                        isFlag
+                            ? .option("-\(letter)", nil)
+                            : .unknown("-\(letter)", letters.isEmpty ? valueAhead(&rest) : nil))
+                }
+            } else {
+                words.append(.operand(word))
+            }
+        }
+        return words
+    }
+
+    /// A name in full, or the start of one that is not a flag's.
+    private func takesValue(_ name: String) -> Bool {
+        guard !nameFlags.contains(name) else { return false }
+        return names.contains { $0.hasPrefix(name) }
+    }
+
+    private func valueAhead(_ rest: inout ArraySlice<String>) -> String? {
+        rest.first.map { $0.hasPrefix("-") } == false ? rest.popFirst() : nil
+    }
+
+    /// The first option that would make the program write elsewhere.
+    func fault(of options: [String]) -> ProgramOptionFault? {
+        for word in words(of: options) {
+            switch word {
+            case .operand(let word): return .operand(word, program: program)
+            case .option(let option, let value?) where namesDevice(option, value),
+                .unknown(let option, let value?) where namesPath(value):
+                return .otherDevice("\(option) \(value)", program: program)
+            case .option, .unknown: break
+            }
+        }
+        return nil
+    }
+
+    private func namesDevice(_ option: String, _ value: String) -> Bool {
+        let parts = value.split(separator: ",").map { $0.drop { $0 == " " } }
+        if parts.contains(where: { namesPath($0) || namesPath($0.drop { $0 != "=" }.dropFirst()) }) { return true }
+        // A long option may be cut short.
+        let naming = devices.first { $0.key == option || option.hasPrefix("--") && $0.key.hasPrefix(option) }?.value
+        return switch naming {
+        case nil: false
+        case .whole: true
+        case .path: value.contains("/")
+        case .keys(let keys): parts.contains { keys.contains(String($0.prefix { $0 != "=" && $0 != " " })) }
+        }
+    }
+
+    /// Whether a text is a path of a device, however it is written.
+    private func namesPath(_ text: some StringProtocol) -> Bool { text.contains("/dev/") || text.hasPrefix("dev/") }
+}
+
+extension ProgramOptions {
+    /// - SeeAlso: mke2fs(8), e2fsprogs 1.47.
+    static let ext4 = ProgramOptions(
+        program: "mkfs.ext4", letters: "begilmorstdCEGIJLMNORTUz", flags: "cjnqvDFKSV",
+        devices: ["-J": .keys(["device"])])
+
+    /// - SeeAlso: mkfs.xfs(8), xfsprogs 6.1.
+    static let xfs = ProgramOptions(
+        program: "mkfs.xfs", letters: "bcdilLmnprs", flags: "KNqCfV",
+        devices: ["-d": .keys(["name"]), "-l": .keys(["logdev", "name"]), "-r": .keys(["rtdev", "name"])])
+
+    /// - SeeAlso: mkfs.btrfs(8), btrfs-progs 6.2.
+    static let btrfs = ProgramOptions(
+        program: "mkfs.btrfs", letters: "AblnsmdLORrU", flags: "fVvMKqh",
+        names: [
+            "alloc-start", "byte-count", "checksum", "csum", "data", "device-uuid", "features", "label", "leafsize",
+            "metadata", "nodesize", "rootdir", "runtime-features", "sectorsize", "uuid",
+        ], nameFlags: ["force", "help", "mixed", "nodiscard", "quiet", "shrink", "verbose", "version"])
+
+    /// - SeeAlso: mkfs.fat(8), dosfstools 4.2.
+    static let vfat = ProgramOptions(
+        program: "mkfs.fat", letters: "bfDFghilmMnrRsS", flags: "aAcCIv",
+        names: ["codepage", "offset", "variant"], nameFlags: ["help", "invariant", "mbr"])
+
+    /// - SeeAlso: mkswap(8), util-linux 2.38.
+    static let swap = ProgramOptions(
+        program: "mkswap", letters: "pLvUeos", flags: "cfqFhV",
+        names: ["endianness", "label", "offset", "pagesize", "size", "swapversion", "uuid"],
+        nameFlags: ["check", "file", "force", "help", "lock", "quiet", "verbose", "version"])
+
+    /// - SeeAlso: mdadm(8), mdadm 4.2, where it creates an array.
+    static let mdadm = ProgramOptions(
+        program: "mdadm", letters: "ZbcilpmrnxudzUNaek", flags: "ABCDEFGIQhVXYWvqsfRSow1ty",
+        names: [
+            "array-size", "auto", "backup-file", "bitmap", "bitmap-chunk", "chunk", "cluster-name", "config",
+            "consistency-policy", "data-offset", "delay", "home-cluster", "homehost", "layout", "level", "metadata",
+            "name", "nodes", "parity", "raid-devices", "raid-disks", "rounding", "size", "spare-devices", "spare-disks",
+            "symlinks", "uuid", "write-journal",
+        ],
+        nameFlags: [
+            "assume-clean", "brief", "failfast", "force", "nofailfast", "quiet", "readonly", "run", "verbose",
+            "write-behind", "write-mostly", "write-zeroes",
+        ],
+        devices: ["-b": .path, "--bitmap": .path, "--write-journal": .whole, "--backup-file": .whole])
+}
+
+extension FilesystemFormat {
+    /// The first of the config's options that would have the format's program write elsewhere than to its device.
+    func fault(of options: [String]) -> ProgramOptionFault? {
+        switch self {
+        case .none: return nil
+        case .xfs: return ProgramOptions.xfs.fault(of: options)
+        case .btrfs: return ProgramOptions.btrfs.fault(of: options)
+        case .vfat: return ProgramOptions.vfat.fault(of: options)
+        case .swap: return ProgramOptions.swap.fault(of: options)
+        case .ext4:
+            for case .option("-O", let value?) in ProgramOptions.ext4.words(of: options)
+            where value.split(separator: ",").contains("journal_dev") {
+                return .otherFormat("-O \(value)", program: ProgramOptions.ext4.program)
+            }
+            return ProgramOptions.ext4.fault(of: options)
+        }
+    }
+}
