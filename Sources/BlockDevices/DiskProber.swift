@@ -266,7 +266,7 @@ public struct DiskProber: Sendable {
                 users += self.users.of("/dev/\(child)").map { .partition(child, $0) }
             }
         }
-        let inner = partition == nil ? try Look(node).table.partitions : []
+        let inner = partition == nil ? try Look(node).table.everyPartition : []
         var device = FoundDevice(
             path: path, node: node, size: file.size, partition: partition, misplaced: misplaced, users: users,
             partitions: inner, sectorSize: file.sectorSize)

@@ -323,12 +323,6 @@ extension DiskPlan {
         return false
     }
 
-    /// Whether a partition ends where the table, on a disk that has grown, has no room yet.
-    fileprivate var needsMovedCopy: Bool {
-        guard case .gpt(let gpt) = disk.table, !createsTable else { return false }
-        return partitions.contains { $0.change != .keep && $0.sectors.upperBound > gpt.usable.upperBound }
-    }
-
     fileprivate func isMade(by table: FoundGPT) -> Bool {
         table.damage.isEmpty && table.partitions.count == partitions.count
             && zip(table.partitions, partitions).allSatisfy { found, planned in

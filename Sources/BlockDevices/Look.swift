@@ -157,6 +157,7 @@ struct Look {
             // Sectors of another size make no difference to whoever still wants that table.
             if own.damage.contains(.backup) || own.usableWhenMoved != nil, reader(other)?.endNamesPartitions == true {
                 own.endIsAnothers = true
+                own.endMark = own.endMark ?? (size / other - 1) * other
             }
             table = .gpt(own)
             return

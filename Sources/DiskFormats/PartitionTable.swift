@@ -48,6 +48,13 @@ extension FoundTable {
         }
     }
 
+    /// The entries of the table, and what a second copy names where none of these stands.
+    public var everyPartition: [FoundPartition] {
+        guard case .gpt(let gpt) = self else { return partitions }
+        return gpt.partitions
+            + gpt.namedAtTheEnd.filter { named in !gpt.partitions.contains { $0.sectors.overlaps(named.sectors) } }
+    }
+
     /// What a GPT has lost, in words: `primary copy and protective MBR`.
     package var damage: String {
         guard case .gpt(let gpt) = self else { return "" }
@@ -75,6 +82,13 @@ public struct FoundGPT: Equatable, Sendable {
     /// Whether the end of the disk has the copy of another table, which names partitions: what an image was written
     /// over, or a clone that was broken off.
     public var endIsAnothers = false
+    /// What the copy at the end names and this table does not, at that number and in that place.
+    ///
+    /// Of the same disk it is what an edit makes that the power cut off, or what was there before an image was written
+    /// over the disk once more.
+    public var namedAtTheEnd: [FoundPartition] = []
+    /// Bytes from the start to the header of that copy, where it is another's or names more.
+    public var endMark: UInt64?
     /// How many entries the table has room for.
     public var capacity: Int
     /// The entries in use, by number.

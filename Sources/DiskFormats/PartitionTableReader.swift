@@ -52,11 +52,21 @@ public struct PartitionTableReader {
         var found = FoundGPT(
             usable: whole.header.usable, usableWhenMoved: primary.flatMap { usableWhenMoved($0.header) },
             capacity: whole.header.entryCount, partitions: partitions(whole.entries, whole.header), damage: damage)
-        // One of the same disk is what a power cut left of moving the copy.
-        if let end = copy(at: lastSector), end.header.disk != whole.header.disk, end.entries != whole.entries {
-            found.endIsAnothers = !partitions(end.entries, end.header).isEmpty
-        }
+        // The end of the disk, and where its end was when this table was written.
+        for place in [lastSector, whole.header.alternate] where found.endMark == nil { compare(place, whole, &found) }
         return found
+    }
+
+    /// Tells what a second copy names that the first does not.
+    private func compare(_ place: UInt64, _ whole: (header: Header, entries: [UInt8]), _ found: inout FoundGPT) {
+        guard place > 1, let end = copy(at: place), end.entries != whole.entries else { return }
+        let named = partitions(end.entries, end.header)
+        found.endIsAnothers = end.header.disk != whole.header.disk && !named.isEmpty
+        found.namedAtTheEnd = named.filter { one in
+            !found.partitions.contains { $0.number == one.number && $0.sectors == one.sectors }
+        }
+        guard found.endIsAnothers || !found.namedAtTheEnd.isEmpty else { return }
+        found.endMark = place * UInt64(sectorSize)
     }
 
     /// Whether the end of the disk has a whole copy of a table that names partitions.

@@ -45,10 +45,10 @@ extension DiskConflict: Advising {
             ["To keep it:    leave out its entry.", .wiping("To destroy it: \"wipePartitionEntry\": true")]
         case .ambiguousLabel(_, let numbers):
             ["Say which one: \"number\": \(numbers.map(String.init).joined(separator: " or "))"]
-        case .noRoom(_, _, another: true), .endIsAnothers:
+        case .noRoom(_, _, let mark?), .endIsAnothers(let mark):
             [
                 "To keep what it names: take the disk elsewhere, or leave it out of the config.",
-                "To use its room:       sgdisk --move-second-header \(device), once.",
+                "To use its room:       \(zeroing(mark)), once, at this console.",
             ]
         case .noRoom:
             [.wiping("Ask for less, or remove a partition: \"shouldExist\": false, \"wipePartitionEntry\": true")]
@@ -172,6 +172,11 @@ extension DiskConflict: Advising {
     /// The command for content that no field of the config destroys; it takes nothing that the refusal did not name.
     private func toDestroy(_ content: Content) -> AdviceLine {
         "To destroy it:         \(erasing(content)), once, at this console."
+    }
+
+    /// The command that takes the header of a table's copy.
+    private func zeroing(_ mark: UInt64) -> String {
+        "dd if=/dev/zero of=\(device) bs=512 seek=\(mark / 512) count=1 conv=notrunc"
     }
 
     private func erasing(_ content: Content, allBut kept: Signature? = nil) -> String {

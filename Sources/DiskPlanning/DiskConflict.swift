@@ -66,9 +66,11 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
         /// The end of the disk has the copy of another table, where this one's would go with any change.
-        case endIsAnothers
-        /// `another`: the disk has more room, at whose end stands the copy of another table.
-        case noRoom(wanted: String, largest: UInt64, another: Bool)
+        ///
+        /// `mark`: bytes from the start to that copy's header.
+        case endIsAnothers(mark: UInt64)
+        /// `another`: the disk has more room, at whose end stands the copy of another table, its header there.
+        case noRoom(wanted: String, largest: UInt64, another: UInt64?)
         case numberBeyondTable(Int, capacity: Int)
         /// The smaller partition would cut off part of the content.
         case wouldTruncate(Content, wanted: WantedContent?)
@@ -188,7 +190,7 @@ extension DiskConflict: CustomStringConvertible {
                 + "a change or a repair would overwrite it"
         case .noRoom(let wanted, let largest, let another):
             "\(device) has no room for \(wanted); the largest free block has \(ByteCount(largest))"
-                + (another ? "; the end of the disk has the copy of another table, which names partitions" : "")
+                + (another == nil ? "" : "; the end of the disk has the copy of another table, which names partitions")
         case .numberBeyondTable(let number, let capacity):
             "\(device) has a table of \(capacity) partitions; the config wants number \(number)"
         case .wouldTruncate(let content, _):

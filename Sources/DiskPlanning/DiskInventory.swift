@@ -38,6 +38,12 @@ public struct FoundDisk: Equatable, Sendable {
         self.users = users
     }
 
+    /// Bytes to the header of another table's copy, which is in the disk's last sector where nothing else is known.
+    var endMark: UInt64 {
+        if case .gpt(let gpt) = table, let mark = gpt.endMark { return mark }
+        return max(size / sectorSize, 1) * sectorSize - sectorSize
+    }
+
     /// The node of a partition: `/dev/vda1`, `/dev/nvme0n1p1`, `/dev/mapper/mpatha-part1`.
     public func partitionNode(_ number: Int) -> String {
         guard let map else { return partitionNodeName(disk: node, number: number) }

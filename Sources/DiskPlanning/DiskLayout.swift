@@ -118,8 +118,8 @@ public struct DiskLayout: Equatable, Sendable {
             guard case .gpt(let gpt) = disks[index].disk.table, disks[index].owner == nil,
                 gpt.damage.contains(.primary) || gpt.damage.contains(.protectiveMBR)
             else { continue }
-            if gpt.endIsAnothers {
-                conflicts.append(DiskConflict(disks[index].disk.node, .endIsAnothers, at: disks[index].wanted.origin))
+            if disks[index].endIsAnothers {
+                conflicts.append(disks[index].conflictAtTheEnd)
             } else {
                 disks[index].action = .repair
             }
@@ -352,7 +352,7 @@ public struct DiskLayout: Equatable, Sendable {
         return DeviceTarget(
             node: node, area: disk.area(partition),
             partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users),
-            wasThere: partition.change != .create)
+            wasThere: partition.change != .create || disk.isNamedAtTheEnd(partition))
     }
 
     private func wholeDisk(

@@ -47,6 +47,9 @@ public struct DiskPlan: Equatable, Sendable {
     /// What claims the whole disk beside the table.
     var owner: Content? { disk.table != .none && disk.content.isKnown ? disk.content : nil }
 
+    /// The area of a partition of the old table.
+    public func area(_ old: FoundPartition) -> DiskArea { area(old.sectors) }
+
     /// The part of a new partition that is zeroed.
     public func head(_ partition: PlannedPartition) -> DiskArea {
         let bytes = area(partition).bytes
@@ -158,9 +161,47 @@ extension DiskPlan {
         switch disk.table {
         case .unreadableGPT: "broken gpt"
         case .other(let type, []): type
-        case .gpt(let gpt) where gpt.endIsAnothers: "second gpt"
+        case .gpt where endIsAnothers: "second gpt"
         case .other, .gpt, .none: nil
         }
+    }
+
+    /// Whether the disk has a second copy of a table, which any write of this one would overwrite, and which names
+    /// partitions that the plan does not make.
+    ///
+    /// What the power cut off of an edit names just what the same edit makes again.
+    var endIsAnothers: Bool {
+        guard case .gpt(let gpt) = disk.table else { return false }
+        return gpt.endIsAnothers
+            || gpt.namedAtTheEnd.contains { named in
+                !partitions.contains { $0.number == named.number && $0.sectors == named.sectors }
+            }
+    }
+
+    /// The conflict of a write over that copy.
+    var conflictAtTheEnd: DiskConflict {
+        DiskConflict(disk.node, .endIsAnothers(mark: disk.endMark), at: wanted.origin)
+    }
+
+    /// Whether the second copy has a new partition in the place where the plan makes it, so that it may hold something.
+    func isNamedAtTheEnd(_ partition: PlannedPartition) -> Bool {
+        guard case .gpt(let gpt) = disk.table else { return false }
+        return gpt.namedAtTheEnd.contains { survivor(of: $0) == partition }
+    }
+
+    /// Whether a partition ends where the table, on a disk that has grown, has no room yet.
+    public var needsMovedCopy: Bool {
+        guard case .gpt(let gpt) = disk.table, !createsTable else { return false }
+        return partitions.contains { $0.change != .keep && $0.sectors.upperBound > gpt.usable.upperBound }
+    }
+
+    /// The partitions that the second copy names, and that nothing does while that copy makes way for this table's.
+    var unnamedMeanwhile: [PlannedPartition] { needsMovedCopy ? partitions.filter { isNamedAtTheEnd($0) } : [] }
+
+    /// What the second copy names, where no partition of the table stands in its place and the plan does not keep it.
+    var lostAtTheEnd: [FoundPartition] {
+        guard action == .replace || action == .erase else { return [] }
+        return disk.table.everyPartition.filter { !disk.table.partitions.contains($0) && survivor(of: $0) == nil }
     }
 
     /// The entry of the config for a partition number, or that of the disk as a whole.

@@ -51,8 +51,9 @@ struct PartitionPlanner {
             guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else {
                 let outcome = mended(edited, gpt)
                 // Every write of the table moves its second copy there.
-                guard gpt.endIsAnothers, outcome.conflicts.isEmpty, outcome.plan.action != .keep else { return outcome }
-                return Outcome(plan: outcome.plan, conflicts: [conflict(.endIsAnothers)])
+                guard outcome.plan.endIsAnothers, outcome.conflicts.isEmpty, outcome.plan.action != .keep
+                else { return outcome }
+                return Outcome(plan: outcome.plan, conflicts: [outcome.plan.conflictAtTheEnd])
             }
             return anew(wantsPartitions ? .replace : .erase)
         case .other, .unreadableGPT:
@@ -196,7 +197,8 @@ struct PartitionPlanner {
             guard let sectors = place(target, free, after: placed) else {
                 let size = ByteCount(free.largest.map { geometry.size($0) } ?? 0).bytes
                 let wanted = describe(target.wanted, number: target.number)
-                let problem = DiskConflict.Problem.noRoom(wanted: wanted, largest: size, another: gpt.endIsAnothers)
+                let mark = gpt.endIsAnothers ? disk.endMark : nil
+                let problem = DiskConflict.Problem.noRoom(wanted: wanted, largest: size, another: mark)
                 conflicts.append(conflict(problem, at: target.wanted.origin))
                 continue
             }

@@ -12,10 +12,11 @@ extension DiskLayout {
         areas += volumes.filter { $0.array == nil }.map(\.area)
         areas += filesystems.filter { $0.volume == nil && $0.array == nil }.map(\.target.area)
         for disk in disks {
-            areas += disk.lost.map { disk.area($0.sectors) } + disk.partitions.compactMap { disk.formerArea($0) }
-            areas += disk.heads.map { disk.area($0) }
+            areas += (disk.lost + disk.lostAtTheEnd).map { disk.area($0) }
+            areas += disk.partitions.compactMap { disk.formerArea($0) } + disk.heads.map { disk.area($0) }
+            areas += disk.unnamedMeanwhile.map { disk.area($0) }
             if disk.owner != nil { areas += disk.named.map { disk.area($0.sectors) } }
-            if let whole = clearedDisk(disk) { areas += whole.disk.table.partitions.map { disk.area($0.sectors) } }
+            if let whole = clearedDisk(disk) { areas += whole.disk.table.everyPartition.map { disk.area($0) } }
         }
         areas += cleared.flatMap { device in device.partitions.map { device.area($0) } }
         var seen: Set<DiskArea> = []
@@ -71,6 +72,7 @@ extension DiskLayout {
         var filesystemPlans: [FilesystemPlan] = []
         let truncations = disks.flatMap { disk in disk.moved.compactMap { truncation($0, of: disk, contents) } }
         conflicts += truncations + disks.compactMap { keptBesideOwner($0, contents) }
+        conflicts += disks.compactMap { namedAtTheEndAlone($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
         func isPlanned(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
         /// What a new array shows was looked at with its members.
@@ -185,6 +187,17 @@ extension DiskLayout {
         return DiskConflict(disk.disk.node, .ownerBesideKept(owner, kept: kept), at: disk.wanted.origin)
     }
 
+    /// The conflict of bytes without a name that only a second copy tells from free room.
+    ///
+    /// A power cut while that copy moves would leave them to nobody. What has a name is found again.
+    private func namedAtTheEndAlone(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskConflict? {
+        let isAlone = disk.unnamedMeanwhile.contains { partition in
+            let kind = contents[disk.area(partition)]?.kind ?? .notLooked
+            return kind != .known && kind != .blank
+        }
+        return isAlone ? disk.conflictAtTheEnd : nil
+    }
+
     /// Sets what is zeroed: never where known content begins, nor what an old entry holds.
     private func zeroing(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskPlan {
         var disk = disk
@@ -211,6 +224,12 @@ extension DiskLayout {
                     device: disk.disk.node, label: "", size: disk.disk.size, content: whole, reason: "wipeTable",
                     origin: disk.wanted.origin))
         }
+        // The kernel knows no such partitions.
+        destroyed += disk.lostAtTheEnd.map { named in
+            Destruction(
+                device: disk.disk.node, label: named.label, size: disk.geometry.size(named.sectors),
+                content: contents[disk.area(named)] ?? .notLooked, reason: "wipeTable", origin: disk.wanted.origin)
+        }
         for old in disk.lost {
             destroyed.append(
                 Destruction(
@@ -222,7 +241,7 @@ extension DiskLayout {
         if let whole = clearedDisk(disk) {
             let filesystem = filesystems.first { $0.target.area == disk.wholeArea }?.wanted.origin
             let volume = volumes.first { $0.area == disk.wholeArea }?.wanted.origin
-            destroyed += whole.disk.table.partitions.map { old in
+            destroyed += whole.disk.table.everyPartition.map { old in
                 Destruction(
                     device: disk.disk.partitionNode(old.number), label: old.label,
                     size: disk.geometry.size(old.sectors), content: contents[disk.area(old.sectors)] ?? .notLooked,

@@ -28,6 +28,13 @@ extension Partitioning {
         #expect(try image.bytes(63 << 20..<(63 << 20) + 7) == Array("payload".utf8))
     }
 
+    /// Does what the advice of a stop has for the room behind a table.
+    private func follow(_ stop: BootFailure?) throws {
+        let start = "To use its room:"
+        let line = try #require(stop?.advice.first { $0.hasPrefix(start) })
+        try run("sh", "-c", String(line.dropFirst(start.count).prefix { $0 != "," }))
+    }
+
     @Test("an image that was written over a disk does not take the room of the partitions that were there before")
     func writtenOver() throws {
         let image = try Image(128 << 20)
@@ -46,11 +53,10 @@ extension Partitioning {
 
         // Wiping the table is leave to go over both.
         let wiped = try DiskStage.plan(config(image, wipe: true, #"{"label": "z"}"#), access: .settled)
-        #expect(wiped.destroyed.map(\.label) == [""])
+        #expect(wiped.destroyed.map(\.label) == ["", "data"])
         #expect(wiped.destroyed.first?.content.description.hasPrefix("another GPT partition table") == true)
 
-        // As the advice has it.
-        _ = try run("sgdisk", "--move-second-header", image.path)
+        try follow(refusal)
         #expect(try provision(wanted) == [.edit])
         #expect(try sgdisk(image) == ["1 2048 131038 a", "2 131072 262110 b"])
     }
@@ -104,10 +110,108 @@ extension Partitioning {
         #expect(wiped.destroyed.contains { $0.content.description.hasPrefix("another GPT partition table") })
         #expect(try image.digest() == before)
 
-        // As the advice has it.
-        _ = try run("sgdisk", "--move-second-header", image.path)
+        let refusal = #expect(throws: BootFailure.self) {
+            try provision(config(image, #"{"label": "a"}, {"label": "b"}"#))
+        }
+        try follow(refusal)
         #expect(try provision(config(image, #"{"label": "a"}, {"label": "b"}"#)) == [.edit])
         #expect(try sgdisk(image).count == 2)
+    }
+
+    @Test("an image that was written again over its own disk does not take the room of what was added behind it")
+    func writtenAgain() throws {
+        let other = try Image(64 << 20)
+        try provision(config(other, #"{"label": "a"}"#))
+        let image = try Image(128 << 20)
+        try image.write(other.bytes(0..<64 << 20), at: 0)
+        // Somebody gives the room behind it a partition of its own.
+        try run("sgdisk", "-e", image.path)
+        try run("sgdisk", "-n", "2:163840:0", "-c", "2:data", image.path)
+        let inner = try Image(40 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "photos", inner.path)
+        try image.copy(inner, at: 80 << 20)
+        try image.write(other.bytes(0..<64 << 20), at: 0)
+
+        let before = try image.digest()
+        for partitions in [
+            #"{"label": "a"}, {"label": "var"}"#, #"{"label": "a", "number": 1, "sizeMiB": 0, "resize": true}"#,
+            #"{"label": "a"}, {"number": 2, "label": "data", "startMiB": 80, "sizeMiB": 20}"#,
+            #"{"label": "a", "sizeMiB": 20, "resize": true}"#,
+        ] {
+            let refusal = #expect(throws: BootFailure.self) { try provision(config(image, partitions)) }
+            #expect(refusal?.description.contains("the copy of another table") == true, "\(partitions)")
+        }
+        #expect(try DiskStage.plan(config(image, #"{"label": "a"}"#), access: .settled).isEmpty)
+        let wiped = try DiskStage.plan(config(image, wipe: true, #"{"label": "z"}"#), access: .settled)
+        #expect(wiped.destroyed.contains { $0.content.description == "ext4 \"photos\"" }, "\(wiped.lines)")
+        #expect(wiped.destroyed.contains { $0.content.description.hasPrefix("another GPT partition table") })
+        #expect(try image.digest() == before)
+
+        // A partition in just the place of what is there takes nothing: what it holds stays.
+        let same = try config(image, #"{"label": "a"}, {"number": 2, "label": "data", "startMiB": 80}"#)
+        let plan = try DiskStage.plan(same, access: .settled)
+        #expect(plan.disks[0].zeroed == [] && plan.destroyed.isEmpty)
+        #expect(try provision(same) == [.edit])
+        #expect(try image.bytes(80 << 20..<120 << 20) == inner.bytes(0..<40 << 20))
+
+        // Bytes without a name are told from free room by that copy alone.
+        try image.write(other.bytes(0..<64 << 20), at: 0)
+        try image.zero(80 << 20..<120 << 20)
+        #expect(try DiskStage.plan(same, access: .settled).disks.map(\.action) == [.edit])
+        try image.write(Array("payload".utf8), at: 80 << 20)
+        #expect(throws: BootFailure.self) { try DiskStage.plan(same, access: .settled) }
+
+        // As the advice has it.
+        let wanted = try config(image, #"{"label": "a"}, {"label": "var"}"#)
+        try image.write(other.bytes(0..<64 << 20), at: 0)
+        try follow(#expect(throws: BootFailure.self) { try provision(wanted) })
+        #expect(try provision(wanted) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 131038 a", "2 131072 262110 var"])
+    }
+
+    @Test("a power cut while a table moves to the end of a grown disk leaves what the next boot finishes")
+    func powerCutGrown() throws {
+        let size = 128 << 20
+        let wanted = #"{"label": "a"}, {"label": "b", "sizeMiB": 20}, {"label": "c"}"#
+        let small = try Image(64 << 20)
+        try provision(config(small, #"{"label": "a"}"#))
+        func copy(_ source: Image) throws -> Image {
+            let image = try Image(size)
+            try image.write(source.bytes(0..<source.size), at: 0)
+            return image
+        }
+        let before = try copy(small)
+        let moved = try copy(before)
+        try TableWriter(DiskProber().disk(moved.path, node: moved.path)).moveSecondCopy()
+        let after = try copy(moved)
+        try provision(config(after, wanted))
+        let made = try sgdisk(after)
+        let parts = [size - 33 * 512..<size - 512, size - 512..<size, 1024..<17408, 512..<1024, 0..<512]
+        for (from, to) in [(before, moved), (moved, after)] {
+            for written in 0...5 {
+                let image = try copy(from)
+                for part in parts.prefix(written) { try image.write(to.bytes(part), at: part.lowerBound) }
+                try provision(config(image, wanted))
+                #expect(try sgdisk(image) == made, "after \(written) writes")
+            }
+        }
+    }
+
+    @Test("the second copy of another table stays where a table ended before its disk grew, too")
+    func brokenOff() throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "x", "sizeMiB": 32}, {"label": "data"}"#))
+        try image.write(Array("payload".utf8), at: 50 << 20)
+        #expect(truncate(image.path, 128 << 20) == 0)
+        // An image of the old size, not all of it.
+        let other = try Image(64 << 20)
+        try provision(config(other, #"{"label": "a", "sizeMiB": 16}"#))
+        try image.write(other.bytes(0..<24 << 20), at: 0)
+        let wanted = try config(image, #"{"label": "a"}, {"label": "b"}"#)
+        let refusal = #expect(throws: BootFailure.self) { try provision(wanted) }
+        #expect(refusal?.description.contains("the copy of another table") == true)
+        try follow(refusal)
+        #expect(try provision(wanted) == [.edit])
     }
 
     @Test("the code of a boot loader stays when the protective MBR is written again")
