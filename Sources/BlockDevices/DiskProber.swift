@@ -215,6 +215,7 @@ public struct DiskProber: Sendable {
         var disk = FoundDisk(
             path: path, node: node, size: file.size, sectorSize: sectorSize, table: look.table, content: look.content,
             map: MapPartitions.found(node))
+        disk.beside = look.beside
         disk.isMade = DiskProber.isMade(node)
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }

@@ -186,7 +186,7 @@ public enum DiskStage {
             for partition in heads { try Eraser.zero(plan.head(partition)) }
             try write(plan)
             let after = try DiskProber().disk(disk.path, node: disk.node, sectorSize: disk.sectorSize)
-            guard case .gpt(let made) = after.table, plan.isMade(by: made)
+            guard case .gpt(let made) = after.table, made.damage.isEmpty, plan.isMade(by: made)
             else { throw DiskFailure.tableNotAsPlanned(disk.node) }
         }
         var held: HeldPartition?
@@ -206,19 +206,32 @@ public enum DiskStage {
     }
 
     private static func write(_ plan: DiskPlan) throws {
-        if plan.action == .replace, !plan.isGPTAlone {
-            // Partitions of the new table that keep their content are not erased with the old one. Beside an owner of
-            // the whole disk, whose marks can be anywhere, no partition keeps content: the plan made sure of that.
-            let hasOwner = plan.disk.table != .none && plan.disk.content.isKnown
-            let kept = plan.partitions.filter { $0.change != .create && !hasOwner }.map { plan.area($0).bytes }
-            try Eraser.erase(plan.disk.node, sectorSize: plan.disk.sectorSize, except: kept)
-        }
+        if plan.action == .replace, !plan.isGPTAlone { try eraseOld(plan) }
         if case .gpt(let gpt) = plan.disk.table, gpt.damage.contains(.protectiveMBR), !plan.createsTable {
             try writeProtectiveMBR(plan.disk)
         }
         if plan.needsMovedCopy { try TableWriter(plan.disk).moveSecondCopy() }
         let writer = try TableWriter(plan.disk)
         try writer.write(plan)
+    }
+
+    /// Erases what the writing of the new table does not replace.
+    ///
+    /// A power cut after it leads to the same plan, or to one that takes nothing that this one does not tell.
+    static func eraseOld(_ plan: DiskPlan) throws(DiskFailure) {
+        let (node, sectorSize) = (plan.disk.node, plan.disk.sectorSize)
+        // Partitions of the new table that keep their content are not erased with the old one. Beside an owner of the
+        // whole disk, whose marks can be anywhere, no partition keeps content: the plan made sure of that.
+        let kept = plan.partitions.filter { $0.change != .create && plan.owner == nil }.map { plan.area($0).bytes }
+        guard plan.replacesMBR else { return try Eraser.erase(node, sectorSize: sectorSize, except: kept) }
+        // While the table is there, marks at the end of a partition are the partition's.
+        for old in plan.lost {
+            let bytes = plan.area(old).bytes.clamped(to: 0..<plan.disk.size)
+            let inside = kept.map { $0.clamped(to: bytes) }
+                .map { $0.lowerBound - bytes.lowerBound..<$0.upperBound - bytes.lowerBound }
+            if !bytes.isEmpty { try Eraser.erase(node, bytes: bytes, sectorSize: sectorSize, except: inside) }
+        }
+        try Eraser.erase(node, sectorSize: sectorSize, except: kept + [0..<512], keepsTable: true)
     }
 
     // MARK: Filesystems
@@ -321,14 +334,6 @@ extension DiskPlan {
     fileprivate var isGPTAlone: Bool {
         if case .gpt = disk.table { return !disk.content.isKnown }
         return false
-    }
-
-    fileprivate func isMade(by table: FoundGPT) -> Bool {
-        table.damage.isEmpty && table.partitions.count == partitions.count
-            && zip(table.partitions, partitions).allSatisfy { found, planned in
-                found.number == planned.number && found.sectors == planned.sectors && found.label == planned.label
-                    && found.type == planned.type && (planned.guid ?? found.guid) == found.guid
-            }
     }
 
     /// A phrase such as `GPT with 1 partition created on /dev/vda`.

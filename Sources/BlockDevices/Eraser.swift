@@ -17,10 +17,11 @@ enum Eraser {
     ///   - sectorSize: Bytes of a logical sector; `nil` asks the device.
     ///   - kept: Ranges in which nothing is erased, counted from the start: partitions whose content stays.
     ///   - sharing: Whether others may use other ranges of the device meanwhile.
+    ///   - keepsTable: Whether the table's mark is in one of the ranges that are kept.
     /// - Throws: ``DiskFailure``, also where a mark is still there afterwards.
     static func erase(
         _ path: String, bytes: Range<UInt64>? = nil, sectorSize: UInt64? = nil, except kept: [Range<UInt64>] = [],
-        sharing: Bool = false
+        sharing: Bool = false, keepsTable: Bool = false
     ) throws(DiskFailure) {
         let file = try BlockFile(path)
         let range = bytes ?? 0..<file.size
@@ -30,6 +31,7 @@ enum Eraser {
         for _ in 0..<4 {
             try wipe(path, range, sectorSize, kept, sharing)
             left = try remaining(path, range, sectorSize, kept)
+            if keepsTable { left.table = nil }
             if !left.isKnown { return }
         }
         throw .notErased(path, holds: left)

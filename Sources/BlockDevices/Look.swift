@@ -26,6 +26,8 @@ struct Look {
     var table: FoundTable
     /// What holds the range as a whole; the content of a partition of the table is not part of it.
     var content: Content
+    /// The GPT beside a table of another kind.
+    var beside: FoundGPT?
 
     /// Looks at a range.
     ///
@@ -166,6 +168,7 @@ struct Look {
             table = .other(type, try probe.partitions())
             // Two tables, either of which may be the valid one.
             if own != nil { content.table = "gpt" }
+            beside = own
             return
         }
         func marks(_ sectorSize: UInt64) -> [UInt64] {

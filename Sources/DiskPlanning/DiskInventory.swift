@@ -16,6 +16,8 @@ public struct FoundDisk: Equatable, Sendable {
     public var table: FoundTable
     /// Signatures on the disk as a whole, beside a table or without one.
     public var content: Content
+    /// The GPT beside a table of another kind, where there is one.
+    public var beside: FoundGPT?
     /// Who uses the disk as a whole, beside its partitions.
     public var users: [DeviceUse]
     /// Set where the disk is a map of device-mapper, of whose partitions the kernel knows nothing.

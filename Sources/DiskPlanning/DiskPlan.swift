@@ -45,7 +45,7 @@ public struct DiskPlan: Equatable, Sendable {
     var wholeArea: DiskArea { DiskArea(node: disk.node, bytes: 0..<disk.size) }
 
     /// What claims the whole disk beside the table.
-    var owner: Content? { disk.table != .none && disk.content.isKnown ? disk.content : nil }
+    public var owner: Content? { disk.table != .none && disk.content.isKnown && !isBegun ? disk.content : nil }
 
     /// The area of a partition of the old table.
     public func area(_ old: FoundPartition) -> DiskArea { area(old.sectors) }
@@ -142,13 +142,56 @@ extension DiskPlan {
         }
     }
 
-    /// New partitions that overlap no old one, so that their bytes were not looked at yet.
+    /// Partitions that are written anew and take no sector of an old one whose content stays.
+    ///
+    /// What is lost is told, and so is a table that cannot be read.
     var heads: [PlannedPartition] {
-        // Where old entries cannot be read, nobody knows what they would overlap.
-        if disk.table == .unreadableGPT { return [] }
-        return partitions.filter { new in
-            new.change == .create && !disk.table.partitions.contains { $0.sectors.overlaps(new.sectors) }
+        partitions.filter { new in
+            switch new.change {
+            case .keep, .resize: false
+            case .create, .recreate:
+                !isNamedAtTheEnd(new)
+                    && disk.table.partitions.allSatisfy {
+                        !$0.sectors.overlaps(new.sectors) || lost.contains($0) || erasesFirst
+                    }
+            }
         }
+    }
+
+    /// Whether the old table goes before the new one is written.
+    ///
+    /// A power cut in between leaves a disk without a table, on which nobody knows where a partition was. A GPT is
+    /// replaced in place, copy by copy, and an MBR goes with the last sector of the new table that is written. Whoever
+    /// has the disk as a whole can have marks anywhere, and they go first.
+    var erasesFirst: Bool {
+        guard action == .replace else { return false }
+        return switch disk.table {
+        case .none: false
+        case .gpt, .other("dos", _): owner != nil
+        case .other, .unreadableGPT: true
+        }
+    }
+
+    /// Whether an MBR stays until the protective MBR of the new table takes its place.
+    public var replacesMBR: Bool {
+        if case .other("dos", _) = disk.table { return action == .replace && !erasesFirst }
+        return false
+    }
+
+    /// Whether a GPT beside a table of another kind is the one that the plan makes: the power went before its protective
+    /// MBR was written.
+    var isBegun: Bool {
+        guard action == .replace, disk.content.signatures.isEmpty, let begun = disk.beside else { return false }
+        return isMade(by: begun)
+    }
+
+    /// Whether a table has the partitions of the plan, and no other.
+    public func isMade(by table: FoundGPT) -> Bool {
+        table.partitions.count == partitions.count
+            && zip(table.partitions, partitions).allSatisfy { found, planned in
+                found.number == planned.number && found.sectors == planned.sectors && found.label == planned.label
+                    && found.type == planned.type && (planned.guid ?? found.guid) == found.guid
+            }
     }
 
     /// Old partitions that stay and that the config names.

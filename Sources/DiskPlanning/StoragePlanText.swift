@@ -158,6 +158,7 @@ extension DiskPlan {
             switch partition.change {
             case .keep: partition.entry == nil ? "left alone" : "keep"
             case .create: zeroed.contains(partition.number) ? "create, first MiB zeroed" : "create"
+            case .recreate where zeroed.contains(partition.number): "create anew, first MiB zeroed"
             case .recreate(let from) where from.lowerBound == partition.sectors.lowerBound && !isLost(partition):
                 "create anew, content stays"
             case .recreate: "create anew"

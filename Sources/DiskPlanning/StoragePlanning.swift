@@ -15,6 +15,7 @@ extension DiskLayout {
             areas += (disk.lost + disk.lostAtTheEnd).map { disk.area($0) }
             areas += disk.partitions.compactMap { disk.formerArea($0) } + disk.heads.map { disk.area($0) }
             areas += disk.unnamedMeanwhile.map { disk.area($0) }
+            if disk.erasesFirst { areas += disk.disk.table.partitions.map { disk.area($0) } }
             if disk.owner != nil { areas += disk.named.map { disk.area($0.sectors) } }
             if let whole = clearedDisk(disk) { areas += whole.disk.table.everyPartition.map { disk.area($0) } }
         }
@@ -198,17 +199,31 @@ extension DiskLayout {
         return isAlone ? disk.conflictAtTheEnd : nil
     }
 
-    /// Sets what is zeroed: never where known content begins, nor what an old entry holds.
+    /// Sets what is zeroed: never where known content begins, nor what an old entry holds that stays.
     private func zeroing(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> DiskPlan {
+        func isUnnamed(_ area: DiskArea) -> Bool {
+            switch contents[area]?.kind {
+            case .blank, .unknown, .noise: true
+            case .notLooked, .known, nil: false
+            }
+        }
         var disk = disk
         disk.zeroed = Set(
             disk.heads.filter { partition in
-                switch contents[disk.area(partition)]?.kind {
-                case .blank, .unknown, .noise: true
-                case .notLooked, .known, nil: false
-                }
+                let staying = disk.disk.table.partitions.filter { disk.survivor(of: $0) == partition }
+                return isUnnamed(disk.area(partition)) && staying.allSatisfy { isUnnamed(disk.area($0)) }
             }.map(\.number))
         return disk
+    }
+
+    /// Old partitions in whose place something stays, but for bytes without a name: a power cut between the old table
+    /// and the new one would leave them to nobody.
+    private func exposed(_ disk: DiskPlan, _ contents: [DiskArea: Content]) -> [FoundPartition] {
+        guard disk.erasesFirst else { return [] }
+        return disk.disk.table.partitions.filter { old in
+            let kind = contents[disk.area(old)]?.kind
+            return !disk.lost.contains(old) && (kind == .unknown || kind == .noise)
+        }
     }
 
     // MARK: What is destroyed
@@ -217,7 +232,7 @@ extension DiskLayout {
         var destroyed: [Destruction] = []
         let wipesTable = disk.action == .replace || disk.action == .erase
         var whole = disk.disk.content
-        whole.table = whole.table ?? disk.unlistedTable
+        whole.table = (disk.isBegun ? nil : whole.table) ?? disk.unlistedTable
         if wipesTable, whole.isSomebodys {
             destroyed.append(
                 Destruction(
@@ -230,7 +245,7 @@ extension DiskLayout {
                 device: disk.disk.node, label: named.label, size: disk.geometry.size(named.sectors),
                 content: contents[disk.area(named)] ?? .notLooked, reason: "wipeTable", origin: disk.wanted.origin)
         }
-        for old in disk.lost {
+        for old in disk.lost + exposed(disk, contents) {
             destroyed.append(
                 Destruction(
                     device: disk.disk.partitionNode(old.number), label: old.label,

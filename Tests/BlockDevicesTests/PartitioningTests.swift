@@ -248,6 +248,70 @@ import Testing
         #expect(try provision(wiping) == [.keep])
     }
 
+    /// A disk with an MBR of one partition from 1 MiB on, and bytes in it that no mark explains.
+    private func withMBR(_ size: Int, partition: Int) throws -> Image {
+        let image = try Image(size)
+        var sector = [UInt8](repeating: 0, count: 512)
+        let count = UInt32(partition / 512)
+        let length = (0..<4).map { UInt8(truncatingIfNeeded: count >> (8 * UInt32($0))) }
+        sector.replaceSubrange(446..<462, with: [0, 0, 2, 0, 0x83, 0xff, 0xff, 0xff, 0, 8, 0, 0] + length)
+        sector.replaceSubrange(510..<512, with: [0x55, 0xaa])
+        try image.write(sector, at: 0)
+        try image.write(Array("unknown bytes".utf8), at: 1 << 20)
+        return image
+    }
+
+    @Test("a power cut while a GPT takes the place of an MBR costs no byte of a partition that stays in its place")
+    func powerCutOverMBR() throws {
+        let size = 64 << 20
+        let before = try withMBR(size, partition: 20 << 20)
+        let wanted = #"{"label": "a", "sizeMiB": 20}, {"label": "b"}"#
+        func apply(_ image: Image) throws {
+            let plan = try DiskStage.plan(config(image, wipe: true, wanted), access: .settled)
+            #expect(plan.destroyed.isEmpty && plan.disks[0].zeroed == [2] || plan.disks[0].action == .keep)
+            try DiskStage.apply(plan, access: .settled)
+            #expect(try image.bytes(1 << 20..<(1 << 20) + 13) == Array("unknown bytes".utf8))
+        }
+        func copy() throws -> Image {
+            let image = try Image(size)
+            try image.write(before.bytes(0..<size), at: 0)
+            return image
+        }
+        let after = try copy()
+        try apply(after)
+        let made = try sgdisk(after)
+        for written in 0...5 {
+            let image = try copy()
+            for part in parts(size).prefix(written) { try image.write(after.bytes(part), at: part.lowerBound) }
+            let found = try DiskStage.plan(config(image, wipe: true, wanted), access: .settled)
+            #expect(found.destroyed.isEmpty && found.disks[0].partitions[0].change != .create, "\(written)")
+            try DiskStage.apply(found, access: .settled)
+            #expect(try image.bytes(1 << 20..<(1 << 20) + 13) == Array("unknown bytes".utf8), "\(written)")
+            #expect(try sgdisk(image) == made)
+        }
+        // After what is erased before the table is written.
+        let image = try copy()
+        let plan = try DiskStage.plan(config(image, wipe: true, wanted), access: .settled)
+        try DiskStage.eraseOld(plan.disks[0])
+        try apply(image)
+        #expect(try sgdisk(image) == made)
+    }
+
+    @Test("marks of a partition that goes with an MBR go before the table does")
+    func marksOverMBR() throws {
+        let image = try withMBR(64 << 20, partition: 63 << 20)
+        // The member of an old array, to the end of the disk: without its partition it would be the disk's own.
+        let inner = try Image(63 << 20)
+        try inner.put(.raid090)
+        try image.copy(inner, at: 1 << 20)
+        let wanted = try config(image, wipe: true, #"{"label": "a", "sizeMiB": 20}"#)
+        let plan = try DiskStage.plan(wanted, access: .settled)
+        #expect(plan.destroyed.map(\.content.description) == ["RAID member"])
+        try DiskStage.apply(plan, access: .settled)
+        #expect(try DiskStage.plan(wanted, access: .settled).isEmpty)
+        #expect(try !DiskProber().disk(image.path, node: image.path).content.isKnown)
+    }
+
     @Test("a filesystem on the bare disk is not overrun", .enabled(if: isInstalled("mkfs.ext4")))
     func bareDisk() throws {
         let image = try Image(64 << 20)

@@ -110,4 +110,86 @@ import Testing
         // A new one shows noise, whatever is below it.
         #expect(try layout.plan([layout.areas[0]: .blank]).filesystems.map(\.action) == [.create])
     }
+
+    private func contents(
+        _ layout: DiskLayout, _ known: [Range<UInt64>: Content], else rest: Content = .blank
+    ) -> [DiskArea: Content] {
+        var contents = Dictionary(layout.areas.map { ($0, rest) }) { first, _ in first }
+        for (miB, content) in known {
+            contents[DiskArea(node: "/dev/vda", bytes: miB.lowerBound << 20..<miB.upperBound << 20)] = content
+        }
+        return contents
+    }
+
+    @Test("over partitions that are told as lost, a new one is zeroed where nothing with a name begins")
+    func overLost() throws {
+        let wanted = try storage(
+            """
+            {"disks": [{"device": "/dev/vda", "wipeTable": true, "partitions":
+                [{"number": 1, "sizeMiB": 32}, {"number": 2, "sizeMiB": 900}]}],
+             "filesystems": [{"device": "/dev/vda2", "format": "xfs"}]}
+            """)
+        let old = [found(1, 1..<101), found(2, 101..<900)]
+        let layout = DiskLayout(wanted, on: DiskInventory(disks: [machine(old)]))
+        let luks = Content([Signature(type: "crypto_LUKS", version: "2")])
+        for (here, isZeroed) in [(Content.noise, true), (.unknown, true), (.blank, true), (.notLooked, false)] {
+            let contents = contents(layout, [101..<900: luks, 33..<933: here])
+            guard here != .notLooked else { continue }
+            let plan = try layout.plan(contents)
+            #expect(plan.destroyed.map(\.device).contains("/dev/vda2"))
+            #expect(plan.disks[0].zeroed.contains(2) == isZeroed, "\(here)")
+        }
+        // What begins just there has a name: it is kept, or stops the boot.
+        let xfs = Content([Signature(type: "xfs")])
+        #expect(try !layout.plan(contents(layout, [101..<900: luks, 33..<933: xfs])).disks[0].zeroed.contains(2))
+        // Where the old table cannot be read it is lost as a whole, and told so.
+        var broken = machine(nil)
+        broken.table = .unreadableGPT
+        let unread = DiskLayout(wanted, on: DiskInventory(disks: [broken]))
+        let plan = try unread.plan(contents(unread, [:], else: .noise))
+        #expect(plan.disks[0].zeroed == [1, 2] && plan.destroyed.count == 1)
+    }
+
+    @Test("a partition made anew over a lost one is zeroed, and over one that stays it is not")
+    func anewOverLost() throws {
+        for (size, zeroed) in [(50, Set([1])), (100, []), (200, [])] {
+            let wanted = try storage(
+                """
+                {"disks": [{"device": "/dev/vda", "wipeTable": true, "partitions":
+                    [{"number": 1, "label": "new", "sizeMiB": \(size)}]}]}
+                """)
+            let layout = DiskLayout(wanted, on: DiskInventory(disks: [machine([found(1, 1..<101)])]))
+            let plan = try layout.plan(contents(layout, [:], else: .unknown))
+            #expect(plan.disks[0].zeroed == zeroed)
+            #expect(plan.destroyed.map(\.device) == (zeroed.isEmpty ? [] : ["/dev/vda1"]))
+        }
+    }
+
+    @Test("what no mark explains goes, and is told, where the old table has to go before the new one is there")
+    func erasedFirst() throws {
+        let wanted = try storage(
+            #"{"disks": [{"device": "/dev/vda", "wipeTable": true, "partitions": [{"number": 1, "sizeMiB": 100}]}]}"#)
+        let lvm = Content([Signature(type: "LVM2_member", offset: 0x218)])
+        func plan(_ table: FoundTable, beside owner: Content = .blank, _ inside: Content) throws -> StoragePlan {
+            var disk = machine(nil)
+            disk.table = table
+            disk.content = owner
+            let layout = DiskLayout(wanted, on: DiskInventory(disks: [disk]))
+            return try layout.plan(contents(layout, [:], else: inside))
+        }
+        let old = [found(1, 1..<101)]
+        let gpt = FoundTable.gpt(FoundGPT(usable: 34..<2_047_967, partitions: old))
+        for (table, owner, isErasedFirst) in [
+            (gpt, lvm, true), (.other("sun", old), Content.blank, true), (.other("dos", old), lvm, true),
+            (.other("dos", old), .blank, false),
+        ] {
+            for content in [Content.unknown, .noise] {
+                let plan = try plan(table, beside: owner, content)
+                #expect(plan.disks[0].zeroed == (isErasedFirst ? [1] : []), "\(table)")
+                #expect(plan.destroyed.map(\.device).contains("/dev/vda1") == isErasedFirst, "\(table)")
+                #expect(plan.lines.contains { $0.hasSuffix("content stays") } == !isErasedFirst)
+            }
+            #expect(try !plan(table, beside: owner, .blank).destroyed.map(\.device).contains("/dev/vda1"))
+        }
+    }
 }
