@@ -197,7 +197,7 @@ let package = Package(
         .testTarget(name: "DeviceNamesTests", dependencies: ["DeviceNames"]),
         .testTarget(name: "NetworkPlanningTests", dependencies: ["NetworkPlanning"]),
         .testTarget(name: "BootReportTests", dependencies: ["BootReport"]),
-        .testTarget(name: "DiskPlanningTests", dependencies: ["DiskPlanning", "SeededNumbers"]),
+        .testTarget(name: "DiskPlanningTests", dependencies: ["DiskPlanning", "InitramfsImage", "SeededNumbers"]),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts"]),
         .testTarget(name: "FilePlanningTests", dependencies: ["FilePlanning"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),

@@ -72,7 +72,7 @@ extension DiskFailure: Advising {
         case .derivationTooLarge:
             [
                 "Give the machine more RAM, or have the key slot take less: for a volume that exists, with",
-                "cryptsetup luksConvertKey --pbkdf-memory; for a new one, in its \"options\".",
+                "cryptsetup luksConvertKey --pbkdf-memory from another system; for a new one, in its \"options\".",
             ]
         case .nameTaken: ["Give the volume another \"name\", or close that one first."]
         case .missing: ["Check the spelling, or whether the disk is attached."]

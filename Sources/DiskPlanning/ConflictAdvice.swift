@@ -34,7 +34,7 @@ extension DiskConflict: Advising {
             ]
         case .damagedTable:
             [
-                "To keep its partitions: repair the table with gdisk, once.",
+                "To keep its partitions: repair the table with gdisk, once, from another system.",
                 .wiping("To destroy them:        \"wipeTable\": true"),
             ]
         case .notLooked: ["This is a defect of Firstlight; nothing was written."]
@@ -112,8 +112,13 @@ extension DiskConflict: Advising {
             ]
         case .pathIsRoot: ["Use another \"path\", or none: /var, for instance."]
         case .mapDiffers: ["Free it (umount), then `exit`: the map is made anew from the table."]
-        case .misplaced: ["Free its disk, then have the table read: blockdev --rereadpt, or kpartx -u for a map."]
-        case .mapNameTaken: ["Give the other map another name (dmsetup rename), or name another \"number\"."]
+        case .misplaced:
+            [
+                "Free its disk, then have the table read: blockdev --rereadpt,",
+                "or for a map kpartx -u, where the initramfs has it.",
+            ]
+        case .mapNameTaken:
+            ["Name another \"number\", or give the other map another name: dmsetup rename, where the initramfs has it."]
         case .readOnly: ["Set it writable (a switch, or blockdev --setrw), or name another device."]
         case .anotherPath:
             ["Start multipathd in the initramfs and name /dev/mapper/..., or detach one path."]
@@ -138,7 +143,8 @@ extension DiskConflict: Advising {
         case .looksEncrypted(let wanted):
             [
                 "To keep what is there: leave out the entry, or another device.",
-                wanted.destroying(orBy: "blkdiscard -f -z \(device)"),
+                // Its start alone makes it unknown bytes.
+                wanted.destroying(orBy: "dd if=/dev/zero of=\(device) bs=64k count=1"),
             ]
         case .longerThanPartition:
             [
@@ -147,11 +153,11 @@ extension DiskConflict: Advising {
             ]
         case .notMountable:
             [
-                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat; dmesg says more.",
+                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat, from another system; dmesg says more.",
                 .wiping("To destroy it: \"wipeFilesystem\": true"),
             ]
         case .programOption(let fault): [fault.advice]
-        case .overlaps: ["Repair the partition table first."]
+        case .overlaps: ["Repair the partition table first, from another system."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }
     }
