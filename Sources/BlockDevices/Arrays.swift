@@ -146,7 +146,7 @@ extension DiskStage {
                 try clear(
                     member.node, member.area, found: found, announcing: "\(plan.title) on \(member.node)", access)
             }
-            // Where content begins where the members do, a power cut after mdadm finds zeros there.
+            // If the content begins where the members begin, the next boot finds zeros there after a power cut.
             if plan.wanted.beginsWithContent { try zeroStarts(plan) }
             try Command("mdadm", plan.creation).run()
         case .keep:

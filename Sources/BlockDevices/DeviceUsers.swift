@@ -11,7 +11,7 @@ struct DeviceUsers {
     private let known: KnownUsers
     /// Asking claims the device for a moment, so two who ask at once would each find it claimed.
     private let asking = Monitor(())
-    /// How often a claim is asked for again that no list explains, of all devices, a tenth of a second each.
+    /// How many times, for all devices together, a claim that no list explains is checked again, 0.1 s apart.
     private let patience = Monitor(20)
 
     init(medium: String? = nil) {
@@ -36,8 +36,8 @@ struct DeviceUsers {
             // It may have been mounted since the look began.
             let now = KnownUsers(medium: medium)
             if let users = now.users[node] { return users }
-            // A mount claims its device before any list has it. And a program that starts has for a moment what this
-            // one has open, the claim of somebody who asks included.
+            // A mount claims its device before any list shows it. A program that is just starting also holds, for a
+            // moment, everything that this one has open, including the claim of another check.
             let isPatient = patience.change { left in
                 defer { left -= 1 }
                 return left > 0
@@ -56,7 +56,7 @@ struct DeviceUsers {
         return named(node) + holders.map { .held(by: $0) } + (Look.isPrivate(node) ? [.innerPart] : [])
     }
 
-    /// Whether somebody is known who uses a partition of this disk, or the disk of this partition, and so claims both.
+    /// Whether a user of a partition of this disk, or of the disk of this partition, is known, who then claims both.
     private func isWithOthers(_ name: String, _ known: KnownUsers) -> Bool {
         let folder = FilePath("/sys/class/block/\(name)")
         var others = Files.names(in: folder).filter { Files.exists(folder.appending("\($0)/partition")) }
@@ -90,8 +90,8 @@ struct DeviceUsers {
 private struct KnownUsers {
     private(set) var users: [String: [DeviceUse]] = [:]
 
-    /// - Parameter medium: Counts as mounted already: it is mounted while the disks are looked at, at a moment of its
-    ///   own.
+    /// - Parameter medium: Counts as mounted already, since its mount
+    ///   comes at a moment of its own while the disks are looked at.
     init(medium: String?) {
         if let node = medium.flatMap(DiskProber.node) { users[node] = [.mounted(on: DeviceUse.liveMedium)] }
         for mount in Mounts.all() where mount.source.hasPrefix("/dev/") {

@@ -79,10 +79,10 @@ public struct DiskProber: Sendable {
         return Dictionary(pairs) { first, _ in first }
     }
 
-    /// What links are made of that lead to partitions: their labels and GUIDs.
+    /// The labels and GUIDs of partitions, from which links to them are made.
     struct PartitionNames {
         var all: [(node: String, label: String, guid: String)] = []
-        /// Partitions of which nobody can tell their GUID.
+        /// Partitions whose GUID could not be read.
         var unread: [String] = []
 
         /// The partitions to which a link may lead.
@@ -93,9 +93,9 @@ public struct DiskProber: Sendable {
 
     /// The names of all partitions that the kernel knows, without those of disks that something holds as a whole.
     ///
-    /// They are read from the tables: of each character the kernel's own `PARTNAME` has the lower eight bits only, so
-    /// that two labels can look alike there. It counts where the table tells nothing of a partition that the kernel
-    /// has: what was read from a disk before it failed.
+    /// They are read from the tables, because the kernel's own `PARTNAME` keeps only the lower eight bits of each
+    /// character, so that two labels can look alike. `PARTNAME` is used only where the table says nothing of a
+    /// partition that the kernel has, because the disk failed after the kernel had read it.
     static func partitionNames(sysfs: FilePath = "/sys", devices: FilePath = "/dev") -> PartitionNames {
         let folder = sysfs.appending("class/block")
         var parts: [String: [(node: String, number: Int, known: String?)]] = [:]
@@ -131,13 +131,13 @@ public struct DiskProber: Sendable {
         return !Files.names(in: partition.removingLastComponent().appending("holders")).isEmpty
     }
 
-    /// What devices hold that nothing else is built on.
+    /// The content of devices that nothing else is built on.
     struct Held {
         var signatures: [(node: String, signature: Signature)] = []
-        /// Devices of which nobody can tell what they hold.
+        /// Devices whose content could not be read.
         var unread: [String] = []
 
-        /// Sorts what looks at devices came to; `nil` is a device that could not be read.
+        /// Sorts the results of looking at devices; `nil` stands for a device that could not be read.
         init(_ looks: [(node: String, signatures: [Signature]?)] = []) {
             for (node, found) in looks {
                 guard let found else {
@@ -187,7 +187,7 @@ public struct DiskProber: Sendable {
         }.map(\.node)
     }
 
-    /// Looks at each of the paths that is there, each once.
+    /// Looks once at each path that exists.
     private func present<Found: Sendable>(
         _ paths: [String], _ look: @Sendable (_ path: String, _ node: String) throws(DiskFailure) -> Found
     ) throws(DiskFailure) -> [Found] {
@@ -219,7 +219,7 @@ public struct DiskProber: Sendable {
         disk.isMade = DiskProber.isMade(node)
         disk.table = withUsers(disk)
         let isShared = disk.table.partitions.contains { !$0.users.isEmpty }
-        // The maps of its partitions hold a map; whoever holds those is in the table.
+        // The maps of its partitions hold a map; the users of those maps are in the table.
         disk.users = users.of(node, beside: disk.map.map(maps) ?? []).filter { !isShared || $0 != .claimed }
         return disk
     }
@@ -284,7 +284,7 @@ public struct DiskProber: Sendable {
     static func isMade(_ node: String, sysfs: FilePath = "/sys") -> Bool {
         guard let name = FilePath(node).lastComponent?.string else { return false }
         let folder = sysfs.appending("class/block/\(name)")
-        // Disks have a driver, but for those by network and images of disks; an image file is not a block device.
+        // Disks have a driver, except network disks and images of disks; an image file is not a block device.
         let isDisk = ["device", "partition"].contains { Files.exists(folder.appending($0)) }
         guard Files.exists(folder), !isDisk, !["loop", "nbd", "rbd"].contains(where: name.hasPrefix) else {
             return false

@@ -31,7 +31,7 @@ public struct DiskAccess {
     public var images: [String: String] = [:]
     /// The medium that the system will run from, by any name; `nil` where there is none, or where it is let go of.
     public var medium: String?
-    /// Derives a key, alone; the argument is how many bytes of RAM are to be left for the root image meanwhile.
+    /// Derives a key while nobody else takes much RAM; the argument is the bytes of RAM to leave for the root image.
     public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
     /// Makes access of its parts.
@@ -83,7 +83,7 @@ public enum DiskStage {
         let nodes = prober.nodes(storage)
         try wait(for: storage.devicesToWaitFor(nodes))
         for device in storage.membersToWaitFor(nodes) {
-            // An array may do without it; if not, the plan says so.
+            // An array may work without this device; if it cannot, the plan says so.
             try? access.waitForDevice(device)
         }
         VolumeLook.closeLeftovers()

@@ -156,7 +156,7 @@ struct Look {
         let other: UInt64 = sectorSize == 512 ? 4096 : 512
         let isPlain = type == nil || type == "gpt" || type == "PMBR"
         if var own, isPlain {
-            // Sectors of another size make no difference to whoever still wants that table.
+            // The owner of the other table still needs it, whatever its sector size is.
             if own.damage.contains(.backup) || own.usableWhenMoved != nil, reader(other)?.endNamesPartitions == true {
                 own.endIsAnothers = true
                 own.endMark = own.endMark ?? (size / other - 1) * other

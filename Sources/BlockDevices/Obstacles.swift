@@ -43,7 +43,7 @@ struct Obstacles {
         func conflict(_ name: String, _ problem: DiskConflict.Problem) -> DiskConflict {
             DiskConflict("/dev/\(name)", problem, at: written.origin)
         }
-        // Of a partition on a disk that is read-only, the disk is the one to be told of.
+        // If the disk of a partition is read-only, the conflict names the disk and not the partition.
         let locked = devices.last { Files.line(folder.appending("\($0)/ro")) == "1" }
         // A multipath map knows the paths that it is made of; one that it lacks yet is not an obstacle to it.
         let joined = Set(devices.filter(isMultipath).flatMap { Files.names(in: folder.appending("\($0)/slaves")) })
@@ -78,8 +78,8 @@ struct Obstacles {
 
     /// An identity that no other disk has.
     ///
-    /// `t10.` is none: it holds a vendor's text, which may be the same on every stick that it made. `nvme.` holds a
-    /// serial number beside the vendor, and an `iqn.` the number of the logical unit.
+    /// A `t10.` name is not one: it holds a vendor's text, which may be the same on every stick of that vendor. A
+    /// `nvme.` name holds a serial number beside the vendor, and an `iqn.` name the number of the logical unit.
     private func identity(_ name: String) -> String? {
         let disk = folder.appending(name)
         // NVMe hides the paths to a disk that it joins itself.
@@ -103,7 +103,7 @@ struct Obstacles {
                 partition.change == .keep, node == disk.disk.partitionNode(partition.number)
             else { return nil }
             let wanted = disk.area(partition).bytes
-            // A map is put right where nobody uses it, and the plan has a conflict where somebody does.
+            // A map that nobody uses is corrected, and the plan has a conflict for a map that somebody uses.
             guard let found = KernelPartitions.bytes(node, sysfs), found != wanted else { return nil }
             return DiskConflict(node, .misplaced(MisplacedPartition(found: found, wanted: wanted)), at: origin)
         }

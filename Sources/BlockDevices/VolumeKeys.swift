@@ -1,4 +1,4 @@
-// The keys of LUKS volumes: what the config gives, what was made here, and what was derived of them.
+// The keys of LUKS volumes: those that the config gives, those that were made here, and those derived from them.
 
 import CLinux
 import Encoding
@@ -11,12 +11,12 @@ import SystemPackage
 
 /// The key of a volume's data, as a look at the volume has derived it.
 public struct ProvenKey: Sendable {
-    /// What it was derived of: the hash of the header's UUID and of what opens it.
+    /// What it was derived from: the hash of the header's UUID and of what opens it.
     public var proof: [UInt8]
     /// The key.
     public var key: SecretBytes
 
-    /// Makes one of both.
+    /// Makes a proven key of both parts.
     public init(proof: [UInt8], key: SecretBytes) {
         self.proof = proof
         self.key = key
@@ -82,7 +82,7 @@ public final class VolumeKeys: Sendable {
 
     // MARK: What was derived
 
-    /// What a key is derived of, so that it need not be derived again of the same.
+    /// Identifies what a key is derived from, so that it is not derived twice from the same input.
     static func proof(of uuid: String, openedBy opener: SecretBytes) -> [UInt8] {
         var digest = MessageDigest(.sha256)
         Array("\(uuid)\0".utf8).withUnsafeBytes { digest.update($0) }

@@ -106,7 +106,7 @@ final class VolumeLook {
                         try ClevisPrograms.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
                     }
                 } catch {
-                    // That says nothing of the volume.
+                    // A cancelled attempt says nothing about the volume.
                     if case .cancelled = error { throw error }
                     found.isOpenedByKey = false
                     found.bindingFailure = ClevisPrograms.reason(error)
@@ -169,7 +169,7 @@ final class VolumeLook {
 
     /// Derives the key of a volume's data; `nil` where the passphrase opens no slot.
     ///
-    /// That takes seconds and much RAM: one at a time, and with the room that the root image still needs left over.
+    /// This takes seconds and much RAM. So it runs one at a time, and leaves the room that the root image still needs.
     private func derive(
         _ volume: LocatedVolume, _ area: DiskArea, _ header: borrowing CryptHandle, _ passphrase: SecretBytes
     ) throws -> SecretBytes? {
@@ -249,7 +249,7 @@ extension DiskStage {
         if plan.action == .create {
             try clear(plan.node, plan.area, found: plan.found, announcing: "LUKS2 \"\(name)\" on \(plan.node)", access)
         } else if CryptHandle.device(ofOpen: name) != nil {
-            // The plan has made sure that it is this one.
+            // The plan has made sure that the open volume is this one.
             return try access.volumeOpened(try openVolume(plan, access))
         }
         let key = plan.action == .create ? try create(plan, access) : access.keys.provenKey(of: name)?.key

@@ -26,7 +26,7 @@ struct GeneratedUnits: Equatable, Sendable {
     init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
         guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else {
             if arguments.ignitionFirstboot {
-                warning = "ignition.firstboot, but no root image to boot from: nothing is provisioned"
+                warning = "ignition.firstboot is given without a root image to boot from: nothing is provisioned"
             }
             return
         }

@@ -27,7 +27,7 @@ extension BootArguments {
             "SHA-256 of the root image file; nothing else is mounted. Malformed: the boot stops"),
         .init(
             "firstlight.check_medium", "=BOOL",
-            "`0`: do not check an ISO that stays mounted by reading all of it. "
+            "`0`: do not read all of an ISO that stays mounted to check it. "
                 + "`firstlight.rootfs_sha256` is checked all the same"),
         .init("firstlight.proxy", "=URL", "Proxy for every HTTP and HTTPS request"),
         .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
@@ -50,7 +50,7 @@ extension BootArguments {
             "Write files as Ignition does: an existing one is a conflict whatever it holds, and appending is repeated"),
         .init(
             "firstlight.report_url", "=URL",
-            "Post the report of provisioning there, as JSON, that of a failure too: http or https, with `${mac}` and the "
+            "Post the report of provisioning, or of a failure, there as JSON: http or https, with `${mac}` and the "
                 + "like, tried for 10 s, never stops the boot. Does not bring the network up: `rd.neednet` does"),
 
         .init(
@@ -101,7 +101,7 @@ extension BootArguments {
         .init("net.ifnames", "=BOOL", "`0`: interfaces keep the kernel's names"),
         .init("rd.ethtool", "=IFACE:AUTONEG:SPEED", "How a card talks to the switch: `on` or `off`, Mb/s"),
         .init("rd.net.dhcp.client-id", "=ID", "The client identifier that DHCP servers get: `01:02:...` or a text"),
-        .init("rd.net.dhcp.vendor-class", "=TEXT", "The vendor class that they get"),
+        .init("rd.net.dhcp.vendor-class", "=TEXT", "The vendor class that DHCP servers get"),
         .init(
             "firstlight.identity", "=uuid",
             "DHCP identifiers and the real root's `/etc/machine-id` come from the machine's UUID. Default: the card's address"
@@ -112,7 +112,7 @@ extension BootArguments {
         .init("rd.net.timeout.ipv6auto", "=SECONDS", "How long IPv6 autoconfiguration may take; likewise"),
         .init("rd.net.dhcp.retry", "=N", "Multiplies the time for DHCP"),
         .init("coreos.no_persist_ip", "[=BOOL]", "Network settings stay out of the real root"),
-        .init("coreos.force_persist_ip", "[=BOOL]", "They go there even where it has settings of its own"),
+        .init("coreos.force_persist_ip", "[=BOOL]", "They go into the real root even where it has its own"),
         .init(
             "rd.znet", "=...",
             "Not supported, like `ib.pkey`, `rd.iscsi.ibft` and `ip=...:ibft`: the boot stops where it needs the network"
@@ -137,7 +137,7 @@ extension BootArguments {
                 + "`firstlight.log_level` says otherwise"),
         .init(
             "rootfstype", "=ramfs",
-            "For the kernel: no limit to what it unpacks. Without it, what is loaded takes RAM of 3 times its size"),
+            "The kernel then unpacks without a limit. Without it, loaded images need RAM of 3 times their size"),
 
         .init("modprobe.blacklist", "=LIST", "Modules never to load; `rd.driver.blacklist`, `module_blacklist` too"),
         .init(

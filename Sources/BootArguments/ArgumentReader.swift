@@ -220,7 +220,7 @@ extension BootArguments {
             ("coreos.config.url", "ignition.config.url"), ("flatcar.config.url", "ignition.config.url"),
         ]
         where line.last(key) != nil {
-            warnings.append("\(key) is not read; \(names) is")
+            warnings.append("\(key) is not read; use \(names)")
         }
     }
 

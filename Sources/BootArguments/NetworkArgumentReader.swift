@@ -19,7 +19,7 @@ extension NetworkArguments {
             } catch {
                 if case .unknownMethod(let word) = error, text == word || text == word + ":" {
                     // A lone unknown word is NetworkManager's `auto`.
-                    let hint = text == word ? Self.methodSuggestion(word) : "ip=\(word):auto is for that interface"
+                    let hint = text == word ? Self.methodSuggestion(word) : "write ip=\(word):auto for that interface"
                     warnings.append("ip=\(text): no such method, using auto; " + hint)
                     ip.append(IPArgument(method: .automatic))
                 } else {
@@ -199,7 +199,7 @@ extension NetworkArguments {
         for domain in domains where !isDomainName(domain) {
             warnings.append("ipam=\(text): \"\(domain)\" is not a domain, left out")
         }
-        if times.contains(nil) { warnings.append("ipam=\(text): time servers are used by their addresses alone") }
+        if times.contains(nil) { warnings.append("ipam=\(text): only the addresses of time servers are used") }
     }
 
     /// Arguments that are not supported are refused by name, not ignored.

@@ -30,7 +30,7 @@ static const char script[] =
     "  say \"what is not in RAM by now cannot be read\"\n"
     "  case \"$0\" in\n"
     "  /dev/sr*) say \"put it back, or restart the machine\" ;;\n"
-    "  *) say \"restart the machine; a stick that is put back is not known again\"; exit ;;\n"
+    "  *) say \"restart the machine; a stick that is put back is not recognised\"; exit ;;\n"
     "  esac\n"
     "  until there; do sleep 5; done\n"
     "  say \"the medium is back: $0\"\n"

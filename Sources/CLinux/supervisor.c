@@ -419,7 +419,7 @@ static void tell_second_death(struct firstlight_death first, struct firstlight_d
     if (access("/dev/console", F_OK) != 0) mount("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");
     char one[64], other[64];
     say("\nfirstlight stopped: it died of %s\n  while %s,\n  and of %s while reporting that.\n"
-        "  What was written until then: /run/firstlight/written.json. Log: log, there.\n",
+        "  Written until then: /run/firstlight/written.json. Log: /run/firstlight/log.\n",
         name_of(first, one, sizeof one), act, name_of(second, other, sizeof other));
 }
 

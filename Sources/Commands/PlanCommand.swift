@@ -79,7 +79,7 @@ public enum PlanCommand {
 
 /// The image tool is of another version than this program.
 private struct OtherVersion: Error, CustomStringConvertible, Advising {
-    var description: String { "this agent does not know what it is handed in the place of a config" }
+    var description: String { "this agent does not understand the form in which it was handed the config" }
     var advice: [String] { ["Use the image tool and the agent of one build."] }
 }
 

@@ -31,7 +31,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
             ["The initramfs is damaged or was cut short on its way: copy it again."]
         case .module(_, .execFormatError), .module(_, .invalidArgument), .module(_, .noSuchFileOrDirectory), .loop:
             [
-                "The initramfs was made for another kernel, this one is \(Machine.kernelVersion):",
+                "The initramfs was made for another kernel; this one is \(Machine.kernelVersion):",
                 "make it again with --kernel \(Machine.kernelVersion).",
             ]
         case .folder, .mount, .module: []

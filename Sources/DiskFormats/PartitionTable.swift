@@ -79,8 +79,8 @@ public struct FoundGPT: Equatable, Sendable {
     public var usable: Range<UInt64>
     /// What partitions may take once the second copy stands at the end of a disk that has grown; `nil` where it does.
     public var usableWhenMoved: Range<UInt64>?
-    /// Whether the end of the disk has the copy of another table, which names partitions: what an image was written
-    /// over, or a clone that was broken off.
+    /// Whether the end of the disk has the copy of another table, which names partitions, as after an image was written
+    /// over a disk or a clone was broken off.
     public var endIsAnothers = false
     /// What the copy at the end names and this table does not, at that number and in that place.
     ///

@@ -82,7 +82,7 @@ public enum UnlistedSignatures {
         return found
     }
 
-    /// Where the labels of a ZFS device that are there have their lists.
+    /// Where the lists are in those labels of a ZFS device that exist.
     public static func zfsMarks(size: UInt64, read: (UInt64, Int) -> [UInt8]?) -> [UInt64] {
         labels(ofZFS: size).filter { isZFS($0, read) }.map { $0 + zfsList }
     }

@@ -5,7 +5,7 @@
 /// It is written as a literal, or as `.wiping(...)` where it names a field that destroys.
 struct AdviceLine: Equatable, ExpressibleByStringInterpolation {
     var text: String
-    /// Whether the config has to lose again what the line adds to it.
+    /// Whether the line adds a field to the config that has to be removed again afterwards.
     var destroys = false
 
     init(stringLiteral text: String) { self.text = text }

@@ -190,7 +190,7 @@ struct LocatedArray: Equatable, Sendable {
                 conflict(first.node, .arrayDiffers(difference, first.found)).ofPartition(first.partition != nil))
         }
         guard conflicts.count == before else { return nil }
-        // Whoever creates an array over existing data and never starts it leaves that data: such members are not blank.
+        // An array that was created over existing data and never started leaves that data: such members are not blank.
         let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
         if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.

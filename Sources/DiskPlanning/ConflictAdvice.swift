@@ -10,7 +10,7 @@ extension DiskConflict: Advising {
         return lines.map(\.text) + (lines.contains(where: \.destroys) ? [DiskConflict.once] : [])
     }
 
-    /// What a config that destroys has to become afterwards.
+    /// How a config that destroys has to be changed afterwards.
     static let once = "Then take the \"wipe...\" out again: a config runs on every boot."
 
     /// The lines for this conflict, without the one that several share.
@@ -104,7 +104,7 @@ extension DiskConflict: Advising {
         case .noSuchDevice: ["Check the spelling, or whether the disk is attached."]
         case .ambiguousDevice: ["Give each partition a label of its own."]
         case .ambiguousLink:
-            ["Name the one that is meant by its disk (/dev/disk/by-id/...-part1),", "or detach the other."]
+            ["Name the right one by its disk (/dev/disk/by-id/...-part1),", "or detach the other."]
         case .namedElsewhere:
             [
                 "To use the one that is there: leave its partition out of \"disks\".",

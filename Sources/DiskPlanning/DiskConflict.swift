@@ -65,7 +65,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case partitionDiffers(label: String, [FieldDifference], canBeRecreated: Bool)
         case partitionUnwanted(label: String)
         case ambiguousLabel(String, numbers: [Int])
-        /// The end of the disk has the copy of another table, where this one's would go with any change.
+        /// The end of the disk has the copy of another table, and any change would write this table's copy over it.
         ///
         /// `mark`: bytes from the start to that copy's header.
         case endIsAnothers(mark: UInt64)
@@ -81,7 +81,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case arrayMetadata(String)
         case arraySpares(Int, of: Int)
         case arrayDiffers(FieldDifference, Content)
-        /// `isWanted`: it bears the name of the config's array, and may be the right one of the two.
+        /// `isWanted`: this array has the name of the config's array, and may be the right one of the two.
         case arraysMixed(with: String, Content, isWanted: Bool)
         case arrayIncomplete(level: String, present: Int, needed: Int, [String])
         case arrayNotAssembled(String)
@@ -260,7 +260,7 @@ extension DiskConflict: CustomStringConvertible {
 
     private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
     private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
-    /// Who uses it, each once; that it is claimed says nothing beside who has claimed it.
+    /// Who uses it, each once; the claim itself is left out if its holder is known.
     private func phrases(_ users: [DeviceUse]) -> String {
         let known = users.filter { $0 != .claimed }
         var told: [String] = []

@@ -119,14 +119,14 @@ public struct PartitionAddress: Hashable, Sendable {
 
 /// A partition whose node shows other bytes of its disk than the table says, in bytes of the disk.
 ///
-/// So it is when somebody else, another host for instance, has changed the table since.
+/// This happens when somebody else, another host for instance, has changed the table since.
 public struct MisplacedPartition: Hashable, Sendable {
     /// What the node shows; `nil` where that is anything but one part of the disk.
     public var found: Range<UInt64>?
     /// What the table says; `nil` where it has no such partition.
     public var wanted: Range<UInt64>?
 
-    /// Makes it of both places.
+    /// Makes a misplaced partition of both places.
     public init(found: Range<UInt64>?, wanted: Range<UInt64>?) {
         self.found = found
         self.wanted = wanted

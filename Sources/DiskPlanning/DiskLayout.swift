@@ -189,7 +189,7 @@ public struct DiskLayout: Equatable, Sendable {
         return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
     }
 
-    /// The inside of an array, if the array could be located; what one that is made shows counts as blank.
+    /// The inside of an array, if the array could be located; the inside of a new array counts as blank.
     private func inside(_ array: Int) -> DeviceTarget? {
         guard let outer = arrays.first(where: { $0.entry == array }) else { return nil }
         return DeviceTarget(node: outer.wanted.node, area: outer.area, wasThere: true)
@@ -200,7 +200,7 @@ public struct DiskLayout: Equatable, Sendable {
         _ wanted: IgnitionConfig.Filesystem, _ entry: Int, _ format: FilesystemFormat, in volume: Int
     ) throws(DiskConflict) {
         guard let outer = volumes.first(where: { $0.entry == volume }) else { return }
-        // The header takes some of it; how much is known once it is there.
+        // The header takes some of the area; its size is known once the header is there.
         let area = DiskArea(node: outer.wanted.mappedNode, bytes: 0..<outer.area.bytes.length)
         let target = DeviceTarget(
             node: outer.wanted.mappedNode, area: area, partition: outer.partition, wasThere: true)
@@ -209,7 +209,7 @@ public struct DiskLayout: Equatable, Sendable {
             LocatedFilesystem(entry: entry, wanted: wanted, format: format, target: target, volume: volume))
     }
 
-    /// Refuses a device of which another entry has a part: a disk and one of its partitions, too, are one place.
+    /// Refuses a device if another entry has a part of it: a disk and one of its partitions also count as one place.
     private func refuseTwins(_ claim: Claim, _ target: DeviceTarget) throws(DiskConflict) {
         let other =
             arrays.first { $0.members.contains { $0.target?.shares(target) == true } }?.wanted.origin

@@ -55,7 +55,7 @@ extension DiskPlan {
         let old = Dictionary(disk.table.partitions.map { ($0.number, area($0.sectors).bytes) }) { first, _ in first }
         let new = Dictionary(partitions.map { ($0.number, area($0).bytes) }) { first, _ in first }
         return Set(old.keys).union(new.keys).sorted().compactMap { number in
-            // Whoever uses a map that agrees with the table uses the partition, which has a conflict of its own.
+            // A user of a map that agrees with the table uses the partition, which has a conflict of its own.
             if let there = map.partitions[number], there.isOpen, let bytes = old[number] ?? new[number],
                 there.bytes != bytes
             {

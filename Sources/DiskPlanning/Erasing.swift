@@ -8,7 +8,7 @@ extension Content {
 
     /// A command that erases every mark but `kept`.
     ///
-    /// What only our own readers find, wipefs does not: there, zeros go over the first bytes of each mark.
+    /// wipefs does not find the marks that only our own readers find: zeros go over the first bytes of each of them.
     func erasing(allBut kept: Signature? = nil, on device: String, isPartition: Bool = false) -> String {
         let others = signatures.filter { $0 != kept }
         let listed = others.filter { !$0.isUnlisted }

@@ -28,7 +28,7 @@ struct PartitionPlanner {
 
     func plan() -> Outcome {
         var outcome = planTable()
-        // As Ignition does: whoever holds the disk as a whole would be cut off from its partitions.
+        // As Ignition does: a program that holds the whole disk would be cut off from its partitions.
         if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
         outcome.conflicts += outcome.plan.mapConflicts
         return outcome
@@ -148,10 +148,10 @@ struct PartitionPlanner {
 
     /// Lays partitions out in the room that the table gives.
     ///
-    /// On a disk that has grown there is more behind it: that is taken where an entry makes a partition or lets one
-    /// grow, and nothing else changes its place by it. A given 0 of a partition that may not be resized stays the end
-    /// that it had. Where another table's copy ends the disk, nobody knows what of its partitions stands there,
-    /// and no change goes over it.
+    /// A disk that has grown has more room behind it. That room is taken where an entry makes a partition or lets one
+    /// grow, and nothing else changes its place because of it. A given 0 of a partition that may not be resized keeps
+    /// the end that the partition had. Where another table's copy ends the disk, nobody knows what its partitions hold
+    /// there, and no change is written over it.
     private func edit(_ gpt: FoundGPT) -> Outcome {
         let within = arrange(gpt)
         guard let room = gpt.usableWhenMoved, !gpt.endIsAnothers,

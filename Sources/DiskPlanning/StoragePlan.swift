@@ -123,7 +123,7 @@ extension StoragePlan {
         return written
     }
 
-    /// The devices that an array or a volume of the plan is made of; of another device, itself.
+    /// The devices that an array or a volume of the plan is made of; for any other device, the device itself.
     private func underlying(_ node: String) -> [String] {
         if let volume = volumes.first(where: { $0.wanted.mappedNode == node }) {
             return [volume.node, volume.area.node].flatMap(underlying)

@@ -76,7 +76,7 @@ extension DiskLayout {
         conflicts += disks.compactMap { namedAtTheEndAlone($0, contents) }
         let arrayPlans = arrayPlans(contents, &conflicts, &warnings)
         func isPlanned(_ array: Int?) -> Bool { array == nil || arrayPlans.contains { $0.entry == array } }
-        /// What a new array shows was looked at with its members.
+        /// The content of a new array was looked at with its members.
         func inside(_ array: Int?, _ target: DeviceTarget) -> Content {
             let isNew = arrayPlans.contains { $0.entry == array && $0.action == .create }
             return isNew ? .blank : content(of: target, contents)

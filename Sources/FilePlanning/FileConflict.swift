@@ -49,7 +49,7 @@ extension FileConflict: CustomStringConvertible {
             "\(path) is there with other content, and the config does not overwrite it"
                 + (difference.map { ": \($0)" } ?? "")
         case .inTheWay(let found, let wanted):
-            "\(path) is \(found.noun); the config wants \(wanted) and does not overwrite"
+            "\(path) is \(found.noun); the config wants \(wanted) and does not overwrite it"
         case .samePlace(let other, let resolved): "\(path) and \(other) are the same place: \(resolved)"
         case .unreachable(let found): "\(path) is \(found.noun)"
         case .holdsMounts: "\(path) holds a mounted filesystem, which overwriting it would empty"
@@ -61,7 +61,7 @@ extension FileConflict: CustomStringConvertible {
         case .groupMoved(let name, let here, let image):
             "\(path) gives the group \(name) the number \(here), and the image's own list gives it \(image)"
         case .homeOfAnother(let user, let number, let holder):
-            "\(path) belongs to user number \(number), which is \(holder)'s now: \(user) cannot have it again"
+            "\(path) belongs to user number \(number), which is \(holder)'s now: \(user) cannot have that number again"
         case .homeHolds(let user, let inner, let other, let new):
             "\(path), the home of \(user), is to move to \(new) and would take \(inner) along, the home of \(other)"
         }
@@ -76,7 +76,7 @@ extension FileConflict: CustomStringConvertible {
         case .unknownGroup(let name): "Name the group by id, or create \(name) in passwd.groups."
         case .groupMoved(let name, _, let image): "In the target: groupmod --gid \(image) \(name)"
         case .homeOfAnother(let user, let number, _):
-            "Give \(user) a \"uid\", and the home to it: chown -Rh --from=\(number) UID \(path)"
+            "Give \(user) a \"uid\" and change the owner of the home: chown -Rh --from=\(number) UID \(path)"
         case .homeHolds(let user, _, let other, _):
             "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: usermod -m -d HOME \(other)"
         case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
@@ -123,7 +123,7 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
             "line \(number) is \(here.map { "\"\($0)\"" } ?? "missing"), wanted "
                 + (wanted.map { "\"\($0)\"" } ?? "no such line")
                 + (more == 0 ? "" : ", and \(counted(more, "more line")) from there on")
-        case .sizes(let here, let wanted): "\(here) bytes, wanted \(wanted)" + (here == wanted ? " others" : "")
+        case .sizes(let here, let wanted): "\(here) bytes, wanted \(wanted)" + (here == wanted ? " different ones" : "")
         }
     }
 }

@@ -33,7 +33,7 @@ public struct FilesPlan: Equatable, Sendable {
             case sameContent = "holds the same already"
             case exists = "is there already"
             case sameTarget = "points there already"
-            case sameAccount = "is so already"
+            case sameAccount = "is as wanted already"
         }
 
         /// What it is: a path, an account, a unit.
@@ -125,6 +125,7 @@ extension FilesPlan {
     ///   - config: The config of this plan.
     ///   - inventory: What the target holds by now.
     ///   - policy: How closely Ignition is followed.
+    /// - Returns: The plan, of which the part that is done is as it was.
     /// - Throws: Every place where the config and the target contradict each other now.
     public func again(
         after part: Part, _ config: IgnitionConfig, on inventory: TargetInventory, policy: RerunPolicy

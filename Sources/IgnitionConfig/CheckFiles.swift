@@ -130,7 +130,7 @@ extension Checker {
         let meant = Int(String(mode), radix: 8).flatMap { isUsual($0) ? $0 : nil }
         let correction = meant.map { "; \($0) is octal \(mode)" } ?? ""
         if !(0...0o7777).contains(mode) {
-            error(origin, "mode", "\(mode) is not a mode; 0 to 4095, octal 7777, are\(correction)")
+            error(origin, "mode", "\(mode) is not a mode; a mode is 0 to 4095, octal 7777\(correction)")
         } else if isAsWritten, meant != nil, !isUsual(mode) {
             let octal = String(mode, radix: 8)
             warn(origin, "mode", kind: .decimalMode(mode), "\(mode) is octal \(octal)\(correction)")

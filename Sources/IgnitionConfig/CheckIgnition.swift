@@ -71,7 +71,7 @@ extension Checker {
     /// Reports a user or group number that is not 32 bits, or is 4294967295, which means "none" to the kernel.
     mutating func checkNumber(_ number: Int?, _ origin: IgnitionConfig.Origin, _ field: String) {
         if let number, !(0..<Int(UInt32.max)).contains(number) {
-            error(origin, field, "\(number) is not a usable number; 0 to 4294967294 are")
+            error(origin, field, "\(number) is not a usable number; use 0 to 4294967294")
         }
     }
 

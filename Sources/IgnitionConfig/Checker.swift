@@ -140,7 +140,7 @@ struct Checker {
         for (index, header) in resource.httpHeaders.enumerated() {
             let (origin, prefix) = place(of: header.origin, in: origin, "\(prefix)httpHeaders", index)
             if header.name.isEmpty { error(origin, "\(prefix)name", "missing") }
-            if header.value == "" { error(origin, "\(prefix)value", "empty; left out, it removes a parent's header") }
+            if header.value == "" { error(origin, "\(prefix)value", "empty; leave it out to remove a parent's header") }
         }
     }
 

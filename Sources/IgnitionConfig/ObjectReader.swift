@@ -161,7 +161,7 @@ final class ObjectReader: FieldVisitor {
             if let index {
                 let found = members[index]
                 context.notes.add(
-                    .warning, in: Origin(element), found.key, at: found.keyPlace, "read as \"\(key)\"; write it so")
+                    .warning, in: Origin(element), found.key, at: found.keyPlace, "read as \"\(key)\"; write that")
             }
         }
         guard let index else { return nil }

@@ -13,7 +13,7 @@ public struct BuildTrace: Equatable, Sendable, CustomStringConvertible {
     public var description: String { "\(path): \(reason)" }
 
     private static let machineID = "each boot is a first boot, with an ID of its own"
-    private static let hostKey = "every machine would have the same key, and whoever fetches the image has it too"
+    private static let hostKey = "every machine would have the same key, and so would everybody who fetches the image"
     private static let resolver = "the name servers of the machine that the root was made on"
     private static let seed = "a secret that has to be random"
     private static let container = "it tells systemd that this is a container"

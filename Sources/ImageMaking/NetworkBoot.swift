@@ -113,7 +113,7 @@ public struct NetworkBootMaking: Sendable {
         var warnings = live.warnings
         if live.permissions != 0o644 {
             warnings.append(
-                "warning: \(initramfs) holds a config or keyfiles, which whoever reaches the server can read")
+                "warning: \(initramfs) holds a config or keyfiles, and everybody who reaches the server can read them")
         }
         let memory = MemoryNeed(initramfs: live.initramfs.size, root: live.root.size)
         return Outcome(folder: output, files: files, memory: ByteCount(memory.fromURL), warnings: warnings)

@@ -210,7 +210,7 @@ public struct RootMaking: Sendable {
         let made = try root.make(output, telling: progress.step)
         var outcome = try described(made, at: output, telling: progress)
         outcome.warnings += Self.traces(in: image, made.format).map {
-            "warning: \(source) holds /\($0), which belongs to one build; made of the root's files it is taken out"
+            "warning: \(source) holds /\($0), which belongs to one build; an image of the root's files omits it"
         }
         return outcome
     }

@@ -69,8 +69,8 @@ public struct OSTreeRoot: Equatable, Sendable {
         try step("making room in RAM for /etc and /var") {
             try keepsLabels ? mountLabelled(size: layerSize, loadModule) : mountPlain(size: layerSize)
         }
-        try step("setting up what ostree-prepare-root runs in") { try furnish(deployment, commandLine: commandLine) }
-        _ = try step("having ostree-prepare-root make a root of \(deployment.folder)") {
+        try step("setting up mounts for ostree-prepare-root") { try furnish(deployment, commandLine: commandLine) }
+        _ = try step("running ostree-prepare-root for \(deployment.folder)") {
             try Command(program, ["/sysroot"], root: workshop).run()
         }
         try step("copying /etc") {

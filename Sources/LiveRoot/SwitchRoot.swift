@@ -33,7 +33,7 @@ public struct SwitchRoot: Equatable, Sendable {
         public var description: String {
             switch self {
             case .noInit(let tried): "the root filesystem has no init; looked for \(tried.joined(separator: ", "))"
-            case .notAnInitramfs: "the present root is not in RAM; it is not going to be emptied"
+            case .notAnInitramfs: "the present root is not in RAM; nothing in it is deleted"
             case .refused(let step, let reason): "cannot \(step): \(reason)"
             }
         }

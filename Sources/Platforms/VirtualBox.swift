@@ -204,7 +204,7 @@ extension GuestProperties.Fault: CustomStringConvertible {
         switch self {
         case .noDriver(let reason): "VirtualBox cannot be asked (/dev/vboxguest): \(reason)"
         case .refused(let what, let code): "VirtualBox refused \(what) (\(code))"
-        case .encoded(let encoding): "the config of virtualbox has the encoding \(encoding), and none can be read"
+        case .encoded(let encoding): "the config of virtualbox has the encoding \(encoding); it must not have one"
         }
     }
 }

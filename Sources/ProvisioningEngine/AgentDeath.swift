@@ -71,7 +71,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         switch self {
         case .signal(let number) where isDefect: "it died of SIG\(Self.names[number] ?? "\(number)")"
         case .signal(let number): "it was ended by SIG\(Self.names[number] ?? "\(number)")"
-        case .outOfMemory: "the kernel ended it, being out of memory"
+        case .outOfMemory: "the kernel ran out of memory and ended it"
         case .exit(let status): "it ended with status \(status), and should not have ended"
         case .result(let word): "systemd ended it: \(word)"
         }

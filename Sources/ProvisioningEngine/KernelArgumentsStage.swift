@@ -14,7 +14,7 @@ extension ProvisioningSession {
             let program = KernelArgumentsHelper.program
             observer(.told(topic: "kargs", "leaving the config's kernel arguments to \(program)"))
             observer(.detail("running \(program)"))
-            observer(.wrote("what \(program) has changed"))
+            observer(.wrote("the changes of \(program)"))
             return try helper.run()
         }
         for warning in KernelArgumentChanges(wanted, on: arguments.commandLine).warnings { warn(warning) }

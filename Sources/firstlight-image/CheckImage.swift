@@ -12,7 +12,7 @@ struct CheckImage: ParsableCommand {
         discussion: """
             Takes an ISO, a root image, an initramfs, a kernel, a unified kernel image, a
             folder of `firstlight-image pxe`, a container image, a stick. Exits with 1
-            where it is none of these, or its parts do not belong together.
+            if it is none of these, or if its parts do not belong together.
 
             EXAMPLES:
               firstlight-image check live.iso

@@ -124,7 +124,7 @@ struct ExtractInitrdCommand: MediaCommand {
 struct PackGroup: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "pack",
-        abstract: "Pack what an image brings along.",
+        abstract: "Pack data that an image brings along.",
         shouldDisplay: false,
         subcommands: [PackOsmetRefusal.self, PackMinimalISOCommand.self])
 }
@@ -132,7 +132,7 @@ struct PackGroup: CommandGroup {
 struct PackMinimalISOCommand: MediaCommand {
     static let configuration = CommandConfiguration(
         commandName: "minimal-iso",
-        abstract: "Put into an ISO what makes a minimal one of it.",
+        abstract: "Add to a full ISO the data that makes a minimal ISO of it.",
         usage: "\(Program.name) pack minimal-iso [<options>] <full ISO> <minimal ISO>",
         discussion: """
             Example:

@@ -78,7 +78,7 @@ struct ShowArgumentsCommand: MediaCommand {
             """)
     static let showsSomething = true
 
-    @Flag(name: .shortAndLong, help: "Those that it came with.")
+    @Flag(name: .shortAndLong, help: "Show the arguments that the ISO came with.")
     var `default`: Int
 
     @Argument(help: ArgumentHelp("ISO image.", valueName: "ISO"), completion: .file())

@@ -42,7 +42,7 @@ struct MakeISO: ParsableCommand {
         abstract: "Make a live ISO that boots BIOS and UEFI machines.",
         usage: "firstlight-image iso -o <file> --kernel <file> ... [<options>]",
         discussion: """
-            It boots from a CD, from a virtual medium, and from a stick that it is
+            It boots from a CD, from a virtual medium, and from a stick when it is
             written to with `firstlight-image usb` or dd. Configs, network settings and
             kernel arguments can be put into it later.
 

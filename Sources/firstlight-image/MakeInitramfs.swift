@@ -78,7 +78,7 @@ struct MakeInitramfs: ParsableCommand {
         transform: Inclusion.init(parsing:))
     var include: [Inclusion] = []
 
-    @Flag(help: "Add what LUKS volumes need that Clevis opens (tang, TPM).")
+    @Flag(help: "Add the programs for LUKS volumes that Clevis opens (tang, TPM).")
     var clevis = false
 
     @Flag(help: "Pack in seconds, not in a minute, for trying things: the image is a quarter larger.")

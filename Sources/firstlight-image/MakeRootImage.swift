@@ -35,8 +35,8 @@ struct MakeRootImage: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The build's version; the initramfs that accepts this root image says the same.",
-            discussion: "Left out: the container image's own, or one made of the image's hash."))
+            "The build's version; the initramfs that accepts this root image has the same.",
+            discussion: "Default: the container image's own, or one made of the image's hash."))
     var version: String?
 
     @Option(help: "squashfs or erofs (default: squashfs, or what the source is).", transform: filesystem(named:))
@@ -50,7 +50,7 @@ struct MakeRootImage: ParsableCommand {
         transform: path)
     var kernelDir: FilePath?
 
-    @Option(help: "Which image of a layout that holds several.")
+    @Option(help: "The image to take from a layout that holds several.")
     var image: String?
 
     @Flag(help: "Leave in what belongs to one build: machine-id, SSH host keys, resolv.conf.")

@@ -13,7 +13,7 @@ struct PlanConfig: ParsableCommand {
         abstract: "Show what a Butane or an Ignition config would do to disks. Writes nothing.",
         usage: "firstlight-image plan [--disk <device=image> ...] [<options>] <file>",
         discussion: """
-            Without --disk the disks are those of this machine. Lines are those of the
+            Without --disk it plans for this machine's disks. Line numbers refer to the
             file. Exit status: 0 nothing to do, 2 changes, 3 would destroy data, 1 error,
             as with `firstlight plan`, which does the work.
 

@@ -15,7 +15,7 @@ struct VariableOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The same for a secret, from a file with =@file; output with it is for its owner alone (repeatable).",
+            "A secret variable; =@file reads it from a file; only the owner can read the output (repeatable).",
             valueName: "name=value"))
     var setSecret: [String] = []
 

@@ -21,7 +21,7 @@ struct WriteStick: ParsableCommand {
               firstlight-image usb --yes live.iso /dev/disk/by-id/usb-SanDisk_...
             """)
 
-    @Argument(help: "The image, an ISO mostly.", completion: .file(), transform: path)
+    @Argument(help: "The image, usually an ISO.", completion: .file(), transform: path)
     var image: FilePath
 
     @Argument(help: "The whole device.", completion: .file(), transform: path)

@@ -31,7 +31,7 @@ struct Firstlight: ParsableCommand {
         print("firstlight \(firstlightVersion)")
         guard libraries else { return }
         guard let text = SelfDescription.librariesText else {
-            throw ValidationError("This build does not know its libraries; one by `make agent` does.")
+            throw ValidationError("This build does not know its libraries; a build by `make agent` does.")
         }
         print(text)
     }
@@ -158,9 +158,9 @@ struct Network: ParsableCommand {
             """)
 
     @Argument(help: "Kernel arguments: ip=, vlan=, bond= and the like.") var arguments: [String] = []
-    @Option(help: "A folder of keyfiles, which go before the arguments.") var keyfiles: String?
+    @Option(help: "A folder of keyfiles, which take precedence over the arguments.") var keyfiles: String?
     @Flag(help: "Bring it up: changes this machine's interfaces and /etc/resolv.conf.") var up = false
-    @Option(name: .customLong("url"), help: "With --up: what is to be reached.") var urls: [String] = []
+    @Option(name: .customLong("url"), help: "With --up: a URL that must be reachable.") var urls: [String] = []
     @Option(help: "With --up: renew leases for so many seconds.") var stay = 0
     @Option(help: "With --up: a system's root to hand the network over to at the end.") var root: String?
 
@@ -202,7 +202,7 @@ struct Arguments: ParsableCommand {
 struct StageEnded: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stage-ended",
-        abstract: "Report how a stage died that could not report it itself; for ExecStopPost of its unit.",
+        abstract: "Report the death of a stage that could not report it itself; for ExecStopPost of its unit.",
         shouldDisplay: false)
 
     @Argument(help: "The stage.") var stage: StageName

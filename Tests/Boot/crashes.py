@@ -17,7 +17,7 @@ from servers import Stall
 PROMPT = r"[#$] $"
 DEATHS = {"ILL": "it died of SIGILL", "SEGV": "it died of SIGSEGV", "ABRT": "it died of SIGABRT",
           "KILL": "it was ended by SIGKILL"}
-OUT_OF_MEMORY = {"OOM": "the kernel ended it, being out of memory"}
+OUT_OF_MEMORY = {"OOM": "the kernel ran out of memory and ended it"}
 STEP = "/run/firstlight/step"
 # Of all processes the agent is the one that the kernel ends first when these two have taken all memory. It stands still
 # until then: how long that takes is not known, nor how long the stage would.

@@ -184,7 +184,7 @@ def stick_pulled_while_running(bench):
     console.expect(HELD, BIOS_SECONDS, never=BROKEN)
     machine.unplug()
     console.expect(r"firstlight: the medium that this system runs from is gone: /dev/sda", 60)
-    console.expect(r"firstlight: restart the machine; a stick that is put back is not known again", 10)
+    console.expect(r"firstlight: restart the machine; a stick that is put back is not recognised", 10)
     machine.type("\n")
     console.expect(r"^@read /tmp/script$", 30)
     console.expect(r"^@refused /usr/sbin/sfdisk$", 60)

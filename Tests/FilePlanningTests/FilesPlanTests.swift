@@ -92,19 +92,19 @@ import Testing
             ),
             (
                 #"{"files": [{"path": "/f"}]}"#, .folder(holdsMounts: false),
-                "/f is a directory; the config wants a file and does not overwrite"
+                "/f is a directory; the config wants a file and does not overwrite it"
             ),
             (
                 #"{"files": [{"path": "/f"}]}"#, .link(target: "/x"),
-                "/f is a link to /x; the config wants a file and does not overwrite"
+                "/f is a link to /x; the config wants a file and does not overwrite it"
             ),
             (
                 #"{"directories": [{"path": "/f"}]}"#, .file(hasWantedContent: false),
-                "/f is a file; the config wants a directory and does not overwrite"
+                "/f is a file; the config wants a directory and does not overwrite it"
             ),
             (
                 #"{"links": [{"path": "/f", "target": "y"}]}"#, .link(target: "/x"),
-                "/f is a link to /x; the config wants a link to y and does not overwrite"
+                "/f is a link to /x; the config wants a link to y and does not overwrite it"
             ),
             (
                 #"{"directories": [{"path": "/f", "overwrite": true}]}"#, .folder(holdsMounts: true),

@@ -315,7 +315,7 @@ def every_option_of_the_image_commands_names_its_test() -> None:
                 wrong.append(f"no test {test}")
     told["pxe customize"] = told["iso customize"]
     # What makes images of one's own is not a command of the other tool; its options are told where it is.
-    own = (TREE / "docs/image-tool.md").read_text().split("## Images of one's own")[1]
+    own = (TREE / "docs/image-tool.md").read_text().split("## Making images")[1]
     told["iso make"] = told["pxe make"] = set(re.findall(r"--[a-z-]+", own))
     for group in ("iso", "pxe", "dev", "pack"):
         for command in leaves(TOOL, group):

@@ -52,7 +52,7 @@ struct AgentDeathTests {
     @Test("want of memory names what there is")
     func memory() {
         let text = report(.outOfMemory)
-        #expect(text.hasPrefix("firstlight stopped: the kernel ended it, being out of memory\n"))
+        #expect(text.hasPrefix("firstlight stopped: the kernel ran out of memory and ended it\n"))
         #expect(text.contains("Give the machine more RAM than its "))
         #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
     }

@@ -108,7 +108,8 @@ import Testing
         try target.put("/etc/ssh/sshd_config", "#AuthorizedKeysFile .ssh/authorized_keys.d/x\n")
         try target.put("/home/me/.ssh/authorized_keys", "stale\n# a comment\ntwo\n", mode: 0o600)
         let wanted = try IgnitionConfig.parse(
-            Array(#"{"ignition": {"version": "3.4.0"}, \#(config)}"#.utf8), name: "config.ign").checked()
+            Array(#"{"ignition": {"version": "3.4.0"}, \#(config)}"#.utf8), name: "config.ign"
+        ).checked()
         let preview = try target.root.preview(wanted, scratch: target.folder.appending("scratch"), fetch: decode)
         #expect(preview.destroyed.map(\.what) == ["1 other key in /home/me/.ssh/authorized_keys"])
         try target.provision(config)
