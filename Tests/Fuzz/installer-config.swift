@@ -6,7 +6,7 @@
 public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
     _ = try? InstallerConfig.check(bytes)
-    _ = try? NetworkState.keyfiles(parsing: bytes)
+    _ = try? NmstateOutput.keyfiles(parsing: bytes)
     _ = KeyfileCheck.warnings(bytes, name: "a.nmconnection")
     let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self)
     var config = InstallerConfig()
