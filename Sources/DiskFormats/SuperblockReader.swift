@@ -33,7 +33,8 @@ public enum SuperblockReader {
             case "vfat": read(0, 512).flatMap { fat(ByteFields($0), read: read) }
             default: nil
             }
-        guard let usage, usage.size > 0, usage.size <= UInt64(Int64.max) else { return nil }
+        guard var usage, usage.size > 0, usage.size <= UInt64(Int64.max) else { return nil }
+        if let used = usage.used, used > usage.size { usage.used = nil }
         return usage
     }
 

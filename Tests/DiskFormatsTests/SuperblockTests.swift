@@ -31,6 +31,13 @@ import Testing
         #expect(usage("ntfs", swap) == nil)
     }
 
+    @Test("a filesystem never holds more than it spans")
+    func fuller() {
+        // One device of 64 KiB, and 2^63 bytes in use of as many.
+        let btrfs = block(4096, [(0x77, [0x80]), (0x7f, [0x80]), (0x88, [1]), (0xd3, [1])])
+        #expect(usage("btrfs", btrfs) == .init(size: 65536, used: nil))
+    }
+
     @Test("a superblock that contradicts itself tells nothing", arguments: ["ext4", "xfs", "btrfs", "vfat"])
     func hostile(_ type: String) {
         #expect(usage(type, [UInt8](repeating: 0xff, count: 4096)) == nil)
