@@ -116,7 +116,9 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Whether the URL may hold a secret: a user, a password, or a query, which often is a token.
-    public var carriesCredentials: Bool { authority?.contains("@") ?? false || !(query ?? "").isEmpty }
+    public var carriesCredentials: Bool {
+        authority?.unicodeScalars.contains("@") ?? false || query?.isEmpty == false
+    }
 
     /// The URL for a message or a log.
     public var description: String { RedactedURL(self).description }

@@ -65,12 +65,12 @@ public struct MachineFacts: Equatable, Sendable {
     public func value(_ value: MachineValue) throws(Missing) -> String {
         switch value {
         case .uuid:
-            let text = Self.trimmed(uuid).lowercased()
+            let text = trimmed(uuid ?? "").lowercased()
             if text.isEmpty { throw .absent(value) }
             guard MachineUUID(text) != nil else { throw .shared(value, text) }
             return text
         case .serial:
-            let text = Self.trimmed(serial)
+            let text = trimmed(serial ?? "")
             if text.isEmpty { throw .absent(value) }
             guard !Self.isVendorDefault(text) else { throw .shared(value, text) }
             return text
@@ -79,7 +79,7 @@ public struct MachineFacts: Equatable, Sendable {
             guard let bootCard else { throw .absent(value) }
             return "\(bootCard)"
         case .hostname:
-            let text = Self.trimmed(hostname)
+            let text = trimmed(hostname ?? "")
             guard !["", "(none)", "localhost", "localhost.localdomain"].contains(text) else { throw .absent(value) }
             return text
         }
@@ -96,12 +96,6 @@ public struct MachineFacts: Equatable, Sendable {
         "empty", "invalid", "na", "none", "notapplicable", "notavailable", "notspecified", "null", "oem",
         "serialnumber", "sn", "systemserialnumber", "tobefilledbyoem", "unknown", "unspecified",
     ]
-
-    private static func trimmed(_ text: String?) -> String {
-        guard var rest = text.map({ $0[...] }) else { return "" }
-        while rest.last?.isWhitespace == true { rest.removeLast() }
-        return String(rest.drop(while: \.isWhitespace))
-    }
 }
 
 /// The interface of the default route, as the kernel's tables have it.

@@ -21,8 +21,10 @@ struct NetworkKeyfileSections {
             if line.hasPrefix("["), line.hasSuffix("]") {
                 section = String(line.dropFirst().dropLast())
                 sections[section, default: [:]].merge([:]) { old, _ in old }
-            } else if let equals = line.firstIndex(of: "="), !section.isEmpty {
-                sections[section]?[trimmed(line[..<equals])] = trimmed(line[line.index(after: equals)...])
+            } else if let equals = line.unicodeScalars.firstIndex(of: "="), !section.isEmpty {
+                // By scalars, here and below: for Swift, the sign and a combining mark after it are one character.
+                let value = Substring(line.unicodeScalars[equals...].dropFirst())
+                sections[section]?[trimmed(line[..<equals])] = trimmed(value)
             } else {
                 throw .malformed(file: file, line: number + 1)
             }
@@ -34,10 +36,10 @@ struct NetworkKeyfileSections {
     /// The value, with its escapes replaced; `nil` for none and for an empty one.
     func value(_ section: String, _ key: String) -> String? {
         guard let text = sections[section]?[key], !text.isEmpty else { return nil }
-        guard text.contains("\\") else { return text }
-        var plain = ""
+        guard text.unicodeScalars.contains("\\") else { return text }
+        var plain = String.UnicodeScalarView()
         var isEscaped = false
-        for character in text {
+        for character in text.unicodeScalars {
             if isEscaped {
                 switch character {
                 case "s": plain.append(" ")
@@ -51,7 +53,7 @@ struct NetworkKeyfileSections {
             }
             isEscaped = character == "\\" && !isEscaped
         }
-        return plain
+        return String(plain)
     }
 
     /// A section's keys and values in alphabetical order.
@@ -151,13 +153,13 @@ struct NetworkKeyfileSections {
 
     /// The words of a list; blanks and commas separate them as well.
     func list(_ section: String, _ key: String) -> [String] {
-        (value(section, key) ?? "").split { $0 == ";" || $0 == "," || $0 == " " }.map(String.init)
+        (value(section, key) ?? "").unicodeScalars.split { [";", ",", " "].contains($0) }.map { String($0) }
     }
 }
 
 /// Without the white space at both ends.
 func trimmed(_ text: some StringProtocol) -> String {
-    var rest = text[...]
-    while let last = rest.last, last.isWhitespace { rest.removeLast() }
-    return String(rest.drop(while: \.isWhitespace))
+    var rest = text.unicodeScalars[...]
+    while let last = rest.last, last.properties.isWhitespace { rest.removeLast() }
+    return String(String.UnicodeScalarView(rest.drop(while: \.properties.isWhitespace)))
 }

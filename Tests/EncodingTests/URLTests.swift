@@ -41,6 +41,7 @@ import Testing
         #expect(url.query == "x=1")
         let marked = try SourceURL(parsing: "http://host/\u{301}?\u{301}a#\u{301}")
         #expect(marked.host == "host" && marked.path == "/\u{301}" && marked.query == "\u{301}a")
+        #expect(try SourceURL(parsing: "http://me:secret@\u{301}host/").carriesCredentials)
         let arn = try SourceURL(parsing: "arn:aws:s3:::bucket/key?versionId=1")
         #expect(arn.path == "aws:s3:::bucket/key")
         #expect(arn.query == "versionId=1")

@@ -84,6 +84,15 @@ func readsKeyfile(file: URL) throws {
     }
 }
 
+@Test("a combining mark belongs to the value, not to the sign before it", arguments: ["\u{651}o}5", "a\\\u{301}"])
+func combiningMarks(_ name: String) throws {
+    let text = "[connection]\ntype=ethernet\ninterface-name=\(name)\n"
+    let keyfile = try NetworkKeyfile(text, file: "a.nmconnection")
+    let again = try NetworkKeyfile(keyfile.profile.keyfile(id: "again"), file: "a.nmconnection")
+    #expect(again.profile.interface == keyfile.profile.interface)
+    #expect(again.profile.interface != nil)
+}
+
 @Test("no line of a keyfile stands in what is said of it", arguments: ["\n", "\r\n", "\r", "\u{85}"])
 func keepsSecrets(newline: String) {
     let lines = ["[connection]", "type=ethernet", "[802-1x]", "eap=peap;", "password=S3CRET", "S3CRET and more"]
