@@ -4,13 +4,16 @@
 A target imports the modules that need no libc; these are compiled with what they import. What it takes of the others
 stands in its line `// with:`: files that are compiled together with it.
 
-    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [--build] [--keep] [--libraries] [TARGET...]
+    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [--build] [--keep] [--record] [--list] [--libraries] [TARGET...]
 
 Each *.c beside this file is a target, too: a C library that reads what comes from outside, built once with
 AddressSanitizer and coverage for this by `libraries`. They take part with --libraries, or by name.
 
 The corpus starts from Fixtures and grows in out/fuzz. An input that crashes a parser, hangs it or breaks
 what must hold is left in out/fuzz/TARGET-*, and belongs into Fixtures with the correction.
+
+How much each target was tried, and which state of it, stands in Fixtures/fuzz/record.json: --record adds a run to it
+and ends where enough is on record, --list prints it.
 """
 
 import argparse
@@ -18,8 +21,10 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -44,8 +49,14 @@ LONGEST = {"accounts": 1024, "archive": 1024, "butane": 2048, "config": 2048, "d
            "ovf": 1024, "partition-table": 1024, "pe": 1024, "plan": 3072, "response-head": 256, "root-image": 8192,
            "router-advertisement": 256, "rules": 256, "stream-hash": 1024, "superblock": 1100, "tar": 3072,
            "token": 1024}
+# With Swift's own handler of crashes, libFuzzer has none, and keeps no input.
+ENVIRONMENT = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
 # Of what is kept in Fixtures, for each target.
 KEPT = 48
+RECORD = TREE / "Fixtures" / "fuzz" / "record.json"
+# Enough of a parser of ours, and of a C library: executions, and seconds in which nothing new was reached.
+EXECUTIONS = 10_000_000
+QUIET = 2 * 3600
 
 
 def main() -> int:
@@ -55,11 +66,15 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=-1, help="at most so many executions of each")
     parser.add_argument("--build", action="store_true", help="compile the targets, and run none")
     parser.add_argument("--keep", action="store_true", help="put the smallest part of each corpus into Fixtures")
+    parser.add_argument("--record", action="store_true", help="add to the record, and end where enough is there")
+    parser.add_argument("--list", action="store_true", help="print the targets, their inputs in Fixtures and the record")
     parser.add_argument("--libraries", action="store_true", help="the C libraries")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(targets))
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.targets if name not in targets]:
         raise SystemExit(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
+    if arguments.list:
+        return listed(targets)
 
     OUT.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -75,28 +90,104 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def listed(targets: "dict[str, Path]") -> int:
+    found = record()
+    print(f"{'':<22}{'inputs kept':>12}{'executions':>14}{'hours':>8}{'nothing new for':>18}{'places':>9}")
+    for name in targets:
+        kept = len(list((TREE / "Fixtures" / "fuzz" / name).glob("*")))
+        known = found.get(name, NOTHING)
+        print(f"{name:<22}{kept:>12}{known['executions']:>14,}{known['seconds'] / 3600:>8.1f}"
+              f"{known['quiet'] / 3600:>16.1f} h{known['places']:>9,}")
+    return 0
+
+
+# What is on record of a target that was never run: `places` is the most that one run covered, `quiet` the seconds
+# since that was reached.
+NOTHING = {"executions": 0, "seconds": 0, "quiet": 0, "places": 0}
+
+
+def record() -> "dict[str, dict[str, int]]":
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
+
+
 def fuzzed(name: str, program: Path, arguments: argparse.Namespace) -> bool:
     """Runs a target and tells what came of it."""
+    known = record().get(name, NOTHING) if arguments.record else NOTHING
+    runs = arguments.runs
+    if arguments.record and name.startswith("lib"):
+        if known["quiet"] >= QUIET:
+            return True
+    elif arguments.record:
+        runs = EXECUTIONS - known["executions"]
+        if runs <= 0:
+            return True
     corpus = OUT / f"{name}-corpus"
     corpus.mkdir(exist_ok=True)
     for index, text in enumerate(seeds(name)):
         (corpus / f"seed-{index}").write_bytes(text)
-    log = OUT / f"{name}.log"
-    started = time.monotonic()
-    with open(log, "w") as told:
-        done = subprocess.run(
-            [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={arguments.runs}", "-timeout=10",
-             "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1", "-reload=0",
-             f"-artifact_prefix={OUT}/{name}-"], stderr=told)
-    seconds = time.monotonic() - started
-    lines = log.read_text(errors="replace").splitlines()
-    executed = next((int(line.split()[-1]) for line in lines if "number_of_executed" in line), 0)
-    covered = [match.group(1) for line in lines if (match := re.search(r"\bcov: (\d+)", line))] or ["?"]
-    print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name}: {executed} executions in {seconds:.0f} s, "
-          f"{executed / seconds:.0f} a second; {covered[-1]} places covered", flush=True)
-    if done.returncode:
-        print("\n".join(f"         | {line}" for line in lines[-25:]), flush=True)
-    return done.returncode == 0
+    watched = Watched(known["places"], QUIET - known["quiet"] if arguments.record and runs < 0 else None)
+    status = watched.run(
+        [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={runs}", "-timeout=10",
+         "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1", "-reload=0",
+         f"-artifact_prefix={OUT}/{name}-"], OUT / f"{name}.log")
+    seconds, executed = watched.seconds, watched.executed
+    print(f"{'FAILED' if status else 'ok    '} {name}: {executed} executions in {seconds:.0f} s, "
+          f"{executed / seconds:.0f} a second; {watched.places or '?'} places covered", flush=True)
+    if status:
+        print("\n".join(f"         | {line}" for line in watched.last), flush=True)
+    elif arguments.record:
+        # Others may have added to it meanwhile.
+        found = record()
+        known = found.get(name, NOTHING)
+        found[name] = {
+            "executions": known["executions"] + executed, "seconds": known["seconds"] + round(seconds),
+            "quiet": round(seconds - watched.newest) + (known["quiet"] if watched.places <= known["places"] else 0),
+            "places": max(known["places"], watched.places)}
+        RECORD.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
+    return status == 0
+
+
+class Watched:
+    """A run of a target: what libFuzzer says of it, and when."""
+
+    def __init__(self, places: int, quiet: "float | None"):
+        self.most, self.quiet = places, quiet
+        self.places = self.executed = 0
+        # Seconds from the start of the run.
+        self.seconds = self.newest = 0.0
+        self.last: "list[str]" = []
+
+    def run(self, command: list, log: Path) -> int:
+        """0 also where it was ended from outside, or since it was quiet for long enough."""
+        started = time.monotonic()
+        with open(log, "w") as told:
+            process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=ENVIRONMENT)
+            ended = False
+
+            def end(*_) -> None:
+                nonlocal ended
+                ended = True
+                # It prints its figures then.
+                process.send_signal(signal.SIGINT)
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, end)
+            for line in process.stderr:
+                told.write(line)
+                self.last = [*self.last[-24:], line.rstrip("\n")]
+                self.seconds = time.monotonic() - started
+                if match := re.search(r"\bcov: (\d+)", line):
+                    self.places = int(match.group(1))
+                    if self.places > self.most:
+                        self.most, self.newest = self.places, self.seconds
+                if match := re.match(r"stat::number_of_executed_units: (\d+)", line):
+                    self.executed = int(match.group(1))
+                # libFuzzer prints a line now and then also where nothing is new.
+                if not ended and self.quiet is not None and self.seconds - self.newest >= self.quiet:
+                    end()
+            status = process.wait()
+        self.seconds = time.monotonic() - started
+        return 0 if ended else status
 
 
 def keep(name: str, program: Path) -> None:
