@@ -95,6 +95,18 @@ public enum SuperblockReader {
         }
     }
 
+    /// Whether an XFS filesystem has its log or its real-time part on another device.
+    ///
+    /// - Parameter read: Returns `count` bytes at a position from the start of the filesystem, or `nil`.
+    /// - Returns: `false` also where there is no superblock.
+    public static func needsFurtherDevice(_ read: (UInt64, Int) -> [UInt8]?) -> Bool {
+        guard let block = read(0, 512).map({ ByteFields($0) }), block.bytes.starts(with: Array("XFSB".utf8)) else {
+            return false
+        }
+        // sb_logstart, which is 0 for a log elsewhere, and sb_rblocks.
+        return block.big64(0x30) == 0 || block.big64(0x10) > 0
+    }
+
     private static func btrfs(_ block: ByteFields) -> Usage? {
         let total = block.little64(0x70)
         let used = block.little64(0x78)

@@ -151,11 +151,7 @@ extension DiskConflict: Advising {
                 "To keep what is there: a larger \"sizeMiB\".",
                 .wiping("To destroy it:         \"wipeFilesystem\": true"),
             ]
-        case .notMountable:
-            [
-                "To repair it:  e2fsck, xfs_repair, btrfs check or fsck.fat, from another system; dmesg says more.",
-                .wiping("To destroy it: \"wipeFilesystem\": true"),
-            ]
+        case .notMountable(_, let refusal): refusal.advice
         case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first, from another system."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]

@@ -119,7 +119,7 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// The filesystem to keep is longer than its partition.
         case longerThanPartition(Signature, size: UInt64)
         /// The content is what the config wants, but the kernel cannot mount it, even without replaying its journal.
-        case notMountable(Content, reason: String)
+        case notMountable(Content, MountRefusal)
         case deviceInUse([DeviceUse])
         /// An option for the program that makes what the config wants.
         case programOption(ProgramOptionFault)
@@ -249,8 +249,8 @@ extension DiskConflict: CustomStringConvertible {
                 + "the config wants \(wanted)"
         case .longerThanPartition(let signature, let size):
             "\(device) holds \(signature) of \(signature.size ?? 0) bytes, but has only \(size)"
-        case .notMountable(let content, let reason):
-            "\(device) holds \(content), which the config keeps, but it cannot be mounted: \(reason)"
+        case .notMountable(let content, let refusal):
+            "\(device) holds \(content), which the config keeps, but \(refusal)"
         case .deviceInUse(let users): "\(device) is \(phrases(users)); the config creates it anew"
         case .programOption(let fault): "\(device): \(fault)"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"

@@ -8,6 +8,19 @@ import Testing
 @testable import BlockDevices
 
 @Suite struct Mounting {
+    @Test(
+        "what mount(2) says is damage only where it means damage",
+        arguments: [
+            (0, true, nil), (EBUSY, true, nil), (ENODEV, false, nil), (ENODEV, true, .noDriver(format: "xfs")),
+            (EUCLEAN, true, .damaged(reason: "\(Errno(rawValue: EUCLEAN))")),
+            (EINVAL, true, .damaged(reason: "\(Errno.invalidArgument)")),
+            (EIO, true, .failed(reason: "\(Errno.ioError)")),
+            (ENOMEM, false, .failed(reason: "\(Errno.noMemory)")),
+        ] as [(CInt, Bool, MountRefusal?)])
+    func refusals(status: CInt, isMountedLater: Bool, expected: MountRefusal?) {
+        #expect(MountRefusal(status: status, format: "xfs", isMountedLater: isMountedLater) == expected)
+    }
+
     private func mounts(_ paths: String...) throws -> [PlannedMount] {
         let entries = paths.enumerated().map { number, path in
             "{\"device\": \"/dev/vd\(number)\", \"format\": \"ext4\", \"path\": \"\(path)\"}"

@@ -31,6 +31,18 @@ import Testing
         #expect(usage("ntfs", swap) == nil)
     }
 
+    @Test("an xfs tells that its log or its real-time part is elsewhere")
+    func furtherDevices() {
+        let needs = { (bytes: [(Int, [UInt8])]) in
+            SuperblockReader.needsFurtherDevice { _, count in
+                Array(self.block(512, [(0, Array("XFSB".utf8))] + bytes).prefix(count))
+            }
+        }
+        #expect(!needs([(0x37, [9])]))
+        #expect(needs([]) && needs([(0x37, [9]), (0x17, [1])]))
+        #expect(!SuperblockReader.needsFurtherDevice { _, count in [UInt8](repeating: 0, count: count) })
+    }
+
     @Test("a filesystem never holds more than it spans")
     func fuller() {
         // One device of 64 KiB, and 2^63 bytes in use of as many.

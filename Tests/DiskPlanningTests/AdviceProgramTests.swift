@@ -33,7 +33,7 @@ import Testing
     func named() throws {
         let here = HostSystem().stageTools.map(\.name) + Self.applets
         var seen: Set<String> = []
-        let planning = ["ConflictAdvice", "Erasing", "ArrayPlanner", "WantedContent"]
+        let planning = ["ConflictAdvice", "Erasing", "ArrayPlanner", "WantedContent", "MountRefusal"]
         for file in planning.map({ "DiskPlanning/\($0)" }) + ["BlockDevices/BlockDevices"] {
             for line in try lines(of: "\(file).swift") {
                 let words = line.split { " ,;:()\"".contains($0) }.map(String.init)
