@@ -22,6 +22,8 @@ public enum DiskFailure: Error, Equatable, Sendable {
     case missing(String)
     case volumeNotCreated(String, Errno)
     case volumeNotOpened(name: String, String, Errno)
+    /// A volume that is to be opened, whose key an earlier look had.
+    case keyForgotten(name: String, String)
     /// Opening a volume would take more memory than is available, both in bytes, and would end the boot.
     case derivationTooLarge(String, needed: UInt64, available: UInt64)
     /// Another device is already open under the name of a volume of the config.
@@ -44,6 +46,8 @@ extension DiskFailure: CustomStringConvertible {
         case .volumeNotCreated(let device, let reason): "cannot create a LUKS volume on \(device): \(reason)"
         case .volumeNotOpened(let name, let device, let reason):
             "cannot open the LUKS volume on \(device) as \(name): \(reason)"
+        case .keyForgotten(let name, let device):
+            "the key of the LUKS volume \(name) on \(device) is not known any more"
         case .derivationTooLarge(let device, let needed, let available):
             "a key of the LUKS volume on \(device) takes \(ByteCount(needed)) of RAM to derive, and "
                 + "\(ByteCount(available)) are free"
@@ -68,6 +72,7 @@ extension DiskFailure: Advising {
                 "If that does not help, the disk may be failing.",
             ]
         case .volumeNotCreated: ["Check \"options\", and that the kernel has the cipher and dm-crypt (dmesg)."]
+        case .keyForgotten: ["Boot again: the volume is looked into anew."]
         case .volumeNotOpened: ["Check that the kernel has the cipher and dm-crypt (dmesg)."]
         case .derivationTooLarge:
             [

@@ -79,8 +79,13 @@ struct CryptHandle: ~Copyable {
 
     deinit { crypt_free(handle) }
 
-    /// Whether there is a header that libcryptsetup accepts.
-    func load() -> Bool { crypt_load(handle, nil, nil) == 0 }
+    /// Reads the header.
+    ///
+    /// - Returns: Why libcryptsetup does not accept what is there; `nil` where it does.
+    func load() -> Errno? {
+        let result = crypt_load(handle, nil, nil)
+        return result == 0 ? nil : Errno(rawValue: -result)
+    }
 
     func header() -> LUKSHeader? {
         guard let type = crypt_get_type(handle).map({ String(cString: $0) }),

@@ -19,6 +19,6 @@ public struct LUKSHeader: Equatable, Sendable {
     public static func read(_ path: String) throws(DiskFailure) -> LUKSHeader? {
         let copy = try HeaderCopy(path)
         let handle = try CryptHandle(copy.path, of: path)
-        return handle.load() ? handle.header() : nil
+        return handle.load() == nil ? handle.header() : nil
     }
 }

@@ -51,6 +51,16 @@ final class VolumeLook {
         }
     }
 
+    /// The names under which the volume on a device is open, those of looks left out.
+    private static func names(ofOpen node: String) -> [String] {
+        let name = FilePath(node).lastComponent?.string ?? ""
+        return Files.names(in: FilePath("/sys/class/block/\(name)/holders")).compactMap { holder in
+            let folder = FilePath("/sys/class/block/\(holder)/dm")
+            guard Files.line(folder.appending("uuid"))?.hasPrefix("CRYPT-LUKS") == true else { return nil }
+            return Files.line(folder.appending("name")).flatMap { $0.hasPrefix(prefix) ? nil : $0 }
+        }
+    }
+
     /// Looks into the volumes that exist and are not to be wiped.
     ///
     /// - Parameters:
@@ -61,6 +71,11 @@ final class VolumeLook {
     func volumes(_ located: [LocatedVolume], _ contents: [DiskArea: Content]) throws(BootFailure) -> [Int: FoundVolume]
     {
         var found: [Int: FoundVolume] = [:]
+        for volume in located {
+            guard let device = CryptHandle.device(ofOpen: volume.wanted.name) else { continue }
+            // Before the first write, also where the volume is yet to be made.
+            try step("looking for the LUKS volume \(volume.wanted.name)") { try requireSame(device, volume) }
+        }
         for volume in located where volume.wanted.wipeVolume != true || access.keys.isKnown(volume.wanted.name) {
             let signatures = contents[volume.area]?.signatures ?? []
             guard signatures.count == 1, signatures[0].type == "crypto_LUKS", signatures[0].version != "1" else {
@@ -75,59 +90,82 @@ final class VolumeLook {
         let area = seen(volume.area)
         let start = try CryptHandle.copy(area, length: 8 << 20)
         let first = try CryptHandle(start.path, of: volume.node)
-        guard first.load(), let header = first.header(), header.version == 2 else { return nil }
+        if let reason = first.load() {
+            var found = FoundVolume(uuid: "")
+            found.headerFault =
+                reason == .invalidArgument ? .damaged(reason: "\(reason)") : .unreadable(reason: "\(reason)")
+            return found
+        }
+        guard let header = first.header(), header.version == 2 else { return nil }
         var found = FoundVolume(
             uuid: header.uuid, label: header.label ?? "",
             allowsDiscards: first.activationFlags & firstlight_crypt_allow_discards != 0,
             keySlots: first.keySlots)
         found.isOfThisBoot = access.keys.isKnown(volume.wanted.name)
+        found.openAs = VolumeLook.names(ofOpen: nodes[volume.node] ?? volume.node).first { $0 != volume.wanted.name }
+        // A second map of it would show the kernel its filesystem twice.
+        if found.openAs != nil { return found }
         found.bindings = first.tokens.compactMap { FoundBinding(token: $0) }
         guard found.keySlots > 0 else { return found }
         let keys = access.keys
-        let key: SecretBytes?
-        let proof: [UInt8]
+        let proven: ProvenKey?
         if volume.wanted.clevis.isUsed {
-            guard let policy = volume.wanted.clevis.policy,
-                let binding = found.bindings.first(where: { $0.policy == policy })
-            else { return found }
+            guard let policy = volume.wanted.clevis.policy else { return found }
+            // Another binding of the same policy stays behind where a server's keys were rotated.
+            let bindings = found.bindings.filter { $0.policy == policy }
+            guard !bindings.isEmpty else { return found }
             if try isOpen(volume, header, found) {
                 return try opened(volume, at: volume.wanted.mappedNode, first, found)
             }
-            proof = VolumeKeys.proof(of: header.uuid, openedBy: SecretBytes(Array(binding.encryptedKey.utf8)))
-            if let known = known(volume, proof, first) {
-                key = known
-            } else {
-                let wait = Wait(
-                    for: "the key of the LUKS volume on \(volume.node)", reason: "Clevis asks \(policy)",
-                    advice: ["Check the tang server and the network on the way, or the TPM"])
-                let passphrase: SecretBytes
-                do throws(Command.Failure) {
-                    passphrase = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
-                        try ClevisPrograms.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
-                    }
-                } catch {
-                    // A cancelled attempt says nothing about the volume.
-                    if case .cancelled = error { throw error }
-                    found.isOpenedByKey = false
-                    found.bindingFailure = ClevisPrograms.reason(error)
-                    return found
-                }
-                key = try derive(volume, area, first, passphrase)
-            }
+            proven = try provenKey(of: volume, area, first, header, by: bindings, failure: &found.bindingFailure)
         } else {
             guard let passphrase = try keys.passphrase(of: volume.wanted) else { return found }
             if try isOpen(volume, header, found) {
                 return try opened(volume, at: volume.wanted.mappedNode, first, found)
             }
-            proof = VolumeKeys.proof(of: header.uuid, openedBy: passphrase)
-            key = try known(volume, proof, first) ?? derive(volume, area, first, passphrase)
+            let proof = VolumeKeys.proof(of: header.uuid, openedBy: passphrase)
+            let key = try known(volume, proof, first) ?? derive(volume, area, first, passphrase)
+            proven = key.map { ProvenKey(proof: proof, key: $0) }
         }
-        guard let key else {
+        guard let proven else {
             found.isOpenedByKey = false
             return found
         }
-        keys.keep(ProvenKey(proof: proof, key: key), of: volume.wanted.name)
-        return try opened(volume, at: try open(volume, key), first, found)
+        found.bindingFailure = nil
+        keys.keep(proven, of: volume.wanted.name)
+        return try opened(volume, at: try open(volume, proven.key), first, found)
+    }
+
+    /// The key that one of the bindings opens; each is asked, the one first whose answer is known already.
+    private func provenKey(
+        of volume: LocatedVolume, _ area: DiskArea, _ first: borrowing CryptHandle, _ header: LUKSHeader,
+        by bindings: [FoundBinding], failure: inout String?
+    ) throws -> ProvenKey? {
+        let proofs = bindings.map {
+            VolumeKeys.proof(of: header.uuid, openedBy: SecretBytes(Array($0.encryptedKey.utf8)))
+        }
+        for proof in proofs {
+            if let known = known(volume, proof, first) { return ProvenKey(proof: proof, key: known) }
+        }
+        for (binding, proof) in zip(bindings, proofs) {
+            let policy = binding.policy.map { "\($0)" } ?? ""
+            let wait = Wait(
+                for: "the key of the LUKS volume on \(volume.node)", reason: "Clevis asks \(policy)",
+                advice: ["Check the tang server and the network on the way, or the TPM"])
+            let passphrase: SecretBytes
+            do throws(Command.Failure) {
+                passphrase = try access.waits.wait(for: wait) { (_) throws(Command.Failure) in
+                    try ClevisPrograms.decrypt(binding.encryptedKey, unless: access.waits.isCancelled)
+                }
+            } catch {
+                // A cancelled attempt says nothing about the volume.
+                if case .cancelled = error { throw error }
+                failure = failure ?? ClevisPrograms.reason(error)
+                continue
+            }
+            if let key = try derive(volume, area, first, passphrase) { return ProvenKey(proof: proof, key: key) }
+        }
+        return nil
     }
 
     /// What is known of a volume whose key has opened it, with what is in it.
@@ -180,7 +218,8 @@ final class VolumeLook {
             try DiskFailure.requireMemory(needed, besides: reserved, toOpen: volume.node)
             let whole = try CryptHandle.copy(area, length: copied)
             let handle = try CryptHandle(whole.path, of: volume.node)
-            return handle.load() ? try handle.volumeKey(passphrase) : nil
+            if let reason = handle.load() { throw notOpened(volume, reason) }
+            return try handle.volumeKey(passphrase)
         }
     }
 
@@ -198,11 +237,21 @@ final class VolumeLook {
             file: FilePath(area.node), offset: area.bytes.lowerBound,
             size: area.bytes.upperBound - area.bytes.lowerBound, readOnly: true)
         let handle = try CryptHandle(loop.path.string, of: volume.node)
-        guard handle.load() else { throw DiskFailure.volumeNotOpened(name: name, volume.node, .invalidArgument) }
-        try handle.activate(
-            name, volumeKey: key, flags: firstlight_crypt_readonly | firstlight_crypt_private)
+        if let reason = handle.load() { throw notOpened(volume, reason) }
+        do throws(DiskFailure) {
+            try handle.activate(
+                name, volumeKey: key, flags: firstlight_crypt_readonly | firstlight_crypt_private)
+        } catch {
+            // The name of the look is nobody's business.
+            guard case .volumeNotOpened(_, _, let reason) = error else { throw error }
+            throw notOpened(volume, reason)
+        }
         opened.append(name)
         return "/dev/mapper/\(name)"
+    }
+
+    private func notOpened(_ volume: LocatedVolume, _ reason: Errno) -> DiskFailure {
+        .volumeNotOpened(name: volume.wanted.name, volume.node, reason)
     }
 
     private func seen(_ area: DiskArea) -> DiskArea {
@@ -254,9 +303,8 @@ extension DiskStage {
         }
         let key = plan.action == .create ? try create(plan, access) : access.keys.provenKey(of: name)?.key
         let handle = try CryptHandle(plan.node)
-        guard let key, handle.load() else {
-            throw DiskFailure.volumeNotOpened(name: name, plan.node, .invalidArgument)
-        }
+        guard let key else { throw DiskFailure.keyForgotten(name: name, plan.node) }
+        if let reason = handle.load() { throw DiskFailure.volumeNotOpened(name: name, plan.node, reason) }
         try handle.activate(name, volumeKey: key)
         if plan.action == .keep { try access.volumeOpened(try openVolume(plan, access)) }
         try access.devicesChanged([plan.wanted.mappedNode])
@@ -295,7 +343,7 @@ extension DiskStage {
     ) throws(DiskFailure) {
         let name = "\(VolumeLook.prefix)\(getpid())-new-\(plan.entry)"
         let handle = try CryptHandle(header.path, of: plan.node, data: plan.node)
-        guard handle.load() else { throw .volumeNotCreated(plan.node, .invalidArgument) }
+        if let reason = handle.load() { throw .volumeNotCreated(plan.node, reason) }
         try handle.activate(name, volumeKey: key, flags: firstlight_crypt_private)
         defer { CryptHandle.deactivate(name) }
         let inside = "/dev/mapper/\(name)"

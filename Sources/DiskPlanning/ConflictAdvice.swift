@@ -72,6 +72,15 @@ extension DiskConflict: Advising {
                 "To keep what is there: attach what is missing; mdadm --examine shows each device.",
                 "To destroy it:         mdadm --zero-superblock on its devices, once, at this console.",
             ]
+        case .volumeOpenAs(let name, _):
+            ["Leave out what opens it, such as rd.luks.uuid= or rd.luks.name=; or name it \(name) in the config."]
+        case .arrayInUse: ["Leave out what uses it before the stages run, such as an entry of /etc/fstab or LVM."]
+        case .volumeHeader(.damaged):
+            [
+                "To repair it:  cryptsetup repair \(device), or luksHeaderRestore of a backup, from another system.",
+                .wiping("To destroy it: \"wipeVolume\": true"),
+            ]
+        case .volumeHeader(.unreadable): ["See what dmesg says of the device: the header may be whole."]
         case .volumeWithoutKeySlot:
             [
                 "To keep what is there: another device; only a copy of its header or of its key opens it again.",

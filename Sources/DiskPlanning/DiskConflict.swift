@@ -92,6 +92,12 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case luks1
         case volumeWithoutKey(name: String)
         case volumeWithoutKeySlot
+        /// The volume that is to be kept is open under a name that is not the config's.
+        case volumeOpenAs(String, wanted: String)
+        /// The array that is to be kept runs under another node, and somebody uses it.
+        case arrayInUse(node: String, [DeviceUse])
+        /// What is there says that it is LUKS2, and its header cannot be read.
+        case volumeHeader(FoundVolume.HeaderFault)
         case wrongKey(name: String)
         case volumeDiffers(FieldDifference)
         case volumeOption(VolumeOptionFault)
@@ -217,6 +223,11 @@ extension DiskConflict: CustomStringConvertible {
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"
+        case .volumeOpenAs(let name, let wanted):
+            "\(device) holds a LUKS2 volume that is open already, as \(name); the config names it \(wanted)"
+        case .arrayInUse(let node, let users): "\(device) runs already, as \(node), which is \(phrases(users))"
+        case .volumeHeader(.damaged(let reason)), .volumeHeader(.unreadable(let reason)):
+            "\(device) holds a LUKS2 volume whose header cannot be read: \(reason)"
         case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume whose key slots are all empty"
         case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
         case .volumeDiffers(let difference):

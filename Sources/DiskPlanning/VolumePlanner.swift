@@ -15,6 +15,14 @@ extension IgnitionConfig.Luks {
 
 /// What is known of a LUKS2 volume before anything is changed.
 public struct FoundVolume: Equatable, Sendable {
+    /// Why a header is not read.
+    public enum HeaderFault: Equatable, Sendable {
+        /// What it says is not valid: the header is damaged.
+        case damaged(reason: String)
+        /// The device or the memory is at fault.
+        case unreadable(reason: String)
+    }
+
     /// The UUID in the header.
     public var uuid: String
     /// The label in the header; empty where there is none.
@@ -29,6 +37,10 @@ public struct FoundVolume: Equatable, Sendable {
     public var bindings: [FoundBinding] = []
     /// Why the config's binding does not open it; `nil` where it does, or was not tried.
     public var bindingFailure: String?
+    /// Why its header cannot be read; the other fields say nothing then.
+    public var headerFault: HeaderFault?
+    /// The name below `/dev/mapper` under which somebody has opened it, where that is not the config's.
+    public var openAs: String?
     /// Whether an earlier run of the stage in this boot created or opened it.
     public var isOfThisBoot = false
     /// What the opened volume holds; not looked at where it could not be opened.
@@ -103,7 +115,9 @@ public struct LocatedVolume: Equatable, Sendable {
         }
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
         guard let found else { throw conflict(.otherContent(content, wanted: wantedContent)) }
+        if let fault = found.headerFault { throw conflict(.volumeHeader(fault)) }
         // This program never leaves a header without keys on a disk, so somebody may have its key elsewhere.
+        if let name = found.openAs { throw conflict(.volumeOpenAs(name, wanted: wanted.name)) }
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
             throw conflict(

@@ -34,6 +34,9 @@ import Testing
             (key, FoundVolume(uuid: "u", isOpenedByKey: false), "does not open"),
             ("", FoundVolume(uuid: "u"), "no key"),
             (key, FoundVolume(uuid: "u", keySlots: 0), "key slot"),
+            (key, opened(as: "luks-u"), "is open already, as luks-u; the config names it"),
+            (key, hurt(.damaged(reason: "Invalid argument")), "header cannot be read: Invalid argument"),
+            (key, hurt(.unreadable(reason: "Input/output error")), "header cannot be read: Input/output error"),
             (key + #", "wipeVolume": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "create"),
         ])
     func decisions(json: String, found: FoundVolume, outcome: String) throws {
@@ -123,4 +126,25 @@ import Testing
         let second = try layout.plan([area: luks2], volumes: [0: found])
         #expect(second.volumes.map(\.action) == [.keep] && second.filesystems.map(\.action) == [.keep])
     }
+}
+
+private func opened(as name: String) -> FoundVolume {
+    var found = FoundVolume(uuid: "u", isOpenedByKey: true)
+    found.openAs = name
+    return found
+}
+
+private func hurt(_ fault: FoundVolume.HeaderFault) -> FoundVolume {
+    var found = FoundVolume(uuid: "")
+    found.headerFault = fault
+    return found
+}
+
+@Test("what would destroy a volume is named only where its header is damaged")
+func adviceOfHeaders() {
+    let advice = { (fault: FoundVolume.HeaderFault) in
+        "\(DiskConflict("/dev/vdb", .volumeHeader(fault), at: IgnitionConfig.Disk().origin).advice)"
+    }
+    #expect(advice(.damaged(reason: "")).contains("wipeVolume") && advice(.damaged(reason: "")).contains("repair"))
+    #expect(!advice(.unreadable(reason: "")).contains("wipeVolume"))
 }

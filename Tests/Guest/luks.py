@@ -123,6 +123,18 @@ said = stage([volume("cache", cache["device"], label="cache", discard=True), vol
 assert "holds ext4" in said, said
 assert "crypto_LUKS" in run("blkid", "-p", VDB).stdout
 
+# Open under another name, or its name taken: said before anything is written.
+run("cryptsetup", "open", "--key-file", "-", f"{VDA}1", "theirs", input=KEY)
+before = written()
+said = stage([cache, volume("old", VDB, wipeVolume=True)], [inside], table, fails=True)
+assert "open already, as theirs" in folded(said), said
+close("theirs")
+run("cryptsetup", "open", "--key-file", "-", f"{VDA}1", "old", input=KEY)
+said = stage([volume("old", VDB, wipeVolume=True)], fails=True)
+assert "/dev/mapper/old is open already" in folded(said), said
+assert written() == before
+close("old")
+
 # wipeVolume; a key that is made up, found again in the same boot, and lost with it.
 stage([volume("new", VDB, key="", wipeVolume=True)], [ext4("/dev/disk/by-id/dm-name-new", "n")])
 assert Path("/run/firstlight/luks-new.key").stat().st_size == 8192
@@ -150,6 +162,13 @@ run("wipefs", "-qa", VDB)
 run("blkdiscard", "-z", VDB)
 stage([volume("new", VDB, key="", wipeVolume=True)])
 close("new")
+
+# A damaged header is no other content, and its repair is named before what would destroy it.
+run("cryptsetup", "luksFormat", "-q", *CHEAP_KEY, "--key-file", "-", VDB, input=KEY)
+for copy in (0, 16384):
+    run("dd", "if=/dev/urandom", f"of={VDB}", "bs=512", f"seek={(copy + 4096) // 512}", "count=8", "conv=notrunc")
+said = stage([volume("hurt", VDB)], fails=True)
+assert "holds a LUKS2 volume whose header cannot be read" in folded(said) and "cryptsetup repair" in folded(said), said
 
 # A header without keys is somebody's all the same: there may be a copy of its key elsewhere.
 run("cryptsetup", "luksKillSlot", "-q", VDB, "0")
