@@ -43,6 +43,15 @@ final class ArrayLook {
     ) throws(BootFailure) -> [DiskConflict] {
         var conflicts: [DiskConflict] = []
         for plan in plans where plan.action == .keep {
+            if let holder = ArrayHolder(of: plan), holder.isRunning, !holder.isNamed(plan.wanted.node) {
+                // It is stopped later, to be started under its own name.
+                let users = DeviceUsers().of(holder.node)
+                guard users.isEmpty else {
+                    let problem = DiskConflict.Problem.arrayInUse(node: holder.node, users)
+                    conflicts.append(DiskConflict(plan.wanted.node, problem, at: plan.wanted.origin))
+                    continue
+                }
+            }
             try step("looking into the RAID array \(plan.wanted.node)") {
                 do {
                     let node = try visible(plan)
@@ -110,6 +119,9 @@ private struct ArrayHolder {
     var isRunning: Bool { !["clear", "inactive"].contains(state) }
     var isReadOnly: Bool { state == "readonly" }
 
+    /// Whether a path leads to it.
+    func isNamed(_ path: String) -> Bool { Files.resolved(FilePath(path))?.string == node }
+
     func stop() throws(Command.Failure) { try Command("mdadm", ["--stop", node]).run() }
 }
 
@@ -154,7 +166,7 @@ extension DiskStage {
         }
         try access.devicesChanged([node])
         try access.waitForDevice(node)
-        if plan.action == .create { try zeroNoise(node) }
+        if plan.action == .create { try eraseRemains(node) }
         access.report(.done("\(plan.title) \(plan.action == .create ? "created" : "assembled") as \(node)"))
     }
 
@@ -166,9 +178,13 @@ extension DiskStage {
     }
 
     /// A new array shows what stood on its members, which would look like somebody's data at the next boot.
-    private static func zeroNoise(_ node: String) throws(DiskFailure) {
-        guard try Look(node).whole.kind == .noise else { return }
-        try Eraser.zero(DiskArea(node: node, bytes: 0..<min(try BlockFile(node).size, 1 << 20)))
+    private static func eraseRemains(_ node: String) throws(DiskFailure) {
+        switch try Look(node).whole.kind {
+        case .noise: try Eraser.zero(DiskArea(node: node, bytes: 0..<min(try BlockFile(node).size, 1 << 20)))
+        // An array stood here before, and its superblocks were erased without what was in it.
+        case .known: try Eraser.erase(node)
+        case .blank, .unknown, .notLooked: break
+        }
     }
 
     /// Assembles an array that exists.
@@ -177,7 +193,7 @@ extension DiskStage {
     private static func assemble(_ plan: ArrayPlan) throws(Command.Failure) -> Bool {
         let node = plan.wanted.node
         if let holder = ArrayHolder(of: plan) {
-            if holder.isRunning, Files.resolved(FilePath(node))?.string == holder.node {
+            if holder.isRunning, holder.isNamed(node) {
                 if holder.isReadOnly { try Command("mdadm", ["--readwrite", node]).run() }
                 return false
             }

@@ -234,6 +234,16 @@ put("/dev/md/data", "made in the end")
 stop("/dev/md/data")
 erase()
 
+# An array stood there, and its superblocks were erased as an advice says: the new one shows nothing of it.
+stage([array("1", [VDA, VDB], "old")], [{**ext4, "device": "/dev/md/old", "label": "old"}])
+stop("/dev/md/old")
+for disk in (VDA, VDB):
+    run("wipefs", "-q", "-o", "0x1000", disk)
+said = stage([array("1", [VDA, VDB])], [ext4])
+assert 'ext4 "var" created' in said, said
+stop("/dev/md/data")
+erase()
+
 # The power went between two superblocks: what was never started holds nothing, and is made again.
 run("mdadm", "--create", "cut", "--run", "--homehost", "any", "--level", "1", "--raid-devices", "2", VDA, VDB)
 stop("/dev/md/cut")
