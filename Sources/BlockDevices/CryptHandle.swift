@@ -282,6 +282,8 @@ struct CryptHandle: ~Copyable {
 
     /// The device of an opened volume; `nil` where no volume of that name is open.
     static func device(ofOpen name: String) -> String? {
+        // That none is open is an answer, not an event for the log.
+        crypt_set_log_callback(nil, { _, _, _ in }, nil)
         var handle: OpaquePointer?
         guard crypt_init_by_name(&handle, name) == 0, let handle else { return nil }
         defer { crypt_free(handle) }
