@@ -161,6 +161,11 @@ extension DiskConflict: Advising {
                 .wiping("To destroy it:         \"wipeFilesystem\": true"),
             ]
         case .notMountable(_, let refusal): refusal.advice
+        case .partOfKept(_, _, _, let reason):
+            [
+                "To keep the filesystem: take the \"\(reason)\" out, or name another device.",
+                "To have the device:     remove it from the filesystem, once, in a running system.",
+            ]
         case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first, from another system."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]

@@ -127,6 +127,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         /// The content is what the config wants, but the kernel cannot mount it, even without replaying its journal.
         case notMountable(Content, MountRefusal)
         case deviceInUse([DeviceUse])
+        /// The device is one of several of a filesystem that the config keeps, and the config lets go of it.
+        case partOfKept(Signature, keptOn: String, by: IgnitionConfig.Origin, reason: String)
         /// An option for the program that makes what the config wants.
         case programOption(ProgramOptionFault)
         case overlaps(number: Int)
@@ -263,6 +265,9 @@ extension DiskConflict: CustomStringConvertible {
         case .notMountable(let content, let refusal):
             "\(device) holds \(content), which the config keeps, but \(refusal)"
         case .deviceInUse(let users): "\(device) is \(phrases(users)); the config creates it anew"
+        case .partOfKept(let filesystem, let node, let keeper, let reason):
+            "\(device) belongs to the \(filesystem) on \(node), which \(keeper.path) keeps; "
+                + "\"\(reason)\" would destroy a part of it"
         case .programOption(let fault): "\(device): \(fault)"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"

@@ -114,6 +114,7 @@ extension DiskLayout {
         destroyed += cleared.flatMap { destructions($0, filesystemPlans, volumePlans, contents) }
         destroyed += volumePlans.compactMap(\.destruction)
         destroyed += filesystemPlans.flatMap { destructions($0, contents) }
+        conflicts += destroyed.compactMap { partOfKept($0, filesystemPlans) }
         guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
         return StoragePlan(
             disks: disks.map { zeroing($0, contents) }, arrays: arrayPlans, volumes: volumePlans,
@@ -186,6 +187,21 @@ extension DiskLayout {
         }
         guard !kept.isEmpty else { return nil }
         return DiskConflict(disk.disk.node, .ownerBesideKept(owner, kept: kept), at: disk.wanted.origin)
+    }
+
+    /// The conflict of a device that is lost while a btrfs that stays may be spread over it, too.
+    private func partOfKept(_ lost: Destruction, _ plans: [FilesystemPlan]) -> DiskConflict? {
+        let kept = plans.filter { $0.action == .keep && $0.format == .btrfs }
+        for plan in kept where plan.node != lost.device {
+            // Its superblock tells what is in use only where it has one device: another of that UUID is a copy.
+            guard let own = plan.found.signatures.first, own.used == nil, let uuid = own.uuid,
+                lost.content.signatures.contains(where: { $0.type == own.type && $0.uuid == uuid })
+            else { continue }
+            return DiskConflict(
+                lost.device,
+                .partOfKept(own, keptOn: plan.node, by: plan.wanted.origin, reason: lost.reason), at: lost.origin)
+        }
+        return nil
     }
 
     /// The conflict of bytes without a name that only a second copy tells from free room.

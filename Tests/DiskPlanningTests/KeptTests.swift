@@ -1,0 +1,68 @@
+import DiskFormats
+import IgnitionConfig
+import Testing
+
+@testable import DiskPlanning
+
+/// What a config keeps, and what it wrote itself, stops no later boot, and goes with nothing else.
+@Suite struct WhatIsKept {
+    private func storage(_ text: String) throws -> IgnitionConfig.Storage {
+        let config = "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": \(text)}"
+        return try IgnitionConfig.parse(Array(config.utf8), name: "config.ign").checked().storage
+    }
+
+    private func device(_ node: String) -> FoundDevice { FoundDevice(path: node, node: node, size: 1 << 30) }
+
+    private func whole(_ node: String) -> DiskArea { DiskArea(node: node, bytes: 0..<1 << 30) }
+
+    private func gpt(_ node: String) -> FoundDisk {
+        let partition = FoundPartition(
+            number: 1, label: "old", guid: "0A1B2C3D-0000-4000-8000-000000000001", type: PlannedPartition.defaultType,
+            sectors: 2048..<1 << 20)
+        let table = FoundTable.gpt(FoundGPT(usable: 34..<(1 << 21) - 33, partitions: [partition]))
+        return FoundDisk(path: node, node: node, size: 1 << 30, table: table)
+    }
+
+    @Test("no device of a btrfs that is kept is destroyed, whichever field asks for that")
+    func severalDevices() throws {
+        func signature(_ uuid: String, used: UInt64? = nil) -> Content {
+            Content([Signature(type: "btrfs", label: "bb", uuid: uuid, used: used)])
+        }
+        let kept = #"{"device": "/dev/vda", "format": "btrfs"}"#
+        for (rest, node, reason) in [
+            (
+                #""filesystems": [\#(kept), {"device": "/dev/vdb", "format": "xfs", "wipeFilesystem": true}]"#,
+                "/dev/vdb", "wipeFilesystem"
+            ),
+            (
+                #""filesystems": [\#(kept)], "luks": [{"name": "v", "device": "/dev/vdb", "wipeVolume": true, "#
+                    + #""keyFile": {"source": "data:,x"}}]"#, "/dev/vdb", "wipeVolume"
+            ),
+            (
+                #""filesystems": [\#(kept)], "disks": [{"device": "/dev/vdc", "wipeTable": true, "#
+                    + #""partitions": [{"number": 1, "startMiB": 8}]}]"#, "/dev/vdc1", "wipeTable"
+            ),
+            (
+                #""filesystems": [\#(kept)], "disks": [{"device": "/dev/vdc", "#
+                    + #""partitions": [{"number": 1, "shouldExist": false, "wipePartitionEntry": true}]}]"#,
+                "/dev/vdc1", "wipePartitionEntry"
+            ),
+        ] {
+            let inventory = DiskInventory(disks: [gpt("/dev/vdc")], devices: [device("/dev/vda"), device("/dev/vdb")])
+            let layout = DiskLayout(try storage("{\(rest)}"), on: inventory)
+            func plan(_ other: Content, used: UInt64? = nil) throws -> StoragePlan {
+                let contents = layout.areas.map { ($0, $0 == whole("/dev/vda") ? signature("u", used: used) : other) }
+                return try layout.plan(Dictionary(uniqueKeysWithValues: contents))
+            }
+            let refusal = #expect(throws: DiskRefusal.self) { try plan(signature("u")) }
+            #expect(
+                refusal?.description
+                    == "\(node) belongs to the btrfs \"bb\" on /dev/vda, which storage.filesystems[0] keeps; "
+                    + "\"\(reason)\" would destroy a part of it.")
+            #expect(refusal?.advice.contains { $0.contains("To destroy") } == false)
+            // Another filesystem, or a copy of one that has a single device.
+            #expect(try plan(signature("v")).destroyed.map(\.device) == [node])
+            #expect(try plan(signature("u", used: 1 << 20), used: 1 << 20).destroyed.map(\.device) == [node])
+        }
+    }
+}
