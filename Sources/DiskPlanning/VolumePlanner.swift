@@ -89,7 +89,7 @@ public struct LocatedVolume: Equatable, Sendable {
             throw conflict(.volumeOption(error))
         }
         if wanted.clevis.isUsed, wanted.clevis.policy == nil { throw conflict(.clevisConfig(name: wanted.name)) }
-        let action = try decide(content, found)
+        let action = try decide(content, found, options)
         if action == .create, !users.isEmpty { throw conflict(.deviceInUse(users)) }
         return VolumePlan(
             entry: entry, wanted: wanted, options: options, node: node, area: area, partition: partition,
@@ -100,7 +100,9 @@ public struct LocatedVolume: Equatable, Sendable {
         DiskConflict(node, problem, at: wanted.origin).ofPartition(target.isPartition)
     }
 
-    private func decide(_ content: Content, _ found: FoundVolume?) throws(DiskConflict) -> VolumePlan.Action {
+    private func decide(
+        _ content: Content, _ found: FoundVolume?, _ options: VolumeOptions
+    ) throws(DiskConflict) -> VolumePlan.Action {
         // A volume that this boot wiped and created is not wiped again when the stage runs once more.
         let wantedContent = WantedContent.volume(wanted.name)
         if content.kind == .notLooked { throw conflict(.notLooked) }
@@ -126,11 +128,15 @@ public struct LocatedVolume: Equatable, Sendable {
         if let uuid = wanted.uuid, !uuid.isEmpty, uuid.lowercased() != found.uuid.lowercased() {
             throw conflict(.volumeDiffers(FieldDifference("uuid", found: found.uuid, wanted: uuid)))
         }
-        if found.allowsDiscards != (wanted.discard ?? false) {
+        // "openOptions" may say what "discard" says; the header keeps it as one flag.
+        let allowsDiscards = options.activation.contains(.allowDiscards)
+        if found.allowsDiscards != allowsDiscards {
+            let option = VolumeOptions.Activation.allowDiscards.rawValue
             throw conflict(
                 .volumeDiffers(
-                    FieldDifference(
-                        "discard", found: "\(found.allowsDiscards)", wanted: "\(wanted.discard ?? false)")))
+                    allowsDiscards && wanted.discard != true
+                        ? FieldDifference("openOptions", found: "without \(option)", wanted: option)
+                        : FieldDifference("discard", found: "\(found.allowsDiscards)", wanted: "\(allowsDiscards)")))
         }
         if wanted.clevis.isUsed {
             try requireBinding(found)

@@ -31,6 +31,14 @@ import Testing
             ),
             (key + #", "discard": true"#, FoundVolume(uuid: "u", isOpenedByKey: true), "discard"),
             (key, FoundVolume(uuid: "u", allowsDiscards: true, isOpenedByKey: true), "discard"),
+            (
+                key + #", "openOptions": ["--allow-discards"]"#,
+                FoundVolume(uuid: "u", allowsDiscards: true, isOpenedByKey: true), "keep"
+            ),
+            (
+                key + #", "openOptions": ["--allow-discards"]"#, FoundVolume(uuid: "u", isOpenedByKey: true),
+                "openOptions is without --allow-discards"
+            ),
             (key, FoundVolume(uuid: "u", isOpenedByKey: false), "does not open"),
             ("", FoundVolume(uuid: "u"), "no key"),
             (key, FoundVolume(uuid: "u", keySlots: 0), "key slot"),
