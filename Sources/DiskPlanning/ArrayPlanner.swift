@@ -47,13 +47,39 @@ extension IgnitionConfig.Raid {
         values(of: "metadata", letter: "e").first { !["default", "1", "1.0", "1.1", "1.2"].contains($0) }
     }
 
+    /// The first of the entry's options that would give the array another name than the entry's, by which alone the
+    /// next boot finds it.
+    var otherName: (fault: ProgramOptionFault, name: String)? {
+        let other = given("name", letter: "N").first { $0.value != arrayName && hostless($0.value) != arrayName }
+        return other.map { (.ownField("\($0.option) \($0.value)", field: "name"), hostless($0.value)) }
+    }
+
+    /// The first of the entry's options that says what a field of the entry says; mdadm takes each of them once.
+    var saidTwice: ProgramOptionFault? {
+        for (name, letter, field) in [
+            ("level", "l", "level"), ("raid-devices", "n", "devices"), ("raid-disks", "n", "devices"),
+            ("spare-devices", "x", "spares"), ("spare-disks", "x", "spares"),
+        ] as [(String, Character, String)] {
+            if let twice = given(name, letter: letter).first {
+                return .ownField("\(twice.option) \(twice.value)", field: field)
+            }
+        }
+        return nil
+    }
+
+    private func hostless(_ name: String) -> String {
+        name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).last.map(String.init) ?? name
+    }
+
     /// The values that the entry's options give to one of mdadm's.
-    private func values(of name: String, letter: Character) -> [String] {
+    private func values(of name: String, letter: Character) -> [String] { given(name, letter: letter).map(\.value) }
+
+    private func given(_ name: String, letter: Character) -> [(option: String, value: String)] {
         ProgramOptions.mdadm.words(of: options).compactMap { word in
             guard case .option(let option, let value?) = word,
                 option == "-\(letter)" || option.hasPrefix("--") && "--\(name)".hasPrefix(option)
             else { return nil }
-            return value
+            return (option, value)
         }
     }
 }
@@ -185,7 +211,10 @@ struct LocatedArray: Equatable, Sendable {
                 conflict(member.node, .arraysMixed(with: first.node, member.found, isWanted: isWanted))
                     .ofPartition(member.partition != nil))
         }
-        if let difference = difference(found) {
+        if let other = wanted.otherName, found.isNamed(other.name), !found.isNamed(wanted.arrayName) {
+            // An option of the entry, not somebody else, has given it the name.
+            conflicts.append(conflict(first.node, .programOption(other.fault)))
+        } else if let difference = difference(found) {
             conflicts.append(
                 conflict(first.node, .arrayDiffers(difference, first.found)).ofPartition(first.partition != nil))
         }
@@ -206,7 +235,7 @@ struct LocatedArray: Equatable, Sendable {
     }
 
     private func create(_ conflicts: inout [DiskConflict]) -> ArrayPlan.Action? {
-        if let fault = ProgramOptions.mdadm.fault(of: wanted.options) {
+        if let fault = wanted.otherName?.fault ?? wanted.saidTwice ?? ProgramOptions.mdadm.fault(of: wanted.options) {
             conflicts.append(conflict(wanted.node, .programOption(fault)))
         }
         for member in members {

@@ -11,6 +11,8 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
     case operand(String, program: String)
     /// It makes something else of the device than the entry's format.
     case otherFormat(String, program: String)
+    /// A field of the entry says it, and is what the next boot compares.
+    case ownField(String, field: String)
 
     /// One sentence without its full stop.
     public var description: String {
@@ -20,6 +22,7 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
         case .operand(let word, let program): "the option \"\(word)\" would be the name of a device to \(program)"
         case .otherFormat(let option, let program):
             "the option \"\(option)\" would have \(program) make the journal of another filesystem"
+        case .ownField(let option, let field): "the option \"\(option)\" has a field of its own, \"\(field)\""
         }
     }
 
@@ -28,6 +31,7 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
         switch self {
         case .otherDevice: "Leave it out: an entry writes to its own devices, and to no other."
         case .operand: "Leave it out, or put it behind the option that it is the value of, as in \"-b\", \"4096\"."
+        case .ownField(_, let field): "Leave it out: the entry's \"\(field)\" says it, and is compared at each boot."
         case .otherFormat: "Leave it out: the entry would not be found again at the next boot."
         }
     }

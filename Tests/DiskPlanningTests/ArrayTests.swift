@@ -319,6 +319,36 @@ import Testing
         }
     }
 
+    @Test("options do not say what the entry's fields say, nor give it a name by which it would not be found again")
+    func optionsBesideFields() throws {
+        func refusal(_ options: String, _ found: Content = .blank) throws -> DiskRefusal? {
+            let layout = self.layout(try storage("\"options\": [\(options)]"), labels: found == .blank ? [nil, nil] : ["a", "b"])
+            do throws(DiskRefusal) {
+                _ = try layout.plan(contents(layout, found, found))
+                return nil
+            } catch { return error }
+        }
+        for (options, told) in [
+            (#""--name=x""#, "--name x\" has a field of its own, \"name\""), (#""-N", "x""#, "-N x"),
+            (#""--nam", "h:x""#, "--nam h:x"), (#""--level=raid5""#, "has a field of its own, \"level\""),
+            (#""-l1""#, "\"level\""), (#""--raid-disks=3""#, "\"devices\""), (#""-n3""#, "\"devices\""),
+            (#""--spare-devices=1""#, "\"spares\""), (#""-x", "1""#, "\"spares\""),
+        ] {
+            #expect(try refusal(options)?.description.contains(told) == true, "\(options)")
+        }
+        for options in [#""--name=data""#, #""-N", "any:data""#, #""--layout=f2", "--size=max", "--homehost=h""#] {
+            #expect(try refusal(options) == nil, "\(options)")
+        }
+        // One that an earlier boot made so is not to be destroyed, and one that has the entry's name is kept.
+        let made = try refusal(#""--name=x""#, member(.active(0), name: "any:x"))
+        #expect(made?.description.contains("the option \"--name x\"") == true)
+        #expect(made?.advice.contains { $0.contains("destroy") } == false)
+        let other = try refusal(#""--name=x""#, member(.active(0), name: "any:y"))
+        #expect(other?.description.contains("name is \"any:y\"") == true)
+        let layout = self.layout(try storage(#""options": ["--name=x"]"#))
+        #expect(try layout.plan(contents(layout, member(.active(0)), member(.active(1)))).arrays[0].action == .keep)
+    }
+
     @Test(
         "has the name that mdadm gives it",
         arguments: [
