@@ -59,7 +59,7 @@ final class ArrayLook {
                     contents[plan.area] = try Look(node).whole
                 } catch Command.Failure.failed(_, _, let said) {
                     conflicts.append(
-                        DiskConflict(plan.wanted.node, .arrayNotAssembled(said), at: plan.wanted.origin))
+                        DiskConflict(plan.wanted.node, plan.notAssembled(said), at: plan.wanted.origin))
                 }
             }
         }

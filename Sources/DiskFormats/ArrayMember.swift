@@ -16,8 +16,10 @@ public struct ArrayMember: Equatable, Sendable {
     public var role: Role
     /// A counter that grows with every change of the array's state.
     ///
-    /// A member with a lower one is out of date. A redundant array that was never started has 0.
+    /// A member with a lower one is out of date. A redundant array that was never started has 0, and others always have.
     public var events: UInt64
+    /// Bytes of content that stand on one member before the next one's begin; 0 where the level has no such parts.
+    public var chunk: UInt64
     /// Bytes from the start of the member to the array's content.
     public var dataOffset: UInt64
     /// Bytes of the member that the array uses.
@@ -38,7 +40,8 @@ public struct ArrayMember: Equatable, Sendable {
     /// Makes a member of what its superblock says.
     public init(
         uuid: String, name: String, level: Int, devices: Int, role: Role, events: UInt64 = 1,
-        dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false, data: Content.Kind = .notLooked
+        chunk: UInt64 = 0, dataOffset: UInt64 = 1 << 20, dataSize: UInt64 = 0, isRebuilding: Bool = false,
+        data: Content.Kind = .notLooked
     ) {
         self.uuid = uuid
         self.name = name
@@ -46,6 +49,7 @@ public struct ArrayMember: Equatable, Sendable {
         self.devices = devices
         self.role = role
         self.events = events
+        self.chunk = chunk
         self.dataOffset = dataOffset
         self.dataSize = dataSize
         self.isRebuilding = isRebuilding
@@ -91,7 +95,7 @@ extension ArrayMember {
             uuid: hexadecimal(head.bytes[16..<32]),
             name: String(decoding: head.bytes[32..<64].prefix { $0 != 0 }, as: UTF8.self),
             level: Int(Int32(bitPattern: head.little32(72))), devices: Int(head.little32(92)), role: role,
-            events: head.little64(200), dataOffset: offset, dataSize: length,
+            events: head.little64(200), chunk: UInt64(head.little32(88)) * 512, dataOffset: offset, dataSize: length,
             // MD_FEATURE_RECOVERY_OFFSET
             isRebuilding: head.little32(8) & 2 != 0)
     }

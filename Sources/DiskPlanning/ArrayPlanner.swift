@@ -221,7 +221,8 @@ struct LocatedArray: Equatable, Sendable {
         guard conflicts.count == before else { return nil }
         // An array that was created over existing data and never started leaves that data: such members are not blank.
         let isNeverStarted = old.allSatisfy { $0.superblock?.events == 0 && $0.superblock?.data == .blank }
-        if isNeverStarted, ArrayLevel.isRedundant(found.level), old.count < all.count {
+        let isEmpty = ArrayLevel.isRedundant(found.level) || old.contains { $0.superblock?.hasStart == true }
+        if isNeverStarted, isEmpty, old.count < all.count {
             // A power cut came while mdadm wrote the superblocks, one member after the other.
             return create(&conflicts)
         }
@@ -283,7 +284,9 @@ struct LocatedArray: Equatable, Sendable {
             conflicts.append(
                 conflict(
                     wanted.node,
-                    .arrayIncomplete(level: ArrayLevel.name(level), present: roles.count, needed: needed, missing)))
+                    .arrayIncomplete(
+                        level: ArrayLevel.name(level), present: roles.count, needed: needed, missing,
+                        members: old.map(\.node))))
             return nil
         }
         if roles.count < devices {
@@ -372,6 +375,12 @@ public struct ArrayPlan: Equatable, Sendable {
         }
     }
 
+    /// The conflict of an array that mdadm does not start; `reason` is what it says.
+    public func notAssembled(_ reason: String) -> DiskConflict.Problem {
+        .arrayNotAssembled(
+            reason, members: members.filter { $0.superblock != nil }.map(\.node), modules: modules)
+    }
+
     /// `raid1 "data"`.
     public var title: String { "\(ArrayLevel.name(wanted.levelNumber)) \"\(wanted.arrayName)\"" }
 
@@ -388,6 +397,12 @@ public struct ArrayPlan: Equatable, Sendable {
                 }), "place": .string(wanted.origin.describe()),
         ]
     }
+}
+
+extension ArrayMember {
+    /// Whether this member of an array without redundancy, which counts no events, has the array's start: whatever has
+    /// a name begins in the first 128 KiB, so that where they are blank nobody has put anything into the array.
+    fileprivate var hasStart: Bool { role == .active(0) && (level == -1 || chunk >= 128 << 10) }
 }
 
 extension Content {

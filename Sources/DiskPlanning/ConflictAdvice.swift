@@ -67,10 +67,16 @@ extension DiskConflict: Advising {
             ["To keep what is there: change \"\(difference.field)\", or other devices.", toDestroy(content)]
         case .arraysMixed(_, let content, let isWanted):
             ["To keep what is there: other devices."] + (isWanted ? [] : [toDestroy(content)])
-        case .arrayIncomplete, .arrayNotAssembled:
+        case .arrayIncomplete(_, _, _, _, let members):
             [
-                "To keep what is there: attach what is missing; mdadm --examine shows each device.",
-                "To destroy it:         mdadm --zero-superblock on its devices, once, at this console.",
+                "Attach what is missing, then `exit`. What the devices say that are there:",
+                "mdadm --examine \(members.joined(separator: " "))",
+            ]
+        case .arrayNotAssembled(_, let members, let modules):
+            [
+                "What its devices say: mdadm --examine \(members.joined(separator: " "))",
+                "Where the kernel cannot do it: an initramfs with the module \(modules.last ?? "md_mod").",
+                "Where another array is \(device): mdadm --stop \(device), once.",
             ]
         case .volumeOpenAs(let name, _):
             ["Leave out what opens it, such as rd.luks.uuid= or rd.luks.name=; or name it \(name) in the config."]

@@ -83,8 +83,10 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case arrayDiffers(FieldDifference, Content)
         /// `isWanted`: this array has the name of the config's array, and may be the right one of the two.
         case arraysMixed(with: String, Content, isWanted: Bool)
-        case arrayIncomplete(level: String, present: Int, needed: Int, [String])
-        case arrayNotAssembled(String)
+        /// `members`: the devices that are there and belong to it.
+        case arrayIncomplete(level: String, present: Int, needed: Int, [String], members: [String])
+        /// Why; `members`, and the kernel modules that its level needs.
+        case arrayNotAssembled(String, members: [String], modules: [String])
         /// The config itself creates this member.
         case memberIsMade(String, by: String)
 
@@ -216,10 +218,10 @@ extension DiskConflict: CustomStringConvertible {
                 + "\(difference.field) is \(difference.found), wanted \(difference.wanted)"
         case .arraysMixed(let other, let content, _):
             "\(device) holds \(content) and is a member of another RAID array than \(other)"
-        case .arrayIncomplete(let level, let present, let needed, let missing):
+        case .arrayIncomplete(let level, let present, let needed, let missing, _):
             "\(device) has \(present) of the \(needed) devices that its \(level) needs: "
                 + missing.joined(separator: ", ")
-        case .arrayNotAssembled(let reason): "\(device) cannot be assembled: \(reason)"
+        case .arrayNotAssembled(let reason, _, _): "\(device) cannot be assembled: \(reason)"
         case .memberIsMade(let member, let maker):
             "\(device) has the member \(member), which is \(maker) of the config; that is not supported"
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"

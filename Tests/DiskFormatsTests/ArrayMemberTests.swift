@@ -16,6 +16,7 @@ import Testing
         put(1, 4, at: 4)
         bytes.replaceSubrange(4096 + 32..<4096 + 40, with: "any:data".utf8)
         put(5, 4, at: 72)
+        put(128, 4, at: 88)
         put(3, 4, at: 92)
         put(8, 8, at: 128)
         put(4, 8, at: 136)
@@ -35,7 +36,8 @@ import Testing
         put((sum & 0xffff_ffff) + (sum >> 32), 4, at: 216)
         let member = read("1.2")
         #expect(member?.name == "any:data" && member?.level == 5 && member?.devices == 3)
-        #expect(member?.role == .active(2) && member?.events == 9 && member?.dataOffset == 4096)
+        #expect(
+            member?.role == .active(2) && member?.events == 9 && member?.chunk == 65536 && member?.dataOffset == 4096)
         #expect(read("1.1") == nil && read("1.0") == nil && read("0.90.0") == nil)
         bytes[4096 + 100] ^= 1
         #expect(read("1.2") == nil)

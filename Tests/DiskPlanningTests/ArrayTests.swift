@@ -39,10 +39,10 @@ import Testing
 
     private func member(
         _ role: ArrayMember.Role, name: String = "any:data", level: Int = 1, devices: Int = 2, events: UInt64 = 7,
-        uuid: String = "u", isRebuilding: Bool = false, data: Content.Kind = .blank
+        chunk: UInt64 = 0, uuid: String = "u", isRebuilding: Bool = false, data: Content.Kind = .blank
     ) -> Content {
         let member = ArrayMember(
-            uuid: uuid, name: name, level: level, devices: devices, role: role, events: events,
+            uuid: uuid, name: name, level: level, devices: devices, role: role, events: events, chunk: chunk,
             isRebuilding: isRebuilding, data: data)
         return Content([Signature(type: "linux_raid_member", version: "1.2", label: name, member: member)])
     }
@@ -216,11 +216,20 @@ import Testing
         // Somebody can lay an array around what is there.
         let around = member(.active(0), events: 0, data: .unknown)
         #expect(try layout.plan(contents(layout, around, .blank)).arrays[0].action == .keep)
-        // raid0 counts no events: with a member gone, what it held may still be mended by hand.
-        let striped = self.layout(try storage(#""level": "raid0""#))
-        let half = member(.active(0), level: 0, events: 0)
-        let refusal = #expect(throws: DiskRefusal.self) { try striped.plan(contents(striped, half, .blank)) }
-        #expect(refusal?.description.contains("1 of the 2 devices that its raid0 needs") == true)
+        // raid0 counts no events: with a member gone, what it held may still be mended by hand, unless its start,
+        // where all that has a name begins, is there and blank.
+        for (name, number) in [("raid0", 0), ("linear", -1)] {
+            let striped = self.layout(try storage(#""level": "\#(name)""#))
+            func half(_ role: Int, chunk: UInt64 = 512 << 10, data: Content.Kind = .blank) -> Content {
+                member(.active(role), level: number, events: 0, chunk: number == 0 ? chunk : 0, data: data)
+            }
+            #expect(try striped.plan(contents(striped, half(0), .blank)).arrays[0].action == .create)
+            let others = [half(1), half(0, data: .known), half(0, data: .unknown), half(0, data: .notLooked)]
+            for other in others + (number == 0 ? [half(0, chunk: 64 << 10)] : []) {
+                let refusal = #expect(throws: DiskRefusal.self) { try striped.plan(contents(striped, other, .blank)) }
+                #expect(refusal?.description.contains("1 of the 2 devices that its \(name) needs") == true)
+            }
+        }
     }
 
     @Test("a member reads like noise: an array is not made over it")
@@ -322,7 +331,8 @@ import Testing
     @Test("options do not say what the entry's fields say, nor give it a name by which it would not be found again")
     func optionsBesideFields() throws {
         func refusal(_ options: String, _ found: Content = .blank) throws -> DiskRefusal? {
-            let layout = self.layout(try storage("\"options\": [\(options)]"), labels: found == .blank ? [nil, nil] : ["a", "b"])
+            let layout = self.layout(
+                try storage("\"options\": [\(options)]"), labels: found == .blank ? [nil, nil] : ["a", "b"])
             do throws(DiskRefusal) {
                 _ = try layout.plan(contents(layout, found, found))
                 return nil
@@ -347,6 +357,28 @@ import Testing
         #expect(other?.description.contains("name is \"any:y\"") == true)
         let layout = self.layout(try storage(#""options": ["--name=x"]"#))
         #expect(try layout.plan(contents(layout, member(.active(0)), member(.active(1)))).arrays[0].action == .keep)
+    }
+
+    @Test("advice for an array that the config wants, and that does not start, destroys nothing and names its devices")
+    func notStarted() throws {
+        let layout = layout(try storage(#""level": "raid5""#, members: #""/dev/vda1", "/dev/vdb1", "/dev/vdc""#))
+        let found = member(.active(0), level: 5, devices: 3)
+        let incomplete = #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, found, .blank)) }
+        #expect(
+            incomplete?.advice == [
+                "Attach what is missing, then `exit`. What the devices say that are there:",
+                "mdadm --examine /dev/vda1",
+            ])
+        let second = member(.active(1), level: 5, devices: 3)
+        let plan = try #require(layout.arrayPlans(contents(layout, found, second)).first)
+        let conflict = DiskConflict(plan.wanted.node, plan.notAssembled("mdadm: x"), at: plan.wanted.origin)
+        #expect(conflict.description == "/dev/md/data cannot be assembled: mdadm: x")
+        #expect(
+            conflict.advice == [
+                "What its devices say: mdadm --examine /dev/vda1 /dev/vdb1",
+                "Where the kernel cannot do it: an initramfs with the module raid456.",
+                "Where another array is /dev/md/data: mdadm --stop /dev/md/data, once.",
+            ])
     }
 
     @Test(
