@@ -78,11 +78,11 @@ extension ClevisPolicy {
         }
     }
 
-    /// Reads a list of PCRs, which is written as `"0,7"`, `7` or `["0", "7"]`.
+    /// Reads a list of PCRs, which is written as `"0,7"`, `7` or `["0", "7"]`; clevis drops white space from it.
     private static func registers(_ node: JSONNode?) -> String {
         if let number = node?.integer { return "\(number)" }
         if let elements = node?.elements { return elements.map { registers($0) }.joined(separator: ",") }
-        return node?.string ?? ""
+        return (node?.string ?? "").filter { !$0.isWhitespace }
     }
 }
 

@@ -42,6 +42,11 @@ import Testing
                 #"{"custom": {"pin": "tpm2", "config": "{\"pcr_ids\": \"0,7\"}"}}"#, "tpm2", #"{"pcr_ids": "0,7"}"#,
                 "tpm2 with PCRs 0,7"
             ),
+            // The header has what clevis-encrypt-tpm2 leaves of it.
+            (
+                #"{"custom": {"pin": "tpm2", "config": "{\"pcr_ids\": \"0, 7\"}"}}"#, "tpm2", #"{"pcr_ids": "0, 7"}"#,
+                "tpm2 with PCRs 0,7"
+            ),
         ])
     func configs(json: String, pin: String, config: String, policy: String) throws {
         let clevis = try volume(json).wanted.clevis
