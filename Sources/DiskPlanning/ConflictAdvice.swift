@@ -146,10 +146,7 @@ extension DiskConflict: Advising {
                 .wiping("To destroy them:        \"\(wanted.wipingField ?? "wipeTable")\": true"),
             ]
         case .otherContent(let content, let wanted):
-            [
-                "To keep what is there: \(keeping(content, wanted)).",
-                wanted.destroying(orBy: erasing(content)),
-            ]
+            keeping(content, wanted) + [wanted.destroying(orBy: erasing(content))]
         case .severalSignatures(let content, let wanted):
             [
                 "To keep \(wanted): \(erasing(content, allBut: wanted)), once.",
@@ -227,13 +224,19 @@ extension DiskConflict: Advising {
     }
 
     /// What the config has to say to accept `content`.
-    private func keeping(_ content: Content, _ wanted: WantedContent) -> String {
+    private func keeping(_ content: Content, _ wanted: WantedContent) -> [AdviceLine] {
         let formats = ["ext4", "xfs", "btrfs", "vfat", "swap"]
         // Only a filesystem's entry has these fields.
-        guard case .filesystem = wanted, let only = content.signatures.first, content.signatures.count == 1,
-            content.table == nil, formats.contains(only.type)
-        else { return "leave out the entry, or another device" }
-        return "\"format\": \"\(only.type)\" and " + (only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\"")
-            + ", or another device"
+        guard case .filesystem(_, let givesUUID) = wanted, let only = content.signatures.first,
+            content.signatures.count == 1, content.table == nil, formats.contains(only.type)
+        else { return ["To keep what is there: leave out the entry, or another device."] }
+        let label = only.label.map { "\"label\": \"\($0)\"" } ?? "no \"label\""
+        guard givesUUID else {
+            return ["To keep what is there: \"format\": \"\(only.type)\" and \(label), or another device."]
+        }
+        return [
+            "To keep what is there: another device, or \"format\": \"\(only.type)\", \(label),",
+            "                       \(only.uuid.map { "\"uuid\": \"\($0)\"" } ?? "no \"uuid\"")",
+        ]
     }
 }

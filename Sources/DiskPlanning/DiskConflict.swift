@@ -257,7 +257,8 @@ extension DiskConflict: CustomStringConvertible {
         case .diskIsPartitioned(let wanted, named: true):
             "\(device) cannot hold both: the config wants partitions there, and \(wanted) in their place"
         case .diskIsPartitioned(let wanted, _): "\(device) holds partitions; the config wants \(wanted) in their place"
-        case .otherContent(let content, let wanted): "\(device) holds \(content); the config wants \(wanted)"
+        case .otherContent(let content, let wanted):
+            "\(device) holds \(content)\(withUUID(content, wanted)); the config wants \(wanted)"
         case .severalSignatures(let content, _): "\(device) holds \(content), which exclude each other"
         case .looksEncrypted(let wanted):
             "\(device) reads like noise from start to end, looks encrypted or compressed and has no header; "
@@ -274,6 +275,14 @@ extension DiskConflict: CustomStringConvertible {
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
         }
+    }
+
+    /// The UUID of the filesystem that was found, where the config gives one and so it may be all that differs.
+    private func withUUID(_ content: Content, _ wanted: WantedContent) -> String {
+        guard case .filesystem(_, givesUUID: true) = wanted, content.table == nil, content.signatures.count == 1,
+            let uuid = content.signatures[0].uuid
+        else { return "" }
+        return " with UUID \(uuid)"
     }
 
     private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }

@@ -48,7 +48,7 @@ public struct DiskLayout: Equatable, Sendable {
         init(_ wanted: IgnitionConfig.Filesystem) {
             device = wanted.device
             wipes = wanted.wipeFilesystem == true
-            self.wanted = .filesystem(wanted.wantedName)
+            self.wanted = wanted.wantedContent
             origin = wanted.origin
         }
 

@@ -79,8 +79,11 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
 }
 
 extension IgnitionConfig.Filesystem {
+    /// What the config wants, as a conflict tells it.
+    var wantedContent: WantedContent { .filesystem(wantedName, givesUUID: !(uuid ?? "").isEmpty) }
+
     /// What the config wants, as people write it: `xfs "var"`, `no filesystem`.
-    var wantedName: String {
+    private var wantedName: String {
         guard let format, !format.isEmpty, format != "none" else { return "no filesystem" }
         var text = format
         if let label { text += label.isEmpty ? " without a label" : " \"\(label)\"" }

@@ -76,7 +76,7 @@ struct FilesystemPlanner {
         switch found.kind {
         case .notLooked: throw conflict(.notLooked)
         case .noise where !isWiped && target.wasThere && format != .none:
-            throw conflict(.looksEncrypted(wanted: .filesystem(wanted.wantedName)))
+            throw conflict(.looksEncrypted(wanted: wanted.wantedContent))
         case .blank, .unknown, .noise: return format == .none ? .keep : .create
         case .known: return isWiped ? (format == .none ? .erase : .create) : try reuse()
         }
@@ -94,7 +94,7 @@ struct FilesystemPlanner {
             return .create
         }
         guard let match = found.signatures.first(where: accepts) else {
-            throw conflict(.otherContent(found, wanted: .filesystem(wanted.wantedName)))
+            throw conflict(.otherContent(found, wanted: wanted.wantedContent))
         }
         // Whichever of the two is right, mounting the filesystem would write over the other.
         guard found.signatures.count == 1, found.table == nil else {

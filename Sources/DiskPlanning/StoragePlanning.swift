@@ -164,7 +164,7 @@ extension DiskLayout {
 
     /// What the config has on an area, if anything.
     private func wanted(on area: DiskArea) -> WantedContent? {
-        filesystems.first { $0.target.area == area }.map { .filesystem($0.wanted.wantedName) }
+        filesystems.first { $0.target.area == area }.map(\.wanted.wantedContent)
             ?? volumes.first { $0.area == area }.map { .volume($0.wanted.name) }
             ?? arrays.first { $0.members.contains { $0.target?.area == area } }.map { .array($0.wanted.arrayName) }
     }

@@ -4,8 +4,8 @@ import IgnitionConfig
 
 /// The kind of an entry decides which advice fits; the text is what the console says.
 public enum WantedContent: Equatable, Sendable {
-    /// In words: `xfs "var"`, `no filesystem`.
-    case filesystem(String)
+    /// In words: `xfs "var"`, `no filesystem`; `givesUUID`: the entry says which UUID it has.
+    case filesystem(String, givesUUID: Bool = false)
     /// The name under which a LUKS volume is opened.
     case volume(String)
     /// The name in the superblocks of a RAID array.
@@ -16,7 +16,7 @@ extension WantedContent: CustomStringConvertible {
     /// The content as a phrase: `LUKS2 "data"`.
     public var description: String {
         switch self {
-        case .filesystem(let text): text
+        case .filesystem(let text, _): text
         case .volume(let name): "LUKS2 \"\(name)\""
         case .array(let name): "RAID array \"\(name)\""
         }

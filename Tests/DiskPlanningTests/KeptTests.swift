@@ -23,6 +23,25 @@ import Testing
         return FoundDisk(path: node, node: node, size: 1 << 30, table: table)
     }
 
+    @Test("where only the UUID differs, the refusal and its advice name the one that is there")
+    func otherUUID() throws {
+        let text = #"{"device": "/dev/vda", "format": "ext4", "label": "var", "uuid": "\#(uuid("2"))"}"#
+        let layout = DiskLayout(
+            try storage("{\"filesystems\": [\(text)]}"), on: DiskInventory(disks: [], devices: [device("/dev/vda")]))
+        let found = Content([Signature(type: "ext4", label: "var", uuid: uuid("1"))])
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.plan([whole("/dev/vda"): found]) }
+        #expect(
+            refusal?.description == "/dev/vda holds ext4 \"var\" with UUID \(uuid("1")); "
+                + "the config wants ext4 \"var\" with UUID \(uuid("2")).")
+        #expect(
+            refusal?.advice.prefix(2) == [
+                #"To keep what is there: another device, or "format": "ext4", "label": "var","#,
+                #"                       "uuid": "\#(uuid("1"))""#,
+            ])
+    }
+
+    private func uuid(_ end: String) -> String { "0a1b2c3d-0000-4000-8000-00000000000\(end)" }
+
     @Test("no device of a btrfs that is kept is destroyed, whichever field asks for that")
     func severalDevices() throws {
         func signature(_ uuid: String, used: UInt64? = nil) -> Content {
