@@ -71,6 +71,13 @@ public enum FilesystemFormat: String, Equatable, Sendable, CaseIterable {
     /// Compares UUIDs without regard to case; that of vfat has a dash in the middle in libblkid's form.
     func sameUUID(_ one: String, _ other: String) -> Bool { canonical(one) == canonical(other) }
 
+    /// A label as libblkid reads it: without blanks at its end, and none at all where vfat says that it has none.
+    func readBack(_ label: String) -> String {
+        let blanks = label.unicodeScalars.reversed().prefix { " \t\n\u{b}\u{c}\r".unicodeScalars.contains($0) }.count
+        let text = String(String.UnicodeScalarView(label.unicodeScalars.dropLast(blanks)))
+        return self == .vfat && text == "NO NAME" ? "" : text
+    }
+
     private func canonical(_ uuid: String) -> String {
         var characters = Array(uuid.lowercased())
         if self == .vfat, characters.count > 4, characters[4] == "-" { characters.remove(at: 4) }

@@ -108,7 +108,7 @@ struct FilesystemPlanner {
     /// Whether the config accepts the filesystem: without a label or UUID it accepts any, with an empty one only none.
     private func accepts(_ signature: Signature) -> Bool {
         guard signature.type == format.rawValue else { return false }
-        if let label = wanted.label, label != signature.label ?? "" { return false }
+        if let label = wanted.label, format.readBack(label) != format.readBack(signature.label ?? "") { return false }
         if let uuid = wanted.uuid, !format.sameUUID(uuid, signature.uuid ?? "") { return false }
         return true
     }

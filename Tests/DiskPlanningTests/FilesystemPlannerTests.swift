@@ -57,6 +57,13 @@ import Testing
         #expect(
             decide(.ext4, label: "", on: found) == "/dev/vdb holds ext4 \"var\"; the config wants ext4 without a label")
         #expect(decide(.ext4, label: "", on: holds("ext4")) == "keep")
+        // As libblkid reads back what was written.
+        for format: FilesystemFormat in [.ext4, .xfs, .btrfs, .vfat, .swap] {
+            #expect(decide(format, label: "var \t", on: holds(format.rawValue, label: "var")) == "keep")
+            #expect(decide(format, label: "  ", on: holds(format.rawValue)) == "keep")
+            #expect(decide(format, label: " var", on: holds(format.rawValue, label: "var")) != "keep")
+            #expect((decide(format, label: "NO NAME", on: holds(format.rawValue)) == "keep") == (format == .vfat))
+        }
         #expect(
             decide(.ext4, uuid: "1a1b2c3d-0000-4000-8000-000000000001", on: found).hasPrefix("/dev/vdb holds ext4"))
     }
