@@ -120,6 +120,9 @@ public struct DiskLayout: Equatable, Sendable {
             else { continue }
             if disks[index].endIsAnothers {
                 conflicts.append(disks[index].conflictAtTheEnd)
+            } else if !disks[index].disk.users.isEmpty {
+                let disk = disks[index]
+                conflicts.append(DiskConflict(disk.disk.node, .diskInUse(disk.disk.users), at: disk.wanted.origin))
             } else {
                 disks[index].action = .repair
             }
@@ -349,9 +352,13 @@ public struct DiskLayout: Equatable, Sendable {
             throw DiskConflict(node, .overlaps(number: other.number), at: claim.origin)
         }
         let old = disk.disk.table.partitions.filter { $0.sectors.overlaps(partition.sectors) }
+        // Who has the disk as a whole has its partitions, too; a disk that was refused says so itself.
+        let users = refused.contains(disk.disk.node) ? [] : disk.disk.users
+        let name = disk.disk.node.split(separator: "/").last.map(String.init) ?? disk.disk.node
         return DeviceTarget(
             node: node, area: disk.area(partition),
-            partition: PartitionAddress(disk: disk.disk.node, number: partition.number), users: old.flatMap(\.users),
+            partition: PartitionAddress(disk: disk.disk.node, number: partition.number),
+            users: old.flatMap(\.users) + users.map { .disk(name, $0) },
             wasThere: partition.change != .create || disk.isNamedAtTheEnd(partition))
     }
 

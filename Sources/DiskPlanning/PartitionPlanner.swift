@@ -29,7 +29,9 @@ struct PartitionPlanner {
     func plan() -> Outcome {
         var outcome = planTable()
         // As Ignition does: a program that holds the whole disk would be cut off from its partitions.
-        if !disk.users.isEmpty { outcome.conflicts.append(conflict(.diskInUse(disk.users))) }
+        if !disk.users.isEmpty, outcome.plan.action != .keep || !outcome.conflicts.isEmpty {
+            outcome.conflicts.append(conflict(.diskInUse(disk.users)))
+        }
         outcome.conflicts += outcome.plan.mapConflicts
         return outcome
     }
@@ -57,12 +59,24 @@ struct PartitionPlanner {
             }
             return anew(wantsPartitions ? .replace : .erase)
         case .other, .unreadableGPT:
+            let isOwned = !disk.content.signatures.isEmpty || disk.content.table == "gpt"
+            // What can be read of its partitions stays, and nothing of them is asked for.
+            if config.wipeTable != true, !isOwned, isContent {
+                return Outcome(plan: unchanged(disk.table.partitions.map { planned($0, .keep, entry: nil) }))
+            }
             guard config.wipeTable == true else {
-                let isOwned = !disk.content.signatures.isEmpty || disk.content.table == "gpt"
                 return refused(
                     isOwned ? .ownerBesideTable(disk.content, table: disk.table) : .tableNotGPT(disk.table))
             }
             return anew(wantsPartitions ? .replace : .erase)
+        }
+    }
+
+    /// Whether the entry asks for no partition, and for none to go that the table has.
+    private var isContent: Bool {
+        config.partitions.allSatisfy { wanted in
+            wanted.shouldExist == false && disk.table != .unreadableGPT
+                && !disk.table.partitions.contains { $0.number == wanted.number }
         }
     }
 

@@ -23,6 +23,45 @@ import Testing
         return FoundDisk(path: node, node: node, size: 1 << 30, table: table)
     }
 
+    @Test("an entry of a disk that has nothing to do stops nothing, and lets nothing be written to a disk in use")
+    func nothingToDo() throws {
+        func plan(_ filesystem: String, _ disk: FoundDisk, _ devices: [FoundDevice], _ content: Content) throws
+            -> StoragePlan
+        {
+            let text = "{\"disks\": [{\"device\": \"/dev/vda\"}], \"filesystems\": [\(filesystem)]}"
+            let layout = DiskLayout(try storage(text), on: DiskInventory(disks: [disk], devices: devices))
+            return try layout.plan(Dictionary(uniqueKeysWithValues: layout.areas.map { ($0, content) }))
+        }
+        let ext4 = Content([Signature(type: "ext4", label: "var")])
+        var lone = FoundDisk(path: "/dev/vda", node: "/dev/vda", size: 1 << 30, table: .none, content: ext4)
+        lone.users = [.mounted(on: "/srv")]
+        var mounted = device("/dev/vda")
+        mounted.users = lone.users
+        let kept = #"{"device": "/dev/vda", "format": "ext4", "label": "var"}"#
+        #expect(try plan(kept, lone, [mounted], ext4).isEmpty)
+        let wiped = #"{"device": "/dev/vda", "format": "ext4", "wipeFilesystem": true}"#
+        #expect(throws: DiskRefusal.self) { try plan(wiped, lone, [mounted], ext4) }
+        // A partition of a disk that somebody has as a whole, and one of an MBR.
+        var held = gpt("/dev/vda")
+        held.users = [.held(by: "dm-0")]
+        let address = PartitionAddress(disk: "/dev/vda", number: 1)
+        let first = FoundDevice(path: "/dev/vda1", node: "/dev/vda1", size: 511 << 20, partition: address)
+        let inside = #"{"device": "/dev/vda1", "format": "ext4""#
+        var mbr = gpt("/dev/vda")
+        mbr.table = .other("dos", mbr.table.partitions)
+        for disk in [held, mbr] {
+            #expect(try plan(inside + "}", disk, [first], ext4).isEmpty)
+        }
+        #expect(try plan(inside + "}", mbr, [first], .blank).filesystems.map(\.action) == [.create])
+        let refusal = #expect(throws: DiskRefusal.self) { try plan(inside + "}", held, [first], .blank) }
+        #expect(
+            refusal?.description
+                == "/dev/vda1 is a partition of vda, which is held by dm-0; the config creates it anew.")
+        // A repair is a write, too.
+        held.table = .gpt(FoundGPT(usable: 34..<1 << 20, partitions: held.table.partitions, damage: [.primary]))
+        #expect(throws: DiskRefusal.self) { try plan(inside + "}", held, [first], ext4) }
+    }
+
     @Test("where only the UUID differs, the refusal and its advice name the one that is there")
     func otherUUID() throws {
         let text = #"{"device": "/dev/vda", "format": "ext4", "label": "var", "uuid": "\#(uuid("2"))"}"#

@@ -59,8 +59,19 @@ import Testing
             story(disk([want(1)]), on: mbr) == [
                 "conflict: /dev/vda holds an MBR partition table; only a GPT can be edited"
             ])
+        // Nothing is to be edited where the entry asks for nothing.
+        #expect(story(disk([]), on: mbr) == ["keep"])
+        #expect(story(disk([want(2, exists: false)]), on: mbr) == ["keep"])
         #expect(
-            story(disk([]), on: mbr) == ["conflict: /dev/vda holds an MBR partition table; only a GPT can be edited"])
+            story(disk([want(1, exists: false)]), on: mbr) == [
+                "conflict: /dev/vda holds an MBR partition table; only a GPT can be edited"
+            ])
+        #expect(PartitionPlanner(disk([]), on: mbr).plan().plan.partitions.map(\.number) == [1])
+        #expect(story(disk([], wipeTable: true), on: mbr) == ["erase", "1 lost"])
+        mbr.table = .unreadableGPT
+        #expect(story(disk([]), on: mbr) == ["keep"])
+        #expect(story(disk([want(1, exists: false)]), on: mbr).first?.hasPrefix("conflict") == true)
+        mbr.table = .other("dos", [found(1, 1..<900)])
         #expect(
             story(disk([want(1, size: 10)], wipeTable: true), on: mbr) == ["replace", "1 recreate 1+10", "1 lost"])
     }
@@ -69,7 +80,10 @@ import Testing
     func held() {
         var held = machine([found(1, 1..<10)])
         held.users = [.held(by: "dm-0")]
-        #expect(story(disk([want(1)]), on: held) == ["conflict: /dev/vda is held by dm-0"])
+        #expect(story(disk([want(2, size: 10)]), on: held) == ["conflict: /dev/vda is held by dm-0"])
+        // An entry that changes nothing takes it from nobody.
+        #expect(story(disk([want(1)]), on: held) == ["keep", "1 keep 1+9"])
+        #expect(story(disk([]), on: held) == ["keep"])
     }
 
     @Test("partitions of a map of device-mapper are maps, named as they are or as Debian names them")
