@@ -87,6 +87,7 @@ extension DiskConflict: Advising {
                 .wiping("To destroy it: \"wipeVolume\": true"),
             ]
         case .volumeHeader(.unreadable): ["See what dmesg says of the device: the header may be whole."]
+        case .volumeInVolume: ["Name a disk, a partition or an array as its \"device\"."]
         case .volumeWithoutKeySlot:
             [
                 "To keep what is there: another device; only a copy of its header or of its key opens it again.",

@@ -91,6 +91,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case memberIsMade(String, by: String)
 
         // LUKS volumes
+        /// The device is itself a volume of the config.
+        case volumeInVolume
         case luks1
         case volumeWithoutKey(name: String)
         case volumeWithoutKeySlot
@@ -224,6 +226,8 @@ extension DiskConflict: CustomStringConvertible {
         case .arrayNotAssembled(let reason, _, _): "\(device) cannot be assembled: \(reason)"
         case .memberIsMade(let member, let maker):
             "\(device) has the member \(member), which is \(maker) of the config; that is not supported"
+        case .volumeInVolume:
+            "\(device) is a LUKS volume of this config, and a volume in a volume is not supported"
         case .luks1: "\(device) holds a LUKS1 volume; only LUKS2 volumes are used again"
         case .volumeWithoutKey(let name):
             "\(device) holds a LUKS2 volume, and the config gives \"\(name)\" no key to open it"

@@ -133,6 +133,9 @@ public struct DiskLayout: Equatable, Sendable {
         for (entry, wanted) in storage.luks.enumerated() {
             let claim = Claim(wanted)
             do throws(DiskConflict) {
+                if storage.volume(named: claim.device) != nil {
+                    throw DiskConflict(claim.device, .volumeInVolume, at: wanted.origin)
+                }
                 let array = storage.array(named: claim.device)
                 let place = if let array { inside(array) } else { try target(claim, storage, inventory) }
                 guard let place else { continue }

@@ -108,6 +108,23 @@ import Testing
         #expect(throws: fault) { try VolumeOptions(volume.wanted) }
     }
 
+    @Test("a volume in a volume is refused for what it is")
+    func nested() throws {
+        let text = """
+            {"ignition": {"version": "3.4.0"}, "storage": {"luks": [
+             {"name": "outer", "device": "/dev/vda", \(Self.key)},
+             {"name": "inner", "device": "/dev/mapper/outer", \(Self.key)}]}}
+            """
+        let storage = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
+        let device = FoundDevice(path: "/dev/vda", node: "/dev/vda", size: 1 << 30)
+        let layout = DiskLayout(storage, on: DiskInventory(disks: [], devices: [device]))
+        let refusal = #expect(throws: DiskRefusal.self) { try layout.planBlank() }
+        #expect(
+            refusal?.description
+                == "/dev/mapper/outer is a LUKS volume of this config, and a volume in a volume is not supported.")
+        #expect(refusal?.failure.steps == ["planning storage.luks[1], config.ign line 3"])
+    }
+
     @Test("a filesystem inside a volume is planned with it")
     func inside() throws {
         let text = """
