@@ -147,7 +147,7 @@ extension DiskConflict: Advising {
                 .wiping("To destroy them:        \"\(wanted.wipingField ?? "wipeTable")\": true"),
             ]
         case .otherContent(let content, let wanted):
-            keeping(content, wanted) + [wanted.destroying(orBy: erasing(content))]
+            keeping(content, wanted) + [toDestroy(content, for: wanted)]
         case .severalSignatures(let content, let wanted):
             [
                 "To keep \(wanted): \(erasing(content, allBut: wanted)), once.",
@@ -191,7 +191,15 @@ extension DiskConflict: Advising {
 
     /// The command for content that no field of the config destroys; it takes nothing that the refusal did not name.
     private func toDestroy(_ content: Content) -> AdviceLine {
-        "To destroy it:         \(erasing(content)), once, at this console."
+        guard content.table == nil || partitions != nil else {
+            return "To destroy it:         from another system, which can show its partitions."
+        }
+        return "To destroy it:         \(erasing(content)), once, at this console."
+    }
+
+    /// The same, or the field of the entry that the config has for the place.
+    private func toDestroy(_ content: Content, for wanted: WantedContent) -> AdviceLine {
+        wanted.wipingField == nil ? toDestroy(content) : wanted.destroying(orBy: "")
     }
 
     /// The command that takes the header of a table's copy.
@@ -207,7 +215,7 @@ extension DiskConflict: Advising {
     private func destroying(_ content: Content, for wanted: WantedContent?) -> [AdviceLine] {
         switch wanted {
         case .array?: []
-        case .filesystem?, .volume?: wanted.map { [$0.destroying(orBy: erasing(content))] } ?? []
+        case .filesystem?, .volume?: wanted.map { [toDestroy(content, for: $0)] } ?? []
         // What is unknown has no mark that a command could erase.
         case nil: content.isKnown ? [toDestroy(content)] : []
         }

@@ -14,6 +14,10 @@ public struct DiskConflict: Error, Equatable, Sendable {
     public var problem: Problem
     /// Whether the device is a partition, out of which wipefs takes a table by force alone.
     var isPartition = false
+    /// What the partition holds that the conflict is about; `nil` where that is not known.
+    var content: Content?
+    /// The partitions that go with the device's table, each with what it holds; `nil` where they are not known.
+    var partitions: [String]?
 
     /// Makes a conflict.
     ///
@@ -289,6 +293,13 @@ extension DiskConflict: CustomStringConvertible {
         return " with UUID \(uuid)"
     }
 
+    /// The sentence, and what stands in the partitions that a way out would destroy.
+    var told: String {
+        if let content, content.isSomething { return "\(self); it holds \(content.inWords)" }
+        guard let partitions, !partitions.isEmpty else { return "\(self)" }
+        return "\(self). In its partitions: " + partitions.joined(separator: "; ")
+    }
+
     private func quoted(_ label: String) -> String { label.isEmpty ? "" : " \"\(label)\"" }
     private func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ", ") }
     /// Who uses it, each once; the claim itself is left out if its holder is known.
@@ -315,8 +326,8 @@ public struct DiskRefusal: Error, Equatable, Sendable, CustomStringConvertible, 
 
     /// One sentence for a single conflict; several get a line each, with their places in the config.
     public var description: String {
-        if conflicts.count == 1, let only = conflicts.first { return "\(only)." }
-        let lines = conflicts.map { "  \($0).\n    at \($0.origin)" }
+        if conflicts.count == 1, let only = conflicts.first { return "\(only.told)." }
+        let lines = conflicts.map { "  \($0.told).\n    at \($0.origin)" }
         return "the config and the disks contradict each other in \(conflicts.count) places.\n"
             + lines.joined(separator: "\n")
     }

@@ -98,6 +98,8 @@ public struct FoundDevice: Equatable, Sendable {
 }
 
 extension FoundDevice {
+    var wholeArea: DiskArea { DiskArea(node: node, bytes: 0..<size) }
+
     func area(_ partition: FoundPartition) -> DiskArea {
         DiskArea(node: node, bytes: SectorGeometry(sectorSize: sectorSize).bytes(partition.sectors))
     }

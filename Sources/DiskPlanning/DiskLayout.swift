@@ -17,8 +17,8 @@ public struct DiskLayout: Equatable, Sendable {
     public private(set) var warnings: [String]
     /// The nodes of disks whose partitions could not be planned.
     private var refused: Set<String> = []
-    /// Devices outside `storage.disks` that hold partitions.
-    private(set) var partitioned: [FoundDevice] = []
+    /// Devices of the config that are not partitions, whether or not they are in `storage.disks`.
+    private(set) var wholeDevices: [FoundDevice] = []
 
     private(set) var filesystems: [LocatedFilesystem] = []
     /// The arrays, with the areas of their members.
@@ -71,7 +71,7 @@ public struct DiskLayout: Equatable, Sendable {
         disks = []
         conflicts = []
         warnings = []
-        partitioned = inventory.devices.filter { !$0.partitions.isEmpty }
+        wholeDevices = inventory.devices.filter { $0.partition == nil }
         planDisks(storage.disks, inventory)
         placeArrays(storage, inventory)
         placeVolumes(storage, inventory)

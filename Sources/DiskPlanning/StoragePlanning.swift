@@ -19,7 +19,8 @@ extension DiskLayout {
             if disk.owner != nil { areas += disk.named.map { disk.area($0.sectors) } }
             if let whole = clearedDisk(disk) { areas += whole.disk.table.everyPartition.map { disk.area($0) } }
         }
-        areas += cleared.flatMap { device in device.partitions.map { device.area($0) } }
+        areas += (cleared + joined).flatMap { device in device.partitions.map { device.area($0) } }
+        areas += conflicts.flatMap { told(by: $0).map(\.area) }
         var seen: Set<DiskArea> = []
         return areas.filter { !$0.bytes.isEmpty && seen.insert($0).inserted }
     }
@@ -33,10 +34,16 @@ extension DiskLayout {
     /// Devices outside `storage.disks` that hold partitions, and that something of the config takes as a whole.
     private var cleared: [FoundDevice] {
         let taken = filesystems.map(\.target.area) + volumes.map(\.area)
-        return partitioned.filter { device in
-            taken.contains(DiskArea(node: device.node, bytes: 0..<device.size))
+        return wholeDevices.filter { device in
+            !device.partitions.isEmpty && taken.contains(device.wholeArea)
                 && !disks.contains { $0.disk.node == device.node }
         }
+    }
+
+    /// Devices that hold partitions, and that are to be members of arrays as a whole.
+    private var joined: [FoundDevice] {
+        let taken = arrays.flatMap(\.members).compactMap(\.target?.area)
+        return wholeDevices.filter { !$0.partitions.isEmpty && taken.contains($0.wholeArea) }
     }
 
     /// Plans the arrays, so that those that stay can be assembled and looked into.
@@ -115,7 +122,7 @@ extension DiskLayout {
         destroyed += volumePlans.compactMap(\.destruction)
         destroyed += filesystemPlans.flatMap { destructions($0, contents) }
         conflicts += destroyed.compactMap { partOfKept($0, filesystemPlans) }
-        guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
+        guard conflicts.isEmpty else { throw DiskRefusal(conflicts.map { informed($0, contents) }) }
         return StoragePlan(
             disks: disks.map { zeroing($0, contents) }, arrays: arrayPlans, volumes: volumePlans,
             filesystems: filesystemPlans, destroyed: destroyed, warnings: warnings)

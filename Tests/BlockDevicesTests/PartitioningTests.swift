@@ -239,7 +239,8 @@ import Testing
         try image.write(sector, at: 0)
         #expect(
             refusal(try config(image, #"{"label": "a"}"#))
-                == "\(image.path) holds an MBR partition table; only a GPT can be edited.")
+                == "\(image.path) holds an MBR partition table; only a GPT can be edited. "
+                + "In its partitions: 1: nothing.")
         let wiping = try config(image, wipe: true, #"{"label": "a", "sizeMiB": 10}"#)
         let plan = try DiskStage.plan(wiping, access: .settled)
         #expect(plan.destroyed.map(\.line) == ["\(image.path)1 nothing known in it, 32 MiB (wipeTable, config.ign:1)"])
