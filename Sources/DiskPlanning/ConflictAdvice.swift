@@ -93,7 +93,12 @@ extension DiskConflict: Advising {
                 "To keep what is there: another device; only a copy of its header or of its key opens it again.",
                 .wiping("To destroy it:         \"wipeVolume\": true"),
             ]
-        case .luks1, .wrongKey:
+        case .luks1:
+            [
+                "To use it again: cryptsetup convert --type luks2 \(device), once, from another system.",
+                .wiping("To destroy it:   \"wipeVolume\": true"),
+            ]
+        case .wrongKey:
             [
                 "To keep what is there: another device, or its own key.",
                 .wiping("To destroy it:         \"wipeVolume\": true"),

@@ -137,7 +137,8 @@ import Testing
             DiskConflict("/dev/sda3", .partitionInUse(medium), at: origin),
             DiskConflict("/dev/sda", .diskInUse(medium), at: origin),
             DiskConflict("/dev/sda", .deviceInUse(medium), at: origin),
-            DiskConflict("/dev/vdb", .luks1, at: origin), DiskConflict("/dev/vdc", .luks1, at: origin),
+            DiskConflict("/dev/vdb", .wrongKey(name: "v"), at: origin),
+            DiskConflict("/dev/vdc", .wrongKey(name: "v"), at: origin),
         ])
         let lines = refusal.advice
         #expect(

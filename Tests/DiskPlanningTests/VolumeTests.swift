@@ -76,6 +76,15 @@ import Testing
         #expect(throws: DiskConflict.self) { try partition.plan(.noise, nil) }
     }
 
+    @Test("a LUKS1 volume can be made one that is used again")
+    func old() throws {
+        let content = Content([Signature(type: "crypto_LUKS", version: "1")])
+        let conflict = #expect(throws: DiskConflict.self) { try located(Self.key).plan(content, nil) }
+        #expect(
+            conflict?.advice.first
+                == "To use it again: cryptsetup convert --type luks2 /dev/vda1, once, from another system.")
+    }
+
     @Test("reads cryptsetup's options as cryptsetup does")
     func options() throws {
         let json = #"""
