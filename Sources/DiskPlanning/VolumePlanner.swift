@@ -164,6 +164,20 @@ extension LocatedVolume {
     }
 }
 
+extension StoragePlan {
+    /// Warns of each new volume whose key is made here, where the root that it is left in goes with the boot.
+    ///
+    /// One that is wiped at each boot is to be gone then.
+    public mutating func warnOfKeysInRAM() {
+        for volume in volumes where volume.action == .create && volume.wanted.wipeVolume != true {
+            guard !volume.wanted.givesKey, !volume.wanted.clevis.isUsed else { continue }
+            warnings.append(
+                "the key of LUKS volume \"\(volume.wanted.name)\" exists in RAM only: after this boot nobody can open it; "
+                    + "give it a keyFile or clevis")
+        }
+    }
+}
+
 /// What becomes of one entry of `storage.luks`.
 public struct VolumePlan: Equatable, Sendable {
     /// The index in `storage.luks`.

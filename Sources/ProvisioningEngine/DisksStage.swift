@@ -16,7 +16,7 @@ extension ProvisioningSession {
     /// the first write, by ``prepareDisks()``.
     public func planDisks() throws {
         guard let (storage, access) = try disksOfConfig() else { return }
-        let plan = try DiskStage.plan(storage, access: access)
+        let plan = try plan(storage, access)
         observer(.planned(plan.json))
         if arguments.planOnly { throw PlanOnly(plan) }
         try store.keep(look: DiskLook(plan))
@@ -29,7 +29,7 @@ extension ProvisioningSession {
     /// Makes the disks what the config says.
     public func prepareDisks() throws {
         guard let (storage, access) = try disksOfConfig() else { return }
-        let plan = try DiskStage.plan(storage, access: access)
+        let plan = try plan(storage, access)
         observer(.planned(plan.json))
         if let look = store.look { tell(look, nowIs: DiskLook(plan)) }
         for warning in plan.warnings { warn(warning) }
@@ -41,6 +41,12 @@ extension ProvisioningSession {
         try store.forgetProvenKeys()
         if !plan.isEmpty { observer(.told(topic: "disks", "done")) }
         observer(.did(topic: "disks", plan.changes, []))
+    }
+
+    private func plan(_ storage: IgnitionConfig.Storage, _ access: DiskAccess) throws -> StoragePlan {
+        var plan = try DiskStage.plan(storage, access: access)
+        if rules.rootIsInRAM { plan.warnOfKeysInRAM() }
+        return plan
     }
 
     /// What the config says of disks, and the access to them; `nil` where it says nothing.

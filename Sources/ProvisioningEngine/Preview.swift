@@ -52,7 +52,9 @@ public struct ProvisioningPreview {
         access.images = images
         let pool = ResourceFetcherPool(fetcher.settings)
         access.keys = VolumeKeys { try pool.write($0, to: $1) }
-        disks = try DiskStage.plan(config.storage, access: access)
+        var disks = try DiskStage.plan(config.storage, access: access)
+        disks.warnOfKeysInRAM()
+        self.disks = disks
         files = try root.map { try Self.preview(config, of: TargetRoot($0), fetcher) }
         namesDisks = config.storage.namesDisks
     }

@@ -25,6 +25,8 @@ public struct SessionRules: Equatable, Sendable {
     var leavesKernelArgumentsToOperator = true
     /// Whether somebody is to know that the machine was provisioned before.
     var warnsOfEarlierRun = false
+    /// Whether the root goes with the boot, and what is left in it.
+    var rootIsInRAM = true
     /// Whether nothing is to stay in ``StateFolder/folder``.
     var leavesNoFolder = false
 
@@ -48,6 +50,7 @@ public struct SessionRules: Equatable, Sendable {
         rules.setsClock = false
         rules.leavesKernelArgumentsToOperator = false
         rules.warnsOfEarlierRun = true
+        rules.rootIsInRAM = false
         rules.leavesNoFolder = true
         return rules
     }

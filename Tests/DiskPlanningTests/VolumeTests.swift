@@ -117,6 +117,26 @@ import Testing
         #expect(throws: fault) { try VolumeOptions(volume.wanted) }
     }
 
+    @Test("a key that goes with the boot is warned of, but not where the volume goes too")
+    func keysInRAM() throws {
+        func warnings(_ json: String, _ content: Content = .blank, _ found: FoundVolume? = nil) throws -> [String] {
+            var plan = StoragePlan(volumes: [try located(json).plan(content, found)])
+            plan.warnOfKeysInRAM()
+            return plan.warnings
+        }
+        #expect(
+            try warnings("") == [
+                "the key of LUKS volume \"data\" exists in RAM only: after this boot nobody can open it; "
+                    + "give it a keyFile or clevis"
+            ])
+        #expect(try warnings(Self.key) == [])
+        #expect(try warnings(#""clevis": {"tpm2": true}"#) == [])
+        #expect(try warnings(#""wipeVolume": true"#) == [])
+        var earlier = FoundVolume(uuid: "u", isOpenedByKey: true)
+        earlier.isOfThisBoot = true
+        #expect(try warnings("", luks2, earlier) == [])
+    }
+
     @Test("a volume in a volume is refused for what it is")
     func nested() throws {
         let text = """

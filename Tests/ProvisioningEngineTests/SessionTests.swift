@@ -156,6 +156,7 @@ struct SessionTests {
 
     @Test("only firstlight.strict changes how a rerun goes, in every way")
     func rerun() {
+        #expect(SessionRules.live(BootArguments("")).rootIsInRAM && !SessionRules.dropIn(BootArguments("")).rootIsInRAM)
         #expect(SessionRules.live(BootArguments("")).rerun == .own)
         #expect(SessionRules.dropIn(BootArguments("")).rerun == .dropIn)
         #expect(SessionRules.live(BootArguments("firstlight.strict")).rerun == .strict)
