@@ -17,6 +17,7 @@ public enum StageRunner {
         let log = Logger.boot(level: arguments.logLevel)
         let console = BootConsole.standardError(log: log)
         if let change = MachineClock.system.catchUp() { console.say("clock", "\(change)") }
+        if stage == .firstUnit(arguments) { for warning in arguments.warnings { console.warn(warning) } }
         let session = LiveSession(
             arguments, observer: .boot(console, log), devices: .udev(telling: console.waits))
         do {
@@ -24,6 +25,8 @@ public enum StageRunner {
             defer { session.state.end(stage: stage) }
             try step(stage.act) {
                 try console.waits.during(stage.topic, stage.act) {
+                    // Long before the network: files that did not fit into the initramfs are missing.
+                    if stage == .rootfs { try LiveSession.checkRoom() }
                     if stage.unit?.usesNetwork == true, GeneratedUnits.ofThisMachine(arguments).needsNetwork {
                         DracutNetwork.wait(arguments, telling: console.waits)
                     }

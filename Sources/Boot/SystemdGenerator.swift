@@ -59,10 +59,10 @@ extension GeneratedUnits {
         if let warning { try? Files.put("<3>firstlight: \(warning)\n", into: "/dev/kmsg") }
     }
 
-    /// For this initramfs and what it holds.
-    static func ofThisMachine(_ arguments: BootArguments) -> GeneratedUnits {
+    /// For this machine's initramfs, or the one below `root`, and what it holds.
+    static func ofThisMachine(_ arguments: BootArguments, in root: FilePath = "/") -> GeneratedUnits {
         GeneratedUnits(
-            arguments, hasRootImage: Files.exists("/etc/coreos-live-rootfs"),
+            arguments, hasRootImage: holdsAppendedRootImage(root),
             configNeedsNetwork: configMayNeedNetwork(arguments))
     }
 }

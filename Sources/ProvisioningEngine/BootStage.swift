@@ -217,6 +217,11 @@ public enum StageName: String, CaseIterable, Sendable {
         }
     }
 
+    /// The unit that tells what is wrong with the command line: one that waits for no other, and is in this boot.
+    public static func firstUnit(_ arguments: BootArguments) -> StageName {
+        arguments.ignitionFirstboot ? .fetch : .rootfs
+    }
+
     /// `firstlight-disks.service`.
     public var unitName: String { "firstlight-\(rawValue).service" }
 

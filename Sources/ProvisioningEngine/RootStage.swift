@@ -36,8 +36,8 @@ enum RootImagePlace: Equatable, Sendable {
     }
 }
 
-/// Whether the initramfs holds a root image that came with it, even one that was cut off.
-func holdsAppendedRootImage(_ root: FilePath) -> Bool {
+/// Whether the initramfs below `root` holds a root image that came with it, even one that was cut off.
+public func holdsAppendedRootImage(_ root: FilePath) -> Bool {
     ([LiveImageName.rootfsVersion] + LiveImageName.rootImages).contains { Files.exists(root.appending($0)) }
 }
 

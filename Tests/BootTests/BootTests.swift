@@ -4,6 +4,7 @@ import LinuxSystem
 import Logging
 import ProvisioningEngine
 import Reporting
+import SystemPackage
 import Testing
 
 @testable import Boot
@@ -38,6 +39,34 @@ struct GeneratedUnitsTests {
             with.requirements.map(\.unit) == stages.map { "firstlight-\($0).service" } + ["ignition-complete.target"])
         #expect(with.requirements.last?.target == "initrd.target")
         #expect(Set(with.requirements.dropFirst().dropLast().map(\.target)) == ["ignition-complete.target"])
+    }
+
+    @Test("what is wrong with the command line is told by one unit that is in every boot")
+    func firstUnit() {
+        for line in ["coreos.live.rootfs_url=http://a/r", "coreos.live.rootfs_url=http://a/r ignition.firstboot"] {
+            let arguments = BootArguments(line)
+            let units = GeneratedUnits(arguments, hasRootImage: false, configNeedsNetwork: false)
+            let first = StageName.firstUnit(arguments)
+            // The root's unit is what requires the one of the root image.
+            #expect(first == .rootfs || units.requirements.contains { $0.unit == first.unitName })
+            #expect(first.needs.isEmpty)
+        }
+        #expect(StageName.root.needs.contains(.rootfs))
+    }
+
+    @Test("a root image that was cut off is still one that came with the initramfs")
+    func cutOffImage() throws {
+        let root = FilePath("/tmp/firstlight-cut-off-\(getpid())")
+        let image = root.appending("root.squashfs")
+        defer {
+            try? Files.remove(image)
+            rmdir(root.string)
+        }
+        try Files.makeFolder(root)
+        let arguments = BootArguments("ignition.firstboot")
+        #expect(!GeneratedUnits.ofThisMachine(arguments, in: root).isLive)
+        try Files.write("", to: image)
+        #expect(GeneratedUnits.ofThisMachine(arguments, in: root).isLive)
     }
 
     @Test func aPlatformMayNeedTheNetwork() {
