@@ -119,6 +119,7 @@ extension LiveSession {
     func bringUpNetwork(telling console: BootConsole, _ log: Logger, pump: @escaping (Int32) -> Void) throws {
         guard needsNetwork else {
             log.info("nothing needs the network")
+            for warning in provisioning.arguments.networkWarnings { console.warn(warning) }
             return note("nothing needs it", of: .network)
         }
         // DHCP clients open packet sockets; loaded here, the kernel need not ask for it by a program.

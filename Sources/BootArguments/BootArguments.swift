@@ -126,6 +126,11 @@ public struct BootArguments: Equatable, Sendable {
         problems.first { scopes.contains($0.scope) }
     }
 
+    /// What is wrong with the arguments of the network, for a boot that does without it; one line each.
+    public var networkWarnings: [String] {
+        problems.filter { $0.scope == .network }.map { "\($0); not used, and not handed over" }
+    }
+
     /// Removes the problem of a malformed config URL, for callers that go on without one, and returns it; `nil`: none.
     public mutating func passOverConfigURL() -> ArgumentProblem? {
         problems.firstIndex { $0.scope == .configURL }.map { problems.remove(at: $0) }

@@ -152,7 +152,7 @@ public enum Networking {
             return NetworkProfile.all(of: arguments.network)
         }
         let network = arguments.network
-        if !network.ip.isEmpty || !network.links.isEmpty {
+        if !network.ip.isEmpty || !network.links.isEmpty || arguments.problem(in: .network) != nil {
             report("keyfiles are embedded; ip= and the like are not used")
         }
         for warning in keyfiles.files.flatMap(\.warnings) { report(warning) }

@@ -148,6 +148,14 @@ func needsNetwork() {
     #expect(BootArguments("").needsNetwork(configNeedsNetwork: true))
 }
 
+@Test("a boot that does without the network tells what it does not hand over")
+func networkWarnings() {
+    let line = "ip=10.0.0.2::10.0.0.1:24::eth0:none:8.8.8.8:bad vlan=foo:eth0 rd.znet=qeth ip=eth0:dhcp"
+    let warnings = BootArguments(line).networkWarnings
+    #expect(warnings.count == 3 && warnings.allSatisfy { $0.hasSuffix("; not used, and not handed over") })
+    #expect(BootArguments("ip=eth0:dhcp firstlight.rootfs_sha256=x").networkWarnings.isEmpty)
+}
+
 @Test(
     "reads sizes",
     arguments: [
