@@ -166,7 +166,28 @@ public struct RedactedURL: Hashable, Sendable, CustomStringConvertible {
         // A slash too many before the user makes all of it a path, and so does one in the password.
         let isUserInPath = url.host.isEmpty && url.path.utf8.contains(UInt8(ascii: "@"))
         guard url.hasNumericPort, !isUserInPath else { return "\(url.scheme)://\(malformed)" }
+        if let shown = shownWithoutPassword(url) { return shown }
         return "\(url.scheme)://\(url.host)\(url.port.map { ":\($0)" } ?? "")\(url.path)"
+    }
+
+    /// The URL without what may be a password with a `/`, `?` or `#` in it, as in `http://joe:12/secret@host/x`.
+    ///
+    /// A path with an @ is common, too (`http://host/pkg@1.2/x`), and is shown where no colon is before the @. With a
+    /// port, as in `http://host:8080/a@b`, nothing tells it from a password: it is hidden, which is the lesser evil.
+    ///
+    /// - Returns: `nil` where no password can be in it.
+    private static func shownWithoutPassword(_ url: SourceURL) -> String? {
+        guard let authority = url.authority, !authority.utf8.contains(UInt8(ascii: "@")), !authority.hasPrefix("["),
+            let slashes = url.text.firstRange(of: "//")
+        else { return nil }
+        let rest = url.text.unicodeScalars[slashes.upperBound...]
+        let end = rest.firstIndex { $0 == "?" || $0 == "#" } ?? rest.endIndex
+        // A colon behind the path is left out with all that follows it.
+        guard let at = rest.lastIndex(of: "@"), let colon = rest[..<min(at, end)].firstIndex(of: ":") else {
+            return nil
+        }
+        let behind = at < end ? String(rest[at..<end]) : ""
+        return "\(url.scheme)://\(String(rest[...colon]))(hidden)\(behind)"
     }
 }
 

@@ -57,6 +57,17 @@ import Testing
             ("data:text/plain,secret", "a data: URL"), ("DATA:,secret", "a data: URL"),
             ("https://u:se/cret@host/x", "https://(malformed URL)"), ("http://host/%zz?x", "http://host/%zz"),
             ("arn:aws:s3:::bucket/a@b?versionId=1", "arn:aws:s3:::bucket/a@b"), ("no url?x", "no url"), ("", ""),
+            // A password that starts like a port; and what looks like one.
+            ("http://joe:12/SECRET@192.0.2.1/x?t", "http://joe:(hidden)@192.0.2.1/x"),
+            ("http://joe:/SECRET@host", "http://joe:(hidden)@host"),
+            ("http://joe/a:SECRET@host", "http://joe/a:(hidden)@host"),
+            ("http://joe:8#SECRET@host", "http://joe:(hidden)"), ("http://joe:8?SECRET@host", "http://joe:(hidden)"),
+            ("http://joe:1/SE@CRET@host/x", "http://joe:(hidden)@host/x"),
+            ("http://host:8080/a@b", "http://host:(hidden)@b"), ("http://host/pkg@1.2/x", "http://host/pkg@1.2/x"),
+            ("http://host/pkg@sha256:0", "http://host/pkg@sha256:0"), ("http://host/a?b@c:d", "http://host/a"),
+            ("http://host/a?b:c@d", "http://host/a"),
+            ("http://me:pw@host:8080/a@b", "http://host:8080/a@b"),
+            ("joe:/SECRET@host", "(malformed URL)"), ("joe/SECRET@host", "(malformed URL)"),
             // A user and a password, though the text is not a URL of that form.
             ("http:///me:secret@host/x", "http://(malformed URL)"),
             ("http:////me:se/cret@host", "http://(malformed URL)"),
