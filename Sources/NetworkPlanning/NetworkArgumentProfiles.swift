@@ -117,6 +117,54 @@ extension NetworkProfile {
     }
 }
 
+extension NetworkArguments {
+    /// Whether the line asks for something that a system does not do by itself.
+    public var asksForMoreThanUsual: Bool {
+        func plain(_ arguments: NetworkArguments) -> [NetworkProfile] {
+            NetworkProfile.all(of: arguments).map { profile in
+                var profile = profile
+                profile.origin = ""
+                return profile
+            }
+        }
+        let usual = [IPArgument(method: .automatic), IPArgument(method: .dhcp)].map { argument in
+            var arguments = NetworkArguments()
+            arguments.ip = [argument]
+            return plain(arguments)
+        }
+        return !usual.contains(plain(self))
+    }
+
+    /// The same, with one name for each card that is there, where the line calls it by several: its first.
+    ///
+    /// Settings that belong together are then one profile, and `bootdev=` means the card of an `ip=` by any name.
+    public func unified(for interfaces: [NetworkInterface]) -> NetworkArguments {
+        var unified = self
+        let made = Set(links.map(\.name))
+        var first: [Int: InterfaceReference] = [:]
+        func unify(_ reference: inout InterfaceReference) {
+            if case .name(let name) = reference, made.contains(name) { return }
+            guard let card = interfaces.first(where: { $0.isWired && $0.isMeant(by: reference, names: names) })
+            else { return }
+            reference = first[card.index] ?? reference
+            first[card.index] = reference
+        }
+        func unify(_ reference: inout InterfaceReference?) {
+            guard var given = reference else { return }
+            unify(&given)
+            reference = given
+        }
+        for index in unified.ip.indices { unify(&unified.ip[index].interface) }
+        for index in unified.links.indices {
+            for port in unified.links[index].lower.indices { unify(&unified.links[index].lower[port]) }
+        }
+        for index in unified.routes.indices { unify(&unified.routes[index].interface) }
+        for index in unified.ethtool.indices { unify(&unified.ethtool[index].interface) }
+        unify(&unified.bootInterface)
+        return unified
+    }
+}
+
 extension NetworkFamily {
     mutating func add(nameservers more: [IPAddress]) {
         for server in more where !nameservers.contains(server) { nameservers.append(server) }

@@ -42,12 +42,16 @@ public struct NetworkInterface: Equatable, Sendable {
 
     /// Whether `reference` means this interface: by MAC address, by the name it has or had, by one of
     /// udev's names, or by the name that the command line gives it.
+    ///
+    /// A name that the command line gives to a card means that card, whatever the kernel calls by it.
     public func isMeant(by reference: InterfaceReference, names: [MACAddress: String] = [:]) -> Bool {
         switch reference {
         case .mac(let wanted): mac == wanted
+        case .name(let wanted) where names.values.contains(wanted):
+            // One that has its new name may show another address by now.
+            mac.flatMap { names[$0] } == wanted || (name == wanted && kernelName != wanted)
         case .name(let wanted):
             [name, kernelName].contains(wanted) || predictable.all.contains(wanted)
-                || mac.flatMap { names[$0] } == wanted
         }
     }
 

@@ -16,6 +16,11 @@ public struct NetworkPlan: Equatable, Sendable {
         public var isNamed: Bool
         /// Of its default route: earlier links go first.
         public var metric: Int
+
+        /// The name that `ifname=` gives the card, where it cannot have that; `nil`: it can, or was given none.
+        public func refusedName(_ arguments: NetworkArguments) -> String? {
+            interface.mac.flatMap { arguments.names[$0] }.flatMap { $0 == name ? nil : $0 }
+        }
     }
 
     /// A link that is not there yet and can be made now.
@@ -46,6 +51,10 @@ public struct NetworkPlan: Equatable, Sendable {
         interfaces: [NetworkInterface], profiles: [NetworkProfile], arguments: NetworkArguments,
         ignoresBootIF: Bool = false
     ) {
+        // Two arguments may name one card by two of its names; that shows once the card is here.
+        let isOfLine = profiles == NetworkProfile.all(of: arguments)
+        let arguments = arguments.unified(for: interfaces)
+        let profiles = isOfLine ? NetworkProfile.all(of: arguments) : profiles
         var choice = Choice(interfaces: interfaces, names: arguments.names)
         // The order among equals stays.
         let order = profiles.indices.sorted { (-profiles[$0].priority, $0) < (-profiles[$1].priority, $1) }

@@ -179,8 +179,11 @@ final class NetworkBringUp {
                 try NetworkLinks.configure(index, name: link.name)
                 remember(link)
             } catch {
-                log.warning("\(link.interface.name) keeps its name, \(link.name) was refused: \(error)")
+                context.report("\(link.interface.name) keeps its name, \(link.name) was refused: \(error)")
             }
+        }
+        if let given = link.refusedName(arguments) {
+            context.report("\(link.name) keeps its name: another card has the name \(given) of ifname=")
         }
         let settings = LinkSettings(index: index, name: currentName(link), metric: link.metric)
         try settings.setOptions(link.profile.kind, log)

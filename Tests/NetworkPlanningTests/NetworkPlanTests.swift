@@ -58,6 +58,22 @@ import Testing
             "ip=ens3:dhcp rd.route=198.51.100.0/24::ens4",
             ["eth0>ens3! auto!/auto", "eth1>ens4! auto/auto 198.51.100.0/24@link"]
         ),
+        // One card by several of its names.
+        ("ip=ens3:dhcp bootdev=52:54:00:00:00:00", ["eth0>ens3! auto!/auto"]),
+        (
+            "ip=192.0.2.10::192.0.2.1:24::ens3:none bootdev=eth0",
+            ["eth0>ens3! manual!/disabled 192.0.2.10/24 0.0.0.0/0@192.0.2.1"]
+        ),
+        (
+            "ip=[2001:db8::10]:::64::enp0s3:none ip=ens3:dhcp rd.route=198.51.100.0/24::eth0",
+            ["eth0>ens3! auto!/manual! 2001:db8::10/64 198.51.100.0/24@link"]
+        ),
+        (
+            "bond=bond0:ens3,eth1 ip=eth0:dhcp",
+            ["eth0>ens3! disabled/disabled in bond0", "eth1>ens4! disabled/disabled in bond0", "new bond0"]
+        ),
+        // A name of ifname= is that of the card with that address, not of the one that the kernel calls so.
+        ("ifname=eth0:52:54:00:00:00:01 ip=eth0:dhcp", ["eth1>eth1! auto!/auto"]),
         ("bootdev=ens4 ip=ens3:dhcp", ["eth0>ens3! auto!/auto", "eth1>ens4! auto/auto"]),
         // Links that are made: first those, then what belongs to them.
         (
