@@ -29,7 +29,9 @@ extension BootArguments {
             "firstlight.check_medium", "=BOOL",
             "`0`: do not read all of an ISO that stays mounted to check it. "
                 + "`firstlight.rootfs_sha256` is checked all the same"),
-        .init("firstlight.proxy", "=URL", "Proxy for every HTTP and HTTPS request"),
+        .init(
+            "firstlight.proxy", "=URL",
+            "Proxy for every HTTP and HTTPS request: http, https or socks. Malformed: a boot that needs it stops"),
         .init("firstlight.overlay_size", "=SIZE", "Size of the writable layer: `50%` of RAM (default), `512M`, `2G`"),
 
         .init("ignition.firstboot", "[=BOOL]", "Provision. Without it no config is looked at; `=` is false"),

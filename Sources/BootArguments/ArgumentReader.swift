@@ -9,6 +9,7 @@ extension BootArguments {
         commandLine = line
         readRootImage(line)
         readProvisioning(line)
+        readProxy(line)
         network.read(line, &warnings, &problems)
         readDebugging(line)
         readModules(line)
@@ -40,7 +41,6 @@ extension BootArguments {
             }
         }
         checksMedium = ours("check_medium", line).map { KernelCommandLine(words: [$0]).flag($0.key) } ?? true
-        proxy = ours("proxy", line)?.value.flatMap { $0.isEmpty ? nil : $0 }
         if let text = ours("overlay_size", line)?.value {
             overlaySize = OverlaySize(text)
             if overlaySize == nil {
@@ -92,6 +92,40 @@ extension BootArguments {
                 let reason = error.reason ?? "only http and https"
                 warnings.append("\(Self.reportKey)=\(RedactedURL(text)): \(reason); no report is posted")
             }
+        }
+    }
+
+    /// A malformed one stops a boot whose URLs are asked by it; what a config names later is then asked without it.
+    private mutating func readProxy(_ line: KernelCommandLine) {
+        guard let text = ours("proxy", line)?.value, !text.isEmpty else { return }
+        // libcurl takes what has no scheme for http.
+        let whole = text.contains("://") ? text : "http://\(text)"
+        do throws(URLRefusal) {
+            try Self.checkProxy(whole)
+            proxy = text
+        } catch {
+            let reason = error.reason ?? "only http, https, socks4, socks4a, socks5 and socks5h"
+            let argument = "\(Self.proxyKey)=\(RedactedURL(whole))"
+            let urls = rootfsURLs + fallbackURLs + (ignitionFirstboot ? [configURL].compactMap(\.self) : [])
+            if urls.contains(where: { ["http", "https"].contains($0.asWritten.scheme) }) {
+                problems.append(
+                    ArgumentProblem(
+                        .boot, argument, reason,
+                        advice: ["The form is: firstlight.proxy=http://[USER:PASSWORD@]HOST:PORT"]))
+            } else {
+                warnings.append("\(argument): \(reason); no proxy is used")
+            }
+        }
+    }
+
+    private static func checkProxy(_ text: String) throws(URLRefusal) {
+        let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"]
+        let proxy = try url(text, of: schemes).asWritten
+        if let port = proxy.port, !port.isEmpty, !(Int(port).map { (1...65_535).contains($0) } ?? false) {
+            throw URLRefusal(reason: "the port is not between 1 and 65535")
+        }
+        if proxy.path.utf8.contains(UInt8(ascii: "@")) {
+            throw URLRefusal(reason: "there is an @ behind the host; in a password / is written as %2F")
         }
     }
 

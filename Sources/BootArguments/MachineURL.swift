@@ -150,6 +150,8 @@ extension BootArguments {
     public static let configKey = "ignition.config.url"
     /// The key of ``reportURL``.
     public static let reportKey = "firstlight.report_url"
+    /// The argument of the proxy.
+    static let proxyKey = "firstlight.proxy"
 
     /// A mistyped value would make every machine ask for the same URL.
     mutating func checkMachineURLs() {

@@ -86,7 +86,7 @@ extension LiveSession {
 
     /// Gets and verifies the root image.
     func getRootImage() throws {
-        if let problem = arguments.problem(in: .rootImage) { throw problem }
+        if let problem = arguments.problem(in: .rootImage, .boot) { throw problem }
         // If a later stage has failed before, the image is already here and verified, and may be mounted.
         if let image = state.load(RootImageRecord.self), Files.exists(image.file) {
             return observer(.told(topic: "rootfs", "\(ByteCount(image.size)) are here already, verified"))
