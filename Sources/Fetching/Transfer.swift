@@ -129,7 +129,7 @@ public final class Transfer {
             guard [301, 302, 303, 307, 308].contains(exchange.head.status), let target = redirectTarget else {
                 return exchange.head
             }
-            guard let next = try? SourceURL(parsing: target) else { throw TransferFault.redirectedTo(scheme: "") }
+            guard let next = try? SourceURL(parsing: target) else { throw TransferFault.redirectedToBadURL }
             guard ["http", "https"].contains(next.scheme) else {
                 throw TransferFault.redirectedTo(scheme: next.scheme)
             }

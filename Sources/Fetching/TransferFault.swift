@@ -42,11 +42,14 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     case badURL
     case unsupportedScheme(String)
     case redirectedTo(scheme: String)
+    case redirectedToBadURL
     /// The redirect is from https, where that is not allowed.
     case redirectedToPlainHTTP
     case tooManyRedirects
     /// The server does not follow the protocol.
     case protocolError(String)
+    /// libcurl failed for a reason that has no case here, in its words; it may be this machine's.
+    case other(String)
     case noMemory
 
     /// What is wrong, for a message.
@@ -72,9 +75,11 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .badURL: "the URL is malformed"
         case .unsupportedScheme(let scheme): "\(scheme): is not supported; http:, https: and tftp: are"
         case .redirectedTo(let scheme): "the server redirects to \(scheme):, which is not followed"
+        case .redirectedToBadURL: "the server redirects to what is not a URL"
         case .redirectedToPlainHTTP: "the server redirects from https: to http:, which is not followed here"
         case .tooManyRedirects: "the server redirects in circles"
         case .protocolError(let reason): "the server does not speak the protocol (\(reason))"
+        case .other(let reason): "the transfer failed (\(reason))"
         case .noMemory: "there is no memory for the transfer"
         }
     }
@@ -103,7 +108,7 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
     init(_ code: CURLcode, errno reason: Int, host: String, proxyStatus: Int, said: String) {
         let cause = reason == 0 ? nil : Errno(rawValue: CInt(truncatingIfNeeded: reason))
         let detail = said.isEmpty ? String(cString: curl_easy_strerror(code)) : said
-        if 400..<500 ~= proxyStatus {
+        if proxyStatus != 0, !(200..<300 ~= proxyStatus) {
             self = .proxyRefused(status: proxyStatus)
             return
         }
@@ -125,7 +130,10 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
                 CURLE_REMOTE_DISK_FULL:
                 .tftpRefused(String(cString: curl_easy_strerror(code)))
             case CURLE_OUT_OF_MEMORY: .noMemory
-            default: .protocolError(detail)
+            case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_HTTP2, CURLE_HTTP2_STREAM,
+                CURLE_BAD_CONTENT_ENCODING, CURLE_RANGE_ERROR:
+                .protocolError(detail)
+            default: .other(detail)
             }
     }
 
@@ -137,8 +145,11 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .nameNotFound, .cannotConnect, .connectTimeout, .noAnswer, .stalled, .connectionLost, .handshake: true
         case .status(let status, _): status >= 500 || [408, 425, 429].contains(status)
-        case .outOfTime, .certificate, .certificateNotInForce, .proxyRefused, .tftpRefused, .badURL,
-            .unsupportedScheme, .redirectedTo, .redirectedToPlainHTTP, .tooManyRedirects, .protocolError, .noMemory:
+        // The server behind the proxy may come up.
+        case .proxyRefused(let status): status >= 500
+        case .outOfTime, .certificate, .certificateNotInForce, .tftpRefused, .badURL, .unsupportedScheme,
+            .redirectedTo, .redirectedToBadURL, .redirectedToPlainHTTP, .tooManyRedirects, .protocolError, .other,
+            .noMemory:
             false
         }
     }
@@ -155,10 +166,13 @@ public enum TransferFault: Error, Equatable, Sendable, CustomStringConvertible {
             now < validity.start
                 ? ["Set the clock of this machine, in its firmware's setup, if its time is wrong."]
                 : ["Set the clock of this machine, if its time is wrong; else the server needs a new certificate."]
+        case .redirectedToBadURL: ["Correct the Location: that the server answers with."]
         case .redirectedToPlainHTTP:
             ["Let the server redirect to https:, or name the http: URL itself if that is what you want."]
         case .status(404, _), .status(410, _): ["Check the URL: the server has nothing there."]
         case .status(401, _), .status(403, _): ["Check that the server lets this machine read the file."]
+        case .proxyRefused(500...):
+            ["Check that the server of the URL runs, and that the proxy reaches it."]
         case .proxyRefused:
             ["Check firstlight.proxy= and ignition.proxy, and that the proxy lets this machine through."]
         case .tftpRefused: ["Check the URL's path: it is relative to the TFTP server's folder."]

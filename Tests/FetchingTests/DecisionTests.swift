@@ -1,3 +1,4 @@
+import CCurl
 import Encoding
 import IgnitionConfig
 import SystemPackage
@@ -11,13 +12,27 @@ import Testing
         .cannotConnect(.networkUnreachable), .connectTimeout, .noAnswer(seconds: 10), .stalled(seconds: 30),
         .connectionLost(.connectionReset), .connectionLost(nil), .handshake("eof"), .status(408), .status(425),
         .status(429), .status(500), .status(502), .status(503), .status(599),
+        .proxyRefused(status: 502), .proxyRefused(status: 503),
     ]
     static let final: [TransferFault] = [
         .status(204), .status(304), .status(400), .status(401), .status(403), .status(404), .status(410), .status(416),
         .certificate("expired"), .badURL, .unsupportedScheme("ftp"), .redirectedTo(scheme: "file"), .tooManyRedirects,
         .proxyRefused(status: 407), .tftpRefused("not found"), .protocolError("x"), .noMemory, .outOfTime(seconds: 3),
         .certificateNotInForce(CertificateValidity(start: 1, end: 2), now: 3), .redirectedToPlainHTTP,
+        .redirectedToBadURL, .other("x"),
     ]
+
+    @Test func whatLibcurlSaysIsNotTheServersFaultUnlessItIs() {
+        func fault(_ code: CURLcode, proxy: Int = 0) -> TransferFault {
+            TransferFault(code, errno: 0, host: "a", proxyStatus: proxy, said: "said")
+        }
+        #expect(fault(CURLE_WEIRD_SERVER_REPLY) == .protocolError("said"))
+        #expect(fault(CURLE_FAILED_INIT) == .other("said"))
+        #expect(fault(CURLE_BAD_FUNCTION_ARGUMENT) == .other("said"))
+        #expect(fault(CURLE_RECV_ERROR, proxy: 503) == .proxyRefused(status: 503))
+        #expect(fault(CURLE_RECV_ERROR, proxy: 302) == .proxyRefused(status: 302))
+        #expect(fault(CURLE_RECV_ERROR, proxy: 200) == .connectionLost(nil))
+    }
 
     @Test("may pass by itself", arguments: transient) func passes(fault: TransferFault) {
         #expect(fault.isTransient)

@@ -141,6 +141,13 @@ private func faultOf(_ body: () throws -> Void) -> TransferFault? {
         #expect(server.requests.map { $0.headers["x-secret"] } == ["1", keeps ? "1" : nil])
     }
 
+    @Test("a redirect that leads nowhere is told", arguments: ["//", "http://h/100%"])
+    func badRedirects(target: String) throws {
+        let server = try LoopbackServer([:], scripts: ["/f=redirect:\(target)"])
+        let request = try TransferRequest(url: server.url("/f"))
+        #expect(faultOf { _ = try Transfer().perform(request, to: Collector()) } == .redirectedToBadURL)
+    }
+
     @Test func aProxyIsAskedForTheWholeURL() throws {
         let proxy = try LoopbackServer(["f": content], scripts: ["CONNECT=status:407"])
         var request = try TransferRequest(url: "http://files.invalid/f")
