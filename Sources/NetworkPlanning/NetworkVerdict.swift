@@ -12,6 +12,8 @@ public struct NetworkLinkState: Equatable, Sendable {
     public var carrierSince: Double?
     /// The DHCPv4 lease; `nil`: none yet.
     public var lease: NetworkLease?
+    /// Why a lease that came could not be put into force; `nil`: none came, or it is.
+    public var leaseFault: String?
     /// When it had a lease first.
     public var leaseSince: Double?
     /// Global addresses from router advertisements and DHCPv6.
@@ -32,7 +34,11 @@ public struct NetworkLinkState: Equatable, Sendable {
 /// Why one interface gave nothing.
 public struct NetworkAttempt: Equatable, Sendable, CustomStringConvertible {
     /// What an interface lacked.
-    public enum Outcome: Equatable, Sendable { case noCarrier, noLease, noAdvertisement, noAddress }
+    public enum Outcome: Equatable, Sendable {
+        case noCarrier, noLease, noAdvertisement, noAddress
+        /// A DHCP server answered, and the kernel did not take what it gave.
+        case badLease(String)
+    }
 
     /// The interface's name.
     public var interface: String
@@ -54,6 +60,7 @@ public struct NetworkAttempt: Equatable, Sendable, CustomStringConvertible {
         case .noCarrier: "no carrier on \(interface) within \(seconds) s"
         case .noLease: "no DHCP answer on \(interface) within \(seconds) s"
         case .noAdvertisement: "no IPv6 router answered on \(interface) within \(seconds) s"
+        case .badLease(let fault): "DHCP on \(interface) answered, but \(fault)"
         case .noAddress: "\(interface) was given no address"
         }
     }
@@ -196,8 +203,9 @@ extension NetworkPlan {
         }
         if usableSince(link, state) != nil { return nil }
         let (ipv4, ipv6) = (link.profile.ipv4, link.profile.ipv6)
+        let noLease = state.leaseFault.map { NetworkAttempt.Outcome.badLease($0) } ?? .noLease
         let asking = [
-            (family: ipv4, limit: ipv4.timeout ?? timeouts.dhcp, outcome: NetworkAttempt.Outcome.noLease),
+            (family: ipv4, limit: ipv4.timeout ?? timeouts.dhcp, outcome: noLease),
             (family: ipv6, limit: timeouts.ipv6 ?? ipv6.timeout, outcome: .noAdvertisement),
         ].filter(\.family.asks)
         func passed(_ limit: Int) -> Bool { now - carrier >= Double(limit) }
@@ -231,6 +239,9 @@ extension NetworkPlan {
                 guard let fault = state.unreached, state.reachedSince == nil else { continue }
                 reasons.append("\(link.name) is up, but \(fault)")
                 advice = "Check that the server runs, and which card leads to it: ip=IFACE:dhcp names one"
+            } else if link.profile.ipv4.asks, let fault = state.leaseFault {
+                reasons.append("DHCP on \(link.name) answered, but \(fault)")
+                advice = "Check what the DHCP server gives, or give an address by ip="
             } else if link.profile.ipv4.asks, state.lease == nil {
                 reasons.append("no DHCP answer on \(link.name)")
                 advice = "Check the DHCP server and the VLAN of the switch port, or give an address by ip="

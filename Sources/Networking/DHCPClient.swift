@@ -29,6 +29,7 @@ final class DHCPClient: Sendable {
             try Files.makeFolder(Self.leases, mode: 0o700)
             try Files.remove(file)
             try Files.remove(Self.endedLease(of: settings.name))
+            try Files.remove(Self.failure(of: settings.name))
             // /usr is read-only, so the name by which the hook knows itself is a link made here.
             try Files.makeLink(Self.hook, to: Files.linkTarget("/proc/self/exe") ?? "/init")
         }
@@ -63,6 +64,12 @@ final class DHCPClient: Sendable {
 
     /// Where the last lease of an interface is kept after it has ended.
     static func endedLease(of interface: String) -> FilePath { leases.appending("\(interface).ended") }
+
+    /// Where the hook tells why it could not put a lease into force.
+    static func failure(of interface: String) -> FilePath { leases.appending("\(interface).failed") }
+
+    /// Why the last lease that came is not in force; `nil`: it is, or none came.
+    static func failureText(of interface: String) -> String? { Files.line(failure(of: interface)) }
 
     static func lease(in file: FilePath) -> NetworkLease? {
         (try? Files.read(file)).flatMap { LeaseRecord(parsing: $0)?.lease }
@@ -142,8 +149,11 @@ public enum LeaseHook {
             }
             // The file comes last: code that waits for the lease finds it in force.
             try Files.write(LeaseRecord(lease).bytes, to: file, mode: 0o600)
+            try Files.remove(DHCPClient.failure(of: interface))
             return 0
         } catch {
+            // udhcpc does not look at the status: whoever waits for the lease reads why there is none.
+            try? Files.write("\(error)\n", to: DHCPClient.failure(of: interface), mode: 0o600)
             return 1
         }
     }

@@ -297,6 +297,8 @@ final class NetworkBringUp {
             if state.lease == nil { state.leaseSince = now }
             state.lease = lease
         }
+        let isAsking = clients.v4[index] != nil && state.lease == nil
+        state.leaseFault = isAsking ? DHCPClient.failureText(of: name) : nil
         if ipv6.isUsed {
             if clients.v6[index] == nil, wantsDHCPv6(ipv6, index) != nil {
                 let duid = identity.duid(link.profile.clonedMAC ?? link.interface.mac)
@@ -407,7 +409,7 @@ final class NetworkBringUp {
                 parts.append(addresses.map(\.description).joined(separator: " "))
             }
             if link.profile.ipv4.asks, state?.carrierSince != nil, state?.lease == nil {
-                parts.append("no DHCP answer")
+                parts.append(state?.leaseFault.map { "the DHCP server answered, but \($0)" } ?? "no DHCP answer")
             }
             if let controller = link.profile.controller { parts.append("a port of \(controller)") }
             if state?.reachedSince != nil { parts.append("the server answers") }

@@ -79,6 +79,11 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     private static func advice(_ attempts: [NetworkAttempt]) -> [String] {
         if attempts.allSatisfy({ $0.outcome == .noCarrier }) {
             ["Check the cable and the switch port. A slow one: rd.net.timeout.carrier=SECONDS"]
+        } else if attempts.contains(where: { if case .badLease = $0.outcome { true } else { false } }) {
+            [
+                "Check the addresses and routes that the DHCP server gives, or give some:",
+                "ip=CLIENT::GATEWAY:NETMASK::IFACE:none nameserver=IP",
+            ]
         } else if attempts.contains(where: { $0.outcome == .noAddress }) {
             ["Give it one: ip=dhcp, or ip=CLIENT::GATEWAY:NETMASK::IFACE:none"]
         } else {

@@ -68,6 +68,21 @@ func lateServer() throws {
     }
 }
 
+@Test("tells a DHCP server that answered what cannot be used from one that is silent")
+func badLease() throws {
+    var state = try seen(carrier: 1)
+    state.leaseFault = "adding a route to 0.0.0.0/0 by ens3 failed: Invalid argument"
+    let limited = Watched(line: "ip=ens3:dhcp rd.net.timeout.dhcp=90")
+    guard case .failed(let attempts) = limited([state], at: 91) else {
+        Issue.record("not given up")
+        return
+    }
+    let text = "DHCP on ens3 answered, but adding a route to 0.0.0.0/0 by ens3 failed: Invalid argument"
+    #expect(attempts.map(\.description) == [text])
+    let missing = plan("ip=ens3:dhcp").plan.missing([state])
+    #expect(missing.reason == text && missing.advice == ["Check what the DHCP server gives, or give an address by ip="])
+}
+
 @Test("gives nothing up by itself, and what the operator limits at its time")
 func patience() throws {
     let silent = try seen(carrier: 1)
