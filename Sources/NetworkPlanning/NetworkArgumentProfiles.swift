@@ -28,6 +28,18 @@ extension NetworkProfile {
         return builder.profiles
     }
 
+    /// The same, as they are left for a system that does not read the command line.
+    ///
+    /// Without that line, a profile for any card has to say which one `BOOTIF=` means, if that is one of `cards`.
+    public static func all(of arguments: NetworkArguments, on cards: [NetworkInterface]) -> [NetworkProfile] {
+        var profiles = all(of: arguments)
+        guard let mac = arguments.bootIF, cards.contains(where: { $0.isWired && $0.mac == mac }) else {
+            return profiles
+        }
+        for index in profiles.indices where profiles[index].interface == nil { profiles[index].interface = .mac(mac) }
+        return profiles
+    }
+
     /// Both families by whoever answers.
     fileprivate init(automaticFor interface: InterfaceReference?, origin: String) {
         self.init(origin: origin, interface: interface, ipv4: NetworkFamily(.auto), ipv6: NetworkFamily(.auto))

@@ -11,6 +11,8 @@ extension NetworkProfile {
     public func keyfile(id: String, controllers: [NetworkProfile] = []) -> String {
         var lines = ["[connection]", "id=\(escaped(id))", "type=\(keyfileType)", "autoconnect=true"]
         if case .name(let name) = interface { lines.append("interface-name=\(escaped(name))") }
+        // Of one connection for any card, each card is to have its own copy; a fixed address is for one card alone.
+        if interface == nil, match.isEmpty, !isVirtual, addresses.isEmpty { lines.append("multi-connect=3") }
         if priority != 0 { lines.append("autoconnect-priority=\(priority)") }
         if let controller {
             let isBridge = controllers.contains { other in

@@ -105,7 +105,8 @@ extension Networking {
         let folder = "/etc/NetworkManager/system-connections"
         guard root.has("/usr/sbin/NetworkManager") || root.has("/etc/NetworkManager/.") else { return }
         guard network.persistence == .always || root.names(in: folder).isEmpty else { return }
-        let connections = try wantedConnections(network)
+        let cards = NetworkInterface.all(in: .ofThisMachine, kernelNames: Renames.read())
+        let connections = try wantedConnections(network.unified(for: cards), cards)
         for (name, bytes) in connections {
             try write("\(folder)/\(name)", in: root, bytes, mode: 0o600, folderMode: 0o700)
         }
@@ -156,9 +157,9 @@ extension Networking {
         if folders.first == "etc" { _ = try? root.relabel(["/etc/\(folders[1])"]) }
     }
 
-    /// The embedded keyfiles, or else what `ip=` asks for; nothing where that is only the default.
+    /// The embedded keyfiles, or else what the command line asks for; nothing where that is only the default.
     private static func wantedConnections(
-        _ network: NetworkArguments
+        _ network: NetworkArguments, _ cards: [NetworkInterface]
     ) throws(NetworkFailure) -> [(name: String, bytes: [UInt8])] {
         let embedded = Files.names(in: keyfileFolder).filter { !$0.hasPrefix(".") }
         if !embedded.isEmpty {
@@ -169,11 +170,8 @@ extension Networking {
             }
             return files
         }
-        // Settings that any system uses by itself need no profile.
-        let usual = [IPArgument(method: .automatic), IPArgument(method: .dhcp)]
-        let asked = network.ip.contains { !usual.contains($0) } || !network.links.isEmpty || !network.routes.isEmpty
-        guard asked else { return [] }
-        let profiles = NetworkProfile.all(of: network)
+        guard network.persistence == .always || network.asksForMoreThanUsual else { return [] }
+        let profiles = NetworkProfile.all(of: network, on: cards)
         return profiles.enumerated().map { position, profile in
             let id = profile.interface.map { "firstlight-\($0)" } ?? "firstlight-\(position)"
             let name = String(id.map { $0 == "/" || $0 == ":" ? "-" : $0 }) + ".nmconnection"

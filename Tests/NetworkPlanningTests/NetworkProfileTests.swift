@@ -156,3 +156,20 @@ func searchDomainsOfTinkerbell() {
     #expect(profiles.map(\.searchDomains) == [["a.example", "b.example"]])
     #expect(profiles.map { $0.keyfile(id: "x").contains("dns-search=a.example;b.example;") } == [true])
 }
+
+@Test("the card that BOOTIF names is named in what is left for the real root, if it is there")
+func handsOverBootIF() throws {
+    let line = "ip=192.0.2.10::192.0.2.1:24:h::none BOOTIF=01-52-54-00-00-00-01"
+    func references(_ line: String, _ cards: [NetworkInterface]) -> [String] {
+        NetworkProfile.all(of: BootArguments(line).network, on: cards).map { "\($0.interface?.description ?? "any")" }
+    }
+    #expect(references(line, [interface(0), interface(1)]) == ["52:54:00:00:00:01"])
+    #expect(references(line, [interface(0)]) == ["any"])
+    #expect(references("ip=ens3:dhcp BOOTIF=01-52-54-00-00-00-01", [interface(1)]) == ["ens3"])
+    let named = NetworkProfile.all(of: BootArguments(line).network, on: [interface(1)])
+    let keyfile = try #require(named.first).keyfile(id: "x")
+    #expect(keyfile.contains("mac-address=52:54:00:00:00:01\n") && !keyfile.contains("multi-connect"))
+    let fixed = NetworkProfile.all(of: BootArguments(line).network)
+    #expect(try !#require(fixed.first).keyfile(id: "x").contains("multi-connect"))
+    #expect(try #require(NetworkProfile.all(of: NetworkArguments()).first).keyfile(id: "x").contains("multi-connect=3"))
+}

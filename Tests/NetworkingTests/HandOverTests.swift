@@ -108,6 +108,28 @@ import Testing
         #expect(text(file)?.contains("192.0.2.10/24") == true)
     }
 
+    @Test(
+        "what differs from what a system does by itself is left as connections",
+        arguments: [
+            ("", []), ("ip=auto", []), ("ip=dhcp", []), ("ip=dhcp rd.neednet", []),
+            ("ip=dhcp nameserver=192.0.2.53 rd.peerdns=0", ["dns=192.0.2.53;", "ignore-auto-dns=true"]),
+            ("bootdev=ens3", ["interface-name=ens3"]),
+            ("rd.ethtool=ens3:off:100", ["interface-name=ens3", "speed=100"]),
+            ("rd.net.dhcp.vendor-class=rack", ["dhcp-vendor-class-identifier=rack", "multi-connect=3"]),
+            ("coreos.force_persist_ip", ["multi-connect=3"]),
+            ("ip=dhcp coreos.force_persist_ip", ["may-fail=false", "multi-connect=3"]),
+        ])
+    func unusualLines(line: String, expected: [String]) throws {
+        let folder = root.appending("etc/NetworkManager/system-connections")
+        try Files.makeFolder(folder)
+        if line.contains("force") { try Files.write("", to: folder.appending("own.nmconnection")) }
+        try Networking.handOverConnections(to: TargetRoot(root), BootArguments(line).network, log)
+        let left = Files.names(in: folder).filter { $0 != "own.nmconnection" }
+        #expect(left.count == (expected.isEmpty ? 0 : 1))
+        let lines = left.first.flatMap { text(folder.appending($0)) }?.split(separator: "\n").map(String.init) ?? []
+        for wanted in expected { #expect(lines.contains(wanted), "\(lines)") }
+    }
+
     @Test func filesOfTheImageForNetworkdAreItsOwnWhereverTheyLie() throws {
         func isOwn(_ path: String, _ linkTarget: String? = nil) throws -> Bool {
             let file = root.appending(path)
