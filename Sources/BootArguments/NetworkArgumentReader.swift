@@ -70,7 +70,7 @@ extension NetworkArguments {
 
     private mutating func readInterfaces(_ line: KernelCommandLine, _ warnings: inout [String]) {
         bootInterface = line.value("bootdev").flatMap { InterfaceReference($0) }
-        if line.flag("rd.bootif", default: true), let text = line.value("BOOTIF") {
+        if line.flag("rd.bootif", default: true), let text = Self.bootIF(line) {
             // PXELINUX puts the hardware type before the address: 01 is Ethernet.
             let address =
                 text.split(whereSeparator: { $0 == "-" || $0 == ":" }).count == 7 ? text.dropFirst(3) : text[...]
@@ -89,10 +89,20 @@ extension NetworkArguments {
         }
     }
 
+    /// The last `BOOTIF=` with a value; its case does not matter, as for NetworkManager.
+    private static func bootIF(_ line: KernelCommandLine) -> String? {
+        line.words.last { $0.key.lowercased() == "bootif" && $0.value?.isEmpty == false }?.value
+    }
+
     private mutating func readTimeouts(_ line: KernelCommandLine, _ warnings: inout [String]) {
         func seconds(_ name: String) -> Int? {
             guard let text = line.value("rd.net.timeout.\(name)"), text != "infinity" else { return nil }
-            if let number = Int(text), (0...Int(Int32.max)).contains(number) { return number }
+            if text == "0" {
+                // NetworkManager reads it as its default, and nobody wants a boot that gives up at once.
+                warnings.append("rd.net.timeout.\(name)=0 counts as not given")
+                return nil
+            }
+            if let number = Int(text), (1...Int(Int32.max)).contains(number) { return number }
             warnings.append("rd.net.timeout.\(name)=\(text): not a number of seconds, left out")
             return nil
         }
@@ -100,11 +110,18 @@ extension NetworkArguments {
         timeouts.carrier = seconds("carrier")
         timeouts.interface = seconds("iflink")
         timeouts.ipv6 = seconds("ipv6auto")
-        if let tries = line.value("rd.net.dhcp.retry").flatMap({ Int($0) }), (1...1000).contains(tries) {
-            timeouts.dhcp = timeouts.dhcp.map { min($0, Int(Int32.max)) * tries }
+        if let text = line.value("rd.net.dhcp.retry") {
+            if let tries = Int(text), (1...1000).contains(tries) {
+                timeouts.dhcp = timeouts.dhcp.map { min($0 * tries, Int(Int32.max)) }
+            } else {
+                warnings.append("rd.net.dhcp.retry=\(text): not a number from 1 to 1000, left out")
+            }
         }
         for name in ["ifup", "route", "ipv6dad", "ip-required"] where line.value("rd.net.timeout.\(name)") != nil {
-            warnings.append("rd.net.timeout.\(name)= is not read: that wait has no limit")
+            let why =
+                name == "ip-required"
+                ? "where either family is enough IPv4 has 10 s, with ip=dhcp,dhcp6 20 s" : "that wait has no limit"
+            warnings.append("rd.net.timeout.\(name)= is not read: \(why)")
         }
     }
 
