@@ -28,8 +28,7 @@ public struct IPArgument: Equatable, Sendable {
 
         static let words: [String: Method] = [
             "dhcp": .dhcp, "single-dhcp": .dhcp, "on": .automatic, "any": .automatic, "auto": .automatic,
-            "auto6": .auto6, "dhcp6": .auto6, "link6": .linkLocal6, "none": .fixed, "off": .fixed,
-            "dhcp,dhcp6": .both, "dhcp6,dhcp": .both, "auto6,dhcp": .both, "dhcp,auto6": .both,
+            "auto6": .auto6, "dhcp6": .auto6, "either6": .auto6, "link6": .linkLocal6, "none": .fixed, "off": .fixed,
         ]
         /// The card that the firmware's iSCSI boot table names.
         static let unsupportedWords = ["ibft", "fw"]
@@ -46,7 +45,25 @@ public struct IPArgument: Equatable, Sendable {
             }
         }
 
-        static func isWord(_ text: String) -> Bool { words[text] != nil || unsupportedWords.contains(text) }
+        /// Reads one word, or several with commas between them, of which not all go together; `nil` for all else.
+        init?(_ text: String) {
+            let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Self.words[String($0)] }
+            let methods = Set(parts.compactMap(\.self))
+            guard !parts.contains(nil), let first = methods.first else { return nil }
+            if methods.count == 1 {
+                self = first
+            } else if methods.contains(.automatic), !methods.contains(.fixed) {
+                self = .automatic
+            } else if methods == [.auto6, .linkLocal6] {
+                self = .auto6
+            } else if methods.isSuperset(of: [.dhcp, .auto6]), !methods.contains(.fixed) {
+                self = .both
+            } else {
+                return nil
+            }
+        }
+
+        static func isWord(_ text: String) -> Bool { Method(text) != nil || unsupportedWords.contains(text) }
     }
 
     /// `nil`: every interface.
@@ -188,7 +205,7 @@ public struct IPArgument: Equatable, Sendable {
     private static func method(_ text: String) throws(Malformed) -> Method {
         if text.isEmpty { return .automatic }
         if Method.unsupportedWords.contains(text) { throw .unsupportedMethod(text) }
-        guard let method = Method.words[text] else { throw .unknownMethod(text) }
+        guard let method = Method(text) else { throw .unknownMethod(text) }
         return method
     }
 
