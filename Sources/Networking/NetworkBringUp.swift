@@ -188,9 +188,11 @@ final class NetworkBringUp {
         let settings = LinkSettings(index: index, name: currentName(link), metric: link.metric)
         try settings.setOptions(link.profile.kind, log)
         if let mac = link.profile.clonedMAC, mac != link.interface.mac {
-            try Networking.act("giving \(link.name) the MAC address \(mac)") { () throws(Errno) in
+            do throws(Errno) {
                 try NetworkLinks.configure(index, up: false)
                 try NetworkLinks.configure(index, mac: mac.bytes)
+            } catch {
+                throw .macRefused(mac, link: link.name, origin: link.profile.origin, error)
             }
         }
         let ethernet = link.profile.ethernet
@@ -205,8 +207,10 @@ final class NetworkBringUp {
         }
         if let controller { try join(link, to: controller) }
         if let mtu = link.profile.mtu ?? lowerMTU(link, plan) {
-            try Networking.act("giving \(link.name) an MTU of \(mtu)") { () throws(Errno) in
+            do throws(Errno) {
                 try NetworkLinks.configure(index, mtu: mtu)
+            } catch {
+                context.report("\(link.name) does not take an MTU of \(mtu) (\(error)); it keeps its own")
             }
         }
         settings.setAutoconfiguration(link.profile.ipv6, metric: link.metric)

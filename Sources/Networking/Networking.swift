@@ -26,6 +26,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
     case keyfile(NetworkKeyfile.Failure)
     /// The command line asks for what is not built, and no keyfile replaces that.
     case argument(ArgumentProblem)
+    /// The card does not take the MAC address that it is to show. `origin`: who asks for it.
+    case macRefused(MACAddress, link: String, origin: String, Errno)
     /// A call to the kernel failed. `act`: "adding 192.0.2.1/24 to ens3".
     case refused(act: String, Errno)
     case file(FileFault)
@@ -48,6 +50,8 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
         case .noAnswer(let attempts, _): attempts.map(\.description).joined(separator: "; ")
         case .keyfile(let failure): "\(failure)"
         case .argument(let problem): "\(problem)"
+        case .macRefused(let mac, let link, let origin, let reason):
+            "\(link) does not take the MAC address \(mac) (\(origin)): \(reason)"
         case .refused(let act, let reason): "\(act) failed: \(reason)"
         case .file(let fault): "\(fault)"
         case .client(let failure): "\(failure)"
@@ -69,6 +73,7 @@ public enum NetworkFailure: Error, CustomStringConvertible, Advising {
                 "Build the initramfs with the kernel's modules 8021q, bonding and bridge, which",
                 "firstlight-image initramfs takes along where the kernel has them.",
             ]
+        case .macRefused: ["Leave out the MAC address of ip=, or the keyfile's cloned-mac-address."]
         case .keyfile(let failure): failure.advice
         case .argument(let problem): problem.advice
         case .handOver(let fault): fault.advice
