@@ -42,6 +42,7 @@ public struct LinkArgument: Equatable, Sendable {
         case notALinkName(String)
         case noIdentifier(String)
         case noParent
+        case ownParent(String)
         case notAnInterface(String)
 
         var description: String {
@@ -50,6 +51,7 @@ public struct LinkArgument: Equatable, Sendable {
                 "\"\(text)\" is not a name for an interface: 1 to 15 bytes, no slash, no blank"
             case .noIdentifier(let text): "\"\(text)\" does not end in a VLAN's number, 0 to 4094"
             case .noParent: "the interface that the VLAN is on is missing"
+            case .ownParent(let name): "the VLAN \(name) cannot be on itself"
             case .notAnInterface(let text): "\"\(text)\" is not an interface"
             }
         }
@@ -72,6 +74,7 @@ public struct LinkArgument: Equatable, Sendable {
             name = fields[0]
             guard let parent = fields.count > 1 ? InterfaceReference(fields[1]) : nil else { throw .noParent }
             guard let id = Self.identifier(of: name) else { throw .noIdentifier(name) }
+            guard parent != .name(name) else { throw .ownParent(name) }
             kind = .vlan(id: id)
             lower = [parent]
         case "bridge":

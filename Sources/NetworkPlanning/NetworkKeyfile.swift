@@ -21,6 +21,8 @@ public struct NetworkKeyfile: Equatable, Sendable {
         /// A value that is not an address, number or method.
         case unreadable(file: String, key: String, value: String)
         case unsupported(file: String, what: String)
+        case noParent(file: String, name: String)
+        case ownParent(file: String, name: String)
 
         /// What is wrong, in one line that starts with the file's name.
         public var description: String {
@@ -28,6 +30,8 @@ public struct NetworkKeyfile: Equatable, Sendable {
             case .malformed(let file, let line): "\(file):\(line): neither [section] nor key=value"
             case .unreadable(let file, let key, let value): "\(file): \(key)=\(value) cannot be read"
             case .unsupported(let file, let what): "\(file): \(what) is not supported"
+            case .noParent(let file, let name): "\(file): the interface that the VLAN \(name) is on is missing"
+            case .ownParent(let file, let name): "\(file): the VLAN \(name) cannot be on itself"
             }
         }
 
@@ -35,6 +39,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
         public var advice: [String] {
             switch self {
             case .malformed, .unreadable: ["Correct the keyfile and embed it again."]
+            case .noParent, .ownParent: ["Give the keyfile [vlan] parent=INTERFACE, and embed it again."]
             case .unsupported:
                 [
                     "Boot with an Ethernet, VLAN, bond or bridge connection; the config can place",
@@ -77,6 +82,7 @@ public struct NetworkKeyfile: Equatable, Sendable {
             profile.kind = .vlan(id: id, parent: .mac(mac), flags: flags)
             profile.match.mac = nil
         }
+        try Self.checkParent(profile, file)
         // A MAC address alone tells which card is meant.
         if let mac = profile.match.mac, profile.interface == nil {
             profile.interface = .mac(mac)
@@ -91,6 +97,16 @@ public struct NetworkKeyfile: Equatable, Sendable {
         profile.priority = try reader.number("connection", "autoconnect-priority", -999...999) ?? 0
         profile.unsupported += reader.unsupportedSections
         startsByItself = try reader.flag("connection", "autoconnect") ?? true
+    }
+
+    /// A VLAN is on another interface, which its own name may show: `eth0.5`.
+    private static func checkParent(_ profile: NetworkProfile, _ file: String) throws(Failure) {
+        guard case .vlan(_, let parent, _) = profile.kind, case .name(let name)? = profile.interface else { return }
+        if let parent {
+            guard parent != .name(name) else { throw .ownParent(file: file, name: name) }
+        } else if !name.dropFirst().contains(".") {
+            throw .noParent(file: file, name: name)
+        }
     }
 
     private static func kind(

@@ -9,7 +9,15 @@ extension NetworkKeyfileSections {
         var family = NetworkFamily(try reader.method())
         try reader.readAddresses(&family)
         for (key, text) in numbered("route", in: name) + numbered("routes", in: name) {
-            family.routes.append(try reader.route(text, key, &warnings))
+            let route = try reader.route(text, key, &warnings)
+            if let type = reader.otherType(of: key) {
+                warnings.append("\(file): \(name).\(key) is left out: a route of type \(type) is not made here")
+            } else {
+                family.routes.append(route)
+            }
+        }
+        for (key, _) in numbered("routing-rule", in: name) {
+            warnings.append("\(file): \(name).\(key) is left out: no routing rules are made here")
         }
         for text in list(name, "dns") {
             let server = NameServerText(text)?.address
@@ -149,6 +157,8 @@ private struct FamilyReader {
             case "table": route.table = try number(value)
             case "mtu": route.mtu = try number(value)
             case "src": route.source = try address(value, key)
+            // What is of another type is left out.
+            case "type": break
             case "onlink": route.isOnLink = value == "true" || value == "1"
             default: warnings.append("\(sections.file): \(name).\(key)_options: \(option) makes no difference here")
             }
@@ -156,6 +166,12 @@ private struct FamilyReader {
         // The table of the others.
         if route.table == 254 || route.table == 0 { route.table = nil }
         return route
+    }
+
+    /// The type of a route that is not one to a gateway or the link: `blackhole`.
+    func otherType(of key: String) -> String? {
+        let types = sections.list(name, "\(key)_options").filter { $0.hasPrefix("type=") }.map { $0.dropFirst(5) }
+        return types.last { $0 != "unicast" }.map(String.init)
     }
 
     /// 0 is the default, the largest number is for ever.

@@ -104,3 +104,40 @@ func keepsSecrets(newline: String) {
         }
     }
 }
+
+@Test("what is not made of a keyfile's routes is told, and no other route is made in its place")
+func leavesOutOtherRoutes() throws {
+    let text = """
+        [connection]
+        id=a
+        type=ethernet
+        [ipv4]
+        method=auto
+        route1=10.0.0.0/8
+        route1_options=type=blackhole
+        route2=10.1.0.0/16,192.0.2.1
+        route2_options=type=unicast
+        routing-rule1=priority 100 from 192.168.1.0/24 table 100
+        """
+    let keyfile = try NetworkKeyfile(text, file: "a")
+    #expect(keyfile.profile.routes.map { "\($0.destination)" } == ["10.1.0.0/16"])
+    #expect(
+        keyfile.warnings == [
+            "a: ipv4.route1 is left out: a route of type blackhole is not made here",
+            "a: ipv4.routing-rule1 is left out: no routing rules are made here",
+        ])
+}
+
+@Test("a VLAN's keyfile has to say what the VLAN is on")
+func vlanParents() {
+    func failure(_ name: String, _ parent: String) -> String? {
+        let text = "[connection]\nid=a\ntype=vlan\ninterface-name=\(name)\n[vlan]\nid=5\n\(parent)\n"
+        do throws(NetworkKeyfile.Failure) { _ = try NetworkKeyfile(text, file: "a") } catch { return "\(error)" }
+        return nil
+    }
+    #expect(failure("lan", "") == "a: the interface that the VLAN lan is on is missing")
+    #expect(failure("eth0.5", "parent=eth0.5") == "a: the VLAN eth0.5 cannot be on itself")
+    #expect(failure("eth0.5", "") == nil)
+    #expect(failure("lan", "parent=eth0") == nil)
+    #expect(failure("lan", "[ethernet]\nmac-address=52:54:00:00:00:01") == nil)
+}
