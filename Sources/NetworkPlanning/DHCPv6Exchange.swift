@@ -78,18 +78,22 @@ public struct DHCPv6Exchange: Sendable {
 
     /// When something is to be sent next; `nil`: never.
     public var due: Double? {
-        guard phase == .bound else { return nextAt }
-        return lease?.renewal.map { boundAt + $0 }
+        let next = phase == .bound ? lease?.renewal.map { boundAt + $0 } : nextAt
+        return [next, end].compactMap(\.self).min()
     }
+
+    /// When the lease is over; `nil`: never.
+    private var end: Double? { lease?.lifetime.map { boundAt + $0 } }
 
     /// What is to be sent now, if anything.
     public mutating func packet(at now: Double) -> [UInt8]? {
-        if phase == .bound, let due, now >= due { begin(isStateful ? .renewing : .informing, at: now) }
-        if let end = lease?.lifetime, phase != .bound, now >= boundAt + end {
+        // A server may give a lifetime and no time to renew it.
+        if let end, now >= end {
             // The address is not ours any more.
             lease = nil
             begin(isStateful ? .soliciting : .informing, at: now)
         }
+        if phase == .bound, let due, now >= due { begin(isStateful ? .renewing : .informing, at: now) }
         if phase == .renewing, attempts > 4 { begin(.rebinding, at: now) }
         // A server that does not confirm what it has offered is not the one.
         if phase == .requesting, attempts > 9 { begin(.soliciting, at: now) }

@@ -37,6 +37,7 @@ private final class Client {
     var isSoliciting: Bool { exchange.phase == .soliciting }
     func packet(at now: Double) -> [UInt8]? { exchange.packet(at: now) }
     func take(_ bytes: [UInt8], at now: Double) -> Bool { exchange.take(bytes, at: now) }
+    var due: Double? { exchange.due }
 }
 
 @Test("asks for an address, keeps it, and asks anew when it is over")
@@ -71,6 +72,18 @@ func asksForAnAddress() throws {
     }
     #expect(kinds.contains(5) && kinds.contains(6) && kinds.last == 1)
     #expect(exchange.lease == nil)
+}
+
+@Test("a lease that is not to be renewed ends all the same")
+func endsWithoutRenewal() throws {
+    let exchange = Client(isStateful: true)
+    let lease = try association("2001:db8::5", valid: 3600, renewal: .max)
+    #expect(!exchange.take(answer(2, to: try #require(exchange.packet(at: 0)), lease), at: 0))
+    #expect(exchange.take(answer(7, to: try #require(exchange.packet(at: 0)), lease), at: 0))
+    #expect(exchange.due == 3600)
+    #expect(exchange.packet(at: 3599) == nil && exchange.lease != nil)
+    #expect(exchange.packet(at: 3600)?.first == 1)
+    #expect(exchange.lease == nil && exchange.isSoliciting)
 }
 
 @Test("asks for settings alone")
