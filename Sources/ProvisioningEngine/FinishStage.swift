@@ -39,12 +39,13 @@ extension LiveSession {
     /// If that fails, it is a warning and never stops the boot.
     private func post(_ report: ProvisioningReport) {
         guard let url = arguments.reportURL else { return }
+        let end = Machine.uptime() + Self.postingTime
         do {
             // A mistake in the config was reported already; then its proxy and its authorities are not used here.
             let config = (try? provisioning.config()) ?? nil
-            let fetcher = try (try? provisioning.resourceFetcher(for: config)) ?? provisioning.resourceFetcher()
+            let fetcher = provisioning.resourceFetcher(for: config, authoritiesWithin: Self.postingTime / 2)
             let filled = try provisioning.filled(url, of: BootArguments.reportKey)
-            try fetcher.post(json: report.text.text(), to: filled, within: Self.postingTime)
+            try fetcher.post(json: report.text.text(), to: filled, within: end - Machine.uptime())
             observer(.told(topic: "report", "posted to \(url)"))
         } catch {
             let reason =
@@ -60,7 +61,7 @@ extension LiveSession {
         }
     }
 
-    /// Seconds that the boot gives the report's server.
+    /// Seconds that the boot gives the report's server, and with it the servers of the config's authorities.
     private static let postingTime = 10.0
 }
 

@@ -140,6 +140,32 @@ public struct ProvisioningSession: Sendable {
 
     /// Fetches as the command line and the config say, with the config's certificate authorities trusted.
     func resourceFetcher(for config: IgnitionConfig? = nil) throws -> ResourceFetcher {
+        let fetcher = fetcherWithoutAuthorities(of: config)
+        try fetcher.trust(config?.ignition.security.tls.certificateAuthorities ?? [])
+        return fetcher
+    }
+
+    /// Fetches in the same way, with the config's authorities trusted where they can be had within `seconds`, all
+    /// together.
+    ///
+    /// After a failure they may not have been fetched yet, and their server may be why the boot failed.
+    func resourceFetcher(for config: IgnitionConfig?, authoritiesWithin seconds: Double) -> ResourceFetcher {
+        let fetcher = fetcherWithoutAuthorities(of: config)
+        let usual = (settings: fetcher.settings, isWanted: fetcher.isWanted)
+        let end = Machine.uptime() + seconds
+        fetcher.settings.totalTimeout = seconds
+        // A cloud's credentials are asked for without this limit.
+        fetcher.settings.credentials = { _ in CloudCredentials() }
+        fetcher.isWanted = { usual.isWanted() && Machine.uptime() < end }
+        let authorities = config?.ignition.security.tls.certificateAuthorities ?? []
+        _ = try? fetcher.trust(authorities)
+        fetcher.settings.totalTimeout = usual.settings.totalTimeout
+        fetcher.settings.credentials = usual.settings.credentials
+        fetcher.isWanted = usual.isWanted
+        return fetcher
+    }
+
+    private func fetcherWithoutAuthorities(of config: IgnitionConfig?) -> ResourceFetcher {
         var settings = fetchSettings
         if let config { settings.adopt(config.ignition.timeouts, config.ignition.proxy) }
         if let proxy = proxyArgument, settings.proxies == ProxyRules() {
@@ -156,9 +182,7 @@ public struct ProvisioningSession: Sendable {
             settings.clock = .system
             settings.clockWasSet = { [observer] in observer(.told(topic: "clock", "\($0)")) }
         }
-        let fetcher = ResourceFetcher(settings)
-        try fetcher.trust(config?.ignition.security.tls.certificateAuthorities ?? [])
-        return fetcher
+        return ResourceFetcher(settings)
     }
 
     /// The proxy that counts where a config names none.

@@ -4,6 +4,7 @@ import Devices
 import Encoding
 import IgnitionConfig
 import LinuxSystem
+import LoopbackServer
 import NetworkPlanning
 import Reporting
 import SystemPackage
@@ -121,6 +122,20 @@ struct SessionTests {
         #expect(try session.config() == nil)
         #expect(store.configProgress == .complete)
         #expect(told.change { $0.count } == 1)
+    }
+
+    // The server of the authorities may be why the boot failed, and the shell comes after the report.
+    @Test("posting a report waits for the config's authorities within its own time", .timeLimit(.minutes(1)))
+    func silentAuthorities() throws {
+        let server = try LoopbackServer([:], scripts: ["/ca=silent"])
+        let text = #"""
+            {"ignition": {"version": "3.4.0", "timeouts": {"httpResponseHeaders": 0}, "security": {"tls": {
+            "certificateAuthorities": [{"source": "\#(server.url("/ca"))"}, {"source": "\#(server.url("/ca?2"))"}]}}}}
+            """#
+        let config = try IgnitionConfig.parse(Array(text.utf8), name: "c.ign").checked()
+        let fetcher = session(.live, "").resourceFetcher(for: config, authoritiesWithin: 0.5)
+        #expect(fetcher.settings.additionalAuthorities.isEmpty)
+        #expect(fetcher.settings.totalTimeout == nil && fetcher.isWanted())
     }
 
     @Test("an empty config is none", arguments: Way.allCases)
