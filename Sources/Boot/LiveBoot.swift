@@ -21,7 +21,7 @@ public enum LiveBoot {
                 let arguments = BootArguments(bytes: (try? Files.read("/proc/cmdline")) ?? [])
                 let console = BootConsole.kernel(isQuiet: false, log: .boot())
                 let failure = error as? BootFailure ?? BootFailure(steps: ["starting"], cause: error)
-                console.tell(failure, written: [], then: arguments.failureAction)
+                console.tell(failure, written: StateFolder().written, then: arguments.failureAction)
                 arguments.failureAction.follow(on: console)
             }
         }
@@ -30,7 +30,7 @@ public enum LiveBoot {
 
 extension BootConsole {
     /// Reports a failure, and what is to follow.
-    func tell(_ failure: BootFailure, written: [String], then action: EmergencyAction) {
+    func tell(_ failure: BootFailure, written: [String]?, then action: EmergencyAction) {
         tell(failure, written: written, next: announcement(of: action))
     }
 
@@ -40,7 +40,7 @@ extension BootConsole {
     }
 
     /// Reports a failure; `next` is what is to follow.
-    func tell(_ failure: BootFailure, written: [String], next: String) {
+    func tell(_ failure: BootFailure, written: [String]?, next: String) {
         var report = FailureReport(failure, written: written, next: next)
         if let shortage = LiveSession.shortage(beside: failure) { report.advice.insert(shortage, at: 0) }
         self.report(report.lines, cause: report.causeLines.count)

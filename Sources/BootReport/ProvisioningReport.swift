@@ -35,13 +35,13 @@ public struct ProvisioningReport: Equatable, Sendable {
         public var cause: String
         /// The acts under way, outermost first, as phrases after "while".
         public var steps: [String]
-        /// What had been written to disks by then, one phrase each.
-        public var written: [String]
+        /// What had been written to disks by then, one phrase each; `nil`: not known.
+        public var written: [String]?
         /// What the operator can do, most useful first.
         public var advice: [String]
 
         /// Makes a failure of its parts.
-        public init(stage: String, cause: String, steps: [String], written: [String], advice: [String]) {
+        public init(stage: String, cause: String, steps: [String], written: [String]?, advice: [String]) {
             self.stage = stage
             self.cause = cause
             self.steps = steps
@@ -54,8 +54,8 @@ public struct ProvisioningReport: Equatable, Sendable {
         /// - Parameters:
         ///   - failure: The failure with its steps.
         ///   - stage: The stage that failed.
-        ///   - written: What had been written to disks by then, one phrase each.
-        public init(_ failure: BootFailure, in stage: String, written: [String]) {
+        ///   - written: What had been written to disks by then, one phrase each; `nil`: not known.
+        public init(_ failure: BootFailure, in stage: String, written: [String]?) {
             self.init(
                 stage: stage, cause: "\(failure.cause)", steps: failure.steps, written: written, advice: failure.advice)
         }
@@ -221,7 +221,8 @@ extension ProvisioningReport.Failure {
     fileprivate var json: JSONValue {
         [
             "stage": .string(stage), "cause": .string(cause), "while": .array(steps.map { .string($0) }),
-            "written": .array(written.map { .string($0) }), "advice": .array(advice.map { .string($0) }),
+            "written": written.map { .array($0.map { .string($0) }) } ?? .null,
+            "advice": .array(advice.map { .string($0) }),
         ]
     }
 
@@ -229,6 +230,6 @@ extension ProvisioningReport.Failure {
         let texts = ProvisioningReport.texts
         self.init(
             stage: json["stage"]?.string ?? "", cause: json["cause"]?.string ?? "", steps: texts(json["while"]),
-            written: texts(json["written"]), advice: texts(json["advice"]))
+            written: json["written"]?.elements == nil ? nil : texts(json["written"]), advice: texts(json["advice"]))
     }
 }

@@ -14,7 +14,7 @@ import SystemPackage
 extension ProvisioningSession {
     /// Settles which config this boot has, as far as that takes no network.
     public func findConfig() throws {
-        guard store.configProgress == .unknown else { return }
+        guard try store.configProgress == .unknown else { return }
         guard isWanted else {
             if embeddedConfig != nil || arguments.commandLine.value(BootArguments.configKey) != nil {
                 warn("there is a config, but ignition.firstboot is not on the command line: not used")
@@ -31,8 +31,8 @@ extension ProvisioningSession {
 
     /// Fetches the config, where ``findConfig()`` did not find it on this machine, and what it refers to.
     public func fetchConfig() throws {
-        if store.configProgress == .unknown { try keepConfig(from: try configSource()) }
-        if store.configProgress == .incomplete { try completeConfig() }
+        if try store.configProgress == .unknown { try keepConfig(from: try configSource()) }
+        if try store.configProgress == .incomplete { try completeConfig() }
     }
 
     /// Whether anything of the config of this boot lies on another machine.

@@ -66,9 +66,8 @@ extension ProvisioningSession {
         if let known = memory.get(\.keys) { return known }
         let pool = ResourceFetcherPool(try resourceFetcher(for: config).settings)
         let names = Set(config.storage.luks.map(\.name))
-        let keys = VolumeKeys(
-            known: try store.keys(), made: Set((store.volumes ?? []).map(\.name)), proven: store.provenKeys(of: names)
-        ) {
+        let made = Set((try store.volumes ?? []).map(\.name))
+        let keys = VolumeKeys(known: try store.keys(), made: made, proven: store.provenKeys(of: names)) {
             try pool.write($0, to: $1, purpose: .trust)
         }
         memory.change { $0.keys = keys }

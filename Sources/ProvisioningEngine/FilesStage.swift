@@ -82,8 +82,8 @@ extension ProvisioningSession {
             }
         }
         let outcome = try target.provision(
-            config, mountFolders: leavesResult ? store.mountFolders : [],
-            userConfigProvided: !leavesResult || store.hasUserConfig, keys: keys, scratch: scratch,
+            config, mountFolders: leavesResult ? try store.mountFolders : [],
+            userConfigProvided: try !leavesResult || store.hasUserConfig, keys: keys, scratch: scratch,
             policy: rules.rerun, leavesResult: leavesResult, written: { [observer] in observer(.wrote($0)) },
             onFailure: pool.cancel
         ) { resource, descriptor in
@@ -97,8 +97,8 @@ extension ProvisioningSession {
 
     /// Those of the config's LUKS volumes that the real root is to open again.
     private func volumes(of config: IgnitionConfig) throws -> [CrypttabEntry] {
-        if let volumes = store.volumes { return volumes.map { CrypttabEntry($0) } }
-        let nodes = store.nodes
+        if let volumes = try store.volumes { return volumes.map { CrypttabEntry($0) } }
+        let nodes = try store.nodes
         return try config.storage.luks.map { volume in
             let name = volume.device ?? ""
             let device = nodes[name] ?? name

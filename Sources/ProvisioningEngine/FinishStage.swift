@@ -76,8 +76,8 @@ extension StateFolder {
 
     /// Under systemd stages run side by side: one changes it at a time.
     func changeReport(_ change: (inout ProvisioningReport) -> Void) {
-        try? Files.makeFolder(Self.folder, mode: 0o700)
-        let lock = open(Self.folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        try? Files.makeFolder(place, mode: 0o700)
+        let lock = open(place.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { if lock >= 0 { close(lock) } }
         if lock >= 0 { _ = flock(lock, LOCK_EX) }
         var report = report

@@ -69,9 +69,12 @@ public struct LiveSession: Sendable {
         if let step = StepRecord(stages) { state.begin(step) }
     }
 
+    /// Whether it is settled which config there is; one that cannot be read stops the stage that fetches it.
+    private var isConfigKnown: Bool { (try? state.configProgress).map { $0 != .unknown } ?? false }
+
     /// What the network is needed for: the command line, the root image, the config or what it names.
     public var needsNetwork: Bool {
-        let isKnown = state.configProgress != .unknown
+        let isKnown = isConfigKnown
         let config = isKnown ? try? provisioning.config() : nil
         return arguments.needsNetwork(
             rootImageIsLocal: hasAppendedRootImage,
@@ -83,7 +86,7 @@ public struct LiveSession: Sendable {
     ///
     /// The network counts as up once the server of one of them answers.
     public var firstURLs: [SourceURL] {
-        let isKnown = state.configProgress != .unknown
+        let isKnown = isConfigKnown
         var urls: [SourceURL] = []
         if !isKnown, arguments.ignitionFirstboot, let url = arguments.configURL { urls.append(url.asWritten) }
         if arguments.liveISO == nil, !hasAppendedRootImage { urls += arguments.rootfsURLs.map(\.asWritten) }

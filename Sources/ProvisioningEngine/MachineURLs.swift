@@ -18,7 +18,7 @@ extension MachineFacts {
             bootIF: arguments.network.bootIF, cards: Files.names(in: "/sys/class/net").compactMap(address),
             hostname: Files.line("/proc/sys/kernel/hostname"))
         // Where the boot has brought up the network itself it knows which card has won.
-        facts.bootCard = StateFolder().load(NetworkRecord.self)?.state.links.first?.mac
+        facts.bootCard = (try? StateFolder().load(NetworkRecord.self))?.state.links.first?.mac
         if facts.bootCard == nil {
             let routes = Files.line("/proc/net/route") ?? ""
             facts.bootCard = interfaceOfDefaultRoute(routes, Files.line("/proc/net/ipv6_route") ?? "").flatMap(address)

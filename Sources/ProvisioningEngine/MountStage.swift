@@ -29,7 +29,7 @@ extension ProvisioningSession {
         access.label = { [root, observer] path in
             if let warning = try TargetRoot(root).relabel([path]) { observer(.warning(warning)) }
         }
-        try FilesystemMounts.mount(config.storage, under: root, nodes: store.nodes, access: access)
+        try FilesystemMounts.mount(config.storage, under: root, nodes: try store.nodes, access: access)
     }
 
     /// Unmounts them: the real root mounts them itself, with its own units.

@@ -77,7 +77,8 @@ extension LiveSession {
 
     /// The bytes of RAM that the root image will still take; `nil` while that is not known.
     static func roomForImage(_ arguments: BootArguments, _ state: StateFolder) -> UInt64? {
-        if let image = state.load(RootImageRecord.self), Files.exists(image.file) { return 0 }
+        // What of it cannot be read stops the stage that gets the image.
+        if let image = try? state.load(RootImageRecord.self), Files.exists(image.file) { return 0 }
         switch RootImagePlace(arguments, hasAppendedImage: holdsAppendedRootImage("/")) {
         case .initramfs, .nowhere, .iso(_, copyToRAM: false): return 0
         case .url, .iso(_, copyToRAM: true): return Mounts.room(at: RootImageRequest.usualFolder)
@@ -88,7 +89,7 @@ extension LiveSession {
     func getRootImage() throws {
         if let problem = arguments.problem(in: .rootImage, .boot) { throw problem }
         // If a later stage has failed before, the image is already here and verified, and may be mounted.
-        if let image = state.load(RootImageRecord.self), Files.exists(image.file) {
+        if let image = try state.load(RootImageRecord.self), Files.exists(image.file) {
             return observer(.told(topic: "rootfs", "\(ByteCount(image.size)) are here already, verified"))
         }
         let place = RootImagePlace(arguments, hasAppendedImage: hasAppendedRootImage)
@@ -149,7 +150,7 @@ extension LiveSession {
     /// Makes the root of the image, with RAM where it is written to.
     func assembleRoot() throws {
         OverlayRoot.dismantle(provisioning.root)
-        guard let image = state.load(RootImageRecord.self) else {
+        guard let image = try state.load(RootImageRecord.self) else {
             throw MissingState(file: RootImageRecord.file, stage: .rootfs)
         }
         try OverlayRoot.mountImage(

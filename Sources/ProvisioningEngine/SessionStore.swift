@@ -87,7 +87,7 @@ public struct DiskLook: Equatable, Sendable {
 /// Where a store cannot keep something, its property is `nil`, and the next stage finds it out anew.
 public protocol SessionStore: Sendable {
     /// How much is known of the config.
-    var configProgress: ConfigProgress { get }
+    var configProgress: ConfigProgress { get throws }
     /// Records that there is none, so that nobody looks for it again.
     func keepNoConfig() throws
     /// Keeps a config as it was found.
@@ -97,11 +97,11 @@ public protocol SessionStore: Sendable {
     /// The config as it was kept; `nil` where there is none.
     func fetchedConfig() throws -> FetchedConfig?
     /// Whether there is a config of a user's.
-    var hasUserConfig: Bool { get }
+    var hasUserConfig: Bool { get throws }
 
     /// Kernel names of devices by the config's paths, as the disks stage planned them: a name could lead to another
     /// device by now.
-    var nodes: [String: String] { get }
+    var nodes: [String: String] { get throws }
     /// Keeps ``nodes``.
     func keep(nodes: [String: String]) throws
 
@@ -111,18 +111,18 @@ public protocol SessionStore: Sendable {
     func keep(look: DiskLook) throws
 
     /// Folders that were made to mount the config's filesystems on, absolute in the real root.
-    var mountFolders: [String] { get }
+    var mountFolders: [String] { get throws }
     /// Adds to ``mountFolders``.
     func keep(mountFolder: String) throws
     /// What is mounted, absolute in the real root, in the order of mounting; `nil`: not kept.
-    var mounted: [String]? { get }
+    var mounted: [String]? { get throws }
     /// Adds to ``mounted``.
     func keep(mounted path: String) throws
     /// Removes from ``mounted``.
     func forget(mounted path: String) throws
 
     /// The volumes of this boot; `nil`: not kept.
-    var volumes: [KeptVolume]? { get }
+    var volumes: [KeptVolume]? { get throws }
     /// Keeps a volume and the key that opens it, before anything is put into it.
     func keep(_ volume: KeptVolume, key: SecretBytes?) throws
     /// Keys of volumes that an earlier run of the disks stage opened or made, by their names.

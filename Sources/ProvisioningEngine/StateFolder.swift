@@ -6,6 +6,7 @@ import IgnitionConfig
 import JSONText
 import LinuxSystem
 import Reporting
+import Synchronization
 import SystemPackage
 
 /// The files under `/run/firstlight`.
@@ -16,15 +17,21 @@ public struct StateFolder: Sendable {
     /// Where everything is that one boot leaves in RAM.
     static let folder = FilePath(runFolder)
 
-    /// The folder of this boot.
-    public init() {}
+    /// Where this one is; tests have theirs elsewhere.
+    let place: FilePath
+    private let memory = WrittenMemory()
 
-    func path(_ name: String) -> FilePath { Self.folder.appending(name) }
-    func path(_ file: RunFile) -> FilePath { FilePath(file.path) }
+    /// The folder of this boot.
+    public init() { self.init(at: Self.folder) }
+
+    init(at place: FilePath) { self.place = place }
+
+    func path(_ name: String) -> FilePath { place.appending(name) }
+    func path(_ file: RunFile) -> FilePath { path(file.rawValue) }
 
     func save(_ bytes: [UInt8], as name: String, mode: mode_t = 0o600) throws {
         try step("saving \(path(name))") {
-            try Files.makeFolder(Self.folder, mode: 0o700)
+            try Files.makeFolder(place, mode: 0o700)
             try Files.write(bytes, to: path(name), mode: mode)
         }
     }
@@ -35,9 +42,18 @@ public struct StateFolder: Sendable {
 
     func save(_ record: some StateRecord) throws { try save(record.bytes, as: type(of: record).file.rawValue) }
 
-    /// The record; `nil` where no stage has left it, or another version of this program has.
-    func load<Record: StateRecord>(_: Record.Type = Record.self) -> Record? {
-        (try? Files.read(path(Record.file))).flatMap { Record(parsing: $0) }
+    /// The record; `nil` where no stage has left it.
+    ///
+    /// - Throws: ``UnreadableState`` where a file is there and cannot be used. It must not count as missing: the machine
+    ///   would be provisioned without what it says.
+    func load<Record: StateRecord>(_: Record.Type = Record.self) throws(UnreadableState) -> Record? {
+        let bytes: [UInt8]
+        do { bytes = try Files.read(path(Record.file)) } catch {
+            if error.reason == .noSuchFileOrDirectory { return nil }
+            throw UnreadableState(file: Record.file, reason: error.reason)
+        }
+        guard let record = Record(parsing: bytes) else { throw UnreadableState(file: Record.file) }
+        return record
     }
 
     // MARK: For those who look at the boot
@@ -50,16 +66,31 @@ public struct StateFolder: Sendable {
         try? save(plan, as: .plan)
     }
 
-    /// One phrase for each change made to a disk or to the real root at this boot, for failures up to its very end.
-    public var written: [String] { load(WrittenRecord.self)?.phrases ?? [] }
+    /// One phrase for each change made to a disk or to the real root at this boot, for failures up to its very end;
+    /// `nil`: there may have been some, and nobody knows.
+    public var written: [String]? {
+        // What could not be kept, because /run was full, this process still knows.
+        let remembered = memory.phrases
+        guard let kept = try? load(WrittenRecord.self) ?? WrittenRecord() else {
+            return remembered.isEmpty ? nil : remembered
+        }
+        return kept.phrases + remembered.filter { !kept.phrases.contains($0) }
+    }
 
     func recordWrite(_ phrase: String) {
-        var record = load(WrittenRecord.self) ?? WrittenRecord()
+        memory.add(phrase)
+        var record = (try? load() ?? WrittenRecord()) ?? WrittenRecord()
         // After a failure everything is tried again.
         if record.phrases.contains(phrase) { return }
-        record.phrases.append(phrase)
+        record.phrases = written ?? []
         // A report that cannot be kept must not stop what is under way on a disk.
-        try? save(record)
+        do { try save(record) } catch { markUnknown() }
+    }
+
+    /// Leaves a file that says nothing, where there is none: other processes are not to take it that nothing was written.
+    private func markUnknown() {
+        let file = open(path(.written).string, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        if file >= 0 { close(file) }
     }
 
     // MARK: What is under way
@@ -71,7 +102,7 @@ public struct StateFolder: Sendable {
     ///   - stage: A stage that is a process of its own; `nil` is the boot as PID 1, whose file supervisor.c reads too.
     public func begin(_ step: StepRecord, stage: StageName? = nil) {
         // That it cannot be kept must not stop what is about to begin.
-        try? Files.makeFolder(Self.folder, mode: 0o700)
+        try? Files.makeFolder(place, mode: 0o700)
         try? Files.write(step.text, to: path(Self.stepFile(stage)), mode: 0o600)
     }
 
@@ -95,7 +126,7 @@ extension StateFolder: SessionStore {
 
     /// How much is known of the config.
     public var configProgress: ConfigProgress {
-        load(ConfigRecord.self).map { $0.isWhole ? .complete : .incomplete } ?? .unknown
+        get throws { try load(ConfigRecord.self).map { $0.isWhole ? .complete : .incomplete } ?? .unknown }
     }
 
     /// Records that there is none, so that nobody looks for it again.
@@ -118,50 +149,47 @@ extension StateFolder: SessionStore {
 
     /// The config as it was kept; `nil` where there is none.
     public func fetchedConfig() throws -> FetchedConfig? {
-        guard let record = load(ConfigRecord.self) else {
-            // A config that cannot be read must not count as missing: the machine would be provisioned with nothing.
-            if Files.exists(path(ConfigRecord.file)) { throw UnreadableState(file: ConfigRecord.file) }
-            return nil
-        }
-        guard let source = record.source else { return nil }
+        guard let source = try load(ConfigRecord.self)?.source else { return nil }
         return try step("reading the fetched config") {
             FetchedConfig(source: source, bytes: try Files.read(path(.config)))
         }
     }
 
     /// Whether somebody gave a config.
-    public var hasUserConfig: Bool { load(ConfigRecord.self)?.source != nil }
+    public var hasUserConfig: Bool { get throws { try load(ConfigRecord.self)?.source != nil } }
 
     // MARK: Disks and mounts
 
     /// Kernel names of devices by the config's paths, as the disks stage planned them.
-    public var nodes: [String: String] { load(NodesRecord.self)?.nodes ?? [:] }
+    public var nodes: [String: String] { get throws { try load(NodesRecord.self)?.nodes ?? [:] } }
 
     /// Keeps the kernel names of devices.
     public func keep(nodes: [String: String]) throws { try save(NodesRecord(nodes: nodes)) }
 
     /// What the look at the disks came to.
-    public var look: DiskLook? { load(LookRecord.self)?.look }
+    ///
+    /// It only helps to tell people what has changed since, so one that cannot be read stops nothing.
+    public var look: DiskLook? { try? load(LookRecord.self)?.look }
 
     /// Keeps what the look came to.
     public func keep(look: DiskLook) throws { try save(LookRecord(look: look)) }
 
-    private var mounts: MountRecord { load() ?? MountRecord() }
+    private var mounts: MountRecord { get throws { try load() ?? MountRecord() } }
 
     private func changeMounts(_ change: (inout MountRecord) -> Void) throws {
-        var record = mounts
+        var record = try mounts
         change(&record)
         try save(record)
     }
 
     /// The folders that were made to mount the config's filesystems on, absolute in the real root.
-    public var mountFolders: [String] { mounts.folders }
+    public var mountFolders: [String] { get throws { try mounts.folders } }
 
     /// Adds a folder that was made to mount something on.
     public func keep(mountFolder: String) throws { try changeMounts { $0.folders.append(mountFolder) } }
 
     /// What is mounted now, in the order of mounting, absolute in the real root.
-    public var mounted: [String]? { mounts.mounted }
+    public var mounted: [String]? { get throws { try mounts.mounted } }
 
     /// Adds what is mounted now.
     public func keep(mounted path: String) throws { try changeMounts { $0.mounted.append(path) } }
@@ -172,7 +200,9 @@ extension StateFolder: SessionStore {
     // MARK: LUKS volumes
 
     /// The LUKS volumes of this boot.
-    public var volumes: [KeptVolume]? { load(VolumesRecord.self)?.volumes ?? [] }
+    public var volumes: [KeptVolume]? { get throws { try keptVolumes } }
+
+    private var keptVolumes: [KeptVolume] { get throws { try load(VolumesRecord.self)?.volumes ?? [] } }
 
     private func keyFile(_ volume: String) -> FilePath { path(Self.keyName(volume)) }
     private static func keyName(_ volume: String) -> String { RunFile.volumeKey.name(of: volume) }
@@ -180,14 +210,16 @@ extension StateFolder: SessionStore {
     /// Keeps a volume and its key.
     public func keep(_ volume: KeptVolume, key: SecretBytes?) throws {
         try key?.withBytes { key throws in try save(Array(key), as: Self.keyName(volume.name)) }
-        let others = (volumes ?? []).filter { $0.name != volume.name }
+        let others = try keptVolumes.filter { $0.name != volume.name }
         try save(VolumesRecord(volumes: others + [volume]))
     }
 
     /// The keys that are there.
     public func keys() throws -> [String: SecretBytes] {
         var keys: [String: SecretBytes] = [:]
-        for volume in volumes ?? [] { keys[volume.name] = try? key(of: volume.name) }
+        for volume in try keptVolumes where Files.exists(keyFile(volume.name)) {
+            keys[volume.name] = try key(of: volume.name)
+        }
         return keys
     }
 
@@ -200,7 +232,7 @@ extension StateFolder: SessionStore {
 
     /// Removes all keys.
     public func forgetKeys() throws {
-        for volume in volumes ?? [] where Files.exists(keyFile(volume.name)) {
+        for volume in try keptVolumes where Files.exists(keyFile(volume.name)) {
             try step("removing a key") { try Files.erase(keyFile(volume.name)) }
         }
     }
@@ -226,7 +258,7 @@ extension StateFolder: SessionStore {
 
     /// Removes what was kept so.
     public func forgetProvenKeys() throws {
-        for name in Files.names(in: Self.folder) where RunFile.provenKey.isName(name) {
+        for name in Files.names(in: place) where RunFile.provenKey.isName(name) {
             try step("removing a key") { try Files.erase(path(name)) }
         }
     }
@@ -238,15 +270,15 @@ extension StateFolder: SessionStore {
     /// Anybody may read what stays: the folder gets mode 0755, and only the log remains root's.
     func forgetSecrets() throws {
         try step("removing the config and its secrets") {
-            for name in Files.names(in: Self.folder) where Self.isSecret(name) {
-                try Files.erase(Self.folder.appending(name))
+            for name in Files.names(in: place) where Self.isSecret(name) {
+                try Files.erase(path(name))
             }
             // A config that somebody put into /run outlives the initramfs, which its other folders do not.
             if let config = SystemConfigFolders(variable).userConfig, config.starts(with: "/run") {
                 try Files.erase(config)
             }
-            guard chmod(Self.folder.string, 0o755) == 0 else {
-                throw FileFault("set the mode of", Self.folder, Errno(rawValue: errno))
+            guard chmod(place.string, 0o755) == 0 else {
+                throw FileFault("set the mode of", place, Errno(rawValue: errno))
             }
         }
     }
@@ -262,18 +294,39 @@ extension StateFolder: SessionStore {
     static let scratch = FilePath(RunFile.scratch.path)
 }
 
+/// The phrases of this process, for as long as it runs.
+private final class WrittenMemory: Sendable {
+    private let list = Mutex<[String]>([])
+
+    var phrases: [String] { list.withLock { $0 } }
+
+    func add(_ phrase: String) {
+        list.withLock { if !$0.contains(phrase) { $0.append(phrase) } }
+    }
+}
+
 /// What a stage has left is not what this program leaves.
 struct UnreadableState: Error, Equatable, CustomStringConvertible, Advising {
     var file: RunFile
+    /// `nil`: it can be read, and holds something else.
+    var reason: Errno?
 
-    var description: String { "\(file.path) is not as the stages leave it" }
-    var advice: [String] { ["Remove \(file.path): the config is then looked for again."] }
+    var description: String {
+        reason.map { "cannot read \(file.path): \($0)" } ?? "\(file.path) is not as the stages leave it"
+    }
+
+    var advice: [String] {
+        file == .configRecord
+            ? ["Remove \(file.path): the config is then looked for again."]
+            : ["Restart the machine: all stages then run again, and leave a new one."]
+    }
 }
 
 /// A stage that ought to have run before has left nothing.
-struct MissingState: Error, CustomStringConvertible {
+struct MissingState: Error, CustomStringConvertible, Advising {
     var file: RunFile
     var stage: StageName
 
     var description: String { "\(file.path) is missing: the stage \(stage.rawValue) has not run" }
+    var advice: [String] { ["Run `firstlight stage \(stage.rawValue)`, then this one again."] }
 }

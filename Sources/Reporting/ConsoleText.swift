@@ -76,15 +76,15 @@ public struct FailureReport: Equatable, Sendable {
     public var cause: String
     /// The steps under way, outermost first, as phrases that follow "while".
     public var steps: [String]
-    /// What has been written to disks so far, one phrase each; empty if nothing was.
-    public var written: [String]
+    /// What has been written to disks so far, one phrase each; empty if nothing was, `nil` if that is not known.
+    public var written: [String]?
     /// What the operator can do, one line each.
     public var advice: [String]
     /// What happens next: a shell, a reboot.
     public var next: String
 
     /// Creates the report of a failure.
-    public init(_ failure: BootFailure, written: [String], next: String) {
+    public init(_ failure: BootFailure, written: [String]?, next: String) {
         cause = "\(failure.cause)"
         steps = failure.steps
         advice = failure.advice
@@ -99,10 +99,10 @@ public struct FailureReport: Equatable, Sendable {
     public var lines: [String] {
         var lines = causeLines
         for step in steps.reversed() { lines += paragraph("  while \(step)", indent: 4) }
-        if written.isEmpty {
-            lines.append("  Nothing was written to any disk.")
-        } else {
-            lines += paragraph("  Written so far: \(written.joined(separator: ", ")).", indent: 4)
+        switch written {
+        case nil: lines.append("  What was written to disks is not known: /run could not keep it.")
+        case let phrases? where phrases.isEmpty: lines.append("  Nothing was written to any disk.")
+        case let phrases?: lines += paragraph("  Written so far: \(phrases.joined(separator: ", ")).", indent: 4)
         }
         for line in advice { lines += paragraph("  \(line)", indent: 4) }
         return lines + paragraph("  Log: \(RunFile.log.path). \(next)", indent: 4)

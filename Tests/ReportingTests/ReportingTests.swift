@@ -287,6 +287,12 @@ struct FailureTests {
         #expect(report.lines.contains("  Written so far: a GPT on /dev/vda, xfs \"var\" on /dev/vda1."))
     }
 
+    @Test("that nobody knows what was written is said")
+    func writtenUnknown() {
+        let lines = FailureReport(BootFailure(cause: Refusal()), written: nil, next: "Halting.").lines
+        #expect(lines.contains("  What was written to disks is not known: /run could not keep it."))
+    }
+
     @Test func noLineIsWiderThanTheConsole() {
         struct Long: Error, CustomStringConvertible {
             let description = "config.ign: " + Array(repeating: "nothing here fits", count: 12).joined(separator: " ")
