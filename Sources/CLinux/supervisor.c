@@ -52,6 +52,8 @@ static sigset_t mask_before;
 static bool is_supervised;
 static bool is_init;
 static struct firstlight_death previous_death;
+// Whether the initramfs has been emptied for the real root: nothing is left that could try again.
+static bool is_initramfs_gone;
 // Whether a kernel panic restarts the machine because we said so, and the kernel command line did not.
 static bool is_panic_ours;
 
@@ -297,8 +299,15 @@ static bool run_shell(void) {
 static void follow(enum action action) {
     switch (action) {
     case ACTION_SHELL:
-        say("  Shell on the console; `exit` tries again.\n");
-        if (run_shell()) return;
+        if (find_busybox() != NULL) {
+            say(is_initramfs_gone ? "  Shell on the console; `exit` restarts the machine.\n"
+                                  : "  Shell on the console; `exit` tries again.\n");
+            if (run_shell()) {
+                if (!is_initramfs_gone) return;
+                end_everything();
+                end_machine(RB_AUTOBOOT);
+            }
+        }
         say("  No shell: busybox is not here. The machine stays as it is.\n");
         wait_for(0);
         break;
@@ -369,6 +378,7 @@ static const char *move_to(const char *root, char *const arguments[]) {
     }
     // Its RAM is the real root's from now on; this program's own pages stay until exec.
     int top = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    is_initramfs_gone = true;
     if (top >= 0) empty(top, initramfs.st_dev);
     if (chdir(root) != 0) return "enter the real root";
     if (mount(".", "/", NULL, MS_MOVE, NULL) != 0) return "move the real root to /";
@@ -382,10 +392,17 @@ static const char *move_to(const char *root, char *const arguments[]) {
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
     if (busybox >= 0) firstlight_watch_medium(busybox, shared->medium);
     execve(arguments[0], arguments, kernel_environment);
+    int reason = errno;
+    // A signal that is not blocked is not waited for, and the shell's end would be missed.
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    errno = reason;
     return "run the real root's init";
 }
 
-static void hand_over(void) {
+// Returns only where that fails, and then whether the failure has been told.
+static bool hand_over(void) {
     static char *words[4096];
     char *next = shared->request, *end = shared->request + shared->request_length;
     size_t count = 0;
@@ -394,11 +411,13 @@ static void hand_over(void) {
         next += strnlen(next, (size_t)(end - next)) + 1;
     }
     words[count] = NULL;
-    if (count < 2 || end[-1] != 0) return;
+    if (count < 2 || end[-1] != 0) return false;
     end_everything();
     const char *step = move_to(words[0], words + 1);
     say("\nfirstlight stopped: cannot %s: %s\n  while handing over to %s\n", step, strerror(errno), words[1]);
     follow(action_after_failure());
+    reboot(RB_DISABLE_CAD);
+    return true;
 }
 
 // --- PID 1 -----------------------------------------------------------------------------------------------
@@ -474,7 +493,11 @@ static void be_init(void) {
         mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 
         int status = wait_for(agent);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->request_length > 0) hand_over();
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->request_length > 0 && hand_over()) {
+            // The agent did what it was to do.
+            memset(&previous_death, 0, sizeof previous_death);
+            continue;
+        }
         struct firstlight_death death = death_of(status, kills);
         if (death.signal == 0 && death.status == 0) death.status = 255;  // it has no business to end
         end_everything();

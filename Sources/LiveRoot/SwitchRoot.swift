@@ -26,6 +26,7 @@ public struct SwitchRoot: Equatable, Sendable {
     /// Why the root cannot be switched.
     public enum Failure: Error, CustomStringConvertible, Advising {
         case noInit([String])
+        case cannotRun(String, ProgramObstacle)
         case notAnInitramfs
         case refused(step: String, Errno)
 
@@ -33,6 +34,7 @@ public struct SwitchRoot: Equatable, Sendable {
         public var description: String {
             switch self {
             case .noInit(let tried): "the root filesystem has no init; looked for \(tried.joined(separator: ", "))"
+            case .cannotRun(let program, let obstacle): "the root filesystem's \(program) cannot run: \(obstacle)"
             case .notAnInitramfs: "the present root is not in RAM; nothing in it is deleted"
             case .refused(let step, let reason): "cannot \(step): \(reason)"
             }
@@ -43,7 +45,9 @@ public struct SwitchRoot: Equatable, Sendable {
             switch self {
             case .noInit: ["Name it with init=PATH, or check that the image is a whole root filesystem."]
             case .notAnInitramfs: ["Only an initramfs boots with firstlight as PID 1."]
-            case .refused: []
+            case .cannotRun(_, .foreign): ["Use a root image for this machine's architecture."]
+            case .cannotRun: ["Name another with init=PATH, or check that the image is a whole root filesystem."]
+            case .refused: ["This is a defect of firstlight: please report it, with the log."]
             }
         }
     }
@@ -54,12 +58,14 @@ public struct SwitchRoot: Equatable, Sendable {
     ///   - root: The real root.
     ///   - wanted: The value of `init=` on the kernel command line, if any.
     ///   - arguments: The arguments of the init.
-    /// - Throws: ``Failure/noInit(_:)`` if no candidate is executable.
+    /// - Throws: ``Failure/noInit(_:)`` if no candidate is executable, ``Failure/cannotRun(_:_:)`` if the first that is
+    ///   could not be run by this machine.
     public init(root: FilePath, wanted: String?, arguments: [String]) throws(Failure) {
         let tried = wanted.map { [$0] } ?? Self.candidates
         guard let program = tried.first(where: { Files.isExecutable($0, inside: root) }) else {
             throw .noInit(tried)
         }
+        if let obstacle = ProgramObstacle(to: program, inside: root) { throw .cannotRun(program, obstacle) }
         self.root = root
         self.program = program
         self.arguments = arguments
