@@ -22,15 +22,21 @@ extension PlatformAccess {
         let wait = Wait(
             for: "a disc with \(mark)", reason: "not there yet",
             advice: ["Check that the machine has the disc that it was made with"])
-        return waits.wait(for: wait) { _ in
+        return waits.wait(for: wait) { wait in
             while true {
+                var faults: [String] = []
                 for drive in drives() {
                     // An empty drive, another disc, or a disc that is being changed: this is not the one, or not yet.
-                    guard let found = try? files(drive, filesystems, [mark, config]), found[mark] != nil else {
-                        continue
+                    do {
+                        let found = try files(drive, filesystems, [mark, config])
+                        if found[mark] != nil { return found[config] }
+                        faults.append("\(drive) holds another disc")
+                    } catch {
+                        faults.append("\(error)")
                     }
-                    return found[config]
                 }
+                let reason = faults.isEmpty ? "there is no drive for discs" : faults.joined(separator: "; ")
+                wait.change { $0.reason = reason }
                 _ = device([], 1)
             }
         }

@@ -33,14 +33,16 @@ extension PlatformAccess {
         let wait = Wait(
             for: "a volume labelled config-2 or a metadata service", reason: "neither is there yet",
             advice: ["Check that the machine was given one of them"])
-        return try waits.wait(for: wait) { _ in try searched(drivePath: drivePath, services: services) }
+        return try waits.wait(for: wait) { try searched(drivePath: drivePath, services: services, $0) }
     }
 
-    private func searched(drivePath: String, services: () -> [String]) throws -> [UInt8]? {
+    private func searched(drivePath: String, services: () -> [String], _ wait: OpenWait) throws -> [UInt8]? {
         var drives = ["config-2", "CONFIG-2"].map { FilePath("/dev/disk/by-label/\($0)") }
         ["sr_mod", "isofs"].forEach(loadModule)
         /// Services that failed finally and are not asked again.
         var refused: Set<String> = []
+        /// What each service, and the drive, failed by.
+        var faults: [String: any Error] = [:]
         for turn in 0... {
             var last: (any Error)?
             if let drive = device(drives, turn == 0 ? 0 : 1) {
@@ -48,6 +50,7 @@ extension PlatformAccess {
                     say("no longer waiting for \(drive): \(error)")
                     drives = []
                     last = error
+                    faults[""] = error
                 }
             }
             let services = services()
@@ -59,14 +62,20 @@ extension PlatformAccess {
                     return try answer(to: question)
                 } catch {
                     switch error.reason {
-                    case .outOfTime, .cancelled: continue
+                    case .cancelled: continue
+                    case .outOfTime: faults[url] = error
                     default:
                         refused.insert(url)
                         say("no longer waiting for \(error)")
                         last = error
+                        faults[url] = error
                     }
                 }
             }
+            // A drive may still come where all services have refused.
+            let told = [faults[""].map { "\($0)" } ?? "there is no such volume"]
+            let reasons = told + services.compactMap { faults[$0] }.map { "\($0)" }
+            if !faults.isEmpty { wait.change { $0.reason = reasons.joined(separator: "; ") } }
             // Without a lease no service is known yet that could have refused.
             if let last, drives.isEmpty, !services.isEmpty, services.allSatisfy(refused.contains) { throw last }
         }

@@ -234,6 +234,27 @@ struct AzureTests {
         #expect(try Platform.azure.userConfig(through: access) == config)
     }
 
+    @Test("what stands in the way of the disc is told while it is waited for")
+    func faultsOfDiscs() throws {
+        let stage = try Stage([path: []])
+        var access = access(stage, after: 0, ["ovf-env.xml": []])
+        let told = Monitor(Wait(for: ""))
+        let turn = Monitor(0)
+        access.waits = Waits(begin: { _ in 0 }, change: { told.change($1) }, end: { _ in })
+        access.files = { drive, _, _ in
+            if turn.change({ $0 }) == 1 { return drive == "/dev/sr1" ? ["ovf-env.xml": []] : [:] }
+            if drive == "/dev/sr0" { return [:] }
+            throw PlatformFailure.cannotMount(drive, type: "udf", Errno(rawValue: ENODEV))
+        }
+        access.device = { _, _ in
+            turn.change { $0 += 1 }
+            return nil
+        }
+        #expect(try Platform.azure.userConfig(through: access) == nil)
+        let reason = "/dev/sr0 holds another disc; cannot mount the udf on /dev/sr1: No such device"
+        #expect(told.change { $0.reason } == reason)
+    }
+
     @Test func aDiscWithoutCustomDataGivesNone() throws {
         let stage = try Stage([path: []])
         let access = access(stage, after: 1, ["ovf-env.xml": []])

@@ -149,6 +149,20 @@ struct RaceTests {
         #expect(told.change { $0.count } == 1)
     }
 
+    @Test("where the services refuse, the wait for a drive says so")
+    func refusalsAreTold() throws {
+        let stage = try Stage(
+            [:], scripts: ["/\(path)=status:403", "/fe80::a9fe:a9fe25ens3/openstack/latest/user_data=status:401"])
+        var access = access(stage)
+        let told = Monitor(Wait(for: ""))
+        access.waits = Waits(begin: { _ in 0 }, change: { told.change($1) }, end: { _ in })
+        access.device = { candidates, seconds in seconds == 1 ? candidates[0] : nil }
+        access.files = { _, _, paths in [paths[0]: [7]] }
+        #expect(try Platform.openstack.userConfig(through: access) == [7])
+        let reason = try #require(told.change { $0.reason })
+        #expect(reason.hasPrefix("there is no such volume; ") && reason.contains("403") && reason.contains("401"))
+    }
+
     @Test func whereNothingIsLeftTheBootStops() throws {
         let stage = try Stage(
             [:], scripts: ["/\(path)=status:403", "/fe80::a9fe:a9fe25ens3/openstack/latest/user_data=status:401"],
