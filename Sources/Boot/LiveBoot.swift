@@ -36,7 +36,7 @@ extension BootConsole {
 
     /// What is to follow, in one line.
     func announcement(of action: EmergencyAction) -> String {
-        action.announcement(console: shellScreen?.name ?? "the console", hasShell: EmergencyShell.shell.isInstalled)
+        action.announcement(console: shellScreen?.name, hasShell: EmergencyShell.shell.isInstalled)
     }
 
     /// Reports a failure; `next` is what is to follow.

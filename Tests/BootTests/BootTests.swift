@@ -238,6 +238,17 @@ struct AnnouncementTests {
         let without = EmergencyAction.shell.announcement(console: "ttyS0", hasShell: false)
         #expect(without == "No shell: busybox is not here. Restart the machine to try again.")
         #expect(EmergencyAction.halt.announcement(console: "ttyS0", hasShell: false).hasPrefix("Halting"))
+        let nowhere = EmergencyAction.shell.announcement(console: nil, hasShell: true)
+        #expect(nowhere == "No shell: no console can be opened.")
+    }
+
+    @Test("a shell that cannot be had does not make the boot try again without end")
+    func shellPace() {
+        var pace = ShellPace()
+        #expect((0..<7).map { _ in pace.pause(after: nil) } == [10, 20, 40, 80, 160, 320, 320])
+        #expect(pace.pause(after: 30) == nil)
+        #expect((0..<4).map { _ in pace.pause(after: 0.2) } == [nil, 10, 20, 40])
+        #expect(pace.pause(after: 1.5) == nil && pace.pause(after: nil) == 10)
     }
 }
 
