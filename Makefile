@@ -187,6 +187,11 @@ lint: ## Check formatting, imports and the syntax of scripts
 	    echo "lint: have ProvisioningEngine do it; nothing else mounts, fetches or plans" >&2
 	    exit 1
 	fi
+	# An errno alone does not say where to look: FileFault names the file.
+	if grep -rnE '(public|package) .*throws\(Errno\)' --include=*.swift --exclude-dir=LinuxSystem Sources >&2; then
+	    echo "lint: throw a FileFault, which names the file, or a case of your own" >&2
+	    exit 1
+	fi
 	# There is one answer to what stands on a disk: Look.swift gives it, and names of links are no answer.
 	if grep -rnE '^ *(@[A-Za-z]+ +)*import +CBlkid|BlockProbe\(|PartitionTableReader\(|blkid_[a-z_]+\(' --include=*.swift Sources |
 	    grep -vE '^Sources/(BlockDevices/(Look|BlockProbe|Eraser)|Devices/DeviceProbe)\.swift:' >&2; then

@@ -13,10 +13,10 @@ public enum MediumWatch {
     /// Leaves the process behind if the root runs from a medium.
     ///
     /// - Parameter root: What is about to be made the root.
-    /// - Throws: `Errno` where the process could not be started.
-    public static func leave(for root: String) throws(Errno) {
+    /// - Throws: ``FileFault`` where the process could not be started.
+    public static func leave(for root: String) throws(FileFault) {
         guard let medium = LiveSession.medium, Files.exists(busybox) else { return }
         let result = firstlight_leave_medium_watch(busybox.string, root, medium)
-        guard result == 0 else { throw Errno(rawValue: -result) }
+        guard result == 0 else { throw FileFault("start", busybox, Errno(rawValue: -result)) }
     }
 }

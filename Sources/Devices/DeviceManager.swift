@@ -45,12 +45,19 @@ public final class DeviceManager: Sendable {
     private let log: Logger
 
     /// Starts listening; from here on no events are lost.
-    public init(arguments: BootArguments, logger: Logger) throws(Errno) {
+    ///
+    /// - Throws: ``FileFault`` where the kernel has no such events, or no room for who waits for them.
+    public init(arguments: BootArguments, logger: Logger) throws(FileFault) {
         loader = ModuleLoader(arguments: arguments, logger: logger)
         extraModules = arguments.extraModules
         log = logger
-        events = try KernelEventSocket()
-        let keeper = try DeviceSymlinks(sysfs: .live, logger: logger)
+        do throws(Errno) { events = try KernelEventSocket() } catch {
+            throw FileFault("listen to", "the kernel's device events", error)
+        }
+        let keeper: DeviceSymlinks
+        do throws(Errno) { keeper = try DeviceSymlinks(sysfs: .live, logger: logger) } catch {
+            throw FileFault("watch", "/dev", error)
+        }
         written = keeper.descriptor
         links = Mutex(keeper)
     }

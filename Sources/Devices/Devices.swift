@@ -18,13 +18,14 @@ extension Sysfs {
 ///
 /// - Parameter node: The device node: `/dev/vda1`.
 /// - Returns: Sorted paths: `/dev/disk/by-id/virtio-abc`.
-/// - Throws: `ENOENT` if the node is missing, `ENOTBLK` if it is not a block device.
-public func describeLinks(for node: FilePath) throws(Errno) -> [String] {
-    guard let status = Files.status(node) else { throw .noSuchFileOrDirectory }
-    guard status.st_mode & S_IFMT == S_IFBLK else { throw .notBlockDevice }
+/// - Throws: ``FileFault`` with `ENOENT` if the node is missing, `ENOTBLK` if it is not a block device.
+public func describeLinks(for node: FilePath) throws(FileFault) -> [String] {
+    let act = "find the links of"
+    guard let status = Files.status(node) else { throw FileFault(act, node, .noSuchFileOrDirectory) }
+    guard status.st_mode & S_IFMT == S_IFBLK else { throw FileFault(act, node, .notBlockDevice) }
     guard let folder = Files.resolved(FilePath("/sys/dev/block").appending(Files.deviceNumber(status.st_rdev))),
         let device = SysfsDevice(String(folder.string.dropFirst("/sys".count)), in: .live)
-    else { throw .noSuchFileOrDirectory }
+    else { throw FileFault(act, node, .noSuchFileOrDirectory) }
     guard DeviceLinks.concern(device.name) else { return [] }
     return DeviceProbe.links(of: device, names: DeviceProbe.names(of: device.disk)).names.map { "/dev/\($0)" }
 }

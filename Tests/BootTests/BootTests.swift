@@ -8,6 +8,7 @@ import SystemPackage
 import Testing
 
 @testable import Boot
+@testable import Devices
 
 @Suite("what systemd is to start")
 struct GeneratedUnitsTests {
@@ -240,6 +241,16 @@ struct AnnouncementTests {
         #expect(EmergencyAction.halt.announcement(console: "ttyS0", hasShell: false).hasPrefix("Halting"))
         let nowhere = EmergencyAction.shell.announcement(console: nil, hasShell: true)
         #expect(nowhere == "No shell: no console can be opened.")
+    }
+
+    @Test("a device that is not there is named")
+    func missingDevice() {
+        #expect(throws: FileFault("find the links of", "/dev/nope", .noSuchFileOrDirectory)) {
+            try describeLinks(for: "/dev/nope")
+        }
+        #expect(throws: FileFault("find the links of", "/dev/null", .notBlockDevice)) {
+            try describeLinks(for: "/dev/null")
+        }
     }
 
     @Test("a shell that cannot be had does not make the boot try again without end")
