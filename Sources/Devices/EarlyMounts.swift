@@ -7,7 +7,8 @@ import SystemPackage
 
 /// Why the initramfs cannot be set up.
 public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
-    case folder(FileFault)
+    /// A folder that cannot be made, or an image that cannot be opened.
+    case file(FileFault)
     case mount(String, FilePath, Errno)
     case missing(FilePath)
     case module(FilePath, Errno)
@@ -16,7 +17,7 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
     /// What went wrong, for a message.
     public var description: String {
         switch self {
-        case .folder(let fault): "\(fault)"
+        case .file(let fault): "\(fault)"
         case .mount(let what, let target, let reason): "cannot mount \(what) on \(target): \(reason)"
         case .missing(let file): "\(file) is missing"
         case .module(let file, let reason): "cannot load \(file): \(reason)"
@@ -29,12 +30,13 @@ public enum EarlyMountFailure: Error, CustomStringConvertible, Advising {
         switch self {
         case .mount(_, "/usr", _), .missing:
             ["The initramfs is damaged or was cut short on its way: copy it again."]
+        case .loop(_, let reason) where !reason.isLackOfLoopDevices: []
         case .module(_, .execFormatError), .module(_, .invalidArgument), .module(_, .noSuchFileOrDirectory), .loop:
             [
                 "The initramfs was made for another kernel; this one is \(Machine.kernelVersion):",
                 "make it again with --kernel \(Machine.kernelVersion).",
             ]
-        case .folder, .mount, .module: []
+        case .file, .mount, .module: []
         }
     }
 }
@@ -61,7 +63,7 @@ public enum EarlyMounts {
     public static func mountAll() throws(EarlyMountFailure) {
         for filesystem in api where !isMounted(filesystem.target) {
             let target = filesystem.target
-            do throws(FileFault) { try Files.makeFolder(target) } catch { throw .folder(error) }
+            do throws(FileFault) { try Files.makeFolder(target) } catch { throw .file(error) }
             do throws(FileFault) {
                 try Mounts.mount(
                     filesystem.type, on: target, type: filesystem.type, flags: UInt(filesystem.flags),
@@ -108,7 +110,7 @@ public enum EarlyMounts {
         do throws(FileFault) {
             loop = try LoopDevice(file: image, readOnly: true)
         } catch {
-            throw .loop(image, error.reason)
+            throw error.isOfLoopDevice ? .loop(image, error.reason) : .file(error)
         }
         do throws(FileFault) {
             try Mounts.mount(

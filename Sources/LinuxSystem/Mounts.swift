@@ -98,6 +98,8 @@ public struct LoopDevice: ~Copyable {
     public let path: FilePath
     private let descriptor: Int32
 
+    fileprivate static let attaching = "attach a loop device to"
+
     /// Attaches a file to a free loop device.
     ///
     /// - Parameters:
@@ -119,7 +121,7 @@ public struct LoopDevice: ~Copyable {
             result = firstlight_loop_attach(backing, offset, size, readOnly, false, &number)
         }
         guard result >= 0 else {
-            throw FileFault("attach a loop device to", file, Errno(rawValue: -result))
+            throw FileFault(Self.attaching, file, Errno(rawValue: -result))
         }
         descriptor = result
         path = FilePath("/dev/loop\(number)")
@@ -132,4 +134,16 @@ public struct LoopDevice: ~Copyable {
     }
 
     deinit { close(descriptor) }
+}
+
+extension FileFault {
+    /// Whether the file could be opened, and no loop device be attached to it.
+    public var isOfLoopDevice: Bool { act == LoopDevice.attaching }
+}
+
+extension Errno {
+    /// Whether attaching a loop device fails so where the kernel has none: its module is not there.
+    public var isLackOfLoopDevices: Bool {
+        [Glibc.ENOENT, Glibc.ENODEV, Glibc.ENXIO].contains(rawValue)
+    }
 }

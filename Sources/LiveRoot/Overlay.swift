@@ -37,7 +37,8 @@ public struct OverlayRoot: Equatable, Sendable {
         /// What the operator can do.
         public var advice: [String] {
             switch self {
-            case .noLoopDevice: ["The kernel module `loop` must be in the initramfs."]
+            case .noLoopDevice(_, let reason):
+                reason.isLackOfLoopDevices ? ["The kernel module `loop` must be in the initramfs."] : []
             case .unmountable(_, let format, _):
                 ["The kernel module `\(format)` must be in the initramfs and know the image's compression."]
             case .noWritableLayer: ["Check firstlight.overlay_size= on the kernel command line."]
@@ -87,19 +88,20 @@ public struct OverlayRoot: Equatable, Sendable {
     /// Mounts the image on ``lower``, read-only.
     ///
     /// `file` holds it at `offset`, `size` bytes long; `format` is `squashfs` or `erofs`. Throws ``Failure``, or
-    /// ``FileFault`` where a folder cannot be made.
+    /// ``FileFault`` where a folder cannot be made or the image not be opened.
     public static func mountImage(
         file: FilePath, offset: UInt64, size: UInt64, format: String, loadModule: (String) -> Void
     ) throws {
         ["loop", format].forEach(loadModule)
         try Files.makeFolder(lower)
         let device: LoopDevice
-        do {
+        do throws(FileFault) {
             // Direct I/O avoids caching the image twice; it needs an image that is aligned to blocks.
             device = try LoopDevice(
                 file: file, offset: offset, size: size, readOnly: true, directIO: offset % 4096 == 0)
         } catch {
-            throw Failure.noLoopDevice(file, error.reason)
+            if error.isOfLoopDevice { throw Failure.noLoopDevice(file, error.reason) }
+            throw error
         }
         // The image is in RAM or read once, so a long read-ahead only fills the page cache.
         try? device.setReadAhead(32 << 10)

@@ -243,6 +243,16 @@ struct AnnouncementTests {
         #expect(nowhere == "No shell: no console can be opened.")
     }
 
+    @Test("only a kernel without loop devices is told apart from the initramfs's own")
+    func loopDevices() throws {
+        let fault = try #require(throws: FileFault.self) { _ = try LoopDevice(file: "/nonexistent", readOnly: true) }
+        #expect(fault == FileFault("open", "/nonexistent", .noSuchFileOrDirectory) && !fault.isOfLoopDevice)
+        #expect(EarlyMountFailure.file(fault).advice.isEmpty)
+        #expect(EarlyMountFailure.loop("/usr.squashfs", .ioError).advice.isEmpty)
+        let lack = EarlyMountFailure.loop("/usr.squashfs", .noSuchFileOrDirectory).advice
+        #expect(lack.first?.hasPrefix("The initramfs was made for another kernel") == true)
+    }
+
     @Test("a device that is not there is named")
     func missingDevice() {
         #expect(throws: FileFault("find the links of", "/dev/nope", .noSuchFileOrDirectory)) {
