@@ -181,9 +181,22 @@ public struct DeviceAccess: Sendable {
         Files.status(path).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
+    /// Looks twice a second until something is found.
+    static func polled<Found>(until deadline: Double, _ look: () -> Found?) -> Found? {
+        while true {
+            if let found = look() { return found }
+            let left = deadline - Machine.uptime()
+            guard left > 0 else { return nil }
+            usleep(UInt32(min(left, 0.5) * 1_000_000) + 1)
+        }
+    }
+
     /// Waits until another program makes one of the paths.
     private static func appears(_ paths: [FilePath], until deadline: Double) -> FilePath? {
-        guard let watch = try? FileWatch() else { return paths.first(where: isBlockDevice) }
+        guard let watch = try? FileWatch() else {
+            // The kernel has none left: that is not the device's fault.
+            return polled(until: deadline) { paths.first(where: isBlockDevice) }
+        }
         while true {
             // The folder may be missing too; then the nearest one above it is watched.
             var folder = paths.first?.removingLastComponent() ?? "/dev"

@@ -253,6 +253,17 @@ struct AnnouncementTests {
         #expect(lack.first?.hasPrefix("The initramfs was made for another kernel") == true)
     }
 
+    @Test("without a watch a device is looked for again and again")
+    func polling() {
+        var looks = 0
+        let found: String? = DeviceAccess.polled(until: .infinity) {
+            looks += 1
+            return looks == 2 ? "/dev/vda" : nil
+        }
+        #expect(found == "/dev/vda")
+        #expect(DeviceAccess.polled(until: 0) { nil as String? } == nil)
+    }
+
     @Test("a device that is not there is named")
     func missingDevice() {
         #expect(throws: FileFault("find the links of", "/dev/nope", .noSuchFileOrDirectory)) {
