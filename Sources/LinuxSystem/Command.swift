@@ -3,6 +3,7 @@
 
 import CLinux
 import Glibc
+import Reporting
 import SystemPackage
 
 /// A program and its argument vector; no shell is involved.
@@ -59,11 +60,11 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         public var standardOutput: [UInt8]
         /// The bytes of standard error.
         public var standardError: [UInt8]
-        /// The exit status; 128 + the signal if a signal ended the program.
-        public var status: Int32
+        /// How the program ended.
+        public var status: Ended
 
         /// Creates an output.
-        public init(standardOutput: [UInt8] = [], standardError: [UInt8] = [], status: Int32 = 0) {
+        public init(standardOutput: [UInt8] = [], standardError: [UInt8] = [], status: Ended = 0) {
             self.standardOutput = standardOutput
             self.standardError = standardError
             self.status = status
@@ -74,11 +75,11 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Why a program did not succeed.
-    public enum Failure: Error, CustomStringConvertible {
+    public enum Failure: Error, CustomStringConvertible, Advising {
         case missing(Command)
         case unstartable(Command, Errno)
         /// The program failed; `said` has the last lines of its standard error, or of its output if that is empty.
-        case failed(Command, status: Int32, said: String)
+        case failed(Command, status: Ended, said: String)
         /// The program was killed, since nobody needs any more what it does.
         case cancelled(Command)
 
@@ -89,8 +90,24 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
                 "\(command.program) is not here\(command.root.map { " (in \($0))" } ?? "")"
             case .unstartable(let command, let reason): "cannot run \(command.program): \(reason)"
             case .failed(let command, let status, let said):
-                "\(command.program) failed (exit status \(status))\(said.isEmpty ? "" : ": \(said)")"
+                "\(command.program) \(status)\(said.isEmpty ? "" : ": \(said)")"
             case .cancelled(let command): "\(command.program) was ended: nobody needs it any more"
+            }
+        }
+
+        /// What the operator can do.
+        public var advice: [String] {
+            switch self {
+            case .missing(let command) where command.root == nil: ["Use an initramfs that has it."]
+            case .missing: ["Use a root image that has it."]
+            case .unstartable(_, .noMemory), .unstartable(_, .resourceTemporarilyUnavailable):
+                ["RAM was used up: give the machine more."]
+            case .unstartable: ["The initramfs is damaged, or made for another machine: make it again."]
+            case .failed(_, .signal(SIGKILL), _):
+                ["The kernel does that where RAM is used up, and `dmesg` says so.", "Give the machine more RAM then."]
+            case .failed(_, .signal, _): ["`dmesg` may say more; the program is at fault, or damaged."]
+            // What it said stands in the message.
+            case .failed, .cancelled: []
             }
         }
     }
@@ -131,7 +148,7 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     /// standard error. Soon after `isCancelled` becomes true the program is killed, with all that it has started.
     public func run(secret: SecretBytes, unless isCancelled: () -> Bool = { false }) throws(Failure) -> SecretBytes {
         let file = try resolve()
-        let status: Int32?
+        let status: Ended?
         let said: String
         do {
             let output = try Scratch()
@@ -150,8 +167,9 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         throw .failed(self, status: status, said: said.split(separator: "\n").suffix(4).joined(separator: "; "))
     }
 
-    /// Starts the program on a terminal (an open descriptor) and waits for its end; returns the exit status.
-    public func interact(terminal: Int32) throws(Failure) -> Int32 {
+    /// Starts the program on a terminal (an open descriptor) and waits for its end; returns how it ended.
+    @discardableResult
+    public func interact(terminal: Int32) throws(Failure) -> Ended {
         let file = try resolve()
         do {
             return try waitFor(
@@ -195,19 +213,18 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Waits for the end of a child; returns its exit status, or 128 + the signal that ended it.
-func waitFor(_ process: pid_t) throws(Errno) -> Int32 {
+/// Waits for the end of a child.
+func waitFor(_ process: pid_t) throws(Errno) -> Ended {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0 {
         let reason = errno
         if reason != EINTR { throw Errno(rawValue: reason) }
     }
-    let signal = status & 0x7f
-    return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+    return Ended(waited: status)
 }
 
 /// The same for a child in a process group of its own; `nil` where `isCancelled` became true, and the group was killed.
-func waitFor(_ process: pid_t, unless isCancelled: () -> Bool) throws(Errno) -> Int32? {
+func waitFor(_ process: pid_t, unless isCancelled: () -> Bool) throws(Errno) -> Ended? {
     let handle = firstlight_process_handle(process)
     // A kernel without such handles has nothing that wakes this at the end.
     guard handle >= 0 else { return try waitFor(process) }

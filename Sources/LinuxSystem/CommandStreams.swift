@@ -9,7 +9,7 @@ extension Command {
     /// Standard input comes from the descriptor `source`, from its position on, and standard output goes to `target`.
     public func run(from source: Int32, into target: Int32) throws(Failure) {
         let file = try resolve()
-        let status: Int32
+        let status: Ended
         let said: String
         do {
             let errors = try Scratch()
@@ -29,7 +29,7 @@ extension Command {
     /// `EPIPE`: what the program said is thrown rather than that error.
     public func run(feeding write: (Int32) throws -> Void) throws {
         let file = try resolve()
-        let end: (status: Int32, said: String, fault: (any Error)?)
+        let end: (status: Ended, said: String, fault: (any Error)?)
         do throws(Errno) { end = try feed(file, write) } catch { throw Failure.unstartable(self, error) }
         guard end.status == 0 else { throw Failure.failed(self, status: end.status, said: end.said) }
         if let fault = end.fault { throw fault }
@@ -37,7 +37,7 @@ extension Command {
 
     private func feed(
         _ file: String, _ write: (Int32) throws -> Void
-    ) throws(Errno) -> (status: Int32, said: String, fault: (any Error)?) {
+    ) throws(Errno) -> (status: Ended, said: String, fault: (any Error)?) {
         let errors = try Scratch()
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw Errno(rawValue: errno) }

@@ -36,7 +36,7 @@ public final class RunningProgram: Sendable {
                 var raw: Int32 = 0
                 let result = waitpid(process, &raw, WNOHANG)
                 if result == process {
-                    status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
+                    status = Ended(waited: raw).shellStatus
                 } else if result < 0, errno == ECHILD {
                     // Other code has waited for it, and its status is lost: that is not a success.
                     status = -1
@@ -50,8 +50,8 @@ public final class RunningProgram: Sendable {
     public func end() {
         guard exitStatus() == nil else { return }
         kill(process, SIGKILL)
-        let last = (try? waitFor(process)) ?? 128 + SIGKILL
-        status.withLock { $0 = last }
+        let last = (try? waitFor(process)) ?? .signal(SIGKILL)
+        status.withLock { $0 = last.shellStatus }
     }
 
     deinit {

@@ -1,6 +1,7 @@
 // Threads, and values that they share.
 
 import Glibc
+import Reporting
 import Synchronization
 import SystemPackage
 
@@ -71,12 +72,15 @@ private final class ChangeSignal: @unchecked Sendable {
 }
 
 /// A thread that could not be started.
-public struct ThreadFault: Error, Equatable, CustomStringConvertible {
+public struct ThreadFault: Error, Equatable, CustomStringConvertible, Advising {
     /// What the system said.
     public var reason: Errno
 
     /// What went wrong, for a message.
     public var description: String { "cannot start a thread: \(reason)" }
+
+    /// What the operator can do.
+    public var advice: [String] { ["RAM was used up: give the machine more."] }
 }
 
 /// Runs `body` on a thread of its own and `meanwhile` on this one; returns when both have ended.

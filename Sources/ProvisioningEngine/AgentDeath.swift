@@ -30,7 +30,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
     ///   - status: `$EXIT_STATUS`: with a signal its name, `SEGV`.
     /// - SeeAlso: systemd.exec(5), "Environment variables set or propagated".
     public init?(serviceResult result: String?, exitStatus status: String?) {
-        let number = Self.names.first { $0.value == status }?.key
+        let number = Ended.signalNames.first { $0.value == status }?.key
         switch (result, number) {
         case (nil, _), ("success", _), ("exit-code", _), ("exec-condition", _), ("protocol", _), ("start-limit-hit", _):
             return nil
@@ -51,12 +51,6 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         }
     }
 
-    private static let names: [Int32: String] = [
-        SIGHUP: "HUP", SIGINT: "INT", SIGQUIT: "QUIT", SIGILL: "ILL", SIGTRAP: "TRAP", SIGABRT: "ABRT", SIGBUS: "BUS",
-        SIGFPE: "FPE", SIGKILL: "KILL", SIGSEGV: "SEGV", SIGPIPE: "PIPE", SIGALRM: "ALRM", SIGTERM: "TERM",
-        SIGSYS: "SYS", SIGXCPU: "XCPU", SIGXFSZ: "XFSZ",
-    ]
-
     /// Whether the fault is in firstlight, and not in the program that ended it.
     private var isDefect: Bool {
         switch self {
@@ -69,8 +63,8 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
     /// How it ended, in one line.
     public var description: String {
         switch self {
-        case .signal(let number) where isDefect: "it died of SIG\(Self.names[number] ?? "\(number)")"
-        case .signal(let number): "it was ended by SIG\(Self.names[number] ?? "\(number)")"
+        case .signal(let number) where isDefect: "it died of \(Ended.name(ofSignal: number))"
+        case .signal(let number): "it was ended by \(Ended.name(ofSignal: number))"
         case .outOfMemory: "the kernel ran out of memory and ended it"
         case .exit(let status): "it ended with status \(status), and should not have ended"
         case .result(let word): "systemd ended it: \(word)"
@@ -83,8 +77,12 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
         case .outOfMemory:
             let total = Machine.memory("MemTotal").map { " than its \(ByteCount($0))" } ?? ""
             return ["Give the machine more RAM\(total), or make the root image smaller."]
+        case _ where isDefect:
+            return ["This is a defect of firstlight: please report it, with the log."]
+        case .result:
+            return ["See why: `systemctl status` and `journalctl` say more."]
         default:
-            return isDefect ? ["This is a defect of firstlight: please report it, with the log."] : []
+            return ["See who ended it: `dmesg` and the log may tell. Then try again."]
         }
     }
 }

@@ -93,9 +93,10 @@ extension SystemConfigFolders {
 }
 
 /// A config of the image that is there and cannot be read.
-struct UnreadableConfig: Error, Equatable, CustomStringConvertible {
+struct UnreadableConfig: Error, Equatable, CustomStringConvertible, Advising {
     var path: FilePath
     var reason: Errno
 
     var description: String { "cannot read \(path): \(reason)" }
+    var advice: [String] { ["Check what the initramfs has there, and make it again."] }
 }

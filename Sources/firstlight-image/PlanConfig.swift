@@ -80,7 +80,7 @@ struct PlanConfig: ParsableCommand {
         ] {
             try Files.writeAll(bytes, to: descriptor)
         }
-        if output.status != 0 { throw ExitCode(output.status) }
+        if output.status != 0 { throw ExitCode(output.status.shellStatus) }
     }
 
     /// `/dev/vda=disk.img` with the whole path of the image.

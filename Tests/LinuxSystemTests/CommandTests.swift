@@ -58,3 +58,37 @@ import Testing
         #expect(state == "Z" || state == "")
     }
 }
+
+@Suite("how a program ended")
+struct EndedTests {
+    private func failure(_ script: String) -> Command.Failure? {
+        do throws(Command.Failure) {
+            try Command("/bin/sh", ["-c", script]).run()
+            return nil
+        } catch { return error }
+    }
+
+    @Test("a signal is named, with what it often means")
+    func killed() throws {
+        let killed = try #require(failure("kill -9 $$"))
+        #expect("\(killed)" == "/bin/sh was killed by SIGKILL")
+        #expect(killed.advice.first == "The kernel does that where RAM is used up, and `dmesg` says so.")
+        #expect(try "\(#require(failure("kill -11 $$")))" == "/bin/sh was killed by SIGSEGV")
+    }
+
+    @Test("an exit status above 128 is one")
+    func exited() throws {
+        let failed = try #require(failure("echo no such disk >&2; exit 137"))
+        #expect("\(failed)" == "/bin/sh failed (exit status 137): no such disk")
+        #expect(failed.advice.isEmpty)
+        #expect(Ended.signal(9).shellStatus == 137 && Ended.status(3).shellStatus == 3)
+    }
+
+    @Test("what is not there, or cannot be started, has advice")
+    func advice() {
+        let command = Command("mkfs.xfs", [])
+        #expect(Command.Failure.missing(command).advice == ["Use an initramfs that has it."])
+        #expect(Command.Failure.unstartable(command, .noMemory).advice == ["RAM was used up: give the machine more."])
+        #expect(ThreadFault(reason: .noMemory).advice == ["RAM was used up: give the machine more."])
+    }
+}

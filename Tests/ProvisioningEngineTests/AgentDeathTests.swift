@@ -38,13 +38,14 @@ struct AgentDeathTests {
                 """)
     }
 
-    @Test("one that somebody ended is no defect")
+    @Test("one that somebody ended is not a defect")
     func ended() {
         #expect(
             report(.signal(SIGKILL)) == """
                 firstlight stopped: it was ended by SIGKILL
                   while preparing the disks
                   Nothing was written to any disk.
+                  See who ended it: `dmesg` and the log may tell. Then try again.
                   Log: /run/firstlight/log. Shell on ttyS0; `exit` tries again.
                 """)
     }
