@@ -74,11 +74,13 @@ extension FileConflict: CustomStringConvertible {
         case .holdsMounts: "To keep it: no \"overwrite\" for \(path)"
         case .unknownUser(let name): "Name the owner by id, or create \(name) in passwd.users."
         case .unknownGroup(let name): "Name the group by id, or create \(name) in passwd.groups."
-        case .groupMoved(let name, _, let image): "In the target: groupmod --gid \(image) \(name)"
+        case .groupMoved(let name, _, let image): "Change it: chroot /sysroot groupmod --gid \(image) \(name)"
         case .homeOfAnother(let user, let number, _):
-            "Give \(user) a \"uid\" and change the owner of the home: chown -Rh --from=\(number) UID \(path)"
+            "Give \(user) a \"uid\" and change the owner of the home: "
+                + "chroot /sysroot chown -Rh --from=\(number) UID \(path)"
         case .homeHolds(let user, _, let other, _):
-            "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: usermod -m -d HOME \(other)"
+            "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: "
+                + "chroot /sysroot usermod -m -d HOME \(other)"
         case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }

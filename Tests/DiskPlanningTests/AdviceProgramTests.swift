@@ -1,5 +1,6 @@
-import Glibc
 import InitramfsImage
+import LinuxSystem
+import SystemPackage
 import Testing
 
 /// A stop leaves the operator at the console of an initramfs, which has few programs.
@@ -8,7 +9,16 @@ import Testing
         #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/Sources/"
 
     /// Applets of busybox that advice may count on.
-    private static let applets = ["blockdev", "dd", "dmesg", "umount"]
+    private static let applets = ["blockdev", "chroot", "dd", "dmesg", "rm", "umount"]
+
+    /// Programs of the target, which are run in it.
+    private static let ofTheTarget = ["chown", "groupadd", "groupmod", "useradd", "userdel", "usermod"]
+
+    /// Modules that say something at a console: all but the image tool's.
+    private static let modules = [
+        "Boot", "BootArguments", "BootReport", "Devices", "DiskPlanning", "Fetching", "FilePlanning", "IgnitionConfig",
+        "LinuxSystem", "LiveRoot", "NetworkPlanning", "Networking", "Platforms", "ProvisioningEngine", "TargetRoot",
+    ]
 
     /// Programs that an operator may know, and that no initramfs of ours has.
     private static let elsewhere = [
@@ -17,16 +27,51 @@ import Testing
         "xfs_admin", "xfs_repair", "zpool",
     ]
 
-    private func lines(of file: String) throws -> [String] {
-        let handle = try #require(fopen(Self.sources + file, "r"))
-        defer { fclose(handle) }
-        var text: [UInt8] = []
-        while case let byte = getc(handle), byte != EOF { text.append(UInt8(byte)) }
+    /// The advice of a module: the bodies of its members of that name.
+    private func advice(of module: String) throws -> [String] {
+        let files = Files.names(in: FilePath(Self.sources + module)).filter { $0.hasSuffix(".swift") }
+        try #require(!files.isEmpty, "\(module)")
+        return try files.flatMap { file in
+            var end: String?
+            return try lines(of: "\(module)/\(file)") { line in
+                if let open = end {
+                    if line == open { end = nil }
+                    return true
+                }
+                guard line.contains(/(var|func) advice\b.*\{/) else { return false }
+                if !line.hasSuffix("}") { end = line.prefix { $0 == " " } + "}" }
+                return true
+            }
+        }
+    }
+
+    private func lines(of file: String, where isWanted: (Substring) -> Bool = { _ in true }) throws -> [String] {
         // A text that is joined by + is one.
-        return String(decoding: text, as: UTF8.self)
+        String(decoding: try Files.read(FilePath(Self.sources + file)), as: UTF8.self)
+            .split(separator: "\n").filter(isWanted).joined(separator: "\n")
             .replacing(/"\s*\+\s*"/, with: "").split(separator: "\n").map(String.init)
-            // Words of a command line are no advice.
+            // Words of a command line are not advice.
             .filter { $0.contains("\"") && !$0.contains("[\"--") && !$0.drop { $0 == " " }.hasPrefix("//") }
+    }
+
+    @Test("the target's programs are run in it, and others are in the initramfs")
+    func everywhere() throws {
+        let here = HostSystem().stageTools.map(\.name) + Self.applets + ["firstlight"]
+        var seen: Set<String> = []
+        for line in try Self.modules.flatMap({ try advice(of: $0) }) {
+            let words = line.split { " ,;:()\"`".contains($0) }.map(String.init)
+            for name in words where Self.ofTheTarget.contains(name) {
+                seen.insert(name)
+                #expect(line.contains("chroot /sysroot \(name)"), "\(name): \(line)")
+            }
+            // What is typed where an image is made is not typed at the console.
+            let isElsewhere = ["with --", "firstlight-image", "when the image is made"].contains { line.contains($0) }
+            for (name, next) in zip(words, words.dropFirst())
+            where next.contains(/^--?[a-zA-Z]/) && name.contains(/^[a-z]/) {
+                #expect(isElsewhere || (here + Self.ofTheTarget).contains(name), "\(name): \(line)")
+            }
+        }
+        #expect(seen == ["chown", "groupmod", "usermod"])
     }
 
     @Test("advice names programs that are there, or says where they are")
