@@ -26,7 +26,7 @@ func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
             try body(name)
         } catch {
             complain("\(error)")
-            ((error as? any Advising)?.advice ?? []).forEach { complain("  \($0)") }
+            FileFault.adviceAtAShell(about: error).forEach { complain("  \($0)") }
             isFine = false
         }
     }

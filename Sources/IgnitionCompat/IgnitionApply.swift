@@ -66,7 +66,7 @@ public enum IgnitionApply {
             try apply(invocation, log)
             return 0
         } catch {
-            for line in (error as? any Advising)?.advice ?? [] { log.error(line) }
+            for line in FileFault.adviceAtAShell(about: error) { log.error(line) }
             log.critical("couldn't apply the config: \(error)")
             return 1
         }

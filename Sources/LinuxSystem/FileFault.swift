@@ -29,11 +29,24 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
     /// What the operator can do.
     public var advice: [String] {
         switch reason {
-        case .permissionDenied, .notPermitted: ["Run it as a user who may, or as root."]
         case .noSpace: ["Make room there, or choose another place."]
+        default: []
+        }
+    }
+
+    /// What whoever typed the path can do besides; in a boot nobody has.
+    private var adviceAtAShell: [String] {
+        switch reason {
+        case .permissionDenied, .notPermitted: ["Run it as a user who may, or as root."]
         case .noSuchFileOrDirectory: ["Check how it is spelled."]
         default: []
         }
+    }
+
+    /// The advice of a failure for whoever typed a command.
+    public static func adviceAtAShell(about error: any Error) -> [String] {
+        let cause = (error as? BootFailure)?.cause ?? error
+        return ((cause as? any Advising)?.advice ?? []) + ((cause as? FileFault)?.adviceAtAShell ?? [])
     }
 }
 

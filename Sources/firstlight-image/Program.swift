@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Glibc
+import LinuxSystem
 import Reporting
 
 /// The program under the name by which it was called.
@@ -93,7 +94,7 @@ enum Program {
     private static func refuse(_ failure: BootFailure) -> Never {
         var lines = ["firstlight-image: \(failure.cause)"]
         lines += failure.steps.reversed().map { "  while \($0)" }
-        lines += failure.advice.map { "  \($0)" }
+        lines += FileFault.adviceAtAShell(about: failure).map { "  \($0)" }
         say(lines.joined(separator: "\n"))
         Glibc.exit(1)
     }

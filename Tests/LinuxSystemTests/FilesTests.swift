@@ -1,5 +1,6 @@
 import Glibc
 import LoopbackServer
+import Reporting
 import SystemPackage
 import Testing
 
@@ -14,6 +15,17 @@ import Testing
         try Files.makeFolder(deep)
         #expect(Files.status(deep)?.st_mode == S_IFDIR | 0o700)
         #expect(Files.status(deep.removingLastComponent())?.st_mode == S_IFDIR | 0o755)
+    }
+
+    @Test("only whoever typed a path is told to look at its spelling")
+    func adviceAtAShell() {
+        let fault = FileFault("read", "/a", .noSuchFileOrDirectory)
+        #expect(fault.advice.isEmpty && BootFailure(cause: fault).advice.isEmpty)
+        #expect(FileFault.adviceAtAShell(about: BootFailure(cause: fault)) == ["Check how it is spelled."])
+        let refused = FileFault("open", "/a", .permissionDenied)
+        #expect(FileFault.adviceAtAShell(about: refused) == ["Run it as a user who may, or as root."])
+        let full = FileFault("write", "/a", .noSpace)
+        #expect(FileFault.adviceAtAShell(about: full) == full.advice && !full.advice.isEmpty)
     }
 
     /// Where `FilePath("cache").removingLastComponent()` lies.
