@@ -210,6 +210,7 @@ let package = Package(
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "LoopbackServer", "Reporting"]),
         .testTarget(name: "ProvisioningEngineTests", dependencies: ["ProvisioningEngine", "LoopbackServer"]),
         .testTarget(name: "BootTests", dependencies: ["Boot"]),
+        .testTarget(name: "CommandsTests", dependencies: ["Commands", "LoopbackServer"]),
         .testTarget(name: "IgnitionCompatTests", dependencies: ["IgnitionCompat"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["BootMedia", "InitramfsImage"]),
         .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),

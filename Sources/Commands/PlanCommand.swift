@@ -62,7 +62,7 @@ public enum PlanCommand {
             if asJSON { print(standIns.shown(failure.json.text(.pretty))) }
             complain(standIns.shown("\(failure.cause)"))
             failure.steps.reversed().forEach { complain(standIns.shown("  while \($0)")) }
-            failure.advice.forEach { complain(standIns.shown("  \($0)")) }
+            FileFault.adviceAtAShell(about: failure).forEach { complain(standIns.shown("  \($0)")) }
             return 1
         }
     }
@@ -125,6 +125,8 @@ struct StandIns {
     }
 
     /// The text with devices in the place of images again, and with the names that their partitions will have.
+    ///
+    /// A path of the config that only begins or ends as an image does is left as it is.
     func shown(_ text: String) -> String {
         // The longest first: one image's name may begin with another's.
         images.sorted { $0.value.count > $1.value.count }.reduce(text) { replace($1.value, by: $1.key, in: $0) }
@@ -134,16 +136,31 @@ struct StandIns {
         var result = ""
         var rest = text[...]
         while let found = rest.firstRange(of: image) {
-            result += rest[..<found.lowerBound] + device
+            let before = rest[..<found.lowerBound]
             rest = rest[found.upperBound...]
             // A `p` separates the number from a name that ends with a digit.
             let number = image.last?.isNumber == true && rest.hasPrefix("p") ? rest.dropFirst() : rest
             let digits = number.prefix(while: \.isNumber)
+            let end = digits.isEmpty ? rest : number[digits.endIndex...]
+            guard (before.last ?? result.last).map(Self.isOfAPath) != true, !Self.goesOn(end) else {
+                result += before + image
+                continue
+            }
+            result += before + device
+            rest = end
             guard !digits.isEmpty else { continue }
-            let link = device.hasPrefix("/dev/disk/") ? "-part" : device.last?.isNumber == true ? "p" : ""
-            result += link + digits
-            rest = number[digits.endIndex...]
+            result += (device.hasPrefix("/dev/disk/") ? "-part" : device.last?.isNumber == true ? "p" : "") + digits
         }
         return result + rest
+    }
+
+    private static func isOfAPath(_ character: Character) -> Bool {
+        character.isLetter || character.isNumber || "/_-.~+@%".contains(character)
+    }
+
+    /// Whether a path goes on in what follows a part of it; a point may end a sentence.
+    private static func goesOn(_ rest: Substring) -> Bool {
+        guard let next = rest.first else { return false }
+        return isOfAPath(next) && (next != "." || rest.dropFirst().first.map(isOfAPath) == true)
     }
 }
