@@ -113,12 +113,31 @@ public struct FailureReport: Equatable, Sendable {
         text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().flatMap { number, line in
             let own = line.prefix { $0 == " " }.count
             let first = number == 0 ? "" : spaces(max(0, indent - own))
-            let lines = wrapped(first + line, width: 80, indent: 0)
             let hanging = max(indent, own + 2)
+            let lines = wrapped(first + Self.broken(line, room: 80 - hanging), width: 80, indent: 0)
             guard lines.count > 1 else { return lines }
             let rest = lines.dropFirst().joined(separator: " ")
             return [lines[0]] + wrapped(rest, width: 80, indent: hanging).map { spaces(hanging) + $0 }
         }
+    }
+}
+
+extension FailureReport {
+    /// The line with blanks in words that no line has room for, mostly URLs.
+    ///
+    /// Each part is as long as it can be, so that no two of them come to stand on one line with a blank between.
+    fileprivate static func broken(_ line: Substring, room: Int) -> String {
+        line.split(separator: " ", omittingEmptySubsequences: false).map { word in
+            var parts: [Substring] = []
+            var rest = word
+            while rest.count > room {
+                let fitting = rest.prefix(room)
+                let end = fitting.lastIndex { "/?&".contains($0) }.map(fitting.index(after:)) ?? fitting.endIndex
+                parts.append(rest[..<end])
+                rest = rest[end...]
+            }
+            return (parts + [rest]).joined(separator: " ")
+        }.joined(separator: " ")
     }
 }
 

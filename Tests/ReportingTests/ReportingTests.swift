@@ -293,6 +293,26 @@ struct FailureTests {
         #expect(lines.contains("  What was written to disks is not known: /run could not keep it."))
     }
 
+    @Test("a long URL is broken where it has a slash")
+    func longURL() {
+        struct Missing: Error, CustomStringConvertible {
+            let description =
+                "http://boot.example.org/images/fedora-coreos/stable/x86_64/43.20251120.3.0/live-rootfs.x86_64.img:"
+                + " the server answered 404"
+        }
+        let report = FailureReport(BootFailure(cause: Missing()), written: [], next: "Halting.")
+        #expect(
+            report.causeLines == [
+                "firstlight stopped:",
+                "  http://boot.example.org/images/fedora-coreos/stable/x86_64/43.20251120.3.0/",
+                "  live-rootfs.x86_64.img: the server answered 404",
+            ])
+        struct Word: Error, CustomStringConvertible { let description = String(repeating: "a", count: 300) }
+        let word = FailureReport(BootFailure(steps: ["b"], cause: Word()), written: [], next: "Halting.")
+        #expect(word.lines.allSatisfy { $0.count <= 80 })
+        #expect(word.causeLines.joined().filter { $0 == "a" }.count == 300)
+    }
+
     @Test func noLineIsWiderThanTheConsole() {
         struct Long: Error, CustomStringConvertible {
             let description = "config.ign: " + Array(repeating: "nothing here fits", count: 12).joined(separator: " ")
