@@ -1,4 +1,5 @@
 import Glibc
+import LinuxSystem
 import LiveImage
 import Testing
 
@@ -95,18 +96,30 @@ private let refusal = RootImageError.transfer(source: "a", .status(404))
         #expect(starts(got.map(\.0).reduce([], +), with: pieces.reduce([], +)))
     }
 
-    @Test func aSlowConsumerIsWaitedFor() throws {
+    @Test("a slow consumer is waited for, and gets every block as it was pushed")
+    func aSlowConsumer() throws {
         let pipe = BlockPipe(chunkSize: 2 << 20)
-        let block = [UInt8](repeating: 0, count: 2 << 20)
-        var count = 0
-        try pipe.run { block, _ in
+        func block(_ number: Int) -> [UInt8] { [UInt8](repeating: UInt8(number), count: 2 << 20) }
+        let taken = Monitor(0)
+        try pipe.run { bytes, isLast in
             usleep(2000)
-            count += block.count
+            let number = taken.change { $0 }
+            if isLast {
+                #expect(number == 20 && bytes.isEmpty)
+            } else {
+                #expect(block(number).withUnsafeBytes { starts(Array(bytes), with: Array($0)) }, "\(number)")
+                taken.change { $0 += 1 }
+            }
         } produce: {
-            for _ in 0..<20 { try block.withUnsafeBytes { try pipe.push($0) } }
+            for number in 0..<20 {
+                try block(number).withUnsafeBytes { try pipe.push($0) }
+                // There are three blocks, and the one that is being emptied is among them.
+                let ahead = number + 1 - taken.change { $0 }
+                #expect(ahead <= 3)
+            }
             pipe.complete()
         }
-        #expect(count == 40 << 20)
+        #expect(taken.change { $0 } == 20)
     }
 
     @Test func aPartOfABlockStaysForTheNextRun() throws {
