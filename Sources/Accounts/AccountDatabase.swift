@@ -77,7 +77,7 @@ public enum AccountEffect: Equatable, Sendable {
 
     /// Make a home and copy the folder `skeleton` into it; a home that exists is left alone.
     case makeHome(String, owner: Owner, mode: UInt32, skeleton: String)
-    /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is no error.
+    /// Move a home, and give what belongs to `owner` in it to `newOwner`; a home that does not exist is not an error.
     case moveHome(String, to: String, owner: Owner, newOwner: Owner, innerHomes: [String] = [])
     /// Give what belongs to the first owner in a home to the second, if the home belongs to one of them. In the homes
     /// of others inside it, only the user's own files get the new group.

@@ -3,7 +3,7 @@
 /// What is to be done to a line of kernel arguments.
 ///
 /// The order in which it was asked for does not count: first arguments are deleted, then appended, then replaced. An
-/// argument is text between blanks, quotes have no meaning. What is not found is no error.
+/// argument is text between blanks, quotes have no meaning. What is not found is passed over.
 public struct KernelArgumentEdit: Equatable, Sendable {
     /// Added at the end.
     public var appended: [String]

@@ -74,7 +74,7 @@ struct YAMLDocument: Sendable {
     static let depthLimit = 128
     static let byteLimit = 64 << 20
 
-    /// Parses a text; throws where it is no YAML, too long, nested too deeply, or has more than `nodeLimit` values.
+    /// Parses a text; throws where it is not YAML, too long, nested too deeply, or has more than `nodeLimit` values.
     init(parsing bytes: [UInt8], nodeLimit: Int = YAMLDocument.nodeLimit) throws(YAMLFault) {
         guard bytes.count <= Self.byteLimit else {
             throw YAMLFault("the text is longer than \(Self.byteLimit >> 20) MiB", at: nil)

@@ -86,7 +86,7 @@ struct CommandFlags {
 
 /// Reads `2m`, `90s`, `1m30s`, `1.5h`, `100ms`, `0`.
 ///
-/// - Returns: Seconds, truncated to whole ones; `nil` where it is no such text or does not fit 64 bits of
+/// - Returns: Seconds, truncated to whole ones; `nil` where it is not such a text or does not fit 64 bits of
 ///   nanoseconds.
 func wholeSeconds(_ text: String) -> Int? {
     var rest = Array(text.utf8)[...]

@@ -33,7 +33,7 @@ public final class LogSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Sends a message; a failure is ignored, because it is no reason to stop a boot.
+    /// Sends a message; a failure is ignored, because it must not stop a boot.
     public func send(_ bytes: [UInt8]) {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }

@@ -57,7 +57,7 @@ public struct OSTreeRoot: Equatable, Sendable {
     ///   - layerSize: How much `/etc` and `/var` may hold, as tmpfs takes it: `50%`, or a number of bytes.
     ///   - keepsLabels: Whether SELinux is to find labels on what is written now. A tmpfs loses those that it got
     ///     before the policy was loaded.
-    ///   - loadModule: Loads a kernel module by name; one that is built in is no error.
+    ///   - loadModule: Loads a kernel module by name; one that is built in is passed over.
     /// - Returns: What was made.
     /// - Throws: ``Failure``, ``Command/Failure`` or ``FileFault``, with the step.
     public static func assemble(

@@ -154,7 +154,7 @@ def image_tool(programs: Path, staging: Path) -> Package:
             "folders to boot from over the network and unified kernel images, and puts",
             "configs and kernel arguments into live ISOs, those of Fedora CoreOS too."))
     package.add(programs / "firstlight-image", "usr/bin/firstlight-image", 0o755)
-    # What it is called decides which commands it has; these two are no package of Debian's.
+    # What it is called decides which commands it has; these two are not packages of Debian's.
     for name in ("coreos-installer", "butane"):
         package.link(f"usr/bin/{name}", "firstlight-image")
         package.link(f"usr/share/man/man1/{name}.1.gz", "firstlight-image.1.gz")

@@ -35,8 +35,8 @@ final class ConfigRendering {
         self.warn = warn
     }
 
-    /// - Returns: The whole; `nil` where a config that is referred to is empty: as with Ignition, there
-    ///   is no config then.
+    /// - Returns: The whole; `nil` where a config that is referred to is empty: as with Ignition, that
+    ///   leaves none.
     func render(_ config: IgnitionConfig) throws -> IgnitionConfig? {
         let references = config.ignition.config
         // An empty source is one, too: it gives an empty config.

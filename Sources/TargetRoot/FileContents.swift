@@ -33,7 +33,7 @@ struct ContentWriter: Sendable {
         }
     }
 
-    /// Writes a resource into an empty file; one without a source is no bytes.
+    /// Writes a resource into an empty file; one without a source has no bytes.
     func write(_ resource: IgnitionConfig.Resource, into file: OpenFile) throws {
         if !(resource.source ?? "").isEmpty { try fetch(resource, file.descriptor) }
     }

@@ -11,7 +11,7 @@ extension TargetTree {
 
     /// Refuses accounts that are there and cannot be read, which would look like none.
     ///
-    /// Files that only root may read are no failure: an ordinary user may ask for a plan.
+    /// Files that only root may read are not a failure: an ordinary user may ask for a plan.
     func checkAccountFiles() throws(TargetFault) {
         let folders = ["/etc": ["passwd", "group", "shadow", "gshadow"], "/usr/lib": ["passwd", "group"]]
         for (folder, names) in folders {

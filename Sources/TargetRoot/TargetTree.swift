@@ -74,7 +74,7 @@ struct TargetTree {
         return try resolveParents(of: path) { component(at: $0) }
     }
 
-    /// The entry at a path whose parents all exist and are no links, found in one system call.
+    /// The entry at a path whose parents all exist and are not links, found in one system call.
     ///
     /// Most paths are like that. `nil` where this one is not, or where its text does not show it.
     func straightEntry(_ path: String) -> TargetEntry? {

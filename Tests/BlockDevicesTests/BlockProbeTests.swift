@@ -123,7 +123,7 @@ import Testing
         }
     }
 
-    @Test("what is no LUKS header is none")
+    @Test("what is not a LUKS header is none")
     func noLUKS() throws {
         for size in [0, 1, 4096, 1 << 20] {
             let image = try Image(size)

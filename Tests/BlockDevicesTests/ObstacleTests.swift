@@ -114,7 +114,7 @@ import Testing
         #expect(told == ["a", "b", "c"].map { "/dev/vd\($0) and /dev/sd\($0) are two paths to one disk" })
     }
 
-    @Test("a multipath map is no second path to the disks that it is made of, nor those to each other")
+    @Test("a multipath map is not a second path to the disks that it is made of, nor those to each other")
     func multipath() throws {
         let plan = try lone(#"{"filesystems": [{"device": "/dev/dm-0", "format": "ext4"}]}"#)
         var files = ["dm-0/dm/uuid": "mpath-36", "dm-0/slaves/sda/x": "", "dm-0/slaves/sdb/x": ""]

@@ -345,7 +345,7 @@ private func refusal(_ storage: IgnitionConfig.Storage) -> DiskRefusal? {
         try image.write(block, at: 4096)
     }
 
-    @Test("an array around a filesystem is no unfinished one", arguments: [Owner.btrfs, .swap, .bcachefs, .zfsEnd])
+    @Test("an array around a filesystem is not an unfinished one", arguments: [Owner.btrfs, .swap, .bcachefs, .zfsEnd])
     func around(_ owner: Owner) throws {
         let images = [try Image(64 << 20), try Image(64 << 20)]
         let inner = try Image(32 << 20)

@@ -16,7 +16,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     _ = outcome.report.pretty(outcome.texts, isColoured: count % 2 == 1)
     _ = outcome.report.rawLines
     guard let output = outcome.output, output.first == UInt8(ascii: "{") else { return 0 }
-    precondition(IgnitionConfig.parse(output, name: "made").report.errors.isEmpty, "what was made is no valid config")
+    precondition(IgnitionConfig.parse(output, name: "made").report.errors.isEmpty, "what was made is not a config")
     return 0
 }
 

@@ -50,7 +50,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     switch (whole, pieces) {
     case (.success(let one), .success(let other)):
         precondition(one == other, "in pieces it is another initrd")
-        // What was read can be written, and read again: but for names that grow where they are no UTF-8.
+        // What was read can be written, and read again: but for names that grow where they are not UTF-8.
         guard one.names.allSatisfy({ $0.utf8.count < 4096 }) else { return 0 }
         precondition(must { try ArchiveFiles(reading: one.newc()) } == one)
     case (.failure, .failure): break

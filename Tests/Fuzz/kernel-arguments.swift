@@ -10,7 +10,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         guard url.fault == nil else { continue }
         let filled = url.filled { _ in "" }
         precondition(filled.text.utf8.count <= url.asWritten.text.utf8.count, "a URL grew of nothing")
-        precondition(url.values.isEmpty || filled != url.asWritten, "what was filled is no URL")
+        precondition(url.values.isEmpty || filled != url.asWritten, "what was filled is not a URL")
     }
     return 0
 }

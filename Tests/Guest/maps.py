@@ -117,7 +117,7 @@ configure(storage={"disks": [{"device": VDA, "wipeTable": True, "partitions": [{
 assert "is held by dm-" in plan(1)
 configure(storage={"filesystems": [{"device": f"{MAP}-part2", "format": "ext4", "label": "two"}]})
 assert "nothing destroyed" in plan(0)
-# A path's own partitions bear the same labels, and are no others.
+# A path's own partitions bear the same labels, and are not others.
 configure(storage={"filesystems": by_label[1:]})
 assert "nothing destroyed" in plan(0)
 # A volume of LVM may be called as a partition would be: it stays what it is.

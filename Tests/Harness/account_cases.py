@@ -35,7 +35,7 @@ BASE = {
 
 
 def target(changed):
-    """The target of a case: BASE with its changes, and nothing below what is no folder any more."""
+    """The target of a case: BASE with its changes, and nothing below what is not a folder any more."""
     gone = [path + "/" for path, entry in changed.items() if entry is None or not entry.startswith("dir ")]
     return {path: entry for path, entry in {**BASE, **changed}.items()
             if path in changed or not path.startswith(tuple(gone))}

@@ -65,7 +65,7 @@ def measure() -> dict:
             for _ in range(BOOTS):
                 seconds[name].append(_boot(name, initramfs, arguments))
         except (Unmet, processes.ProgramFailed) as failed:
-            # One that is not to be had here is no reason to know nothing of the others.
+            # One that is not to be had here does not keep us from knowing the others.
             say(f"the network: {name} is left out: {failed}")
     return {case: round(statistics.median(found), 3) for case, found in seconds.items() if found}
 

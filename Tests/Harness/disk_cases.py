@@ -29,7 +29,7 @@ import disks
 from disk_images import LINUX, MIB, SECTOR_COUNT_UNITS, content, digest, sectors_of, write, write_gpt, write_mbr
 from loops import Loop
 
-# Words of `holds` that are no signature.
+# Words of `holds` that are not a signature.
 UNSEEN = ("noise", "tar", "unfinished", "file", "data", "broken", "longer", "erased", "role", "level", "array",
           "inside")
 

@@ -283,7 +283,7 @@ def stops_of_the_program_are_told() -> None:
             left -= untold
             if name not in stops.WITHOUT_ROW and not untold and not any(row.search(text) for row in rows):
                 wrong.append(f"{where}: {name} has no row for {' '.join(text.split())}")
-    wrong += [f"stops.py lists {name}, which is no failure" for name in sorted(set(stops.WITHOUT_ROW) - set(failures))]
+    wrong += [f"stops.py lists {name}, which is not a failure" for name in sorted(set(stops.WITHOUT_ROW) - set(failures))]
     wrong += [f"stops.py lists {text!r}, which nothing says" for text in sorted(left)]
     assert seen > 250 and not wrong, "\n".join(wrong) or f"only {seen} texts"
 

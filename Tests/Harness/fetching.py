@@ -163,7 +163,7 @@ def verified() -> None:
     os.mkfifo(output)
     with open(os.open(output, os.O_RDWR), "rb", closefd=True):
         Run("--hash", sha512, "--output", output, f"{PLAIN}/nothing").refused("HTTP status 404")
-    assert output.is_fifo(), "what is no file of ours is removed"
+    assert output.is_fifo(), "what is not a file of ours is removed"
 
 
 def compressed() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path("/sysroot")
 LONG_AGO = 1_000_000_000
 CLONE_NEWNS = 0x00020000
-# What a target has of programs, and what the kernel shows in it, is no part of what is compared.
+# What a target has of programs, and what the kernel shows in it, is not part of what is compared.
 PROGRAM_FOLDERS = ("usr", "lib", "lib64", "bin", "sbin")
 KEPT = (*PROGRAM_FOLDERS, "proc", "dev")
 

@@ -101,7 +101,7 @@ def below(target: Target, by_name: "dict[str, Target]") -> "set[str]":
 
 
 def unmapped(root: Path, all_targets: "list[Target]") -> "list[str]":
-    """Targets that CONTRIBUTING's map does not name, and names in it that are no targets."""
+    """Targets that CONTRIBUTING's map does not name, and names in it that are not targets."""
     text = (root / "CONTRIBUTING.md").read_text()
     table = text[text.index("| Target |"):text.index("\n\n", text.index("| Target |"))]
     named = set()
@@ -116,7 +116,7 @@ def unmapped(root: Path, all_targets: "list[Target]") -> "list[str]":
         named |= set(re.findall(r"`(\w[\w-]*)`", cells[0] if "**C**" not in cells[0] else " ".join(cells)))
     ours = {target.name for target in all_targets if target.layer in LAYERS}
     return (wrong + [f"CONTRIBUTING.md: the map lacks {name}" for name in sorted(ours - named)]
-            + [f"CONTRIBUTING.md: the map names {name}, which is no target" for name in
+            + [f"CONTRIBUTING.md: the map names {name}, which is not a target" for name in
                sorted(name for name in named - ours if name[0].isupper() and "**C**" not in name)])
 
 

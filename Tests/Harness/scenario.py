@@ -148,7 +148,7 @@ class Scenario:
         processes.remove_folder(self.folder)
 
     def _power_off(self, machine: VirtualMachine) -> None:
-        """Asks for it over SSH. That the server may end before its answer is sent is no failure; staying on is."""
+        """Asks for it over SSH. That the server may end before its answer is sent is not a failure; staying on is."""
         complaint = ""
         try:
             self._ssh("sudo systemctl poweroff")

@@ -123,7 +123,7 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect(try spread.checked().storage.files[0].origin.describe("path") == "storage.files[0].path, two line 2")
     }
 
-    @Test("what programs go by is no word of a message")
+    @Test("what programs go by is not a word of a message")
     func kinds() {
         let text = """
             {"ignition": {"version": "3.3.0", "timeouts": {"httpTotal": -1}}, "colour": 1,

@@ -172,7 +172,7 @@ import Testing
         #expect(RootMaking.lacks(of: RootTree(), kernel: nil) == [.noInit])
     }
 
-    @Test("what is no root is refused", arguments: ["", "text", String(repeating: "x", count: 2000)])
+    @Test("what is not a root is refused", arguments: ["", "text", String(repeating: "x", count: 2000)])
     func noRoot(_ text: String) throws {
         let folder = try TemporaryFolder()
         let source = try folder.file("source", text)

@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(
-        "what other filesystems leave for themselves is no file",
+        "what other filesystems leave for themselves is not a file",
         arguments: [".wh..wh.plnk", ".wh.", ".wh..", ".wh..."])
     func otherMarks(_ name: String) throws {
         let folder = try TemporaryFolder()

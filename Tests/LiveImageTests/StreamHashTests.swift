@@ -22,7 +22,7 @@ private let digestB = String(repeating: "a5", count: 32)
     }
 
     @Test(
-        "refuses what is no stream hash",
+        "refuses what is not a stream hash",
         arguments: [
             ("", StreamHash.Malformed.header("")),
             ("stream-hash  sha256 2097152\n", .header("stream-hash  sha256 2097152")),

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LiveRoot
 
-/// Images that are no root by themselves, as folders.
+/// Images that are not a root by themselves, as folders.
 @Suite final class OSTreeDeployments {
     private let image = FilePath(NSTemporaryDirectory()).appending("firstlight-\(UUID().uuidString)")
 

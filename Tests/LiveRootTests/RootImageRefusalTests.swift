@@ -177,7 +177,7 @@ extension RootImageDownloads {
         #expect(!other.areDriversDropped)
     }
 
-    @Test("drivers that cannot be dropped are no room for the image")
+    @Test("drivers that cannot be dropped leave no room for the image")
     func driversCannotBeDropped() throws {
         let server = try server()
         let machine = try TestMachine()

@@ -50,7 +50,7 @@ import Testing
         // The bytes are those of the original all the same.
         #expect(try told(["u=http://h/?a&b"]).count == (isInScript ? 1 : 0))
         #expect(try printed { try ShowArguments(image: image).run($0) }.hasSuffix("\"f;g\" u=http://h/?a&b\n"))
-        // Taking something else out is no news of it, but the image still does not boot.
+        // Taking something else out changes nothing in that, but the image still does not boot.
         #expect(try told(["x"]).first?.contains("at the &") == (isInScript ? true : nil))
     }
 

@@ -62,7 +62,7 @@ func readsRouterDNS() throws {
     let over = try #require(RouterDNS(netlinkMessage: message([25, 3, 0, 0, 0, 0, 0, 0] + server.bytes)))
     #expect(over.nameservers.isEmpty && over.endedServers == [server])
     names.take(over)
-    #expect(names.nameservers.isEmpty, "a server whose lifetime is 0 is no server any more")
+    #expect(names.nameservers.isEmpty, "a server whose lifetime is 0 is not a server any more")
     let domains: [UInt8] = [31, 3, 0, 0, 0, 0, 2, 88, 1, 97, 7] + Array("example".utf8) + [0, 0, 0, 0, 0, 0]
     let listed = try #require(RouterDNS(netlinkMessage: message(domains)))
     #expect(listed.searchDomains == ["a.example"])

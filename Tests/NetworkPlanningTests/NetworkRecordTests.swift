@@ -39,7 +39,7 @@ struct NetworkRecordTests {
         #expect(LeaseRecord(parsing: lease.bytes) == lease)
     }
 
-    @Test("the words in files are no words of the console")
+    @Test("the words in files are not those of the console")
     func words() throws {
         let json = NetworkRecord(try state()).text
         #expect(json["schema"]?.integer == 2)

@@ -201,7 +201,7 @@ struct SessionTests {
         )
     }
 
-    @Test("what is no URL stops a boot of its own as soon as a config is looked for, and tells no secret")
+    @Test("what is not a URL stops a boot of its own as soon as a config is looked for, and tells no secret")
     func noURL() throws {
         let line = "ignition.firstboot ignition.config.url=http://me:sec/ret@a/c.ign"
         let problem = #expect(throws: ArgumentProblem.self) { try session(.live, line).findConfig() }
