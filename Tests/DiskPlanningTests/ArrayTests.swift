@@ -303,6 +303,27 @@ import Testing
         #expect(refusal?.conflicts.map(\.problem) == [.memberIsMade("/dev/md/data", by: "the array \"data\"")])
     }
 
+    @Test("one of whole disks is kept where udev has started it, with wipeTable as well")
+    func wholeDisksInUse() throws {
+        let text = """
+            {"ignition": {"version": "3.4.0"}, "storage": {
+             "disks": [{"device": "/dev/vda", "wipeTable": true}, {"device": "/dev/vdb", "wipeTable": true}],
+             "raid": [{"name": "data", "level": "raid1", "devices": ["/dev/vda", "/dev/vdb"]}]}}
+            """
+        let storage = try IgnitionConfig.parse(Array(text.utf8), name: "config.ign").checked().storage
+        var inventory = DiskInventory(disks: [])
+        for (number, node) in ["/dev/vda", "/dev/vdb"].enumerated() {
+            var disk = disk(node, label: nil)
+            disk.content = member(.active(number))
+            disk.users = [.held(by: "md127")]
+            inventory.disks.append(disk)
+            inventory.devices.append(FoundDevice(path: node, node: node, size: 1 << 30, users: disk.users))
+        }
+        let layout = DiskLayout(storage, on: inventory)
+        let plan = try layout.plan(contents(layout, member(.active(0)), member(.active(1))))
+        #expect(plan.isEmpty && plan.destroyed.isEmpty)
+    }
+
     @Test("what belongs to a table that the config replaces goes with it")
     func replaced() throws {
         let layout = layout(try storage(), labels: ["other", "other"])
