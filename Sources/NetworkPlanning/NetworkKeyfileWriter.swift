@@ -131,7 +131,7 @@ private func escaped(_ text: String) -> String {
         case "\r": escaped += "\\r"
         case "\t": escaped += "\\t"
         case " " where escaped.isEmpty: escaped += "\\s"
-        // Other ends of lines are no part of any name.
+        // Other ends of lines never belong to a name.
         case let other where other.properties.isWhitespace && other != " ": escaped += "?"
         default: escaped.unicodeScalars.append(character)
         }

@@ -18,7 +18,7 @@ public struct NetworkRecord: VersionedRecord, Equatable, Sendable {
     /// Takes a state.
     public init(_ state: NetworkState) { self.state = state }
 
-    /// Reads the members; `nil` where it is no such record.
+    /// Reads the members; `nil` where it is another kind of text.
     public init?(json: JSONValue) {
         guard let state = NetworkState(json) else { return nil }
         self.state = state
@@ -36,7 +36,7 @@ public struct LeaseRecord: VersionedRecord, Equatable, Sendable {
     /// Takes a lease.
     public init(_ lease: NetworkLease) { self.lease = lease }
 
-    /// Reads the members; `nil` where it is no such record.
+    /// Reads the members; `nil` where it is another kind of text.
     public init?(json: JSONValue) {
         guard let lease = NetworkLease(json) else { return nil }
         self.lease = lease

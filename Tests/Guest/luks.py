@@ -163,7 +163,7 @@ run("blkdiscard", "-z", VDB)
 stage([volume("new", VDB, key="", wipeVolume=True)])
 close("new")
 
-# A damaged header is no other content, and its repair is named before what would destroy it.
+# A damaged header is told as one, and its repair is named before what would destroy it.
 run("cryptsetup", "luksFormat", "-q", *CHEAP_KEY, "--key-file", "-", VDB, input=KEY)
 for copy in (0, 16384):
     run("dd", "if=/dev/urandom", f"of={VDB}", "bs=512", f"seek={(copy + 4096) // 512}", "count=8", "conv=notrunc")
