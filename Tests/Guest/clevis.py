@@ -87,7 +87,8 @@ assert not Path("/sysroot/etc/luks").exists()
 close("net", "both")
 
 # After a rotation of the server's keys a binding that opens nothing may stay beside one of the same policy that does.
-passphrase = run("clevis", "luks", "pass", "-d", VDA, "-s", "0").stdout
+slot = run("clevis", "luks", "list", "-d", VDA).stdout.split(":")[0]
+passphrase = run("clevis", "luks", "pass", "-d", VDA, "-s", slot).stdout
 run("clevis", "luks", "bind", "-f", "-y", "-d", VDA, "-k", "-", "sss",
     json.dumps({"t": 1, "pins": {"tang": [{"url": URL, "thp": thumbprint}]}}), input=passphrase)
 stale = json.loads(run("cryptsetup", "token", "export", "--token-id", "0", VDA).stdout)
