@@ -230,8 +230,9 @@ lint: ## Check formatting, imports and the syntax of scripts
 	echo "lint: nothing to object to"
 
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...; LIBRARIES=1: the C libraries, with a sanitizer
-	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(if $(filter-out 0 no,$(LIBRARIES)),--libraries) $(NAME)
+fuzz: ## Fuzz the parsers, SECONDS=60 each, or those of NAME=...; LIBRARIES=1: the C libraries; LIST=1: what was tried
+	@python3 Tests/Fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(if $(filter-out 0 no,$(LIBRARIES)),--libraries) \
+	    $(if $(filter-out 0 no,$(RECORD)),--record) $(if $(filter-out 0 no,$(LIST)),--list) $(NAME)
 
 .PHONY: arguments
 arguments: agent ## Write the table of kernel arguments into the documentation
