@@ -111,7 +111,10 @@ public struct FailureReport: Equatable, Sendable {
     /// Wraps each line of a text by itself.
     private func paragraph(_ text: String, indent: Int) -> [String] {
         text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().flatMap { number, line in
-            let own = line.prefix { $0 == " " }.count
+            let blanks = line.prefix { $0 == " " }.count
+            // What is set off further leaves no room for its words.
+            let own = min(blanks, 40)
+            let line = spaces(own) + line.dropFirst(blanks)
             let first = number == 0 ? "" : spaces(max(0, indent - own))
             let hanging = max(indent, own + 2)
             let lines = wrapped(first + Self.broken(line, room: 80 - hanging), width: 80, indent: 0)
@@ -126,7 +129,7 @@ extension FailureReport {
     /// The line with blanks in words that no line has room for, mostly URLs.
     ///
     /// Each part is as long as it can be, so that no two of them come to stand on one line with a blank between.
-    fileprivate static func broken(_ line: Substring, room: Int) -> String {
+    fileprivate static func broken(_ line: String, room: Int) -> String {
         line.split(separator: " ", omittingEmptySubsequences: false).map { word in
             var parts: [Substring] = []
             var rest = word

@@ -313,6 +313,15 @@ struct FailureTests {
         #expect(word.causeLines.joined().filter { $0 == "a" }.count == 300)
     }
 
+    @Test(arguments: [76, 78, 79, 80, 200])
+    func aLineThatIsSetFarOffIsStillRead(blanks: Int) {
+        struct SetOff: Error, CustomStringConvertible { let description: String }
+        let cause = SetOff(description: "mkfs said:\n" + String(repeating: " ", count: blanks) + "no room left")
+        let lines = FailureReport(BootFailure(cause: cause), written: [], next: "Halting.").causeLines
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        #expect(lines.dropFirst().joined(separator: " ").split(separator: " ") == ["no", "room", "left"])
+    }
+
     @Test func noLineIsWiderThanTheConsole() {
         struct Long: Error, CustomStringConvertible {
             let description = "config.ign: " + Array(repeating: "nothing here fits", count: 12).joined(separator: " ")
