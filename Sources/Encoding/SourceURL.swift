@@ -177,10 +177,11 @@ public struct RedactedURL: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Returns: `nil` where no password can be in it.
     private static func shownWithoutPassword(_ url: SourceURL) -> String? {
-        guard let authority = url.authority, !authority.utf8.contains(UInt8(ascii: "@")), !authority.hasPrefix("["),
-            let slashes = url.text.firstRange(of: "//")
-        else { return nil }
-        let rest = url.text.unicodeScalars[slashes.upperBound...]
+        guard let authority = url.authority, !authority.utf8.contains(UInt8(ascii: "@")), !authority.hasPrefix("[")
+        else {
+            return nil
+        }
+        let rest = url.text.unicodeScalars.dropFirst(url.scheme.unicodeScalars.count + "://".count)
         let end = rest.firstIndex { $0 == "?" || $0 == "#" } ?? rest.endIndex
         // A colon behind the path is left out with all that follows it.
         guard let at = rest.lastIndex(of: "@"), let colon = rest[..<min(at, end)].firstIndex(of: ":") else {

@@ -59,6 +59,7 @@ import Testing
             ("arn:aws:s3:::bucket/a@b?versionId=1", "arn:aws:s3:::bucket/a@b"), ("no url?x", "no url"), ("", ""),
             // A password that starts like a port; and what looks like one.
             ("http://joe:12/SECRET@192.0.2.1/x?t", "http://joe:(hidden)@192.0.2.1/x"),
+            ("http://\u{301}joe:12/SECRET@192.0.2.1/x", "http://\u{301}joe:(hidden)@192.0.2.1/x"),
             ("http://joe:/SECRET@host", "http://joe:(hidden)@host"),
             ("http://joe/a:SECRET@host", "http://joe/a:(hidden)@host"),
             ("http://joe:8#SECRET@host", "http://joe:(hidden)"), ("http://joe:8?SECRET@host", "http://joe:(hidden)"),
