@@ -12,6 +12,8 @@ public struct FileFault: Error, Equatable, CustomStringConvertible, Advising {
     public var path: FilePath
     /// The errno of the failed call.
     public var reason: Errno
+    /// Whether the file could be opened, and no loop device be attached to it.
+    public internal(set) var isOfLoopDevice = false
 
     /// Creates an error: what was tried, on which file, and the errno.
     public init(_ act: String, _ path: FilePath, _ reason: Errno) {

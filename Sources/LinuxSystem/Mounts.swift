@@ -98,8 +98,6 @@ public struct LoopDevice: ~Copyable {
     public let path: FilePath
     private let descriptor: Int32
 
-    fileprivate static let attaching = "attach a loop device to"
-
     /// Attaches a file to a free loop device.
     ///
     /// - Parameters:
@@ -121,7 +119,9 @@ public struct LoopDevice: ~Copyable {
             result = firstlight_loop_attach(backing, offset, size, readOnly, false, &number)
         }
         guard result >= 0 else {
-            throw FileFault(Self.attaching, file, Errno(rawValue: -result))
+            var fault = FileFault("attach a loop device to", file, Errno(rawValue: -result))
+            fault.isOfLoopDevice = true
+            throw fault
         }
         descriptor = result
         path = FilePath("/dev/loop\(number)")
@@ -134,11 +134,6 @@ public struct LoopDevice: ~Copyable {
     }
 
     deinit { close(descriptor) }
-}
-
-extension FileFault {
-    /// Whether the file could be opened, and no loop device be attached to it.
-    public var isOfLoopDevice: Bool { act == LoopDevice.attaching }
 }
 
 extension Errno {

@@ -41,8 +41,9 @@ extension PlatformAccess {
         ["sr_mod", "isofs"].forEach(loadModule)
         /// Services that failed finally and are not asked again.
         var refused: Set<String> = []
-        /// What each service, and the drive, failed by.
+        /// What each service failed by.
         var faults: [String: any Error] = [:]
+        var driveFault: (any Error)?
         for turn in 0... {
             var last: (any Error)?
             if let drive = device(drives, turn == 0 ? 0 : 1) {
@@ -50,7 +51,7 @@ extension PlatformAccess {
                     say("no longer waiting for \(drive): \(error)")
                     drives = []
                     last = error
-                    faults[""] = error
+                    driveFault = error
                 }
             }
             let services = services()
@@ -73,9 +74,9 @@ extension PlatformAccess {
                 }
             }
             // A drive may still come where all services have refused.
-            let told = [faults[""].map { "\($0)" } ?? "there is no such volume"]
-            let reasons = told + services.compactMap { faults[$0] }.map { "\($0)" }
-            if !faults.isEmpty { wait.change { $0.reason = reasons.joined(separator: "; ") } }
+            let told = driveFault.map { "\($0)" } ?? "there is no such volume"
+            let reasons = [told] + services.compactMap { faults[$0] }.map { "\($0)" }
+            if driveFault != nil || !faults.isEmpty { wait.change { $0.reason = reasons.joined(separator: "; ") } }
             // Without a lease no service is known yet that could have refused.
             if let last, drives.isEmpty, !services.isEmpty, services.allSatisfy(refused.contains) { throw last }
         }

@@ -45,7 +45,7 @@ extension LiveSession {
             let config = (try? provisioning.config()) ?? nil
             let fetcher = provisioning.resourceFetcher(for: config, authoritiesWithin: Self.postingTime / 2)
             let filled = try provisioning.filled(url, of: BootArguments.reportKey)
-            try fetcher.post(json: report.text.text(), to: filled, within: end - Machine.uptime())
+            try fetcher.post(json: report.text.text(), to: filled, within: max(1, end - Machine.uptime()))
             observer(.told(topic: "report", "posted to \(url)"))
         } catch {
             let reason =
