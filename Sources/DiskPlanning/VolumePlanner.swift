@@ -118,8 +118,8 @@ public struct LocatedVolume: Equatable, Sendable {
         if content.signatures[0].version == "1" { throw conflict(.luks1) }
         guard let found else { throw conflict(.otherContent(content, wanted: wantedContent)) }
         if let fault = found.headerFault { throw conflict(.volumeHeader(fault)) }
-        // This program never leaves a header without keys on a disk, so somebody may have its key elsewhere.
         if let name = found.openAs { throw conflict(.volumeOpenAs(name, wanted: wanted.name)) }
+        // This program never leaves a header without keys on a disk, so somebody may have its key elsewhere.
         if found.keySlots == 0 { throw conflict(.volumeWithoutKeySlot) }
         if let label = wanted.label, label != found.label {
             throw conflict(
