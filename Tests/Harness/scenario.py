@@ -65,7 +65,7 @@ QUESTIONS = {
     "report": "cat /run/firstlight/report.json",
     "order": "sudo grep -ohE 'disks are planned|sha256 right|as they were planned' /run/firstlight/log",
     # The journal is there too; the pattern does not match itself.
-    "secrets": "sudo LC_ALL=C grep -rlsE --exclude-dir=lower --exclude-dir=overlay --exclude-dir=image '[$]6[$][./0-9A-Za-z]+[$]|ssh-ed25519 [A]AAA' /run",
+    "secrets": "sudo LC_ALL=C grep -rlsE --exclude-dir=lower --exclude-dir=overlay --exclude-dir=image '[$]6[$][./0-9A-Za-z]{4}|ssh-ed25519 [A]AAA' /run",
     "free": "free -m | awk '/^Mem/ { print $7 }'",
 }
 
