@@ -10,19 +10,19 @@ import Reporting
 import SystemPackage
 
 /// What the disks stage needs from its caller.
-public struct DiskAccess {
+public struct DiskAccess: Sendable {
     /// Returns when there is a device at that path.
-    public var waitForDevice: (String) throws -> Void
+    public var waitForDevice: @Sendable (String) throws -> Void
     /// Called when tables or contents of these devices have changed, so that links below `/dev/disk` can follow.
     ///
     /// None of the stage's descriptors are open on the devices then.
-    public var devicesChanged: ([String]) throws -> Void
+    public var devicesChanged: @Sendable ([String]) throws -> Void
     /// Makes a filesystem known to the kernel, by its type.
-    public var loadFilesystem: (String) throws -> Void
+    public var loadFilesystem: @Sendable (String) throws -> Void
     /// Called with each write and each result.
-    public var report: (DiskEvent) -> Void
+    public var report: @Sendable (DiskEvent) -> Void
     /// Called with a LUKS volume and its key, before anything is written into the volume.
-    public var volumeOpened: (OpenVolume) throws -> Void
+    public var volumeOpened: @Sendable (OpenVolume) throws -> Void
     /// Where the keys of LUKS volumes come from.
     public var keys: VolumeKeys
     /// Told of waits for keys that others give.
@@ -32,13 +32,14 @@ public struct DiskAccess {
     /// The medium that the system will run from, by any name; `nil` where there is none, or where it is let go of.
     public var medium: String?
     /// Derives a key while nobody else takes much RAM; the argument is the bytes of RAM to leave for the root image.
-    public var besideImage: ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
+    public var besideImage: @Sendable ((UInt64) throws -> SecretBytes?) throws -> SecretBytes? = { try $0(0) }
 
     /// Makes access of its parts.
     public init(
-        waitForDevice: @escaping (String) throws -> Void, devicesChanged: @escaping ([String]) throws -> Void,
-        loadFilesystem: @escaping (String) throws -> Void, report: @escaping (DiskEvent) -> Void,
-        volumeOpened: @escaping (OpenVolume) throws -> Void = { _ in }, keys: VolumeKeys = .inline()
+        waitForDevice: @escaping @Sendable (String) throws -> Void,
+        devicesChanged: @escaping @Sendable ([String]) throws -> Void,
+        loadFilesystem: @escaping @Sendable (String) throws -> Void, report: @escaping @Sendable (DiskEvent) -> Void,
+        volumeOpened: @escaping @Sendable (OpenVolume) throws -> Void = { _ in }, keys: VolumeKeys = .inline()
     ) {
         self.volumeOpened = volumeOpened
         self.keys = keys
@@ -117,8 +118,7 @@ public enum DiskStage {
     ///   - access: What the stage needs from its caller.
     /// - Throws: The failure of a step; what was written until then stays.
     public static func apply(_ plan: StoragePlan, access: DiskAccess) throws(BootFailure) {
-        let guarded = access.guarded()
-        let access = guarded.access
+        let access = access.guarded()
         try requirePrograms(of: plan)
         try requireMemory(for: plan.volumes)
         try bind(plan.volumes, access)
@@ -130,7 +130,7 @@ public enum DiskStage {
         }
         let held = Monitor<[HeldPartition]>([])
         try sideBySide(plan.disks.filter { $0.action != .keep }, "partitioning", \.disk.node) {
-            if let partition = try partition($0, guarded.access) { held.change { $0.append(partition) } }
+            if let partition = try partition($0, access) { held.change { $0.append(partition) } }
         }
         for array in plan.arrays {
             try step("preparing the RAID array \(array.wanted.node)") { try prepare(array, access) }
@@ -139,7 +139,7 @@ public enum DiskStage {
             try step("preparing the LUKS volume \(volume.wanted.name)") { try prepare(volume, access) }
         }
         let filesystems = plan.filesystems.filter { $0.action != .keep }
-        try sideBySide(filesystems, "preparing", \.node) { try make($0, guarded.access) }
+        try sideBySide(filesystems, "preparing", \.node) { try make($0, access) }
         held.change { $0 = [] }
         let changed = plan.disks.filter { $0.action != .keep }.map(\.disk.node) + filesystems.map(\.node)
         if !changed.isEmpty { try step("settling devices") { try access.devicesChanged(changed) } }

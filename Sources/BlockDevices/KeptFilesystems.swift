@@ -22,7 +22,7 @@ enum KeptFilesystems {
         let kept = plan.filesystems.filter { $0.action == .keep && $0.format.isMountable }
         makeKnown(Set(kept.map(\.format)), access)
         let guarded = access.guarded()
-        let refusals = sideBySide(kept) { refusal(of: $0, nodes, guarded.access) }
+        let refusals = sideBySide(kept) { refusal(of: $0, nodes, guarded) }
         return zip(kept, refusals).compactMap { filesystem, refusal in
             // A second try alone: the kernel mounts only one of several filesystems with one UUID, as on copied disks.
             guard refusal != nil, let reason = self.refusal(of: filesystem, nodes, access) else { return nil }

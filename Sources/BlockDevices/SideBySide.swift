@@ -4,26 +4,18 @@ import LinuxSystem
 import Reporting
 
 extension DiskAccess {
-    /// The same access for several threads: the second to ask waits until the first has its answer.
-    func guarded() -> GuardedDiskAccess {
+    /// The same access, one thread at a time: the second to ask waits until the first has its answer.
+    func guarded() -> DiskAccess {
         let door = Monitor(())
         let access = self
-        var guarded = DiskAccess(
-            waitForDevice: { path in try door.change { _ in try access.waitForDevice(path) } },
-            devicesChanged: { nodes in try door.change { _ in try access.devicesChanged(nodes) } },
-            loadFilesystem: { type in try door.change { _ in try access.loadFilesystem(type) } },
-            report: { event in door.change { _ in access.report(event) } },
-            volumeOpened: { volume in try door.change { _ in try access.volumeOpened(volume) } }, keys: keys)
-        guarded.waits = waits
-        return GuardedDiskAccess(access: guarded)
+        var guarded = self
+        guarded.waitForDevice = { path in try door.change { _ in try access.waitForDevice(path) } }
+        guarded.devicesChanged = { nodes in try door.change { _ in try access.devicesChanged(nodes) } }
+        guarded.loadFilesystem = { type in try door.change { _ in try access.loadFilesystem(type) } }
+        guarded.report = { event in door.change { _ in access.report(event) } }
+        guarded.volumeOpened = { volume in try door.change { _ in try access.volumeOpened(volume) } }
+        return guarded
     }
-}
-
-/// Access whose functions let one thread in at a time.
-///
-/// Keys are asked for only by the thread that made it.
-struct GuardedDiskAccess: @unchecked Sendable {
-    let access: DiskAccess
 }
 
 /// mkfs.btrfs and mkfs.xfs take some MiB of RAM each, and a machine may have little.

@@ -21,7 +21,7 @@ import Testing
                 told.withLock { $0 += 1 }
                 return 1
             }, change: { _, _ in }, end: { _ in })
-        let waits = access.guarded().access.waits
+        let waits = access.guarded().waits
         waits.end(waits.begin(Wait(for: "a tang server")))
         #expect(told.withLock { $0 } == 1)
     }
@@ -172,12 +172,13 @@ import Testing
     func story() throws {
         let image = try Image(64 << 20)
         let plan = try DiskStage.plan(config(image, #""format": "ext4", "label": "x""#), access: .settled)
-        var events: [DiskEvent] = []
+        let events = Mutex<[DiskEvent]>([])
         var access = DiskAccess.settled
-        access.report = { events.append($0) }
+        access.report = { event in events.withLock { $0.append(event) } }
         try DiskStage.apply(plan, access: access)
+        let told = events.withLock { $0 }
         #expect(
-            events == [.writing("ext4 \"x\" on \(image.path)"), .done("ext4 \"x\" created on \(image.path)")])
+            told == [.writing("ext4 \"x\" on \(image.path)"), .done("ext4 \"x\" created on \(image.path)")])
     }
 }
 
