@@ -59,7 +59,7 @@ public final class VolumeKeys: Sendable {
     /// - Returns: Keys that fetch nothing.
     public static func inline() -> VolumeKeys {
         VolumeKeys { resource, descriptor in
-            try Files.writeAll(try DataURL(parsing: resource.source ?? "").bytes, to: descriptor)
+            try Files.writeAll(try DataURL(parsing: resource.source?.text ?? "").bytes, to: descriptor)
         }
     }
 
@@ -104,7 +104,7 @@ public final class VolumeKeys: Sendable {
     func ask(_ url: String) throws {
         let file = try memoryFile("answer")
         defer { close(file) }
-        try fetch(IgnitionConfig.Resource(source: url), file)
+        try fetch(IgnitionConfig.Resource(source: ConfigURL(url)), file)
     }
 
     /// The passphrase of a new volume: the config's, or 4096 random bytes as 8192 digits, which is what Ignition makes.

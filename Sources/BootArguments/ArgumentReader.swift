@@ -101,8 +101,7 @@ extension BootArguments {
         // libcurl takes what has no scheme for http.
         let whole = text.contains("://") ? text : "http://\(text)"
         do throws(URLRefusal) {
-            try Self.checkProxy(whole)
-            proxy = text
+            proxy = try Self.proxy(whole)
         } catch {
             let reason = error.reason ?? "only http, https, socks4, socks4a, socks5 and socks5h"
             let argument = "\(Self.proxyKey)=\(RedactedURL(whole))"
@@ -118,7 +117,7 @@ extension BootArguments {
         }
     }
 
-    private static func checkProxy(_ text: String) throws(URLRefusal) {
+    private static func proxy(_ text: String) throws(URLRefusal) -> SourceURL {
         let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"]
         let proxy = try url(text, of: schemes).asWritten
         if let port = proxy.port, !port.isEmpty, !(Int(port).map { (1...65_535).contains($0) } ?? false) {
@@ -127,6 +126,7 @@ extension BootArguments {
         if proxy.path.utf8.contains(UInt8(ascii: "@")) {
             throw URLRefusal(reason: "there is an @ behind the host; in a password / is written as %2F")
         }
+        return proxy
     }
 
     private mutating func readConfigURL(_ line: KernelCommandLine) {

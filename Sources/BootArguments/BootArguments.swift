@@ -38,7 +38,7 @@ public struct BootArguments: Equatable, Sendable {
     /// The proxy of every HTTP request.
     ///
     /// It may hold a password: never print it.
-    public var proxy: String?
+    public var proxy: SourceURL?
     /// The size of the writable layer; `nil`: not given, which is 50% of the RAM.
     public var overlaySize: OverlaySize?
 

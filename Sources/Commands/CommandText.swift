@@ -19,11 +19,11 @@ func name(of file: String) -> String { file == "-" ? "standard input" : file }
 /// A failure is reported, and the other names are still tried.
 ///
 /// - Returns: Whether all of them succeeded.
-func forEach(_ names: [String], _ body: (String) throws -> Void) -> Bool {
+func forEach<Item>(_ items: [Item], _ body: (Item) throws -> Void) -> Bool {
     var isFine = true
-    for name in names {
+    for item in items {
         do {
-            try body(name)
+            try body(item)
         } catch {
             complain("\(error)")
             FileFault.adviceAtAShell(about: error).forEach { complain("  \($0)") }

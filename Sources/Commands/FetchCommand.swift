@@ -12,7 +12,7 @@ public enum FetchCommand {
     ///
     /// - Returns: Whether it is there, whole and with the wanted hash; what went wrong has been told.
     public static func run(_ trial: FetchTrial) -> Bool {
-        forEach([trial.url]) { _ in
+        forEach([trial]) { _ in
             let screen = ProgressScreen()
             var progress: (@Sendable (TransferProgress) -> Void)?
             // Standard output may be the same terminal.

@@ -10,7 +10,7 @@ extension IgnitionConfig.Luks {
     public var mappedNode: String { "/dev/mapper/\(name)" }
 
     /// Whether the config gives a key; otherwise one is generated.
-    public var givesKey: Bool { !(keyFile.source ?? "").isEmpty }
+    public var givesKey: Bool { !keyFile.isEmpty }
 }
 
 /// What is known of a LUKS2 volume before anything is changed.

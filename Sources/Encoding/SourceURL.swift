@@ -33,7 +33,7 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
     public let scheme: String
     /// User, password, host and port; `nil` if the URL has no `//`.
     public private(set) var authority: String?
-    /// The part from the first `/` (or, without an authority, from the colon) up to `?` or `#`.
+    /// The part from the first `/` (or, without an authority, from the colon) up to `?` or `#`; empty for `data:`.
     public let path: String
     /// The part after `?`, without it.
     public private(set) var query: String?
@@ -54,6 +54,13 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
         if !hasNumericPort { throw .badPort }
     }
 
+    /// Takes the URL of a proxy apart; what has no scheme is one for http, as for libcurl.
+    ///
+    /// - Throws: ``Fault`` with the first mistake.
+    public init(parsingProxy text: String) throws(Fault) {
+        try self.init(parsing: text.contains("://") ? text : "http://\(text)")
+    }
+
     /// Takes a text apart, whatever is wrong behind its scheme; `nil` where it has none.
     package init?(splitting text: String) {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
@@ -66,7 +73,7 @@ public struct SourceURL: Hashable, Sendable, CustomStringConvertible {
         // Split by scalars: for Swift, a slash and a combining mark after it are one character.
         var rest = text.unicodeScalars[text.utf8.index(after: colon)...]
         if scheme == "data" {
-            path = String(rest)
+            path = ""
             return
         }
         if let mark = rest.firstIndex(of: "#") {

@@ -9,9 +9,9 @@ import IgnitionConfig
 /// - SeeAlso: Ignition's `ignition.proxy`, which follows Go's `httpproxy`.
 public struct ProxyRules: Equatable, Sendable {
     /// The proxy's URL for `http:` requests.
-    public var http: String?
+    public var http: SourceURL?
     /// The proxy's URL for `https:` requests.
-    public var https: String?
+    public var https: SourceURL?
     /// Hosts without a proxy, each with an optional `:port`; `*` is every host.
     ///
     /// These are addresses, networks (`10.0.0.0/8`), hosts with their subdomains (`example.com`) or subdomains alone
@@ -19,29 +19,29 @@ public struct ProxyRules: Equatable, Sendable {
     public var exceptions: [String]
 
     /// Creates rules; without arguments there is no proxy.
-    public init(http: String? = nil, https: String? = nil, exceptions: [String] = []) {
+    public init(http: SourceURL? = nil, https: SourceURL? = nil, exceptions: [String] = []) {
         self.http = http
         self.https = https
         self.exceptions = exceptions
     }
 
     /// Creates rules with one proxy for both kinds of requests.
-    public init(_ proxy: String?) { self.init(http: proxy, https: proxy) }
+    public init(_ proxy: SourceURL?) { self.init(http: proxy, https: proxy) }
 
-    /// Takes the rules of a config.
+    /// Takes the rules of a config that was checked.
     public init(_ config: IgnitionConfig.Proxy) {
-        self.init(http: config.httpProxy, https: config.httpsProxy, exceptions: config.noProxy)
+        self.init(http: config.httpProxy?.url, https: config.httpsProxy?.url, exceptions: config.noProxy)
     }
 
     /// The proxy for `url`; `nil` to connect directly, as always to this machine itself.
-    public func proxy(for url: SourceURL) -> String? {
-        let proxy: String?
+    public func proxy(for url: SourceURL) -> SourceURL? {
+        let proxy: SourceURL?
         switch url.scheme {
         case "http": proxy = http
         case "https": proxy = https
         default: return nil
         }
-        guard let proxy, !proxy.isEmpty else { return nil }
+        guard let proxy else { return nil }
         let host = url.host.filter { $0 != "[" && $0 != "]" }.lowercased()
         let port = url.port.flatMap { $0.isEmpty ? nil : $0 } ?? (url.scheme == "http" ? "80" : "443")
         let address = Address(host)

@@ -130,16 +130,15 @@ public final class ResourceFetcher {
         var contents: [[UInt8]] = []
         var added: [[UInt8]] = []
         for resource in resources {
-            let source = resource.source ?? ""
             // One source with two hashes is checked against both.
-            let name = [source, resource.verification.hash ?? ""]
+            let name = [resource.source?.text ?? "", resource.verification.hash ?? ""]
             if let known = authorities[name] {
                 contents.append(known)
                 continue
             }
             let content = try bytes(of: resource, purpose: .trust)
             do { try checkCertificates(content) } catch {
-                throw ResourceFailure(source: RedactedURL(source), reason: .certificate(error))
+                throw ResourceFailure(source: resource.shown, reason: .certificate(error))
             }
             authorities[name] = content
             contents.append(content)
@@ -175,7 +174,7 @@ public final class ResourceFetcher {
     /// - Throws: ``ResourceFailure`` for this URL.
     public func bytes(at url: SourceURL, purpose: ResourcePurpose) throws(ResourceFailure) -> [UInt8] {
         let sink = MemorySink()
-        try fetch(IgnitionConfig.Resource(source: url.text), at: url, into: sink, HTTPExchange(), purpose)
+        try fetch(IgnitionConfig.Resource(source: .url(url)), into: sink, HTTPExchange(), purpose)
         return sink.bytes
     }
 
@@ -192,35 +191,34 @@ public final class ResourceFetcher {
     }
 
     private func fetch(
-        _ resource: IgnitionConfig.Resource, at parsed: SourceURL? = nil, into sink: any ByteSink,
-        _ exchange: HTTPExchange, _ purpose: ResourcePurpose
+        _ resource: IgnitionConfig.Resource, into sink: any ByteSink, _ exchange: HTTPExchange,
+        _ purpose: ResourcePurpose
     ) throws(ResourceFailure) {
-        let source = resource.source ?? ""
         do {
             var wanted: Digest?
             if let hash = resource.verification.hash, !hash.isEmpty {
                 guard let digest = try? Digest(parsing: hash) else { throw ResourceFailure.Reason.malformedHash }
                 wanted = digest
             }
-            if source.isEmpty {
+            guard let source = resource.source, !source.isEmpty else {
                 if purpose != .config { wanted = nil }
-                try ResourceDecoder(sink, isCompressed: false, wanted: wanted).finish()
-            } else if DataURL.isOne(source) {
+                return try ResourceDecoder(sink, isCompressed: false, wanted: wanted).finish()
+            }
+            if let url = source.url, url.isData {
                 let content: DataURL
-                do { content = try DataURL(parsing: source) } catch { throw ResourceFailure.Reason.dataURL(error) }
+                do { content = try DataURL(parsing: url.text) } catch { throw ResourceFailure.Reason.dataURL(error) }
                 let decoder = try ResourceDecoder(sink, isCompressed: resource.isCompressed, wanted: wanted)
                 try content.bytes.withUnsafeBytes { try decoder.receive($0) }
                 try decoder.finish()
             } else if settings.isOffline {
                 throw ResourceFailure.Reason.offline
             } else {
-                guard let url = parsed ?? (try? SourceURL(parsing: source)) else { throw TransferFault.badURL }
                 try download(
-                    resource, url, exchange, purpose, isVouchedFor: wanted != nil,
+                    resource, source.get(), exchange, purpose, isVouchedFor: wanted != nil,
                     decoder: { try ResourceDecoder(sink, isCompressed: resource.isCompressed, wanted: wanted) })
             }
         } catch {
-            throw ResourceFailure(source: RedactedURL(source), reason: reason(for: error))
+            throw ResourceFailure(source: resource.shown, reason: reason(for: error))
         }
     }
 
@@ -434,6 +432,10 @@ public final class ResourceFetcher {
         }
         throw ResourceFailure.Reason.cancelled
     }
+}
+
+extension IgnitionConfig.Resource {
+    fileprivate var shown: RedactedURL { source?.redacted ?? RedactedURL("") }
 }
 
 /// The time limit of all attempts at one resource.

@@ -219,7 +219,7 @@ public final class Transfer {
             set(CURLOPT_QUICK_EXIT, 1)
         }
         // An empty text also keeps curl from reading the environment.
-        set(CURLOPT_PROXY, request.proxies.proxy(for: url) ?? "")
+        set(CURLOPT_PROXY, request.proxies.proxy(for: url)?.text ?? "")
         set(CURLOPT_NOPROXY, "")
         guard url.scheme == "https" else { return }
         guard let (file, additional) = request.trust.authorities(for: url) else {

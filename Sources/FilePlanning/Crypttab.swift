@@ -73,20 +73,20 @@ extension IgnitionConfig {
             let lines = volumes.filter { volume in !Reporting.lines(of: text).contains { volume.isMeant(by: $0) } }
                 .map { "\($0.line)\n" }.joined()
             guard !lines.isEmpty else { return }
-            storage.files[own].append.append(Resource(source: DataURL.text(for: Array(lines.utf8))))
+            storage.files[own].append.append(Resource(Array(lines.utf8)))
         } else if policy.repeatsAll {
             var file = File()
             file.path = path
             file.mode = 0o600
             let lines = volumes.map { "\($0.line)\n" }.joined()
-            file.append = [Resource(source: DataURL.text(for: Array(lines.utf8)))]
+            file.append = [Resource(Array(lines.utf8))]
             storage.files.append(file)
         } else {
             var file = File()
             file.path = path
             file.overwrite = true
             file.mode = 0o600
-            file.contents.source = DataURL.text(for: Array(crypttabText(crypttab ?? "", with: volumes).utf8))
+            file.contents = Resource(Array(crypttabText(crypttab ?? "", with: volumes).utf8))
             storage.files.append(file)
         }
     }
@@ -140,10 +140,10 @@ extension IgnitionConfig.File {
     /// What the config itself holds of the file's text; what is fetched or compressed is not known here.
     fileprivate var givenText: String {
         ([contents] + append).compactMap { resource in
-            guard resource.compression ?? "" == "", let source = resource.source,
-                let url = try? DataURL(parsing: source)
+            guard resource.compression ?? "" == "", let url = resource.source?.url,
+                let content = try? DataURL(parsing: url.text)
             else { return nil }
-            return String(decoding: url.bytes, as: UTF8.self)
+            return String(decoding: content.bytes, as: UTF8.self)
         }.joined(separator: "\n")
     }
 }

@@ -5,11 +5,13 @@ import Encoding
 extension Checker {
     mutating func check(_ ignition: IgnitionConfig.Ignition) {
         let origin = ignition.origin
-        checkDuplicates(ignition.config.merge, in: origin, "config.merge", key: "source") { $0.source }
+        checkDuplicates(ignition.config.merge, in: origin, "config.merge", key: "source") { $0.source?.text }
         check(ignition.config.merge, in: origin, "config.merge", isRequired: true)
         check(ignition.config.replace, origin, "config.replace.")
         let authorities = ignition.security.tls.certificateAuthorities
-        checkDuplicates(authorities, in: origin, "security.tls.certificateAuthorities", key: "source") { $0.source }
+        checkDuplicates(authorities, in: origin, "security.tls.certificateAuthorities", key: "source") {
+            $0.source?.text
+        }
         check(authorities, in: origin, "security.tls.certificateAuthorities", isRequired: true)
         check(ignition.proxy)
         for (field, seconds) in [
@@ -23,10 +25,10 @@ extension Checker {
     }
 
     private mutating func check(_ proxy: IgnitionConfig.Proxy) {
-        for (field, text) in [("httpProxy", proxy.httpProxy), ("httpsProxy", proxy.httpsProxy)] {
-            guard let text else { continue }
+        for (field, given) in [("httpProxy", proxy.httpProxy), ("httpsProxy", proxy.httpsProxy)] {
+            guard let given else { continue }
             do throws(SourceURL.Fault) {
-                let url = try SourceURL(parsing: text)
+                let url = try given.get()
                 if url.scheme != "http", url.scheme != "https" {
                     error(proxy.origin, field, "a proxy is an http or https URL")
                 } else if field == "httpsProxy", url.scheme == "http" {

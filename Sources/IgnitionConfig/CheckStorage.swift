@@ -133,7 +133,7 @@ extension Checker {
         check(volume.clevis)
         if volume.cex.enabled == true {
             if volume.clevis.isUsed { error(origin, "cex.enabled", "CEX and Clevis exclude each other") }
-            if !(volume.keyFile.source ?? "").isEmpty {
+            if !volume.keyFile.isEmpty {
                 error(origin, "cex.enabled", "CEX and a key file exclude each other")
             }
         }

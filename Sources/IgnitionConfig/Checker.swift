@@ -120,11 +120,10 @@ struct Checker {
         _ resource: IgnitionConfig.Resource, _ origin: IgnitionConfig.Origin, _ prefix: String,
         isRequired: Bool = false
     ) {
-        let source = resource.source ?? ""
         var scheme: String?
-        if source.isEmpty {
+        if resource.isEmpty {
             if isRequired { error(origin, "\(prefix)source", resource.source == nil ? "missing" : "empty") }
-        } else {
+        } else if let source = resource.source {
             scheme = checkSource(source, origin, "\(prefix)source")
         }
         if let compression = resource.compression, !["", "gzip"].contains(compression) {
@@ -161,11 +160,11 @@ struct Checker {
 
     /// Checks a URL to fetch from; returns its scheme if it is one that this version knows.
     mutating func checkSource(
-        _ source: String, _ origin: IgnitionConfig.Origin, _ field: String
+        _ source: ConfigURL, _ origin: IgnitionConfig.Origin, _ field: String
     ) -> String? {
         let url: SourceURL
         do throws(SourceURL.Fault) {
-            url = try SourceURL(parsing: source)
+            url = try source.get()
         } catch {
             self.error(origin, field, "\(error)")
             return nil
@@ -184,7 +183,7 @@ struct Checker {
         switch url.scheme {
         case "data":
             do throws(DataURL.Fault) {
-                _ = try DataURL(parsing: source)
+                _ = try DataURL(parsing: url.text)
             } catch {
                 self.error(origin, field, "\(error)")
             }

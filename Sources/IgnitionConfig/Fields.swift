@@ -1,5 +1,7 @@
 // One description of the fields of each object, shared by reading, writing and merging.
 
+import Encoding
+
 /// A part of the config that is written as a JSON object.
 protocol ConfigObject {
     init()
@@ -55,6 +57,13 @@ extension FieldVisitor {
     var isInIgnition: Bool { false }
 
     func string(_ name: String, _ value: inout String?) { string(name, &value, since: .v30) }
+
+    func url(_ name: String, _ value: inout ConfigURL?, since: SpecVersion = .v30) {
+        var text = value?.text
+        string(name, &text, since: since)
+        if text != value?.text { value = text.map(ConfigURL.init) }
+    }
+
     func bool(_ name: String, _ value: inout Bool?) { bool(name, &value, since: .v30) }
     func integer(_ name: String, _ value: inout Int?) { integer(name, &value, since: .v30) }
 

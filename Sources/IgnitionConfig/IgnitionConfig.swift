@@ -1,6 +1,8 @@
 // IgnitionConfig: the Ignition config, specs 3.0.0 to 3.7.0-experimental, as a value: reading, checking, merging,
 // writing, source positions. No I/O.
 
+import Encoding
+
 /// One Ignition config.
 ///
 /// `nil` means that the key is absent, which often differs from an empty value; an absent list is empty.
@@ -83,9 +85,9 @@ extension IgnitionConfig {
     /// The proxies that downloads go through.
     public struct Proxy: Equatable, Sendable {
         /// The URL of the proxy for http.
-        public var httpProxy: String?
+        public var httpProxy: ConfigURL?
         /// The URL of the proxy for https.
-        public var httpsProxy: String?
+        public var httpsProxy: ConfigURL?
         /// Hosts that are reached without a proxy.
         public var noProxy: [String] = []
         /// Where this was written.
@@ -157,8 +159,8 @@ extension IgnitionConfig.Timeouts: ConfigObject {
 
 extension IgnitionConfig.Proxy: ConfigObject {
     mutating func describe(to fields: any FieldVisitor) {
-        fields.string("httpProxy", &httpProxy)
-        fields.string("httpsProxy", &httpsProxy)
+        fields.url("httpProxy", &httpProxy)
+        fields.url("httpsProxy", &httpsProxy)
         fields.strings("noProxy", &noProxy)
     }
 }

@@ -137,7 +137,7 @@ private final class FieldMerger: FieldVisitor {
 private func keys<Value: ConfigObject>(of values: [Value]) -> Set<ByteKey> { Set(values.map { ByteKey($0.key) }) }
 
 extension IgnitionConfig.Resource {
-    var key: String { source ?? "" }
+    var key: String { source?.text ?? "" }
 
     /// Removes the parent's headers that the child gives without a value.
     static func reconcile(_ parent: inout Self, _ child: inout Self) {

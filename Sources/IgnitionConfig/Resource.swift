@@ -6,7 +6,7 @@ extension IgnitionConfig {
     /// Bytes named by a URL.
     public struct Resource: Equatable, Sendable {
         /// The URL; `nil` or empty means no bytes.
-        public var source: String?
+        public var source: ConfigURL?
         /// The value `gzip`, or `nil` or empty for none.
         public var compression: String?
         /// Headers of an http or https request, keyed by name.
@@ -19,7 +19,14 @@ extension IgnitionConfig {
         /// Creates a value with every field absent.
         public init() {}
         /// Creates a resource with a source and nothing else.
-        public init(source: String?) { self.source = source }
+        public init(source: ConfigURL) { self.source = source }
+        /// Creates a resource of bytes at hand.
+        public init(_ bytes: [UInt8]) { source = ConfigURL(DataURL.text(for: bytes)) }
+
+        /// Whether it names no bytes.
+        public var isEmpty: Bool { source?.isEmpty ?? true }
+        /// Whether its bytes are not in the config itself, but have to be fetched.
+        public var isElsewhere: Bool { !isEmpty && source?.url?.isData != true }
 
         /// Whether the bytes are gunzipped after the download.
         public var isCompressed: Bool { compression == "gzip" }
@@ -60,7 +67,7 @@ extension IgnitionConfig {
     public func inliningAuthorities(_ contents: [[UInt8]]) -> IgnitionConfig {
         var config = self
         for (index, content) in zip(ignition.security.tls.certificateAuthorities.indices, contents) {
-            config.ignition.security.tls.certificateAuthorities[index].source = DataURL.text(for: content)
+            config.ignition.security.tls.certificateAuthorities[index].source = ConfigURL(DataURL.text(for: content))
             config.ignition.security.tls.certificateAuthorities[index].compression = nil
             config.ignition.security.tls.certificateAuthorities[index].httpHeaders = []
         }
@@ -70,7 +77,7 @@ extension IgnitionConfig {
 
 extension IgnitionConfig.Resource: ConfigObject {
     mutating func describe(to fields: any FieldVisitor) {
-        fields.string("source", &source)
+        fields.url("source", &source)
         fields.string("compression", &compression, since: fields.isInIgnition ? .v31 : .v30)
         fields.list("httpHeaders", &httpHeaders, since: .v31)
         fields.object("verification", &verification)

@@ -35,7 +35,7 @@ public struct RootImageRequest: Sendable {
     /// The content of `/etc/coreos-live-initramfs`; `nil` accepts any version.
     public var version: String?
     /// The proxy of http and https requests; `nil` for none.
-    public var proxy: String?
+    public var proxy: SourceURL?
     /// The PEM file of the machine's certificate authorities.
     public var authorities = TransferRequest.systemAuthorities
     /// Where the image is kept: a tmpfs just large enough for it is mounted here.

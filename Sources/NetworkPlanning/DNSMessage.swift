@@ -73,13 +73,10 @@ public struct NetworkTarget: Hashable, Sendable, CustomStringConvertible {
     public var isTFTP: Bool
 
     /// The server of a URL of http, https or tftp, or the proxy that goes in its place; `nil` for any other.
-    public init?(url: SourceURL, proxy: String? = nil) {
+    public init?(url: SourceURL, proxy: SourceURL? = nil) {
         guard let usual = ["http": 80, "https": 443, "tftp": 69][url.scheme], url.authority != nil else { return nil }
         if let proxy, url.scheme != "tftp" {
-            let whole = proxy.contains("://") ? proxy : "http://\(proxy)"
-            // What is wrong with its user or password does not keep libcurl from going there.
-            guard let server = SourceURL(splitting: whole) else { return nil }
-            self.init(server, usualPort: ["http": 80, "https": 443][server.scheme] ?? 1080)
+            self.init(proxy, usualPort: ["http": 80, "https": 443][proxy.scheme] ?? 1080)
         } else {
             self.init(url, usualPort: usual)
         }

@@ -11,7 +11,7 @@ extension PlatformAccess {
 
     /// The headers of each request of a session; none if the service has no sessions.
     func awsSession() throws(ResourceFailure) -> [(name: String, value: String)] {
-        var question = MetadataRequest(
+        var question = try MetadataRequest(
             "\(linkLocal)/latest/api/token", headers: [("X-aws-ec2-metadata-token-ttl-seconds", "21600")])
         question.exchange.method = .put
         do throws(ResourceFailure) {

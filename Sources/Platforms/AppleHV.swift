@@ -18,7 +18,7 @@ extension PlatformAccess {
         let relay = try SocketRelay { firstlight_connect_vsock(host, port) }
         defer { relay.close() }
         // No name is looked up, because the socket is used instead of the host.
-        var question = MetadataRequest("http://d/", headers: [("Accept", "application/json")])
+        var question = try MetadataRequest("http://d/", headers: [("Accept", "application/json")])
         question.exchange.socket = relay.path
         return try request(question)
     }

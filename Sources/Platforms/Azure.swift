@@ -7,7 +7,7 @@ import SystemPackage
 
 extension PlatformAccess {
     func azureConfig() throws -> [UInt8]? {
-        var question = MetadataRequest(
+        var question = try MetadataRequest(
             "\(linkLocal)/metadata/instance/compute/userData?api-version=2021-01-01&format=text",
             headers: [("Metadata", "true")])
         // While the machine is being created, the service does not know it yet.

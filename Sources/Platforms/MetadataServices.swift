@@ -11,7 +11,7 @@ extension PlatformAccess {
     func plain(
         _ url: String, headers: [(name: String, value: String)] = [], mayBeMissing: Bool = true
     ) throws(ResourceFailure) -> [UInt8]? {
-        try answer(to: MetadataRequest(url, headers: headers), mayBeMissing: mayBeMissing)
+        try answer(to: try MetadataRequest(url, headers: headers), mayBeMissing: mayBeMissing)
     }
 
     func answer(to question: MetadataRequest, mayBeMissing: Bool = true) throws(ResourceFailure) -> [UInt8]? {
@@ -41,7 +41,7 @@ extension PlatformAccess {
     }
 
     func oracleConfig() throws -> [UInt8]? {
-        var question = MetadataRequest(
+        var question = try MetadataRequest(
             "\(linkLocal)/opc/v2/instance/metadata/user_data", headers: [("Authorization", "Bearer Oracle")])
         question.exchange.retriedStatuses = [429]
         return try answer(to: question).map { try decodedBase64($0, .oraclecloud) }
@@ -49,13 +49,13 @@ extension PlatformAccess {
 
     /// Reads the user data from a port below 1024, which proves that root asks.
     func scalewayConfig() throws(ResourceFailure) -> [UInt8]? {
-        var question = MetadataRequest("http://169.254.42.42/user_data/cloud-init")
+        var question = try MetadataRequest("http://169.254.42.42/user_data/cloud-init")
         question.exchange.fromReservedPort = true
         return try answer(to: question)
     }
 
     func akamaiConfig() throws -> [UInt8]? {
-        var first = MetadataRequest(
+        var first = try MetadataRequest(
             "\(linkLocal)/v1/token", headers: [("Accept", "text/plain"), ("Metadata-Token-Expiry-Seconds", "300")])
         first.exchange.method = .put
         guard let token = headerValue(try request(first)) else { throw PlatformFailure.noToken(.akamai) }

@@ -56,10 +56,10 @@ extension PlatformAccess {
             }
             let services = services()
             for url in services where !refused.contains(url) {
-                var question = MetadataRequest(url)
-                question.limit = 5
-                question.isWanted = { [drives] in drives.isEmpty || device(drives, 0) == nil }
                 do throws(ResourceFailure) {
+                    var question = try MetadataRequest(url)
+                    question.limit = 5
+                    question.isWanted = { [drives] in drives.isEmpty || device(drives, 0) == nil }
                     return try answer(to: question)
                 } catch {
                     switch error.reason {

@@ -16,7 +16,7 @@ extension Platform {
     public func report(stage: String, failure: String?, with fetcher: ResourceFetcher) throws {
         guard self == .packet else { return }
         let limit = 30.0
-        var metadata = MetadataRequest("https://metadata.packet.net/metadata", headers: [("Accept", "*/*")])
+        var metadata = try MetadataRequest("https://metadata.packet.net/metadata", headers: [("Accept", "*/*")])
         metadata.limit = limit
         let answer = try JSONNode(parsing: try perform(metadata, with: fetcher))
         guard let home = answer["phone_home_url"]?.string else { throw PlatformFailure.noPhoneHome }

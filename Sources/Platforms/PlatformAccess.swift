@@ -14,7 +14,7 @@ import SystemPackage
 /// One request to a metadata service.
 public struct MetadataRequest {
     /// The URL.
-    public var url: String
+    public var url: SourceURL
     /// The headers of the request.
     public var headers: [(name: String, value: String)] = []
     /// How HTTP is used.
@@ -25,8 +25,12 @@ public struct MetadataRequest {
     public var isWanted: () -> Bool = { true }
 
     /// Creates a plain GET.
-    public init(_ url: String, headers: [(name: String, value: String)] = []) {
-        self.url = url
+    ///
+    /// - Throws: ``ResourceFailure`` where the text is not a URL: parts of it may come from a service or the kernel.
+    public init(_ url: String, headers: [(name: String, value: String)] = []) throws(ResourceFailure) {
+        do throws(SourceURL.Fault) { self.url = try SourceURL(parsing: url) } catch {
+            throw ResourceFailure(source: RedactedURL(url), reason: .transfer(.badURL, attempts: 1))
+        }
         self.headers = headers
     }
 }
@@ -128,7 +132,7 @@ public struct PlatformAccess {
 }
 
 func perform(_ request: MetadataRequest, with fetcher: ResourceFetcher) throws(ResourceFailure) -> [UInt8] {
-    var resource = IgnitionConfig.Resource(source: request.url)
+    var resource = IgnitionConfig.Resource(source: .url(request.url))
     resource.httpHeaders = request.headers.map { name, value in
         var header = IgnitionConfig.HTTPHeader()
         header.name = name

@@ -54,12 +54,12 @@ final class ConfigRendering {
 
     /// Fetches, checks and renders a config; `parent` is what its settings come on top of.
     private func follow(_ reference: IgnitionConfig.Resource, over parent: IgnitionConfig?) throws -> IgnitionConfig? {
-        let source = reference.source ?? ""
-        let shown = "\(RedactedURL(source))"
+        let source = reference.source ?? ConfigURL("")
+        let shown = "\(source)"
         return try step("following \(shown), \(reference.origin.describe("source"))") {
-            guard !chain.contains(source) else { throw ConfigReferenceFault.circle(shown) }
+            guard !chain.contains(source.text) else { throw ConfigReferenceFault.circle(shown) }
             guard chain.count < Self.deepest, count < Self.most else { throw ConfigReferenceFault.tooMany(count) }
-            chain.append(source)
+            chain.append(source.text)
             defer { chain.removeLast() }
             count += 1
             let bytes = try fetch(reference)
@@ -67,8 +67,8 @@ final class ConfigRendering {
                 warn("\(shown) is empty: as with Ignition, there is no config at all then")
                 return nil
             }
-            if let url = try? SourceURL(parsing: source) { followed.append(url) }
-            let name = DataURL.isOne(source) ? "config in the config" : FetchedConfig.name(of: shown)
+            if let url = source.url { followed.append(url) }
+            let name = reference.isElsewhere ? FetchedConfig.name(of: shown) : "config in the config"
             let parsed = IgnitionConfig.parse(bytes, name: name)
             for warning in parsed.report.warnings { warn(warning.warning) }
             let config = try parsed.valid()
@@ -81,7 +81,7 @@ final class ConfigRendering {
 /// A config completed: its references followed, its certificate authorities fetched, the whole checked.
 final class ConfigCompletion {
     private let fetcher: ResourceFetcher
-    private let proxy: String?
+    private let proxy: SourceURL?
     private let warn: (String) -> Void
     /// The sources of the configs that were followed.
     private(set) var followed: [SourceURL] = []
@@ -92,7 +92,7 @@ final class ConfigCompletion {
     ///   - fetcher: Fetches what is referred to.
     ///   - proxy: Used where a config names none.
     ///   - warn: Called with what somebody should look into.
-    init(_ fetcher: ResourceFetcher, proxy: String?, warn: @escaping (String) -> Void) {
+    init(_ fetcher: ResourceFetcher, proxy: SourceURL?, warn: @escaping (String) -> Void) {
         self.fetcher = fetcher
         self.proxy = proxy
         self.warn = warn
@@ -138,6 +138,6 @@ extension IgnitionConfig {
     /// Whether it is not whole by itself.
     var refersToOthers: Bool {
         !ignition.config.merge.isEmpty || ignition.config.replace.source != nil
-            || ignition.security.tls.certificateAuthorities.contains { !DataURL.isOne($0.source ?? "") }
+            || ignition.security.tls.certificateAuthorities.contains(where: \.isElsewhere)
     }
 }

@@ -166,21 +166,16 @@ private func knownHere(
     let fetcher = ResourceFetcher(settings)
     let rendering = ConfigRendering(
         fetch: { reference in
-            guard isRemote(reference) else { return try fetcher.bytes(of: reference, purpose: .config) }
+            guard reference.isElsewhere else { return try fetcher.bytes(of: reference, purpose: .config) }
             elsewhere.append(reference)
             return Array(#"{"ignition": {"version": "3.0.0"}}"#.utf8)
         },
-        adopt: { elsewhere += $0.ignition.security.tls.certificateAuthorities.filter(isRemote) },
+        adopt: { elsewhere += $0.ignition.security.tls.certificateAuthorities.filter(\.isElsewhere) },
         warn: { _ in })
     let whole = (try? rendering.render(config)) ?? config
     let contents = whole.storage.files.flatMap { [$0.contents] + $0.append } + whole.storage.luks.map(\.keyFile)
     let authorities = config.ignition.security.tls.certificateAuthorities
-    return (whole, elsewhere + (contents + authorities).filter(isRemote))
-}
-
-private func isRemote(_ resource: IgnitionConfig.Resource) -> Bool {
-    guard let source = resource.source, !source.isEmpty else { return false }
-    return !DataURL.isOne(source)
+    return (whole, elsewhere + (contents + authorities).filter(\.isElsewhere))
 }
 
 /// Whether a boot with these arguments is going to need the network for its config, as far as this initramfs tells.

@@ -11,7 +11,7 @@ import SystemPackage
 /// What to fetch by hand, and how.
 public struct FetchTrial {
     /// What to fetch.
-    public var url: String
+    var url: ConfigURL
     /// A file; `nil` is standard output.
     public var output: String?
     /// The wanted hash, as a config writes it: `sha512-...`.
@@ -22,7 +22,7 @@ public struct FetchTrial {
     public var headers: [String] = []
     /// PEM files of certificate authorities that are trusted as well.
     public var authorities: [String] = []
-    /// For http and https.
+    /// For http and https, as the kernel command line has it.
     public var proxy: String?
     /// Hosts for which no proxy is used.
     public var noProxy: [String] = []
@@ -32,7 +32,7 @@ public struct FetchTrial {
     public var answerTimeout = 10
 
     /// A URL, with the boot's own limits.
-    public init(url: String) { self.url = url }
+    public init(url: String) { self.url = ConfigURL(url) }
 
     /// Fetches it.
     ///
@@ -43,7 +43,7 @@ public struct FetchTrial {
     public func run(
         log: @escaping @Sendable (String) -> Void, progress: (@Sendable (TransferProgress) -> Void)?
     ) throws {
-        var settings = settings
+        var settings = try settings()
         settings.log = log
         settings.progress = progress
         let fetcher = ResourceFetcher(settings)
@@ -51,7 +51,7 @@ public struct FetchTrial {
             try authorities.map { name in
                 let path = FilePath(name)
                 let pem = try Files.read(path)
-                return IgnitionConfig.Resource(source: DataURL.text(for: pem))
+                return IgnitionConfig.Resource(pem)
             })
         guard let output else { return try Files.writeAll(try fetcher.bytes(of: resource), to: 1) }
         let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -67,7 +67,10 @@ public struct FetchTrial {
         }
     }
 
-    private var settings: FetchSettings {
+    private func settings() throws -> FetchSettings {
+        let proxy = try proxy.map { text in
+            try step("reading --proxy \(RedactedURL(text))") { try SourceURL(parsingProxy: text) }
+        }
         var settings = FetchSettings()
         settings.totalTimeout = timeout == 0 ? nil : Double(timeout)
         settings.answerTimeout = answerTimeout == 0 ? nil : Double(answerTimeout)

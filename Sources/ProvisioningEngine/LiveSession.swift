@@ -94,7 +94,7 @@ public struct LiveSession: Sendable {
         if urls.isEmpty, isKnown, let config = try? provisioning.config(), config.ignition.proxy.httpProxy == nil,
             config.ignition.proxy.httpsProxy == nil
         {
-            urls = remoteResources(config).compactMap { try? SourceURL(parsing: $0.source ?? "") }
+            urls = remoteResources(config).compactMap { $0.source?.url }
         }
         return urls
     }

@@ -3,6 +3,7 @@
 
 import BootArguments
 import Devices
+import Encoding
 import Fetching
 import Glibc
 import IgnitionConfig
@@ -186,7 +187,7 @@ public struct ProvisioningSession: Sendable {
     }
 
     /// The proxy that counts where a config names none.
-    var proxyArgument: String? { rules.honoursProxyArgument ? arguments.proxy : nil }
+    var proxyArgument: SourceURL? { rules.honoursProxyArgument ? arguments.proxy : nil }
 
     /// How the machine's platform is asked.
     ///

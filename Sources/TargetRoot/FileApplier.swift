@@ -246,10 +246,8 @@ extension FileAction {
     var isFetched: Bool {
         guard case .writeFile(let file) = self else { return false }
         return file.content.parts.contains { part in
-            guard case .resource(let resource) = part, let source = resource.source, !source.isEmpty else {
-                return false
-            }
-            return !DataURL.isOne(source)
+            guard case .resource(let resource) = part else { return false }
+            return resource.isElsewhere
         }
     }
 }

@@ -35,7 +35,7 @@ struct ContentWriter: Sendable {
 
     /// Writes a resource into an empty file; one without a source has no bytes.
     func write(_ resource: IgnitionConfig.Resource, into file: OpenFile) throws {
-        if !(resource.source ?? "").isEmpty { try fetch(resource, file.descriptor) }
+        if !resource.isEmpty { try fetch(resource, file.descriptor) }
     }
 }
 
@@ -59,7 +59,7 @@ final class FragmentStore {
 
     /// Opens a fragment to read it, and fetches it before where nobody did yet.
     func open(_ resource: IgnitionConfig.Resource) throws -> OpenFile {
-        let source = resource.source ?? ""
+        let source = resource.source?.text ?? ""
         if let known = places[source]?.first(where: { kept[$0].resource == resource }) {
             return try kept[known].entry.openFile(O_RDONLY, to: "read")
         }

@@ -53,7 +53,7 @@ func lines(_ arguments: BootArguments) -> [String] {
     say("fromRAM", arguments.fromRAM)
     say("rootfsSHA256", arguments.rootfsSHA256)
     say("medium is not checked", !arguments.checksMedium)
-    say("proxy", arguments.proxy)
+    say("proxy", arguments.proxy?.text)
     say("overlaySize", arguments.overlaySize?.description)
     say("ignitionFirstboot", arguments.ignitionFirstboot)
     say("platform", arguments.platform)

@@ -86,7 +86,7 @@ private let build = 1_793_491_200
     private var hash: String { "sha256-" + content.withUnsafeBytes { hexadecimal(MessageDigest.sha256($0)) } }
 
     private func resource(_ url: String, hash: String?) -> IgnitionConfig.Resource {
-        var resource = IgnitionConfig.Resource(source: url)
+        var resource = IgnitionConfig.Resource(source: ConfigURL(url))
         resource.verification.hash = hash
         return resource
     }
@@ -153,7 +153,7 @@ private let build = 1_793_491_200
         settings.credentials = { _ in CloudCredentials(aws: AWSCredentials(accessKey: "AK", secretKey: "S")) }
         let failure = #expect(throws: ResourceFailure.self) {
             try ResourceFetcher(settings, inThePlaceOfClouds: server)
-                .bytes(of: IgnitionConfig.Resource(source: "s3://bucket/key"))
+                .bytes(of: IgnitionConfig.Resource(source: ConfigURL("s3://bucket/key")))
         }
         #expect(failure?.description.contains("its clock says 2026-11-01 00:00 UTC and this machine's clock") == true)
         #expect(failure?.advice.first?.contains("clock") == true)

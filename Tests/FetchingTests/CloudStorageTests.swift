@@ -155,7 +155,7 @@ extension ResourceFetcher {
     @Test func anybodyMayReadAPublicBucket() throws {
         let server = try LoopbackServer(["f": content], scripts: scripts)
         let fetcher = fetcher(server)
-        let source = IgnitionConfig.Resource(source: "s3://bucket/key?versionId=3")
+        let source = IgnitionConfig.Resource(source: ConfigURL("s3://bucket/key?versionId=3"))
         #expect(try fetcher.bytes(of: source) == content)
         #expect(try fetcher.bytes(of: source) == content)
         // The region is asked for once; both kinds of requests are tried again.
@@ -169,7 +169,7 @@ extension ResourceFetcher {
         let keys = AWSCredentials(accessKey: "AK", secretKey: "SECRET", sessionToken: "TOKEN")
         #expect(
             try fetcher(server, CloudCredentials(aws: keys)).bytes(
-                of: IgnitionConfig.Resource(source: "arn:aws:s3:::bucket/key"))
+                of: IgnitionConfig.Resource(source: ConfigURL("arn:aws:s3:::bucket/key")))
                 == content)
         let seen = try #require(server.requests.last).headers
         let time = try #require(seen["x-amz-date"])
@@ -186,7 +186,7 @@ extension ResourceFetcher {
     @Test func googleTakesATokenOrNone() throws {
         let path = "/storage.googleapis.com/storage/v1/b/bucket/o/dir%2Fkey"
         let server = try LoopbackServer(["f": content], scripts: ["\(path)=file:f;file:f"])
-        let source = IgnitionConfig.Resource(source: "gs://bucket/dir/key")
+        let source = IgnitionConfig.Resource(source: ConfigURL("gs://bucket/dir/key"))
         #expect(try fetcher(server).bytes(of: source) == content)
         #expect(try fetcher(server, CloudCredentials(googleToken: "T")).bytes(of: source) == content)
         #expect(server.requests.map { $0.headers["authorization"] } == [nil, "Bearer T"])
@@ -204,7 +204,7 @@ extension ResourceFetcher {
         ])
     func faults(source: String, compression: String, reason: ResourceFailure.Reason) throws {
         let server = try LoopbackServer([:])
-        var resource = IgnitionConfig.Resource(source: source)
+        var resource = IgnitionConfig.Resource(source: ConfigURL(source))
         resource.compression = compression
         let found = #expect(throws: ResourceFailure.self) { try fetcher(server).bytes(of: resource) }
         #expect(found?.reason == reason)

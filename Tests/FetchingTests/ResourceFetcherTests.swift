@@ -13,7 +13,8 @@ import Testing
 private func resource(
     _ source: String?, compression: String? = nil, hash: String? = nil, headers: [(String, String?)] = []
 ) -> IgnitionConfig.Resource {
-    var resource = IgnitionConfig.Resource(source: source)
+    var resource = IgnitionConfig.Resource()
+    resource.source = source.map(ConfigURL.init)
     resource.compression = compression
     resource.verification.hash = hash
     resource.httpHeaders = headers.map { name, value in
@@ -241,11 +242,11 @@ private func reason(_ body: () throws -> Void) -> ResourceFailure.Reason? {
         timeouts.httpTotal = 30
         timeouts.httpResponseHeaders = 0
         var proxy = IgnitionConfig.Proxy()
-        proxy.httpProxy = "http://proxy"
+        proxy.httpProxy = ConfigURL("http://proxy")
         settings.adopt(timeouts, proxy)
         #expect(settings.answerTimeout == nil)
         #expect(settings.totalTimeout == 30)
-        #expect(settings.proxies.http == "http://proxy")
+        #expect(settings.proxies.http?.text == "http://proxy")
         // No deadline can be told that no clock shows.
         (timeouts.httpTotal, timeouts.httpResponseHeaders) = (.max, .max)
         settings.adopt(timeouts, proxy)

@@ -151,7 +151,7 @@ private func faultOf(_ body: () throws -> Void) -> TransferFault? {
     @Test func aProxyIsAskedForTheWholeURL() throws {
         let proxy = try LoopbackServer(["f": content], scripts: ["CONNECT=status:407"])
         var request = try TransferRequest(url: "http://files.invalid/f")
-        request.proxies = ProxyRules(proxy.url(""))
+        request.proxies = ProxyRules(try SourceURL(parsing: proxy.url("")))
         let collector = Collector()
         _ = try Transfer().perform(request, to: collector)
         #expect(collector.bytes == content)

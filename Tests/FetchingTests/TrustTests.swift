@@ -1,3 +1,4 @@
+import Encoding
 import Glibc
 import IgnitionConfig
 import LinuxSystem
@@ -42,13 +43,13 @@ import Testing
         let secure = try LoopbackServer(["f": [1, 2, 3]], tls: keyAndCertificate)
         let plain = try LoopbackServer(["ca.pem.gz": try gzipped(certificate)])
         let fetcher = ResourceFetcher(pause: { _ in })
-        let wanted = IgnitionConfig.Resource(source: secure.url("/f"))
+        let wanted = IgnitionConfig.Resource(source: ConfigURL(secure.url("/f")))
         let early = #expect(throws: ResourceFailure.self) { try fetcher.bytes(of: wanted) }
         guard case .transfer(.certificate, attempts: 1)? = early?.reason else {
             Issue.record("believed in \(String(describing: early))")
             return
         }
-        var authority = IgnitionConfig.Resource(source: plain.url("/ca.pem.gz"))
+        var authority = IgnitionConfig.Resource(source: ConfigURL(plain.url("/ca.pem.gz")))
         authority.compression = "gzip"
         authority.httpHeaders = [IgnitionConfig.HTTPHeader()]
         authority.httpHeaders[0].name = "X-Token"
@@ -68,7 +69,7 @@ import Testing
         var config = IgnitionConfig()
         config.ignition.security.tls.certificateAuthorities = [authority]
         let inlined = config.inliningAuthorities(contents).ignition.security.tls.certificateAuthorities
-        #expect(inlined.first?.source?.hasPrefix("data:;base64,LS0tLS1CRUdJTi") == true)
+        #expect(inlined.first?.source?.text.hasPrefix("data:;base64,LS0tLS1CRUdJTi") == true)
         #expect(inlined.first?.compression == nil && inlined.first?.httpHeaders.isEmpty == true)
         let later = ResourceFetcher(pause: { _ in })
         try later.trust(inlined)
@@ -78,7 +79,7 @@ import Testing
     @Test func anAuthorityThatIsNoneIsNamed() throws {
         let fetcher = ResourceFetcher()
         let failure = #expect(throws: ResourceFailure.self) {
-            try fetcher.trust([IgnitionConfig.Resource(source: "data:,hello")])
+            try fetcher.trust([IgnitionConfig.Resource(Array("hello".utf8))])
         }
         #expect(failure?.reason == .certificate(.noCertificate))
         #expect(fetcher.settings.additionalAuthorities.isEmpty)
@@ -92,7 +93,7 @@ import Testing
         var settings = FetchSettings()
         settings.log = { line in lines.change { $0.append(line) } }
         _ = try ResourceFetcher(settings, pause: { _ in }).bytes(
-            of: IgnitionConfig.Resource(source: server.url("/f?token=secret")))
+            of: IgnitionConfig.Resource(source: ConfigURL(server.url("/f?token=secret"))))
         let url = server.url("/f")
         #expect(
             lines.change { $0 } == [
@@ -103,7 +104,7 @@ import Testing
 
     @Test func aTokenIsAskedForWithPut() throws {
         let server = try LoopbackServer(["token": [7]])
-        let resource = IgnitionConfig.Resource(source: server.url("/token"))
+        let resource = IgnitionConfig.Resource(source: ConfigURL(server.url("/token")))
         var exchange = HTTPExchange()
         exchange.method = .put
         #expect(try ResourceFetcher().bytes(of: resource, exchange: exchange) == [7])
@@ -128,7 +129,7 @@ import Testing
             let descriptor = scratchFile(folder, "\(number)")
             defer { close(descriptor) }
             do {
-                try pool.write(IgnitionConfig.Resource(source: server.url("/f\(number)")), to: descriptor)
+                try pool.write(IgnitionConfig.Resource(source: ConfigURL(server.url("/f\(number)"))), to: descriptor)
             } catch { failures.change { $0 += 1 } }
         }
         #expect(failures.change { $0 } == 0)
@@ -151,7 +152,7 @@ import Testing
             pool.cancel()
         }
         let failure = #expect(throws: ResourceFailure.self) {
-            try pool.write(IgnitionConfig.Resource(source: server.url("/f")), to: descriptor)
+            try pool.write(IgnitionConfig.Resource(source: ConfigURL(server.url("/f"))), to: descriptor)
         }
         #expect(failure?.reason == .cancelled)
     }

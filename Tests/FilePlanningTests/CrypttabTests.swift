@@ -1,3 +1,4 @@
+import Encoding
 import IgnitionConfig
 import Testing
 
@@ -28,14 +29,14 @@ import Testing
         func lines(_ text: String, policy: RerunPolicy = .own) -> [String] {
             var file = IgnitionConfig.File()
             file.path = "/etc/crypttab"
-            file.contents.source = text
+            file.contents.source = ConfigURL(text)
             var config = IgnitionConfig()
             config.storage.files = [file]
             let volumes = ["a", "b"].map {
                 CrypttabEntry(name: $0, uuid: "\($0)-1", opener: .clevis(overNetwork: false))
             }
             config.persist(volumes, crypttab: nil, policy: policy)
-            return config.storage.files[0].append.compactMap(\.source)
+            return config.storage.files[0].append.compactMap(\.source?.text)
         }
         #expect(lines("data:,a%20UUID%3Da-1%20none%0Aother%20UUID%3DB-1%0A").isEmpty)
         #expect(lines("data:,%23a%0Aa%20x%0A") == ["data:;base64,YiBVVUlEPWItMSBub25lIGx1a3MseC1pbml0cmQuYXR0YWNoCg=="])

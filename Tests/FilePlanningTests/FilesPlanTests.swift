@@ -1,4 +1,5 @@
 import Accounts
+import Encoding
 import IgnitionConfig
 import Testing
 
@@ -45,7 +46,7 @@ import Testing
               "links": [{"path": "/hard", "target": "/srv/a/b", "hard": true}, {"path": "/soft", "target": "x"}]
             }
             """#)
-        let content = PlannedContent([.resource(.init(source: "data:,x"))])
+        let content = PlannedContent([.resource(.init(source: ConfigURL("data:,x")))])
         #expect(
             actions == [
                 .writeFile(.init("/top", .init([]), mode: 0o644, owner: .unchanged, replacing: false)),

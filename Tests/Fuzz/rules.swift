@@ -10,9 +10,10 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     guard let url = try? SourceURL(parsing: lines.first ?? "") else { return 0 }
     let exceptions = Array(lines.dropFirst())
-    let rules = ProxyRules(http: "http://proxy", https: "http://proxy", exceptions: exceptions)
+    let server = try? SourceURL(parsing: "http://proxy")
+    let rules = ProxyRules(http: server, https: server, exceptions: exceptions)
     let proxy = rules.proxy(for: url)
-    precondition(proxy == nil || proxy == "http://proxy")
+    precondition(proxy == nil || proxy == server)
     if exceptions.contains("*") { precondition(proxy == nil, "everything is an exception, and this is none") }
     // One more exception never leads through the proxy.
     if proxy == nil {

@@ -65,7 +65,7 @@ struct ConfigFixture: CustomTestStringConvertible {
         let config = try ConfigFixture("valid/every-field.ign").parsed.checked()
         #expect(config.ignition.version == .v35)
         let merge = try #require(config.ignition.config.merge.first)
-        #expect(merge.source == "https://example.org/base.ign")
+        #expect(merge.source?.text == "https://example.org/base.ign")
         #expect(merge.isCompressed)
         #expect(merge.httpHeaders.map(\.value) == ["Bearer x", nil])
         #expect(merge.verification.digest?.function == .sha256)
@@ -98,7 +98,7 @@ struct ConfigFixture: CustomTestStringConvertible {
         #expect(file.mode == 0o640)
         #expect(file.user.id == 0)
         #expect(file.group.name == "adm")
-        #expect(config.storage.files[1].append.map(\.source) == ["data:,a", "data:,a"])
+        #expect(config.storage.files[1].append.map(\.source?.text) == ["data:,a", "data:,a"])
         #expect(config.storage.directories.first?.mode == 0o700)
         #expect(config.storage.links.map(\.hard) == [nil, true])
         let unit = try #require(config.systemd.units.first)
@@ -233,7 +233,7 @@ struct ConfigFixture: CustomTestStringConvertible {
     @Test func nullIsAbsentAndEmptyIsNot() throws {
         let config = try ConfigFixture("valid/nulls.ign").parsed.checked()
         #expect(config.storage.files[0].mode == nil)
-        #expect(config.storage.files[0].contents.source == "")
+        #expect(config.storage.files[0].contents.source?.text == "")
         #expect(config.storage.files[0].contents.compression == nil)
         #expect(config.passwd.users[0].sshAuthorizedKeys == [""])
     }

@@ -25,7 +25,7 @@ struct FallbackTests {
         let (new, old) = (Sample(bytes: 600_000), Sample(bytes: 600_000, seed: 7))
         var request = RootImageRequest(.url([try url("http://a/new")]))
         request.sha256 = new.sha256
-        request.proxy = "http://proxy"
+        request.proxy = try url("http://proxy")
         try put(LiveImageName.wantedStreamHash, Array(new.streamHash.text.utf8), in: folder)
         try put(LiveImageName.wantedImageHash, Array(new.imageHash.text.utf8), in: folder)
         try put(LiveImageName.initramfsVersion, Array("2\n".utf8), in: folder)
@@ -33,7 +33,7 @@ struct FallbackTests {
         #expect(try request.forFallback([url("http://a/old")], in: folder.path) == nil)
         try put(LiveImageName.wantedFallbackHash, Array(old.streamHash.text.utf8), in: folder)
         let other = try #require(try request.forFallback([url("http://a/old")], in: folder.path))
-        #expect(try other.source == .url([url("http://a/old")]) && other.proxy == "http://proxy")
+        #expect(try other.source == .url([url("http://a/old")]) && other.proxy == url("http://proxy"))
         #expect(try other.streamHash == old.streamHash)
         #expect(other.imageHash == nil && other.sha256 == nil && other.version == nil)
         #expect(try request.streamHash == new.streamHash && request.version == "2")

@@ -101,7 +101,7 @@ import Testing
 
     @Test func aProxyIsUsed() throws {
         let proxy = try server()
-        try getWhole("http://images.invalid/rootfs.img") { $0.proxy = proxy.url("") }
+        try getWhole("http://images.invalid/rootfs.img") { $0.proxy = try SourceURL(parsing: proxy.url("")) }
         #expect(proxy.requests.first?.path == "http://images.invalid/rootfs.img")
     }
 

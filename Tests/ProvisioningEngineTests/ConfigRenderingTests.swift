@@ -1,3 +1,4 @@
+import Encoding
 import Fetching
 import IgnitionConfig
 import Testing
@@ -17,8 +18,8 @@ import Testing
         func render(_ config: IgnitionConfig) throws -> IgnitionConfig? {
             try ConfigRendering(
                 fetch: {
-                    self.asked.append($0.source ?? "")
-                    return Array((self.pages[$0.source ?? ""] ?? "").utf8)
+                    self.asked.append($0.source?.text ?? "")
+                    return Array((self.pages[$0.source?.text ?? ""] ?? "").utf8)
                 },
                 adopt: { self.adopted.append($0.ignition.timeouts.httpTotal) }, warn: { self.warnings.append($0) }
             ).render(config)
@@ -97,7 +98,7 @@ import Testing
         let web = Web()
         web.pages["\(scheme):,x"] = "{"
         var config = try web.parse(config())
-        config.ignition.config.merge = [IgnitionConfig.Resource(source: "\(scheme):,x")]
+        config.ignition.config.merge = [IgnitionConfig.Resource(source: ConfigURL("\(scheme):,x"))]
         #expect { _ = try web.render(config) } throws: { "\($0)".contains("config in the config") }
     }
 

@@ -75,5 +75,5 @@ final class Target {
 
 /// Writes what a data: URL holds.
 func decode(_ resource: IgnitionConfig.Resource, to destination: Int32) throws {
-    try Files.writeAll(DataURL(parsing: resource.source ?? "").bytes, to: destination)
+    try Files.writeAll(DataURL(parsing: resource.source?.text ?? "").bytes, to: destination)
 }

@@ -182,7 +182,7 @@ import Testing
         func told(failingAt lost: String, in target: Target) -> [String] {
             var told: [String] = []
             _ = try? target.provision(
-                config, fetch: { resource, _ in if resource.source == "http://h/\(lost)" { throw Lost() } },
+                config, fetch: { resource, _ in if resource.source?.text == "http://h/\(lost)" { throw Lost() } },
                 written: { told.append($0) })
             return told
         }
@@ -215,7 +215,7 @@ import Testing
                                   {"path": "/b", "overwrite": true, "contents": {"source": "http://h/b"}}]}
             """#
         let fetch: TargetRoot.FetchContent = { resource, file in
-            fetched.withLock { $0.append(resource.source ?? "") }
+            fetched.withLock { $0.append(resource.source?.text ?? "") }
             try Files.writeAll("x".utf8, to: file)
         }
         try target.provision(config, fetch: fetch)
@@ -249,7 +249,7 @@ import Testing
             "storage": {"files": [{"path": "/log", "append": [{"source": "http://h/a"}, {"source": "http://h/b"}]}]}
             """#
         let fetch: TargetRoot.FetchContent = { resource, file in
-            fetched.withLock { $0.append(resource.source ?? "") }
+            fetched.withLock { $0.append(resource.source?.text ?? "") }
             try Files.writeAll("x\n".utf8, to: file)
         }
         try target.provision(config, fetch: fetch)
@@ -263,7 +263,7 @@ import Testing
         let fetched = Mutex(Set<String>())
         // Each of the first two comes only when the other was asked for too.
         let fetch: TargetRoot.FetchContent = { resource, file in
-            let source = resource.source ?? ""
+            let source = resource.source?.text ?? ""
             if source.hasPrefix("data:") { return try decode(resource, to: file) }
             _ = fetched.withLock { $0.insert(source) }
             while !fetched.withLock({ $0.isSuperset(of: ["http://h/0", "http://h/1"]) }) { sched_yield() }
@@ -300,9 +300,9 @@ import Testing
                 onFailure: { hasGivenUp.withLock { $0 = true } }
             ) { resource, file in
                 try Files.writeAll("half".utf8, to: file)
-                if resource.source == "http://h/b" { throw Lost() }
+                if resource.source?.text == "http://h/b" { throw Lost() }
                 // A server that does not answer: waited for until nobody wants it any more.
-                if resource.source == "http://h/c" {
+                if resource.source?.text == "http://h/c" {
                     while !hasGivenUp.withLock({ $0 }) { sched_yield() }
                     throw Lost()
                 }
