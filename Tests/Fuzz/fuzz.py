@@ -4,7 +4,8 @@
 A target imports the modules that need no libc; these are compiled with what they import. What it takes of the others
 stands in its line `// with:`: files that are compiled together with it.
 
-    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [--build] [--keep] [--record] [--list] [--libraries] [TARGET...]
+    python3 Tests/Fuzz/fuzz.py [--seconds N] [--runs N] [--build] [--check] [--keep] [--record] [--list] [--libraries]
+                               [TARGET...]
 
 Each *.c beside this file is a target, too: a C library that reads what comes from outside, built once with
 AddressSanitizer and coverage for this by `libraries`. They take part with --libraries, or by name.
@@ -65,6 +66,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=60, help="for each target; 0: no limit")
     parser.add_argument("--runs", type=int, default=-1, help="at most so many executions of each")
     parser.add_argument("--build", action="store_true", help="compile the targets, and run none")
+    parser.add_argument("--check", action="store_true",
+                        help="check the Swift targets against the modules of the unit tests' build, and run none")
     parser.add_argument("--keep", action="store_true", help="put the smallest part of each corpus into Fixtures")
     parser.add_argument("--record", action="store_true", help="add to the record, and end where enough is there")
     parser.add_argument("--list", action="store_true", help="print the targets, their inputs in Fixtures and the record")
@@ -75,6 +78,10 @@ def main() -> int:
         raise SystemExit(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
     if arguments.list:
         return listed(targets)
+
+    if arguments.check:
+        wrong = [name for name in arguments.targets or targets if not checked(targets[name])]
+        return 1 if wrong else 0
 
     OUT.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -207,13 +214,28 @@ def keep(name: str, program: Path) -> None:
     print(f"kept   {name}: {len(chosen)} inputs", flush=True)
 
 
+def checked(source: Path) -> bool:
+    """Whether the compiler takes a target, as `make test` asks: what it calls may have changed."""
+    if source.suffix == ".c":
+        return True
+    flags = FLAGS[1:FLAGS.index("-sanitize=fuzzer")]
+    headers = [word for file in sorted(TREE.glob("Sources/*/module.modulemap")) for word in ("-I", str(file.parent))]
+    return subprocess.run(["swiftc", "-typecheck", *flags, "-I", TREE / ".build/debug/Modules", *headers,
+                           "-module-name", "Fuzz", *made_of(source)]).returncode == 0
+
+
+def made_of(source: Path) -> "list[Path]":
+    """A Swift target, and the files that are compiled with it."""
+    return [source, *(TREE / file for line in re.findall(r"^// with: (.*)$", source.read_text(), re.MULTILINE)
+                      for file in line.split())]
+
+
 def built(name: str, source: Path) -> Path:
     """The program of a target, made again where something that it is made of is newer."""
     program = OUT / name
     if source.suffix == ".c":
         return built_library(program, source)
-    sources = [source, *(TREE / file for line in re.findall(r"^// with: (.*)$", source.read_text(), re.MULTILINE)
-                         for file in line.split())]
+    sources = made_of(source)
     modules = [module for file in sources for module in imported(file)]
     objects, libraries = compiled(modules)
     if newest([*sources, *objects]) > age(program):

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree
 from pathlib import Path
@@ -14,6 +15,7 @@ from paths import LOGS, OUT, TREE
 from schedule import Job
 
 PROGRAMS, UNIT_TESTS, ROOT = "build programs", "unit tests", "build root filesystem"
+FUZZ_TARGETS = "fuzz targets compile"
 XUNIT = OUT / "unit.xml"
 # Unit tests may wait: everything else needs the programs.
 LESS_URGENT = ["nice", "-n", "5"]
@@ -74,7 +76,18 @@ def _unit_tests() -> "list[Outcome]":
         return outcomes + [failure.of(UNIT_TESTS, began)]
     seconds, passed = time.monotonic() - began, sum(outcome.passed for outcome in outcomes)
     say(f"{'FAILED' if failure else 'ok    '} {seconds:6.1f} s  {UNIT_TESTS}: {passed} of {len(outcomes)} passed")
-    return outcomes + [Outcome(UNIT_TESTS, True, seconds, is_test=False)]
+    return outcomes + [Outcome(UNIT_TESTS, True, seconds, is_test=False)] + _fuzz_targets()
+
+
+def _fuzz_targets() -> "list[Outcome]":
+    """Whether the fuzz targets, which nobody builds with every change, still go with the parsers."""
+    began, log = time.monotonic(), LOGS / "fuzz-targets"
+    failure = _logged(LESS_URGENT + [sys.executable, str(TREE / "Tests/Fuzz/fuzz.py"), "--check"], log)
+    if failure:
+        return [failure.of(FUZZ_TARGETS, began, is_test=True)]
+    outcome = Outcome(FUZZ_TARGETS, True, time.monotonic() - began)
+    outcome.announce()
+    return [outcome]
 
 
 def _unit_outcomes(log: Path) -> "list[Outcome]":
@@ -103,10 +116,10 @@ class _Failure:
     def __init__(self, reason: str, log: Path) -> None:
         self.reason, self.log = reason, log
 
-    def of(self, name: str, began: float) -> Outcome:
+    def of(self, name: str, began: float, is_test: bool = False) -> Outcome:
         lines = Path(f"{self.log}.log").read_text(errors="replace").splitlines()
         telling = [line for line in lines if "error:" in line] or lines
-        outcome = Outcome(name, False, time.monotonic() - began, self.reason, self.log, telling[-6:], is_test=False)
+        outcome = Outcome(name, False, time.monotonic() - began, self.reason, self.log, telling[-6:], is_test=is_test)
         outcome.announce()
         return outcome
 
