@@ -64,7 +64,9 @@ struct FilesystemPlanner {
 
     func action() throws(DiskConflict) -> FilesystemPlan.Action {
         let action = try decide()
-        if action == .create, let fault = format.fault(of: wanted.options) { throw conflict(.programOption(fault)) }
+        if action == .create, let fault = format.fault(of: wanted.options, label: wanted.label) {
+            throw conflict(.programOption(fault))
+        }
         if action != .keep, !target.users.isEmpty {
             throw DiskConflict(target.node, .deviceInUse(target.users), at: wanted.origin)
         }
@@ -105,11 +107,14 @@ struct FilesystemPlanner {
         return .keep
     }
 
-    /// Whether the config accepts the filesystem: without a label or UUID it accepts any, with an empty one only none.
+    /// Whether the config accepts the filesystem.
+    ///
+    /// Without a label it accepts any, and with an empty one only none; an empty UUID counts as none that is wanted,
+    /// since whatever is made gets one.
     private func accepts(_ signature: Signature) -> Bool {
         guard signature.type == format.rawValue else { return false }
         if let label = wanted.label, format.readBack(label) != format.readBack(signature.label ?? "") { return false }
-        if let uuid = wanted.uuid, !format.sameUUID(uuid, signature.uuid ?? "") { return false }
+        if let uuid = wanted.uuid, !uuid.isEmpty, !format.sameUUID(uuid, signature.uuid ?? "") { return false }
         return true
     }
 }

@@ -195,20 +195,33 @@ extension ProgramOptions {
 }
 
 extension FilesystemFormat {
-    /// The first of the config's options that would have the format's program write elsewhere than to its device.
-    func fault(of options: [String]) -> ProgramOptionFault? {
+    /// How the format's program reads its options, and which of them give a label; `nil` for ``none``.
+    private var program: (options: ProgramOptions, labels: [String])? {
         switch self {
-        case .none: return nil
-        case .xfs: return ProgramOptions.xfs.fault(of: options)
-        case .btrfs: return ProgramOptions.btrfs.fault(of: options)
-        case .vfat: return ProgramOptions.vfat.fault(of: options)
-        case .swap: return ProgramOptions.swap.fault(of: options)
-        case .ext4:
-            for case .option("-O", let value?) in ProgramOptions.ext4.words(of: options)
-            where value.split(separator: ",").contains("journal_dev") {
-                return .otherFormat("-O \(value)", program: ProgramOptions.ext4.program)
-            }
-            return ProgramOptions.ext4.fault(of: options)
+        case .none: nil
+        case .ext4: (.ext4, ["-L"])
+        case .xfs: (.xfs, ["-L"])
+        case .btrfs: (.btrfs, ["-L", "--label"])
+        case .vfat: (.vfat, ["-n"])
+        case .swap: (.swap, ["-L", "--label"])
         }
+    }
+
+    /// The first of the config's options that would have the format's program write elsewhere than to its device, or
+    /// make what the next boot would refuse.
+    ///
+    /// `label` is what the entry itself says: an empty one wants none, and any other comes last, and holds.
+    func fault(of options: [String], label: String?) -> ProgramOptionFault? {
+        guard let program else { return nil }
+        for case .option(let option, let value?) in program.options.words(of: options) {
+            if self == .ext4, option == "-O", value.split(separator: ",").contains("journal_dev") {
+                return .otherFormat("\(option) \(value)", program: program.options.program)
+            }
+            // A long option may be cut short.
+            if label == "", !value.isEmpty, program.labels.contains(where: { $0.hasPrefix(option) }) {
+                return .ownField("\(option) \(value)", field: "label")
+            }
+        }
+        return program.options.fault(of: options)
     }
 }

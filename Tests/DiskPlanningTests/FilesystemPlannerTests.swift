@@ -68,6 +68,13 @@ import Testing
             decide(.ext4, uuid: "1a1b2c3d-0000-4000-8000-000000000001", on: found).hasPrefix("/dev/vdb holds ext4"))
     }
 
+    @Test("an empty UUID is none that is wanted, since each filesystem that is made gets one")
+    func emptyUUID() {
+        for format: FilesystemFormat in [.ext4, .xfs, .btrfs, .vfat, .swap] {
+            #expect(decide(format, uuid: "", on: holds(format.rawValue, uuid: "1234-ABCD")) == "keep")
+        }
+    }
+
     @Test("reads a vfat UUID with and without its dash, in any case")
     func vfat() {
         let found = holds("vfat", uuid: "1234-ABCD")

@@ -6,11 +6,14 @@ import Testing
 
 /// What options a config may hand to the programs that make filesystems and arrays.
 @Suite struct OptionsOfPrograms {
-    private func refusal(_ format: FilesystemFormat, _ options: [String], on found: Content = .blank) -> String? {
+    private func refusal(
+        _ format: FilesystemFormat, _ options: [String], label: String? = nil, on found: Content = .blank
+    ) -> String? {
         var wanted = IgnitionConfig.Filesystem()
         wanted.device = "/dev/vda1"
         wanted.format = format.rawValue
         wanted.options = options
+        wanted.label = label
         let target = DeviceTarget(node: "/dev/vda1", area: DiskArea(node: "/dev/vda1", bytes: 0..<1 << 30))
         do throws(DiskConflict) {
             _ = try FilesystemPlanner(wanted: wanted, format: format, target: target, found: found).action()
@@ -68,6 +71,20 @@ import Testing
         ])
     func own(_ format: FilesystemFormat, _ options: [String]) {
         #expect(refusal(format, options) == nil)
+    }
+
+    @Test(
+        "no label where the entry wants none: the next boot would refuse the filesystem",
+        arguments: [
+            (FilesystemFormat.ext4, ["-L", "data"], "-L data"), (.xfs, ["-Ldata"], "-L data"),
+            (.btrfs, ["--label=data"], "--label data"), (.btrfs, ["--lab", "data"], "--lab data"),
+            (.vfat, ["-n", "DATA"], "-n DATA"), (.swap, ["-qL", "data"], "-L data"),
+        ])
+    func labels(_ format: FilesystemFormat, _ options: [String], _ named: String) {
+        let told = "/dev/vda1: the option \"\(named)\" has a field of its own, \"label\""
+        #expect(refusal(format, options, label: "") == told)
+        // Where both give one, the field's is the last.
+        #expect(refusal(format, options, label: "x") == nil && refusal(format, options) == nil)
     }
 
     private func array(_ options: [String], _ content: Content = .blank) throws -> DiskRefusal? {
