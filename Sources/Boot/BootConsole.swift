@@ -92,7 +92,9 @@ public final class BootConsole: Sendable {
             return descriptor < 0
                 ? nil : Screen(name: name, descriptor: descriptor, redraws: isVirtual, hasColours: isVirtual)
         }
-        return BootConsole(screens: screens, isQuiet: isQuiet, log: log)
+        // Where none can be opened, what PID 1 was started with is all there is.
+        let last = Screen(name: "stderr", descriptor: STDERR_FILENO, redraws: false, hasColours: false)
+        return BootConsole(screens: screens.isEmpty ? [last] : screens, isQuiet: isQuiet, log: log)
     }
 
     private static func openScreen(_ name: String) -> Int32 {

@@ -24,7 +24,10 @@ struct GeneratedUnits: Equatable, Sendable {
     ///   - hasRootImage: Whether the root image is appended to the initramfs.
     ///   - configNeedsNetwork: Whether the embedded config names something remote.
     init(_ arguments: BootArguments, hasRootImage: Bool, configNeedsNetwork: Bool) {
-        guard hasRootImage || !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil else {
+        // The unit of the root image tells what is wrong with its URL.
+        let namesRootImage =
+            !arguments.rootfsURLs.isEmpty || arguments.liveISO != nil || arguments.problem(in: .rootImage) != nil
+        guard hasRootImage || namesRootImage else {
             if arguments.ignitionFirstboot {
                 warning = "ignition.firstboot is given without a root image to boot from: nothing is provisioned"
             }
@@ -37,7 +40,8 @@ struct GeneratedUnits: Equatable, Sendable {
         let end = arguments.ignitionFirstboot ? StageName.provisioned : StageName.notProvisioned
         requirements.append((end, "initrd.target"))
         needsNetwork = arguments.needsNetwork(
-            rootImageIsLocal: hasRootImage, configNeedsNetwork: configNeedsNetwork)
+            rootImageIsLocal: hasRootImage,
+            configNeedsNetwork: arguments.ignitionFirstboot && configNeedsNetwork)
         stamps = [
             ("/run/ostree-live", ""), ("/run/ignition.env", "PLATFORM_ID=\(arguments.platform ?? "")\n"),
         ]

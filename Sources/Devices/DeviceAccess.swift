@@ -70,10 +70,7 @@ public struct DeviceAccess: Sendable {
     private var waitForDevice: @Sendable (FilePath, Double, Waits) throws(DeviceTimeout) -> Void
     /// Told of what is waited for; where it is cancelled, a wait ends as if its time were over.
     public var waits: Waits
-    /// Waits until one of some block devices is present; without paths, until the deadline.
-    ///
-    /// The arguments are as for ``wait``.
-    public var firstOf: @Sendable ([FilePath], Double) -> FilePath?
+    private var firstDevice: @Sendable ([FilePath], Double, Waits) -> FilePath?
     /// Returns when everything that has happened to devices has taken effect below `/dev`.
     public var settle: @Sendable () -> Void
     /// Settles after the content of some devices has changed.
@@ -84,14 +81,14 @@ public struct DeviceAccess: Sendable {
     /// Creates an access from its functions; without `settleChanged`, `settle` serves both.
     public init(
         wait: @escaping @Sendable (FilePath, Double, Waits) throws(DeviceTimeout) -> Void,
-        firstOf: @escaping @Sendable ([FilePath], Double) -> FilePath?,
+        firstOf: @escaping @Sendable ([FilePath], Double, Waits) -> FilePath?,
         settle: @escaping @Sendable () -> Void, settleChanged: (@Sendable ([FilePath]) -> Void)? = nil,
         loadModule: @escaping @Sendable (String) -> Void, waits: Waits = .untold
     ) {
         self.settleChanged = settleChanged ?? { _ in settle() }
         waitForDevice = wait
         self.waits = waits
-        self.firstOf = firstOf
+        firstDevice = firstOf
         self.settle = settle
         self.loadModule = loadModule
     }
@@ -105,6 +102,11 @@ public struct DeviceAccess: Sendable {
     public func wait(_ path: FilePath, _ deadline: Double) throws(DeviceTimeout) {
         try waitForDevice(path, deadline, waits)
     }
+
+    /// Waits until one of some block devices is present; without paths, until the deadline.
+    ///
+    /// The arguments are as for ``wait(_:_:)``.
+    public func firstOf(_ paths: [FilePath], _ deadline: Double) -> FilePath? { firstDevice(paths, deadline, waits) }
 
     /// The same access, which reports waits to `waits`.
     public func telling(_ waits: Waits) -> DeviceAccess {
@@ -124,9 +126,9 @@ public struct DeviceAccess: Sendable {
                     return isBlockDevice(path)
                 }
             },
-            firstOf: { paths, deadline in
-                manager.wait(until: deadline) { paths.contains(where: isBlockDevice) }
-                    ? paths.first(where: isBlockDevice) : nil
+            firstOf: { paths, deadline, waits in
+                _ = manager.wait(until: deadline) { paths.contains(where: isBlockDevice) || waits.isCancelled() }
+                return paths.first(where: isBlockDevice)
             },
             settle: { manager.settle() },
             loadModule: { manager.loader.load($0) }, waits: waits)
@@ -141,12 +143,14 @@ public struct DeviceAccess: Sendable {
             wait: { path, deadline, waits throws(DeviceTimeout) in
                 // A kernel's name needs no links.
                 if path.removingLastComponent() == "/dev", isBlockDevice(path) { return }
-                try patiently(path, deadline, waits) { until in appears([path], until: until) != nil }
+                try patiently(path, deadline, waits) { until in
+                    appears([path], until: until, unless: waits.isCancelled) != nil
+                }
                 // The link may have appeared while udev still probes other devices with the same name.
                 udevSettle()
             },
-            firstOf: { paths, deadline in
-                let found = appears(paths, until: deadline)
+            firstOf: { paths, deadline, waits in
+                let found = appears(paths, until: deadline, unless: waits.isCancelled)
                 if found != nil { udevSettle() }
                 return found
             },
@@ -181,21 +185,23 @@ public struct DeviceAccess: Sendable {
         Files.status(path).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
-    /// Looks twice a second until something is found.
-    static func polled<Found>(until deadline: Double, _ look: () -> Found?) -> Found? {
+    /// Looks twice a second until something is found, or nobody needs it any more.
+    static func polled<Found>(
+        until deadline: Double, unless isCancelled: () -> Bool, _ look: () -> Found?
+    ) -> Found? {
         while true {
             if let found = look() { return found }
             let left = deadline - Machine.uptime()
-            guard left > 0 else { return nil }
+            guard left > 0, !isCancelled() else { return nil }
             usleep(UInt32(min(left, 0.5) * 1_000_000) + 1)
         }
     }
 
     /// Waits until another program makes one of the paths.
-    private static func appears(_ paths: [FilePath], until deadline: Double) -> FilePath? {
+    static func appears(_ paths: [FilePath], until deadline: Double, unless isCancelled: () -> Bool) -> FilePath? {
         guard let watch = try? FileWatch() else {
             // The kernel has none left: that is not the device's fault.
-            return polled(until: deadline) { paths.first(where: isBlockDevice) }
+            return polled(until: deadline, unless: isCancelled) { paths.first(where: isBlockDevice) }
         }
         while true {
             // The folder may be missing too; then the nearest one above it is watched.
@@ -204,7 +210,7 @@ public struct DeviceAccess: Sendable {
             let number = try? watch.add(folder, .appeared)
             if let found = paths.first(where: isBlockDevice) { return found }
             let left = deadline - Machine.uptime()
-            guard left > 0 else { return nil }
+            guard left > 0, !isCancelled() else { return nil }
             // Half a second at most, because the folder may have appeared just before it was watched.
             waitForAny([watch.descriptor], milliseconds: Int32(min(left, 0.5) * 1000) + 1)
             _ = watch.events()

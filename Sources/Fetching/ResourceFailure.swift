@@ -28,6 +28,8 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case clockSkew(ClockSkew)
         /// It is on another machine, and the network may not be used.
         case offline
+        /// Not a URL at all.
+        case malformedURL(SourceURL.Fault)
         /// Another resource failed, so this one is no longer needed.
         case cancelled
         /// A failure that no code here is expected to throw.
@@ -62,9 +64,10 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
         case .cannotWrite(let reason): "\(source): cannot be stored: \(reason)"
         case .malformedObject: "\(source): names no object in a bucket"
         case .compressedObject: "\(source): compression does not go together with s3: and arn:"
-        case .anonymousAccessPoint: "\(source): an access point is for known machines, and this one has no credentials"
+        case .anonymousAccessPoint: "\(source): an S3 access point needs credentials, and this machine has none"
         case .certificate(let fault): "\(source): not usable as a certificate authority: \(fault)"
         case .clockSkew(let skew): "\(source): HTTP status 403 (forbidden): \(skew)"
+        case .malformedURL(let fault): "\(source): \(fault)"
         case .offline: "\(source): needs the network"
         case .cancelled: "\(source): no longer wanted"
         case .unexpected(let text): "\(source): \(text)"
@@ -72,13 +75,17 @@ public struct ResourceFailure: Error, Sendable, CustomStringConvertible, Advisin
     }
 
     /// What the operator can do.
-    public var advice: [String] {
+    public var advice: [String] { advice(limit: "ignition.timeouts.httpTotal sets the limit.") }
+
+    /// The same, with the sentence about what sets the limit of time.
+    public func advice(limit: String) -> [String] {
         switch reason {
         case .notFound: ["Check the URL: the server has nothing there."]
         case .transfer(let fault, _): fault.advice
-        case .outOfTime(_, let last): (last?.advice ?? []) + ["ignition.timeouts.httpTotal sets the limit."]
+        case .outOfTime(_, let last): (last?.advice ?? []) + [limit]
         case .wrongHash: ["Either the file was changed or the config is out of date: compare both with their source."]
         case .cannotWrite(.noSpace): ["Make room on the target's filesystem."]
+        case .malformedURL: ["Check the URL."]
         case .malformedObject: ["Write s3://BUCKET/KEY, gs://BUCKET/OBJECT or arn:aws:s3:::BUCKET/KEY."]
         case .compressedObject: ["Leave \"compression\" out, or serve the file over https."]
         case .anonymousAccessPoint: ["Give the instance a role that may read it, or use s3://BUCKET/KEY."]

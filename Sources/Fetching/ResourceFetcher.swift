@@ -214,7 +214,7 @@ public final class ResourceFetcher {
                 throw ResourceFailure.Reason.offline
             } else {
                 try download(
-                    resource, source.get(), exchange, purpose, isVouchedFor: wanted != nil,
+                    resource, source.get(), exchange, purpose, hasHash: wanted != nil,
                     decoder: { try ResourceDecoder(sink, isCompressed: resource.isCompressed, wanted: wanted) })
             }
         } catch {
@@ -228,14 +228,14 @@ public final class ResourceFetcher {
         case let fault as Gunzip.Fault: .compression(fault)
         case let errno as Errno: .cannotWrite(errno)
         case let fault as TransferFault: .transfer(fault, attempts: 1)
-        case is SourceURL.Fault: .transfer(.badURL, attempts: 1)
+        case let fault as SourceURL.Fault: .malformedURL(fault)
         default: .unexpected("\(error)")
         }
     }
 
     private func download(
         _ resource: IgnitionConfig.Resource, _ url: SourceURL, _ exchange: HTTPExchange,
-        _ purpose: ResourcePurpose, isVouchedFor: Bool, decoder: () throws -> ResourceDecoder
+        _ purpose: ResourcePurpose, hasHash: Bool, decoder: () throws -> ResourceDecoder
     ) throws {
         let scheme = url.scheme
         let deadline = Deadline(limit: scheme == "tftp" ? nil : settings.totalTimeout)
@@ -299,7 +299,7 @@ public final class ResourceFetcher {
         do {
             head = try fetch(believingAnybody: false)
         } catch ResourceFailure.Reason.transfer(let fault, _)
-            where fault.isCertificateOfTheFuture && isVouchedFor && resource.httpHeaders.isEmpty
+            where fault.isCertificateOfTheFuture && hasHash && resource.httpHeaders.isEmpty
             && settings.clock?.isDoubtful == true && ["http", "https"].contains(scheme)
         {
             // This clock cannot judge the certificate, and does not need
@@ -308,7 +308,7 @@ public final class ResourceFetcher {
             head = try fetch(believingAnybody: true)
         }
         try receiver?.decoder.finish()
-        if isVouchedFor, let date = head.date, let change = settings.clock?.setForward(to: date, of: url.host) {
+        if hasHash, let date = head.date, let change = settings.clock?.setForward(to: date, of: url.host) {
             settings.clockWasSet(change)
         }
     }
@@ -406,7 +406,7 @@ public final class ResourceFetcher {
             if let left = request.totalTimeout, left <= 0 {
                 throw ResourceFailure.Reason.outOfTime(seconds: deadline.seconds, last: last)
             }
-            if !isWanted() { throw ResourceFailure.Reason.cancelled }
+            if !isWanted() || settings.waits.isCancelled() { throw ResourceFailure.Reason.cancelled }
             settings.log?("\(request.method.rawValue) \(request.url): attempt #\(attempt)")
             let fault: TransferFault
             do {
@@ -469,7 +469,7 @@ public struct ClockSkew: Equatable, Sendable, CustomStringConvertible {
 
     /// What is wrong, for a message.
     public var description: String {
-        "its clock says \(utcText(server)) and this machine's clock \(utcText(here)); it takes a signature"
-            + " for 15 minutes"
+        "the server's clock says \(utcText(server)), this machine's \(utcText(here)); a signature is valid for"
+            + " 15 minutes"
     }
 }

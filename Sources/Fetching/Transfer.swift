@@ -14,12 +14,12 @@ public struct TransferRequest: Sendable {
     public enum Trust: Equatable, Sendable {
         /// Not at all: the bytes are verified by other means.
         ///
-        /// If the URL has credentials, though, its server gets them only after these authorities vouched for it.
+        /// If the URL has credentials, though, its server gets them only after its certificate was verified with these authorities.
         case anybody(withCredentials: FilePath = systemAuthorities)
         /// By the certificate authorities of a PEM file and those of `additional`, a PEM text.
         case authorities(FilePath, additional: [UInt8] = [])
 
-        /// The authorities that must vouch for the server of this URL; `nil` if none has to.
+        /// The authorities that verify the server of this URL; `nil` where it needs no certificate.
         func authorities(for url: SourceURL) -> (file: FilePath, additional: [UInt8])? {
             switch self {
             case .authorities(let file, let additional): (file, additional)

@@ -171,7 +171,7 @@ extension OSTreeRoot {
         let file = base.appending("loopfs")
         let capacity = max(Mounts.capacity(of: base) ?? 0, leastXFS)
         try Files.write("", to: file, mode: 0o600)
-        guard truncate(file.string, off_t(capacity)) == 0 else {
+        guard truncate(file.string, off_t(clamping: capacity)) == 0 else {
             throw FileFault("write", file, Errno(rawValue: errno))
         }
         try Command("mkfs.xfs", ["-q", file.string]).run()

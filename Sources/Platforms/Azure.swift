@@ -22,8 +22,9 @@ extension PlatformAccess {
         let wait = Wait(
             for: "a disc with \(mark)", reason: "not there yet",
             advice: ["Check that the machine has the disc that it was made with"])
-        return waits.wait(for: wait) { wait in
+        return try waits.wait(for: wait) { wait throws(PlatformFailure) in
             while true {
+                if waits.isCancelled() { throw .cancelled }
                 var faults: [String] = []
                 for drive in drives() {
                     // An empty drive, another disc, or a disc that is being changed: this is not the one, or not yet.

@@ -45,6 +45,7 @@ extension PlatformAccess {
         var faults: [String: any Error] = [:]
         var driveFault: (any Error)?
         for turn in 0... {
+            if waits.isCancelled() { throw PlatformFailure.cancelled }
             var last: (any Error)?
             if let drive = device(drives, turn == 0 ? 0 : 1) {
                 do { return try files(drive, [], [drivePath])[drivePath] } catch {

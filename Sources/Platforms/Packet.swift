@@ -26,9 +26,7 @@ extension Platform {
         let text: JSONValue = [
             "state": .string(failure == nil ? "running" : "failed"), "message": .string("[\(stage)] \(message)"),
         ]
-        guard let events = try? SourceURL(parsing: "\(base)/events") else {
-            throw ResourceFailure(source: RedactedURL(base), reason: .transfer(.badURL, attempts: 1))
-        }
+        let events = try MetadataRequest("\(base)/events").url
         try fetcher.post(json: text.text(), to: events, within: limit)
     }
 }

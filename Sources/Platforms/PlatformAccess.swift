@@ -29,7 +29,7 @@ public struct MetadataRequest {
     /// - Throws: ``ResourceFailure`` where the text is not a URL: parts of it may come from a service or the kernel.
     public init(_ url: String, headers: [(name: String, value: String)] = []) throws(ResourceFailure) {
         do throws(SourceURL.Fault) { self.url = try SourceURL(parsing: url) } catch {
-            throw ResourceFailure(source: RedactedURL(url), reason: .transfer(.badURL, attempts: 1))
+            throw ResourceFailure(source: RedactedURL(url), reason: .malformedURL(error))
         }
         self.headers = headers
     }
@@ -142,8 +142,9 @@ func perform(_ request: MetadataRequest, with fetcher: ResourceFetcher) throws(R
     let settings = fetcher.settings
     if let limit = request.limit { fetcher.settings.totalTimeout = min(limit, settings.totalTimeout ?? limit) }
     defer { fetcher.settings = settings }
-    fetcher.isWanted = request.isWanted
-    defer { fetcher.isWanted = { true } }
+    let isWanted = fetcher.isWanted
+    fetcher.isWanted = { isWanted() && request.isWanted() }
+    defer { fetcher.isWanted = isWanted }
     return try fetcher.bytes(of: resource, exchange: request.exchange)
 }
 

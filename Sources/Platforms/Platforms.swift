@@ -112,6 +112,8 @@ public enum PlatformFailure: Error, Equatable {
     case noFile(String, on: FilePath)
     case noFilesystem(FilePath)
     case cannotMount(FilePath, type: String, Errno)
+    /// Another stage failed, so the config is no longer needed.
+    case cancelled
 }
 
 extension PlatformFailure: CustomStringConvertible {
@@ -135,6 +137,7 @@ extension PlatformFailure: CustomStringConvertible {
         case .noVolume(let label, nil): "no volume labelled \(label) appeared"
         case .noVolume(let label, let seconds?): "no volume labelled \(label) appeared within \(seconds) s"
         case .noFile(let file, let device): "there is no \(file) on \(device)"
+        case .cancelled: "no longer wanted"
         case .noFilesystem(let device): "\(device) holds no filesystem that a config could be on"
         case .cannotMount(let device, let type, let reason): "cannot mount the \(type) on \(device): \(reason)"
         }
@@ -156,7 +159,7 @@ extension PlatformFailure: Advising {
         case .noToken, .notBase64, .notGzip: ["Check the user data that the machine was given."]
         case .unknownEncoding: ["Use base64, gzip or gzip+base64."]
         case .keepsConfig: ["Only the configs of vmware and virtualbox can be deleted, from a machine there."]
-        case .noPhoneHome, .unwritable: []
+        case .noPhoneHome, .unwritable, .cancelled: []
         case .noKeys: ["Check the role that the instance was given."]
         case .noFilesystem, .cannotMount: ["Check the volume; the kernel's messages say more (dmesg)."]
         case .unreadable, .wrongLength, .badLength, .empty: ["Check what the machine was given as its config."]

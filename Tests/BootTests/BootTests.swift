@@ -18,6 +18,26 @@ struct GeneratedUnitsTests {
         #expect(!units.needsNetwork && units.warning == nil)
     }
 
+    @Test("a mistyped URL of the root image is told by the unit that would fetch it")
+    func mistypedURL() {
+        for line in ["coreos.live.rootfs_url=ftp://a/r", "coreos.live.rootfs_url=http:/a/r ignition.firstboot"] {
+            let units = GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: false)
+            #expect(units.requirements.first?.unit == StageName.root.unitName, "\(line)")
+            #expect(units.warning == nil)
+        }
+    }
+
+    @Test("a config that this boot does not use needs no network")
+    func unusedConfig() {
+        for line in ["coreos.liveiso=x", "coreos.liveiso=x ignition.firstboot=0"] {
+            let units = GeneratedUnits(BootArguments(line), hasRootImage: false, configNeedsNetwork: true)
+            #expect(!units.needsNetwork && units.isLive, "\(line)")
+        }
+        let used = GeneratedUnits(
+            BootArguments("coreos.liveiso=x ignition.firstboot"), hasRootImage: false, configNeedsNetwork: true)
+        #expect(used.needsNetwork)
+    }
+
     @Test("a boot without a root image that is to be provisioned is not left alone without a word")
     func notProvisioned() {
         func units(_ line: String, hasRootImage: Bool = false) -> GeneratedUnits {
@@ -181,7 +201,7 @@ struct GeneratedUnitsTests {
                     wait.failed(3, because: "cannot connect (Connection refused)", advice: ["Check the server."])
                     for second in 1...70 {
                         clock.change { $0 = Double(second) }
-                        console.watch.look()
+                        console.watch.check()
                     }
                 }
             }
@@ -200,14 +220,14 @@ struct GeneratedUnitsTests {
                 for second in 1...40 {
                     clock.change { $0 = Double(second) }
                     console.progress("rootfs", TransferProgress(bytes: UInt64(second) << 20, total: 100 << 20))
-                    console.watch.look()
+                    console.watch.check()
                 }
             }
         }
         #expect(
             text.split(separator: "\n") == [
-                "   5.0 s  rootfs    5 of 100 MiB  5 %, under way since 0 s.",
-                "  35.0 s  rootfs    35 of 100 MiB  35 %, under way since 0 s.",
+                "   5.0 s  rootfs    5 of 100 MiB  5 %, under way since second 0.",
+                "  35.0 s  rootfs    35 of 100 MiB  35 %, under way since second 0.",
             ])
     }
 
@@ -256,12 +276,18 @@ struct AnnouncementTests {
     @Test("without a watch a device is looked for again and again")
     func polling() {
         var looks = 0
-        let found: String? = DeviceAccess.polled(until: .infinity) {
+        let found: String? = DeviceAccess.polled(until: .infinity, unless: { false }) {
             looks += 1
             return looks == 2 ? "/dev/vda" : nil
         }
         #expect(found == "/dev/vda")
-        #expect(DeviceAccess.polled(until: 0) { nil as String? } == nil)
+        #expect(DeviceAccess.polled(until: 0, unless: { false }) { nil as String? } == nil)
+    }
+
+    @Test("nobody goes on waiting for a device once the boot has failed elsewhere")
+    func cancelled() {
+        #expect(DeviceAccess.polled(until: .infinity, unless: { true }) { nil as String? } == nil)
+        #expect(DeviceAccess.appears(["/dev/disk/by-id/nope"], until: .infinity, unless: { true }) == nil)
     }
 
     @Test("a device that is not there is named")

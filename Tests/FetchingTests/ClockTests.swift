@@ -155,7 +155,7 @@ private let build = 1_793_491_200
             try ResourceFetcher(settings, inThePlaceOfClouds: server)
                 .bytes(of: IgnitionConfig.Resource(source: ConfigURL("s3://bucket/key")))
         }
-        #expect(failure?.description.contains("its clock says 2026-11-01 00:00 UTC and this machine's clock") == true)
+        #expect(failure?.description.contains("the server's clock says 2026-11-01 00:00 UTC, this machine's") == true)
         #expect(failure?.advice.first?.contains("clock") == true)
     }
 }

@@ -5,6 +5,7 @@ import Glibc
 import LinuxSystem
 import LoopbackServer
 import Reporting
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -34,7 +35,7 @@ struct Stage {
         }
         fetcher = makeFetcher()
         let devices = DeviceAccess(
-            wait: { _, _, _ in }, firstOf: { candidates, _ in candidates.first { drives.contains($0) } }, settle: {},
+            wait: { _, _, _ in }, firstOf: { candidates, _, _ in candidates.first { drives.contains($0) } }, settle: {},
             loadModule: { _ in })
         access = PlatformAccess.live(fetcher: fetcher, devices: devices) { _ in }
     }
@@ -89,6 +90,35 @@ struct MetadataTests {
         #expect(told.contains(failure ?? "finished"))
         try Platform.aws.report(stage: "disks", failure: nil, with: stage.fetcher)
         #expect(stage.asked.count == 2)
+    }
+
+    @Test("nobody goes on asking a service once the boot has failed elsewhere")
+    func cancelled() throws {
+        let isCancelled = Mutex(false)
+        var settings = FetchSettings()
+        settings.totalTimeout = 5
+        settings.waits.isCancelled = { isCancelled.withLock { $0 } }
+        var attempts = 0
+        let fetcher = ResourceFetcher(settings, pause: { _ in }) { _, _ in
+            attempts += 1
+            if attempts == 3 { isCancelled.withLock { $0 = true } }
+            throw TransferFault.cannotConnect(.connectionRefused)
+        }
+        func failure(_ body: () throws -> Void) -> ResourceFailure.Reason? {
+            do { try body() } catch { return (error as? ResourceFailure)?.reason }
+            return nil
+        }
+        #expect(failure { _ = try perform(MetadataRequest("http://192.0.2.1/a"), with: fetcher) } == .cancelled)
+        #expect(attempts == 3)
+        #expect(failure { _ = try perform(MetadataRequest("http://192.0.2.1/b"), with: fetcher) } == .cancelled)
+        #expect(attempts == 3)
+
+        var access = loneAccess()
+        access.waits.isCancelled = { true }
+        for platform in [Platform.openstack, .cloudstack] {
+            #expect(throws: PlatformFailure.cancelled) { try platform.userConfig(through: access) }
+        }
+        #expect(throws: PlatformFailure.cancelled) { try access.azureDiscConfig(filesystems: ["udf"]) }
     }
 
     @Test("gives what the service gives, after a fault as well", arguments: Service.all)

@@ -53,6 +53,6 @@ extension DeviceAccess {
                 waited.change { $0.append(path.string) }
                 throw DeviceTimeout(path, seconds: 0)
             },
-            firstOf: { _, _ in nil }, settle: {}, loadModule: { _ in })
+            firstOf: { _, _, _ in nil }, settle: {}, loadModule: { _ in })
     }
 }

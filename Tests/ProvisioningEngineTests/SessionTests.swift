@@ -50,12 +50,13 @@ struct SessionTests {
         arguments: [("", 90.0), ("rd.timeout=7", 7), ("rd.timeout=0", .infinity)], Way.allCases)
     func configVolume(_ limit: (line: String, seconds: Double), way: Way) throws {
         let seconds = Monitor<[Double]>([])
-        var devices = DeviceAccess.absent(Monitor([]))
-        devices.firstOf = { paths, deadline in
-            #expect(paths == ["/dev/disk/by-label/CFG"])
-            seconds.change { $0.append((deadline - Machine.uptime()).rounded()) }
-            return nil
-        }
+        let devices = DeviceAccess(
+            wait: { _, _, _ in },
+            firstOf: { paths, deadline, _ in
+                #expect(paths == ["/dev/disk/by-label/CFG"])
+                seconds.change { $0.append((deadline - Machine.uptime()).rounded()) }
+                return nil
+            }, settle: {}, loadModule: { _ in })
         let session = session(
             way, "ignition.firstboot ignition.config.device=CFG ignition.config.path=c.ign \(limit.line)",
             devices: devices)
@@ -229,7 +230,7 @@ struct SessionTests {
         #expect(failure(line + "${uiud}", MachineFacts()) == "${uiud} is not known; did you mean ${uuid}?")
         #expect(
             failure(line + "${mac}/${uuid}", shared)
-                == "${uuid}: many machines have this one's \"03000200-0400-0500-0006-000700080009\"")
+                == "${uuid}: \"03000200-0400-0500-0006-000700080009\" is a placeholder that many machines share")
         // What only the network tells is not missed before there is one, and what is not used is not missed at all.
         #expect(failure(line + "${mac}/${hostname}", shared) == nil)
         #expect(failure("ignition.config.url=http://a/${uuid}", shared) == nil)
