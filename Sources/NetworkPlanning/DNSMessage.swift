@@ -20,10 +20,13 @@ public enum DNSMessage {
 
     /// The addresses in the answer to that query, whatever aliases led to them; none where the server has none.
     ///
-    /// - Returns: `nil` for anything but an answer to it.
+    /// - Returns: `nil` for anything but an answer to it. A refusal is none: another server may know.
     public static func addresses(_ answer: [UInt8], id: UInt16) -> [IPAddress]? {
         func number(_ at: Int) -> Int { Int(answer[at]) << 8 | Int(answer[at + 1]) }
-        guard answer.count >= 12, number(0) == Int(id), answer[2] & 0x80 != 0 else { return nil }
+        guard answer.count >= 12, number(0) == Int(id), answer[2] & 0x80 != 0,
+            // No error, or no such name.
+            [0, 3].contains(answer[3] & 15)
+        else { return nil }
         var at = 12
         /// Passes over a name; a pointer ends it.
         func skipName() -> Bool {

@@ -68,6 +68,12 @@ final class DHCPClient: Sendable {
     /// Where the hook tells why it could not put a lease into force.
     static func failure(of interface: String) -> FilePath { leases.appending("\(interface).failed") }
 
+    /// Where the hook tells which routes of a lease the kernel refused.
+    static func refusals(of interface: String) -> FilePath { leases.appending("\(interface).refused") }
+
+    /// Which routes of the lease are not there, and why; `nil`: none is missing.
+    static func refusalText(of interface: String) -> String? { Files.line(refusals(of: interface)) }
+
     /// Why the last lease that came is not in force; `nil`: it is, or none came.
     static func failureText(of interface: String) -> String? { Files.line(failure(of: interface)) }
 
@@ -139,7 +145,7 @@ public enum LeaseHook {
             if let old, old.address != lease.address { withdraw(old, settings, order) }
             try settings.add([lease.address])
             let routes = order.routes(of: lease)
-            try settings.add(routes, own: [lease.address])
+            let refused = try add(routes, of: lease, settings)
             if let old { settings.remove(order.routes(of: old).filter { !routes.contains($0) }) }
             // A server may give an MTU that the card cannot do; the link works with its own.
             if order.setsMTU, let mtu = lease.mtu { try? NetworkLinks.configure(order.index, mtu: mtu) }
@@ -150,12 +156,35 @@ public enum LeaseHook {
             // The file comes last: code that waits for the lease finds it in force.
             try Files.write(LeaseRecord(lease).bytes, to: file, mode: 0o600)
             try Files.remove(DHCPClient.failure(of: interface))
+            if refused.isEmpty {
+                try Files.remove(DHCPClient.refusals(of: interface))
+            } else {
+                try Files.write(
+                    refused.joined(separator: "; ") + "\n", to: DHCPClient.refusals(of: interface), mode: 0o600)
+            }
             return 0
         } catch {
             // udhcpc does not look at the status: whoever waits for the lease reads why there is none.
             try? Files.write("\(error)\n", to: DHCPClient.failure(of: interface), mode: 0o600)
             return 1
         }
+    }
+
+    /// Adds the routes of a lease; a server's odd one costs itself alone, unless it is the default route.
+    ///
+    /// - Returns: Why some are not there.
+    private static func add(
+        _ routes: [NetworkRoute], of lease: NetworkLease, _ settings: LinkSettings
+    ) throws(NetworkFailure) -> [String] {
+        var refused: [String] = []
+        // A gateway may be reached by a route on the link.
+        for route in routes.filter({ $0.gateway == nil }) + routes.filter({ $0.gateway != nil }) {
+            do throws(NetworkFailure) { try settings.add([route], own: [lease.address]) } catch {
+                if route.isDefault { throw error }
+                refused.append("\(error)")
+            }
+        }
+        return refused
     }
 
     private static func withdraw(_ lease: NetworkLease, _ settings: LinkSettings, _ order: LeaseOrder) {

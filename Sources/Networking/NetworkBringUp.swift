@@ -300,6 +300,9 @@ final class NetworkBringUp {
             log.info("\(name): \(lease)")
             if state.lease == nil { state.leaseSince = now }
             state.lease = lease
+            if let refused = DHCPClient.refusalText(of: name) {
+                context.report("\(name): the DHCP server's routes are used but for these: \(refused)")
+            }
         }
         let isAsking = clients.v4[index] != nil && state.lease == nil
         state.leaseFault = isAsking ? DHCPClient.failureText(of: name) : nil

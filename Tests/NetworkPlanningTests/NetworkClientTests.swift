@@ -133,6 +133,12 @@ func readsNameServers() throws {
     #expect(DNSMessage.addresses(whole, id: 0x1234)?.map(\.description) == ["192.0.2.7"])
     #expect(DNSMessage.addresses(whole, id: 1) == nil)
     #expect(DNSMessage.addresses(query, id: 0x1234) == nil, "a question")
+    // A server that fails or refuses says nothing of the name, and the next one is asked.
+    for (code, isAnswer) in [(UInt8(2), false), (5, false), (3, true)] {
+        var refusal = whole
+        refusal[3] = 0x80 | code
+        #expect((DNSMessage.addresses(refusal, id: 0x1234) != nil) == isAnswer, "code \(code)")
+    }
     for length in 12..<whole.count {
         #expect((DNSMessage.addresses(Array(whole.prefix(length)), id: 0x1234) ?? []).isEmpty)
     }
