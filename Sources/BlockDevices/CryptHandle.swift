@@ -112,6 +112,14 @@ struct CryptHandle: ~Copyable {
         return crypt_persistent_flags_get(handle, CRYPT_FLAGS_ACTIVATION, &flags) == 0 ? flags : 0
     }
 
+    /// What stands in the way of opening it, whatever the key.
+    var unmetRequirement: FoundVolume.HeaderFault? {
+        var flags: UInt32 = 0
+        guard crypt_persistent_flags_get(handle, CRYPT_FLAGS_REQUIREMENTS, &flags) == 0, flags != 0 else { return nil }
+        // CRYPT_REQUIREMENT_OFFLINE_REENCRYPT and CRYPT_REQUIREMENT_ONLINE_REENCRYPT
+        return flags & 3 != 0 ? .reencryption : .unknownRequirement
+    }
+
     /// How many slots hold a key.
     var keySlots: Int {
         (0..<crypt_keyslot_max(CRYPT_LUKS2)).count { slot in

@@ -162,6 +162,8 @@ struct Look {
                 own.endMark = own.endMark ?? (size / other - 1) * other
             }
             table = .gpt(own)
+            // Two tables, each of which names something.
+            if reader(sectorSize)?.isHybrid(beside: own) == true { content.table = "dos" }
             return
         }
         if !isPlain, let type {

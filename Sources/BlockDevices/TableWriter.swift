@@ -81,7 +81,7 @@ struct TableWriter: ~Copyable {
         }
         try check("write its partition table", fdisk_write_disklabel(context))
         guard fsync(descriptor) == 0 else { throw .unwritable(disk.node, Errno(rawValue: errno)) }
-        if !plan.isWrittenInFull, !isFile, disk.map == nil { try tellKernel(plan) }
+        if !plan.isWrittenInFull, !isFile, disk.map == nil { try rereadTable(plan) }
     }
 
     /// Moves the second copy to the end of a disk that has grown; the entries stay as they are.
@@ -130,7 +130,7 @@ struct TableWriter: ~Copyable {
     }
 
     /// Tells the kernel of changed entries only, so that the other partitions may stay mounted.
-    private func tellKernel(_ plan: DiskPlan) throws(DiskFailure) {
+    private func rereadTable(_ plan: DiskPlan) throws(DiskFailure) {
         try KernelPartitions.whileBusy(disk.node) {
             // The result says nothing: to libfdisk a change that the kernel refuses is only a warning.
             fdisk_reread_changes(context, original)

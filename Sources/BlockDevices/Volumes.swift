@@ -97,6 +97,11 @@ final class VolumeLook {
             return found
         }
         guard let header = first.header(), header.version == 2 else { return nil }
+        if let fault = first.unmetRequirement {
+            var found = FoundVolume(uuid: header.uuid)
+            found.headerFault = fault
+            return found
+        }
         var found = FoundVolume(
             uuid: header.uuid, label: header.label ?? "",
             allowsDiscards: first.activationFlags & firstlight_crypt_allow_discards != 0,

@@ -39,6 +39,9 @@ public enum FoundTable: Equatable, Sendable {
 }
 
 extension FoundTable {
+    /// Whether its partitions are known: there may be none.
+    package var isReadable: Bool { self != .unreadableGPT }
+
     /// The entries of the table, if it can be read.
     public var partitions: [FoundPartition] {
         switch self {

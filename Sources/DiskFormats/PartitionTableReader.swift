@@ -130,6 +130,20 @@ public struct PartitionTableReader {
         }
     }
 
+    /// Whether the MBR names a partition where the GPT names none: whoever wrote it reads the MBR of this disk.
+    public func isHybrid(beside gpt: FoundGPT) -> Bool {
+        guard let block = bytes(at: 0, count: 512), block[510] == 0x55, block[511] == 0xaa else { return false }
+        let fields = ByteFields(block)
+        return (0..<4).contains { entry in
+            let at = 446 + 16 * entry
+            let start = UInt64(fields.little32(at + 8))
+            let end = start + UInt64(fields.little32(at + 12))
+            // A hybrid image for discs and sticks has one that begins with the disk.
+            guard block[at + 4] != 0, block[at + 4] != 0xee, start > 0, end > start else { return false }
+            return !gpt.partitions.contains { $0.sectors.lowerBound <= start && end <= $0.sectors.upperBound }
+        }
+    }
+
     /// Whether an entry of the MBR protects a GPT.
     private var hasProtectiveMBR: Bool {
         guard let block = bytes(at: 0, count: 512), block[510] == 0x55, block[511] == 0xaa else { return false }

@@ -21,6 +21,11 @@ extension DiskConflict: Advising {
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, let table) where content.isImage || !table.isGPT:
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
+        case .ownerBesideTable(let content, _) where content.isHybridMBR:
+            [
+                "To keep what is there: the same partitions in the GPT, once, from another system.",
+                .wiping("To destroy it:         \"wipeTable\": true"),
+            ]
         case .ownerBesideTable(let content, _):
             [
                 "To keep the partitions: \(erasing(content)), once, at this console.",
@@ -87,6 +92,9 @@ extension DiskConflict: Advising {
                 .wiping("To destroy it: \"wipeVolume\": true"),
             ]
         case .volumeHeader(.unreadable): ["See what dmesg says of the device: the header may be whole."]
+        case .volumeHeader(.reencryption):
+            ["To go on with it: cryptsetup reencrypt --resume-only \(device), once, from another system."]
+        case .volumeHeader(.unknownRequirement): ["Open it with the system that made it; luksDump says what it needs."]
         case .volumeInVolume: ["Name a disk, a partition or an array as its \"device\"."]
         case .volumeWithoutKeySlot:
             [
@@ -166,7 +174,9 @@ extension DiskConflict: Advising {
             ]
         case .longerThanPartition:
             [
-                "To keep what is there: a larger \"sizeMiB\".",
+                isPartition
+                    ? "To keep what is there: a larger \"sizeMiB\", or the disk with the size that it had."
+                    : "To keep what is there: the disk with the size that it had (an HPA, a LUN, a clone).",
                 .wiping("To destroy it:         \"wipeFilesystem\": true"),
             ]
         case .notMountable(_, let refusal): refusal.advice
@@ -177,6 +187,9 @@ extension DiskConflict: Advising {
             ]
         case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first, from another system."]
+        case .unwritableLabel: ["Use a label of characters up to U+FFFF, which leaves out emoji."]
+        case .unusedType: ["Leave \"typeGuid\" out, or give that of a type."]
+        case .tooSmallForVolume: ["Give it more than 16 MiB for the header, and room for data."]
         case .unknownFormat: ["Use one of ext4, xfs, btrfs, vfat, swap, none."]
         }
     }

@@ -141,6 +141,11 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case programOption(ProgramOptionFault)
         case overlaps(number: Int)
         case unknownFormat(String)
+        /// The partition's field is one that a table holds as something else.
+        case unwritableLabel(String)
+        case unusedType
+        /// The device has no room for a header and data.
+        case tooSmallForVolume(size: UInt64)
     }
 }
 
@@ -171,6 +176,8 @@ extension DiskConflict: CustomStringConvertible {
         case .tableNotGPT: "\(device) holds no GPT"
         case .contentWithoutTable(let content):
             "\(device) holds \(content) without a partition table; the config wants partitions there"
+        case .ownerBesideTable(let content, let table) where content.isHybridMBR && table.isGPT:
+            "\(device) holds a GPT, and an MBR that names partitions which the GPT does not"
         case .ownerBesideTable(let content, let table):
             content.isImage
                 ? "\(device) holds an image (\(content)) beside \(tableName(table)), and is not a disk to edit"
@@ -240,6 +247,10 @@ extension DiskConflict: CustomStringConvertible {
         case .arrayInUse(let node, let users): "\(device) runs already, as \(node), which is \(phrases(users))"
         case .volumeHeader(.damaged(let reason)), .volumeHeader(.unreadable(let reason)):
             "\(device) holds a LUKS2 volume whose header cannot be read: \(reason)"
+        case .volumeHeader(.reencryption):
+            "\(device) holds a LUKS2 volume whose reencryption was not finished"
+        case .volumeHeader(.unknownRequirement):
+            "\(device) holds a LUKS2 volume that needs a newer cryptsetup than this one"
         case .volumeWithoutKeySlot: "\(device) holds a LUKS2 volume whose key slots are all empty"
         case .wrongKey(let name): "\(device) holds a LUKS2 volume that the key of \"\(name)\" does not open"
         case .volumeDiffers(let difference):
@@ -281,6 +292,11 @@ extension DiskConflict: CustomStringConvertible {
                 + "\"\(reason)\" would destroy a part of it"
         case .programOption(let fault): "\(device): \(fault)"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
+        case .unwritableLabel(let label):
+            "\(device): the label \"\(label)\" has a character that libfdisk cannot write"
+        case .unusedType: "\(device): a \"typeGuid\" of zeros marks an entry that is not used"
+        case .tooSmallForVolume(let size):
+            "\(device) has \(ByteCount(size)), which a LUKS volume's header takes by itself"
         case .unknownFormat(let format): "\(device): there is no way here to create \(format)"
         }
     }

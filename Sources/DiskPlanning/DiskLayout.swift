@@ -192,7 +192,9 @@ public struct DiskLayout: Equatable, Sendable {
     private func letsGo(of target: DeviceTarget) -> Bool {
         guard let disk = disks.first(where: { $0.disk.node == target.area.node }) else { return false }
         let old = disk.disk.table.partitions.filter { disk.area($0.sectors).bytes.overlaps(target.area.bytes) }
-        return old.isEmpty ? disk.action == .replace : old.allSatisfy { disk.lost.contains($0) }
+        guard old.isEmpty else { return old.allSatisfy { disk.lost.contains($0) } }
+        // Of a table that nobody can read, the area may well be a partition that is put back where it was.
+        return disk.action == .replace && disk.disk.table.isReadable
     }
 
     /// The inside of an array, if the array could be located; the inside of a new array counts as blank.

@@ -110,6 +110,15 @@ public struct PlannedPartition: Equatable, Sendable {
 // MARK: What was there, and what becomes of it
 
 extension DiskPlan {
+    /// A new partition that begins where an old one began has that one's content, whatever became of its entry.
+    mutating func takeOver(_ old: [FoundPartition]) {
+        for index in partitions.indices where partitions[index].change == .create {
+            let start = partitions[index].sectors.lowerBound
+            guard let same = old.first(where: { $0.sectors.lowerBound == start }) else { continue }
+            partitions[index].change = .recreate(from: same.sectors)
+        }
+    }
+
     /// The former area of a partition that starts where it did and ends elsewhere.
     func formerArea(_ now: PlannedPartition) -> DiskArea? {
         switch now.change {

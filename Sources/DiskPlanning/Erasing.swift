@@ -6,6 +6,9 @@ extension Content {
     /// Whether it is an image for optical discs and USB sticks, which has a table and a filesystem by design.
     public var isImage: Bool { !signatures.isEmpty && signatures.allSatisfy { Signature.companions.contains($0.type) } }
 
+    /// Whether it is an MBR beside a GPT, which names partitions that the GPT does not.
+    var isHybridMBR: Bool { signatures.isEmpty && table == "dos" }
+
     /// A command that erases every mark but `kept`.
     ///
     /// wipefs does not find the marks that only our own readers find: zeros go over the first bytes of each of them.

@@ -64,7 +64,7 @@ struct FilesystemPlanner {
 
     func action() throws(DiskConflict) -> FilesystemPlan.Action {
         let action = try decide()
-        if action == .create, let fault = format.fault(of: wanted.options, label: wanted.label) {
+        if action == .create, let fault = format.fault(of: wanted.options, label: wanted.label, uuid: wanted.uuid) {
             throw conflict(.programOption(fault))
         }
         if action != .keep, !target.users.isEmpty {

@@ -85,8 +85,10 @@ struct PartitionPlanner {
     /// Either of them may be outdated, and writing as if one were would overwrite the other.
     private func besideOwner(_ edited: Outcome, _ wantsPartitions: Bool) -> Outcome {
         let mayStay = config.wipeTable != true || isWhatTheConfigMakes(edited)
-        // An image for discs and sticks holds both by design.
-        if disk.content.isImage, mayStay, edited.conflicts.isEmpty, [.keep, .repair].contains(edited.plan.action) {
+        // An image for discs and sticks holds both by design, and so does a disk with a hybrid MBR.
+        if disk.content.isImage || disk.content.isHybridMBR, mayStay, edited.conflicts.isEmpty,
+            [.keep, .repair].contains(edited.plan.action)
+        {
             return Outcome(plan: unchanged(edited.plan.partitions))
         }
         guard config.wipeTable == true else { return refused(.ownerBesideTable(disk.content, table: disk.table)) }
@@ -135,11 +137,7 @@ struct PartitionPlanner {
         outcome.conflicts += old.filter { !$0.users.isEmpty }.map {
             conflict(.partitionInUse($0.users), device: disk.partitionNode($0.number))
         }
-        for index in outcome.plan.partitions.indices {
-            let start = outcome.plan.partitions[index].sectors.lowerBound
-            guard let same = old.first(where: { $0.sectors.lowerBound == start }) else { continue }
-            outcome.plan.partitions[index].change = .recreate(from: same.sectors)
-        }
+        outcome.plan.takeOver(old)
         let plan = outcome.plan
         outcome.plan.lost = old.filter { plan.survivor(of: $0) == nil }
         return outcome
@@ -167,6 +165,12 @@ struct PartitionPlanner {
     /// the end that the partition had. Where another table's copy ends the disk, nobody knows what its partitions hold
     /// there, and no change is written over it.
     private func edit(_ gpt: FoundGPT) -> Outcome {
+        var outcome = layOut(gpt)
+        outcome.plan.takeOver(gpt.partitions)
+        return outcome
+    }
+
+    private func layOut(_ gpt: FoundGPT) -> Outcome {
         let within = arrange(gpt)
         guard let room = gpt.usableWhenMoved, !gpt.endIsAnothers,
             !within.conflicts.isEmpty || within.plan.partitions.contains(where: { $0.change == .create })
@@ -332,6 +336,7 @@ struct PartitionPlanner {
     private func decide(_ target: Target, _ sectors: Range<UInt64>) throws(DiskConflict) -> PlannedPartition {
         let wanted = target.wanted
         guard let existing = target.existing else {
+            try refuseUnwritable(target)
             return planned(wanted, target, sectors, .create)
         }
         let differences = differences(wanted, existing, sectors: sectors)
@@ -350,11 +355,27 @@ struct PartitionPlanner {
         }
         guard existing.users.isEmpty else { throw about(existing, .partitionInUse(existing.users), target) }
         if wanted.wipePartitionEntry == true {
+            try refuseUnwritable(target)
             return planned(wanted, target, sectors, .recreate(from: existing.sectors))
         }
         var resized = planned(existing, .resize(from: existing.sectors), entry: target.entry)
         resized.sectors = sectors
         return resized
+    }
+
+    /// Refuses what the table would hold as something else, which no later boot would take for the config's.
+    private func refuseUnwritable(_ target: Target) throws(DiskConflict) {
+        let node = disk.partitionNode(target.number)
+        func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
+            self.conflict(problem, device: node, at: target.wanted.origin)
+        }
+        // libfdisk leaves the whole name out then, and says nothing.
+        if let label = target.wanted.label, label.unicodeScalars.contains(where: { $0.value > 0xffff }) {
+            throw conflict(.unwritableLabel(label))
+        }
+        if let type = given(target.wanted.typeGuid), type.allSatisfy({ $0 == "0" || $0 == "-" }) {
+            throw conflict(.unusedType)
+        }
     }
 
     /// The fields that the config gives and that differ; `sectors` is where the layout would put the partition, and

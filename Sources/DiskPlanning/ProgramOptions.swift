@@ -1,9 +1,10 @@
 // The options that a config hands to the programs that make filesystems and arrays: read as getopt_long(3) reads them,
 // so that none of them names another device. These programs are run with force, and ask nobody.
 
+import Encoding
 import IgnitionConfig
 
-/// An option that would have a program write to something else than the entry's device.
+/// What a program that makes filesystems or arrays would refuse, or take for an order to write elsewhere.
 public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConvertible {
     /// It names a device or a file.
     case otherDevice(String, program: String)
@@ -13,6 +14,10 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
     case otherFormat(String, program: String)
     /// A field of the entry says it, and is what the next boot compares.
     case ownField(String, field: String)
+    /// The program would refuse it, or make another of it.
+    case badUUID(String, format: String)
+    /// The program would refuse it.
+    case badLabel(String, format: String)
 
     /// One sentence without its full stop.
     public var description: String {
@@ -22,6 +27,9 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
         case .operand(let word, let program): "the option \"\(word)\" would be the name of a device to \(program)"
         case .otherFormat(let option, let program):
             "the option \"\(option)\" would have \(program) make the journal of another filesystem"
+        case .badUUID(let uuid, let format): "\"\(uuid)\" is not a UUID of \(format)"
+        case .badLabel(let label, let format):
+            "the label \"\(label)\" has a character that one of \(format) cannot have"
         case .ownField(let option, let field): "the option \"\(option)\" has a field of its own, \"\(field)\""
         }
     }
@@ -32,6 +40,11 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
         case .otherDevice: "Leave it out: an entry writes to its own devices, and to no other."
         case .operand: "Leave it out, or put it behind the option that it is the value of, as in \"-b\", \"4096\"."
         case .ownField(_, let field): "Leave it out: the entry's \"\(field)\" says it, and is compared at each boot."
+        case .badUUID(_, let format):
+            format == "vfat"
+                ? "Write it with eight hexadecimal digits: 1234-ABCD."
+                : "Write it in full: 0a1b2c3d-0000-4000-8000-000000000001."
+        case .badLabel: "Leave out . , ; : ? * / \\ | + = < > [ ] and \", and all that is not ASCII."
         case .otherFormat: "Leave it out: the entry would not be found again at the next boot."
         }
     }
@@ -211,8 +224,12 @@ extension FilesystemFormat {
     /// make what the next boot would refuse.
     ///
     /// `label` is what the entry itself says: an empty one wants none, and any other comes last, and holds.
-    func fault(of options: [String], label: String?) -> ProgramOptionFault? {
+    func fault(of options: [String], label: String?, uuid: String?) -> ProgramOptionFault? {
         guard let program else { return nil }
+        if let uuid, !uuid.isEmpty, !isUUID(uuid) { return .badUUID(uuid, format: rawValue) }
+        if self == .vfat, let label, !label.unicodeScalars.allSatisfy(Self.isOfVFATLabel) {
+            return .badLabel(label, format: rawValue)
+        }
         for case .option(let option, let value?) in program.options.words(of: options) {
             if self == .ext4, option == "-O", value.split(separator: ",").contains("journal_dev") {
                 return .otherFormat("\(option) \(value)", program: program.options.program)
@@ -224,4 +241,21 @@ extension FilesystemFormat {
         }
         return program.options.fault(of: options)
     }
+
+    private func isUUID(_ text: String) -> Bool {
+        guard self == .vfat else { return isPlainUUID(text) }
+        let groups = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        return [[8], [4, 4]].contains(groups.map(\.count)) && groups.joined().allSatisfy { hexadecimalValue($0) != nil }
+    }
+
+    /// - SeeAlso: mkfs.fat(8), dosfstools 4.2, in the C locale.
+    private static func isOfVFATLabel(_ scalar: Unicode.Scalar) -> Bool {
+        (0x20..<0x7f).contains(scalar.value) && !"*?.,;:/\\|+=<>[]\"".unicodeScalars.contains(scalar)
+    }
+}
+
+/// Whether a text is a UUID in the form that every program takes.
+func isPlainUUID(_ text: String) -> Bool {
+    let groups = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+    return groups.map(\.count) == [8, 4, 4, 4, 12] && groups.joined().allSatisfy { hexadecimalValue($0) != nil }
 }

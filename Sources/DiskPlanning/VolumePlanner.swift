@@ -21,6 +21,10 @@ public struct FoundVolume: Equatable, Sendable {
         case damaged(reason: String)
         /// The device or the memory is at fault.
         case unreadable(reason: String)
+        /// Part of it is encrypted with one key and part of it with another.
+        case reencryption
+        /// It was made for a newer cryptsetup.
+        case unknownRequirement
     }
 
     /// The UUID in the header.
@@ -90,7 +94,7 @@ public struct LocatedVolume: Equatable, Sendable {
         }
         if wanted.clevis.isUsed, wanted.clevis.policy == nil { throw conflict(.clevisConfig(name: wanted.name)) }
         let action = try decide(content, found, options)
-        if action == .create, !users.isEmpty { throw conflict(.deviceInUse(users)) }
+        if action == .create { try refuseUnmakeable() }
         return VolumePlan(
             entry: entry, wanted: wanted, options: options, node: node, area: area, partition: partition,
             found: content, action: action)
@@ -99,6 +103,20 @@ public struct LocatedVolume: Equatable, Sendable {
     private func conflict(_ problem: DiskConflict.Problem) -> DiskConflict {
         DiskConflict(node, problem, at: wanted.origin).ofPartition(target.isPartition)
     }
+
+    /// Refuses what cryptsetup would only refuse once the tables are written.
+    private func refuseUnmakeable() throws(DiskConflict) {
+        if !users.isEmpty { throw conflict(.deviceInUse(users)) }
+        if let uuid = wanted.uuid, !uuid.isEmpty, !isPlainUUID(uuid) {
+            throw conflict(.programOption(.badUUID(uuid, format: "LUKS")))
+        }
+        // Options may make the header smaller.
+        let size = area.bytes.length
+        if wanted.options.isEmpty, size <= Self.usualHeader { throw conflict(.tooSmallForVolume(size: size)) }
+    }
+
+    /// Bytes before the data, as cryptsetup lays out a LUKS2 volume by itself.
+    private static let usualHeader: UInt64 = 16 << 20
 
     private func decide(
         _ content: Content, _ found: FoundVolume?, _ options: VolumeOptions

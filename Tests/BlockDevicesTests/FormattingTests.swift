@@ -168,7 +168,7 @@ import Testing
         #expect(try image.digest() == before)
     }
 
-    @Test("tells each write before it begins and each deed once it is done", .enabled(if: isInstalled("mkfs.ext4")))
+    @Test("tells each write before it begins and each change once it is made", .enabled(if: isInstalled("mkfs.ext4")))
     func story() throws {
         let image = try Image(64 << 20)
         let plan = try DiskStage.plan(config(image, #""format": "ext4", "label": "x""#), access: .settled)

@@ -142,7 +142,7 @@ import Testing
         let partitions = (1...3).map { number in
             FoundPartition(
                 number: number, label: "", guid: "0A1B2C3D-0000-4000-8000-00000000000\(number)",
-                type: PlannedPartition.defaultType, sectors: UInt64(number) << 12..<UInt64(number + 1) << 12)
+                type: PlannedPartition.defaultType, sectors: UInt64(number) << 16..<UInt64(number + 1) << 16)
         }
         let disk = FoundDisk(
             path: "/dev/vda", node: "/dev/vda", size: 1 << 30,
@@ -160,9 +160,9 @@ import Testing
         #expect(
             told.map(\.description) == [
                 "/dev/vda1 does not show the partition of its disk's table: it shows 4096 sectors from 8192 on, "
-                    + "the table says 4096 sectors from 4096 on"
+                    + "the table says 65536 sectors from 65536 on"
             ])
-        let inPlace = try Sysfs(["vda1/start": "4096", "vda1/size": "4096"])
+        let inPlace = try Sysfs(["vda1/start": "65536", "vda1/size": "65536"])
         #expect(Obstacles.conflicts(in: try layout.planBlank(), sysfs: inPlace.path).isEmpty)
     }
 

@@ -214,6 +214,29 @@ extension Partitioning {
         #expect(try provision(wanted) == [.edit])
     }
 
+    @Test("partitions that only a hybrid MBR names are not free room")
+    func hybrid() throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "a", "sizeMiB": 16}"#))
+        func put(_ start: UInt32, _ count: UInt32) throws {
+            var entry: [UInt8] = [0, 0, 0, 0, 0x83, 0, 0, 0]
+            for value in [start, count] { entry += (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
+            try image.write(entry, at: 462)
+        }
+        let more = try config(image, #"{"label": "a"}, {"label": "data"}"#)
+        try put(65_536, 32_768)
+        #expect(try provision(config(image, #"{"label": "a"}"#)) == [.keep])
+        let before = try image.bytes(0..<1 << 20)
+        let refusal = #expect(throws: BootFailure.self) { try provision(more) }
+        #expect(refusal?.description.contains("an MBR that names partitions which the GPT does not") == true)
+        #expect(try image.bytes(0..<1 << 20) == before)
+        let wiped = try DiskStage.plan(config(image, wipe: true, #"{"label": "z"}"#), access: .settled)
+        #expect(wiped.destroyed.contains { $0.content.table == "dos" })
+        // One that says what the GPT says, as other systems need it.
+        try put(2048, 32_768)
+        #expect(try provision(more) == [.edit])
+    }
+
     @Test("the code of a boot loader stays when the protective MBR is written again")
     func bootCode() throws {
         let image = try Image(64 << 20)

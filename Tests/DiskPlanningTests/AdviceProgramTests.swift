@@ -62,7 +62,8 @@ import Testing
             let words = line.split { " ,;:()\"`".contains($0) }.map(String.init)
             for name in words where Self.ofTheTarget.contains(name) {
                 seen.insert(name)
-                #expect(line.contains("chroot /sysroot \(name)"), "\(name): \(line)")
+                // Which is "chroot /sysroot ".
+                #expect(line.contains("\\(inside)\(name)"), "\(name): \(line)")
             }
             // What is typed where an image is made is not typed at the console.
             let isElsewhere = ["with --", "firstlight-image", "when the image is made"].contains { line.contains($0) }

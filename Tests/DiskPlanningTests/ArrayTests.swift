@@ -93,6 +93,21 @@ import Testing
         #expect(refusal?.advice.contains { $0.contains("wipefs") && $0.contains("/dev/vdb1") } == false)
     }
 
+    @Test("is used again where the old tables cannot be read and the new ones put its members where they were")
+    func unreadTables() throws {
+        let disks = ["/dev/vda", "/dev/vdb"].map {
+            FoundDisk(path: $0, node: $0, size: 1 << 30, table: .unreadableGPT)
+        }
+        let layout = DiskLayout(try storage(), on: DiskInventory(disks: disks))
+        let plan = try layout.plan(contents(layout, member(.active(0)), member(.active(1))))
+        #expect(plan.arrays.map(\.action) == [.keep])
+        #expect(plan.destroyed.map(\.device) == ["/dev/vda", "/dev/vdb"])
+        // Another's members are not let go of either: nobody has seen the partitions that they were.
+        for other in [member(.active(0), name: "any:old"), Content([Signature(type: "ext4")])] {
+            #expect(throws: DiskRefusal.self) { try layout.plan(contents(layout, other, other)) }
+        }
+    }
+
     @Test("is created on blank members, and what stands in it with it")
     func blank() throws {
         let layout = layout(try storage(), labels: [nil, nil])

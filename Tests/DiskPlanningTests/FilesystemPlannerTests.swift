@@ -37,11 +37,11 @@ import Testing
     @Test("keeps its own format, refuses any other, destroys when told to", arguments: FilesystemFormat.allCases)
     func matrix(_ format: FilesystemFormat) {
         for type in ["ext4", "ext3", "xfs", "btrfs", "vfat", "swap", "crypto_LUKS", "linux_raid_member", "ntfs"] {
-            let wish = format == .none ? "no filesystem" : format.rawValue
+            let entry = format == .none ? "no filesystem" : format.rawValue
             let name = Signature(type: type).name
             #expect(
                 decide(format, on: holds(type))
-                    == (type == format.rawValue ? "keep" : "/dev/vdb holds \(name); the config wants \(wish)"))
+                    == (type == format.rawValue ? "keep" : "/dev/vdb holds \(name); the config wants \(entry)"))
             #expect(decide(format, wipe: true, on: holds(type)) == (format == .none ? "erase" : "create"))
         }
     }

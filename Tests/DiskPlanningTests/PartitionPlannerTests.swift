@@ -190,6 +190,24 @@ import Testing
         #expect(story(disk([want(3, size: 50)]), on: busy) == ["edit", "3 create 200+50"])
     }
 
+    @Test("what a table would hold as something else is refused before it is written")
+    func unwritable() {
+        var zeros = want(0, label: "a")
+        zeros.typeGuid = "00000000-0000-0000-0000-000000000000"
+        let emoji = want(0, label: "a\u{1f4be}b")
+        for there in [machine(nil), machine([]), machine([found(1, 1..<2, label: "x")])] {
+            #expect(
+                story(disk([emoji]), on: there).first?.hasSuffix(
+                    "the label \"a\u{1f4be}b\" has a character that libfdisk cannot write") == true)
+            #expect(
+                story(disk([zeros]), on: there).first?.hasSuffix(
+                    "a \"typeGuid\" of zeros marks an entry that is not used") == true)
+        }
+        // What is there by another program's hand is kept.
+        #expect(
+            story(disk([emoji]), on: machine([found(1, 1..<2, label: "a\u{1f4be}b")])) == ["keep", "1 keep 1+1"])
+    }
+
     @Test("numbers entries after what stays")
     func numbers() {
         let config = disk([want(0, label: "a", size: 1), want(3, size: 1), want(0, label: "b", size: 1)])
@@ -198,7 +216,7 @@ import Testing
                 == ["edit", "2 create 3+1", "3 create 2+1", "4 create 4+1"])
         // A number that is freed is free.
         let freed = disk([want(0, label: "a", size: 1), want(1, exists: false, wipe: true)])
-        #expect(story(freed, on: machine([found(1, 1..<2)])) == ["edit", "1 create 1+1"])
+        #expect(story(freed, on: machine([found(1, 1..<2)])) == ["edit", "1 recreate 1+1"])
         #expect(
             story(disk([want(129, size: 1)]), on: machine([]))
                 == ["conflict: /dev/vda has a table of 128 partitions; the config wants number 129"])

@@ -7,13 +7,15 @@ import Testing
 /// What options a config may hand to the programs that make filesystems and arrays.
 @Suite struct OptionsOfPrograms {
     private func refusal(
-        _ format: FilesystemFormat, _ options: [String], label: String? = nil, on found: Content = .blank
+        _ format: FilesystemFormat, _ options: [String], label: String? = nil, uuid: String? = nil,
+        on found: Content = .blank
     ) -> String? {
         var wanted = IgnitionConfig.Filesystem()
         wanted.device = "/dev/vda1"
         wanted.format = format.rawValue
         wanted.options = options
         wanted.label = label
+        wanted.uuid = uuid
         let target = DeviceTarget(node: "/dev/vda1", area: DiskArea(node: "/dev/vda1", bytes: 0..<1 << 30))
         do throws(DiskConflict) {
             _ = try FilesystemPlanner(wanted: wanted, format: format, target: target, found: found).action()
@@ -85,6 +87,28 @@ import Testing
         #expect(refusal(format, options, label: "") == told)
         // Where both give one, the field's is the last.
         #expect(refusal(format, options, label: "x") == nil && refusal(format, options) == nil)
+    }
+
+    @Test("no UUID that the program refuses, or makes another of")
+    func uuids() {
+        let whole = "0a1b2c3d-0000-4000-8000-00000000000F"
+        for format: FilesystemFormat in [.ext4, .xfs, .btrfs, .swap] {
+            for wrong in ["random", "1234-ABCD", "0a1b2c3d00004000800000000000000f", whole + "0", "{\(whole)}"] {
+                #expect(refusal(format, [], uuid: wrong) == "/dev/vda1: \"\(wrong)\" is not a UUID of \(format)")
+            }
+            #expect(refusal(format, [], uuid: whole) == nil && refusal(format, [], uuid: "") == nil)
+        }
+        for wrong in [whole, "1234-ABC", "123-4ABCD", "1234-ABCG", "-1234ABCD", "1234--ABCD"] {
+            #expect(refusal(.vfat, [], uuid: wrong) != nil, "\(wrong)")
+        }
+        for right in ["1234-ABCD", "1234abcd"] { #expect(refusal(.vfat, [], uuid: right) == nil, "\(right)") }
+    }
+
+    @Test("no label that mkfs.fat refuses", arguments: ["boot.x", "a/b", "D\u{e4}", "a\"b", "a\tb"])
+    func vfatLabels(label: String) {
+        let told = refusal(.vfat, [], label: label)
+        #expect(told == "/dev/vda1: the label \"\(label)\" has a character that one of vfat cannot have")
+        #expect(refusal(.ext4, [], label: label) == nil && refusal(.vfat, [], label: "EFI-SYS 1_a") == nil)
     }
 
     private func array(_ options: [String], _ content: Content = .blank) throws -> DiskRefusal? {

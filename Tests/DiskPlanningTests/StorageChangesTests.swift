@@ -3,7 +3,7 @@ import Testing
 
 @testable import DiskPlanning
 
-@Suite("what became of things") struct DeedsTests {
+@Suite("what became of things") struct StorageChangesTests {
     @Test("of disks, as the plan sums them up", arguments: PlanFixture.all)
     func ofDisks(_ fixture: PlanFixture) throws {
         let disks = try DescribedDisks(fixture.bytes("disks.json"))

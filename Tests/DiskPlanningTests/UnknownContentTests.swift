@@ -150,6 +150,31 @@ import Testing
         #expect(plan.disks[0].zeroed == [1, 2] && plan.destroyed.count == 1)
     }
 
+    @Test("a new partition in the place of a deleted one has its content, by whatever number or label")
+    func deletedPlace() throws {
+        let array = Content([Signature(type: "linux_raid_member", version: "1.0", offset: 100 << 20 - 8192)])
+        for (number, size) in [(1, 100), (2, 100), (2, 200)] {
+            let wanted = try storage(
+                """
+                {"disks": [{"device": "/dev/vda", "partitions": [
+                    {"number": 1, "shouldExist": false, "wipePartitionEntry": true},
+                    {"\(number == 1 ? "label\": \"data" : "number\": 2, \"label\": \"data")", "startMiB": 1,
+                     "sizeMiB": \(size)}]}],
+                 "filesystems": [{"device": "/dev/disk/by-partlabel/data", "format": "xfs"}]}
+                """)
+            let layout = DiskLayout(wanted, on: DiskInventory(disks: [machine([found(1, 1..<101, label: "secret")])]))
+            func refusal(_ old: Content, _ now: Content) -> String? {
+                var known = [1..<UInt64(1 + size): now]
+                if size > 100 { known[1..<101] = old }
+                do { _ = try layout.plan(contents(layout, known)) } catch { return "\(error)" }
+                return nil
+            }
+            #expect(refusal(.noise, .noise)?.contains("reads like noise") == true, "\(number) \(size)")
+            #expect(refusal(array, size > 100 ? .unknown : array)?.contains("RAID") == true, "\(number) \(size)")
+            #expect(refusal(.blank, .blank) == nil && refusal(.unknown, .unknown) == nil)
+        }
+    }
+
     @Test("a partition made anew over a lost one is zeroed, and over one that stays it is not")
     func anewOverLost() throws {
         for (size, zeroed) in [(50, Set([1])), (100, []), (200, [])] {

@@ -31,7 +31,7 @@ import Testing
     @Test("finds what an earlier boot made in the place of a deleted partition")
     func madeAgain() {
         let config = disk([want(1, exists: false, wipe: true), want(nil, label: "new", size: 5)])
-        #expect(story(config, on: machine([found(1, 1..<6, label: "old")])) == ["edit", "1 create 1+5"])
+        #expect(story(config, on: machine([found(1, 1..<6, label: "old")])) == ["edit", "1 recreate 1+5"])
         #expect(story(config, on: machine([found(1, 1..<6, label: "new")])) == ["keep", "1 keep 1+5"])
     }
 

@@ -169,6 +169,12 @@ assert "key slots are all empty" in stage([volume("new", VDB)], [ext4("/dev/mapp
 stage([volume("new", VDB, wipeVolume=True)], [ext4("/dev/mapper/new", "n")])
 close("new")
 
+# A reencryption that was not finished is told with the way to go on with it.
+run("cryptsetup", "luksFormat", "-q", *CHEAP_KEY, "--key-file", "-", VDB, input=KEY)
+run("cryptsetup", "reencrypt", "--init-only", "-q", *CHEAP_KEY, "--key-file", "-", VDB, input=KEY)
+said = folded(stage([volume("half", VDB)], fails=True))
+assert "holds a LUKS2 volume whose reencryption was not finished" in said and "--resume-only" in said, said
+
 # A damaged header is told as one, and its repair is named before what would destroy it.
 run("cryptsetup", "luksFormat", "-q", *CHEAP_KEY, "--key-file", "-", VDB, input=KEY)
 for copy in (0, 16384):
