@@ -61,6 +61,8 @@ public struct PlannedFile: Equatable, Sendable {
     public var owner: PlannedOwner
     /// Whether something is there: a folder is then removed first.
     public var replacing: Bool
+    /// Whether the file is to tell later runs that it has each part: the config only appends to it.
+    public var recordsParts = false
 
     /// Makes a file of its path, and of what it is to be.
     public init(_ path: String, _ content: PlannedContent, mode: UInt32, owner: PlannedOwner, replacing: Bool) {

@@ -67,20 +67,21 @@ extension FileConflict: CustomStringConvertible {
         }
     }
 
-    /// What the operator can do; `nil` where there is nothing to suggest.
-    var advice: String? {
-        switch problem {
+    /// What the operator can do in a target at `root`; `nil` where there is nothing to suggest.
+    package func advice(in root: String) -> String? {
+        let inside = root == "/" ? "" : "chroot \(root) "
+        return switch problem {
         case .otherContent, .inTheWay: "To replace \(path): \"overwrite\": true"
         case .holdsMounts: "To keep it: no \"overwrite\" for \(path)"
         case .unknownUser(let name): "Name the owner by id, or create \(name) in passwd.users."
         case .unknownGroup(let name): "Name the group by id, or create \(name) in passwd.groups."
-        case .groupMoved(let name, _, let image): "Change it: chroot /sysroot groupmod --gid \(image) \(name)"
+        case .groupMoved(let name, _, let image): "Change it: \(inside)groupmod --gid \(image) \(name)"
         case .homeOfAnother(let user, let number, _):
             "Give \(user) a \"uid\" and change the owner of the home: "
-                + "chroot /sysroot chown -Rh --from=\(number) UID \(path)"
+                + "\(inside)chown -Rh --from=\(number) UID \(path)"
         case .homeHolds(let user, _, let other, _):
             "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: "
-                + "chroot /sysroot usermod -m -d HOME \(other)"
+                + "\(inside)usermod -m -d HOME \(other)"
         case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }
@@ -134,26 +135,33 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
 public struct FileConflicts: Error, Equatable, Advising {
     /// At least one.
     public var conflicts: [FileConflict]
+    /// Where the target is, for advice.
+    public var root = "/sysroot"
 
     /// Makes an error of at least one conflict.
     public init(_ conflicts: [FileConflict]) { self.conflicts = conflicts }
 }
 
 extension FileConflicts: CustomStringConvertible {
-    /// Up to ten conflicts in one line, with their places in the config.
+    /// One sentence for a single conflict; several get a line each, the first ten, with their places in the config.
     public var description: String {
-        let lines = conflicts.prefix(10).map { conflict in
+        func place(_ conflict: FileConflict) -> String? {
             let place = conflict.origin.description
-            return "\(conflict)" + (place.isEmpty ? "" : " (\(place))")
+            return place.isEmpty ? nil : place
         }
+        if conflicts.count == 1, let only = conflicts.first {
+            return "\(only)" + (place(only).map { " (\($0))" } ?? "")
+        }
+        let lines = conflicts.prefix(10).map { "  \($0)." + (place($0).map { "\n    at \($0)" } ?? "") }
         let more = conflicts.count - lines.count
-        return (lines + (more > 0 ? ["and \(counted(more, "more conflict"))"] : [])).joined(separator: "; ")
+        return "the config and the files contradict each other in \(conflicts.count) places.\n"
+            + (lines + (more > 0 ? ["  And \(counted(more, "more conflict"))."] : [])).joined(separator: "\n")
     }
 
     /// What the operator can do about the conflicts, each once; at most six lines.
     public var advice: [String] {
         var told: [String] = []
-        for advice in conflicts.compactMap(\.advice) where !told.contains(advice) { told.append(advice) }
+        for advice in conflicts.compactMap({ $0.advice(in: root) }) where !told.contains(advice) { told.append(advice) }
         return ["No file of the target was changed."] + told.prefix(5)
     }
 }

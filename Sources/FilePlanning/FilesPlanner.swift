@@ -302,10 +302,10 @@ struct FilesPlanner {
         let mode = file.mode.map { UInt32(clamping: $0) }
         let content = file.plannedContent
         if found.isFree || file.overwrite == true {
-            return add(
-                .writeFile(.init(file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree)),
-                file.origin
-            )
+            var planned = PlannedFile(
+                file.path, content, mode: mode ?? 0o644, owner: owner, replacing: !found.isFree)
+            planned.recordsParts = file.onlyAppends && !file.append.isEmpty && !policy.repeatsAll
+            return add(.writeFile(planned), file.origin)
         }
         guard case .file(let hasWantedContent) = found else {
             conflicts.append(.init(file.path, .inTheWay(found, wanted: "a file"), file.origin))
@@ -427,8 +427,13 @@ struct FilesPlanner {
     /// Masks a unit; contents that the config gives would be lost, so they are not written first.
     private mutating func mask(_ path: String, _ origin: IgnitionConfig.Origin) {
         let place = place(of: path)
-        if case .link("/dev/null") = place.found {
+        if !isReachable(place) {
+            conflicts.append(.init(path, .unreachable(place.found), origin))
+        } else if case .link("/dev/null") = place.found {
             kept.append(.init(path, .sameTarget))
+        } else if case .folder = place.found {
+            // As where the config gives its contents: nobody has asked to remove what is in there.
+            conflicts.append(.init(path, .folderForUnit, origin))
         } else {
             add(
                 .makeLink(.init(path, target: "/dev/null", owner: .unchanged, replacing: !place.found.isFree)), origin)

@@ -17,20 +17,28 @@ struct ContentWriter: Sendable {
     ///
     /// `spare` is a name for one of its parts. Throws where a part cannot be fetched or written, or its key is not
     /// there.
-    func fill(_ file: OpenFile, with content: PlannedContent, spare: TargetEntry) throws {
+    ///
+    /// - Returns: The hashes of the parts that are fetched, for an ``AppendRecord``.
+    @discardableResult
+    func fill(_ file: OpenFile, with content: PlannedContent, spare: TargetEntry) throws -> [String] {
+        var hashes: [String] = []
         for (index, part) in content.parts.enumerated() {
             switch part {
             case .text(let text): try file.write(Array(text.utf8))
             case .key(let volume):
                 guard let key = keys[volume] else { throw TargetFault.noKey(volume: volume) }
                 try file.write(key)
-            case .resource(let resource) where index == 0: try write(resource, into: file)
+            case .resource(let resource) where index == 0:
+                try write(resource, into: file)
+                hashes.append(try file.sha256())
             case .resource(let resource):
                 let rest = try spare.createUnnamed()
                 try write(resource, into: rest)
+                hashes.append(try rest.sha256())
                 try file.append(contentsOf: rest)
             }
         }
+        return hashes
     }
 
     /// Writes a resource into an empty file; one without a source has no bytes.

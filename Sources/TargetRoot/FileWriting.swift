@@ -40,9 +40,9 @@ extension FileApplier {
         try withThread {
             inParallel(files.count, limit: Self.fetchesAtOnce) { number in
                 if progress.change({ $0.isStopped }) { return }
-                let result = Swift.Result {
+                let result = Swift.Result<[String], any Error> {
                     let file = files[number]
-                    try writer.fill(file.content, with: file.planned.content, spare: file.spare)
+                    return try writer.fill(file.content, with: file.planned.content, spare: file.spare)
                 }
                 progress.change { $0.results[number] = result }
             }
@@ -51,8 +51,8 @@ extension FileApplier {
                 for planned in steps {
                     try planned.named {
                         guard planned.action.isFetched else { return try perform(planned.action) }
-                        try progress.wait { $0.results.removeValue(forKey: finished) }.get()
-                        try finish(files[finished])
+                        let hashes = try progress.wait { $0.results.removeValue(forKey: finished) }.get()
+                        try finish(files[finished], hashes)
                         finished += 1
                     }
                     done += 1
@@ -67,7 +67,7 @@ extension FileApplier {
 
     /// What the fetching threads tell the writing one.
     private struct FetchProgress {
-        var results: [Int: Swift.Result<Void, any Error>] = [:]
+        var results: [Int: Swift.Result<[String], any Error>] = [:]
         var isStopped = false
     }
 
@@ -76,8 +76,7 @@ extension FileApplier {
     func write(_ planned: PlannedFile) throws {
         let file = try begin(planned)
         do {
-            try writer.fill(file.content, with: planned.content, spare: file.spare)
-            try finish(file)
+            try finish(file, try writer.fill(file.content, with: planned.content, spare: file.spare))
         } catch {
             file.abandon()
             throw error
@@ -101,10 +100,12 @@ extension FileApplier {
             spare: place.temporary("part"))
     }
 
-    private func finish(_ begun: FileInProgress) throws {
+    /// `hashes` are those of the fetched parts.
+    private func finish(_ begun: FileInProgress, _ hashes: [String]) throws {
         let (planned, file) = (begun.planned, begun.file)
         let owner = try owners.numbers(of: planned.owner)
         guard begun.isUnnamed else {
+            if planned.recordsParts { AppendRecord(hashes: hashes).write(to: begun.content) }
             return try publish(file, begun.content, begun, owner)
         }
         if try begun.place.isSame(as: begun.content, mode: planned.mode, owner: owner) {

@@ -37,7 +37,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
         case .noHome(let user, _):
             ["Leave out \"noCreateHome\" of \(user), or add the directory to storage.directories."]
-        case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: rm /sysroot\(path)"]
+        case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: remove that file."]
         default: []
         }
     }

@@ -21,7 +21,8 @@ extension TargetRoot {
     ) throws -> FilesPreview {
         let work = try TargetWork(in: scratch, fetch: fetch)
         var inspector = TargetInspector(tree, programs, work)
-        let plan = try FilesPlan(config, on: try inspector.inventory(for: config))
+        let inventory = try inspector.inventory(for: config)
+        let plan = try namingRoot { () throws(FileConflicts) in try FilesPlan(config, on: inventory) }
         var preview = FilesPreview(root: root.string, kept: plan.kept)
         let previewer = StepPreviewer(tree: tree, accounts: accounts, work: work, owners: TargetOwners(tree))
         let writesPresets = plan.steps.contains { step in

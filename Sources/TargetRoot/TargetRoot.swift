@@ -91,7 +91,9 @@ public struct TargetRoot {
         var inspector = TargetInspector(tree, programs, work)
         var inventory = try inspector.inventory(for: config, policy: policy)
         // All of it, before anything is written; what the first steps change is planned again when they are done.
-        var plan = try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
+        var plan = try namingRoot { () throws(FileConflicts) in
+            try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
+        }
         let applier = FileApplier(tree, programs, accounts, work, onFailure: onFailure)
         var applied = try applier.apply(
             &plan,
@@ -105,7 +107,9 @@ public struct TargetRoot {
                     guard plan.presetSteps > 0 || policy.followsOriginal else { return plan }
                     inspector.lookAtPresets(for: config, policy, into: &inventory)
                 }
-                return try plan.again(after: part, config, on: inventory, policy: policy)
+                return try namingRoot { () throws(FileConflicts) in
+                    try plan.again(after: part, config, on: inventory, policy: policy)
+                }
             }, written: written)
         let warning = instanceWarning(for: config.systemd.units) { programs.systemctlVersion }
         if let warning { applied.warnings.append(warning) }
@@ -166,5 +170,14 @@ extension TargetRoot {
         _ path: String, with bytes: [UInt8], mode: UInt32 = 0o644, folderMode: UInt32 = 0o755
     ) throws(TargetFault) {
         try tree.replaceFile(path, with: bytes, mode: mode, folderMode: folderMode)
+    }
+
+    /// Makes a plan; the advice about its conflicts is for this root.
+    func namingRoot<Plan>(_ body: () throws(FileConflicts) -> Plan) throws(FileConflicts) -> Plan {
+        do throws(FileConflicts) { return try body() } catch {
+            var conflicts = error
+            conflicts.root = root.string
+            throw conflicts
+        }
     }
 }

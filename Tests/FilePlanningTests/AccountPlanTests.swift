@@ -207,10 +207,12 @@ import Testing
 
     @Test func aFolderInAUnitsPlaceIsNotEmptiedForIt() throws {
         let path = "/etc/systemd/system/a.service"
-        let found = try conflicts(
-            #""systemd": {"units": [{"name": "a.service", "contents": "[Unit]"}]}"#,
-            [path: .folder(holdsMounts: false)])
-        #expect(found == ["\(path) is a directory; the config wants a unit there"])
+        for wanted in [#""contents": "[Unit]""#, #""mask": true"#, #""mask": true, "contents": "[Unit]""#] {
+            let found = try conflicts(
+                "\"systemd\": {\"units\": [{\"name\": \"a.service\", \(wanted)}]}",
+                [path: .folder(holdsMounts: false)])
+            #expect(found == ["\(path) is a directory; the config wants a unit there"])
+        }
     }
 
     @Test func accountsGoWhereTheyShouldNotExist() throws {

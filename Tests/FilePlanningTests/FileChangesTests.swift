@@ -4,7 +4,7 @@ import Testing
 
 @testable import FilePlanning
 
-@Suite("what became of things") struct DeedsTests {
+@Suite("what became of things") struct FileChangesTests {
     @Test func ofFilesAndAccounts() throws {
         let text = #"""
             {"ignition": {"version": "3.4.0"},

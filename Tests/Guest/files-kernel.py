@@ -87,6 +87,9 @@ def main():
     assert all(first[f"{place}/log"][0] == "one\ntwo\n" for place in PLACES), first
     run(AGENT, "stage", "files")
     assert listing() == first, "once more in the same boot, it changed what it had made"
+    # Somebody goes on writing where the record tells what is there; without one the end of the file has to.
+    with open(ROOT / "var/log", "a") as log:
+        log.write("grown\n")
     for name, value in ATTRIBUTES.items():
         os.setxattr(ROOT / "var/log", name, value)
     before = listing()
@@ -95,7 +98,7 @@ def main():
     second = boot(["one", "two", "three"])
     for place in PLACES:
         text, user, mode, _, _, attributes = second[f"{place}/log"]
-        assert text == "one\ntwo\nthree\n", (place, text)
+        assert text == f"one\ntwo\n{'grown' if place == '/var' else ''}\nthree\n".replace("\n\n", "\n"), (place, text)
         assert (user, mode) == before[f"{place}/log"][1:3], (place, oct(mode))
         assert second[f"{place}/whole"][:4] == before[f"{place}/whole"][:4], f"{place}/whole was written again"
     found = dict(second["/var/log"][5])

@@ -201,6 +201,20 @@ private func listing(_ folder: FilePath) -> [String] {
         #expect(target.text("/log") == "none\none\n")
     }
 
+    @Test("a fragment is appended once also to a file that appending made", arguments: 1...3)
+    func madeByAppending(count: Int) throws {
+        let target = try Target()
+        let fragments = (0..<count).map { #"{"source": "data:,line\#($0)%0A"}"# }.joined(separator: ",")
+        let lines = (0..<count).map { "line\($0)\n" }.joined()
+        for round in 0..<3 {
+            try target.provision(#""storage": {"files": [{"path": "/list", "append": [\#(fragments)]}]}"#)
+            #expect(target.text("/list") == lines + String(repeating: "grown\n", count: round))
+            let descriptor = open(target.path("/list").string, O_WRONLY | O_APPEND)
+            try Files.writeAll("grown\n".utf8, to: descriptor)
+            close(descriptor)
+        }
+    }
+
     @Test func appendingKeepsOtherNamesOfTheFile() throws {
         let target = try Target()
         try target.put("/log", "begin\n")
@@ -268,7 +282,7 @@ private func listing(_ folder: FilePath) -> [String] {
             )
         }
         let text = try #require(failure).description
-        #expect(text.contains(#"line 2 is "hello", wanted "goodbye" ("#))
+        #expect(text.contains(#"line 2 is "hello", wanted "goodbye"."#))
         #expect(text.contains("9 bytes, wanted 11"))
         #expect(text.contains("9 bytes, wanted 12") && text.contains("6 bytes, wanted 13"))
         #expect(!text.contains("secret"))
