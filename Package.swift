@@ -178,8 +178,8 @@ let package = Package(
         .executableTarget(
             name: "firstlight-image",
             dependencies: [
-                "BootMedia", "Butane", "IgnitionConfig", "ImageMaking", "InitramfsImage", "JSONText", "LinuxSystem",
-                "LiveImage", "MediaEditing", "Reporting", arguments, system,
+                "BootMedia", "Butane", "CLinux", "IgnitionConfig", "ImageMaking", "InitramfsImage", "JSONText",
+                "LinuxSystem", "LiveImage", "MediaEditing", "Reporting", arguments, system,
             ]),
 
         // Unit tests: no root, no guest, seconds

@@ -156,6 +156,17 @@ void firstlight_make_btrfs_known(const char *device) {
     close(control);
 }
 
+static void check_output(void) {
+    errno = 0;
+    int failed = fflush(stdout) != 0;
+    // Whoever reads may have had enough.
+    if ((!failed && !ferror(stdout)) || errno == EPIPE) return;
+    dprintf(STDERR_FILENO, "cannot write to standard output: %s\n", errno ? strerror(errno) : "a part is missing");
+    _exit(1);
+}
+
+void firstlight_check_output_at_exit(void) { atexit(check_output); }
+
 int firstlight_set_read_ahead(int fd, unsigned long sectors) {
     return ioctl(fd, BLKRASET, sectors) == 0 ? 0 : -errno;
 }

@@ -39,11 +39,17 @@ public enum PlanCommand {
     /// - Returns: 0 nothing to do, 2 changes, 3 would destroy data, 1 error.
     public static func run(_ inputs: Inputs, asJSON: Bool) -> Int32 {
         var standIns = StandIns()
+        let watch = WaitWatch()
+        watch.onDue { due in
+            guard let due, due.news != .none else { return }
+            complain("\(due.wait.subject): \(due.wait.brief(at: Machine.uptime(), width: 200))")
+        }
+        defer { watch.onDue { _ in } }
         do {
             standIns = try StandIns(inputs.disks)
             let preview = try ProvisioningPreview(
                 of: try text(inputs), root: inputs.root.map { FilePath($0) }, isOffline: inputs.isOffline,
-                images: standIns.images, warn: { complain(standIns.shown($0)) })
+                images: standIns.images, waits: watch.waits, warn: { complain(standIns.shown($0)) })
             if asJSON {
                 print(standIns.shown(preview.json.text(.pretty)))
             } else {

@@ -34,6 +34,7 @@ public struct NetworkBootMaking: Sendable {
     /// Why no folder can be made.
     public enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case url(String)
+        case configURL(CommandLineURLFault)
         case arguments(String)
         case folderInUse(FilePath)
 
@@ -41,6 +42,7 @@ public struct NetworkBootMaking: Sendable {
         public var description: String {
             switch self {
             case .url(let text): "\"\(text)\" is not a URL that machines can boot from"
+            case .configURL(let fault): "\(fault)"
             case .arguments(let text): "kernel arguments are one line of printable characters, and not \"\(text)\""
             case .folderInUse(let folder): "\(folder) is there already and holds something"
             }
@@ -51,6 +53,7 @@ public struct NetworkBootMaking: Sendable {
             switch self {
             case .url: ["Say http, https or tftp: --url http://192.0.2.1/live"]
             case .folderInUse: ["Name a new folder: machines that boot right now need the old one."]
+            case .configURL(let fault): fault.advice
             case .arguments: []
             }
         }
@@ -145,7 +148,11 @@ public struct NetworkBootMaking: Sendable {
         var words = arguments.split(separator: " ").map(String.init)
         words.append("coreos.live.rootfs_url=\(try base())/\(Self.parts.rootfs)")
         words += ISOMaking.provisioning.split(separator: " ").map(String.init)
-        if let configURL { words.append("ignition.config.url=\(configURL)") }
+        if let configURL {
+            do throws(CommandLineURLFault) { words.append(try configURLWord(configURL)) } catch {
+                throw .configURL(error)
+            }
+        }
         return words
     }
 

@@ -3,6 +3,7 @@
 // The sections are written here and not by objcopy: objcopy 2.40 wants every address on its command line, warns where
 // they do not fit and goes on, and pads what it copies. Here each sum is checked, and the bytes are the same each time.
 
+import BootArguments
 import Glibc
 import InitramfsImage
 import LinuxSystem
@@ -82,15 +83,17 @@ public struct UnifiedKernelMaking: Sendable {
     }
 
     /// The command line for a root image that is taken along, or fetched.
+    ///
+    /// - Throws: ``CommandLineURLFault`` where the boot would not take one of the URLs.
     public static func arguments(
         _ own: String, rootImageURL: String?, configURL: String?, holdsRootImage: Bool
-    ) -> String {
+    ) throws(CommandLineURLFault) -> String {
         var words = own.split(separator: " ").map(String.init)
-        if let rootImageURL { words.append("coreos.live.rootfs_url=\(rootImageURL)") }
+        if let rootImageURL { words.append(try rootImageURLWord(rootImageURL)) }
         // Without this argument, what the kernel unpacks would be cut off at half of the RAM.
         if holdsRootImage { words.append("rootfstype=ramfs") }
         words += ISOMaking.provisioning.split(separator: " ").map(String.init)
-        if let configURL { words.append("ignition.config.url=\(configURL)") }
+        if let configURL { words.append(try configURLWord(configURL)) }
         return words.joined(separator: " ")
     }
 
@@ -133,7 +136,7 @@ public struct UnifiedKernelMaking: Sendable {
         var warnings: [String] = []
         if let rootfs {
             warnings += try LiveParts(kernel: kernel, initramfs: initramfs, rootfs: rootfs, telling: progress).warnings
-        } else if !arguments.contains("coreos.live.rootfs_url="), !initramfsFile.holdsRootImage {
+        } else if BootArguments(arguments).rootfsURLs.isEmpty, !initramfsFile.holdsRootImage {
             warnings.append("warning: neither --rootfs nor --url says where the root image is")
         }
         guard Files.exists(stub) else { throw Failure.noStub(stub) }

@@ -241,6 +241,15 @@ public enum Files {
         status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
     }
 
+    /// Checks that a folder is there, with links followed.
+    ///
+    /// - Throws: Why it cannot be looked into.
+    public static func requireFolder(_ path: FilePath) throws(FileFault) {
+        let descriptor = open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("look into", path) }
+        close(descriptor)
+    }
+
     /// A file's length in bytes, with links followed; `nil` if it is missing.
     public static func size(_ path: FilePath) -> UInt64? {
         status(path).map { UInt64($0.st_size) }

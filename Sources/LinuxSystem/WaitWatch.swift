@@ -53,12 +53,12 @@ public final class WaitWatch: Sendable {
         while true {
             state.wait { $0.display.isEmpty ? nil : () }
             usleep(1_000_000)
-            look()
+            check()
         }
     }
 
     /// Checks once, as the thread does.
-    public func look() {
+    public func check() {
         let (due, show) = state.change { state in (state.display.due(at: now()), state.show) }
         show(due)
     }

@@ -53,7 +53,23 @@ public struct FetchTrial {
                 let pem = try Files.read(path)
                 return IgnitionConfig.Resource(pem)
             })
-        guard let output else { return try Files.writeAll(try fetcher.bytes(of: resource), to: 1) }
+        do { try fetch(with: fetcher) } catch let failure as ResourceFailure { throw TrialFailure(cause: failure) }
+    }
+
+    /// A failure whose advice names the option of the command in place of the config's field.
+    private struct TrialFailure: Error, CustomStringConvertible, Advising {
+        var cause: ResourceFailure
+        var description: String { "\(cause)" }
+        var advice: [String] { cause.advice(limit: "The limit is set with --timeout.") }
+    }
+
+    private func fetch(with fetcher: ResourceFetcher) throws {
+        guard let output else {
+            let bytes = try fetcher.bytes(of: resource)
+            return try Files.naming("write to", "standard output") { () throws(Errno) in
+                try Files.writeAll(bytes, to: STDOUT_FILENO)
+            }
+        }
         let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw FileFault("write", FilePath(output), Errno(rawValue: errno)) }
         defer { close(descriptor) }

@@ -36,20 +36,24 @@ public struct ProvisioningPreview {
     ///   - isOffline: Nothing is fetched from another machine; where the config refers to one, that is an error.
     ///   - images: Image files that stand for the disks of another machine, by the config's paths. Where there are any,
     ///     nothing of this machine counts.
+    ///   - waits: Told of what is waited for: a server that does not answer is asked for ever.
     ///   - warn: Called with what is odd about the config.
     /// - Throws: What is wrong with the config, or in the way of the plan.
     public init(
         of text: IgnitionConfig.PlacedText, root: FilePath?, isOffline: Bool, images: [String: String] = [:],
-        warn: @escaping (String) -> Void
+        waits: Waits = .untold, warn: @escaping (String) -> Void
     ) throws {
+        if let root { try Files.requireFolder(root) }
         var settings = FetchSettings()
         settings.isOffline = isOffline
+        settings.waits = waits
         let fetcher = ResourceFetcher(settings)
         let config = try Self.wholeConfig(text, through: fetcher, warn: warn)
         let running = images.isEmpty ? (try? Files.read("/proc/cmdline")) ?? [] : []
         arguments = KernelArgumentChanges(config.kernelArguments, on: BootArguments(bytes: running).commandLine)
         var access = DiskAccess.settled
         access.images = images
+        access.waits = waits
         let pool = ResourceFetcherPool(fetcher.settings)
         access.keys = VolumeKeys { try pool.write($0, to: $1) }
         var disks = try DiskStage.plan(config.storage, access: access)
@@ -114,19 +118,28 @@ public struct ProvisioningPreview {
 
 extension BootFailure {
     /// What `plan --json` prints where there is no plan: the error, the steps under way, the advice, and each
-    /// conflict of config and disks with its device and its place in the config.
+    /// conflict of the config with the disks or with the files of the root, with its device or its path and its place
+    /// in the config.
     public var json: JSONValue {
         func texts(_ some: [String]) -> JSONValue { .array(some.map { .string($0) }) }
-        let conflicts = (cause as? DiskRefusal)?.conflicts ?? []
+        var conflicts = ((cause as? DiskRefusal)?.conflicts ?? []).map { conflict -> JSONValue in
+            [
+                "device": .string(conflict.device), "reason": .string("\(conflict)"),
+                "place": .string("\(conflict.origin)"), "advice": texts(conflict.advice),
+            ]
+        }
+        if let files = cause as? FileConflicts {
+            conflicts += files.conflicts.map { conflict in
+                [
+                    "path": .string(conflict.path), "reason": .string("\(conflict)"),
+                    "place": .string("\(conflict.origin)"),
+                    "advice": texts(conflict.advice(in: files.root).map { [$0] } ?? []),
+                ]
+            }
+        }
         return [
             "error": .string("\(cause)"), "steps": texts(steps), "advice": texts(advice),
-            "conflicts": .array(
-                conflicts.map {
-                    [
-                        "device": .string($0.device), "reason": .string("\($0)"), "place": .string("\($0.origin)"),
-                        "advice": texts($0.advice),
-                    ]
-                }),
+            "conflicts": .array(conflicts),
         ]
     }
 }

@@ -142,7 +142,11 @@ struct TranslateButane: ParsableCommand {
     }
 
     private func write(_ bytes: [UInt8], isSecret: Bool) throws {
-        guard let output else { return try Files.writeAll(bytes, to: STDOUT_FILENO) }
+        guard let output else {
+            return try Files.naming("write to", "standard output") { () throws(Errno) in
+                try Files.writeAll(bytes, to: STDOUT_FILENO)
+            }
+        }
         let status = Files.status(output)
         if isSecret, status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true {
             do throws(FileFault) { return try Files.write(bytes, to: output, mode: 0o600) } catch {

@@ -58,7 +58,10 @@ struct MakeUnifiedKernel: ParsableCommand {
     var json = false
 
     func run() throws {
-        var making = UnifiedKernelMaking(kernel: kernel, initramfs: initramfs, arguments: arguments)
+        var making = UnifiedKernelMaking(
+            kernel: kernel, initramfs: initramfs,
+            arguments: try UnifiedKernelMaking.arguments(
+                kargs, rootImageURL: url, configURL: configURL, holdsRootImage: rootfs != nil))
         making.rootfs = rootfs
         if let stub { making.stub = stub }
         making.key = key
@@ -67,11 +70,6 @@ struct MakeUnifiedKernel: ParsableCommand {
         let outcome = try showingProgress { try making.make(target.file, telling: $0) }
         if !json { outcome.warnings.forEach(say) }
         try target.finish(telling: json ? outcome.json.text(.pretty) : "\(target.naming(outcome.description))\n")
-    }
-
-    private var arguments: String {
-        UnifiedKernelMaking.arguments(
-            kargs, rootImageURL: url, configURL: configURL, holdsRootImage: rootfs != nil)
     }
 }
 

@@ -71,14 +71,15 @@ struct PlanConfig: ParsableCommand {
         if offline { words.append("--offline") }
         if let root { words += ["--root", Files.absolute(FilePath(root)).string] }
         for disk in disks { words += ["--disk", absolute(disk)] }
-        let output = try Command(
-            Files.absolute(program).string, words, environment: environment,
-            input: placed?.bytes ?? bytes
-        ).capture()
+        let command = Command(
+            Files.absolute(program).string, words, environment: environment, input: placed?.bytes ?? bytes)
+        let output = try whileTelling("planning") { _ in try command.capture() }
         for (bytes, descriptor) in [
             (output.standardOutput, STDOUT_FILENO), (output.standardError, STDERR_FILENO),
         ] {
-            try Files.writeAll(bytes, to: descriptor)
+            try Files.naming("write to", "standard output") { () throws(Errno) in
+                try Files.writeAll(bytes, to: descriptor)
+            }
         }
         if output.status != 0 { throw ExitCode(output.status.shellStatus) }
     }

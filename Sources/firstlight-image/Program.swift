@@ -1,6 +1,7 @@
 // The names of the program, and how it ends.
 
 import ArgumentParser
+import CLinux
 import Glibc
 import LinuxSystem
 import Reporting
@@ -16,6 +17,7 @@ enum Program {
     static var name: String { root._commandName }
 
     static func main() -> Never {
+        firstlight_check_output_at_exit()
         if let words = ButaneProgram.arguments(of: CommandLine.arguments) {
             ButaneProgram.main(words, isOwnName: words.count == CommandLine.arguments.count - 1)
         }

@@ -22,5 +22,7 @@ case "ignition-apply": exit(IgnitionApply.main(Array(CommandLine.arguments.dropF
 case "ignition-rmcfg": exit(IgnitionRemoval.main(Array(CommandLine.arguments.dropFirst())))
 case "ignition-validate": exit(IgnitionValidate.main(Array(CommandLine.arguments.dropFirst())))
 case "firstlight-generator": exit(SystemdGenerator.main(Array(CommandLine.arguments.dropFirst())))
-default: Firstlight.main(separatingEmptyValues(Array(CommandLine.arguments.dropFirst())))
+default:
+    firstlight_check_output_at_exit()
+    Firstlight.main(separatingEmptyValues(Array(CommandLine.arguments.dropFirst())))
 }

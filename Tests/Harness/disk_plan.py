@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -104,8 +105,38 @@ contains(plan(3), r'^DESTROY +\S+p1 ext4 "backup"')
 config["storage"]["filesystems"][0] = {"device": f"{loop.path}p1", "format": "xfs"}
 contains(plan(1), "holds ext4", "wipeFilesystem")
 
+# Conflicts with files are told to programs one by one; a root that is not there is not an empty one.
+config["storage"] = {"files": [{"path": path, "contents": {"source": "data:,other"}} for path in ("/etc/motd", "/srv/letters")]}
+Path("config").write_text(json.dumps(config))
+done = subprocess.run([disk_runs.AGENT, "plan", "--json", "--config", "config", "--root", str(ROOT)], capture_output=True)
+conflicts = json.loads(done.stdout)["conflicts"]
+assert done.returncode == 1 and [conflict["path"] for conflict in conflicts] == ["/etc/motd", "/srv/letters"], done
+assert all("storage.files" in conflict["place"] for conflict in conflicts), conflicts
+contains(plan(1, "--root", str(ROOT)), "in 2 places", "^  /etc/motd is there with other content", "^  /srv/letters is there")
+for nowhere in ("nowhere", str(IMAGE)):
+    contains(plan(1, "--root", nowhere), "cannot look into")
+
+# What does not reach whoever reads is not taken for printed.
+with open("/dev/full", "w") as full:
+    done = subprocess.run([disk_runs.AGENT, "arguments"], stdout=full, stderr=subprocess.PIPE, text=True)
+assert done.returncode == 1 and "cannot write to standard output" in done.stderr, done
+
+# A server that does not answer is asked for ever, and the console is told whose answer is missing.
+with socket.socket() as closed:
+    closed.bind(("127.0.0.1", 0))
+    config["ignition"]["config"] = {"merge": [{"source": f"http://127.0.0.1:{closed.getsockname()[1]}/c.ign"}]}
+    Path("config").write_text(json.dumps(config))
+    waiting = subprocess.Popen([disk_runs.AGENT, "plan", "--config", "config"], stderr=subprocess.PIPE, text=True)
+    try:
+        line = waiting.stderr.readline()
+    finally:
+        waiting.kill()
+        waiting.wait()
+    assert "/c.ign: " in line and "cannot connect" in line, line
+del config["ignition"]["config"]
+config["storage"] = {"filesystems": [{"device": new, "format": "swap"}]}
+
 # On a terminal it has colours.
-del config["storage"]["filesystems"][0]
 Path("config").write_text(json.dumps(config))
 screen = bytearray()
 

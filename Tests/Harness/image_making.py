@@ -222,6 +222,12 @@ def other_boot_servers_read_what_is_made_for_them() -> None:
         assert profile["boot"]["kernel"] == "http://192.0.2.1/live/vmlinuz", profile
         assert "ignition.config.url=http://192.0.2.1/c.ign?a=b&c=d" in profile["boot"]["args"], profile
         assert hardware["spec"]["interfaces"][0]["netboot"]["ipxe"]["url"] == "http://192.0.2.1/live/boot.ipxe", hardware
+        # What the boot would not take as one URL is refused now, not at the boot.
+        for words in (("pxe", "--url", "http://192.0.2.1/live", "--rootfs", root), ("uki",)):
+            for url in ("http://192.0.2.1/a b", 'http://192.0.2.1/"', "http//192.0.2.1/c.ign", "http://192.0.2.1/${what}"):
+                status, said = refused(*words, "-o", folder / "x", "--kernel", kernel_image(), "--initramfs",
+                                       images.initramfs(rootfs=root), "--config-url", url)
+                assert status == 1 and not (folder / "x").exists() and "Check the URL" in said, (words, url, said)
         # The schemas find what is misspelled, missing, or of another kind.
         profile["boot"]["cmdline"] = profile["boot"].pop("args")
         group["selector"] = {"mac": 1}

@@ -16,6 +16,9 @@
 pid_t firstlight_spawn(const char *path, char *const argv[], char *const envp[], const char *root, int input,
                        int output, int error, bool terminal, bool group);
 
+/// Has the program end with status 1, and say why, where what it printed did not arrive whole, as on a full disk.
+void firstlight_check_output_at_exit(void);
+
 /// Loads the module image in `fd` (finit_module), which the kernel is to decompress where `compressed`.
 /// 0 or -errno: EOPNOTSUPP or EINVAL where this kernel cannot decompress.
 int firstlight_load_module(int fd, const char *parameters, bool compressed);
