@@ -54,9 +54,9 @@ public enum IgnitionProgram {
         }
         do {
             try run.perform()
-            run.tellPlatform(nil)
+            run.postStatus(nil)
         } catch {
-            run.tellPlatform("\(error)")
+            run.postStatus("\(error)")
             // Ignition prints the whole config here, secrets and all.
             say("\(invocation.stage.rawValue) failed", to: 2)
             let failure = error as? BootFailure ?? BootFailure(cause: error)
@@ -169,7 +169,7 @@ final class IgnitionRun {
     }
 
     /// A failure to tell the platform stops nothing.
-    func tellPlatform(_ failure: String?) {
+    func postStatus(_ failure: String?) {
         guard invocation.stage != .fetchOffline else { return }
         if let fault = session.reportToPlatform(stage: invocation.stage.rawValue, failure: failure) {
             log.error("POST Status error: \(fault)")

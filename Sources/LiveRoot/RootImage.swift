@@ -147,9 +147,9 @@ public struct RootImage: Equatable, Sendable {
             switch verifiedBy {
             case .streamHash, .sha256: "sha256 right"
             case .leftOut: "not checked, as firstlight.check_medium=0 asks"
-            case .tls: "vouched for by the server's certificate"
+            case .tls: "from a server with a trusted certificate"
             case .bootMedium: "unverified beyond its version"
-            case .nothing: "nothing vouches for it"
+            case .nothing: "not verified"
             }
         return "\(ByteCount(bytesFetched > 0 ? bytesFetched : size)) from \(source), \(what)"
     }

@@ -47,7 +47,7 @@ public struct SwitchRoot: Equatable, Sendable {
             case .notAnInitramfs: ["Only an initramfs boots with firstlight as PID 1."]
             case .cannotRun(_, .foreign): ["Use a root image for this machine's architecture."]
             case .cannotRun: ["Name another with init=PATH, or check that the image is a whole root filesystem."]
-            case .refused: ["This is a defect of firstlight: please report it, with the log."]
+            case .refused: ["This is a defect of Firstlight: please report it, with the log."]
             }
         }
     }

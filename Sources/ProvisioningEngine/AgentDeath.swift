@@ -78,7 +78,7 @@ public enum AgentDeath: Error, Equatable, Advising, CustomStringConvertible {
             let total = Machine.memory("MemTotal").map { " than its \(ByteCount($0))" } ?? ""
             return ["Give the machine more RAM\(total), or make the root image smaller."]
         case _ where isDefect:
-            return ["This is a defect of firstlight: please report it, with the log."]
+            return ["This is a defect of Firstlight: please report it, with the log."]
         case .result:
             return ["See why: `systemctl status` and `journalctl` say more."]
         default:

@@ -33,11 +33,11 @@ struct KernelArgumentChanges: Equatable, Sendable {
     var warnings: [String] {
         var lines: [String] = []
         if !missing.isEmpty {
-            lines.append("the config wants kernel arguments; add to the PXE command line: \(Self.list(missing))")
+            lines.append("the config wants kernel arguments; add to the kernel command line: \(Self.list(missing))")
         }
         if !unwanted.isEmpty {
             lines.append(
-                "the config excludes kernel arguments; remove from the PXE command line: \(Self.list(unwanted))")
+                "the config excludes kernel arguments; remove from the kernel command line: \(Self.list(unwanted))")
         }
         return lines
     }

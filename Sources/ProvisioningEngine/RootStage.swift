@@ -113,7 +113,7 @@ extension LiveSession {
             observer(.told(topic: "rootfs", "the ISO is free: it may be ejected or written over"))
         }
         if image.verifiedBy == .nothing {
-            provisioning.warn("nothing vouches for the root image: plain HTTP and no hash for it")
+            provisioning.warn("the root image is not verified: plain HTTP, and no hash for it")
         }
         observer(.noted(topic: "rootfs", image.story))
         if let caution = image.caution { observer(.noted(topic: "rootfs", caution)) }

@@ -29,12 +29,12 @@ public struct Wait: Equatable, Sendable {
         self.advice = advice
     }
 
-    /// The wait as `http://a/c.ign: cannot connect; 8 attempts since 5.1 s, going on. Check that the server runs.`.
+    /// The wait as `http://a/c.ign: cannot connect; 8 attempts since second 5.1, still trying. Check that the server runs.`.
     public var description: String {
-        let start = since.map { "since \(oneDecimal($0)) s" } ?? "from now on"
+        let start = since.map { "since second \(oneDecimal($0))" } ?? "from now on"
         if subject.isEmpty { return "\(reason ?? "working"), under way \(start)." }
         let count = attempts > 0 ? "\(counted(attempts, "attempt")) " : "waiting "
-        let end = deadline.map { ", until \(oneDecimal($0)) s at most" } ?? (attempts > 0 ? ", going on" : "")
+        let end = deadline.map { ", until second \(oneDecimal($0)) at most" } ?? (attempts > 0 ? ", still trying" : "")
         let what = subject + (reason.map { ": \($0)" } ?? "")
         let sentences = advice.map { $0.hasSuffix(".") ? $0 : $0 + "." }
         return (["\(what); \(count)\(start)\(end)."] + sentences).joined(separator: " ")

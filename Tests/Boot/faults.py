@@ -111,7 +111,7 @@ def silent_config_server(bench):
                            never=r"^firstlight stopped|^@fact")
     bench.faulty({"/config.ign": bench.config()}, port=port)
     facts(machine)
-    assert re.search(r"attempts since [0-9.]+ s, going on\. Check that the server runs", machine.console.unwrapped)
+    assert re.search(r"attempts since second [0-9.]+, still trying\. Check that the server runs", machine.console.unwrapped)
 
 
 @boot_test()

@@ -34,8 +34,8 @@ HELPER.unlink(missing_ok=True)
 # Nobody to do it: what to do is told, in the report too, and the boot goes on.
 status, said = fresh(kernelArguments=WANTED)
 assert status == 0
-assert "add to the PXE command line: mitigations=auto,nosmt a b" in said, said
-assert "remove from the PXE command line: debug" in said, said
+assert "add to the kernel command line: mitigations=auto,nosmt a b" in said, said
+assert "remove from the kernel command line: debug" in said, said
 warnings = json.loads((STATE / "report.json").read_text())["warnings"]
 assert len(warnings) == 2 and all("PXE" in warning for warning in warnings), warnings
 

@@ -43,7 +43,7 @@ def original(program: Path) -> "dict[str, str]":
     said = subprocess.run([program, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     who = {"package": f"{PACKAGE} {package}", "program": str(program), "sha256": checksum(program),
            "version": said.stdout.strip()}
-    if complaint := impostor(who, program):
+    if complaint := wrong_program(who, program):
         raise Unsound(f"{program} {complaint}")
     return who
 
@@ -61,7 +61,7 @@ def checksum(program: Path) -> str:
     return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
-def impostor(who: object, program: Path) -> "str | None":
+def wrong_program(who: object, program: Path) -> "str | None":
     """Why those who made records were not Ignition."""
     if not isinstance(who, dict) or not all(isinstance(who.get(key), str) for key in ("package", "program", "sha256", "version")):
         return "does not say who made it"
@@ -96,7 +96,7 @@ def load(name: str, program: Path, cases: "dict[str, object]", folder: Path = FO
         who, records = document["original"], dict(document["records"])
     except (OSError, ValueError, KeyError, TypeError) as reason:
         raise Unsound(f"no records in {shown(file)}: {reason!r}; {AGAIN}") from None
-    if complaint := impostor(who, program):
+    if complaint := wrong_program(who, program):
         raise Unsound(f"{shown(file)} {complaint}; {AGAIN}")
     wrong = [f"{case}: {complaint}" for case in {**records, **cases} if (complaint := unsound(case, records, cases))]
     if not cases:

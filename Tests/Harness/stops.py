@@ -7,6 +7,10 @@ from paths import TREE
 
 # Modules that only the image tool links: what they say stands on the terminal of whoever typed the command.
 OF_THE_TOOL = {"BootMedia", "Butane", "ImageMaking", "InitramfsImage", "MediaEditing", "firstlight-image"}
+# What stops a boot inside of another error's text.
+PARTS = {"FileConflict", "MountRefusal", "ProgramObstacle"}
+# Words in capitals that stand for themselves.
+THEMSELVES = {"URL", "GPT", "MBR", "RAM", "RAID", "LUKS", "DHCP", "DNS", "HTTP", "TLS", "TFTP", "PEM", "VLAN", "JSON", "MAC"}
 DECLARATION = re.compile(r"^( *)(?:(?:public|package|private|fileprivate|final|indirect) +)*"
                          r"(?:struct|class|enum|extension) +([\w.]+)(?:: *([^{]*))?")
 TEXT = re.compile(r"^( *)(?:(?:public|package) +)?var (?:description|message): String \{(.*)$")
@@ -34,7 +38,7 @@ def failures() -> "dict[str, list[tuple[str, str]]]":
     """The texts of each type that is an error: a case each, with its place."""
     lines = {file: file.read_text().splitlines() for file in sources()}
     errors = {name for of_file in lines.values() for name, conforming in owners(of_file)
-              if re.search(r"\b(Error|Advising)\b", conforming)}
+              if re.search(r"\b(Error|Advising)\b", conforming)} | PARTS
     found: "dict[str, list[tuple[str, str]]]" = {}
     for file, of_file in lines.items():
         for number, (line, (name, _)) in enumerate(zip(of_file, owners(of_file))):
@@ -67,7 +71,8 @@ def told(code: str) -> str:
 
 def pattern(text: str) -> "re.Pattern[str]":
     """A text of the page, whose words in capitals stand for what differs."""
-    pieces = [re.escape(piece) for piece in re.split(r"\b(?:[A-Z]{2,}|[NV])\b", text)]
+    literal = "|".join(sorted(THEMSELVES))
+    pieces = [re.escape(piece) for piece in re.split(rf"\b(?!(?:{literal})\b)(?:[A-Z]{{2,}}|[NV])\b", text)]
     return re.compile(".{1,400}?".join(pieces), re.DOTALL)
 
 

@@ -33,7 +33,7 @@ struct AgentDeathTests {
                 firstlight stopped: it died of SIGILL
                   while preparing the disks
                   Written so far: the partition table of /dev/vda.
-                  This is a defect of firstlight: please report it, with the log.
+                  This is a defect of Firstlight: please report it, with the log.
                   Log: /run/firstlight/log. Shell on ttyS0; `exit` tries again.
                 """)
     }

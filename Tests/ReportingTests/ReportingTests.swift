@@ -54,8 +54,8 @@ struct SuggestionTests {
     }
 }
 
-@Suite("story")
-struct StoryTests {
+@Suite("the text of the console")
+struct ConsoleTextTests {
     @Test func aLineHasTimeTopicAndText() {
         let line = ConsoleLine(seconds: 5.149, topic: "rootfs", text: "94.4 MiB, sha256 right")
         #expect(line.description == "   5.1 s  rootfs    94.4 MiB, sha256 right")
@@ -139,7 +139,7 @@ struct WaitTests {
         #expect(
             text(wait) == [
                 "  41.2 s  config    http://192.0.2.1/config.ign: no answer yet; waiting since",
-                "                    5.1 s.",
+                "                    second 5.1.",
             ])
         wait.attempts = 8
         wait.reason = "cannot connect (Connection refused)"
@@ -147,8 +147,8 @@ struct WaitTests {
         #expect(
             text(wait) == [
                 "  41.2 s  config    http://192.0.2.1/config.ign: cannot connect (Connection",
-                "                    refused); 8 attempts since 5.1 s, going on. Check that the",
-                "                    server runs, and the network of this machine (ip=).",
+                "                    refused); 8 attempts since second 5.1, still trying. Check",
+                "                    that the server runs, and the network of this machine (ip=).",
             ])
     }
 
@@ -157,7 +157,8 @@ struct WaitTests {
             for: "/dev/vdb", reason: "not there yet", deadline: 65.14, advice: ["Check that it is attached"])
         wait.since = 5
         #expect(
-            "\(wait)" == "/dev/vdb: not there yet; waiting since 5 s, until 65.1 s at most. Check that it is attached.")
+            "\(wait)" == "/dev/vdb: not there yet; waiting since second 5, until second 65.1 at most. "
+                + "Check that it is attached.")
         #expect(Wait(for: "/dev/vdb", deadline: .infinity).deadline == nil)
     }
 
@@ -242,7 +243,7 @@ struct WaitDisplayTests {
         display.doing("writing xfs \"var\" on /dev/vda1")
         let due = display.due(at: 26)
         #expect(due?.wait.topic == "disks")
-        #expect(due.map { "\($0.wait)" } == "writing xfs \"var\" on /dev/vda1, under way since 0 s.")
+        #expect(due.map { "\($0.wait)" } == "writing xfs \"var\" on /dev/vda1, under way since second 0.")
         // Whoever waits for something of its own goes before, under the same word.
         let number = display.begin(Wait(for: "/dev/vdb"), at: 26)
         #expect(display.due(at: 32)?.wait.subject == "/dev/vdb")
