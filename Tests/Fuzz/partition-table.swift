@@ -15,11 +15,14 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let entries = Array(bytes.dropFirst(184))
     let primary = header(Array(bytes.prefix(92)), at: 1, entries: entries, seals: data[0] & 2 != 0)
     let backup = header(Array(bytes.dropFirst(92).prefix(92)), at: last, entries: entries, seals: data[0] & 4 != 0)
+    // An entry beside the one that protects the table.
+    var mbr = protectiveMBR
+    mbr.replaceSubrange(462..<478, with: ([UInt8](repeating: 0, count: 16) + bytes).suffix(16))
     let reader = PartitionTableReader(size: size, sectorSize: sectorSize) { position, count in
         guard position <= size, UInt64(count) <= size - position else { return nil }
         let content =
             switch position / sectorSize {
-            case 0: protectiveMBR
+            case 0: mbr
             case 1: primary
             case last: backup
             default: entries
@@ -29,6 +32,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard let table = reader?.table() else { return 0 }
     precondition(table.usable.upperBound <= last + 1)
     precondition((1...4096).contains(table.capacity) && table.partitions.count <= table.capacity)
+    _ = reader?.isHybrid(beside: table)
     let geometry = SectorGeometry(sectorSize: sectorSize)
     for partition in table.partitions {
         precondition(partition.guid.utf8.count == 36 && (1...table.capacity).contains(partition.number))
