@@ -200,7 +200,7 @@ lint: ## Check formatting, imports and the syntax of scripts
 	fi
 	# Bytes as text and numbers in bytes are Encoding's. In the files named here it is numbers that are in base 16: of
 	# addresses, of kernel tables, of devices, of scalars and arguments.
-	if grep -rnE 'radix: *16\b|Array\("0123456789(abcdef|ABCDEF)"|hexDigitValue|-----(BEGIN|END) |\(littleEndian: *[a-z]' \
+	if grep -rnE 'radix: *16\b|Array\("0123456789(abcdef|ABCDEF)"|hexDigitValue|-----(BEGIN|END) |\(littleEndian: *[a-z]|\$$0 << 8 \|' \
 	    --include=*.swift --exclude-dir=Encoding Sources |
 	    grep -vE '^Sources/(Accounts/AccountSettings|BootArguments/IPAddress|DeviceNames/DeviceLinks|DiskPlanning/Erasing|ImageMaking/EFIPrograms|LiveRoot/InitramfsRoom|NetworkPlanning/Network(Interface|KernelTables|KeyfileSections)|Platforms/OVFEnvironment|TargetRoot/TargetEntry)\.swift:[0-9]+:.*radix: 16' |
 	    grep -vE '^Sources/(BootMedia/Customization|InitramfsImage/CertificateBundle)\.swift:[0-9]+:.*-----' >&2; then

@@ -135,8 +135,8 @@ let package = Package(
         .target(
             name: "Boot",
             dependencies: [
-                "BootArguments", "CLinux", "Devices", "LinuxSystem", "Networking", "ProvisioningEngine", "Reporting",
-                system, logging,
+                "BootArguments", "CLinux", "Devices", "LinuxSystem", "NetworkPlanning", "Networking",
+                "ProvisioningEngine", "Reporting", system, logging,
             ]),
         .target(
             name: "IgnitionCompat",

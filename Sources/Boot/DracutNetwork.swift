@@ -3,6 +3,7 @@
 import BootArguments
 import Glibc
 import LinuxSystem
+import NetworkPlanning
 import Reporting
 import SystemPackage
 
@@ -77,7 +78,7 @@ enum DracutNetwork {
             }
         }
         let resolver = FilePath("/etc/resolv.conf")
-        if let text = Files.line(resolver), text.contains("nameserver") { return }
+        if let text = Files.line(resolver), NetworkState.namesServers(text) { return }
         // Without the file, addresses still work, and a name that cannot be resolved reports its own error.
         if let text = state.resolverConfiguration { try? Files.write(text, to: resolver) }
     }

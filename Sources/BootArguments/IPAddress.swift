@@ -38,7 +38,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// IPv6 as RFC 5952 writes it.
     public var description: String {
         if family == .v4 { return bytes.map(String.init).joined(separator: ".") }
-        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
+        let groups = stride(from: 0, to: 16, by: 2).map { number(bigEndian: bytes[$0...($0 + 1)]) }
         var longest = 0..<0
         var start = 0
         while start < 8 {
@@ -46,7 +46,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
             if end - start > longest.count { longest = start..<end }
             start = max(end, start + 1)
         }
-        func text(_ part: ArraySlice<UInt16>) -> String {
+        func text(_ part: ArraySlice<Int>) -> String {
             part.map { String($0, radix: 16) }.joined(separator: ":")
         }
         guard longest.count > 1 else { return text(groups[...]) }

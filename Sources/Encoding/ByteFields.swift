@@ -25,6 +25,9 @@ public struct ByteFields: Sendable {
     public func big64(_ index: Int) -> UInt64 { little64(index).byteSwapped }
 }
 
+/// The number that some bytes, at most seven, give with the highest first.
+public func number(bigEndian bytes: some Sequence<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
+
 extension UnsafeRawBufferPointer {
     /// The number at an offset, its lowest byte first; `nil` where it does not lie in the bytes.
     @inlinable public func littleEndian<Number: FixedWidthInteger & BitwiseCopyable>(

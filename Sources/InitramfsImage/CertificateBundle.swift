@@ -74,6 +74,6 @@ private func isCertificate(_ der: [UInt8]) -> Bool {
     guard der.count > 4, der[0] == 0x30 else { return false }
     let lengthBytes = Int(der[1]) - 0x80
     guard 1...4 ~= lengthBytes, der.count > 2 + lengthBytes else { return false }
-    let length = der[2..<2 + lengthBytes].reduce(0) { $0 << 8 | Int($1) }
+    let length = number(bigEndian: der[2..<2 + lengthBytes])
     return der.count == 2 + lengthBytes + length
 }

@@ -1,5 +1,7 @@
 // Where a zstd frame ends, found without decompressing it: the next part of an initramfs starts there.
 
+import Encoding
+
 /// A zstd frame.
 ///
 /// - SeeAlso: RFC 8878, section 3.1.1.
@@ -15,7 +17,7 @@ enum ZstandardFrame {
         let contentSize = [isSingleSegment ? 1 : 0, 2, 4, 8][Int(descriptor >> 6)]
         var at = bytes.startIndex + 5 + (isSingleSegment ? 0 : 1) + dictionary + contentSize
         while at + 3 <= bytes.endIndex {
-            let header = Int(bytes[at]) | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2]) << 16
+            let header = number(bigEndian: bytes[at..<at + 3].reversed())
             // Type 1 is one byte that is repeated.
             let stored = header >> 1 & 3 == 1 ? 1 : header >> 3
             at += 3 + stored

@@ -4,6 +4,7 @@
 // image would bring a megabyte, a configuration and a script along.
 
 import BootArguments
+import Encoding
 
 /// What a DHCPv6 server gave.
 public struct NetworkLease6: Equatable, Sendable {
@@ -145,7 +146,7 @@ public struct DHCPv6Exchange: Sendable {
         guard first(1).map(Array.init) == duid, let sender = first(2).map(Array.init), !sender.isEmpty,
             sender.count <= 130
         else { return false }
-        if let status = first(13), Self.number(status.prefix(2)) != 0 {
+        if let status = first(13), number(bigEndian: status.prefix(2)) != 0 {
             // Nothing for us there: another server may have.
             if phase == .requesting { begin(.soliciting, at: now) }
             return false
@@ -154,7 +155,7 @@ public struct DHCPv6Exchange: Sendable {
         case (.informing, .reply):
             var found = Self.settings(options)
             // 21.23: a day, unless the server says otherwise.
-            let refresh = first(32).flatMap { $0.count == 4 ? Self.number($0) : nil } ?? 86_400
+            let refresh = first(32).flatMap { $0.count == 4 ? number(bigEndian: $0) : nil } ?? 86_400
             found.renewal = Double(max(refresh, 600))
             bind(found, at: now)
             return true
@@ -169,11 +170,11 @@ public struct DHCPv6Exchange: Sendable {
             var preferred = 0xffff_ffff
             for address in inner where address.code == 5 && address.content.count >= 24 {
                 let numbers = address.content.dropFirst(16)
-                let lives = Self.number(numbers.dropFirst(4).prefix(4))
+                let lives = number(bigEndian: numbers.dropFirst(4).prefix(4))
                 guard lives > 0, let own = IPAddress(bytes: Array(address.content.prefix(16))) else { continue }
                 found.addresses.append(own)
                 valid = min(valid, lives)
-                preferred = min(preferred, Self.number(numbers.prefix(4)))
+                preferred = min(preferred, number(bigEndian: numbers.prefix(4)))
             }
             guard !found.addresses.isEmpty else {
                 if phase != .soliciting {
@@ -190,7 +191,7 @@ public struct DHCPv6Exchange: Sendable {
                 begin(.requesting, at: now)
                 return false
             }
-            let given = Self.number(content.dropFirst(4).prefix(4))
+            let given = number(bigEndian: content.dropFirst(4).prefix(4))
             let forever = 0xffff_ffff
             let renewal = given > 0 ? given : preferred == forever ? forever : preferred / 2
             found.renewal = renewal == forever ? nil : Double(max(renewal, 10))
@@ -230,17 +231,15 @@ public struct DHCPv6Exchange: Sendable {
         return lease
     }
 
-    private static func number(_ bytes: ArraySlice<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
-
     /// Code, length, content, each number of 2 bytes; `nil` where one is cut short.
     private static func options(_ bytes: ArraySlice<UInt8>) -> [(code: Int, content: ArraySlice<UInt8>)]? {
         var options: [(code: Int, content: ArraySlice<UInt8>)] = []
         var at = bytes.startIndex
         while at < bytes.endIndex {
             guard at + 4 <= bytes.endIndex else { return nil }
-            let length = number(bytes[(at + 2)..<(at + 4)])
+            let length = number(bigEndian: bytes[(at + 2)..<(at + 4)])
             guard at + 4 + length <= bytes.endIndex else { return nil }
-            options.append((number(bytes[at..<(at + 2)]), bytes[(at + 4)..<(at + 4 + length)]))
+            options.append((number(bigEndian: bytes[at..<(at + 2)]), bytes[(at + 4)..<(at + 4 + length)]))
             at += 4 + length
         }
         return options

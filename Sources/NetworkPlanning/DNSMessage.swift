@@ -22,8 +22,8 @@ public enum DNSMessage {
     ///
     /// - Returns: `nil` for anything but an answer to it. A refusal is none: another server may know.
     public static func addresses(_ answer: [UInt8], id: UInt16) -> [IPAddress]? {
-        func number(_ at: Int) -> Int { Int(answer[at]) << 8 | Int(answer[at + 1]) }
-        guard answer.count >= 12, number(0) == Int(id), answer[2] & 0x80 != 0,
+        func field(_ at: Int) -> Int { number(bigEndian: answer[at...(at + 1)]) }
+        guard answer.count >= 12, field(0) == Int(id), answer[2] & 0x80 != 0,
             // No error, or no such name.
             [0, 3].contains(answer[3] & 15)
         else { return nil }
@@ -45,14 +45,14 @@ public enum DNSMessage {
             }
             return false
         }
-        for _ in 0..<number(4) {
+        for _ in 0..<field(4) {
             guard skipName() else { return [] }
             at += 4
         }
         var addresses: [IPAddress] = []
-        for _ in 0..<number(6) {
+        for _ in 0..<field(6) {
             guard skipName(), at + 10 <= answer.count else { return addresses }
-            let (type, length) = (number(at), number(at + 8))
+            let (type, length) = (field(at), field(at + 8))
             at += 10
             guard at + length <= answer.count else { return addresses }
             if (type == 1 && length == 4) || (type == 28 && length == 16),

@@ -1,6 +1,7 @@
 // systemd-networkd's .network and .netdev files: who renews in the real root what was leased here.
 
 import BootArguments
+import Encoding
 
 extension NetworkPlan {
     /// Files for systemd-networkd, by name: for each link that is up, for what those are built on, and for the links
@@ -123,9 +124,9 @@ extension NetworkProfile {
             ]
                 + ["ClientIdentifier=mac"]
         }
-        let number = bytes[1...4].reduce(0) { $0 << 8 | Int($1) }
+        let identity = number(bigEndian: bytes[1...4])
         return [
-            "ClientIdentifier=duid", "IAID=\(number)", "DUIDType=uuid",
+            "ClientIdentifier=duid", "IAID=\(identity)", "DUIDType=uuid",
             "DUIDRawData=\(DHCPClientID(bytes: Array(bytes[7...])))",
         ]
     }

@@ -1,6 +1,7 @@
 // Time servers of leases: what they are asked, and who in the real root is told of them.
 
 import BootArguments
+import Encoding
 
 /// One question to a time server, and its answer.
 ///
@@ -25,7 +26,7 @@ public struct TimeQuestion: Sendable {
         guard answer.count >= 48, answer[0] & 7 == 4, answer[0] >> 6 != 3, (1...15).contains(answer[1]),
             answer[24..<32] == bytes[40..<48]
         else { return nil }
-        let told = answer[40..<44].reduce(0) { $0 << 8 | Int($1) }
+        let told = number(bigEndian: answer[40..<44])
         let era = 1 << 32
         // A server that has no time says nothing at all.
         guard answer[40..<48].contains(where: { $0 != 0 }) else { return nil }

@@ -1,6 +1,7 @@
 // VMware's messages from a guest to its hypervisor, and the variables that they read and set.
 
 import CLinux
+import Encoding
 import Reporting
 import SystemPackage
 
@@ -91,7 +92,7 @@ struct GuestInformation {
         opened = try call(.sendSize, UInt32(question.count), channel)
         guard opened.status & Self.success != 0 else { return try disturbed(opened.status, "a question") }
         for start in stride(from: 0, to: question.count, by: 4) {
-            let word = question[start...].prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            let word = ByteFields(Array(question[start...].prefix(4))).little32(0)
             let sent = try call(.send, word, channel)
             guard sent.status & Self.success != 0 else { return try disturbed(sent.status, "a question") }
         }
