@@ -104,6 +104,7 @@ public enum DiskStage {
             let conflicts =
                 Obstacles.conflicts(in: plan)
                 + KeptFilesystems.conflicts(in: plan, nodes: look.nodes, access: access)
+                + Rehearsal.conflicts(in: plan)
             guard conflicts.isEmpty else { throw DiskRefusal(conflicts) }
             return plan
         } catch {

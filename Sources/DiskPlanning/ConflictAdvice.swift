@@ -187,6 +187,7 @@ extension DiskConflict: Advising {
             ]
         case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first, from another system."]
+        case .makerRefuses: ["Give it another size, or other \"options\"."]
         case .unwritableLabel: ["Use a label of characters up to U+FFFF, which leaves out emoji."]
         case .unusedType: ["Leave \"typeGuid\" out, or give that of a type."]
         case .tooSmallForVolume: ["Give it more than 16 MiB for the header, and room for data."]

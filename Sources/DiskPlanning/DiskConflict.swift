@@ -139,6 +139,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         case partOfKept(Signature, keptOn: String, by: IgnitionConfig.Origin, reason: String)
         /// An option for the program that makes what the config wants.
         case programOption(ProgramOptionFault)
+        /// The program that makes the filesystem says that it could not, by the size or by an option.
+        case makerRefuses(program: String, said: String)
         case overlaps(number: Int)
         case unknownFormat(String)
         /// The partition's field is one that a table holds as something else.
@@ -292,6 +294,7 @@ extension DiskConflict: CustomStringConvertible {
                 + "\"\(reason)\" would destroy a part of it"
         case .programOption(let fault): "\(device): \(fault)"
         case .overlaps(let number): "\(device) shares sectors with partition \(number) of its disk"
+        case .makerRefuses(let program, let said): "\(device): \(program) would refuse to make it: \(said)"
         case .unwritableLabel(let label):
             "\(device): the label \"\(label)\" has a character that libfdisk cannot write"
         case .unusedType: "\(device): a \"typeGuid\" of zeros marks an entry that is not used"

@@ -112,7 +112,7 @@ public struct LocatedVolume: Equatable, Sendable {
         }
         // Options may make the header smaller.
         let size = area.bytes.length
-        if wanted.options.isEmpty, size <= Self.usualHeader { throw conflict(.tooSmallForVolume(size: size)) }
+        if wanted.options.isEmpty, size > 0, size <= Self.usualHeader { throw conflict(.tooSmallForVolume(size: size)) }
     }
 
     /// Bytes before the data, as cryptsetup lays out a LUKS2 volume by itself.

@@ -136,7 +136,10 @@ public struct Command: Equatable, Sendable, CustomStringConvertible {
         let output = try capture()
         guard output.status == 0 else {
             let spoken = output.standardError.isEmpty ? output.standardOutput : output.standardError
-            let lines = String(decoding: spoken, as: UTF8.self).split(separator: "\n").suffix(4)
+            let all = String(decoding: spoken, as: UTF8.self).split(separator: "\n")
+            // What is wrong stands before the usage, if that follows.
+            let reasons = all.prefix { !$0.lowercased().hasPrefix("usage") }
+            let lines = (reasons.isEmpty ? all[...] : reasons).suffix(4)
             throw .failed(self, status: output.status, said: lines.joined(separator: "; "))
         }
         return output

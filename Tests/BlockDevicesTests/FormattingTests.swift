@@ -168,6 +168,29 @@ import Testing
         #expect(try image.digest() == before)
     }
 
+    @Test(
+        "what mkfs refuses is found before the first write",
+        .enabled(if: isInstalled("mkfs.xfs") && isInstalled("mkfs.ext4")),
+        arguments: [
+            (#""format": "ext4", "options": ["-O", "nonsense"]"#, "nonsense"),
+            (#""format": "ext4", "options": ["-b", "1000"]"#, "block size"),
+            (#""format": "xfs", "options": ["-m", "nonsense=1"]"#, "nonsense"),
+            (#""format": "xfs", "options": ["-d", "size=1t"]"#, "size"),
+        ])
+    func refused(fields: String, said: String) throws {
+        let image = try Image(512 << 20)
+        let refusal = #expect(throws: BootFailure.self) {
+            try DiskStage.plan(config(image, fields), access: .settled)
+        }
+        let text = "\(refusal.map { "\($0.cause)" } ?? "")"
+        #expect(text.contains("would refuse to make it") && text.lowercased().contains(said), "\(text)")
+        #expect(try image.bytes(0..<1 << 20).allSatisfy { $0 == 0 })
+        for format in ["ext4", "xfs"] {
+            let fine = try config(image, "\"format\": \"\(format)\"")
+            #expect(try DiskStage.plan(fine, access: .settled).filesystems.map(\.action) == [.create])
+        }
+    }
+
     @Test("tells each write before it begins and each change once it is made", .enabled(if: isInstalled("mkfs.ext4")))
     func story() throws {
         let image = try Image(64 << 20)

@@ -33,6 +33,20 @@ import Testing
         }
     }
 
+    @Test("that explains its usage is quoted without that") func usage() {
+        for (script, said) in [
+            ("printf 'bad option\\nUsage: x\\n  -a  all\\n' >&2; exit 1", "bad option"),
+            ("printf 'usage: x\\n  -a  all\\n' >&2; exit 1", "usage: x;   -a  all"),
+        ] {
+            #expect {
+                try shell(script).run()
+            } throws: { error in
+                guard case .failed(_, _, let told) = error as? Command.Failure else { return false }
+                return told == said
+            }
+        }
+    }
+
     @Test("is killed with all that it has started, once nobody needs it") func cancelled() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
