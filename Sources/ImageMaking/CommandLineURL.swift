@@ -35,9 +35,11 @@ private func word(
 ) throws(CommandLineURLFault) -> String {
     let word = "\(key)=\(url)"
     let boot = BootArguments(word)
+    let found = read(boot)
     // A quote goes on to the next one, in whatever argument that is.
-    guard read(boot)?.asWritten.text == url, !url.unicodeScalars.contains("\"") else {
-        throw CommandLineURLFault(url: RedactedURL(url), reason: boot.problems.first?.reason)
+    guard let found, found.asWritten.text == url, found.fault == nil, !url.unicodeScalars.contains("\"") else {
+        throw CommandLineURLFault(
+            url: RedactedURL(url), reason: boot.problems.first?.reason ?? found?.fault.map { "\($0)" })
     }
     return word
 }
