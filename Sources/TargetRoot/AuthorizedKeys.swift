@@ -25,12 +25,8 @@ extension AccountApplier {
             throw TargetFault.noHome(user: user, path: account.home)
         }
         let names = authorizedKeysName.split(separator: "/").map(String.init)
-        let before = umask(0o077)
         let previous = firstlight_set_file_identity(account.uid, account.gid)
-        defer {
-            firstlight_set_file_identity(previous.user, previous.group)
-            umask(before)
-        }
+        defer { firstlight_set_file_identity(previous.user, previous.group) }
         var path = home
         var made: [TargetEntry] = []
         for name in names.dropLast() {
