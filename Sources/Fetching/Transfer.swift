@@ -14,7 +14,8 @@ public struct TransferRequest: Sendable {
     public enum Trust: Equatable, Sendable {
         /// Not at all: the bytes are verified by other means.
         ///
-        /// If the URL has credentials, though, its server gets them only after its certificate was verified with these authorities.
+        /// If the URL has credentials, though, its server gets them only after its certificate was verified with these
+        /// authorities.
         case anybody(withCredentials: FilePath = systemAuthorities)
         /// By the certificate authorities of a PEM file and those of `additional`, a PEM text.
         case authorities(FilePath, additional: [UInt8] = [])

@@ -44,7 +44,7 @@ public struct MachineFacts: Equatable, Sendable {
             case .absent(.serial): "${serial}: this machine's firmware gives no serial number"
             case .absent(.mac): "${mac}: the boot uses no network card"
             case .absent(.hostname): "${hostname}: nobody has given this machine a name"
-            case .shared(let value, let text): "\(value.place): \"\(text)\" is a placeholder that many machines share"
+            case .shared(let value, let text): "\(value.place): \"\(text)\" is not this machine's own: many have it"
             }
         }
 

@@ -301,7 +301,7 @@ final class NetworkBringUp {
             if state.lease == nil { state.leaseSince = now }
             state.lease = lease
             if let refused = DHCPClient.refusalText(of: name) {
-                context.report("\(name): the DHCP server's routes are used but for these: \(refused)")
+                context.report("\(name): some of the DHCP server's routes are left out: \(refused)")
             }
         }
         let isAsking = clients.v4[index] != nil && state.lease == nil

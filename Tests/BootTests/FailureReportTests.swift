@@ -205,7 +205,7 @@ struct FailureReportTests {
             page(.findConfig, cause: problem),
             """
             firstlight stopped: coreos.live.rootfs_url=http://10.0.2.2/rootfs.img:
-              ${serial}: "Default string" is a placeholder that many machines share
+              ${serial}: "Default string" is not this machine's own: many have it
               while looking for a config
               Nothing was written to any disk.
               Tell the machines apart by another of ${uuid}, ${mac}, ${serial}, ${hostname}.

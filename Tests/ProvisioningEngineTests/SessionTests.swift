@@ -230,7 +230,7 @@ struct SessionTests {
         #expect(failure(line + "${uiud}", MachineFacts()) == "${uiud} is not known; did you mean ${uuid}?")
         #expect(
             failure(line + "${mac}/${uuid}", shared)
-                == "${uuid}: \"03000200-0400-0500-0006-000700080009\" is a placeholder that many machines share")
+                == "${uuid}: \"03000200-0400-0500-0006-000700080009\" is not this machine's own: many have it")
         // What only the network tells is not missed before there is one, and what is not used is not missed at all.
         #expect(failure(line + "${mac}/${hostname}", shared) == nil)
         #expect(failure("ignition.config.url=http://a/${uuid}", shared) == nil)
