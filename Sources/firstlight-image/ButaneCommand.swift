@@ -147,8 +147,7 @@ struct TranslateButane: ParsableCommand {
                 try Files.writeAll(bytes, to: STDOUT_FILENO)
             }
         }
-        let status = Files.status(output)
-        if isSecret, status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true {
+        if isSecret, OutputPlace(output) == .file {
             do throws(FileFault) { return try Files.write(bytes, to: output, mode: 0o600) } catch {
                 throw Failure.unwritable(output.string, error.reason)
             }

@@ -85,14 +85,15 @@ struct MakeRootImage: ParsableCommand {
         making.image = image
         making.keepsTraces = keep
         making.isFast = fast
+        for file in [streamHash, imageHash].compactMap(\.self) { _ = try OutputPlace(allowed: file) }
         let target = try OutputTarget(output)
         let outcome = try showingProgress { try making.make(target.file, telling: $0) }
         for (file, text) in [(streamHash, outcome.stamps.streamHash), (imageHash, outcome.stamps.imageHash)] {
             guard let file else { continue }
-            try Files.write(text, to: file)
+            try OutputPlace.write(text, to: file)
         }
         if !json { (outcome.notes + outcome.warnings).forEach(say) }
-        try target.finish(telling: json ? outcome.json.text(.pretty) : "\(target.naming(outcome.description))\n")
+        try target.finish(telling: target.naming(json ? outcome.json.text(.pretty) : "\(outcome.description)\n"))
     }
 }
 

@@ -69,7 +69,7 @@ struct MakeUnifiedKernel: ParsableCommand {
         let target = try OutputTarget(output)
         let outcome = try showingProgress { try making.make(target.file, telling: $0) }
         if !json { outcome.warnings.forEach(say) }
-        try target.finish(telling: json ? outcome.json.text(.pretty) : "\(target.naming(outcome.description))\n")
+        try target.finish(telling: target.naming(json ? outcome.json.text(.pretty) : "\(outcome.description)\n"))
     }
 }
 

@@ -26,7 +26,8 @@ class Target:
         self.folder = path[1] if path else f"{'Tests' if kind == 'testTarget' else 'Sources'}/{name}"
         listed = re.search(r"dependencies: \[(.*?)\]", text, re.S)
         words = re.findall(r'"(\w[\w-]*)"|\b(\w+)\b', listed[1]) if listed else []
-        self.declared = {quoted or PRODUCTS.get(bare, bare) for quoted, bare in words}
+        # A program is imported by its module's name, which has no hyphen.
+        self.declared = {quoted.replace("-", "_") or PRODUCTS.get(bare, bare) for quoted, bare in words}
 
     def imported(self, root: Path) -> "dict[str, list[str]]":
         """Each imported module, with the files that import it."""
@@ -65,8 +66,8 @@ def call(text: str) -> str:
 def complaints(root: Path) -> "list[str]":
     """What does not agree, a line each."""
     all_targets = targets((root / "Package.swift").read_text())
-    by_name = {target.name: target for target in all_targets}
-    layer_of = {target.name: target.layer for target in all_targets}
+    by_name = {target.name.replace("-", "_"): target for target in all_targets}
+    layer_of = {name: target.layer for name, target in by_name.items()}
     found = []
     for target in all_targets:
         imported = target.imported(root)
