@@ -33,12 +33,7 @@ extension RootTree {
     mutating func lay(_ layer: PlainFile, called name: String) throws {
         do {
             try forEachEntry(of: layer) { tree, entry in
-                guard let whiteout = Whiteout(entry.path) else { return }
-                switch whiteout {
-                case .opaque(let folder): try tree.empty(folder)
-                case .name(let path): try tree.remove(path)
-                case .other: break
-                }
+                if let whiteout = Whiteout(entry.path) { tree.heed(whiteout) }
             }
             try forEachEntry(of: layer) { tree, entry in
                 if Whiteout(entry.path) == nil { try tree.add(entry, in: layer) }

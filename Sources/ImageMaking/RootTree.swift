@@ -192,9 +192,35 @@ public struct RootTree: Sendable {
         return nodes[folder].children.removeValue(forKey: name) != nil
     }
 
-    /// Takes away all that is in the folder at `path`.
-    mutating func empty(_ path: some Collection<UInt8>) throws(Failure) {
-        if let folder = try folder(at: Self.components(of: path), creating: false) { nodes[folder].children = [:] }
+    /// Takes away what a whiteout names, or all that is in the folder that it names.
+    ///
+    /// No link on the way is followed, because it is of the layers below: the whiteout is about a folder that takes the
+    /// link's place. Below it, or below a file, there is nothing to hide.
+    mutating func heed(_ whiteout: Whiteout) {
+        switch whiteout {
+        case .opaque(let path):
+            if let folder = plainFolder(at: Self.components(of: path)) { nodes[folder].children = [:] }
+        case .name(let path):
+            let components = Self.components(of: path)
+            guard let name = components.last, let folder = plainFolder(at: components.dropLast()) else { return }
+            nodes[folder].children[name] = nil
+        case .other: break
+        }
+    }
+
+    /// The number of the folder at `path`; `nil` where a component is missing, a link or a file.
+    private func plainFolder(at path: [Name]) -> Int? {
+        var trail = [Self.root]
+        for name in path {
+            if name == [UInt8(ascii: "."), UInt8(ascii: ".")] {
+                if trail.count > 1 { trail.removeLast() }
+                continue
+            }
+            let here = trail[trail.count - 1]
+            guard let child = nodes[here].children[name], nodes[child].kind.isFolder else { return nil }
+            trail.append(child)
+        }
+        return trail.last
     }
 
     /// Adds all of another tree below `path`; what is there already and has the same name gives way to it.

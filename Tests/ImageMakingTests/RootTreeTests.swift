@@ -30,6 +30,45 @@ import Testing
         #expect(try tree.text("c") == "again")
     }
 
+    @Test(
+        "a whiteout hides nothing behind a link of the layers below",
+        arguments: [
+            [Sample.folder("var/www"), .file("var/www/.wh..wh..opq")],
+            [.folder("var/www"), .file("var/www/.wh.index.html")], [.file("var/www/.wh.sub"), .folder("var/www")],
+            [.folder("var/www"), .file("var/www/sub/.wh..wh..opq")],
+        ])
+    func whiteoutsFollowNoLinks(_ samples: [Sample]) throws {
+        let folder = try TemporaryFolder()
+        var tree = RootTree()
+        try tree.lay(
+            [
+                .file("usr/share/html/index.html"), .file("usr/share/html/sub/x"),
+                .link("var/www", to: "../usr/share/html"),
+            ], in: folder)
+        try tree.lay(samples + [.file("var/www/new")], in: folder)
+        #expect(tree["usr/share/html/index.html"] != nil)
+        #expect(tree["usr/share/html/sub/x"] != nil)
+        #expect(tree["var/www"]?.kind == .folder)
+        #expect(tree.names(in: "var/www").contains("new"))
+    }
+
+    @Test("a whiteout below a file hides nothing", arguments: ["f/.wh.x", "f/.wh..wh..opq", "l/a/.wh.x"])
+    func whiteoutsBelowFiles(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        var tree = RootTree()
+        try tree.lay([.file("f", "1"), .link("l", to: "l")], in: folder)
+        try tree.lay([.file(name)], in: folder)
+        #expect(tree.paths == ["f", "l"])
+    }
+
+    @Test func aWhiteoutTakesALinkAndNotWhatItLeadsTo() throws {
+        let folder = try TemporaryFolder()
+        var tree = RootTree()
+        try tree.lay([.file("usr/x"), .link("lib", to: "usr")], in: folder)
+        try tree.lay([.file(".wh.lib")], in: folder)
+        #expect(tree.paths == ["usr", "usr/x"])
+    }
+
     @Test func aWhiteoutOfAFolderTakesAllThatItHolds() throws {
         let folder = try TemporaryFolder()
         var tree = RootTree()
