@@ -52,7 +52,7 @@ public enum ImageOutput: Equatable, Sendable {
             throw MediaFault("region starting at \(next.offset) precedes current offset \(patch.end)")
         }
         switch self {
-        case .inPlace: try InPlace.apply(patches, to: image)
+        case .inPlace: try InPlace.apply(patches, to: image, telling: streams.tell)
         case .file(let path): try Self.copy(image, patches, to: path, streams)
         case .standardOutput: try Self.stream(image, patches, streams)
         }

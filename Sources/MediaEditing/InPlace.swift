@@ -21,10 +21,14 @@ enum InPlace {
             steps: ["opening \(file.path)"], cause: MediaFault("another command is changing the image right now"))
     }
 
-    static func apply(_ patches: [Patch], to file: MediaFile) throws {
+    /// Carries out the changes; `tell` prints a line for the user.
+    static func apply(_ patches: [Patch], to file: MediaFile, telling tell: (String) -> Void) throws {
         guard !patches.isEmpty else { return }
         let undo = Undo(file)
-        undo.write(patches)
+        do throws(FileFault) { try undo.write(patches) } catch {
+            // The copy in memory has to suffice.
+            tell("warning: \(error); if the power goes now, \(file.path) may stay half changed")
+        }
         // The signals wait until the image is whole.
         let signals = heldSignals()
         defer { release(signals) }
@@ -59,13 +63,16 @@ enum InPlace {
     }
 
     /// Writes back what an interrupted command left half changed; whether there was such a thing.
+    ///
+    /// A change that was complete stays: only the last act of its command was missing.
     static func finishInterrupted(_ file: MediaFile) throws -> Bool {
         let undo = Undo(file)
-        guard let patches = undo.read() else { return false }
+        guard let patches = try undo.read() else { return false }
         let source = try file.source
         // A change beyond the image belongs to another image.
         let present = patches.map { try? source.bytes(at: $0.offset, count: $0.old.count) }
-        let isHalfChanged = zip(patches, present).contains { $0.old != $1 }
+        let isHalfChanged =
+            zip(patches, present).contains { $0.old != $1 } && zip(patches, present).contains { $0.new != $1 }
         let isTheSameImage = zip(patches, present).allSatisfy { patch, bytes in bytes.map(patch.explains) ?? false }
         if isHalfChanged, isTheSameImage {
             try step("writing back what an interrupted command had begun to change") {
@@ -100,9 +107,11 @@ struct Undo {
     private static let magic = Array("firstlight undo\n".utf8)
 
     private let path: FilePath?
+    private let image: MediaFile
     private let length: UInt64
 
     init(_ file: MediaFile) {
+        image = file
         // The file lies beside the image itself, not beside a link to it; beside a device nothing outlives a power cut.
         path = Files.resolved(FilePath(file.path)).flatMap { real in
             guard let name = real.lastComponent?.string, Files.isRegularFile(real) else { return nil }
@@ -111,9 +120,12 @@ struct Undo {
         length = (try? file.length) ?? 0
     }
 
-    func write(_ patches: [Patch]) {
-        // If nothing can be written beside it, the copy in memory has to suffice.
-        if let path { try? Files.write(Self.contents(patches, length: length), to: path, mode: 0o600) }
+    /// Keeps what stands where the changes go, so that a power cut does not take it.
+    func write(_ patches: [Patch]) throws(FileFault) {
+        guard let path else { return }
+        try Files.write(Self.contents(patches, length: length), to: path, mode: 0o600)
+        // Its name has to be there before the first byte of the image changes.
+        NewFile.syncFolder(of: path.string)
     }
 
     static func contents(_ patches: [Patch], length: UInt64) -> [UInt8] {
@@ -123,8 +135,10 @@ struct Undo {
     }
 
     /// `nil` where there is none of an image of this length.
-    func read() -> [Patch]? {
-        guard let path, let bytes = try? Files.read(path) else { return nil }
+    ///
+    /// Throws where it may be somebody else's: whoever wrote it says what is to stand in the image.
+    func read() throws -> [Patch]? {
+        guard let path, let bytes = try trusted(path) else { return nil }
         let body = Array(bytes.dropFirst(Self.magic.count + 32))
         guard bytes.starts(with: Self.magic),
             Array(bytes.dropFirst(Self.magic.count).prefix(32)) == MessageDigest.sha256(body)
@@ -151,7 +165,33 @@ struct Undo {
         return patches
     }
 
-    func remove() { if let path { unlink(path.string) } }
+    private func trusted(_ path: FilePath) throws -> [UInt8]? {
+        func refusal(_ reason: String) -> MediaFault {
+            MediaFault(
+                "\(image.path) is left alone: \(path), which would say what an interrupted command had begun to change in "
+                    + "it, \(reason); see whose it is, and remove it")
+        }
+        // A pipe must not keep the command waiting.
+        let descriptor = open(path.string, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            let reason = Errno(rawValue: errno)
+            if reason == .noSuchFileOrDirectory { return nil }
+            throw refusal(reason == .tooManySymbolicLinkLevels ? "is a link" : "cannot be read: \(reason)")
+        }
+        defer { close(descriptor) }
+        var (own, other) = (stat(), stat())
+        guard fstat(descriptor, &own) == 0, fstat(image.descriptor, &other) == 0 else { throw SystemFault.current }
+        guard own.st_mode & S_IFMT == S_IFREG else { throw refusal("is not a file") }
+        guard [geteuid(), other.st_uid].contains(own.st_uid) else { throw refusal("belongs to somebody else") }
+        guard own.st_mode & 0o022 == 0 else { throw refusal("can be written by others than its owner") }
+        return try Files.naming("read", path) { () throws(Errno) in try readAll(descriptor) }
+    }
+
+    func remove() {
+        guard let path, unlink(path.string) == 0 else { return }
+        // Otherwise it could be there again after a power cut.
+        NewFile.syncFolder(of: path.string)
+    }
 
     private static func bytes(_ number: UInt64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * $0)) }

@@ -85,7 +85,7 @@ final class NewFile {
     }
 
     /// This makes the name outlive a power cut; a folder that cannot be synced is not a failure.
-    private static func syncFolder(of path: String) {
+    static func syncFolder(of path: String) {
         let folder = FilePath(path).removingLastComponent().string
         let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

@@ -257,37 +257,6 @@ import Testing
         #expect(try printed { try command.run($0) } == "null\n")
     }
 
-    // MARK: Power cuts
-
-    @Test func aHalfChangedImageIsWrittenBack() throws {
-        let image = iso()
-        try embed(image, "{}")
-        // What a cut leaves between two areas, as the file beside the image tells it.
-        let changed = place.read("live.iso") ?? []
-        let iso = try LiveISO(reading: ByteSource(pristine))
-        let region = iso.initrd.region
-        let (begin, end) = (Int(region.offset), Int(region.end))
-        var half = pristine
-        half.replaceSubrange(begin..<begin + 512, with: changed[begin..<begin + 512])
-        place.write("live.iso", half)
-        var patch = Patch(offset: region.offset, old: Array(pristine[begin..<end]), new: Array(changed[begin..<end]))
-        place.write(".live.iso.firstlight-undo", Undo.contents([patch], length: UInt64(pristine.count)))
-        let streams = Printed()
-        try RemoveIgnition(image: image).run(streams.streams())
-        #expect(streams.told.count == 1)
-        #expect(place.read("live.iso") == pristine)
-        #expect(place.names == ["live.iso"])
-        // Another image of that name is left alone.
-        patch.old = [UInt8](repeating: 9, count: patch.old.count)
-        patch.new = [UInt8](repeating: 8, count: patch.old.count)
-        place.write(".live.iso.firstlight-undo", Undo.contents([patch], length: UInt64(pristine.count)))
-        try quietly { try RemoveIgnition(image: image).run($0) }
-        #expect(place.read("live.iso") == pristine)
-        place.write(".live.iso.firstlight-undo", "half a fi")
-        try quietly { try RemoveIgnition(image: image).run($0) }
-        #expect(place.names == ["live.iso"])
-    }
-
     @Test func twoCommandsDoNotMeet() throws {
         let image = iso()
         let descriptor = open(image, O_RDWR)
