@@ -39,6 +39,8 @@ public struct ConfigPath: Hashable, Sendable, CustomStringConvertible {
 struct ConfigNode: Sendable {
     enum Value: Sendable {
         case string(String)
+        /// What is not UTF-8, of a field whose content is embedded as it is.
+        case bytes([UInt8])
         case integer(Int)
         case bool(Bool)
         case list([ConfigNode])
@@ -63,6 +65,14 @@ struct ConfigNode: Sendable {
     }
 
     var string: String? { if case .string(let text) = value { text } else { nil } }
+    /// The content of a text, or of what is none.
+    var bytes: [UInt8]? {
+        switch value {
+        case .string(let text): Array(text.utf8)
+        case .bytes(let bytes): bytes
+        default: nil
+        }
+    }
     var integer: Int? { if case .integer(let number) = value { number } else { nil } }
     var bool: Bool? { if case .bool(let flag) = value { flag } else { nil } }
     var elements: [ConfigNode] { if case .list(let elements) = value { elements } else { [] } }

@@ -224,10 +224,14 @@ struct Decoder {
         }
         switch kind {
         case .string:
-            if case .binary(let bytes) = scalar {
-                return ConfigNode(.string(String(decoding: bytes, as: UTF8.self)), from: path)
+            guard case .binary(let bytes) = scalar else { return ConfigNode(.string(text), from: path) }
+            if let decoded = String(validating: bytes, as: UTF8.self) {
+                return ConfigNode(.string(decoded), from: path)
             }
-            return ConfigNode(.string(text), from: path)
+            // What is embedded may be anything; a text of JSON cannot.
+            if path.steps.last == .key("inline") { return ConfigNode(.bytes(bytes), from: path) }
+            addMismatch(node, "!!binary that is not UTF-8", goType)
+            return nil
         case .integer:
             switch scalar {
             case .integer(let number): return ConfigNode(.integer(number), from: path)

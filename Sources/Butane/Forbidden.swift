@@ -81,7 +81,7 @@ struct Forbidden {
         case .list(let entries): entries.isEmpty
         case .object(let members): members.allSatisfy { isEmpty($0.value, "\(name).\($0.key)") }
         case .string(let text): text.isEmpty && mayBeEmpty.contains(name)
-        case .integer, .bool: false
+        case .bytes, .integer, .bool: false
         }
     }
 }

@@ -54,7 +54,7 @@ struct JSONWriter {
         case (_, .string(let text)): write(text)
         case (_, .integer(let number)): add(String(number))
         case (_, .bool(let flag)): add(flag ? "true" : "false")
-        case (_, .list), (_, .object): add("null")
+        case (_, .bytes), (_, .list), (_, .object): add("null")
         }
     }
 

@@ -57,6 +57,8 @@ private indirect enum YAMLValue {
     init(_ node: ConfigNode) {
         switch node.value {
         case .string(let text): self = .text(text)
+        // Bytes are embedded in URLs, and not themselves in what is translated.
+        case .bytes: self = .literal("null")
         case .integer(let number): self = .literal(YAMLWriter.number(number))
         case .bool(let flag): self = .literal(flag ? "true" : "false")
         case .list(let nodes): self = .list(nodes.map { YAMLValue($0) })

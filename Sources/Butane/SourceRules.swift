@@ -106,14 +106,13 @@ struct SourceRules {
             return
         }
         guard given == ["inline"], path.steps.starts(with: [.key("ignition"), .key("config")]),
-            let inline = node["inline"]?.string
+            let inline = node["inline"]?.bytes
         else { return }
         checkInlineConfig(inline, at: path.appending("inline"))
     }
 
     /// A config inside of the config: it is judged by its own rules, and only where its version is the target's.
-    private mutating func checkInlineConfig(_ text: String, at path: ConfigPath) {
-        let bytes = Array(text.utf8)
+    private mutating func checkInlineConfig(_ bytes: [UInt8], at path: ConfigPath) {
         let version = (try? JSONNode(parsing: bytes))?["ignition"]?["version"]?.string.flatMap(Dialect.semver)
         if let version, version != dialect.spec.description {
             var resource = path

@@ -85,8 +85,8 @@ struct Translation {
             guard let bytes = read(path, for: local.source) else { return }
             set(bytes, in: &made, from: local.source, compressionFrom: local.source)
         }
-        if let inline = node["inline"], let text = inline.string {
-            set(Array(text.utf8), in: &made, from: inline.source, compressionFrom: inline.source)
+        if let inline = node["inline"], let bytes = inline.bytes {
+            set(bytes, in: &made, from: inline.source, compressionFrom: inline.source)
         }
     }
 

@@ -72,12 +72,15 @@ struct TranslateButane: ParsableCommand {
         case unreadable(String, Errno)
         case unwritable(String, Errno)
         case malformed(option: String, String)
+        case notText(String)
 
         var description: String {
             switch self {
             case .unreadable(let name, let reason): "failed to read \(name): open \(name): \(lowered(reason))"
             case .unwritable(let name, let reason): "failed to open \(name): open \(name): \(lowered(reason))"
             case .malformed(let option, let text): "\(option) \(text): write name=value"
+            case .notText(let option):
+                "\(option): the value is not UTF-8; a file of other bytes is embedded with `local`"
             }
         }
     }

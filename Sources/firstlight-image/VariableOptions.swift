@@ -30,16 +30,14 @@ struct VariableOptions: ParsableArguments {
         var variables = Variables()
         for name in env {
             guard let value = getenv(name) else { throw ValidationError("--env \(name): not in the environment") }
-            try variables.set(name, to: String(cString: value))
+            let bytes = UnsafeRawBufferPointer(start: value, count: strlen(value))
+            try variables.set(name, to: text(bytes, of: "--env \(name)"))
         }
         for file in setFrom {
-            let bytes: [UInt8]
-            do throws(FileFault) { bytes = try Files.read(file) } catch {
-                throw TranslateButane.Failure.unreadable(file.string, error.reason)
-            }
-            for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
+            for bytes in try read(file).split(separator: UInt8(ascii: "\n")) {
+                let line = try text(withoutReturn(bytes), of: "--set-from \(file)")
                 if line.allSatisfy(\.isWhitespace) || line.hasPrefix("#") { continue }
-                let (name, value) = try pair(String(line), option: "--set-from \(file):")
+                let (name, value) = try pair(line, option: "--set-from \(file):")
                 try variables.set(name, to: value)
             }
         }
@@ -50,15 +48,32 @@ struct VariableOptions: ParsableArguments {
         for text in setSecret {
             var (name, value) = try pair(text, option: "--set-secret", isSecret: true)
             if value.hasPrefix("@") {
-                let file = String(value.dropFirst())
-                do throws(FileFault) {
-                    value = String(decoding: try Files.read(FilePath(file)), as: UTF8.self)
-                } catch { throw TranslateButane.Failure.unreadable(file, error.reason) }
-                if value.hasSuffix("\n") { value.removeLast() }
+                let file = FilePath(String(value.dropFirst()))
+                var bytes = try read(file)[...]
+                if bytes.last == UInt8(ascii: "\n") { bytes = withoutReturn(bytes.dropLast()) }
+                value = try self.text(bytes, of: "--set-secret \(name)=@\(file)")
             }
             try variables.set(name, to: value, isSecret: true)
         }
         return variables
+    }
+
+    private func read(_ file: FilePath) throws -> [UInt8] {
+        do throws(FileFault) { return try Files.read(file) } catch {
+            throw TranslateButane.Failure.unreadable(file.string, error.reason)
+        }
+    }
+
+    /// A line without the carriage return of a CR LF.
+    private func withoutReturn(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+    }
+
+    private func text(_ bytes: some Collection<UInt8>, of option: String) throws -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw TranslateButane.Failure.notText(option)
+        }
+        return text
     }
 
     private func pair(_ text: String, option: String, isSecret: Bool = false) throws -> (String, String) {

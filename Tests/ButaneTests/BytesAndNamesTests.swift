@@ -1,0 +1,69 @@
+import Encoding
+import Foundation
+import IgnitionConfig
+import JSONText
+import Testing
+
+@testable import Butane
+
+private func translate(_ text: String, _ options: Butane.Options = .init(), files: LocalFiles = .inMemory())
+    -> Butane.Outcome
+{
+    Butane.translate(Array(text.utf8), name: "c", localFiles: files, options: options)
+}
+
+@Suite struct BytesOfConfigs {
+    private let bytes: [UInt8] = [0xff, 0x00, 0xfe, 0x0a]
+
+    private func source(_ place: String, _ outcome: Butane.Outcome) throws -> [UInt8] {
+        let output = try #require(outcome.output, "\(outcome.report.rawLines)\(outcome.failure ?? "")")
+        var node: JSONNode? = try JSONNode(parsing: output)
+        for key in place.split(separator: ".") { node = node?[String(key)] ?? node?.elements?.first }
+        return try DataURL(parsing: #require(node?["source"]?.string)).bytes
+    }
+
+    @Test(
+        "binary contents come through as they are",
+        arguments: [
+            ("storage: {files: [{path: /f, contents: {inline: !!binary /wD+Cg==}}]}", "storage.files.0.contents"),
+            (
+                "storage: {luks: [{name: l, device: /dev/a, key_file: {inline: !!binary /wD+Cg==}}]}",
+                "storage.luks.0.keyFile"
+            ),
+            ("storage: {files: [{path: /f, append: [{inline: !!binary /wD+Cg==}]}]}", "storage.files.0.append.0"),
+        ])
+    func contents(_ config: String, _ place: String) throws {
+        for head in ["variant: fcos\nversion: 1.5.0\n", "variant: firstlight\nversion: 1.0.0\n"] {
+            #expect(try source(place, translate(head + config)) == bytes)
+        }
+        // Before 1.1.0 nothing is compressed, and nothing is base64.
+        if !config.contains("luks") {
+            #expect(try source(place, translate("variant: fcos\nversion: 1.1.0\n" + config)) == bytes)
+        }
+    }
+
+    @Test func binaryText() throws {
+        let config = "variant: fcos\nversion: 1.5.0\nstorage: {files: [{path: !!binary L2Y=, mode: 420}]}"
+        let output = try #require(translate(config).output.map { String(decoding: $0, as: UTF8.self) })
+        #expect(output.contains(#""path":"/f""#))
+    }
+
+    @Test(
+        "bytes in the place of a text are a mistake",
+        arguments: [
+            "storage: {files: [{path: !!binary /wD+Cg==}]}", "passwd: {users: [{name: !!binary /wD+Cg==}]}",
+            "ignition: {config: {replace: {inline: !!binary /wD+Cg==}}}",
+        ])
+    func bytesAsText(_ config: String) {
+        let outcome = translate("variant: fcos\nversion: 1.5.0\n\(config)\n")
+        #expect(outcome.output == nil)
+    }
+
+    @Test func theMistakeIsNamed() {
+        let outcome = translate("variant: fcos\nversion: 1.5.0\npasswd: {users: [{name: !!binary /w==}]}\n")
+        #expect(
+            outcome.failure
+                == "yaml: unmarshal errors:\n  line 3: cannot unmarshal !!binary that is not UTF-8 into string")
+        #expect(outcome.report.entries.first?.place?.line == 3)
+    }
+}
