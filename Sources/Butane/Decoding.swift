@@ -211,7 +211,7 @@ struct Decoder {
             }
         }
         let scalar: YAMLScalar
-        do { scalar = try YAMLScalar(text, tag: node.tag, isPlain: isPlain) } catch {
+        do { scalar = try YAMLScalar(text, tag: node.tag, isPlain: isPlain, shown: written) } catch {
             var fault = error
             fault.entries[0].place = node.place
             throw fault
@@ -252,10 +252,9 @@ struct Decoder {
             }
         case .list, .object, .texts: break
         }
-        // The value may be a secret that somebody put into a variable.
-        let shown = isExpanded ? written : text
-        let bytes = Array(shown.utf8)
-        let value = bytes.count > 10 ? String(decoding: bytes[..<7], as: UTF8.self) + "..." : shown
+        // The value may be a secret that somebody put into a variable: it is shown as it is written.
+        let bytes = Array(written.utf8)
+        let value = bytes.count > 10 ? String(decoding: bytes[..<7], as: UTF8.self) + "..." : written
         addMismatch(node, "\(node.tag ?? scalar.tag) `\(value)`", goType)
         return nil
     }

@@ -33,9 +33,10 @@ enum YAMLScalar: Equatable, Sendable {
 
     /// Resolves a scalar from its text.
     ///
-    /// `tag` is in its short form, `nil` where none is written; `isPlain` means neither quoted nor a block. Throws what the
-    /// reference says of a text that does not fit its tag.
-    init(_ text: String, tag: String?, isPlain: Bool) throws(YAMLFault) {
+    /// `tag` is in its short form, `nil` where none is written; `isPlain` means neither quoted nor a block. `shown` is what
+    /// a message has for the text, which may be a secret. Throws what the reference says of a text that does not fit its
+    /// tag.
+    init(_ text: String, tag: String?, isPlain: Bool, shown: String? = nil) throws(YAMLFault) {
         switch tag {
         case nil: self = isPlain ? Self.resolved(text) : .text
         case "!!str": self = .text
@@ -50,7 +51,8 @@ enum YAMLScalar: Equatable, Sendable {
             switch (tag, found) {
             case ("!!float", .integer(let number)): self = .float(Double(number))
             case _ where found.tag == tag: self = found
-            default: throw YAMLFault("cannot decode \(found.tag) `\(text)` as a \(tag ?? "")", at: nil)
+            default:
+                throw YAMLFault("cannot decode \(found.tag) `\(shown ?? text)` as a \(tag ?? "")", at: nil)
             }
         case let tag?: self = .other(tag)
         }

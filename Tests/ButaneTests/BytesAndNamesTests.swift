@@ -67,3 +67,21 @@ private func translate(_ text: String, _ options: Butane.Options = .init(), file
         #expect(outcome.report.entries.first?.place?.line == 3)
     }
 }
+
+@Suite struct SecretsInTags {
+    @Test(
+        "what does not fit its tag is shown as it is written",
+        arguments: [
+            "!!int \"${pw}\"", "!!float '${pw}'", "!!bool \"x${pw}\"", "!!null \"${pw}\"", "!!timestamp \"${pw}\"",
+        ])
+    func tags(_ value: String) throws {
+        var options = Butane.Options()
+        try options.variables.set("pw", to: "TOPSECRET", isSecret: true)
+        let config = "variant: firstlight\nversion: 1.0.0\npasswd: {users: [{name: a, password_hash: \(value)}]}\n"
+        let outcome = translate(config, options)
+        let told = outcome.report.pretty(outcome.texts) + (outcome.failure ?? "")
+        #expect(outcome.output == nil)
+        #expect(!told.contains("TOPSECRET"), "\(told)")
+        #expect(told.contains("${pw}` as a !!"), "\(told)")
+    }
+}
