@@ -124,13 +124,15 @@ struct Decoder {
             throw YAMLFault("document contains excessive aliasing", at: nil)
         }
         var result = pairs.filter { !isMerge($0.key) }
-        var known = Set(result.compactMap { document.text(of: $0.key) })
+        var known = Set(result.compactMap { document.text(of: $0.key).map(ByteKey.init) })
         for pair in pairs where isMerge(pair.key) {
             for source in try mergeSources(pair.value) {
                 guard hasUniqueKeys(source) else { continue }
                 for inherited in try merged(source, depth: depth + 1) {
                     try count(isAlias: true)
-                    guard let name = document.text(of: inherited.key), known.insert(name).inserted else { continue }
+                    guard let name = document.text(of: inherited.key), known.insert(ByteKey(name)).inserted else {
+                        continue
+                    }
                     result.append(inherited)
                 }
             }
@@ -180,18 +182,18 @@ struct Decoder {
 
     private mutating func hasUniqueKeys(_ pairs: [(key: Int, value: Int)]) -> Bool {
         if pairs.count < 2 { return true }
-        var first: [String: Int] = [:]
+        var first: [ByteKey: Int] = [:]
         var isUnique = true
         for pair in pairs {
             let node = document.nodes[pair.key]
             guard case .scalar(let text, _) = node.content else { continue }
-            if let earlier = first[text] {
+            if let earlier = first[ByteKey(text)] {
                 isUnique = false
                 faults.append(
                     .init(
                         message: "mapping key \(quoted(text)) already defined at line \(earlier)", place: node.place))
             } else {
-                first[text] = node.place.line
+                first[ByteKey(text)] = node.place.line
             }
         }
         return isUnique

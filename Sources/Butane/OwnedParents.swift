@@ -1,21 +1,23 @@
 // owner_of_parents: the folders on the way to a file get its owner, spelled out as directories.
 
+import IgnitionConfig
+
 extension Translation {
     /// The folders of our own variant's files that ask for it.
     ///
     /// Ignition makes missing parents as root. Only the boot shows which are missing: folders below a home, or below
     /// what every system has (``standard``), are taken to be. Folders that the config names are left to it.
     mutating func addOwnedParents(of config: ConfigNode) {
-        var named: Set<String> = []
+        var named: Set<ByteKey> = []
         for list in ["files", "directories", "links"] {
-            for node in result.list("storage", list) { named.insert(node["path"]?.string ?? "") }
+            for node in result.list("storage", list) { named.insert(ByteKey(node["path"]?.string ?? "")) }
         }
         let homes = result.list("passwd", "users").compactMap { $0["homeDir"]?.string }
         var made: [ConfigNode] = []
         for file in config.list("storage", "files") where file["owner_of_parents"]?.bool == true {
             guard let path = file["path"]?.string, file["user"] != nil || file["group"] != nil else { continue }
             let source = file.source.appending("owner_of_parents")
-            for folder in Self.parents(of: path, homes: homes) where named.insert(folder).inserted {
+            for folder in Self.parents(of: path, homes: homes) where named.insert(ByteKey(folder)).inserted {
                 var directory = ConfigNode.made([("path", .string(folder))], from: source)
                 directory["user"] = file["user"]
                 directory["group"] = file["group"]

@@ -1,5 +1,7 @@
 // Merging as Ignition merges, on trees whose values know where they are from.
 
+import IgnitionConfig
+
 extension ConfigNode {
     /// This object of Ignition's config with `child` over it.
     ///
@@ -41,14 +43,14 @@ extension ConfigNode {
     }
 
     /// What tells this entry of a list from the others.
-    func key(_ kind: FieldKind) -> String {
-        guard case .object(let type) = kind else { return string ?? "" }
+    func key(_ kind: FieldKind) -> ByteKey {
+        guard case .object(let type) = kind else { return ByteKey(string ?? "") }
         switch type.key {
-        case .none: return ""
-        case .field(let name): return self[name]?.string ?? ""
+        case .none: return ByteKey("")
+        case .field(let name): return ByteKey(self[name]?.string ?? "")
         case .partition:
-            if let number = self["number"]?.integer, number != 0 { return "\(number)" }
-            return self["label"].flatMap(\.string) ?? ""
+            if let number = self["number"]?.integer, number != 0 { return ByteKey("\(number)") }
+            return ByteKey(self["label"].flatMap(\.string) ?? "")
         }
     }
 
@@ -56,7 +58,7 @@ extension ConfigNode {
     private struct Lists {
         private let type: ObjectType
         /// Of the child's entries: in which list, and which entry there.
-        private var places: [String: (list: String, index: Int)] = [:]
+        private var places: [ByteKey: (list: String, index: Int)] = [:]
 
         init(_ parent: ConfigNode, _ child: ConfigNode, _ type: ObjectType) {
             self.type = type

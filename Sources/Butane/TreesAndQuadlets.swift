@@ -140,7 +140,7 @@ extension Translation {
 
 /// Where in which list a path of the config is.
 private struct PathIndex {
-    private var places: [String: [Data]] = [:]
+    private var places: [ByteKey: [Data]] = [:]
     private typealias Data = (list: String, index: Int)
 
     init(_ config: ConfigNode) {
@@ -151,11 +151,14 @@ private struct PathIndex {
         }
     }
 
-    mutating func add(_ path: String, _ list: String, _ index: Int) { places[path, default: []].append((list, index)) }
-    func contains(_ path: String) -> Bool { places[path] != nil }
+    mutating func add(_ path: String, _ list: String, _ index: Int) {
+        places[ByteKey(path), default: []].append((list, index))
+    }
+
+    func contains(_ path: String) -> Bool { places[ByteKey(path)] != nil }
 
     /// The last entry of that list.
-    subscript(list: String, path: String) -> Int? { places[path]?.last { $0.list == list }?.index }
+    subscript(list: String, path: String) -> Int? { places[ByteKey(path)]?.last { $0.list == list }?.index }
 }
 
 /// What the name of a quadlet says.

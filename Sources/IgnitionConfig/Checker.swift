@@ -257,16 +257,16 @@ func shown(_ key: String) -> String {
 }
 
 /// A text that is compared byte by byte: Swift calls texts equal that are different file names.
-struct ByteKey: Hashable {
-    let text: String
+package struct ByteKey: Hashable, Sendable {
+    package let text: String
 
-    init(_ text: String) { self.text = text }
+    package init(_ text: String) { self.text = text }
 
-    static func == (one: ByteKey, other: ByteKey) -> Bool {
+    package static func == (one: ByteKey, other: ByteKey) -> Bool {
         one.text.utf8.count == other.text.utf8.count && one.text.utf8.elementsEqual(other.text.utf8)
     }
 
-    func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }

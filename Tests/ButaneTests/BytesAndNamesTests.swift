@@ -85,3 +85,52 @@ private func translate(_ text: String, _ options: Butane.Options = .init(), file
         #expect(told.contains("${pw}` as a !!"), "\(told)")
     }
 }
+
+/// Names that look alike and differ in their bytes: Linux compares bytes.
+@Suite struct NamesThatDifferInBytes {
+    private let composed = "\u{e9}"
+    private let decomposed = "e\u{301}"
+
+    private func output(_ config: String, files: LocalFiles = .inMemory()) throws -> JSONNode {
+        let outcome = translate(config, files: files)
+        return try JSONNode(
+            parsing: #require(outcome.output, "\(outcome.report.rawLines)\(outcome.failure ?? "")"))
+    }
+
+    @Test func filesOfATree() throws {
+        let names = [composed, decomposed]
+        let entries =
+            [LocalFiles.TreeEntry(path: ".", kind: .directory)]
+            + names.map { .init(path: $0, kind: .file(isExecutable: false)) }
+        let files = LocalFiles(
+            hasFiles: true, read: { path throws(LocalFiles.Fault) in Array(path.utf8) },
+            walk: { _ throws(LocalFiles.Fault) in entries }, include: { _ throws(LocalFiles.Fault) in [] })
+        let config = "variant: fcos\nversion: 1.5.0\nstorage: {trees: [{local: tree}]}\n"
+        let made = try output(config, files: files)["storage"]?["files"]?.elements ?? []
+        let paths = made.compactMap { $0["path"]?.string.map { Array($0.utf8) } }
+        #expect(paths == names.map { Array("/\($0)".utf8) })
+    }
+
+    @Test func mergedFiles() throws {
+        func files(_ name: String) -> String { "storage: {files: [{path: /\(name), mode: 420}]}\n" }
+        let base = "variant: fcos\nversion: 1.5.0\n" + files(composed)
+        let included = LocalFiles(
+            hasFiles: true, read: { _ throws(LocalFiles.Fault) in [] }, walk: { _ throws(LocalFiles.Fault) in [] },
+            include: { _ throws(LocalFiles.Fault) in Array(base.utf8) })
+        let head = "variant: firstlight\nversion: 1.0.0\ninclude: [base.bu]\n"
+        for (own, count) in [(files(decomposed), 2), (files(composed), 1)] {
+            #expect(try output(head + own, files: included)["storage"]?["files"]?.elements?.count == count)
+        }
+        // Files and links share their paths.
+        let links = "storage: {links: [{path: /\(decomposed), target: /x}]}\n"
+        let storage = try output(head + links, files: included)["storage"]
+        #expect(storage?["files"]?.elements?.count == 1 && storage?["links"]?.elements?.count == 1)
+    }
+
+    @Test func keysOfAMapping() throws {
+        let config =
+            "variant: openshift\nversion: 4.14.0\nmetadata:\n  name: a\n  labels:\n"
+            + "    machineconfiguration.openshift.io/role: worker\n    \(composed): x\n    \(decomposed): y\n"
+        #expect(translate(config).failure == nil)
+    }
+}
