@@ -68,6 +68,9 @@ struct JSONWriter {
                 let byte = utf8[index]
                 switch byte {
                 case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
+                // Go has these two short since 1.22.
+                case 0x08: bytes += Array("\\b".utf8)
+                case 0x0c: bytes += Array("\\f".utf8)
                 case UInt8(ascii: "\n"): bytes += Array("\\n".utf8)
                 case UInt8(ascii: "\r"): bytes += Array("\\r".utf8)
                 case UInt8(ascii: "\t"): bytes += Array("\\t".utf8)

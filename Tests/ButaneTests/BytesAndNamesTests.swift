@@ -134,3 +134,11 @@ private func translate(_ text: String, _ options: Butane.Options = .init(), file
         #expect(translate(config).failure == nil)
     }
 }
+
+@Suite struct Escapes {
+    @Test func controlCharactersAreWrittenAsGoWritesThem() throws {
+        let text = "variant: fcos\nversion: 1.5.0\nstorage: {links: [{path: /a, target: \"\\b\\f\\e\\n\\t<\\\\\"}]}\n"
+        let output = try #require(translate(text).output.map { String(decoding: $0, as: UTF8.self) })
+        #expect(output.contains(#""target":"\b\f\u001b\n\t\u003c\\""#), "\(output)")
+    }
+}
