@@ -213,7 +213,7 @@ let package = Package(
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "LoopbackServer"]),
         .testTarget(name: "IgnitionCompatTests", dependencies: ["IgnitionCompat"]),
         .testTarget(name: "InitramfsImageTests", dependencies: ["BootMedia", "InitramfsImage"]),
-        .testTarget(name: "ImageToolTests", dependencies: ["firstlight-image"]),
+        .testTarget(name: "ImageToolTests", dependencies: ["CLinux", "firstlight-image"]),
         .testTarget(name: "ImageMakingTests", dependencies: ["BootMedia", "CLinux", "ImageMaking", "InitramfsImage"]),
         .target(name: "MediaSamples", path: "Tests/MediaSamples"),
         .testTarget(

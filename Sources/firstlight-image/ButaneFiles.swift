@@ -42,12 +42,19 @@ private struct ConfinedFolder {
 
     func bytes(_ path: String) throws(LocalFiles.Fault) -> [UInt8] {
         let path = try inside(path)
-        do throws(FileFault) { return try Files.read(path, inside: root) } catch {
-            // The kernel looked up a link that leads out of the folder as if it led into it, and found nothing.
-            if isOutside(path) { throw .escapes }
-            let verb = error.reason == .isDirectory ? "read" : "open"
-            throw .system("\(verb) \(shown(path)): \(lowered(error.reason))")
+        func fault(_ reason: Errno) -> LocalFiles.Fault {
+            .system("\(reason == .isDirectory ? "read" : "open") \(shown(path)): \(lowered(reason))")
         }
+        guard let top = Files.resolved(root), let place = Files.resolved(FilePath(shown(path))) else {
+            throw fault(Errno(rawValue: errno))
+        }
+        guard place.starts(with: top) else { throw .escapes }
+        // This path has no links: the kernel would look up one that leads out as if it led into the folder, where there
+        // may be another file of that name. It is confined all the same, as somebody may make links meanwhile.
+        let names = place.components.dropFirst(top.components.count).map(\.string)
+        do throws(FileFault) {
+            return try Files.read((["."] + names).joined(separator: "/"), inside: top)
+        } catch { throw fault(error.reason) }
     }
 
     func entries(_ path: String) throws(LocalFiles.Fault) -> [LocalFiles.TreeEntry] {
@@ -72,7 +79,11 @@ private struct ConfinedFolder {
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
             entries.append(.init(path: name, kind: .directory))
-            for child in Files.names(in: place).sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
+            let children: [String]
+            do throws(FileFault) { children = try Files.list(place) } catch {
+                throw .system("open \(place): \(lowered(error.reason))")
+            }
+            for child in children.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
                 try add(name == "." ? child : "\(name)/\(child)", below: top, to: &entries)
             }
         case S_IFREG:
@@ -84,7 +95,7 @@ private struct ConfinedFolder {
 
     private func isOutside(_ path: String) -> Bool {
         guard let top = Files.resolved(root), let place = Files.resolved(FilePath(shown(path))) else { return false }
-        return place != top && !place.starts(with: top)
+        return !place.starts(with: top)
     }
 }
 

@@ -1,4 +1,5 @@
 import Butane
+import CLinux
 import Glibc
 import InitramfsImage
 import LinuxSystem
@@ -6,6 +7,64 @@ import SystemPackage
 import Testing
 
 @testable import firstlight_image
+
+@Suite struct FilesOfConfigs {
+    private func files(_ folder: borrowing TemporaryFolder) -> LocalFiles {
+        .onHost(files: folder.path.appending("files"), config: folder.path.appending("config.bu"))
+    }
+
+    @Test("a link that leads out reads nothing inside instead", arguments: ["name", "up", "away/hostname"])
+    func linksThatLeadOut(_ path: String) throws {
+        let folder = try TemporaryFolder()
+        try folder.file("etc/hostname", "outside")
+        let outside = folder.path.appending("etc/hostname")
+        // Where the link would lead if the folder were the root.
+        try folder.file("files\(outside)", "inside")
+        try folder.file("files/etc/hostname", "inside")
+        try folder.link("files/name", to: outside.string)
+        try folder.link("files/up", to: "../etc/hostname")
+        try folder.link("files/away", to: folder.path.appending("etc").string)
+        #expect(throws: LocalFiles.Fault.escapes) { try files(folder).read(path) }
+    }
+
+    @Test func anIncludedConfigIsNotReadThroughALinkThatLeadsOut() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("configs/etc/passwd", "inside")
+        try folder.link("configs/passwd.bu", to: "/etc/passwd")
+        let files = LocalFiles.onHost(files: nil, config: folder.path.appending("configs/config.bu"))
+        #expect(throws: LocalFiles.Fault.escapes) { try files.include("passwd.bu") }
+    }
+
+    @Test func linksThatStayInsideAreFollowed() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("files/a/text", "text")
+        try folder.link("files/relative", to: "a/text")
+        try folder.link("files/absolute", to: folder.path.appending("files/a").string)
+        for path in ["a/text", "relative", "absolute/text", "absolute/../relative"] {
+            #expect(try files(folder).read(path) == Array("text".utf8))
+        }
+        #expect(throws: LocalFiles.Fault.self) { try files(folder).read("none") }
+        #expect(throws: LocalFiles.Fault.self) { try files(folder).read("a") }
+    }
+
+    @Test func aFolderOfATreeThatCannotBeReadIsAnError() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("files/tree/closed/secret", "x")
+        try folder.file("files/tree/open", "x")
+        let closed = folder.path.appending("files/tree/closed")
+        for path in [folder.path, folder.path.appending("files"), folder.path.appending("files/tree")] {
+            chmod(path.string, 0o755)
+        }
+        chmod(closed.string, 0)
+        defer { chmod(closed.string, 0o755) }
+        // Of this thread alone: to root every folder is open.
+        let before = firstlight_set_file_identity(65534, 65534)
+        defer { _ = firstlight_set_file_identity(before.user, before.group) }
+        #expect(throws: LocalFiles.Fault.system("open \(closed): permission denied")) {
+            try files(folder).walk("tree")
+        }
+    }
+}
 
 @Suite struct ValuesOfVariables {
     /// What `${name}` is translated to.
