@@ -54,12 +54,22 @@ public enum Butane {
         return job.run(Text(name: name, bytes: bytes))
     }
 
-    /// Whether a text is a Butane config rather than Ignition's JSON, as far as its first lines tell.
+    /// Whether a text is a Butane config rather than Ignition's JSON or anything else: a mapping that has a `variant`.
+    ///
+    /// A text that is not YAML is one where a line begins with that key: its translation tells of the mistake.
     public static func isButane(_ bytes: [UInt8]) -> Bool {
-        let blanks = Array(" \t\r\n".utf8)
-        guard let first = bytes.first(where: { !blanks.contains($0) }) else { return false }
-        if first != UInt8(ascii: "{") { return true }
-        return (try? JSONNode(parsing: bytes))?["variant"] != nil
+        // Ignition's own, which may be long, is read as what it is.
+        if let json = try? JSONNode(parsing: bytes) { return json["variant"] != nil }
+        guard let document = try? YAMLDocument(parsing: bytes) else {
+            return bytes.split(separator: UInt8(ascii: "\n")).contains { line in
+                ["variant", "\"variant\"", "'variant'"].contains { key in
+                    let rest = line.dropFirst(key.utf8.count).drop { $0 == UInt8(ascii: " ") }
+                    return line.starts(with: key.utf8) && rest.first == UInt8(ascii: ":")
+                }
+            }
+        }
+        guard let root = document.root, case .mapping(let pairs) = document.nodes[root].content else { return false }
+        return pairs.contains { document.text(of: $0.key) == "variant" }
     }
 }
 

@@ -170,7 +170,7 @@ extension JSONSyntaxError {
 
 /// Formats that people give in place of an Ignition config.
 private enum OtherFormat {
-    case empty, cloudConfig, script, mime, butane, gzip, markup
+    case empty, cloudConfig, script, mime, butane, nearlyButane, gzip, markup
 
     init?(_ bytes: [UInt8]) {
         if bytes.starts(with: [0x1f, 0x8b]) {
@@ -192,9 +192,17 @@ private enum OtherFormat {
             self = .markup
         } else if lines.contains(where: { $0.hasPrefix("variant:") }) {
             self = .butane
+        } else if Self.beginsWithKey(lines) {
+            self = .nearlyButane
         } else {
             return nil
         }
+    }
+
+    /// Whether the first line that says something has a key that a Butane config may begin with.
+    private static func beginsWithKey(_ lines: ArraySlice<Substring>) -> Bool {
+        let first = lines.first { !$0.hasPrefix("#") && $0 != "---" && !$0.allSatisfy(\.isWhitespace) }
+        return ["version:", "ignition:", "storage:", "systemd:", "passwd:"].contains { first?.hasPrefix($0) == true }
     }
 
     var message: String {
@@ -206,6 +214,8 @@ private enum OtherFormat {
         case .butane:
             "this is Butane; `firstlight-image butane` translates it: "
                 + "firstlight-image butane --strict --output config.ign config.bu"
+        case .nearlyButane:
+            "this reads like Butane, and names no variant; it begins with `variant: fcos` and a `version:`"
         case .gzip: "this is compressed with gzip; give the JSON itself"
         case .markup: "this is a web page or XML, not an Ignition config; is the URL right?"
         }

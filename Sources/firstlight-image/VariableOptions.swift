@@ -104,17 +104,12 @@ struct ConfigOptions: ParsableArguments {
         }
     }
 
-    /// The Ignition config of a text that names a variant; any other text as it is.
+    /// The Ignition config of a Butane config; any other text as it is.
     func translate(_ text: [UInt8], from name: String) throws -> [UInt8] {
-        guard Program.root == FirstlightImage.self, namesVariant(text) else { return text }
+        guard Program.root == FirstlightImage.self else { return text }
         let outcome = try translated(
             text, in: name == "<stdin>" ? nil : FilePath(name), files: filesDir.first.map(path),
             variables: variables.values())
         return outcome?.output ?? text
     }
-}
-
-/// Whether a text has a line that begins as the first of a Butane config does.
-private func namesVariant(_ text: [UInt8]) -> Bool {
-    text.split(separator: UInt8(ascii: "\n")).contains { $0.starts(with: "variant:".utf8) }
 }

@@ -287,8 +287,13 @@ private struct ButaneGenerator {
     @Test(
         "what is Butane and what is Ignition",
         arguments: [
-            ("variant: fcos", true), ("# comment\n", true), ("{\"ignition\": {}}", false), ("\n {\"a\": 1}", false),
-            ("{\"variant\": \"fcos\"}", true), ("", false), ("{variant: fcos}", false),
+            ("variant: fcos", true), ("# comment\n", false), ("{\"ignition\": {}}", false), ("\n {\"a\": 1}", false),
+            ("{\"variant\": \"fcos\"}", true), ("", false), ("{variant: fcos}", true), ("a: {variant: fcos}", false),
+            ("---\nversion: 1.5.0\n'variant': fcos", true), ("\u{feff}variant: fcos", true), ("[variant]", false),
+            ("{\"ignition\": {}, }\n# variant: fcos", false), ("\0\u{1}", false),
+            // Mistakes of the YAML: the translation tells of them.
+            ("variant: fcos\nstorage: [\n", true), ("a: b\n\"variant\" : fcos\n\tc", true),
+            ("storage: [\n  variant: fcos\n", false), ("variants: [\n", false),
         ])
     func told(_ text: String, isButane: Bool) {
         #expect(Butane.isButane(Array(text.utf8)) == isButane)

@@ -113,3 +113,34 @@ import Testing
         }
     }
 }
+
+@Suite struct ConfigsOfAnyKind {
+    @Test(
+        "Butane is translated however it is written",
+        arguments: [
+            "variant: fcos\nversion: 1.5.0\n", "\"variant\": fcos\n'version': 1.5.0\n",
+            "{\"variant\": \"fcos\", \"version\": \"1.5.0\"}", "  {variant: fcos, version: 1.5.0}",
+            "--- # Butane\nversion: 1.5.0\n? variant\n: fcos\n",
+        ])
+    func translated(_ text: String) throws {
+        let output = try ConfigOptions.parse([]).translate(Array(text.utf8), from: "<stdin>")
+        #expect(String(decoding: output, as: UTF8.self) == #"{"ignition":{"version":"3.4.0"}}"#)
+    }
+
+    @Test(
+        "what is not Butane is embedded as it is",
+        arguments: [
+            "", "not JSON", #"{"ignition": {"version": "3.4.0"}}"#, "text: |\n  variant: fcos\n", "- variant: fcos\n",
+            "a: b\n",
+        ])
+    func untouched(_ text: String) throws {
+        #expect(try ConfigOptions.parse([]).translate(Array(text.utf8), from: "<stdin>") == Array(text.utf8))
+    }
+
+    @Test func aMistakeOfTheYAMLIsToldAsOne() throws {
+        let text = "variant: fcos\nversion: 1.5.0\nstorage: [\n"
+        #expect(throws: ButaneFailure.self) {
+            try ConfigOptions.parse([]).translate(Array(text.utf8), from: "<stdin>")
+        }
+    }
+}
