@@ -38,6 +38,8 @@ public struct RootMaking: Sendable {
         case empty(FilePath)
         case convertingNeedsRoot(FilePath)
         case imageOfNoLayout(FilePath)
+        /// The image would hold itself, or an older one: what is written, and what it is made of.
+        case insideOfSource(FilePath, FilePath)
 
         /// What went wrong, for a message.
         public var description: String {
@@ -47,6 +49,7 @@ public struct RootMaking: Sendable {
             case .empty(let file): "\(file) holds no files"
             case .convertingNeedsRoot: "taking a filesystem image apart needs root, to keep its files' owners"
             case .imageOfNoLayout(let file): "\(file) is not a layout of container images"
+            case .insideOfSource(let output, let source): "\(output) lies in \(source), which it would be made of"
             }
         }
 
@@ -55,6 +58,7 @@ public struct RootMaking: Sendable {
             switch self {
             case .convertingNeedsRoot: ["Run it as root, or leave --format out."]
             case .imageOfNoLayout: ["Leave --image out."]
+            case .insideOfSource: ["Choose a place outside of it; what `-o -` streams is made in /var/tmp first."]
             case .unknown, .empty: []
             }
         }
@@ -97,6 +101,7 @@ public struct RootMaking: Sendable {
         let output = Files.absolute(output)
         let source = Files.absolute(source)
         guard Files.status(source) != nil else { throw FileFault("read", self.source, .noSuchFileOrDirectory) }
+        guard !Self.isPacked(output, with: source) else { throw Failure.insideOfSource(output, self.source) }
         // The folder of the result has room for something of its size.
         let folder = try TemporaryFolder(in: output.removingLastComponent())
         var outcome: Outcome
@@ -124,6 +129,15 @@ public struct RootMaking: Sendable {
             outcome = try making.pack(tree, to: output, in: folder.path, telling: progress)
         }
         return outcome
+    }
+
+    /// Whether a new file is among those that the image is made of.
+    private static func isPacked(_ file: FilePath, with source: FilePath) -> Bool {
+        guard Files.isFolder(source), !RootInput.isLayout(source), let root = Files.resolved(source),
+            let folder = Files.resolved(file.removingLastComponent()), folder.starts(with: root)
+        else { return false }
+        // What is mounted in a folder is not taken along.
+        return Files.status(folder)?.st_dev == Files.status(root)?.st_dev
     }
 
     /// This machine's kind, as Go calls it.
@@ -318,17 +332,20 @@ enum RootInput {
 
     var isLayout: Bool { if case .layout = self { true } else { false } }
 
+    /// Whether a folder holds container images, and not a root itself.
+    static func isLayout(_ folder: FilePath) -> Bool {
+        Files.exists(folder.appending("oci-layout"))
+            || Files.exists(folder.appending("index.json")) && Files.isFolder(folder.appending("blobs"))
+            || Files.exists(folder.appending("manifest.json")) && !Files.exists(folder.appending("etc"))
+    }
+
     /// Tells what stands at `source` by what is in it.
     ///
     /// What is compressed is decompressed into `folder`, which needs room for it. Throws
     /// ``RootMaking/Failure/unknown(_:)`` where it holds no root, and why it cannot be read.
     init(_ source: FilePath, telling progress: MakingProgress, in folder: FilePath) throws {
         if Files.isFolder(source) {
-            let isLayout =
-                Files.exists(source.appending("oci-layout"))
-                || Files.exists(source.appending("index.json")) && Files.isFolder(source.appending("blobs"))
-                || Files.exists(source.appending("manifest.json")) && !Files.exists(source.appending("etc"))
-            if isLayout {
+            if Self.isLayout(source) {
                 self = .layout(ImageArchive(folder: source))
             } else {
                 progress.step("reading \(source)")

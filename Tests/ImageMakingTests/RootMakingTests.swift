@@ -124,6 +124,31 @@ import Testing
         #expect(Files.names(in: folder.path) == ["layout"])
     }
 
+    @Test("an image is not made inside of its own source", arguments: ["root/x.img", "root/sub/x.img", "link/x.img"])
+    func insideOfTheSource(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/sbin/init", "1")
+        try folder.file("root/sub/y")
+        try folder.link("link", to: "root/sub")
+        let root = folder.path.appending("root")
+        let output = folder.path.pushing(FilePath(name))
+        let failure = #expect(throws: RootMaking.Failure.self) { try making(root).make(output) }
+        #expect("\(try #require(failure))" == "\(output) lies in \(root), which it would be made of")
+        #expect(Files.names(in: root) == ["sbin", "sub"])
+    }
+
+    @Test func aLinkIntoAnotherPlaceIsNoPlaceInTheSource() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/sbin/init", "1")
+        try folder.file("rootfs/y")
+        try folder.link("root/out", to: "../rootfs")
+        _ = try making(folder.path.appending("root")).make(folder.path.appending("root/out/x.img"))
+        #expect(Files.names(in: folder.path.appending("rootfs")) == ["x.img", "y"])
+        // What packs a layout reads only what its manifest names.
+        let layout = try layout(folder, layers)
+        _ = try making(layout).make(layout.appending("x.img"))
+    }
+
     @Test func theSameInputMakesTheSameBytes() throws {
         let folder = try TemporaryFolder()
         try folder.file("root/sbin/init", "1")
