@@ -211,6 +211,7 @@ public struct RootMaking: Sendable {
         try packing.write(to: image, in: folder, telling: progress)
         var outcome = try finish(image, to: output, telling: progress)
         outcome.takenOut = takenOut
+        outcome.leftOut = packing.leftOut
         outcome.warnings += warnings
         return outcome
     }

@@ -43,6 +43,23 @@ struct TreePacking {
         }
     }
 
+    /// What the format has no room for, a phrase each: a squashfs holds attributes of three kinds alone.
+    var leftOut: [String] {
+        guard format == .squashfs else { return [] }
+        let kinds = ["user.", "trusted.", "security."].map { Array($0.utf8) }
+        func phrases(_ attributes: RootTree.Attributes, _ path: String) -> [String] {
+            let names = attributes.extended.keys.filter { name in !kinds.contains { name.starts(with: $0) } }
+            let texts = names.map { String(decoding: $0, as: UTF8.self) }.sorted()
+            let rest = texts.filter { !$0.hasPrefix("system.posix_acl_") }
+            return (rest.count < texts.count ? ["the POSIX ACL of \(path)"] : [])
+                + rest.map { "the attribute \($0) of \(path)" }
+        }
+        return phrases(tree.rootAttributes, "/")
+            + tree.entries.filter { $0.firstPath == nil }.flatMap {
+                phrases(tree.nodes[$0.node].attributes, "/\($0.pathText)")
+            }
+    }
+
     /// Packs the tree into a new file.
     ///
     /// `folder` needs room for what an erofs is made of: all files of the tree. Throws where a file cannot be read or

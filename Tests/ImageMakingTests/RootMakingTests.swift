@@ -149,6 +149,18 @@ import Testing
         _ = try making(layout).make(layout.appending("x.img"))
     }
 
+    @Test func whatASquashfsCannotHoldIsListed() throws {
+        let folder = try TemporaryFolder()
+        let archive = tar([
+            .file("sbin/init", "1"), .file("etc/a", "1", extended: ["system.posix_acl_access": "x"]),
+            .file("etc/b", "1", extended: ["user.note": "kept", "system.other": "x"]),
+        ])
+        let output = folder.path.appending("rootfs.img")
+        let outcome = try making(folder.file("root.tar", archive)).make(output)
+        #expect(outcome.leftOut == ["the POSIX ACL of /etc/a", "the attribute system.other of /etc/b"])
+        #expect(outcome.notes.contains("left out: the POSIX ACL of /etc/a"))
+    }
+
     @Test func theSameInputMakesTheSameBytes() throws {
         let folder = try TemporaryFolder()
         try folder.file("root/sbin/init", "1")
