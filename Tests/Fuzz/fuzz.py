@@ -31,7 +31,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -55,7 +54,7 @@ ENVIRONMENT = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
 # Of what is kept in Fixtures, for each target.
 KEPT = 48
 RECORD = TREE / "Fixtures" / "fuzz" / "record.json"
-# Enough of a parser of ours, and of a C library: executions, and seconds in which nothing new was reached.
+# Enough of a parser of ours, and of a C library: executions, and seconds of a processor without anything new.
 EXECUTIONS = 10_000_000
 QUIET = 2 * 3600
 
@@ -109,7 +108,7 @@ def listed(targets: "dict[str, Path]") -> int:
 
 
 # What is on record of a target that was never run: `places` is the most that one run covered, `quiet` the seconds
-# since that was reached.
+# since that was reached, both of a processor.
 NOTHING = {"executions": 0, "seconds": 0, "quiet": 0, "places": 0}
 
 
@@ -139,7 +138,7 @@ def fuzzed(name: str, program: Path, arguments: argparse.Namespace) -> bool:
          f"-artifact_prefix={OUT}/{name}-"], OUT / f"{name}.log")
     seconds, executed = watched.seconds, watched.executed
     print(f"{'FAILED' if status else 'ok    '} {name}: {executed} executions in {seconds:.0f} s, "
-          f"{executed / seconds:.0f} a second; {watched.places or '?'} places covered", flush=True)
+          f"{executed / max(seconds, 1):.0f} a second; {watched.places or '?'} places covered", flush=True)
     if status:
         print("\n".join(f"         | {line}" for line in watched.last), flush=True)
     elif arguments.record:
@@ -160,13 +159,12 @@ class Watched:
     def __init__(self, places: int, quiet: "float | None"):
         self.most, self.quiet = places, quiet
         self.places = self.executed = 0
-        # Seconds from the start of the run.
+        # Seconds of a processor: where others want it, too, an hour tries less.
         self.seconds = self.newest = 0.0
         self.last: "list[str]" = []
 
     def run(self, command: list, log: Path) -> int:
         """0 also where it was ended from outside, or since it was quiet for long enough."""
-        started = time.monotonic()
         with open(log, "w") as told:
             process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=ENVIRONMENT)
             ended = False
@@ -182,7 +180,7 @@ class Watched:
             for line in process.stderr:
                 told.write(line)
                 self.last = [*self.last[-24:], line.rstrip("\n")]
-                self.seconds = time.monotonic() - started
+                self.seconds = processor_seconds(process.pid) or self.seconds
                 if match := re.search(r"\bcov: (\d+)", line):
                     self.places = int(match.group(1))
                     if self.places > self.most:
@@ -193,8 +191,16 @@ class Watched:
                 if not ended and self.quiet is not None and self.seconds - self.newest >= self.quiet:
                     end()
             status = process.wait()
-        self.seconds = time.monotonic() - started
         return 0 if ended else status
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has had of the processors; 0 where it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def keep(name: str, program: Path) -> None:
