@@ -10,7 +10,8 @@
     "looped": ["@a1"],                    partitions that a loop device is made of
     "after": {"a": DISK, ...}}            or "refused": ["pattern", ...]: a stop with not one byte changed
 
-A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions) or `holds`; what is `over` it is written last, past
+A DISK has a `size` in MiB and `gpt`, `mbr` (lists of partitions; both: a hybrid MBR, one of whose entries `protects`)
+or `holds`; what is `over` it is written last, past
 all that. A partition has `number`, `start` and `size` in MiB (or `first` and `count` in sectors), `label`, `type`,
 `guid`, `attributes`, `holds`. After the stage a partition's bytes are those of before wherever `holds` and its sectors
 are; `"bytes": "new"` (or "any") says otherwise, and `"guid": "new"` that it is none of before. A `holds` is a word for

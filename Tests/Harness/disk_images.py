@@ -78,7 +78,9 @@ def _make(kind: str, label: str, file: Path, sector: int) -> None:
         inner = file.with_suffix(".inner")
         with open(inner, "wb") as image:
             image.truncate(file.stat().st_size - MIB)
-        _make("ext4", label, inner, sector)
+        # Each member of a mirror has the same bytes, whenever it is made.
+        same = "-U 0a1b2c3d-0000-4000-8000-000000000002 -E hash_seed=0a1b2c3d-0000-4000-8000-000000000003".split()
+        _run("mkfs.ext4", "-F", "-b", "4096", *same, "-L", label, inner, environment={"E2FSPROGS_FAKE_TIME": "1700000000"})
         for position, data in extents(inner):
             write(file, MIB + position, data)
         inner.unlink()
@@ -319,7 +321,8 @@ def write_mbr(file: Path, sector: int, partitions: "list[dict]") -> None:
     table = bytearray(66)
     for entry in partitions:
         first, count = sectors_of(entry, sector)
-        struct.pack_into("<B3sB3sII", table, (entry["number"] - 1) * 16, 0, b"\0\2\0", 0x83, b"\xff\xff\xff", first, count)
+        struct.pack_into("<B3sB3sII", table, (entry["number"] - 1) * 16, 0, b"\0\2\0",
+                         0xEE if entry.get("protects") else 0x83, b"\xff\xff\xff", first, count)
     table[64:66] = b"\x55\xaa"
     write(file, 446, bytes(table))
 

@@ -174,6 +174,18 @@ def lease() -> None:
     assert trial.seconds < 3, f"{trial.seconds} s"
 
 
+def route_that_the_kernel_refuses() -> None:
+    """It is left out, and costs neither the lease nor the other routes."""
+    site = Site()
+    site.address("192.0.2.1/24")
+    site.dnsmasq("--dhcp-range=192.0.2.100,192.0.2.110,255.255.255.0,300",
+                 "--dhcp-option=121,169.254.169.254/32,127.0.0.1,198.51.100.0/24,192.0.2.9,0.0.0.0/0,192.0.2.2")
+    trial = Trial("ip=card0:dhcp")
+    assert re.match(r"card0 192\.0\.2\.1\d\d/24 by DHCP, gateway 192\.0\.2\.2", trial.summary), trial.summary
+    assert "default via 192.0.2.2 dev card0" in routes() and "198.51.100.0/24 via 192.0.2.9" in routes(), routes()
+    assert re.search(r"some of the DHCP server's routes are left out: .*169\.254\.169\.254", trial.said), trial.said
+
+
 def what_a_client_says() -> None:
     site = Site()
     site.address("192.0.2.1/24")
@@ -330,7 +342,7 @@ def limits_of_the_operator() -> None:
 
 
 INSIDE = {test.__name__.replace("_", "-"): test for test in (
-    lease, what_a_client_says, fixed_address_beside_dhcp, router_advertisement,
+    lease, route_that_the_kernel_refuses, what_a_client_says, fixed_address_beside_dhcp, router_advertisement,
     ipv6_alone_over_which_the_server_answers, dhcpv6_address, dhcpv6_settings, keyfiles, bridge,
     two_cards_of_which_the_second_has_the_server, two_cards_on_one_subnet, late_carrier, late_server,
     limits_of_the_operator,
