@@ -16,6 +16,8 @@ public enum BootStage: CaseIterable, Sendable {
     case rootImage
     case plan
     case root
+    /// While the root is set up. As units, ``disks`` looks itself.
+    case proof
     /// After the image is verified and mounted: a boot with a bad image changes no disk.
     case disks
     /// While the disks are prepared, which leaves a processor idle. As units, ``files`` reads them itself.
@@ -105,10 +107,14 @@ public enum BootStage: CaseIterable, Sendable {
             Row(
                 topic: "root", act: "setting up the root", isReported: true, needs: [.rootImage],
                 breakPoints: [.preMount], unit: .root, does: .session { try $0.assembleRoot() })
+        case .proof:
+            Row(
+                topic: "disks", act: "preparing the disks", needs: [.plan, .rootImage], breakPoints: [.mount],
+                does: .session { try $0.provisioning.proveDisks() })
         case .disks:
             Row(
-                topic: "disks", act: "preparing the disks", isReported: true, needs: [.plan, .root],
-                breakPoints: [.mount], unit: .disks, does: .session { try $0.provisioning.prepareDisks() })
+                topic: "disks", act: "preparing the disks", isReported: true, needs: [.plan, .root, .proof],
+                unit: .disks, does: .session { try $0.provisioning.prepareDisks() })
         case .programs:
             Row(
                 topic: "files", act: "reading the root's programs", needs: [.kernelArguments, .root],

@@ -13,7 +13,7 @@ extension ProvisioningSession {
     /// Looks at the disks and plans, while the root image is on its way; writes nothing.
     ///
     /// A conflict stops the boot here. What the look has opened is closed again, and the plan is made anew right before
-    /// the first write, by ``prepareDisks()``.
+    /// the first write, by ``proveDisks()``.
     public func planDisks() throws {
         guard let (storage, access) = try disksOfConfig() else { return }
         let plan = try plan(storage, access)
@@ -26,10 +26,18 @@ extension ProvisioningSession {
         for mount in storage.mounts { try? access.loadFilesystem(mount.type) }
     }
 
+    /// Looks at the disks again and plans anew, for ``prepareDisks()``; writes nothing.
+    public func proveDisks() throws {
+        guard let (storage, access) = try disksOfConfig() else { return }
+        let proof = SessionMemory.DiskProof(plan: try plan(storage, access))
+        memory.change { $0.proof = proof }
+    }
+
     /// Makes the disks what the config says.
     public func prepareDisks() throws {
         guard let (storage, access) = try disksOfConfig() else { return }
-        let plan = try plan(storage, access)
+        let proof = memory.take(\.proof)
+        let plan = if let proof, proof.isFresh { proof.plan } else { try plan(storage, access) }
         observer(.planned(plan.json))
         if let look = store.look { tell(look, nowIs: DiskLook(plan)) }
         for warning in plan.warnings { warn(warning) }

@@ -7,7 +7,7 @@ struct StageTableTests {
     @Test("each name of a stage is run by one part of the boot at least, and each part that has to be done has a name")
     func names() {
         for name in StageName.allCases { #expect(!name.stages.isEmpty, "\(name)") }
-        for stage in BootStage.allCases where stage != .programs {
+        for stage in BootStage.allCases where ![.programs, .proof].contains(stage) {
             switch stage.row.does {
             case .machine: #expect(stage.row.unit == nil, "\(stage)")
             case .session: #expect(stage.row.unit != nil, "\(stage)")
@@ -57,7 +57,8 @@ struct StageTableTests {
             case .rootImage: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments])
             case .plan: #expect(above.subtracting(before(stage)) == [.rootImage])
             case .root: #expect(above.subtracting(before(stage)) == [.fetchConfig, .kernelArguments, .plan])
-            case .programs: #expect(above.subtracting(before(stage)) == [.plan, .disks])
+            case .proof: #expect(above.subtracting(before(stage)) == [.root])
+            case .programs: #expect(above.subtracting(before(stage)) == [.plan, .proof, .disks])
             case .mount, .files: #expect(above.subtracting(before(stage)) == [.programs])
             default: #expect(above.subtracting(before(stage)) == [], "\(stage)")
             }
