@@ -142,6 +142,11 @@ struct BlockProbe: ~Copyable {
     private func enable(superblocks: Bool, partitions: Bool, evenWithoutMBR: Bool = false) {
         blkid_reset_probe(handle)
         blkid_probe_enable_superblocks(handle, superblocks ? 1 : 0)
+        // See UnlistedSignatures: its reader of OCFS 1 follows lengths on the disk out of its own memory.
+        _ = "ocfs".withCString { name in
+            var names: [UnsafeMutablePointer<CChar>?] = [UnsafeMutablePointer(mutating: name), nil]
+            return blkid_probe_filter_superblocks_type(handle, BLKID_FLTR_NOTIN, &names)
+        }
         blkid_probe_set_superblocks_flags(
             handle,
             BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_VERSION

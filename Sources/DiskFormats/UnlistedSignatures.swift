@@ -1,4 +1,4 @@
-// Marks that libblkid 2.38 does not know, or knows in only one of several places.
+// Marks that libblkid 2.38 does not know, knows in only one of several places, or is not asked about.
 //
 // A device without a known mark may be overwritten, so each mark here protects somebody's data. All of them are at
 // fixed places: looking for them costs a few sectors at either end.
@@ -24,6 +24,8 @@ public enum UnlistedSignatures {
         Mark(type: "hammer2", offset: 0, bytes: [0x11, 0x20, 0x17, 0x05, 0x32, 0x4d, 0x41, 0x48]),
         Mark(type: "qnx6", offset: 0x2000, bytes: [0x22, 0x11, 0x19, 0x68]),
         Mark(type: "openbsd_softraid", offset: 8192, bytes: Array("marcCRAM".utf8)),
+        // libblkid believes the lengths of its names, and reads beyond its own memory.
+        Mark(type: "ocfs", offset: 8192, bytes: Array("OracleCFS".utf8)),
     ]
 
     private static let bcachefs: [UInt8] = [

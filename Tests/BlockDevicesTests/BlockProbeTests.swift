@@ -37,6 +37,19 @@ import Testing
         try Command(program, arguments).run()
     }
 
+    @Test("names whose lengths are longer than their room are not read out of our own memory")
+    func lyingLengths() throws {
+        let image = try Image(size)
+        try image.write([1, 0, 0, 0, 2, 0, 0, 0] + Array("OracleCFS".utf8), at: 8192 - 8)
+        try image.write(Array("OracleCFS".utf8), at: 8192)
+        // The label, its length, and what follows.
+        try image.write([UInt8](repeating: 0x41, count: 64) + [0xff, 0xff], at: 8192 + 512 + 48)
+        let content = try Look(image.path).whole
+        #expect(content.signatures.map(\.type) == ["ocfs"] && content.signatures.first?.label == nil)
+        try Eraser.erase(image.path)
+        #expect(try !Look(image.path).whole.isKnown)
+    }
+
     @Test("sees a range of a disk as the partition it may become", .enabled(if: isInstalled("mkfs.ext4")))
     func range() throws {
         let inner = try Image(16 << 20)

@@ -78,6 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count) {
 
     static const char *names[] = {"TYPE", "LABEL", "UUID", "VERSION", "SBMAGIC_OFFSET"};
     blkid_probe_enable_superblocks(probe, 1);
+    char *unasked[] = {"ocfs", NULL};
+    blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, unasked);
     blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID
         | BLKID_SUBLKS_VERSION | BLKID_SUBLKS_MAGIC | (tolerates ? BLKID_SUBLKS_BADCSUM : 0));
     blkid_probe_enable_partitions(probe, 0);
