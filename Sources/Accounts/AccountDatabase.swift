@@ -48,7 +48,7 @@ public struct AccountChange: Equatable, Sendable {
 /// One effect beside the account files, with paths that are absolute in the target.
 public enum AccountEffect: Equatable, Sendable {
     /// The numbers of a user and a group.
-    public struct Owner: Equatable, Sendable {
+    public struct Owner: Hashable, Sendable {
         /// The user's number.
         public var user: UInt32
         /// The group's number.

@@ -75,7 +75,29 @@ public struct AccountSettings: Equatable, Sendable {
         return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + parts[2] - 1 - 719_468
     }
 
+    /// What makes a new user's home at that path.
+    public func newHome(_ path: String, owner: AccountEffect.Owner) -> AccountEffect {
+        .makeHome(path, owner: owner, mode: homeMode, skeleton: skeleton)
+    }
+
+    /// Whether a new user without a given group gets one of its own name.
+    package var givesOwnGroups: Bool { isSet("USERGROUPS_ENAB") }
+
     // MARK: Ids
+
+    /// A number for a new account, chosen as shadow's programs choose it.
+    ///
+    /// - Parameters:
+    ///   - kind: `UID` or `GID`.
+    ///   - present: The numbers of the accounts that are there.
+    ///   - taken: Other numbers that it must not have.
+    ///   - isSystem: Whether it is a system account.
+    /// - Returns: `nil` where the settings leave none.
+    package func freeNumber(
+        _ kind: String, after present: Set<UInt32>, beside taken: Set<UInt32>, isSystem: Bool
+    ) -> UInt32? {
+        range(kind, isSystem: isSystem)?.free(present, elsewhere: taken, isSystem: isSystem)
+    }
 
     /// The range in which new ids are chosen.
     struct IDRange: Equatable {

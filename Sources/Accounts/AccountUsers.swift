@@ -46,9 +46,7 @@ extension AccountEdit {
         setGroups(groups, of: name, isWhole: false)
 
         let owner = AccountEffect.Owner(uid, gid)
-        if user.hasHome {
-            effects.append(.makeHome(home, owner: owner, mode: settings.homeMode, skeleton: settings.skeleton))
-        }
+        if user.hasHome { effects.append(settings.newHome(home, owner: owner)) }
     }
 
     /// Today as a field; empty on the first day of 1970, which would demand a new password at login.

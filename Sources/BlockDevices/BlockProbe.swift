@@ -143,16 +143,33 @@ struct BlockProbe: ~Copyable {
         blkid_reset_probe(handle)
         blkid_probe_enable_superblocks(handle, superblocks ? 1 : 0)
         // See UnlistedSignatures: its reader of OCFS 1 follows lengths on the disk out of its own memory.
-        _ = "ocfs".withCString { name in
-            var names: [UnsafeMutablePointer<CChar>?] = [UnsafeMutablePointer(mutating: name), nil]
-            return blkid_probe_filter_superblocks_type(handle, BLKID_FLTR_NOTIN, &names)
-        }
+        skip("ocfs", in: blkid_probe_filter_superblocks_type)
         blkid_probe_set_superblocks_flags(
             handle,
             BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_VERSION
                 | BLKID_SUBLKS_MAGIC)
         blkid_probe_enable_partitions(handle, partitions ? 1 : 0)
+        if partitions, claimsTooMuch { skip("gpt", in: blkid_probe_filter_partitions_type) }
         blkid_probe_set_partitions_flags(handle, BLKID_PARTS_MAGIC | (evenWithoutMBR ? BLKID_PARTS_FORCE_GPT : 0))
+    }
+
+    private typealias Filter = (blkid_probe, Int32, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32
+
+    /// Has libblkid pass over one format.
+    private func skip(_ format: String, in filter: Filter) {
+        format.withCString { name in
+            var names: [UnsafeMutablePointer<CChar>?] = [UnsafeMutablePointer(mutating: name), nil]
+            _ = filter(handle, BLKID_FLTR_NOTIN, &names)
+        }
+    }
+
+    private var claimsTooMuch: Bool {
+        let reader = PartitionTableReader(
+            size: length, sectorSize: UInt64(blkid_probe_get_sectorsize(handle))
+        ) { [descriptor, offset] position, count in
+            wholeBytes(descriptor, at: offset + position, count: count)
+        }
+        return reader?.claimsTooMuch == true
     }
 
     /// The signature that the probe has just found.

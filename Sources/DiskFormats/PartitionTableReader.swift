@@ -39,6 +39,21 @@ public struct PartitionTableReader {
         self.read = read
     }
 
+    /// The most entries that a table may have.
+    private static let mostEntries = 4096
+
+    /// Whether a header at either end claims more entries than any table has.
+    ///
+    /// libblkid takes as much RAM as they claim, up to 4 GiB, and reads all of it.
+    public var claimsTooMuch: Bool {
+        [1, lastSector].contains { sector in
+            guard let header = bytes(at: sector, count: 92), header.starts(with: Array("EFI PART".utf8)) else {
+                return false
+            }
+            return ByteFields(header).little32(80) > Self.mostEntries
+        }
+    }
+
     /// The table, or `nil` where neither copy is whole.
     public func table() -> FoundGPT? {
         let primary = copy(at: 1)
@@ -105,7 +120,8 @@ public struct PartitionTableReader {
         let last = fields.little64(48)
         let count = Int(fields.little32(80))
         let entrySize = Int(fields.little32(84))
-        guard first <= last, last <= lastSector, (1...4096).contains(count), (128...4096).contains(entrySize),
+        guard first <= last, last <= lastSector, (1...Self.mostEntries).contains(count),
+            (128...4096).contains(entrySize),
             entrySize.isMultiple(of: 8)
         else { return nil }
         return Header(

@@ -9,6 +9,8 @@ public enum FileAction: Equatable, Sendable {
     case account(AccountRequest)
     /// Give folders that were made for mounts inside a user's home to that user, with mode 0700.
     case claim(folders: [String], user: String)
+    /// Make the home of a user that the image has without one.
+    case makeHome(user: String)
     /// Write a user's SSH keys where the target's sshd reads them.
     case authorizedKeys(user: String, text: String)
     /// Make a folder and those above it (0755, root).
@@ -177,6 +179,7 @@ extension FileAction: CustomStringConvertible {
             request.command.map { "running \($0)" }
                 ?? "changing the user \(request.name), but not the files of others in its home"
         case .claim(let folders, let user): "giving \(folders.joined(separator: ", ")) to \(user)"
+        case .makeHome(let user): "making the home of \(user)"
         case .authorizedKeys(let user, _): "writing the SSH keys of \(user)"
         case .makeFolder(let folder): "making the directory \(folder.path)"
         case .writeFile(let file): "writing \(file.path)"

@@ -24,6 +24,10 @@ public struct FileConflict: Equatable, Sendable {
         case homeOfAnother(String, number: UInt32, holder: String)
         /// The home is to move, and would take along the home of another user, at `inner`.
         case homeHolds(String, inner: String, of: String, to: String)
+        /// The home is to move or to be removed, and a filesystem is mounted in it.
+        case homeHoldsMounts(String)
+        /// The home is to move from a filesystem of the config into the root's RAM.
+        case homeLeavesFilesystem(String, to: String)
     }
 
     /// Absolute in the target.
@@ -64,6 +68,10 @@ extension FileConflict: CustomStringConvertible {
             "\(path) belongs to user number \(number), which is \(holder)'s now: \(user) cannot have that number again"
         case .homeHolds(let user, let inner, let other, let new):
             "\(path), the home of \(user), is to move to \(new) and would take \(inner) along, the home of \(other)"
+        case .homeHoldsMounts(let user):
+            "\(path), the home of \(user), holds a mounted filesystem, which would be emptied with it"
+        case .homeLeavesFilesystem(let user, let new):
+            "\(path), the home of \(user), would move to \(new), into RAM, and be gone with the power"
         }
     }
 
@@ -82,6 +90,10 @@ extension FileConflict: CustomStringConvertible {
         case .homeHolds(let user, _, let other, _):
             "Leave out \"homeDir\" of \(user), or give \(other) a home elsewhere first: "
                 + "\(inside)usermod -m -d HOME \(other)"
+        case .homeHoldsMounts(let user):
+            "Leave \(user) as it is, or give the filesystem a \"path\" outside of \(path)."
+        case .homeLeavesFilesystem(let user, let new):
+            "Leave out \"homeDir\" of \(user), or mount a filesystem above \(new)."
         case .folderForUnit: "Move the directory away once; what is in it stays as it is until then."
         case .samePlace, .unreachable, .noLinkTarget, .linkToFolder: nil
         }
@@ -131,12 +143,14 @@ public enum ContentDifference: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Every conflict of a config with the target root; nothing was written.
+/// Every conflict of a config with the target root; nothing was written, unless they come late.
 public struct FileConflicts: Error, Equatable, Advising {
     /// At least one.
     public var conflicts: [FileConflict]
     /// Where the target is, for advice.
     public var root = "/sysroot"
+    /// Whether steps before these conflicts are done already.
+    public var comeLate = false
 
     /// Makes an error of at least one conflict.
     public init(_ conflicts: [FileConflict]) { self.conflicts = conflicts }
@@ -162,6 +176,6 @@ extension FileConflicts: CustomStringConvertible {
     public var advice: [String] {
         var told: [String] = []
         for advice in conflicts.compactMap({ $0.advice(in: root) }) where !told.contains(advice) { told.append(advice) }
-        return ["No file of the target was changed."] + told.prefix(5)
+        return (comeLate ? [] : ["No file of the target was changed."]) + told.prefix(5)
     }
 }

@@ -11,7 +11,11 @@ public struct TargetInventory: Equatable, Sendable {
     /// The target's own settings for new accounts.
     public var accountSettings = AccountSettings()
     /// The owners of folders that stand where new users without a given number will have their homes, by user name.
-    public var homeOwners: [String: UInt32] = [:]
+    public var homeOwners: [String: AccountEffect.Owner] = [:]
+    /// The numbers of users and groups that own a folder where homes are, root's left out.
+    public var homeNumbers: Set<UInt32> = []
+    /// The homes of the config's users that are there already, by user name.
+    public var presentHomes: [String: PresentHome] = [:]
     /// The homes of others at or inside of the home of a user that the config moves, by the user's name.
     public var innerHomes: [String: [AccountEffect.Home]] = [:]
     /// The text of ``FilesPlan/presetFile``.
@@ -27,6 +31,21 @@ public struct TargetInventory: Equatable, Sendable {
         self.accounts = accounts
         self.presets = presets
     }
+}
+
+/// The home of a user that the config changes or removes.
+public struct PresentHome: Equatable, Sendable {
+    /// Whether no folder is there.
+    public var isMissing = false
+    /// Whether another filesystem is mounted on it or below it.
+    public var holdsMounts = false
+    /// Whether it holds something on a filesystem of the config, and is to move off all of these.
+    public var leavesFilesystem = false
+    /// The number of the user who owns the folder that is where the home is to move; `nil` where none is.
+    public var ownerOfNew: UInt32?
+
+    /// Makes a home of which nothing is known to be special.
+    public init() {}
 }
 
 /// What is at one path of the target.

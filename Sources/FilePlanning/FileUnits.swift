@@ -61,6 +61,11 @@ private func presetLines(for units: [IgnitionConfig.Unit], strict: Bool = false)
         guard let enabled = unit.enabled else { continue }
         let verb = enabled ? "enable" : "disable"
         let instance = unit.instance?.name ?? (strict && unit.name.contains("@.") ? "" : nil)
+        // Only "enable" takes a list of instances; Ignition makes one for "disable", too, which systemd does not heed.
+        if !enabled, !strict, unit.instance != nil {
+            lines["\(unit.name)-disabled"] = "disable \(unit.name)"
+            continue
+        }
         // The instances of a template share one line.
         let name = unit.instance?.template ?? unit.name
         let line = lines["\(name)-\(verb)d"] ?? "\(verb) \(name)"

@@ -216,19 +216,26 @@ public enum Files {
 
     /// The names in an open folder, sorted; the descriptor is closed.
     public static func names(inOwned descriptor: Int32) -> [String] {
+        byteNames(inOwned: descriptor).map { name in
+            String(decoding: name.dropLast().lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+    }
+
+    /// The same, byte by byte, since a name need not be UTF-8; each ends with a zero byte.
+    public static func byteNames(inOwned descriptor: Int32) -> [[CChar]] {
         guard let handle = fdopendir(descriptor) else {
             close(descriptor)
             return []
         }
         defer { closedir(handle) }
-        var names: [String] = []
+        var names: [[CChar]] = []
         while let entry = readdir(handle) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { $0.prefix { $0 != 0 }.map(CChar.init(bitPattern:)) }
+            if name != [CChar(0x2e)], name != [CChar(0x2e), CChar(0x2e)] { names.append(name + [0]) }
         }
-        return names.sorted()
+        return names.sorted { first, second in
+            first.lazy.map(UInt8.init(bitPattern:)).lexicographicallyPrecedes(second.lazy.map(UInt8.init(bitPattern:)))
+        }
     }
 
     /// Whether something exists at the path, even a dangling link.

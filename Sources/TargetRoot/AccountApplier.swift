@@ -21,9 +21,12 @@ struct AccountApplier {
     func apply(_ request: AccountRequest) throws -> String? {
         guard let wanted = request.command else { return try performNatively(request) }
         do throws(Command.Failure) {
-            _ = try programs.runOnTarget(
-                programs.command(wanted.program, wanted.arguments),
-                ours: Command(wanted.program, ["--root", programs.root.string] + wanted.arguments))
+            // glibc sets the modes of what is in a skeleton, and of a home that moves, by way of /proc.
+            _ = try programs.withProc { () throws(Command.Failure) in
+                try programs.runOnTarget(
+                    programs.command(wanted.program, wanted.arguments),
+                    ours: Command(wanted.program, ["--root", programs.root.string] + wanted.arguments))
+            }
             return nil
         } catch {
             switch error {

@@ -31,6 +31,17 @@ extension AccountApplier {
 
     // MARK: Homes
 
+    /// Makes the home of a user that has none, as that of a new user.
+    ///
+    /// - Parameter user: The user's name.
+    /// - Returns: The home, absolute in the target.
+    /// - Throws: ``TargetFault`` or ``PathFault``.
+    func makeHome(of user: String) throws -> String {
+        guard let account = tree.accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
+        _ = try perform(tree.accountSettings.newHome(account.home, owner: .init(account.uid, account.gid)))
+        return try tree.follow(account.home)
+    }
+
     /// Makes a home beside its place, complete with its content, and moves it there.
     private func makeHome(
         _ path: String, _ owner: AccountEffect.Owner, mode: UInt32, skeleton: String

@@ -45,7 +45,7 @@ final class WrittenFiles {
     /// Gives each finished file its name.
     func publish() throws {
         while let file = files.first {
-            if let backup = file.backup { try backup.move(to: file.place.beside("\(file.place.name)-")) }
+            if let backup = file.backup { try backup.move(to: file.place.beside("\(file.place.nameText)-")) }
             try file.new.move(to: file.place)
             files.removeFirst()
         }

@@ -16,9 +16,10 @@ extension AccountApplier {
     /// - Parameters:
     ///   - text: One key per line.
     ///   - user: The user's name.
-    /// - Returns: The file, absolute in the target; `nil` where it was already as wanted.
+    /// - Returns: The file, and the folder of the home that it is in, absolute in the target; `nil` where it was already
+    ///   as wanted.
     /// - Throws: ``TargetFault`` or ``PathFault``.
-    func writeAuthorizedKeys(_ text: String, of user: String) throws -> String? {
+    func writeAuthorizedKeys(_ text: String, of user: String) throws -> (path: String, folder: String)? {
         guard let account = tree.accounts().user(named: user) else { throw TargetFault.noSuchUser(user) }
         let home = account.home == "/" ? "" : account.home
         guard case .folder = tree.component(at: try tree.follow(account.home)) else {
@@ -49,7 +50,7 @@ extension AccountApplier {
             for folder in made.reversed() { try? folder.removeEmptyFolder() }
             throw error
         }
-        return file.path
+        return (file.path, try tree.follow("\(home)/\(names[0])"))
     }
 
     /// The key file, relative to a home.
@@ -68,8 +69,9 @@ extension AccountApplier {
         let isRead = files.contains { path in
             (tree.text(path) ?? "").split(whereSeparator: \.isNewline).contains { line in
                 let words = line.drop(while: \.isWhitespace)
-                // ssh-key-dir is the helper that prints the keys of that folder.
-                return !words.hasPrefix("#") && (words.contains("authorized_keys.d") || words.contains("ssh-key-dir"))
+                // Some read a folder of that name below /etc. ssh-key-dir is the helper that prints the keys of that folder.
+                return !words.hasPrefix("#")
+                    && (words.contains(".ssh/authorized_keys.d") || words.contains("ssh-key-dir"))
             }
         }
         return isRead ? fragment : whole

@@ -16,6 +16,8 @@ struct TargetChanges {
     var warnings: [String] = []
     /// The files of SSH keys that were written.
     var keyFiles: [TargetRoot.KeyFile] = []
+    /// What was removed or replaced with all that was in it.
+    var destroyed: [String] = []
     /// Files to overwrite that turned out to be as wanted when their content was fetched.
     var kept: [FilesPlan.Kept] = []
 }
@@ -35,6 +37,8 @@ final class FileApplier {
     let onFailure: () -> Void
     /// How many of the plan's steps are done.
     var done = 0
+    /// Whether the step that is under way destroys something.
+    private var isDestroying = false
     /// Folders that were made above entries, parents first.
     private var parents: [String] = []
 
@@ -76,8 +80,12 @@ final class FileApplier {
         } catch {
             // Folders that are in use stay, since they are not empty.
             for folder in parents.reversed() { try? tree.entry(folder).removeEmptyFolder() }
-            // A program that fails may have changed something by then.
-            if case .failed? = (error as? BootFailure)?.cause as? Command.Failure { done += 1 }
+            // A program that fails may have changed something by then, and half of a folder may be gone.
+            if isDestroying {
+                done += 1
+            } else if case .failed? = (error as? BootFailure)?.cause as? Command.Failure {
+                done += 1
+            }
             throw error
         }
         return changes
@@ -93,7 +101,7 @@ final class FileApplier {
                 try writeFiles(Array(next))
             } else {
                 for planned in next {
-                    try planned.named { try perform(planned.action) }
+                    try planned.named { try destroying(planned.action) { try perform(planned.action) } }
                     done += 1
                 }
             }
@@ -101,14 +109,24 @@ final class FileApplier {
         }
     }
 
+    /// Carries out an action, and keeps what it destroys.
+    private func destroying(_ action: FileAction, _ body: () throws -> Void) throws {
+        guard let loss = StepLoss(tree: tree, accounts: accounts).loss(by: action) else { return try body() }
+        isDestroying = true
+        try body()
+        isDestroying = false
+        changes.destroyed.append(loss)
+    }
+
     func perform(_ action: FileAction) throws {
         switch action {
         case .account(let request): try perform(request)
         case .claim(let folders, let user): try claim(folders, for: user)
+        case .makeHome(let user): changes.touched.append(try accounts.makeHome(of: user))
         case .authorizedKeys(let user, let text):
-            guard let path = try accounts.writeAuthorizedKeys(text, of: user) else { return }
-            changes.touched.append(path)
-            changes.keyFiles.append(TargetRoot.KeyFile(user: user, path: path))
+            guard let written = try accounts.writeAuthorizedKeys(text, of: user) else { return }
+            changes.touched.append(written.folder)
+            changes.keyFiles.append(TargetRoot.KeyFile(user: user, path: written.path))
         case .makeFolder(let folder): try make(folder)
         case .writeFile(let file): try write(file)
         case .append(let append):
@@ -137,8 +155,11 @@ final class FileApplier {
         if let warning = try accounts.apply(request) { changes.warnings.append(warning) }
         owners.forget()
         changes.touched += TargetTree.accountFiles
-        // A new user's home is new too.
-        if let user = tree.accounts().user(named: request.name) { changes.touched.append(user.home) }
+        // A new user's home is new too; that of some services is the root itself.
+        if let home = tree.accounts().user(named: request.name)?.home, let place = try? tree.follow(home), place != "/"
+        {
+            changes.touched.append(place)
+        }
     }
 
     private func claim(_ folders: [String], for user: String) throws {
@@ -162,9 +183,13 @@ final class FileApplier {
         }
         let place = try prepare(folder.path)
         if folder.replacing { try place.clear() }
-        try place.makeFolder(mode: 0o700)
-        try place.setOwner(owner.user, owner.group)
-        try place.setMode(folder.mode)
+        // As a whole: the next boot leaves a folder without a mode in the config as it is.
+        let new = place.temporary("folder")
+        try? new.removeTree()
+        try new.makeFolder(mode: 0o700)
+        try new.setOwner(owner.user, owner.group)
+        try new.setMode(folder.mode)
+        try new.move(to: place, replacing: folder.replacing)
     }
 
     private func make(_ link: PlannedLink) throws {

@@ -68,27 +68,18 @@ extension TargetRoot {
         // path that does not end with a zero byte.
         func list(_ prefix: String) -> [UInt8] { present.flatMap { Array("\(prefix)\($0)\0".utf8) } }
         let prefix = root.string == "/" ? "" : root.string
-        // The target's setfiles reaches files through /proc, and the target has no /proc mounted before it is booted.
-        let proc = root.appending("proc")
-        let isMounted = !prefix.isEmpty && mountProc(on: proc)
-        defer { if isMounted { try? Mounts.unmount(proc, lazily: true) } }
         do {
-            _ = try programs.runOnTarget(
-                programs.command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
-                ours: Command("setfiles", ["-vF0", "-r", prefix, prefix + contexts, "-f", "-"], input: list(prefix)))
+            // It reaches files through /proc.
+            _ = try programs.withProc { () throws(Command.Failure) in
+                try programs.runOnTarget(
+                    programs.command("setfiles", ["-F", "-0", "-f", "-", contexts], input: list("")),
+                    ours: Command(
+                        "setfiles", ["-vF0", "-r", prefix, prefix + contexts, "-f", "-"], input: list(prefix)))
+            }
             return nil
         } catch .missing {
             return "the target has an SELinux policy but no setfiles: new files have no labels"
         }
-    }
-
-    /// Returns whether it was not there and is now; without it some versions of setfiles work as well.
-    private func mountProc(on folder: FilePath) -> Bool {
-        guard Files.status(folder, followingLinks: false).map({ $0.st_mode & S_IFMT }) == S_IFDIR,
-            !Files.exists(folder.appending("self"))
-        else { return false }
-        let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        return (try? Mounts.mount("proc", on: folder, type: "proc", flags: flags)) != nil
     }
 
     /// Whether the target has an SELinux policy that it is going to load.
@@ -110,7 +101,7 @@ extension TargetRoot {
     private func canBeLabelled(_ path: String) -> Bool {
         guard let place = try? tree.entry(path), place.status != nil else { return false }
         return withExtendedLifetime(place.folder) { folder in
-            let name = "/proc/self/fd/\(folder.descriptor)/\(place.name)"
+            let name = "/proc/self/fd/\(folder.descriptor)/\(place.nameText)"
             return lgetxattr(name, "security.selinux", nil, 0) >= 0 || errno != EOPNOTSUPP
         }
     }

@@ -19,12 +19,35 @@ final class OpenFolder: Sendable {
     deinit { close(descriptor) }
 }
 
+private func text(of name: [CChar]) -> String {
+    String(decoding: name.dropLast().lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 /// One entry of an open folder, whether something is there or not; a link there is never followed.
 struct TargetEntry: Sendable {
     let folder: OpenFolder
-    let name: String
+    /// Bytes that need not be UTF-8, with a zero byte at the end.
+    let name: [CChar]
     /// The path in messages, absolute in the target.
     let path: String
+
+    init(folder: OpenFolder, name: [CChar], path: String) {
+        self.folder = folder
+        self.name = name
+        self.path = path
+    }
+
+    init(folder: OpenFolder, name: String, path: String) {
+        self.init(folder: folder, name: Array(name.utf8CString), path: path)
+    }
+
+    /// The entry of that name in the folder `inner`, which is at this path.
+    func inside(_ inner: OpenFolder, _ name: [CChar]) -> TargetEntry {
+        TargetEntry(folder: inner, name: name, path: "\(path)/\(text(of: name))")
+    }
+
+    /// The name as a text, in which bytes that are no UTF-8 are replaced.
+    var nameText: String { text(of: name) }
 
     /// Another entry of the same folder.
     func beside(_ name: String) -> TargetEntry {
@@ -39,7 +62,7 @@ struct TargetEntry: Sendable {
     func temporary(_ purpose: String) -> TargetEntry {
         // FNV-1a: entries that share a folder must not share the name, and theirs may already have the full length.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in name.dropLast() { hash = (hash ^ UInt64(UInt8(bitPattern: byte))) &* 0x100_0000_01b3 }
         return TargetEntry(folder: folder, name: ".firstlight-\(purpose)-\(String(hash, radix: 16))", path: path)
     }
 
@@ -72,9 +95,14 @@ struct TargetEntry: Sendable {
     }
 
     var linkTarget: String? {
+        linkBytes.map { String(decoding: $0.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
+    }
+
+    /// The same, byte by byte and with a zero byte at its end.
+    var linkBytes: [CChar]? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlinkat(folder.descriptor, name, &buffer, buffer.count)
-        return count < 0 ? nil : String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return count < 0 ? nil : buffer[..<count] + [0]
     }
 
     /// Opens what is there; a pipe without a writer does not block.
@@ -94,7 +122,7 @@ struct TargetEntry: Sendable {
     /// Whether an empty folder is there.
     var isEmptyFolder: Bool {
         guard let descriptor = try? open(O_RDONLY | O_DIRECTORY) else { return false }
-        return Files.names(inOwned: descriptor).isEmpty
+        return Files.byteNames(inOwned: descriptor).isEmpty
     }
 
     // MARK: Acting
@@ -120,7 +148,10 @@ struct TargetEntry: Sendable {
 
     func makeFolder(mode: mode_t) throws(TargetFault) { try check("make", mkdirat(folder.descriptor, name, mode)) }
 
-    func makeLink(to target: String) throws(TargetFault) {
+    func makeLink(to target: String) throws(TargetFault) { try makeLink(to: Array(target.utf8CString)) }
+
+    /// `target` ends with a zero byte.
+    func makeLink(to target: [CChar]) throws(TargetFault) {
         try check("link", symlinkat(target, folder.descriptor, name))
     }
 
@@ -191,8 +222,8 @@ struct TargetEntry: Sendable {
         }
         var whole = stat()
         guard fstat(inner.descriptor, &whole) == 0 else { throw .cannot("remove", path: path, Errno(rawValue: errno)) }
-        for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
-            let entry = TargetEntry(folder: inner, name: name, path: "\(path)/\(name)")
+        for name in Files.byteNames(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+            let entry = inside(inner, name)
             guard let status = try entry.found() else { continue }
             let isFolder = status.st_mode & S_IFMT == S_IFDIR
             // Only a folder's device number counts: in an overlay, a file may have that of the image below.

@@ -36,7 +36,7 @@ public enum TargetFault: Error, Equatable, CustomStringConvertible, Advising {
         case .cannot(_, _, .noSpace): ["Make room on the target's filesystem."]
         case .cannot(_, _, .readOnlyFileSystem): ["The target is mounted read-only; it must be writable here."]
         case .noHome(let user, _):
-            ["Leave out \"noCreateHome\" of \(user), or add the directory to storage.directories."]
+            ["Leave out \"noCreateHome\" of \(user), or its SSH keys."]
         case .locked(let path, _): ["If no program changes accounts, an earlier one was stopped: remove that file."]
         default: []
         }

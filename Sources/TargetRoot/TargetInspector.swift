@@ -63,6 +63,8 @@ struct TargetInspector {
         inventory.homeOwners = homeOwners(
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
         inventory.innerHomes = innerHomes(of: config.passwd.users, inventory.accounts)
+        inventory.homeNumbers = homeNumbers(in: inventory.accountSettings.homes)
+        inventory.presentHomes = presentHomes(of: config, inventory.accounts)
         try look(at: { _ in true }, for: config, policy, into: &inventory)
         return inventory
     }
@@ -141,17 +143,59 @@ struct TargetInspector {
     /// The owners of folders that will be the homes of new users without a given number, by user name.
     private func homeOwners(
         of users: [IgnitionConfig.User], _ accounts: TargetAccounts, homes: String
-    ) -> [String: UInt32] {
-        var owners: [String: UInt32] = [:]
+    ) -> [String: AccountEffect.Owner] {
+        var owners: [String: AccountEffect.Owner] = [:]
         for user in users
         where user.shouldExist != false && user.uid == nil && accounts.user(named: user.name) == nil {
             let path = user.homeDir.flatMap { $0.isEmpty ? nil : $0 } ?? "\(homes)/\(user.name)"
             guard let status = try? tree.entry(try tree.follow(path)).status, status.st_mode & S_IFMT == S_IFDIR else {
                 continue
             }
-            owners[user.name] = status.st_uid
+            owners[user.name] = .init(status.st_uid, status.st_gid)
         }
         return owners
+    }
+
+    /// The numbers that own folders where homes are, root's left out.
+    private func homeNumbers(in homes: String) -> Set<UInt32> {
+        guard let place = try? tree.follow(homes) else { return [] }
+        let owners = tree.names(in: place).compactMap { name -> [UInt32]? in
+            guard let status = (try? tree.entry("\(place)/\(name)"))?.status, status.st_mode & S_IFMT == S_IFDIR
+            else { return nil }
+            return [status.st_uid, status.st_gid]
+        }
+        return Set(owners.joined()).subtracting([0])
+    }
+
+    /// What stands in the homes of the config's users that are there already.
+    private func presentHomes(of config: IgnitionConfig, _ accounts: TargetAccounts) -> [String: PresentHome] {
+        let filesystems = config.storage.filesystems.compactMap(\.path).filter { $0.hasPrefix("/") }
+            .compactMap { try? tree.follow($0) }
+        /// Whether a resolved path is on a filesystem of the config.
+        func isKept(_ path: String) -> Bool { filesystems.contains { FilePath(path).starts(with: FilePath($0)) } }
+        var homes: [String: PresentHome] = [:]
+        for user in config.passwd.users {
+            guard let path = accounts.user(named: user.name)?.home, path != "/", let place = try? tree.follow(path)
+            else { continue }
+            var home = PresentHome()
+            home.isMissing = tree.component(at: place) == .nothing
+            home.holdsMounts = holdsMounts(place)
+            if let new = user.homeDir, !new.isEmpty, let goal = try? tree.follow(new), goal != place {
+                let isEmpty = (try? tree.entry(place))?.isEmptyFolder ?? true
+                home.leavesFilesystem = !home.isMissing && !isEmpty && isKept(place) && !isKept(goal)
+                home.ownerOfNew = (try? tree.entry(goal))?.status.flatMap { status in
+                    status.st_mode & S_IFMT == S_IFDIR ? status.st_uid : nil
+                }
+            }
+            homes[user.name] = home
+        }
+        return homes
+    }
+
+    /// Whether a filesystem is mounted on a folder or below it.
+    private func holdsMounts(_ resolved: String) -> Bool {
+        let outside = FilePath(tree.root.string == "/" ? resolved : tree.root.string + resolved)
+        return mounts.contains { $0.starts(with: outside) }
     }
 
     /// The homes of others at or inside of the homes that the config moves, by whatever path, by user name.
@@ -224,8 +268,7 @@ struct TargetInspector {
             let isWanted = try compare(try place.openFile(O_RDONLY, to: "read"), &found)
             found.found = .file(hasWantedContent: isWanted)
         case S_IFDIR:
-            let outside = FilePath(tree.root.string == "/" ? resolved : tree.root.string + resolved)
-            found.found = .folder(holdsMounts: mounts.contains { $0.starts(with: outside) })
+            found.found = .folder(holdsMounts: holdsMounts(resolved))
         case S_IFLNK: found.found = .link(target: place.linkTarget ?? "")
         default: break
         }

@@ -36,7 +36,9 @@ extension TargetRoot {
                 continue
             }
             preview.changes.append(step)
-            if let loss = previewer.loss(by: step.action) { preview.destroyed.append(.init(loss, step.origin)) }
+            if let loss = StepLoss(tree: tree, accounts: accounts).loss(by: step.action) {
+                preview.destroyed.append(.init(loss, step.origin))
+            }
         }
         return preview
     }
@@ -75,10 +77,22 @@ private struct StepPreviewer {
             && (owner.user ?? status.st_uid) == status.st_uid && (owner.group ?? status.st_gid) == status.st_gid
     }
 
+}
+
+/// Tells what a step destroys, right before it is carried out.
+struct StepLoss {
+    let tree: TargetTree
+    let accounts: AccountApplier
+
+    private func entry(_ path: String) -> TargetEntry? { try? tree.entry(try tree.resolve(path)) }
+
     /// What an action destroys, beside the content of files that the config overwrites.
     func loss(by action: FileAction) -> String? {
         if case .account(.removeUser(let name)) = action {
-            return tree.accounts().user(named: name).map { "\($0.home) and what is in it" }
+            guard let home = tree.accounts().user(named: name)?.home, let place = try? tree.follow(home),
+                case .folder = tree.component(at: place)
+            else { return nil }
+            return "\(home) and what is in it"
         }
         if case .authorizedKeys(let user, let text) = action { return accounts.lostKeys(text, of: user) }
         guard let path = action.replacedPath, let place = entry(path), case .folder = place.component,

@@ -1,5 +1,6 @@
 // Programs that look at the target or change it: the initramfs's own, or the target's inside of it.
 
+import Glibc
 import LinuxSystem
 import SystemPackage
 
@@ -44,6 +45,25 @@ struct TargetPrograms {
         Command(
             program, arguments, environment: Command.defaultEnvironment + ["SYSTEMD_OFFLINE=1"], input: input,
             root: root.string == "/" ? nil : root)
+    }
+
+    /// Runs `body` while the target has a /proc, which is not mounted there before the target is booted.
+    ///
+    /// The programs of some releases work without it, too.
+    func withProc<Result>(_ body: () throws(Command.Failure) -> Result) throws(Command.Failure) -> Result {
+        let proc = root.appending("proc")
+        let isMounted = root.string != "/" && mountProc(on: proc)
+        defer { if isMounted { try? Mounts.unmount(proc, lazily: true) } }
+        return try body()
+    }
+
+    /// Returns whether it was not there and is now.
+    private func mountProc(on folder: FilePath) -> Bool {
+        guard Files.status(folder, followingLinks: false).map({ $0.st_mode & S_IFMT }) == S_IFDIR,
+            !Files.exists(folder.appending("self"))
+        else { return false }
+        let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        return (try? Mounts.mount("proc", on: folder, type: "proc", flags: flags)) != nil
     }
 
     // MARK: systemctl

@@ -107,7 +107,7 @@ public struct TargetRoot {
                     guard plan.presetSteps > 0 || policy.followsOriginal else { return plan }
                     inspector.lookAtPresets(for: config, policy, into: &inventory)
                 }
-                return try namingRoot { () throws(FileConflicts) in
+                return try namingRoot(comeLate: true) { () throws(FileConflicts) in
                     try plan.again(after: part, config, on: inventory, policy: policy)
                 }
             }, written: written)
@@ -120,8 +120,9 @@ public struct TargetRoot {
             if policy.followsOriginal { applied.touched += labelledByOriginal(config) }
             if let warning = try relabel(applied.touched) { applied.warnings.append(warning) }
         }
-        let changes = plan.changes(
+        var changes = plan.changes(
             config, on: inventory, alsoKept: applied.kept, keysOf: applied.keyFiles.map(\.user))
+        changes.destroyed = applied.destroyed
         return Outcome(
             summary: plan.summary, kept: plan.kept + applied.kept, changes: changes, warnings: applied.warnings,
             keyFiles: applied.keyFiles)
@@ -173,10 +174,13 @@ extension TargetRoot {
     }
 
     /// Makes a plan; the advice about its conflicts is for this root.
-    func namingRoot<Plan>(_ body: () throws(FileConflicts) -> Plan) throws(FileConflicts) -> Plan {
+    func namingRoot<Plan>(
+        comeLate: Bool = false, _ body: () throws(FileConflicts) -> Plan
+    ) throws(FileConflicts) -> Plan {
         do throws(FileConflicts) { return try body() } catch {
             var conflicts = error
             conflicts.root = root.string
+            conflicts.comeLate = comeLate
             throw conflicts
         }
     }

@@ -30,8 +30,9 @@ struct TreeCopy {
     }
 
     mutating func copyContent(of folder: OpenFolder, named path: String, into other: OpenFolder) throws {
-        for name in Files.names(inOwned: fcntl(folder.descriptor, F_DUPFD_CLOEXEC, 0)) {
-            let source = TargetEntry(folder: folder, name: name, path: "\(path)/\(name)")
+        let above = TargetEntry(folder: folder, name: ".", path: path)
+        for name in Files.byteNames(inOwned: fcntl(folder.descriptor, F_DUPFD_CLOEXEC, 0)) {
+            let source = above.inside(folder, name)
             try copy(source, to: TargetEntry(folder: other, name: name, path: source.path))
         }
     }
@@ -46,8 +47,11 @@ struct TreeCopy {
             try copyContent(of: inner, named: source.path, into: try goal.openFolder())
         case S_IFLNK:
             let target = source.linkTarget ?? ""
-            let isBelow = target == old || target.hasPrefix(old + "/")
-            try goal.makeLink(to: isBelow ? new + target.dropFirst(old.count) : target)
+            if target == old || target.hasPrefix(old + "/") {
+                try goal.makeLink(to: new + target.dropFirst(old.count))
+            } else {
+                try goal.makeLink(to: source.linkBytes ?? [0])
+            }
         case S_IFREG:
             if let first = copied[identity] { return try goal.makeHardLink(to: first) }
             try copyFile(source, to: goal)
@@ -145,8 +149,8 @@ extension TargetEntry {
         guard change.old != change.new, let status else { return }
         if status.st_mode & S_IFMT == S_IFDIR {
             let inner = try openFolder()
-            for name in Files.names(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
-                try TargetEntry(folder: inner, name: name, path: "\(path)/\(name)").changeTree(change)
+            for name in Files.byteNames(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+                try inside(inner, name).changeTree(change)
             }
         }
         try setOwner(change.user(of: status), change.group(of: status, at: path))

@@ -6,6 +6,7 @@ import SystemPackage
 import Testing
 
 @testable import BlockDevices
+@testable import DiskFormats
 
 extension Partitioning {
     @Test("the room of a disk that has grown is there for new partitions and for those that may grow")
@@ -212,6 +213,29 @@ extension Partitioning {
         #expect(refusal?.description.contains("the copy of another table") == true)
         try follow(refusal)
         #expect(try provision(wanted) == [.edit])
+    }
+
+    @Test("a table that claims more entries than any has is one that nobody can read, and nobody reads all of it")
+    func endless() throws {
+        let image = try Image(64 << 20)
+        try provision(config(image, #"{"label": "a", "sizeMiB": 16}"#))
+        func claim(_ count: UInt32, at sector: Int) throws {
+            var header = try image.bytes(sector * 512..<sector * 512 + 92)
+            func put(_ value: UInt32, at place: Int) {
+                for byte in 0..<4 { header[place + byte] = UInt8(truncatingIfNeeded: value >> (8 * byte)) }
+            }
+            put(count, at: 80)
+            // Of that many entries without a bit.
+            let table = try image.bytes(1024..<1024 + 128 * Int(count))
+            put(crc32(table), at: 88)
+            put(0, at: 16)
+            put(crc32(header), at: 16)
+            try image.write(header, at: sector * 512)
+        }
+        for sector in [1, 131_071] { try claim(4097, at: sector) }
+        #expect(try BlockProbe(image.path).table() != "gpt")
+        #expect(try Look(image.path).table == .unreadableGPT)
+        #expect(throws: BootFailure.self) { try provision(config(image, #"{"label": "a"}, {"label": "b"}"#)) }
     }
 
     @Test("partitions that only a hybrid MBR names are not free room")

@@ -78,7 +78,7 @@ import Testing
         policy: RerunPolicy = .own
     ) throws -> FilesPlan {
         var found = inventory([:], accounts)
-        found.homeOwners = homes
+        found.homeOwners = homes.mapValues { .init($0, $0) }
         return try FilesPlan(config(#""passwd": \#(passwd)"#), on: found, policy: policy)
     }
 
@@ -113,15 +113,38 @@ import Testing
         let passwd = #"{"users": [{"name": "new"}, {"name": "core"}, {"name": "fixed", "uid": 1500}]}"#
         let there = TargetAccounts(passwd: "root:x:0:0::/root:/bin/sh\n", group: "root:x:0:\n")
         let steps = try plan(passwd, there, homes: ["core": 1000, "fixed": 1400]).steps.map { "\($0.action)" }
-        // It comes first: nobody else is to be given that number.
+        // Nobody else is to be given that number, and the config's order stays.
         #expect(
             steps == [
+                "running useradd --create-home --password ... --uid 1001 new",
                 "running useradd --create-home --password ... --uid 1000 core",
-                "running useradd --create-home --password ... new",
                 "running useradd --create-home --password ... --uid 1500 fixed",
             ])
         let root = try plan(passwd, there, homes: ["core": 0]).steps.map { "\($0.action)" }
         #expect(root.count == 3 && root[1] == "running useradd --create-home --password ... core")
+    }
+
+    @Test("no new account gets a number of a home that an earlier boot has left, and groups get theirs back")
+    func numbersBesideHomes() throws {
+        let passwd = #"""
+            {"users": [{"name": "app", "system": true, "noCreateHome": true}, {"name": "core", "groups": ["app"]},
+                       {"name": "carol"}],
+             "groups": [{"name": "guests"}]}
+            """#
+        let there = TargetAccounts(passwd: "root:x:0:0::/root:/bin/sh\n", group: "root:x:0:\n")
+        var found = inventory([:], there)
+        found.homeOwners = ["core": .init(1000, 1003)]
+        // One whose user has left the config, beside it.
+        found.homeNumbers = [1000, 1001, 1003]
+        let steps = try FilesPlan(config(#""passwd": \#(passwd)"#), on: found).steps.map { "\($0.action)" }
+        #expect(
+            steps == [
+                "running groupadd --gid 1002 guests",
+                "running useradd --no-create-home --system --password ... --uid 999 app",
+                "running groupadd --gid 1003 core",
+                "running useradd --create-home --password ... --uid 1000 --gid core --groups app core",
+                "running useradd --create-home --password ... --uid 1004 carol",
+            ])
     }
 
     @Test(

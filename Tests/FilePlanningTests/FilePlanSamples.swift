@@ -11,9 +11,12 @@ func config(_ json: String) throws -> IgnitionConfig {
 }
 
 func inventory(_ found: [String: TargetPath.Found], _ accounts: TargetAccounts = .init()) -> TargetInventory {
-    TargetInventory(
+    var inventory = TargetInventory(
         places: .init(uniqueKeysWithValues: found.map { ($0, TargetPath(resolved: $0, found: $1)) }),
         accounts: accounts)
+    // As most images have it.
+    inventory.accountSettings = AccountSettings(loginDefs: "USERGROUPS_ENAB yes\n")
+    return inventory
 }
 
 func steps(_ json: String, _ found: [String: TargetPath.Found] = [:]) throws -> [FileAction] {

@@ -75,6 +75,18 @@ import Testing
         #expect(presetText(for: [], existing: existing) == nil)
     }
 
+    @Test("an instance that is disabled has a line of its own, since only \"enable\" takes a list of them")
+    func disabledInstances() throws {
+        let units = try config(
+            #"""
+            "systemd": {"units": [{"name": "echo@a.service", "enabled": false}, {"name": "echo@b.service", "enabled": true},
+              {"name": "echo@c.service", "enabled": false}]}
+            """#
+        ).systemd.units
+        let text = "enable echo@.service b\ndisable echo@a.service\ndisable echo@c.service\n"
+        #expect(presetText(for: units, existing: nil) == text && presetText(for: units, existing: text) == text)
+    }
+
     @Test func theOriginalTakesATemplateForItsInstanceWithoutAName() throws {
         let units = try config(
             #""systemd": {"units": [{"name": "t@.service", "enabled": true}, {"name": "t@x.service", "enabled": true}]}"#

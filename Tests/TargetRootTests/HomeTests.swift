@@ -23,6 +23,85 @@ import Testing
         #expect(try target.root.accounts.perform(shared) == "/home/me holds the home of you; it stays")
     }
 
+    @Test(
+        "a home with a filesystem in it is neither removed nor moved, by whatever program", .enabled(if: getuid() == 0),
+        arguments: [#""shouldExist": false"#, #""homeDir": "/srv/me""#], [false, true])
+    func mounted(wanted: String, hasPrograms: Bool) throws {
+        let target = try Target()
+        target.lacks = { _ in !hasPrograms }
+        try target.put("/home/me/data/photo", "x")
+        try target.put("/home/me/mine", "x")
+        let mount = target.path("/home/me/data")
+        try Mounts.mount("tmpfs", on: mount, type: "tmpfs")
+        defer { try? Mounts.unmount(mount) }
+        try target.put("/home/me/data/kept", "y")
+        let refusal = #expect(throws: FileConflicts.self) {
+            try target.provision(#""passwd": {"users": [{"name": "me", \#(wanted)}]}"#)
+        }
+        #expect(refusal?.conflicts.map(\.problem) == [.homeHoldsMounts("me")])
+        #expect(target.text("/home/me/data/kept") == "y" && target.ran.withLock { $0.isEmpty })
+    }
+
+    @Test("a home on a filesystem of the config does not move into RAM, and moves on one of them")
+    func leaving() throws {
+        let target = try Target()
+        target.lacks = { _ in true }
+        try target.put("/home/me/photo", "x")
+        func move(_ new: String, _ path: String = "/home") throws {
+            try target.provision(
+                #""passwd": {"users": [{"name": "me", "homeDir": "\#(new)"}]}, "#
+                    + #""storage": {"filesystems": [{"device": "/dev/a", "format": "xfs", "path": "\#(path)"}]}"#)
+        }
+        let refusal = #expect(throws: FileConflicts.self) { try move("/srv/me") }
+        #expect(refusal?.conflicts.map(\.problem) == [.homeLeavesFilesystem("me", to: "/srv/me")])
+        #expect(refusal?.advice.first == "No file of the target was changed.")
+        #expect(target.text("/home/me/photo") == "x")
+        try move("/home/you")
+        #expect(target.text("/home/you/photo") == "x")
+    }
+
+    @Test("a home that an earlier boot has moved is used again", arguments: [false, true])
+    func movedBefore(hasPrograms: Bool) throws {
+        let target = try Target()
+        target.lacks = { _ in !hasPrograms }
+        try target.put("/home/me/.profile", "the image's")
+        try target.put("/data/me/photo", "x")
+        try target.provision(#""passwd": {"users": [{"name": "me", "homeDir": "/data/me"}]}"#)
+        #expect(target.text("/data/me/photo") == "x")
+        if hasPrograms {
+            let arguments = target.ran.withLock { $0.first { $0.program == "usermod" }?.arguments } ?? []
+            #expect(arguments.contains("--home") && !arguments.contains("--move-home"))
+        } else {
+            #expect(target.text("/etc/passwd")?.contains(":/data/me:") == true)
+        }
+    }
+
+    @Test("names that are no UTF-8 move, change their owner and go like all others")
+    func rawNames() throws {
+        let target = try Target()
+        target.lacks = { _ in true }
+        let odd: [CChar] = Array("/caf".utf8CString.dropLast()) + [CChar(bitPattern: 0xe9), 0]
+        func place(_ folder: String) -> [CChar] { Array(target.path(folder).string.utf8CString.dropLast()) + odd }
+        func makeOdd(in folder: String) throws {
+            try target.put("\(folder)/plain", "x")
+            let descriptor = open(place(folder), O_WRONLY | O_CREAT, 0o644)
+            #expect(descriptor >= 0 && close(descriptor) == 0)
+            #expect(symlink(odd, place(folder).dropLast() + [CChar(0x32), 0]) == 0)
+        }
+        try makeOdd(in: "/srv/www")
+        let outcome = try target.provision(
+            #""storage": {"directories": [{"path": "/srv/www", "overwrite": true}]}"#)
+        #expect(target.root.names(in: "/srv/www") == [])
+        #expect(outcome.changes.destroyed == ["/srv/www and what is in it"])
+        // As when a skeleton is copied, or a home goes to another filesystem.
+        try makeOdd(in: "/etc/skel")
+        try target.provision(#""passwd": {"users": [{"name": "new"}]}"#)
+        #expect(access(place("/home/new"), F_OK) == 0)
+        var buffer = [CChar](repeating: 0, count: 64)
+        let count = readlink(place("/home/new").dropLast() + [CChar(0x32), 0], &buffer, 64)
+        #expect(Array(buffer.prefix(max(0, count))) == odd.dropLast())
+    }
+
     @Test("a home goes where others are beside it, or are gone themselves")
     func alone() throws {
         let target = try Target()

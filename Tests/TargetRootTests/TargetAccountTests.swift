@@ -124,9 +124,32 @@ import Testing
     @Test func aMissingHomeIsNamed() throws {
         let target = try Target()
         let failure = #expect(throws: BootFailure.self) {
-            try target.provision(#""passwd": {"users": [{"name": "me", "sshAuthorizedKeys": ["k"]}]}"#)
+            try target.provision(
+                #""passwd": {"users": [{"name": "me", "noCreateHome": true, "sshAuthorizedKeys": ["k"]}]}"#)
         }
         #expect(failure?.cause as? TargetFault == .noHome(user: "me", path: "/home/me"))
+    }
+
+    @Test("a user of the image whose home is not there gets one, as a new user does")
+    func homeOfTheImagesUser() throws {
+        let target = try Target()
+        try target.put("/etc/skel/.profile", "x")
+        try target.provision(#""passwd": {"users": [{"name": "me", "sshAuthorizedKeys": ["k"]}]}"#)
+        #expect(target.text("/home/me/.profile") == "x" && target.text("/home/me/.ssh/authorized_keys") == "k\n")
+        #expect(Files.status(target.path("/home/me"), followingLinks: false)?.st_uid == getuid())
+    }
+
+    @Test(
+        "keys go to the folder of fragments only where sshd reads that of the home",
+        arguments: ["/etc/ssh/authorized_keys.d/%u", "%h/.ssh/authorized_keys.d/ignition"])
+    func fragments(pattern: String) throws {
+        let target = try Target()
+        try target.put("/home/me/x", "")
+        try target.put("/etc/ssh/sshd_config", "AuthorizedKeysFile .ssh/authorized_keys \(pattern)\n")
+        try target.provision(#""passwd": {"users": [{"name": "me", "sshAuthorizedKeys": ["k"]}]}"#)
+        let isFragment = pattern.hasPrefix("%h")
+        #expect((target.text("/home/me/.ssh/authorized_keys") == nil) == isFragment)
+        #expect((target.text("/home/me/.ssh/authorized_keys.d/ignition") == nil) != isFragment)
     }
 
     @Test func aUnitThatCannotBeEnabledIsAWarning() throws {
