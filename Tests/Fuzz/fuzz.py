@@ -133,7 +133,7 @@ def fuzzed(name: str, program: Path, arguments: argparse.Namespace) -> bool:
         (corpus / f"seed-{index}").write_bytes(text)
     watched = Watched(known["places"], QUIET - known["quiet"] if arguments.record and runs < 0 else None)
     status = watched.run(
-        [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={runs}", "-timeout=10",
+        [program, corpus, f"-max_total_time={arguments.seconds}", f"-runs={runs}", "-timeout=120",
          "-rss_limit_mb=2048", f"-max_len={LONGEST[name]}", "-print_final_stats=1", "-reload=0",
          f"-artifact_prefix={OUT}/{name}-"], OUT / f"{name}.log")
     seconds, executed = watched.seconds, watched.executed
