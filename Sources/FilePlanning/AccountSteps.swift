@@ -175,12 +175,17 @@ extension FilesPlanner {
         checkMove(of: user, from: home, to: new)
     }
 
-    /// Whether an earlier boot has moved the home of a user: its folder is where the config wants it.
+    /// Whether an earlier boot has moved the home of a user.
+    ///
+    /// Its folder is where the config wants it then, with the owner that the user is to have; a run that was stopped
+    /// before all had that owner goes on.
     private func isMoved(_ user: IgnitionConfig.User) -> Bool {
         guard let present = inventory.accounts.user(named: user.name),
             let owner = inventory.presentHomes[user.name]?.ownerOfNew
         else { return false }
-        return owner == present.uid || owner == user.uid.flatMap(UInt32.init(exactly:))
+        let uid = user.uid.flatMap(UInt32.init(exactly:)) ?? present.uid
+        guard let group = user.primaryGroup, !group.isEmpty else { return owner.user == uid }
+        return owner.user == uid && owner.group == inventory.accounts.group(named: group)?.gid ?? UInt32(group)
     }
 
     /// Adds a conflict for each user whose home would go along where another user's home moves.

@@ -41,8 +41,8 @@ public struct PresentHome: Equatable, Sendable {
     public var holdsMounts = false
     /// Whether it holds something on a filesystem of the config, and is to move off all of these.
     public var leavesFilesystem = false
-    /// The number of the user who owns the folder that is where the home is to move; `nil` where none is.
-    public var ownerOfNew: UInt32?
+    /// Who owns the folder that is where the home is to move; `nil` where none is.
+    public var ownerOfNew: AccountEffect.Owner?
 
     /// Makes a home of which nothing is known to be special.
     public init() {}

@@ -37,8 +37,6 @@ final class FileApplier {
     let onFailure: () -> Void
     /// How many of the plan's steps are done.
     var done = 0
-    /// Whether the step that is under way destroys something.
-    private var isDestroying = false
     /// Folders that were made above entries, parents first.
     private var parents: [String] = []
 
@@ -81,11 +79,9 @@ final class FileApplier {
             // Folders that are in use stay, since they are not empty.
             for folder in parents.reversed() { try? tree.entry(folder).removeEmptyFolder() }
             // A program that fails may have changed something by then, and half of a folder may be gone.
-            if isDestroying {
-                done += 1
-            } else if case .failed? = (error as? BootFailure)?.cause as? Command.Failure {
-                done += 1
-            }
+            let cause = (error as? BootFailure)?.cause
+            if case .failed? = cause as? Command.Failure { done += 1 }
+            if case .cannot("remove", _, _)? = cause as? TargetFault { done += 1 }
             throw error
         }
         return changes
@@ -112,9 +108,7 @@ final class FileApplier {
     /// Carries out an action, and keeps what it destroys.
     private func destroying(_ action: FileAction, _ body: () throws -> Void) throws {
         guard let loss = StepLoss(tree: tree, accounts: accounts).loss(by: action) else { return try body() }
-        isDestroying = true
         try body()
-        isDestroying = false
         changes.destroyed.append(loss)
     }
 

@@ -46,7 +46,7 @@ struct TargetEntry: Sendable {
         TargetEntry(folder: inner, name: name, path: "\(path)/\(text(of: name))")
     }
 
-    /// The name as a text, in which bytes that are no UTF-8 are replaced.
+    /// The name as a text, in which bytes that are not UTF-8 are replaced.
     var nameText: String { text(of: name) }
 
     /// Another entry of the same folder.

@@ -184,7 +184,7 @@ struct TargetInspector {
                 let isEmpty = (try? tree.entry(place))?.isEmptyFolder ?? true
                 home.leavesFilesystem = !home.isMissing && !isEmpty && isKept(place) && !isKept(goal)
                 home.ownerOfNew = (try? tree.entry(goal))?.status.flatMap { status in
-                    status.st_mode & S_IFMT == S_IFDIR ? status.st_uid : nil
+                    status.st_mode & S_IFMT == S_IFDIR ? .init(status.st_uid, status.st_gid) : nil
                 }
             }
             homes[user.name] = home

@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("names that are no UTF-8 move, change their owner and go like all others")
+    @Test("names that are not UTF-8 move, change their owner and go like all others")
     func rawNames() throws {
         let target = try Target()
         target.lacks = { _ in true }
