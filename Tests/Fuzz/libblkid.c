@@ -32,6 +32,19 @@ static void seal(int disk, uint64_t sector, uint64_t place) {
     pwrite(disk, header, sizeof header, place);
 }
 
+// As PartitionTableReader asks before libblkid is asked about a GPT.
+static int claims_too_much(int disk, uint64_t sector, uint64_t size) {
+    uint64_t places[] = {sector, size - sector};
+    for (int place = 0; place < 2; place++) {
+        unsigned char header[92];
+        uint32_t count;
+        if (pread(disk, header, sizeof header, places[place]) != sizeof header || memcmp(header, "EFI PART", 8)) continue;
+        memcpy(&count, header + 80, 4);
+        if (count > 4096) return 1;
+    }
+    return 0;
+}
+
 static void partitions(blkid_probe probe) {
     blkid_partlist list = blkid_probe_get_partitions(probe);
     for (int index = 0; list && index < blkid_partlist_numof_partitions(list); index++) {
@@ -94,6 +107,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count) {
         blkid_reset_probe(probe);
         blkid_probe_enable_superblocks(probe, 0);
         blkid_probe_enable_partitions(probe, 1);
+        char *unasked[] = {"gpt", NULL};
+        if (claims_too_much(disk, sector, size)) blkid_probe_filter_partitions_type(probe, BLKID_FLTR_NOTIN, unasked);
         blkid_probe_set_partitions_flags(probe, BLKID_PARTS_MAGIC | (force ? BLKID_PARTS_FORCE_GPT : 0));
         blkid_do_fullprobe(probe);
         partitions(probe);
