@@ -302,7 +302,7 @@ struct CryptHandle: ~Copyable {
 }
 
 extension VolumeOptions {
-    fileprivate var activationFlags: UInt32 { activation.reduce(0) { $0 | $1.flag } }
+    var activationFlags: UInt32 { activation.reduce(0) { $0 | $1.flag } }
 }
 
 extension VolumeOptions.Activation {

@@ -122,6 +122,7 @@ public enum DiskStage {
         let access = access.guarded()
         try requirePrograms(of: plan)
         try requireMemory(for: plan.volumes)
+        try fetchKeys(for: plan, access)
         try bind(plan.volumes, access)
         for disk in plan.disks where disk.action == .keep && disk.disk.map != nil {
             try step("making the partitions of \(disk.disk.node)") { try MapPartitions.follow(disk) }

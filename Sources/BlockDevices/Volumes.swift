@@ -310,7 +310,8 @@ extension DiskStage {
         let handle = try CryptHandle(plan.node)
         guard let key else { throw DiskFailure.keyForgotten(name: name, plan.node) }
         if let reason = handle.load() { throw DiskFailure.volumeNotOpened(name: name, plan.node, reason) }
-        try handle.activate(name, volumeKey: key)
+        // Flags that the config has been given since are in force as well; the header keeps its own.
+        try handle.activate(name, volumeKey: key, flags: plan.options.activationFlags)
         if plan.action == .keep { try access.volumeOpened(try openVolume(plan, access)) }
         try access.devicesChanged([plan.wanted.mappedNode])
         access.report(
@@ -370,6 +371,15 @@ extension DiskStage {
             guard let wanted = volume.options.memory else { continue }
             try step("preparing the LUKS volume \(volume.wanted.name)") {
                 try DiskFailure.requireMemory(UInt64(clamping: wanted) << 10, toOpen: volume.node)
+            }
+        }
+    }
+
+    /// Fetches the keys of new volumes, before the first write: a server may be gone, or the key be another.
+    public static func fetchKeys(for plan: StoragePlan, _ access: DiskAccess) throws(BootFailure) {
+        for volume in plan.volumes where volume.action == .create && volume.wanted.givesKey {
+            try step("fetching the key of the LUKS volume \(volume.wanted.name)") {
+                _ = try access.keys.passphrase(of: volume.wanted)
             }
         }
     }

@@ -187,6 +187,7 @@ extension DiskConflict: Advising {
             ]
         case .programOption(let fault): [fault.advice]
         case .overlaps: ["Repair the partition table first, from another system."]
+        case .makerRefuses("mdadm", _): ["Give it another name or level, more devices, or other \"options\"."]
         case .makerRefuses: ["Give it another size, or other \"options\"."]
         case .unwritableLabel: ["Use a label of characters up to U+FFFF, which leaves out emoji."]
         case .unusedType: ["Leave \"typeGuid\" out, or give that of a type."]

@@ -26,7 +26,7 @@ public enum ProgramOptionFault: Error, Equatable, Sendable, CustomStringConverti
             "the option \"\(option)\" would have \(program) write to another device than the entry's"
         case .operand(let word, let program): "the option \"\(word)\" would be the name of a device to \(program)"
         case .otherFormat(let option, let program):
-            "the option \"\(option)\" would have \(program) make the journal of another filesystem"
+            "the option \"\(option)\" would have \(program) make what no boot finds here"
         case .badUUID(let uuid, let format): "\"\(uuid)\" is not a UUID of \(format)"
         case .badLabel(let label, let format):
             "the label \"\(label)\" has a character that one of \(format) cannot have"
@@ -231,7 +231,7 @@ extension FilesystemFormat {
             return .badLabel(label, format: rawValue)
         }
         for case .option(let option, let value?) in program.options.words(of: options) {
-            if self == .ext4, option == "-O", value.split(separator: ",").contains("journal_dev") {
+            if isElsewhere(option, value) {
                 return .otherFormat("\(option) \(value)", program: program.options.program)
             }
             // A long option may be cut short.
@@ -240,6 +240,18 @@ extension FilesystemFormat {
             }
         }
         return program.options.fault(of: options)
+    }
+
+    /// Whether an option makes something that no later boot would find as this format where it looks for it.
+    private func isElsewhere(_ option: String, _ value: String) -> Bool {
+        let parts = value.split(separator: ",")
+        return switch (self, option) {
+        case (.ext4, "-O"): parts.contains("journal_dev")
+        case (.ext4, "-E"): parts.contains { $0.hasPrefix("offset=") }
+        case (.ext4, "-t"): value != "ext4"
+        case (.vfat, "--offset"), (.swap, "--offset"), (.swap, "-o"): value != "0"
+        default: false
+        }
     }
 
     private func isUUID(_ text: String) -> Bool {

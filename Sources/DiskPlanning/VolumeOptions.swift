@@ -75,8 +75,11 @@ public struct VolumeOptions: Equatable, Sendable {
         var words = Words(wanted.options)
         while let option = words.next() { try adopt(option, &words) }
         for option in wanted.openOptions {
-            guard let flag = Activation(rawValue: option) else { throw .unknown(option) }
-            activation.insert(flag)
+            if let flag = Activation(rawValue: option) {
+                activation.insert(flag)
+            } else if !Self.withoutEffect.contains(option), option != "--persistent" {
+                throw .unknown(option)
+            }
         }
         if wanted.discard == true { activation.insert(.allowDiscards) }
     }
@@ -111,11 +114,26 @@ public struct VolumeOptions: Equatable, Sendable {
         case "--luks2-keyslots-size": keySlotsSize = try words.size(of: option)
         case "--align-payload": alignment = try words.number(of: option)
         case "--subsystem": subsystem = try words.value(of: option)
-        // These change nothing about the volume.
-        case "--use-random", "--use-urandom", "--batch-mode", "-q", "--verbose", "-v", "--debug", "--force-password":
-            break
+        case "--type", "-M":
+            let value = try words.value(of: option)
+            guard value == "luks2" else { throw .badValue(option: option, value: value) }
+        case _ where Self.withoutEffect.contains(option): break
         default: throw .unknown(option)
         }
+    }
+
+    /// Options that change nothing about a volume.
+    private static let withoutEffect: Set<String> = [
+        "--use-random", "--use-urandom", "--batch-mode", "-q", "--verbose", "-v", "--debug", "--force-password",
+        "--disable-keyring", "--disable-locks",
+    ]
+
+    /// The same with a derivation of keys that takes no time.
+    package var quick: VolumeOptions {
+        var options = self
+        (options.keyDerivation, options.iterations) = ("pbkdf2", 1000)
+        (options.iterationTime, options.memory, options.threads) = (nil, nil, nil)
+        return options
     }
 
     /// Bits of the volume key.

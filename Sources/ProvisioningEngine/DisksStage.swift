@@ -53,6 +53,7 @@ extension ProvisioningSession {
 
     private func plan(_ storage: IgnitionConfig.Storage, _ access: DiskAccess) throws -> StoragePlan {
         var plan = try DiskStage.plan(storage, access: access)
+        try DiskStage.fetchKeys(for: plan, access)
         if rules.rootIsInRAM { plan.warnOfKeysInRAM() }
         return plan
     }

@@ -191,6 +191,60 @@ import Testing
         }
     }
 
+    @Test(
+        "what mkswap, mkfs.fat, libcryptsetup and mdadm refuse is found before the first write, too",
+        .enabled(if: isInstalled("mdadm", "mkswap", "mkfs.fat")),
+        arguments: [
+            (#""filesystems": [{"device": "@1", "format": "swap", "options": ["--bogus"]}]"#, "bogus"),
+            (#""filesystems": [{"device": "@1", "format": "vfat", "options": ["-F", "99"]}]"#, "fat"),
+            (#""luks": [{"name": "a", "device": "@1", "options": ["--sector-size", "777"]}]"#, "invalid"),
+            (#""luks": [{"name": "a", "device": "@1", "options": ["--luks2-keyslots-size", "100m"]}]"#, ""),
+            (#""luks": [{"name": "a", "device": "@3", "options": ["--pbkdf", "pbkdf2"]}]"#, ""),
+            (#""raid": [{"name": "a", "level": "raid6", "devices": ["@1", "@2"]}]"#, "at least 4"),
+            (
+                #""raid": [{"name": "a", "level": "raid1", "devices": ["@1", "@2"], "options": ["--frobnicate"]}]"#,
+                "frob"
+            ),
+            (
+                #""raid": [{"name": "aaaaaaaaaabbbbbbbbbbccccccccccddd", "level": "raid1", "devices": ["@1", "@2"]}]"#,
+                "long"
+            ),
+        ])
+    func alsoRefused(what: String, said: String) throws {
+        let images = [try Image(64 << 20), try Image(64 << 20), try Image(3 << 20)]
+        func wanted(_ text: String) throws -> IgnitionConfig.Storage {
+            let named = (1...3).reduce(text) { $0.replacing("@\($1)", with: images[$1 - 1].path) }
+            return try storage("{\(named)}")
+        }
+        let refusal = #expect(throws: BootFailure.self) { try DiskStage.plan(wanted(what), access: .settled) }
+        let text = "\(refusal.map { "\($0.cause)" } ?? "")"
+        #expect(text.contains("would refuse to make it") && text.lowercased().contains(said), "\(text)")
+        for fine in [
+            #""filesystems": [{"device": "@1", "format": "swap"}, {"device": "@2", "format": "vfat", "label": "A"}]"#,
+            #""luks": [{"name": "a", "device": "@1", "label": "x", "options": ["--sector-size", "4096"]}]"#,
+            #""raid": [{"name": "a", "level": "raid1", "devices": ["@1", "@2"], "options": ["--bitmap=internal"]}]"#,
+        ] { _ = try DiskStage.plan(wanted(fine), access: .settled) }
+    }
+
+    @Test("a key that cannot be had stops before the first write")
+    func missingKey() throws {
+        let image = try Image(64 << 20)
+        try run("mkfs.ext4", "-q", "-F", "-L", "old", image.path)
+        let wanted = try storage(
+            """
+            {"disks": [{"device": "\(image.path)", "wipeTable": true, "partitions": [{"number": 1, "label": "a"}]}],
+             "luks": [{"name": "a", "device": "/dev/disk/by-partlabel/a", "keyFile": {"source": "https://gone.example/k"}}]}
+            """)
+        struct Gone: Error {}
+        var access = DiskAccess.settled
+        access.keys = VolumeKeys { _, _ in throw Gone() }
+        let plan = try DiskStage.plan(wanted, access: access)
+        let before = try image.digest()
+        let failure = #expect(throws: BootFailure.self) { try DiskStage.apply(plan, access: access) }
+        #expect(failure?.steps.contains { $0.hasPrefix("fetching the key of the LUKS volume a") } == true)
+        #expect(try image.digest() == before)
+    }
+
     @Test("tells each write before it begins and each change once it is made", .enabled(if: isInstalled("mkfs.ext4")))
     func story() throws {
         let image = try Image(64 << 20)
