@@ -155,6 +155,13 @@ public struct BondOptions: Equatable, Sendable {
     /// A bond of the default mode, balance-rr.
     public init() { values = ["mode": "balance-rr"] }
 
+    /// The same with other names for the ports that it prefers.
+    public func callingPorts(_ newName: (String) -> String) -> BondOptions {
+        var other = self
+        for key in ["primary", "active_slave"] { other.values[key] = values[key].map(newName) }
+        return other
+    }
+
     /// By the number that the kernel has for each.
     static let modes = [
         "balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb",

@@ -30,14 +30,40 @@ extension NetworkProfile {
 
     /// The same, as they are left for a system that does not read the command line.
     ///
-    /// Without that line, a profile for any card has to say which one `BOOTIF=` means, if that is one of `cards`.
+    /// Without that line, a profile for any card has to say which one `BOOTIF=` means, if that is one of `cards`. A card
+    /// is called by the name that it has there, whichever of its names the line has.
     public static func all(of arguments: NetworkArguments, on cards: [NetworkInterface]) -> [NetworkProfile] {
-        var profiles = all(of: arguments)
+        let made = Set(arguments.links.map(\.name))
+        var profiles = all(of: arguments).map { profile in
+            var profile = profile
+            profile.rename { name in
+                guard !made.contains(name),
+                    let card = cards.first(where: {
+                        $0.isWired && $0.isMeant(by: .name(name), names: arguments.names)
+                    })
+                else { return name }
+                return card.wantedName(arguments)
+            }
+            return profile
+        }
         guard let mac = arguments.bootIF, cards.contains(where: { $0.isWired && $0.mac == mac }) else {
             return profiles
         }
         for index in profiles.indices where profiles[index].interface == nil { profiles[index].interface = .mac(mac) }
         return profiles
+    }
+
+    /// Calls cards by other names: its own, its parent's, and those of a bond's options.
+    private mutating func rename(_ newName: (String) -> String) {
+        func renamed(_ reference: InterfaceReference?) -> InterfaceReference? {
+            if case .name(let name)? = reference { .name(newName(name)) } else { reference }
+        }
+        interface = renamed(interface)
+        switch kind {
+        case .vlan(let id, let parent, let flags): kind = .vlan(id: id, parent: renamed(parent), flags: flags)
+        case .bond(let options): kind = .bond(options.callingPorts(newName))
+        case .ethernet, .bridge, .unsupported: break
+        }
     }
 
     /// Both families by whoever answers.

@@ -173,3 +173,29 @@ func handsOverBootIF() throws {
     #expect(try !#require(fixed.first).keyfile(id: "x").contains("multi-connect"))
     #expect(try #require(NetworkProfile.all(of: NetworkArguments()).first).keyfile(id: "x").contains("multi-connect=3"))
 }
+
+@Test("what is left for the real root calls a card by the name that it has there")
+func keyfilesNameCardsAsTheRealRootDoes() throws {
+    // The second is called ens4 by now.
+    var renamed = interface(1)
+    renamed.name = "ens4"
+    let cards = [interface(0), renamed]
+    func profiles(_ line: String) -> [NetworkProfile] { NetworkProfile.all(of: BootArguments(line).network, on: cards) }
+    func names(_ line: String) -> [String] { profiles(line).map { "\($0.interface?.description ?? "any")" } }
+    #expect(names("ip=eth0:dhcp ip=eth1:auto6 rd.route=198.51.100.0/24:192.0.2.1:eth0") == ["ens3", "ens4"])
+    #expect(names("ip=enp0s3:dhcp") == ["ens3"])
+    #expect(names("ip=52:54:00:00:00:00:dhcp") == ["52:54:00:00:00:00"])
+    #expect(names("ip=eth0:dhcp net.ifnames=0") == ["eth0"])
+    #expect(names("ip=lan0:dhcp ifname=lan0:52:54:00:00:00:00") == ["lan0"])
+    #expect(names("ip=eth7:dhcp") == ["eth7"])
+    let vlan = profiles("vlan=eth0.5:eth0 ip=eth0.5:dhcp")
+    #expect(vlan.map { $0.interface } == [.name("eth0.5"), .name("ens3")])
+    #expect(vlan.first?.kind == .vlan(id: 5, parent: .name("ens3"), flags: 1))
+    let bond = profiles("bond=bond0:eth0,eth1:mode=active-backup,primary=eth1 bridge=br0:bond0 ip=br0:dhcp")
+    #expect(
+        Set(bond.map { "\($0.interface?.description ?? "") \($0.controller ?? "")" }) == [
+            "br0 ", "bond0 br0", "ens3 bond0", "ens4 bond0",
+        ])
+    let preferred = bond.compactMap { if case .bond(let options) = $0.kind { options.values["primary"] } else { nil } }
+    #expect(preferred == ["ens4"])
+}
