@@ -34,6 +34,10 @@ extension Networking {
             try handOverMachineID(to: target, identifier)
         }
         if !network.names.isEmpty { try nameInterfaces(network.names) }
+        // The name is the machine's, whether or not anything has needed the network.
+        if network.persistence != .never, let name = network.ip.compactMap(\.hostname).last {
+            try handOverHostname(to: target, name)
+        }
         guard let bytes = try? Files.read(FilePath(NetworkRecord.file.path)),
             var state = NetworkRecord(parsing: bytes)?.state
         else { return }
@@ -47,9 +51,8 @@ extension Networking {
             try handOverToNetworkd(root, state, arguments, logger)
             try handOverTimeServers(
                 to: target, state.timeServers, always: network.persistence == .always, logger)
+            try handOverResolver(to: target, state, logger)
         }
-        try handOverResolver(to: target, state, logger)
-        if let name = state.hostname { try handOverHostname(to: target, name) }
     }
 
     /// Leaves the name servers in `/etc/resolv.conf`, where that names none.

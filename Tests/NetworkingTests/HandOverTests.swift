@@ -90,6 +90,15 @@ import Testing
         }
     }
 
+    @Test(
+        "the command line's name is left whether or not anything needed the network",
+        arguments: [("", "node1"), (" coreos.no_persist_ip", nil)])
+    func aNameWithoutANetwork(more: String, expected: String?) throws {
+        let arguments = BootArguments("ip=192.0.2.10::192.0.2.1:24:node1:ens3:none" + more)
+        try Networking.handOver(to: root, arguments: arguments, logger: log)
+        #expect(text(root.appending("etc/hostname")) == expected)
+    }
+
     @Test func connectionsAreForRootAlone() throws {
         let arguments = BootArguments("ip=192.0.2.10::192.0.2.1:255.255.255.0:node1:ens3:none").network
         try Networking.handOverConnections(to: TargetRoot(root), arguments, log)
