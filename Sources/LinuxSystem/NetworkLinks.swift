@@ -35,6 +35,28 @@ public enum NetworkLinks {
         if result < 0 { throw Errno(rawValue: -result) }
     }
 
+    /// The addresses of a link, of 4 or 16 bytes, with the lengths of their prefixes.
+    public static func addresses(of name: String) -> [(bytes: [UInt8], prefix: Int)] {
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&first) == 0 else { return [] }
+        defer { freeifaddrs(first) }
+        func bytes(_ address: UnsafePointer<sockaddr>) -> [UInt8]? {
+            let raw = UnsafeRawPointer(address)
+            return switch Int32(address.pointee.sa_family) {
+            case AF_INET: withUnsafeBytes(of: raw.load(as: sockaddr_in.self).sin_addr) { Array($0) }
+            case AF_INET6: withUnsafeBytes(of: raw.load(as: sockaddr_in6.self).sin6_addr) { Array($0) }
+            default: nil
+            }
+        }
+        return sequence(first: first, next: { $0?.pointee.ifa_next }).compactMap { entry in
+            guard let entry, String(cString: entry.pointee.ifa_name) == name,
+                let address = entry.pointee.ifa_addr.flatMap({ bytes($0) }),
+                let mask = entry.pointee.ifa_netmask.flatMap({ bytes($0) })
+            else { return nil }
+            return (address, mask.reduce(0) { $0 + $1.nonzeroBitCount })
+        }
+    }
+
     /// A route by one link.
     public struct Route {
         /// A network address of 4 or 16 bytes; `prefix` 0 is the default route.

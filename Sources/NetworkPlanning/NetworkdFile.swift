@@ -226,6 +226,8 @@ public struct NetworkdPresence: Equatable, Sendable {
     public var hasOwnFiles = false
     /// Whether NetworkManager is there.
     public var hasNetworkManager = false
+    /// It starts by itself.
+    public var networkManagerStarts = false
 
     /// A real root that has neither.
     public init() {}

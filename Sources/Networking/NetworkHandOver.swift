@@ -12,7 +12,7 @@ import TargetRoot
 extension Networking {
     /// Leaves in the real root what was learned here, where it has nothing of its own.
     ///
-    /// Links stay up. What is left:
+    /// Where NetworkManager takes over, links go down; for others they stay up. What is left:
     ///
     /// - `/etc/resolv.conf`, where that is missing, empty or leads nowhere;
     /// - `/etc/hostname`, where the command line names the machine and the file does not;
@@ -53,6 +53,9 @@ extension Networking {
                 to: target, state.timeServers, always: network.persistence == .always, logger)
             try handOverResolver(to: target, state, logger)
         }
+        let presence = NetworkdPresence(of: root)
+        let isForNetworkd = network.persistence != .never && presence.isToBeTold(always: network.persistence == .always)
+        if presence.networkManagerStarts, !isForNetworkd, !carriesStorage() { release(logger) }
     }
 
     /// Leaves the name servers in `/etc/resolv.conf`, where that names none.
@@ -96,7 +99,7 @@ extension Networking {
     }
 
     /// The first line that says something, without its end, however the file ends its lines.
-    private static func firstLine(of path: String, in root: TargetRoot) -> String? {
+    static func firstLine(of path: String, in root: TargetRoot) -> String? {
         (root.text(path) ?? "").split(whereSeparator: \.isNewline)
             .map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
             .first { !$0.isEmpty && !$0.hasPrefix("#") }
@@ -205,6 +208,7 @@ extension NetworkdPresence {
         }
         hasOwnFiles = Self.ownFiles(of: root)
         hasNetworkManager = has("usr/sbin/NetworkManager")
+        networkManagerStarts = Self.startsNetworkManager(in: TargetRoot(root))
     }
 
     /// Whether the image brings files that match a card of its own.

@@ -74,7 +74,8 @@ class Trial:
     """One `firstlight network --up`, on an overlay of this system."""
 
     def __init__(self, *words, stay: int = 0, url: "str | None" = None, keyfiles: "dict[str, str] | None" = None,
-                 timeout: float = 60, patience: float = 0, hands_over: bool = False) -> None:
+                 timeout: float = 60, patience: float = 0, hands_over: bool = False,
+                 root: "list[str] | None" = None) -> None:
         layers = Path("/mnt")
         if not (layers / "system").exists():
             processes.run(["mount", "-t", "tmpfs", "tmpfs", layers])
@@ -97,6 +98,9 @@ class Trial:
         self.root = self.system / "run/root"
         if hands_over:
             (self.root / "etc").mkdir(parents=True)
+            for name in root or []:
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.root / name).write_text("set\n")
             options += ["--root", "/run/root"]
         program = os.environ.get("FIRSTLIGHT", AGENT)
         began = time.monotonic()
@@ -274,6 +278,71 @@ def bridge() -> None:
     assert "master br0" in addresses("card0"), addresses("card0")
 
 
+# --- The real root ---------------------------------------------------------------------------------
+
+# What tells that a real root has a service, and starts it.
+NETWORK_MANAGER = ["usr/sbin/NetworkManager", "etc/systemd/system/multi-user.target.wants/NetworkManager.service"]
+NETWORKD = ["usr/lib/systemd/systemd-networkd", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"]
+
+
+def handed_over(*words: str, root: "list[str]", at: str = "card0") -> Trial:
+    site = Site(2)
+    site.address("192.0.2.1/24")
+    site.address("2001:db8::1/64")
+    site.dnsmasq("--dhcp-range=192.0.2.100,192.0.2.110,255.255.255.0,300", "--dhcp-option=option:router,192.0.2.1",
+                 "--dhcp-option=option:dns-server,192.0.2.53")
+    trial = Trial(f"ip={at}:dhcp", "ip=[2001:db8::9]:::64:node:card1:none", *words, hands_over=True, root=root)
+    assert re.search(r"192\.0\.2\.1\d\d/24 by DHCP", trial.summary), trial.summary
+    return trial
+
+
+def is_untouched(card: str) -> bool:
+    seen = addresses(card)
+    return "inet" not in seen and "UP" not in seen.split("\n")[0]
+
+
+def network_manager_begins_anew() -> None:
+    """NetworkManager would leave a card with addresses to whoever made it, and renew no lease."""
+    trial = handed_over(root=NETWORK_MANAGER)
+    for card in ["card0", "card1"]:
+        assert is_untouched(card), addresses(card)
+    assert not routes() and "card" not in routes("-6"), routes() + routes("-6")
+    assert "127.0.0.1/8" in addresses("lo"), addresses("lo")
+    assert (trial.root / "etc/resolv.conf").read_text() == "nameserver 192.0.2.53\n"
+    assert (trial.root / "etc/hostname").read_text() == "node\n"
+    profiles = trial.root / "etc/NetworkManager/system-connections"
+    assert {file.name for file in profiles.iterdir()} == {
+        "firstlight-card0.nmconnection", "firstlight-card1.nmconnection"}, list(profiles.iterdir())
+
+
+def network_manager_makes_links_itself() -> None:
+    trial = handed_over("bridge=br0:card0", root=NETWORK_MANAGER, at="br0")
+    assert not Path("/sys/class/net/br0").exists()
+    assert is_untouched("card0") and "master" not in addresses("card0"), addresses("card0")
+    assert (trial.root / "etc/NetworkManager/system-connections/firstlight-br0.nmconnection").exists()
+
+
+def goes_on(*root: str) -> None:
+    """The network stays as it is for whoever takes it over so, and where nobody does."""
+    handed_over(root=list(root))
+    assert "192.0.2.1" in addresses("card0") and "2001:db8::9" in addresses("card1"), addresses("card0")
+    assert "default via 192.0.2.1" in routes(), routes()
+
+
+def nobody_manages_the_network() -> None:
+    goes_on("usr/sbin/NetworkManager", "etc/machine-id")
+
+
+def networkd_goes_on() -> None:
+    goes_on(*NETWORKD, *NETWORK_MANAGER)
+
+
+def nothing_is_left_on_request() -> None:
+    trial = handed_over("coreos.no_persist_ip", root=NETWORK_MANAGER)
+    assert [file.name for file in (trial.root / "etc").iterdir()] == ["systemd"]
+    assert is_untouched("card0"), addresses("card0")
+
+
 # --- Several ---------------------------------------------------------------------------------------
 
 
@@ -344,6 +413,8 @@ def limits_of_the_operator() -> None:
 INSIDE = {test.__name__.replace("_", "-"): test for test in (
     lease, route_that_the_kernel_refuses, what_a_client_says, fixed_address_beside_dhcp, router_advertisement,
     ipv6_alone_over_which_the_server_answers, dhcpv6_address, dhcpv6_settings, keyfiles, bridge,
+    network_manager_begins_anew, network_manager_makes_links_itself, networkd_goes_on, nobody_manages_the_network,
+    nothing_is_left_on_request,
     two_cards_of_which_the_second_has_the_server, two_cards_on_one_subnet, late_carrier, late_server,
     limits_of_the_operator,
 )}

@@ -155,6 +155,44 @@ import Testing
         #expect(try !isOwn("etc/systemd/network/10-lan.link"))
     }
 
+    @Test func networkManagerStartsWhereSomebodyWantsItOrPresetsAreYetToBeApplied() throws {
+        let unit = "systemd/system/multi-user.target.wants/NetworkManager.service"
+        func starts(_ machineID: String, wanted: String? = nil) throws -> Bool {
+            try Files.write(machineID, to: root.appending("etc/machine-id"))
+            let link = wanted.map { root.appending($0) }
+            if let link {
+                try Files.makeFolder(link.removingLastComponent())
+                try Files.makeLink(link, to: "/usr/lib/systemd/system/NetworkManager.service")
+            }
+            defer { if let link { try? Files.remove(link) } }
+            return NetworkdPresence(of: root).networkManagerStarts
+        }
+        #expect(try !starts("", wanted: "etc/\(unit)"), "it is not installed")
+        try Files.makeFolder(root.appending("usr/sbin"))
+        try Files.write("", to: root.appending("usr/sbin/NetworkManager"))
+        for identifier in ["", "uninitialized\n"] { #expect(try starts(identifier)) }
+        let known = "0123456789abcdef0123456789abcdef\n"
+        #expect(try !starts(known))
+        for folder in ["etc", "usr/lib"] { #expect(try starts(known, wanted: "\(folder)/\(unit)")) }
+        try Files.makeLink(root.appending("etc/systemd/system/NetworkManager.service"), to: "/dev/null")
+        #expect(try !starts("", wanted: "etc/\(unit)"))
+    }
+
+    @Test(
+        "disks and filesystems that are reached over the network keep it",
+        arguments: [
+            ("class/iscsi_session/session1/state", "LOGGED_IN", true), ("class/nvme/nvme0/transport", "tcp", true),
+            ("class/nvme/nvme0/transport", "pcie", false), ("block/nbd0/pid", "7", true),
+            ("block/nbd0/size", "0", false), ("block/rbd0/size", "8", true), ("block/sda/size", "8", false),
+        ])
+    func storageKeepsTheNetwork(file: String, content: String, carries: Bool) throws {
+        let path = outside.appending(file)
+        try Files.makeFolder(path.removingLastComponent())
+        try Files.write(content, to: path)
+        #expect(Networking.carriesStorage(sys: outside, filesystems: ["overlay"]) == carries)
+        #expect(Networking.carriesStorage(sys: run, filesystems: ["overlay", "nfs4"]))
+    }
+
     @Test func aBondIsHandedOverWithItsPorts() throws {
         let arguments = BootArguments(
             "bond=bond0:eno1,eno2:mode=active-backup vlan=bond0.5:bond0 ip=192.0.2.9:::24::bond0.5:none"
