@@ -148,14 +148,13 @@ func perform(_ request: MetadataRequest, with fetcher: ResourceFetcher) throws(R
     return try fetcher.bytes(of: resource, exchange: request.exchange)
 }
 
-/// Reads files of a filesystem that is mounted read-only for this alone.
+/// Reads files of a filesystem that is mounted for this alone; nothing is written to its device.
 private func readFiles(
     _ paths: [String], on device: FilePath, filesystems: [String], loadModule: (String) -> Void
 ) throws -> [String: [UInt8]] {
     guard let type = try filesystemType(of: device.string), filesystems.isEmpty || filesystems.contains(type) else {
         throw PlatformFailure.noFilesystem(device)
     }
-    modules(for: type).forEach(loadModule)
     var template = Array("/run/firstlight-volume-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
         throw PlatformFailure.cannotMount(device, type: type, Errno(rawValue: errno))
@@ -163,8 +162,8 @@ private func readFiles(
     let folder = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
     defer { rmdir(folder.string) }
     do throws(FileFault) {
-        try Mounts.mount(
-            device.string, on: folder, type: type, flags: UInt(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))
+        try ReadOnlyMounts.mount(
+            device, on: folder, type: type, flags: Int(MS_NOSUID | MS_NODEV | MS_NOEXEC), loadModule: loadModule)
     } catch { throw PlatformFailure.cannotMount(device, type: type, error.reason) }
     defer { try? Mounts.unmount(folder, lazily: true) }
     var found: [String: [UInt8]] = [:]
@@ -177,13 +176,4 @@ private func readFiles(
         }
     }
     return found
-}
-
-/// The modules for a filesystem, because without modprobe the kernel cannot load what a mount needs.
-private func modules(for type: String) -> [String] {
-    switch type {
-    case "iso9660": ["isofs"]
-    case "vfat": ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"]
-    default: [type]
-    }
 }

@@ -48,7 +48,10 @@ extension LiveSession {
     /// The device of the ISO that the root runs from; `nil` where the root came from elsewhere, or was copied into RAM.
     public static var medium: String? {
         // Links go with a device that is pulled out, or lead to another by then.
-        Mounts.all().last { $0.target == isoFolder }.map { Files.resolved(FilePath($0.source))?.string ?? $0.source }
+        Mounts.all().last { $0.target == isoFolder }.map { mount in
+            let source = ReadOnlyMounts.device(behind: mount.source)
+            return Files.resolved(FilePath(source))?.string ?? source
+        }
     }
 
     /// The name of the medium that the root will run from; `nil` where it comes from elsewhere, or is copied into RAM.
@@ -208,7 +211,7 @@ extension LiveSession {
     private func mountISO(_ label: String) throws -> FilePath {
         let device = FilePath(Self.node(ofLabel: label))
         let devices = provisioning.devices
-        ["sr_mod", "isofs"].forEach(devices.loadModule)
+        devices.loadModule("sr_mod")
         try step("waiting for the ISO \"\(label)\"") { try devices.wait(device, provisioning.deviceDeadline) }
         try step("mounting the ISO \(device)") {
             try Files.makeFolder(Self.isoFolder)
@@ -216,7 +219,6 @@ extension LiveSession {
                 // The files of the ISO may have been copied to a stick, which then has another filesystem. A hybrid ISO
                 // may carry several kinds at once: it counts as ISO 9660.
                 let type = try filesystemType(of: device.string) ?? "iso9660"
-                devices.loadModule(type)
                 try mountISO(device, type: type)
             }
         }
@@ -227,7 +229,8 @@ extension LiveSession {
     private func mountISO(_ device: FilePath, type: String) throws(FileFault) {
         for attempt in 1... {
             do throws(FileFault) {
-                return try Mounts.mount(device.string, on: Self.isoFolder, type: type, options: ["ro"])
+                return try ReadOnlyMounts.mount(
+                    device, on: Self.isoFolder, type: type, loadModule: provisioning.devices.loadModule)
             } catch {
                 guard error.reason == .resourceBusy, attempt < 20 else { throw error }
                 sleep(seconds: 0.1)

@@ -3,12 +3,15 @@
 import datetime
 import hashlib
 import json
+import os
 import re
 import time
 
 import images
+import processes
 import rootfs
 from boot import UNATTENDED, boot_test, facts, run_argument, tiny_image
+from machine import Disk
 from paths import AGENT, kernel_image
 from servers import Certificate
 from tiers import ALL
@@ -93,6 +96,39 @@ def iso_by_label(bench):
     assert mount_of(found, "/")[0] == "overlay"
     assert "rootfs.img" in found["run"], found["run"]
     assert "checked once and read again later" in machine.console.unwrapped
+
+
+def only_read(bench, place, kind, **settings) -> None:
+    """Boots from a disk, on which not a byte changes."""
+    before = hashlib.sha256(place.read_bytes()).hexdigest()
+    machine = bench.boot("coreos.liveiso=FIRSTLIGHT", initrd=[images.initramfs(rootfs=tiny_image())], network=False,
+                         disks=[Disk(place, **settings)], script="grep media/iso /proc/mounts")
+    found = facts(machine)
+    assert mount_of(found, "/")[0] == "overlay"
+    assert re.match(rf"/dev/loop\d+ /run/media/iso {kind} ro", found["run"][0]), found["run"]
+    assert hashlib.sha256(place.read_bytes()).hexdigest() == before, "the disk was written to"
+
+
+@boot_test(tier=ALL)
+def iso_on_sectors_of_4096_bytes(bench):
+    """An ISO on a disk with large sectors, which the kernel mounts no ISO from."""
+    place = iso(bench, "")
+    os.truncate(place, 64 << 20)  # a disk is larger
+    only_read(bench, place, "iso9660", sector=4096)
+
+
+@boot_test(tier=ALL)
+def iso_files_on_a_dirty_ext4(bench):
+    """A stick with the ISO's files that was in use when the power went stays as it is."""
+    tree, place = bench.folder / "tree", bench.folder / "stick"
+    (tree / "images/pxeboot").mkdir(parents=True)
+    (tree / "images/pxeboot/rootfs.img").write_bytes(tiny_image().read_bytes())
+    (tree / "open").write_bytes(b"x" * 5000)
+    processes.run(["mkfs.ext4", "-q", "-L", "FIRSTLIGHT", "-d", tree, place, "64M"])
+    number = processes.run(["debugfs", "-R", "stat open", place]).decode().split()[1]
+    for command in ["feature needs_recovery", "sif open links_count 0", f"ssv last_orphan {number}"]:
+        processes.run(["debugfs", "-w", "-R", command, place])
+    only_read(bench, place, "ext4")
 
 
 @boot_test()

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-# disks: 1x64M virtio
+# disks: 1x512M virtio
 # init: udev
 # limit: 240
 """The fetch stage on platforms: real volumes that are found by label, real metadata services at their own address."""
+import hashlib
 import http.server
 import shutil
 import socket
@@ -85,6 +86,46 @@ holds(fetch("ignition.config.device=CFG ignition.config.path=/deep/../deep/er/./
 done, kept = fetch("ignition.config.device=CFG ignition.config.path=/none.ign", check=False)
 assert done.returncode != 0 and kept is None and "there is no none.ign on" in done.stdout
 assert "firstlight-volume" not in Path("/proc/self/mounts").read_text(), "a volume is still mounted"
+
+
+def dirty(kind, *commands):
+    """A filesystem that was in use when the power went: its journal is to be replayed, a file to be removed."""
+    run("wipefs", "-a", DISK)
+    run(f"mkfs.{kind}", "-q", "-L", "CFG", DISK)
+    with mounted(DISK) as folder:
+        (folder / "c.ign").write_text(MARK % kind)
+        (folder / "open").write_bytes(b"x" * 5000)
+    with mounted(DISK) as folder:
+        (folder / "late").write_text("later than the config")
+        if kind == "xfs":
+            # What is not on the disk is in the log.
+            run("xfs_io", "-x", "-c", "shutdown -f", folder)
+    for command in commands:
+        run("debugfs", "-w", "-R", command, DISK)
+    run("udevadm", "trigger", "--settle", DISK)
+
+
+def content():
+    run("blockdev", "--flushbufs", DISK)
+    return hashlib.file_digest(open(DISK, "rb"), "sha256").hexdigest()
+
+
+# Whoever mounts such a filesystem, even read-only, replays the journal and removes the file.
+for kind, commands in [
+    ("ext4", ["feature needs_recovery", "sif open links_count 0", "ssv last_orphan 13"]), ("xfs", []), ("btrfs", []),
+]:
+    dirty(kind, *commands)
+    before = content()
+    holds(fetch("ignition.config.device=CFG ignition.config.path=/c.ign")[1], kind)
+    assert content() == before, f"{kind} was written to"
+
+# A disk with sectors of 4096 bytes, onto which an ISO was written.
+volume("iso9660", "CFG", "c.ign", MARK % "sectors")
+run("wipefs", "-a", DISK)
+large = run("losetup", "--find", "--show", "--sector-size", "4096", "volume.iso").stdout.strip()
+run("udevadm", "trigger", "--settle", large)
+holds(fetch("ignition.config.device=CFG ignition.config.path=/c.ign")[1], "sectors")
+run("losetup", "--detach", large)
 
 run("modprobe", "dummy")
 run("ip", "link", "add", "cloud", "type", "dummy")
