@@ -150,7 +150,10 @@ extension BootArguments {
         .init("init", "=PATH", "Init of the real root"),
         .init("--", " ARGUMENTS", "What follows goes to that init, as do `single`, `emergency`, `rescue`, `1` to `5`"),
         .init("systemd.*", "", "Not touched: systemd in the real root reads it from `/proc/cmdline`"),
-        .init("coreos.inst.*", "", "Not touched: the installer in the real root reads it"),
+        .init(
+            "coreos.inst.*", "",
+            "Left to the installer in the real root. `coreos.inst.install_dev` keeps the packed images that it installs, "
+                + "which are dropped otherwise where RAM is short"),
     ]
 
     /// The table as docs/kernel-arguments.md shows it.

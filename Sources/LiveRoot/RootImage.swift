@@ -42,8 +42,10 @@ public struct RootImageRequest: Sendable {
     public var folder = Self.usualFolder
     /// Where that is unless somebody says otherwise.
     public static let usualFolder = FilePath(RunFile.image.path)
-    /// Where packed install images are put; `nil` drops them, because only an installer needs them.
+    /// Where packed install images are put, as long as RAM suffices; `nil` drops them.
     public var installImages: FilePath?
+    /// Whether they are put there however much RAM that leaves.
+    public var needsInstallImages = false
     /// Bytes of RAM that must be left besides the image for the boot to continue.
     public var allowance: UInt64 = 16 << 20
     /// Seconds without a single byte after which a connection counts as lost.
@@ -313,7 +315,7 @@ extension RootImageRequest {
             var image: RootImage
             switch source {
             case .url(let urls): image = try RootImageDownload(self, urls: urls, on: machine, telling: tell).run()
-            case .initramfs(let root): image = try findInInitramfs(root, telling: tell)
+            case .initramfs(let root): image = try findInInitramfs(root, on: machine, telling: tell)
             case .iso(let folder, let copy):
                 image = try getFromISO(folder, copyToRAM: copy, on: machine, telling: tell)
             }

@@ -12,7 +12,9 @@ extension RootImageRequest {
     /// Finds the image that the kernel unpacked from a second initrd.
     ///
     /// If the kernel ran out of room, it left a short file and reported that only in its log; the superblock shows it.
-    func findInInitramfs(_ root: FilePath, telling tell: (RootImageEvent) -> Void) throws -> RootImage {
+    func findInInitramfs(
+        _ root: FilePath, on machine: RootImageMachine, telling tell: (RootImageEvent) -> Void
+    ) throws -> RootImage {
         let candidates = LiveImageName.rootImages.map { root.appending($0) }
         guard let file = candidates.first(where: { Files.exists($0) }) else {
             throw RootImageError.missing(candidates)
@@ -34,7 +36,7 @@ extension RootImageRequest {
             throw RootImageError.truncatedInInitramfs(file, found.format, bytes: bytes)
         }
         let verifiedBy = try checkUnpacked(file, length: bytes, telling: tell)
-        let dropped = try moveInstallImages(from: root)
+        let dropped = try moveInstallImages(from: root, on: machine)
         return RootImage(
             file: file, offset: 0, size: bytes, format: found.format.filesystem, version: version,
             verifiedBy: verifiedBy, source: "\(file)", droppedInstallImages: dropped)
@@ -58,13 +60,17 @@ extension RootImageRequest {
     /// Moves packed install images of the initramfs to where an installer looks for them, or removes them.
     ///
     /// Returns the names of those that were removed.
-    private func moveInstallImages(from root: FilePath) throws(RootImageError) -> [String] {
+    private func moveInstallImages(
+        from root: FilePath, on machine: RootImageMachine
+    ) throws(RootImageError) -> [String] {
         var dropped: [String] = []
         for name in Files.names(in: root) where name.hasSuffix(LiveImageName.installImageSuffix) {
             let file = root.appending(name)
             do throws(FileFault) {
-                if let installImages {
-                    try copy(file, offset: 0, length: Files.size(file) ?? 0, to: installImages, as: name)
+                let length = Files.size(file) ?? 0
+                // Until the file is removed, there are two.
+                if let installImages, keepsInstallImage(length, on: machine) {
+                    try copy(file, offset: 0, length: length, to: installImages, as: name)
                 } else {
                     dropped.append(name)
                 }
@@ -74,6 +80,21 @@ extension RootImageRequest {
             }
         }
         return dropped
+    }
+
+    /// Bytes of RAM that a packed install image leaves to the system, which needs it less.
+    private static let spare: UInt64 = 64 << 20
+
+    /// Whether a packed install image of that many bytes is put where an installer looks for it.
+    func keepsInstallImage(_ length: UInt64, on machine: RootImageMachine) -> Bool {
+        guard let installImages else { return false }
+        if needsInstallImages { return true }
+        // A half of the RAM or less is for all of `/run`.
+        if installImages.starts(with: "/run"), let room = Mounts.room(at: "/run"), room < length { return false }
+        var known: UInt64?
+        machine.inTurn { known = machine.availableMemory() }
+        guard let available = known else { return true }
+        return available >= length && available - length >= Self.spare
     }
 
     /// Uses the image of an ISO in place or copies it into RAM.
@@ -92,7 +113,7 @@ extension RootImageRequest {
             request.imageHash = nil
         }
         guard copyToRAM || request.hasHash else {
-            var image = try lookAt(file)
+            var image = try lookAt(file, on: machine)
             image.staysOnMedium = true
             if hasHash { image.verifiedBy = .leftOut }
             return image
@@ -144,7 +165,7 @@ extension RootImageRequest {
     }
 
     /// Finds the image in a `rootfs.img` by reading only the headers.
-    private func lookAt(_ file: FilePath) throws(RootImageError) -> RootImage {
+    private func lookAt(_ file: FilePath, on machine: RootImageMachine) throws(RootImageError) -> RootImage {
         var walk = try ArchiveWalk(file)
         let total = Files.size(file) ?? 0
         let head = try walk.bytes(at: 0, count: NewcHeader.magic.count)
@@ -187,7 +208,7 @@ extension RootImageRequest {
         image.version = version
         for header in installImages {
             let name = normalizedMemberName(header.name)
-            guard let folder = self.installImages else {
+            guard let folder = self.installImages, keepsInstallImage(UInt64(header.size), on: machine) else {
                 image.droppedInstallImages.append(name)
                 continue
             }

@@ -140,9 +140,9 @@ final class RootImageUnpacker {
                 if let wanted = request.version, wanted != text {
                     throw RootImageError.wrongVersion(source: source, found: text, initramfs: wanted)
                 }
-            case .installImage(let name, _):
+            case .installImage(let name, let length):
                 installImage = nil
-                if let staging {
+                if let staging, request.keepsInstallImage(length, on: machine) {
                     try Files.makeFolder(staging, mode: 0o700)
                     stagedInstallImages.append(name)
                     installImage = try OutputFile(staging.appending(name))

@@ -118,6 +118,11 @@ extension LiveSession {
         if image.verifiedBy == .nothing {
             provisioning.warn("the root image is not verified: plain HTTP, and no hash for it")
         }
+        if !image.droppedInstallImages.isEmpty {
+            provisioning.warn(
+                "for want of RAM \(image.droppedInstallImages.joined(separator: ", ")) is not kept, and an installer "
+                    + "has to download what it installs; coreos.inst.install_dev= keeps it")
+        }
         observer(.noted(topic: "rootfs", image.story))
         if let caution = image.caution { observer(.noted(topic: "rootfs", caution)) }
         try state.save(RootImageRecord(image))
@@ -202,9 +207,8 @@ extension LiveSession {
         request.checksMedium = arguments.checksMedium
         request.proxy = arguments.proxy
         request.waits = observer.waits
-        if arguments.commandLine.last("coreos.inst.install_dev") != nil {
-            request.installImages = "/run/coreos-installer/osmet"
-        }
+        request.installImages = "/run/coreos-installer/osmet"
+        request.needsInstallImages = arguments.commandLine.last("coreos.inst.install_dev") != nil
         return request
     }
 

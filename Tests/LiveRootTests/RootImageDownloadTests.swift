@@ -91,6 +91,29 @@ import Testing
         #expect(try Files.read(folder.appending("metal.x86_64.osmet")) == Array("packed".utf8))
     }
 
+    @Test("install images give way to the system, unless they are needed", arguments: [false, true])
+    func installImagesWhereRAMIsShort(comesFirst: Bool) throws {
+        let image = Sample.member("root.squashfs", sample.image)
+        let packed = Sample.member("metal.osmet", Array("packed".utf8))
+        let end = Sample.member("TRAILER!!!", [], mode: 0)
+        let server = try LoopbackServer(["rootfs.img": (comesFirst ? packed + image : image + packed) + end])
+        func get(_ memory: UInt64, isNeeded: Bool) throws -> (kept: [String], dropped: [String]) {
+            let machine = try TestMachine()
+            machine.memory = memory
+            let folder = machine.folder.path.appending("osmet")
+            let root = try machine.get(server.url("/rootfs.img")) {
+                $0.version = nil
+                $0.installImages = folder
+                $0.needsInstallImages = isNeeded
+            }
+            #expect(starts(try Files.read(root.file), with: sample.image))
+            return (Files.names(in: folder), root.droppedInstallImages)
+        }
+        #expect(try get(96 << 20, isNeeded: false) == (["metal.osmet"], []))
+        #expect(try get(48 << 20, isNeeded: false) == ([], ["metal.osmet"]))
+        #expect(try get(48 << 20, isNeeded: true) == (["metal.osmet"], []))
+    }
+
     @Test func redirectsAreFollowed() throws {
         let server = try LoopbackServer(
             ["rootfs.img": sample.archive],
