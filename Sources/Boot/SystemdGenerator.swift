@@ -42,9 +42,7 @@ struct GeneratedUnits: Equatable, Sendable {
         needsNetwork = arguments.needsNetwork(
             rootImageIsLocal: hasRootImage,
             configNeedsNetwork: arguments.ignitionFirstboot && configNeedsNetwork)
-        stamps = [
-            ("/run/ostree-live", ""), ("/run/ignition.env", "PLATFORM_ID=\(arguments.platform ?? "")\n"),
-        ]
+        stamps = liveStamps(arguments)
         if needsNetwork { stamps.append(("/run/ignition/neednet", "")) }
     }
 

@@ -41,6 +41,11 @@ public func holdsAppendedRootImage(_ root: FilePath) -> Bool {
     ([LiveImageName.rootfsVersion] + LiveImageName.rootImages).contains { Files.exists(root.appending($0)) }
 }
 
+/// The files by which units of Fedora CoreOS's know a live system, and the platform that they are for, with their text.
+public func liveStamps(_ arguments: BootArguments) -> [(file: FilePath, text: String)] {
+    [("/run/ostree-live", ""), ("/run/ignition.env", "PLATFORM_ID=\(arguments.platform ?? "")\n")]
+}
+
 extension LiveSession {
     /// Where the ISO is mounted.
     static let isoFolder = FilePath(DeviceUse.liveMedium)
@@ -171,8 +176,7 @@ extension LiveSession {
                 try layOver(image)
             }
         try step("leaving stamps for the real root") {
-            // Fedora CoreOS's units ask for this file to know a live system.
-            try Files.write("", to: "/run/ostree-live")
+            for (file, text) in liveStamps(arguments) { try Files.write(text, to: file) }
         }
         observer(.noted(topic: "root", layers))
     }

@@ -49,7 +49,8 @@ def url_http(bench):
     assert found["resolver"] == ["nameserver 10.0.2.3"], found.get("resolver")
     names = {line.partition("=")[0] for line in found["environment"]}
     assert names <= {"PATH", "TERM", "HOME", "PWD", "SHLVL"}, f"environment: {names}"
-    assert "/run/ostree-live" in found["stamp"], "the live system's stamp is missing"
+    for stamp in ["/run/ostree-live", "/run/ignition.env"]:
+        assert stamp in found["stamp"], f"the live system has no {stamp}"
     digits = [line for line in found["run"] if line.startswith("digits ")]
     assert not digits, f"seconds that nobody reads in the log: {digits[0]}"
 
