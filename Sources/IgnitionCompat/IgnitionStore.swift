@@ -2,6 +2,7 @@
 
 import Encoding
 import IgnitionConfig
+import JSONText
 import LinuxSystem
 import ProvisioningEngine
 import Reporting
@@ -85,6 +86,9 @@ final class IgnitionStore: SessionStore, Sendable {
                 ])
         }
     }
+
+    var platformFiles: JSONValue { state.outputFiles }
+    func keep(platformFiles: JSONValue) throws { change { $0.outputFiles = platformFiles } }
 
     // MARK: Disks and mounts
 

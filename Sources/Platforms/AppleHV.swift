@@ -34,7 +34,7 @@ final class SocketRelay: Sendable {
         // Connecting first shows at once whether there is such a hypervisor.
         let first = connect()
         guard first >= 0 || first == -ECONNREFUSED || first == -ECONNRESET || first == -ETIMEDOUT else {
-            throw .unreadable("/dev/vsock", Errno(rawValue: -first))
+            throw .device("/dev/vsock", Errno(rawValue: -first), module: "vmw_vsock_virtio_transport", .applehv)
         }
         if first >= 0 { Glibc.close(first) }
         var template = Array("/run/firstlight-relay-XXXXXX".utf8CString)

@@ -1,5 +1,5 @@
 // Hyper-V: the config is among the key-value pairs that the host sends to the kernel, and the kernel to a daemon.
-// They are sent only once. So they are saved where the real root's daemon looks for them.
+// They are sent only once. So they are kept for the next attempt, and for the real root's daemon.
 
 import Glibc
 import LinuxSystem
@@ -10,15 +10,19 @@ private let keyName = "ignition.config"
 
 extension PlatformAccess {
     func hyperVConfig() throws -> [UInt8]? {
+        let kept = try keptFiles()
+        if !kept.isEmpty { return KeyValuePairs(kept).config }
         ["hv_vmbus", "hv_utils"].forEach(loadModule)
         let descriptor = open(keyValueDevice.string, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw PlatformFailure.unreadable(keyValueDevice, Errno(rawValue: errno)) }
+        guard descriptor >= 0 else {
+            throw PlatformFailure.device(keyValueDevice, Errno(rawValue: errno), module: "hv_utils", .hyperv)
+        }
         defer { close(descriptor) }
         var pairs: KeyValuePairs
         do throws(Errno) {
             pairs = try KeyValuePairs(from: descriptor, patience: keyValuePatience, say: say)
         } catch { throw PlatformFailure.unreadable(keyValueDevice, error) }
-        try pairs.save(to: keyValueFolder)
+        try keepFiles(pairs.files)
         return pairs.config
     }
 }
@@ -36,6 +40,24 @@ struct KeyValuePairs: Equatable {
     }
 
     init() {}
+
+    /// Reads the daemon's files.
+    init(_ files: [PlatformFile]) {
+        for file in files where file.path.hasPrefix(Self.filePrefix) {
+            guard let number = UInt8(file.path.dropFirst(Self.filePrefix.count)) else { continue }
+            let length = Self.keyLength + Self.valueLength
+            pools[number] = stride(from: 0, through: file.bytes.count - length, by: length).map { start in
+                let record = file.bytes[start..<start + length]
+                return (
+                    Array(record.prefix(Self.keyLength).prefix { $0 != 0 }),
+                    Array(record.dropFirst(Self.keyLength).prefix { $0 != 0 })
+                )
+            }
+        }
+    }
+
+    /// Where the daemon has a file for each pool, whose number is the end of its name.
+    private static let filePrefix = "/var/lib/hyperv/.kvp_pool_"
 
     /// The bytes of a message, of a key in it, and of a value.
     static let messageLength = 4 + 7426
@@ -117,19 +139,14 @@ struct KeyValuePairs: Equatable {
         return number == 0 ? nil : parts
     }
 
-    /// Writes a file for each pool, in the daemon's format.
-    func save(to folder: FilePath) throws(PlatformFailure) {
-        for (number, pool) in pools {
-            var records: [UInt8] = []
-            for (key, value) in pool {
-                records += key + [UInt8](repeating: 0, count: Self.keyLength - key.count)
-                records += value + [UInt8](repeating: 0, count: Self.valueLength - value.count)
+    /// A file for each pool, in the daemon's format.
+    var files: [PlatformFile] {
+        pools.sorted { $0.key < $1.key }.map { number, pool in
+            func padded(_ bytes: [UInt8], to length: Int) -> [UInt8] {
+                bytes + [UInt8](repeating: 0, count: length - bytes.count)
             }
-            let file = folder.appending(".kvp_pool_\(number)")
-            do throws(FileFault) {
-                try Files.makeFolder(folder)
-                try Files.write(records, to: file, mode: 0o600)
-            } catch { throw .unwritable(error.path, error.reason) }
+            let records = pool.flatMap { padded($0.key, to: Self.keyLength) + padded($0.value, to: Self.valueLength) }
+            return PlatformFile(path: "\(Self.filePrefix)\(number)", bytes: records)
         }
     }
 }

@@ -7,6 +7,7 @@ import Encoding
 import Fetching
 import Glibc
 import IgnitionConfig
+import JSONText
 import LinuxSystem
 import Reporting
 import SystemPackage
@@ -32,6 +33,45 @@ public struct MetadataRequest {
             throw ResourceFailure(source: RedactedURL(url), reason: .malformedURL(error))
         }
         self.headers = headers
+    }
+}
+
+/// A file that a platform gives beside the config; in the real root it is root's alone.
+public struct PlatformFile: Equatable, Sendable {
+    /// Absolute in the real root.
+    public var path: String
+    /// The content, which may be as secret as the config.
+    public var bytes: [UInt8]
+
+    /// Takes both parts as they are.
+    public init(path: String, bytes: [UInt8]) {
+        self.path = path
+        self.bytes = bytes
+    }
+}
+
+extension [PlatformFile] {
+    /// The files as a config writes them, which is Ignition's form, too; `null`: there are none.
+    public var json: JSONValue {
+        if isEmpty { return .null }
+        return .array(
+            map { file in
+                [
+                    "path": .string(file.path), "mode": JSONValue(0o600),
+                    "contents": ["source": .string(DataURL.text(for: file.bytes))],
+                ]
+            })
+    }
+
+    /// Reads that form; `nil` where it is another, or refers to content elsewhere.
+    public init?(_ json: JSONValue) {
+        self = []
+        for element in json.elements ?? [] {
+            guard let path = element["path"]?.string, let source = element["contents"]?["source"]?.string,
+                let content = try? DataURL(parsing: source)
+            else { return nil }
+            append(PlatformFile(path: path, bytes: content.bytes))
+        }
     }
 }
 
@@ -66,10 +106,12 @@ public struct PlatformAccess {
     /// The bytes of an entry of QEMU's firmware configuration by its key; `nil` if the device cannot be reached that
     /// way.
     var readFirmware: (UInt16, Int) -> [UInt8]? = readFirmwareAtItsPorts
-    /// The kernel's device for Hyper-V's key-value pairs, the folder of the real root's daemon, and the seconds to
-    /// wait.
+    /// The files that an earlier attempt has kept, for a platform that tells them only once.
+    public var keptFiles: () throws -> [PlatformFile] = { [] }
+    /// Keeps files for the next attempt and for the real root.
+    public var keepFiles: ([PlatformFile]) throws -> Void = { _ in }
+    /// The kernel's device for Hyper-V's key-value pairs, and the seconds to wait.
     var keyValueDevice = FilePath("/dev/vmbus/hv_kvp")
-    var keyValueFolder = FilePath("/var/lib/hyperv")
     var keyValuePatience = (begin: 30.0, end: 2.0)
     /// VirtualBox's driver, if it is not that of this machine.
     var guestDriver: GuestDriver?

@@ -94,6 +94,8 @@ public enum PlatformFailure: Error, Equatable {
     case noFirmwareDevice
     case unreadable(FilePath, Errno)
     case unwritable(FilePath, Errno)
+    /// The driver's device cannot be opened; `module`: the kernel's for the driver.
+    case device(FilePath, Errno, module: String, Platform)
     /// The file should have this many bytes, and has not.
     case wrongLength(FilePath, bytes: Int)
     /// The file states a length that a config cannot have.
@@ -124,6 +126,7 @@ extension PlatformFailure: CustomStringConvertible {
         case .noFirmwareDevice: "this machine has no firmware configuration device (qemu_fw_cfg)"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
         case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
+        case .device(let path, let reason, _, _): "cannot read \(path): \(reason)"
         case .badLength(let path, let text): "\(path) says \(text.prefix(20)), which is not the length of a config"
         case .wrongLength(let path, let bytes): "\(path) does not hold the \(bytes) bytes that it should"
         case .empty(let path): "\(path) holds no config"
@@ -153,6 +156,11 @@ extension PlatformFailure: Advising {
                 + ["Elsewhere: ignition.platform.id=metal and ignition.config.url=URL."]
         case .noFirmwareDevice:
             ["ignition.platform.id=qemu is for QEMU; use ignition.platform.id=metal elsewhere."]
+        case .device(_, _, let module, let platform):
+            [
+                "The machine is not on \(platform), or the initramfs lacks the kernel's module",
+                "\(module), which firstlight-image initramfs --modules generic takes along.",
+            ]
         case .noVolume:
             ["Check the label, and that the volume is attached. Longer: rd.timeout=SECONDS"]
         case .noFile: ["Check the label and the path, and that the volume is attached."]

@@ -7,6 +7,7 @@ import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Platforms
 import Reporting
 import SystemPackage
 import TargetRoot
@@ -35,10 +36,22 @@ extension ProvisioningSession {
             warn("Ignition has run on this system before; a second run may give another result")
         }
         let outcome = try write(config, into: target, keys: keys, through: try resourceFetcher(for: config).settings)
+        try writePlatformFiles(into: target)
         // The real root has the keys now, and nobody else needs them.
         try store.forgetKeys()
         observer(.wroteFiles(summary: outcome.summary, isAsked: given != nil))
         observer(.did(topic: "files", outcome.changes, []))
+    }
+
+    /// Writes what the platform gave beside the config, for root alone.
+    func writePlatformFiles(into target: TargetRoot) throws {
+        // A form of another's making is left alone.
+        let files = try [PlatformFile](store.platformFiles) ?? []
+        for file in files {
+            try target.replaceFile(file.path, with: file.bytes, mode: 0o600)
+            observer(.wrote(file.path))
+        }
+        if !files.isEmpty, let warning = try target.relabel(files.map(\.path)) { warn(warning) }
     }
 
     /// Writes a config's files, links and units into the root of a container image, and nothing else.

@@ -193,9 +193,12 @@ public struct ProvisioningSession: Sendable {
     ///
     /// Metadata services are on the local network, so no proxy is used.
     var platformAccess: PlatformAccess {
-        PlatformAccess.live(fetcher: ResourceFetcher(fetchSettings), devices: devices, waits: observer.waits) {
-            [observer] in observer(.platform($0))
-        }
+        var access = PlatformAccess.live(
+            fetcher: ResourceFetcher(fetchSettings), devices: devices, waits: observer.waits
+        ) { [observer] in observer(.platform($0)) }
+        access.keptFiles = { [store] in try [PlatformFile](store.platformFiles) ?? [] }
+        access.keepFiles = { [store] in try store.keep(platformFiles: $0.json) }
+        return access
     }
 
     // MARK: Devices

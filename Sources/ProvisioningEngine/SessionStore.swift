@@ -2,6 +2,7 @@
 
 import BlockDevices
 import IgnitionConfig
+import JSONText
 import LinuxSystem
 
 /// How much is known of the config.
@@ -98,6 +99,11 @@ public protocol SessionStore: Sendable {
     func fetchedConfig() throws -> FetchedConfig?
     /// Whether there is a config of a user's.
     var hasUserConfig: Bool { get throws }
+
+    /// Files for the real root that the platform gave beside the config, as a config writes files; `null`: none.
+    var platformFiles: JSONValue { get throws }
+    /// Keeps ``platformFiles``.
+    func keep(platformFiles: JSONValue) throws
 
     /// Kernel names of devices by the config's paths, as the disks stage planned them: a name could lead to another
     /// device by now.

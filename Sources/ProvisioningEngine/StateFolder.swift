@@ -158,6 +158,12 @@ extension StateFolder: SessionStore {
     /// Whether somebody gave a config.
     public var hasUserConfig: Bool { get throws { try load(ConfigRecord.self)?.source != nil } }
 
+    /// Files for the real root that the platform gave beside the config.
+    public var platformFiles: JSONValue { get throws { try load(PlatformFilesRecord.self)?.files ?? .null } }
+
+    /// Keeps the platform's files.
+    public func keep(platformFiles: JSONValue) throws { try save(PlatformFilesRecord(files: platformFiles)) }
+
     // MARK: Disks and mounts
 
     /// Kernel names of devices by the config's paths, as the disks stage planned them.
@@ -285,7 +291,7 @@ extension StateFolder: SessionStore {
 
     /// Whether a file has content of the config, or content fetched for it, or an unfinished part of such a file.
     static func isSecret(_ name: String) -> Bool {
-        [RunFile.config, .configRecord, .volumes, .scratch].contains { $0.rawValue == name }
+        [RunFile.config, .configRecord, .platformFiles, .volumes, .scratch].contains { $0.rawValue == name }
             || RunFile.volumeKey.isName(name) || RunFile.provenKey.isName(name)
             || (name.hasPrefix(".") && name.hasSuffix(".firstlight"))
     }

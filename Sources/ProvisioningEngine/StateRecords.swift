@@ -36,6 +36,23 @@ struct ConfigRecord: StateRecord {
     var json: JSONValue { ["source": JSONValue(source), "isWhole": .bool(isWhole)] }
 }
 
+/// Files for the real root that the platform gave beside the config.
+struct PlatformFilesRecord: StateRecord {
+    static let file = RunFile.platformFiles
+
+    /// As a config writes files.
+    var files: JSONValue
+
+    init(files: JSONValue) { self.files = files }
+
+    init?(json: JSONValue) {
+        guard let files = json["files"] else { return nil }
+        self.files = files
+    }
+
+    var json: JSONValue { ["files": files] }
+}
+
 /// Kernel names of devices by the config's paths, as the disks stage planned them.
 struct NodesRecord: StateRecord {
     static let file = RunFile.nodes

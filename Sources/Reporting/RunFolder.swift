@@ -10,6 +10,7 @@ public let runFolder = "/run/firstlight"
 public enum RunFile: String, CaseIterable, Sendable {
     case config = "config.ign"
     case configRecord = "config.json"
+    case platformFiles = "platform-files.json"
     case rootImage = "rootfs.json"
     case plan = "plan.json"
     case look = "look.json"

@@ -11,9 +11,7 @@ import Testing
 // MARK: Hyper-V
 
 @Suite("the key-value pairs of hyperv") struct HyperVTests {
-    private let folder: TemporaryFolder
-
-    init() throws { folder = try TemporaryFolder() }
+    private let files = Monitor<[PlatformFile]>([])
 
     private func message(_ operation: UInt8, pool: UInt8 = 0, _ key: String = "", _ value: String = "") -> [UInt8] {
         func number(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
@@ -39,7 +37,7 @@ import Testing
             #expect(count == KeyValuePairs.messageLength)
             answers.append(buffer.prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) })
         }
-        try pairs.save(to: folder.path.appending("hyperv"))
+        files.change { $0 = pairs.files }
         return (pairs.config, answers)
     }
 
@@ -70,12 +68,26 @@ import Testing
     }
 
     @Test func theRealRootsDaemonFindsThePairs() throws {
-        _ = try config([message(1, "ignition.config", "{}"), message(1, "other", "x")])
-        let file = folder.path.appending("hyperv/.kvp_pool_0")
-        let bytes = try Files.read(file)
+        _ = try config([message(1, "ignition.config", "{}"), message(1, "other", "x"), message(1, pool: 3, "a", "b")])
+        let files = files.change { $0 }
+        #expect(files.map(\.path) == ["/var/lib/hyperv/.kvp_pool_0", "/var/lib/hyperv/.kvp_pool_3"])
+        let bytes = try #require(files.first).bytes
         #expect(bytes.count == 2 * (512 + 2048))
         #expect(bytes.starts(with: Array("ignition.config\0".utf8)))
-        #expect(Files.status(file).map { $0.st_mode & 0o777 } == 0o600)
+        // Stages hand them on in Ignition's form.
+        #expect([PlatformFile](files.json) == files)
+        #expect([PlatformFile]().json == .null && [PlatformFile](.null) == [])
+    }
+
+    @Test func theHostIsAskedOnlyOnce() throws {
+        _ = try config([message(1, "ignition.config.1", "b"), message(1, "ignition.config.0", "a")])
+        var access = loneAccess()
+        access.keyValueDevice = "/nonexistent"
+        #expect(throws: PlatformFailure.device("/nonexistent", .noSuchFileOrDirectory, module: "hv_utils", .hyperv)) {
+            try Platform.hyperv.userConfig(through: access)
+        }
+        access.keptFiles = { files.change { $0 } }
+        #expect(try Platform.hyperv.userConfig(through: access) == Array("ab".utf8))
     }
 }
 

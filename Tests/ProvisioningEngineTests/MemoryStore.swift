@@ -1,4 +1,5 @@
 import IgnitionConfig
+import JSONText
 import LinuxSystem
 import SystemPackage
 
@@ -10,6 +11,7 @@ final class MemoryStore: SessionStore, @unchecked Sendable {
     var configProgress = ConfigProgress.unknown
     var config: FetchedConfig?
     var whole: IgnitionConfig?
+    var platformFiles = JSONValue.null
     var nodes: [String: String] = [:]
     var look: DiskLook?
     var mountFolders: [String] = []
@@ -34,6 +36,7 @@ final class MemoryStore: SessionStore, @unchecked Sendable {
 
     func fetchedConfig() throws -> FetchedConfig? { config }
     var hasUserConfig: Bool { config != nil }
+    func keep(platformFiles: JSONValue) throws { self.platformFiles = platformFiles }
     func keep(nodes: [String: String]) throws { self.nodes = nodes }
     func keep(look: DiskLook) throws { self.look = look }
     func keep(mountFolder: String) throws { mountFolders.append(mountFolder) }

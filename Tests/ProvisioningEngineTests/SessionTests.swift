@@ -6,8 +6,10 @@ import IgnitionConfig
 import LinuxSystem
 import LoopbackServer
 import NetworkPlanning
+import Platforms
 import Reporting
 import SystemPackage
+import TargetRoot
 import Testing
 
 @testable import ProvisioningEngine
@@ -39,6 +41,23 @@ struct SessionTests {
     private func url(_ rest: String) -> String {
         "ignition.firstboot ignition.config.url="
             + DataURL.text(for: Array(#"{"ignition": {"version": "3.4.0"}\#(rest)}"#.utf8))
+    }
+
+    @Test("a platform's files go into the real root, for root alone", arguments: Way.allCases)
+    func platformFiles(way: Way) throws {
+        let folder = try TemporaryFolder()
+        let store = MemoryStore()
+        let file = PlatformFile(path: "/var/lib/hyperv/.kvp_pool_0", bytes: [1, 0, 255])
+        try store.keep(platformFiles: [file].json)
+        let session = session(way, "", store)
+        try session.writePlatformFiles(into: TargetRoot(folder.path))
+        let left = folder.path.appending("var/lib/hyperv/.kvp_pool_0")
+        #expect(try Files.read(left) == file.bytes)
+        #expect(Files.status(left).map { $0.st_mode & 0o777 } == 0o600)
+        // Another's form, of content elsewhere, is left alone.
+        try store.keep(platformFiles: [["path": "/x", "contents": ["source": "http://192.0.2.1/x"]]])
+        try session.writePlatformFiles(into: TargetRoot(folder.path))
+        #expect(Files.names(in: folder.path) == ["var"])
     }
 
     private let mounting = #"""
