@@ -67,7 +67,7 @@ enum ModuleSets {
 
     private static let virtualMachines = [
         "@drivers/virtio", "virtio_net", "virtio_console", "virtio_rng", "qemu_fw_cfg", "-virtio_balloon",
-        "-virtio_input", "-virtio_dma_buf",
+        "-virtio_input", "-virtio_dma_buf", "vmw_vsock_virtio_transport",
         "hv_vmbus", "hv_utils", "hv_netvsc", "hv_storvsc", "pci_hyperv", "hyperv_keyboard", "hid_hyperv",
         "vmxnet3", "vmw_pvscsi", "vboxguest", "xen_blkfront", "xen_netfront", "xen_scsifront",
     ]

@@ -1,4 +1,6 @@
 import KernelModules
+import LinuxSystem
+import SystemPackage
 import Testing
 
 @testable import InitramfsImage
@@ -21,6 +23,19 @@ import Testing
             try chosen("generic") == [
                 "virtio", "virtio_ring", "virtio_blk", "e1000", "e1000e", "ptp", "r8169", "realtek",
             ])
+    }
+
+    @Test("every initramfs for any machine has what a platform is asked through, and what its discs are read with")
+    func platforms() throws {
+        let tree = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let scripts = ["dracut/50firstlight/module-setup.sh", "Sources/InitramfsTools/hooks/firstlight"]
+        let lists = try scripts.map { path in
+            Set(String(decoding: try Files.read(tree.appending(path)), as: UTF8.self).split { $0 == " " || $0 == "\n" })
+        }
+        let own = Set((ModuleSets.base + ModuleSets.generic).map { Substring($0) })
+        for name in ["qemu_fw_cfg", "hv_utils", "vboxguest", "vmw_vsock_virtio_transport", "isofs", "udf", "vfat"] {
+            for list in lists + [own] { #expect(list.contains(Substring(name)), "\(name)") }
+        }
     }
 
     @Test func allTakesWhatThereIs() throws {

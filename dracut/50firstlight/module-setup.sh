@@ -34,7 +34,8 @@ depends() {
 
 # called by dracut
 installkernel() {
-    hostonly='' instmods loop squashfs erofs overlay isofs sr_mod qemu_fw_cfg \
+    hostonly='' instmods loop squashfs erofs overlay isofs udf sr_mod \
+        qemu_fw_cfg hv_utils vboxguest vmw_vsock_virtio_transport \
         ext4 xfs btrfs vfat nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 \
         8021q bonding bridge \
         md_mod linear raid0 raid1 raid10 raid456 dm_mod dm_crypt xts cbc essiv sha256 sha512 algif_skcipher =arch/x86/crypto
