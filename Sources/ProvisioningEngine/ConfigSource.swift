@@ -21,9 +21,14 @@ public enum ConfigSource: Equatable, Sendable {
     /// The config that `firstlight-image initramfs --ignition` embeds, and `coreos-installer pxe customize` appends.
     static let embedded = FilePath("/config.ign")
 
-    /// The config that this initramfs brings: ``embedded``, or `user.ign` of a system config folder.
-    static func embeddedConfig(_ folders: SystemConfigFolders = SystemConfigFolders(variable)) -> FilePath? {
-        Files.exists(embedded) ? embedded : folders.userConfig
+    /// The config that this initramfs brings: `user.ign` of a system config folder, in the last of which ``embedded``
+    /// stands.
+    static func embeddedConfig(
+        _ folders: SystemConfigFolders = SystemConfigFolders(variable), embedded: FilePath = Self.embedded
+    ) -> FilePath? {
+        let user = folders.userConfig
+        guard Files.exists(embedded) else { return user }
+        return user?.removingLastComponent() == folders.paths.last ? embedded : user ?? embedded
     }
 
     /// Chooses the source in Ignition's order: the command line, then what the image brings, then the platform.

@@ -35,6 +35,31 @@ struct ConfigSourceTests {
         #expect(try ConfigSource(BootArguments(line), url: nil, embedded: "/config.ign") == .volume(volume))
     }
 
+    @Test("the initramfs's config stands in the last of the folders for a user's")
+    func embeddedConfig() throws {
+        let folder = try TemporaryFolder()
+        var folders = SystemConfigFolders()
+        folders.paths = ["run", "etc", "usr"].map { folder.path.appending($0) }
+        let embedded = folder.path.appending("config.ign")
+        func found() -> FilePath? { ConfigSource.embeddedConfig(folders, embedded: embedded) }
+        #expect(found() == nil)
+        let users = folders.paths.map { $0.appending("user.ign") }
+        func put(_ file: FilePath) throws {
+            try Files.makeFolder(file.removingLastComponent())
+            try Files.write("{}", to: file)
+        }
+        try put(users[2])
+        #expect(found() == users[2])
+        try put(embedded)
+        #expect(found() == embedded)
+        try put(users[1])
+        #expect(found() == users[1])
+        try put(users[0])
+        #expect(found() == users[0])
+        for user in users { try Files.remove(user) }
+        #expect(found() == embedded)
+    }
+
     @Test(arguments: ["nowhere", "Metal"]) func aPlatformThatCannotBeAskedIsNamed(name: String) {
         let failure = #expect(throws: PlatformFailure.unsupported(name)) {
             try ConfigSource(BootArguments("ignition.platform.id=\(name)"), url: nil, embedded: nil)
