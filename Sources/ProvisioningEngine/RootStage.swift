@@ -188,6 +188,12 @@ extension LiveSession {
         let root = try OverlayRoot.assemble(
             format: image.format, layerSize: layerSize, on: provisioning.root,
             loadModule: provisioning.devices.loadModule)
+        // A tmpfs loses labels that it gets before the policy is loaded.
+        if Files.exists("/sys/fs/selinux"), TargetRoot(provisioning.root).hasPolicy {
+            provisioning.warn(
+                "files that are written now lose their SELinux labels when the real root loads its policy: restorecon -RF "
+                    + "sets them there")
+        }
         return "\(root.format) below, \(ByteCount(root.writable)) of RAM to write above"
     }
 
