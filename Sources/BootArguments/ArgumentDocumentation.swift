@@ -40,7 +40,8 @@ extension BootArguments {
         ),
         .init(
             "ignition.config.url", "=URL",
-            "Config: http, https, tftp or data, with `${mac}` and the like. It comes before a config in the initramfs"),
+            "Config: http, https, tftp, data, s3, gs or arn, with `${mac}` and the like. It comes before a config in the "
+                + "initramfs"),
         .init(
             "ignition.config.device", "=LABEL",
             "Config: a file on the volume of that label, waited for as every device is (`rd.timeout=`). "
