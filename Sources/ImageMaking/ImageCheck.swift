@@ -148,8 +148,7 @@ public struct ImageCheck: Sendable {
 
     private mutating func describe(_ initramfs: InitramfsFile) {
         if kind == "initramfs" {
-            // Its modules are those of one kernel.
-            add("kernel", (try? ImageListing(reading: initramfs.file))?.kernel.map { "Linux \($0)" })
+            add("kernel", initramfs.kernels.isEmpty ? nil : "Linux \(initramfs.kernels.joined(separator: ", "))")
         }
         add("build", initramfs.version ?? "none: this is not a live initramfs")
         add("accepts", initramfs.wantedHash == nil ? "any root image" : "one root image, by its stream hash")
@@ -191,7 +190,9 @@ public struct ImageCheck: Sendable {
         check.add("boots", "UEFI machines by itself: a disk, a stick, HTTP boot")
         check.add("Secure Boot", pe.isSigned ? "signed" : "not signed")
         check.add("kernel", kernel.version.map { "Linux \($0)" })
-        check.describe(try InitramfsFile(file, range(initrd)))
+        let initramfs = try InitramfsFile(file, range(initrd))
+        check.describe(initramfs)
+        check.pair(initramfs, kernel)
         check.add("arguments", try text(".cmdline"))
         check.memory = [
             ("besides a root image that is fetched", MemoryNeed(initramfs: UInt64(initrd.storedSize), root: 0).loaded)
@@ -232,6 +233,7 @@ public struct ImageCheck: Sendable {
         let initramfs = try place("IMAGES/PXEBOOT/INITRD.IMG").map { try InitramfsFile(file, $0) }
         if let initramfs {
             check.add("initramfs", "\(ByteCount(initramfs.size)), build \(initramfs.version ?? "none")")
+            if let kernel { check.pair(initramfs, kernel) }
         } else {
             check.problems.append("it has no initramfs at images/pxeboot/initrd.img")
         }
@@ -262,6 +264,11 @@ public struct ImageCheck: Sendable {
         return check
     }
 
+    private mutating func pair(_ initramfs: InitramfsFile, _ kernel: KernelFile) {
+        guard let others = initramfs.others(than: kernel) else { return }
+        problems.append("the initramfs has the modules of \(others), and the kernel is \(kernel.version ?? "")")
+    }
+
     private mutating func pair(_ initramfs: InitramfsFile, _ root: RootImageFile, _ kernel: KernelFile?) {
         switch Pairing(initramfs, root) {
         case .differ(let reason): problems.append("\(Pairing.differ(reason))")
@@ -286,6 +293,7 @@ public struct ImageCheck: Sendable {
             check.add("kernel", kernel.version.map { "Linux \($0)" })
             check.add("initramfs", "\(ByteCount(initramfs.size)), build \(initramfs.version ?? "none")")
             check.add("root", "\(ByteCount(root.size)), \(root.format), build \(root.version ?? "none")")
+            check.pair(initramfs, kernel)
             check.pair(initramfs, root, kernel)
             let need = MemoryNeed(initramfs: initramfs.size, root: root.size)
             check.memory = [

@@ -77,6 +77,8 @@ public struct InitramfsFile: Sendable {
     public var keyfiles = 0
     /// Whether a root image is appended.
     public var holdsRootImage = false
+    /// The kernels whose modules are in it; empty where nobody here can tell.
+    public var kernels: [String] = []
 
     /// Why a file cannot be taken for an initramfs.
     public enum Failure: Error, CustomStringConvertible {
@@ -121,6 +123,17 @@ public struct InitramfsFile: Sendable {
         hasConfig = files.config != nil
         keyfiles = files.network.count
         holdsRootImage = files[LiveImageName.rootfsVersion] != nil
+        // What this tool does not know in it may well boot.
+        kernels = (try? ImageListing(reading: file, range))?.kernels ?? []
+    }
+
+    /// The kernels whose modules are in it, as a phrase, where this kernel is another; `nil` where it is not, or nobody
+    /// can tell.
+    ///
+    /// Such a kernel boots, and then finds no driver.
+    func others(than kernel: KernelFile) -> String? {
+        guard let version = kernel.version, !kernels.isEmpty, !kernels.contains(version) else { return nil }
+        return "Linux \(kernels.joined(separator: ", "))"
     }
 }
 
@@ -256,21 +269,38 @@ struct LiveParts {
 
     enum Failure: Error, CustomStringConvertible, Advising {
         case otherPair(FilePath, FilePath, String)
+        /// The kernels whose modules are in the initramfs; the kernel, and its version.
+        case otherKernel(FilePath, String, FilePath, String)
 
         var description: String {
             switch self {
             case .otherPair(let initramfs, let root, let reason):
                 "\(initramfs) would not boot \(root): \(reason)"
+            case .otherKernel(let initramfs, let others, let kernel, let version):
+                "\(initramfs) has the modules of \(others), and \(kernel) is \(version)"
             }
         }
 
-        var advice: [String] { ["Make the initramfs again: firstlight-image initramfs --rootfs ROOT-IMAGE"] }
+        var advice: [String] {
+            switch self {
+            case .otherPair: ["Make the initramfs again: firstlight-image initramfs --rootfs ROOT-IMAGE"]
+            case .otherKernel(_, _, _, let version):
+                ["Make one for that kernel: firstlight-image initramfs --kernel \(version)"]
+            }
+        }
+    }
+
+    /// Refuses an initramfs that has no modules for the kernel.
+    static func check(_ initramfs: InitramfsFile, for kernel: KernelFile) throws(Failure) {
+        guard let others = initramfs.others(than: kernel) else { return }
+        throw .otherKernel(initramfs.file, others, kernel.file, kernel.version ?? "")
     }
 
     init(kernel: FilePath, initramfs: FilePath, rootfs: FilePath, telling progress: MakingProgress) throws {
         self.kernel = try KernelFile(kernel)
         progress.step("reading \(initramfs)")
         self.initramfs = try InitramfsFile(initramfs)
+        try Self.check(self.initramfs, for: self.kernel)
         progress.step("reading \(rootfs)")
         root = try RootImageFile(rootfs)
         switch Pairing(self.initramfs, root) {

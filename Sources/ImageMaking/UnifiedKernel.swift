@@ -133,6 +133,7 @@ public struct UnifiedKernelMaking: Sendable {
         }
         let kernelFile = try KernelFile(kernel)
         let initramfsFile = try InitramfsFile(initramfs)
+        try LiveParts.check(initramfsFile, for: kernelFile)
         var warnings: [String] = []
         if let rootfs {
             warnings += try LiveParts(kernel: kernel, initramfs: initramfs, rootfs: rootfs, telling: progress).warnings

@@ -32,10 +32,18 @@ public struct ImageListing: Equatable, Sendable {
     }
 
     /// The kernel version that its modules are for.
-    public var kernel: String? {
-        let folder = "/usr/lib/modules/"
-        let path = parts.flatMap(\.files).first { $0.path.hasPrefix(folder) }?.path
-        return path?.dropFirst(folder.count).split(separator: "/").first.map(String.init)
+    public var kernel: String? { kernels.first }
+
+    /// The kernel versions that its modules are for: one, but for images that others made.
+    public var kernels: [String] {
+        var kernels: [String] = []
+        for file in parts.flatMap(\.files) {
+            for folder in ["/usr/lib/modules/", "/lib/modules/"] where file.path.hasPrefix(folder) {
+                let names = file.path.dropFirst(folder.count).split(separator: "/", maxSplits: 1)
+                if names.count == 2, !kernels.contains(String(names[0])) { kernels.append(String(names[0])) }
+            }
+        }
+        return kernels
     }
 
     /// A table with a line for each part and area, at most 80 columns wide.

@@ -26,11 +26,15 @@ extension ImageListing {
     }
 
     /// Reads every archive in the image, and the squashfs images for `/usr` and of drivers.
-    public init(reading file: FilePath) throws {
-        self.init(name: file.lastComponent?.string ?? file.string, size: Files.size(file) ?? 0, parts: [])
-        try InitramfsArchive.forEach(in: file) { archive in
+    ///
+    /// `range` is where the image is in the file, in bytes; `nil` is all of it.
+    public init(reading file: FilePath, _ range: Range<UInt64>? = nil) throws {
+        let size = range.map { UInt64($0.count) } ?? Files.size(file) ?? 0
+        self.init(name: file.lastComponent?.string ?? file.string, size: size, parts: [])
+        let offset = Int(range?.lowerBound ?? 0)
+        try InitramfsArchive.forEach(in: file, range) { archive in
             guard let compression = archive.compression else {
-                return try addPlain(try archive.headers, length: archive.stored, at: archive.start, of: file)
+                return try addPlain(try archive.headers, length: archive.stored, at: offset + archive.start, of: file)
             }
             parts.append(
                 Part(

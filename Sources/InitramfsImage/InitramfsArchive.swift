@@ -1,5 +1,6 @@
 // The archives of which an initramfs is made, one after the other, each plain or compressed.
 
+import Glibc
 import LinuxSystem
 import LiveImage
 import SystemPackage
@@ -23,10 +24,13 @@ struct InitramfsArchive {
 
     /// Calls `body` with each archive of an image, in their order.
     ///
+    /// `range` is where the image is in the file, in bytes; `nil` is all of it.
     /// - Throws: ``ImageListing/Failure``, what a decompressor says, or what `body` throws.
-    static func forEach(in file: FilePath, _ body: (InitramfsArchive) throws -> Void) throws {
+    static func forEach(
+        in file: FilePath, _ range: Range<UInt64>? = nil, _ body: (InitramfsArchive) throws -> Void
+    ) throws {
         let image: [UInt8]
-        do { image = try Files.read(file) } catch { throw ImageListing.Failure.unreadable(file, error.reason) }
+        do { image = try read(file, range) } catch { throw ImageListing.Failure.unreadable(file, error.reason) }
         var at = 0
         while let start = image[at...].firstIndex(where: { $0 != 0 }) {
             let rest = image[start...]
@@ -49,6 +53,16 @@ struct InitramfsArchive {
             }
             try body(archive)
             at = start + archive.stored
+        }
+    }
+
+    private static func read(_ file: FilePath, _ range: Range<UInt64>?) throws(FileFault) -> [UInt8] {
+        guard let range else { return try Files.read(file) }
+        let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileFault("read", file, Errno(rawValue: errno)) }
+        defer { close(descriptor) }
+        return try Files.naming("read", file) { () throws(Errno) in
+            try readBytes(descriptor, at: range.lowerBound, count: range.count)
         }
     }
 

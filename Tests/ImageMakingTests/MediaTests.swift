@@ -15,7 +15,8 @@ struct SampleParts {
     var initramfs: FilePath
     var rootfs: FilePath
 
-    init(in folder: borrowing TemporaryFolder, bindsTo other: Bool = false) throws {
+    /// `modules` is the kernel whose modules are in the initramfs.
+    init(in folder: borrowing TemporaryFolder, bindsTo other: Bool = false, modules: String? = nil) throws {
         kernel = try folder.file("vmlinuz", Self.bzImage(version: "6.1.0-9-amd64 (builder) #1"))
         let image = try folder.file("root.squashfs", Self.squashfs(200_000))
         rootfs = folder.path.appending("rootfs.img")
@@ -24,8 +25,10 @@ struct SampleParts {
         let hash = try RootImageArchive.stamps(of: rootfs).streamHash
         // Another digit at the end of the last digest.
         let wanted = other ? hash.dropLast(2) + (hash.hasSuffix("0\n") ? "1\n" : "0\n") : hash[...]
+        let index = modules.map { "usr/lib/modules/\($0)/modules.dep" }
         let archive =
-            try writer.member("etc", .folder, permissions: 0o755)
+            try (index.map { try writer.member($0, .file, permissions: 0o644, data: []) } ?? [])
+            + writer.member("etc", .folder, permissions: 0o755)
             + writer.member("etc/coreos-live-initramfs", .file, permissions: 0o644, data: Array("2026.11.1\n".utf8))
             + writer.member("etc/coreos-live-want-rootfs", .file, permissions: 0o644, data: Array(wanted.utf8))
             + NewcWriter.trailer()
@@ -228,37 +231,37 @@ struct SampleParts {
     }
 }
 
-@Suite struct UnifiedKernels {
-    /// A PE32+ file for UEFI with one section and room for more, or without.
-    private func stub(headers: Int = 1024, subsystem: UInt8 = 10) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: headers + 512)
-        func put(_ value: Int, _ width: Int, at offset: Int) {
-            for index in 0..<width { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
-        }
-        put(0x5a4d, 2, at: 0)
-        put(0x80, 4, at: 0x3c)
-        put(0x4550, 4, at: 0x80)
-        put(0x8664, 2, at: 0x84)
-        put(1, 2, at: 0x86)
-        put(240, 2, at: 0x94)
-        let optional = 0x98
-        put(0x20b, 2, at: optional)
-        put(4096, 4, at: optional + 32)
-        put(512, 4, at: optional + 36)
-        put(headers, 4, at: optional + 60)
-        put(Int(subsystem), 2, at: optional + 68)
-        put(16, 4, at: optional + 108)
-        let section = optional + 240
-        bytes.replaceSubrange(section..<section + 5, with: Array(".text".utf8))
-        for (offset, value) in [(8, 100), (12, 4096), (16, 512), (20, headers)] { put(value, 4, at: section + offset) }
-        return bytes
+/// A PE32+ file for UEFI with one section and room for more, or without.
+func sampleStub(headers: Int = 1024, subsystem: UInt8 = 10) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: headers + 512)
+    func put(_ value: Int, _ width: Int, at offset: Int) {
+        for index in 0..<width { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
     }
+    put(0x5a4d, 2, at: 0)
+    put(0x80, 4, at: 0x3c)
+    put(0x4550, 4, at: 0x80)
+    put(0x8664, 2, at: 0x84)
+    put(1, 2, at: 0x86)
+    put(240, 2, at: 0x94)
+    let optional = 0x98
+    put(0x20b, 2, at: optional)
+    put(4096, 4, at: optional + 32)
+    put(512, 4, at: optional + 36)
+    put(headers, 4, at: optional + 60)
+    put(Int(subsystem), 2, at: optional + 68)
+    put(16, 4, at: optional + 108)
+    let section = optional + 240
+    bytes.replaceSubrange(section..<section + 5, with: Array(".text".utf8))
+    for (offset, value) in [(8, 100), (12, 4096), (16, 512), (20, headers)] { put(value, 4, at: section + offset) }
+    return bytes
+}
 
+@Suite struct UnifiedKernels {
     @Test func sectionsAreAddedBehindTheStub() throws {
         let folder = try TemporaryFolder()
         let parts = try SampleParts(in: folder)
         var making = UnifiedKernelMaking(kernel: parts.kernel, initramfs: parts.initramfs, arguments: "console=ttyS0")
-        making.stub = try folder.file("stub", stub())
+        making.stub = try folder.file("stub", sampleStub())
         making.rootfs = parts.rootfs
         let output = folder.path.appending("live.efi")
         let outcome = try making.make(output)
@@ -288,17 +291,19 @@ struct SampleParts {
 
     @Test func aStubWithoutRoomOrForAnotherSystemIsRefused() throws {
         let additions = (0..<5).map { PEFile.Addition(name: ".s\($0)", size: 10) }
-        #expect(throws: PEFile.Failure.noRoom) { try PEFile.adding(additions, to: stub(headers: 512)) }
-        #expect(throws: PEFile.Failure.notEFI(subsystem: 3)) { try PEFile.adding(additions, to: stub(subsystem: 3)) }
+        #expect(throws: PEFile.Failure.noRoom) { try PEFile.adding(additions, to: sampleStub(headers: 512)) }
+        #expect(throws: PEFile.Failure.notEFI(subsystem: 3)) {
+            try PEFile.adding(additions, to: sampleStub(subsystem: 3))
+        }
         #expect(throws: PEFile.Failure.tooLarge) {
-            try PEFile.adding([PEFile.Addition(name: ".linux", size: 1 << 32)], to: stub())
+            try PEFile.adding([PEFile.Addition(name: ".linux", size: 1 << 32)], to: sampleStub())
         }
         #expect(throws: PEFile.Failure.notPE) { try PEFile.adding(additions, to: Array("MZ".utf8)) }
     }
 
     @Test func noNumberOfAHeaderTraps() throws {
         // Every byte of the headers, one after the other, with its bits turned.
-        let whole = stub()
+        let whole = sampleStub()
         for index in 0..<600 {
             var bytes = whole
             bytes[index] ^= 0xff
@@ -410,6 +415,62 @@ struct SampleParts {
         let later = StickWriting.Failure.gone("/dev/sdb", isReadBack: true, after: 0, of: 700 << 20)
         #expect("\(later)" == "/dev/sdb went away while it was read back, after 0 B of 700 MiB")
         #expect(later.advice.first?.contains("not compared") == true)
+    }
+}
+
+@Suite struct KernelsOfOneBoot {
+    @Test("an initramfs with another kernel's modules is refused", arguments: ["iso", "pxe", "uki", "uki with a root"])
+    func otherModules(_ what: String) throws {
+        let folder = try TemporaryFolder()
+        let parts = try SampleParts(in: folder, modules: "6.1.0-8-amd64")
+        let output = folder.path.appending("output")
+        let failure = #expect(throws: LiveParts.Failure.self) {
+            switch what {
+            case "iso":
+                _ = try ISOMaking(kernel: parts.kernel, initramfs: parts.initramfs, rootfs: parts.rootfs).make(output)
+            case "pxe":
+                let making = NetworkBootMaking(
+                    kernel: parts.kernel, initramfs: parts.initramfs, rootfs: parts.rootfs, url: "http://192.0.2.1")
+                _ = try making.make(output)
+            default:
+                var making = UnifiedKernelMaking(kernel: parts.kernel, initramfs: parts.initramfs, arguments: "")
+                if what != "uki" { making.rootfs = parts.rootfs }
+                _ = try making.make(output)
+            }
+        }
+        let text = "\(parts.initramfs) has the modules of Linux 6.1.0-8-amd64, and \(parts.kernel) is 6.1.0-9-amd64"
+        #expect(failure.map { "\($0)" } == text)
+        #expect(failure?.advice == ["Make one for that kernel: firstlight-image initramfs --kernel 6.1.0-9-amd64"])
+        #expect(!Files.exists(output))
+    }
+
+    @Test("an image whose kernel is not the initramfs's has a problem", arguments: ["live.iso", "pxe", "live.efi"])
+    func otherKernel(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        let parts = try SampleParts(in: folder, modules: "6.1.0-9-amd64")
+        let output = folder.path.appending(name)
+        var kernel = output
+        switch name {
+        case "pxe":
+            let making = NetworkBootMaking(
+                kernel: parts.kernel, initramfs: parts.initramfs, rootfs: parts.rootfs, url: "http://192.0.2.1")
+            _ = try making.make(output)
+            kernel = output.appending("vmlinuz")
+        case "live.iso":
+            _ = try ISOMaking(kernel: parts.kernel, initramfs: parts.initramfs, rootfs: parts.rootfs).make(output)
+        default:
+            var making = UnifiedKernelMaking(kernel: parts.kernel, initramfs: parts.initramfs, arguments: "")
+            making.stub = try folder.file("stub", sampleStub())
+            _ = try making.make(output)
+        }
+        #expect(try ImageCheck(output).problems.isEmpty)
+        // The version of the kernel in it, which its build follows.
+        var bytes = try Files.read(kernel)
+        let version = try #require(bytes.firstRange(of: Array("9-amd64 (builder)".utf8)))
+        bytes[version.lowerBound] = UInt8(ascii: "7")
+        try Files.write(bytes, to: kernel)
+        let problem = "the initramfs has the modules of Linux 6.1.0-9-amd64, and the kernel is 6.1.0-7-amd64"
+        #expect(try ImageCheck(output).problems == [problem])
     }
 }
 
