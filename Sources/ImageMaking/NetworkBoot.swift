@@ -111,6 +111,12 @@ public struct NetworkBootMaking: Sendable {
             try Files.write(text, to: file)
             files.append(name)
         }
+        for folder in Set(files.flatMap { Self.folders(above: $0) }).map({ whole.pushing(FilePath($0)) }) {
+            // Neither can it look into folders that are closed to others, as the umask may have made them.
+            guard chmod(folder.string, 0o755) == 0 else {
+                throw FileFault("set the mode of", folder, Errno(rawValue: errno))
+            }
+        }
         // An empty folder gives way to it.
         try Files.move(whole, to: output)
         var warnings = live.warnings
@@ -120,6 +126,12 @@ public struct NetworkBootMaking: Sendable {
         }
         let memory = MemoryNeed(initramfs: live.initramfs.size, root: live.root.size)
         return Outcome(folder: output, files: files, memory: ByteCount(memory.fromURL), warnings: warnings)
+    }
+
+    /// `["", "a", "a/b"]` of `a/b/c`.
+    private static func folders(above path: String) -> [String] {
+        let names = path.split(separator: "/")
+        return names.indices.map { names[..<$0].joined(separator: "/") }
     }
 
     // MARK: What servers are told

@@ -210,6 +210,24 @@ struct SampleParts {
         #expect(BootMenu.quotedForGRUB("it's $x") == "'it'\\''s $x'")
     }
 
+    @Test func aBootServerReadsTheFolderWhateverTheUmask() async {
+        // A process of its own: others' files are made meanwhile.
+        await #expect(processExitsWith: .success) {
+            umask(0o077)
+            let folder = try TemporaryFolder()
+            let parts = try SampleParts(in: folder)
+            let output = folder.path.appending("pxe")
+            _ = try NetworkBootMaking(
+                kernel: parts.kernel, initramfs: parts.initramfs, rootfs: parts.rootfs, url: "http://192.0.2.1"
+            ).make(output)
+            func modes(_ paths: [String]) -> Set<mode_t?> {
+                Set(paths.map { Files.status(output.pushing(FilePath($0))).map { $0.st_mode & 0o7777 } })
+            }
+            #expect(modes(["", "pxelinux.cfg", "grub", "matchbox", "matchbox/groups", "tinkerbell"]) == [0o755])
+            #expect(modes(["vmlinuz", "boot.ipxe", "matchbox/groups/default.json"]) == [0o644])
+        }
+    }
+
     @Test func aFolderInUseIsLeftAlone() throws {
         let folder = try TemporaryFolder()
         let parts = try SampleParts(in: folder)
