@@ -1,5 +1,6 @@
 // What the commands are given from outside, in one place.
 
+import ArgumentParser
 import Butane
 import Glibc
 import IgnitionConfig
@@ -65,10 +66,21 @@ func cacheFolder() -> FilePath? {
 }
 
 /// The time that reproducible builds agreed on for files (https://reproducible-builds.org/specs/source-date-epoch).
-func sourceDate() -> UInt32 { sourceDateIfSet() ?? 0 }
+func sourceDate() throws -> UInt32 { try sourceDateIfSet() ?? 0 }
 
 /// The same; `nil` where nobody set it.
-func sourceDateIfSet() -> UInt32? { getenv("SOURCE_DATE_EPOCH").flatMap { UInt32(String(cString: $0)) } }
+func sourceDateIfSet() throws -> UInt32? { try sourceDate(in: getenv("SOURCE_DATE_EPOCH").map { String(cString: $0) }) }
+
+/// What the variable says; empty is as good as unset.
+///
+/// Throws a wrong use where it is not a time: images that differ each time would be made without a word.
+func sourceDate(in text: String?) throws -> UInt32? {
+    guard let text, !text.isEmpty else { return nil }
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let time = UInt32(text) else {
+        throw ValidationError("SOURCE_DATE_EPOCH=\(text) is not a number of seconds since 1970, up to \(UInt32.max)")
+    }
+    return time
+}
 
 /// Prints on standard error.
 func say(_ text: String) { try? Files.writeAll(Array("\(text)\n".utf8), to: STDERR_FILENO) }

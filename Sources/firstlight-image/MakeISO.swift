@@ -70,7 +70,7 @@ struct MakeISO: ParsableCommand {
         var making = ISOMaking(kernel: inputs.kernel, initramfs: inputs.initramfs, rootfs: inputs.rootfs)
         making.label = label
         making.arguments = kargs
-        making.time = sourceDateIfSet()
+        making.time = try sourceDateIfSet()
         let target = try OutputTarget(output)
         let outcome = try showingProgress { try making.make(target.file, telling: $0) }
         if !json { outcome.warnings.forEach(say) }

@@ -119,7 +119,7 @@ struct MakeInitramfs: ParsableCommand {
         initramfs.hasClevis = clevis
         initramfs.isFast = fast
         initramfs.cache = noCache ? nil : cacheFolder()
-        initramfs.time = sourceDate()
+        initramfs.time = try sourceDate()
         guard let output, !explain else {
             print(try initramfs.explanation())
             return

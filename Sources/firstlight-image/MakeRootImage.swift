@@ -79,7 +79,7 @@ struct MakeRootImage: ParsableCommand {
         var making = RootMaking(source: source)
         making.version = version
         making.format = format
-        making.time = sourceDateIfSet()
+        making.time = try sourceDateIfSet()
         making.kernel = kernel
         making.host.kernelFolder = kernelDir.map(Files.absolute)
         making.image = image

@@ -120,6 +120,18 @@ def a_layer_dated_ahead_makes_the_same_image() -> None:
         assert (folder / "now.img").read_bytes() == (folder / "later.img").read_bytes()
 
 
+def a_date_that_is_not_one_is_a_wrong_use() -> None:
+    with Scratch() as folder:
+        (folder / "root/sbin").mkdir(parents=True)
+        (folder / "root/sbin/init").write_text("")
+        words = ("rootfs", folder / "root", "-o", folder / "rootfs.img")
+        for date in ("abc", "-1"):
+            status, told = refused(*words, env={**os.environ, "SOURCE_DATE_EPOCH": date})
+            assert status == 2 and f"SOURCE_DATE_EPOCH={date} is not a number of seconds" in told, told
+        assert not (folder / "rootfs.img").exists()
+        run(*words, env={**os.environ, "SOURCE_DATE_EPOCH": ""})
+
+
 def an_erofs_holds_the_same() -> None:
     with Scratch() as folder:
         place = layout(folder)
@@ -392,7 +404,8 @@ def every_command_has_help_in_80_columns() -> None:
 
 
 TESTS = [(test.__name__.replace("_", "-"), test) for test in (
-    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image, only_in(ALL)(an_erofs_holds_the_same), only_in(ALL)(what_takes_long_is_told),
+    a_container_image_of_umoci, a_layer_dated_ahead_makes_the_same_image,
+    a_date_that_is_not_one_is_a_wrong_use, only_in(ALL)(an_erofs_holds_the_same), only_in(ALL)(what_takes_long_is_told),
     a_hostile_layer_stays_inside, an_iso_and_what_is_done_to_it, other_boot_servers_read_what_is_made_for_them,
     a_unified_kernel_is_signed, a_stick_is_not_written_by_mistake, a_device_is_written_to_as_its_serial_is_typed,
     the_modules_of_an_image_are_explained, a_folder_that_cannot_be_read_is_told_of,

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import InitramfsImage
 import LinuxSystem
@@ -122,5 +123,19 @@ import Testing
         try make("bytes", as: path)
         #expect(try Files.read(log) == Array("before bytes".utf8))
         #expect(kind(folder.path.appending("link")) == S_IFLNK)
+    }
+}
+
+@Suite struct DatesOfSources {
+    @Test func aDateIsANumberOfSeconds() throws {
+        #expect(try sourceDate(in: nil) == nil)
+        #expect(try sourceDate(in: "") == nil)
+        #expect(try sourceDate(in: "0") == 0)
+        #expect(try sourceDate(in: "1700000000") == 1_700_000_000)
+    }
+
+    @Test("whatever else is a wrong use", arguments: ["abc", "-1", "+1", "1.5", " 1", "4294967296"])
+    func refused(_ text: String) {
+        #expect(throws: ValidationError.self) { try sourceDate(in: text) }
     }
 }
