@@ -25,6 +25,8 @@ struct ContainerImage: Equatable {
     enum Failure: Error, Equatable, CustomStringConvertible, Advising {
         case malformed(FilePath, String)
         case noImage(FilePath)
+        /// The kind that the image is for, and the one that is wanted.
+        case otherMachine(FilePath, String, wanted: String)
         case choice(FilePath, [String])
         case unknownName(FilePath, String, [String])
         case missing(FilePath, String)
@@ -35,6 +37,8 @@ struct ContainerImage: Equatable {
             switch self {
             case .malformed(let file, let what): "\(file): \(what)"
             case .noImage(let file): "\(file) holds no image for this kind of machine"
+            case .otherMachine(let file, let kind, let wanted):
+                "\(file) holds an image for \(kind), and this tool makes images for linux on \(wanted)"
             case .choice(let file, _): "\(file) holds several images"
             case .unknownName(let file, let name, _): "\(file) holds no image \(name)"
             case .missing(let file, let path): "\(file) lacks \(path)"
@@ -48,6 +52,7 @@ struct ContainerImage: Equatable {
             case .choice(_, let names), .unknownName(_, _, let names):
                 ["Choose one with --image: \(names.joined(separator: ", "))"]
             case .missing, .otherDigest: ["Make or fetch the image again."]
+            case .otherMachine(_, _, let wanted): ["Get that of this kind: skopeo copy --override-arch \(wanted) ..."]
             case .malformed, .noImage, .encrypted: []
             }
         }
@@ -61,7 +66,7 @@ struct ContainerImage: Equatable {
         if let index = try archive.text("index.json") {
             self = try Self.image(ofIndex: index, in: archive, named: wanted, architecture: architecture)
         } else if let manifest = try archive.text("manifest.json") {
-            self = try Self.image(ofDocker: manifest, in: archive, named: wanted)
+            self = try Self.image(ofDocker: manifest, in: archive, named: wanted, architecture: architecture)
         } else {
             throw Failure.missing(archive.name, "index.json")
         }
@@ -144,6 +149,7 @@ struct ContainerImage: Equatable {
             let bytes = try archive.text(path)
         {
             let config = try json(bytes, path, of: archive)
+            try check(config, of: archive, for: architecture)
             take(plainDigestsOf: config, into: &layers)
             version = config["config"]?["Labels"]?[versionKey]?.string ?? version
         }
@@ -165,7 +171,7 @@ struct ContainerImage: Equatable {
     // MARK: docker save
 
     private static func image(
-        ofDocker bytes: [UInt8], in archive: ImageArchive, named wanted: String?
+        ofDocker bytes: [UInt8], in archive: ImageArchive, named wanted: String?, architecture: String
     ) throws -> ContainerImage {
         let list = try json(bytes, "manifest.json", of: archive).elements ?? []
         func names(_ entry: JSONNode) -> [String] { (entry["RepoTags"]?.elements ?? []).compactMap(\.string) }
@@ -180,10 +186,19 @@ struct ContainerImage: Equatable {
         var version: String?
         if let path = entry["Config"]?.string, let bytes = try archive.text(path) {
             let config = try json(bytes, path, of: archive)
+            try check(config, of: archive, for: architecture)
             take(plainDigestsOf: config, into: &layers)
             version = config["config"]?["Labels"]?[versionKey]?.string
         }
         return ContainerImage(name: names(entry).first, layers: layers, version: version)
+    }
+
+    /// Refuses an image whose own config says that it is for other machines; the index need not say it.
+    private static func check(_ config: JSONNode, of archive: ImageArchive, for architecture: String) throws(Failure) {
+        for (key, wanted) in [("architecture", architecture), ("os", "linux")] {
+            guard let own = config[key]?.string, !own.isEmpty, own != wanted else { continue }
+            throw .otherMachine(archive.name, own, wanted: architecture)
+        }
     }
 
     private static func take(plainDigestsOf config: JSONNode, into layers: inout [Layer]) {

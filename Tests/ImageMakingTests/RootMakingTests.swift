@@ -270,6 +270,32 @@ import Testing
         }
     }
 
+    @Test("an image whose own config is for another kind of machine is refused", arguments: [true, false])
+    func otherMachines(_ isDocker: Bool) throws {
+        let folder = try TemporaryFolder()
+        func made(_ config: String) throws -> ContainerImage {
+            if isDocker {
+                try folder.file("l/c.json", config)
+                try folder.file("l/manifest.json", #"[{"Config": "c.json", "Layers": ["1"]}]"#)
+                let archive = ImageArchive(folder: folder.path.appending("l"))
+                return try ContainerImage(in: archive, named: nil, architecture: "amd64")
+            }
+            let manifest = try blob(#"{"config": \#(blob(config, folder)), "layers": []}"#, folder)
+            return try image(#"{"manifests": [\#(manifest)]}"#, folder)
+        }
+        for config in ["{}", #"{"architecture": "amd64", "os": "linux"}"#, #"{"architecture": "", "os": ""}"#] {
+            #expect(throws: Never.self) { try made(config) }
+        }
+        for (config, kind) in [
+            (#"{"architecture": "arm64", "os": "linux"}"#, "arm64"),
+            (#"{"architecture": "amd64", "os": "windows"}"#, "windows"),
+        ] {
+            let failure = #expect(throws: ContainerImage.Failure.self) { try made(config) }
+            let text = "\(folder.path)/l holds an image for \(kind), and this tool makes images for linux on amd64"
+            #expect(failure.map { "\($0)" } == text)
+        }
+    }
+
     @Test func severalImagesTakeAName() throws {
         let folder = try TemporaryFolder()
         func named(_ name: String, _ contents: String) throws -> String {
