@@ -109,7 +109,7 @@ public struct RootMaking: Sendable {
         if image != nil, !input.isLayout { throw Failure.imageOfNoLayout(self.source) }
         switch input {
         case .filesystem(let own) where format == nil || format == own:
-            outcome = try wrap(source, to: output, telling: progress)
+            outcome = try wrap(source, own, to: output, telling: progress)
         case .filesystem(let own):
             let tree = try takeApart(source, own, in: folder.path, telling: progress)
             outcome = try pack(tree, to: output, in: folder.path, telling: progress)
@@ -196,6 +196,9 @@ public struct RootMaking: Sendable {
         var tree = whole
         var warnings: [String] = []
         let takenOut = keepsTraces ? [] : try BuildTrace.takeOut(of: &tree)
+        if !keepsTraces, let shadow = try BuildTrace.shadow(in: tree) {
+            warnings += BuildTrace.warning(ofShadow: shadow).map { [$0] } ?? []
+        }
         if kernel != nil || host.kernelFolder != nil {
             let version = try host.kernel(kernel)
             try addModules(of: version, to: &tree)
@@ -217,17 +220,38 @@ public struct RootMaking: Sendable {
     }
 
     /// A filesystem image as it is, or with modules added.
-    private func wrap(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
+    private func wrap(
+        _ image: FilePath, _ format: RootImageFormat.Filesystem, to output: FilePath, telling progress: MakingProgress
+    ) throws -> Outcome {
+        progress.step("reading \(image)")
+        let tree = RootTree.listed(in: image, format)
         var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))
         root.time = time ?? 0
         root.kernel = kernel
         root.host = host
         let made = try root.make(output, telling: progress.step)
         var outcome = try described(made, at: output, telling: progress)
-        outcome.warnings += Self.traces(in: image, made.format).map {
-            "warning: \(source) holds /\($0), which belongs to one build; an image of the root's files omits it"
-        }
+        outcome.warnings += warnings(of: tree, in: image, format)
         return outcome
+    }
+
+    /// What an image lacks that stays as it is, and what of one build is in it; `tree` lists it, where that is known.
+    private func warnings(
+        of tree: RootTree?, in image: FilePath, _ format: RootImageFormat.Filesystem
+    ) -> [String] {
+        guard let tree else {
+            return ["warning: \(source) was not looked into for an init and for what belongs to one build"]
+        }
+        var warnings = Self.lacks(of: tree, kernel: nil).map { "warning: \($0)" }
+        guard !keepsTraces else { return warnings }
+        warnings += BuildTrace.left(in: tree).map {
+            "warning: \(source) holds /\($0.path), which belongs to one build; an image of the root's files omits it"
+        }
+        if format == .squashfs, case .file? = tree[BuildTrace.shadow]?.kind {
+            let shadow = try? HostProgram.listSquashfs.run(["-quiet", "-cat", image.string, BuildTrace.shadow])
+            warnings += BuildTrace.warning(ofShadow: shadow?.text ?? "").map { [$0] } ?? []
+        }
+        return warnings
     }
 
     private func finish(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
@@ -284,12 +308,17 @@ public struct RootMaking: Sendable {
         }
     }
 
+    /// Where an init may be, and what it may be reached by.
+    static let foldersOfInits = [
+        "usr", "usr/lib/systemd", "lib/systemd", "sbin", "usr/sbin", "bin", "usr/bin", "ostree",
+    ]
+
     /// What a root lacks; `kernel` is the one that will boot it, where that is known.
     static func lacks(of tree: RootTree, kernel: String?) -> [Lack] {
         var lacks: [Lack] = []
-        // The places where the agent looks.
+        // The places where the agent looks. What ostree has deployed is a root further down.
         let inits = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init", "etc/init", "bin/init"]
-        if inits.allSatisfy({ tree[$0] == nil }) {
+        if (inits + ["ostree/deploy"]).allSatisfy({ tree[$0] == nil }) {
             lacks.append(.noInit)
         }
         let kernels = Set(
@@ -300,27 +329,6 @@ public struct RootMaking: Sendable {
             lacks.append(.noModules(kernel: kernel, others: kernels.sorted()))
         }
         return lacks
-    }
-
-    /// The build traces in a squashfs; an erofs is not looked into.
-    private static func traces(in image: FilePath, _ format: RootImageFormat.Filesystem) -> [String] {
-        guard format == .squashfs else { return [] }
-        let listing = try? HostProgram.listSquashfs.run([
-            "-quiet", "-ll", image.string, "etc/machine-id", "etc/ssh", "etc/resolv.conf",
-        ])
-        return traces(inListing: listing?.text ?? "")
-    }
-
-    /// Reads lines such as `-rw-r--r-- root/root  33 2026-11-01 10:00 squashfs-root/etc/machine-id`.
-    static func traces(inListing text: String) -> [String] {
-        text.split(separator: "\n").compactMap { line in
-            guard line.hasPrefix("-"), let range = line.firstRange(of: "squashfs-root/") else { return nil }
-            let path = String(line[range.upperBound...])
-            let isHostKey = path.hasPrefix("etc/ssh/ssh_host_") && path.contains("_key")
-            let size = line.split(separator: " ", maxSplits: 3).dropFirst(2).first.flatMap { Int($0) } ?? 0
-            // An empty machine-id is what systemd asks an image to have.
-            return isHostKey || ["etc/machine-id", "etc/resolv.conf"].contains(path) && size > 0 ? path : nil
-        }
     }
 }
 

@@ -19,7 +19,8 @@ struct MakeRootImage: ParsableCommand {
             image keep owners and extended attributes; a squashfs of them needs no root.
 
             What belongs to one build (machine-id, SSH host keys, resolv.conf) is taken
-            out, and listed. With SOURCE_DATE_EPOCH set, no file is younger than it.
+            out, and listed; in a squashfs or an erofs it stays, with a warning. With
+            SOURCE_DATE_EPOCH set, no file is younger than it.
 
             EXAMPLES:
               firstlight-image rootfs root/ -o rootfs.img --version 2026.11.1

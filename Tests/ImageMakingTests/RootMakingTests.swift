@@ -217,14 +217,70 @@ import Testing
         #expect(Files.names(in: folder.path) == ["source"])
     }
 
-    @Test func tracesInASquashfsAreRead() {
-        let list = """
-            -rw-r--r-- root/root                33 2026-11-01 10:00 squashfs-root/etc/machine-id
-            -rw-r--r-- root/root                 0 2026-11-01 10:00 squashfs-root/etc/resolv.conf
-            -rw------- root/root               500 2026-11-01 10:00 squashfs-root/etc/ssh/ssh_host_rsa_key
-            drwxr-xr-x root/root                33 2026-11-01 10:00 squashfs-root/etc
-            """
-        #expect(RootMaking.traces(inListing: list) == ["etc/machine-id", "etc/ssh/ssh_host_rsa_key"])
+    /// A root with one of each thing that belongs to one build, and with none of what belongs to machines.
+    private func tracked(_ folder: borrowing TemporaryFolder) throws -> FilePath {
+        for name in Self.traces { try folder.file("root/\(name)", "1") }
+        try folder.file("root/etc/dropbear/banner", "1")
+        try folder.file("root/etc/shadow", "root:*:1::::::\ncore:$y$j9T$x:1::::::\nmail:!:1::::::\nnone::1::::::\n")
+        return folder.path.appending("root")
+    }
+
+    private static let traces = [
+        "etc/machine-id", "var/lib/dbus/machine-id", "etc/ssh/ssh_host_rsa_key", "etc/dropbear/dropbear_rsa_host_key",
+        "etc/resolv.conf", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret",
+        "var/lib/NetworkManager/secret_key", "boot/loader/random-seed", ".dockerenv", "run/.containerenv",
+    ]
+    private static let password =
+        "warning: /etc/shadow has the password hash of core, and so has whoever gets the image"
+
+    @Test func whatBelongsToOneBuildIsTakenOut() throws {
+        let folder = try TemporaryFolder()
+        var making = making(try tracked(folder))
+        let outcome = try making.make(folder.path.appending("rootfs.img"))
+        #expect(outcome.takenOut.map(\.path).sorted() == Self.traces.sorted())
+        #expect(outcome.warnings.contains(Self.password))
+        #expect(try listing(folder.path.appending("rootfs.img")).contains { $0.hasSuffix("etc/dropbear/banner") })
+        making.keepsTraces = true
+        #expect(try !making.make(folder.path.appending("rootfs.img")).warnings.contains(Self.password))
+    }
+
+    @Test("a filesystem image is looked into for what belongs to one build, and for an init", arguments: [true, false])
+    func filesystems(_ isSquashfs: Bool) throws {
+        let folder = try TemporaryFolder()
+        let root = try tracked(folder)
+        let image = folder.path.appending("image")
+        func made() throws -> RootMaking.Outcome {
+            if isSquashfs {
+                let words = ["-noappend", "-quiet", "-no-progress"]
+                try HostProgram.makeSquashfs.run([root.string, image.string] + words)
+            } else {
+                try HostProgram(name: "mkfs.erofs", package: "").run(["--quiet", image.string, root.string])
+            }
+            return try making(image).make(folder.path.appending("rootfs.img"))
+        }
+        func traces(_ warnings: [String]) -> [String] {
+            warnings.compactMap { $0.firstMatch(of: /holds \/(.*), which belongs to one build/).map { String($0.1) } }
+        }
+        let first = try made().warnings
+        #expect(traces(first).sorted() == Self.traces.sorted())
+        #expect(first.contains { $0.hasPrefix("warning: the root has no init") })
+        #expect(first.contains(Self.password) == isSquashfs)
+        // An empty machine-id is what systemd asks an image to have, and a link leads to a file that the boot makes.
+        try Files.write("", to: root.appending("etc/machine-id"))
+        try Files.remove(root.appending("etc/resolv.conf"))
+        try folder.link("root/etc/resolv.conf", to: "../run/resolv.conf")
+        try folder.file("root/usr/sbin/init", "1")
+        try folder.link("root/sbin", to: "usr/sbin")
+        let second = try made().warnings
+        let rest = Self.traces.filter { !["etc/machine-id", "etc/resolv.conf"].contains($0) }
+        #expect(traces(second).sorted() == rest.sorted())
+        #expect(!second.contains { $0.contains("no init") })
+    }
+
+    @Test func whatOstreeHasDeployedHasItsInitElsewhere() throws {
+        var tree = RootTree()
+        try tree.put(.folder, RootTree.Attributes(permissions: 0o755), at: Array("ostree/deploy".utf8))
+        #expect(RootMaking.lacks(of: tree, kernel: nil).isEmpty)
     }
 }
 
