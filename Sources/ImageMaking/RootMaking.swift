@@ -40,6 +40,8 @@ public struct RootMaking: Sendable {
         case imageOfNoLayout(FilePath)
         /// The image would hold itself, or an older one: what is written, and what it is made of.
         case insideOfSource(FilePath, FilePath)
+        /// mksquashfs has added a root to the one that was there.
+        case appended(FilePath)
 
         /// What went wrong, for a message.
         public var description: String {
@@ -50,6 +52,7 @@ public struct RootMaking: Sendable {
             case .convertingNeedsRoot: "taking a filesystem image apart needs root, to keep its files' owners"
             case .imageOfNoLayout(let file): "\(file) is not a layout of container images"
             case .insideOfSource(let output, let source): "\(output) lies in \(source), which it would be made of"
+            case .appended(let file): "\(file) holds two roots: /usr of the older, and the newer's as /usr_1"
             }
         }
 
@@ -59,6 +62,11 @@ public struct RootMaking: Sendable {
             case .convertingNeedsRoot: ["Run it as root, or leave --format out."]
             case .imageOfNoLayout: ["Leave --image out."]
             case .insideOfSource: ["Choose a place outside of it; what `-o -` streams is made in /var/tmp first."]
+            case .appended:
+                [
+                    "mksquashfs adds to a file that is there: give it -noappend, or pack the folder",
+                    "without it: firstlight-image rootfs FOLDER",
+                ]
             case .unknown, .empty: []
             }
         }
@@ -112,6 +120,7 @@ public struct RootMaking: Sendable {
             outcome = try wrap(source, own, to: output, telling: progress)
         case .filesystem(let own):
             let tree = try takeApart(source, own, in: folder.path, telling: progress)
+            guard !Self.isAppended(tree) else { throw Failure.appended(self.source) }
             outcome = try pack(tree, to: output, in: folder.path, telling: progress)
         case .folder(let reader):
             outcome = try pack(reader.tree, to: output, in: folder.path, telling: progress)
@@ -225,6 +234,7 @@ public struct RootMaking: Sendable {
     ) throws -> Outcome {
         progress.step("reading \(image)")
         let tree = RootTree.listed(in: image, format)
+        if let tree, Self.isAppended(tree) { throw Failure.appended(source) }
         var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))
         root.time = time ?? 0
         root.kernel = kernel
@@ -253,6 +263,9 @@ public struct RootMaking: Sendable {
         }
         return warnings
     }
+
+    /// Whether it is what mksquashfs leaves that is given an image of before: it renames what is there already.
+    private static func isAppended(_ tree: RootTree) -> Bool { tree["usr"] != nil && tree["usr_1"] != nil }
 
     private func finish(_ image: FilePath, to output: FilePath, telling progress: MakingProgress) throws -> Outcome {
         var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))

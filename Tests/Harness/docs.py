@@ -412,7 +412,7 @@ def the_iso_of_the_guide_has_its_files() -> None:
 def the_root_of_the_guide_holds_nothing_of_its_builder() -> None:
     folder = processes.temporary_folder("guide")
     try:
-        follow("root", folder, timeout=1800)
+        follow("root root-image", folder, timeout=1800)
         root = folder / "root"
         secrets = [str(file) for file in (root / "etc/ssh").glob("ssh_host_*")]
         assert not secrets, secrets
@@ -421,7 +421,12 @@ def the_root_of_the_guide_holds_nothing_of_its_builder() -> None:
         assert (root / "etc/hostname").read_text() == "live\n"
         assert (root / "etc/systemd/system/ssh.service.requires/ssh-host-key.service").is_symlink()
         assert (root / "usr/sbin/sshd").exists() and (root / "usr/bin/sudo").exists()
-        assert (folder / "root.squashfs").stat().st_size > 50_000_000
+        assert (folder / "rootfs.img").stat().st_size > 50_000_000
+        # A second call makes the image of what is there now.
+        (root / "etc/second").write_text("2")
+        follow("root-image", folder, timeout=1800)
+        listed = processes.run(["unsquashfs", "-l", "-offset", "124", folder / "rootfs.img", "etc/second", "usr_1"]).decode()
+        assert "squashfs-root/etc/second" in listed and "usr_1" not in listed, listed
     finally:
         processes.remove_folder(folder)
 

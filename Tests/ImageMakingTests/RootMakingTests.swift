@@ -282,6 +282,22 @@ import Testing
         try tree.put(.folder, RootTree.Attributes(permissions: 0o755), at: Array("ostree/deploy".utf8))
         #expect(RootMaking.lacks(of: tree, kernel: nil).isEmpty)
     }
+
+    @Test func aSquashfsThatWasAppendedToIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("root/usr/lib/os-release", "1")
+        let image = folder.path.appending("root.squashfs")
+        for _ in 0..<2 {
+            try HostProgram.makeSquashfs.run([
+                folder.path.appending("root").string, image.string, "-quiet", "-no-progress", "-no-recovery",
+            ])
+        }
+        let output = folder.path.appending("rootfs.img")
+        let failure = #expect(throws: RootMaking.Failure.self) { try making(image).make(output) }
+        #expect(failure.map { "\($0)" } == "\(image) holds two roots: /usr of the older, and the newer's as /usr_1")
+        #expect(failure?.advice.first?.contains("-noappend") == true)
+        #expect(!Files.exists(output))
+    }
 }
 
 @Suite struct Layouts {
