@@ -237,6 +237,8 @@ public struct RootMaking: Sendable {
         if let tree, Self.isAppended(tree) { throw Failure.appended(source) }
         var root = RootImageArchive(image: image, version: try version ?? Self.version(of: image))
         root.time = time ?? 0
+        root.latest = time
+        root.isFast = isFast
         root.kernel = kernel
         root.host = host
         let made = try root.make(output, telling: progress.step)

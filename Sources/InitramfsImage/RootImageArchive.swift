@@ -103,6 +103,10 @@ public struct RootImageArchive: Sendable {
     public var version: String
     /// The modification time of all members, in seconds since 1970.
     public var time: UInt32 = 0
+    /// What files' times are limited to where modules are added, in seconds since 1970; `nil`: files keep theirs.
+    public var latest: UInt32?
+    /// Whether a squashfs to which modules are added is compressed less (zstd level 3), and not as it was.
+    public var isFast = false
     /// The kernel whose modules are added; `nil` adds none.
     public var kernel: String?
     /// The system that modules are taken from.

@@ -100,7 +100,9 @@ extension RootImageArchive {
         let folder = try TemporaryFolder(in: Files.absolute(output).removingLastComponent())
         var whole = self
         // Programs run in the root folder.
-        let addition = RootModulesAddition(image: Files.absolute(image), kernel: try host.kernel(kernel), host: host)
+        var addition = RootModulesAddition(image: Files.absolute(image), kernel: try host.kernel(kernel), host: host)
+        addition.latest = latest
+        addition.isFast = isFast
         whole.image = try addition.make(in: folder.path, telling: tell)
         tell("writing \(output)")
         return try whole.write(to: output)
@@ -112,6 +114,10 @@ struct RootModulesAddition {
     var image: FilePath
     var kernel: String
     var host: HostSystem
+    /// What files' times are limited to, and the image's own time, in seconds since 1970; `nil`: files keep theirs.
+    var latest: UInt32?
+    /// Whether the result is compressed less (zstd level 3), and not as the image was.
+    var isFast = false
 
     enum Failure: Error, CustomStringConvertible, Advising {
         case needsRoot
@@ -136,7 +142,7 @@ struct RootModulesAddition {
         }
     }
 
-    /// Unpacks the image, adds the modules, and packs it again with the same options.
+    /// Unpacks the image, adds the modules, and packs it again with the same options, or faster.
     ///
     /// - Parameters:
     ///   - folder: A folder with room for the whole tree.
@@ -151,7 +157,8 @@ struct RootModulesAddition {
         guard format.filesystem == .squashfs else {
             throw Failure.erofs(kernel: kernel, folder: host.folder(of: kernel))
         }
-        let options = SquashfsOptions(head: head)
+        var options = SquashfsOptions(head: head)
+        if isFast { options.compression = "zstd" }
         let root = folder.appending("root")
         tell("taking \(image) apart")
         try HostProgram.listSquashfs.run(["-no-progress", "-quiet", "-dest", root.string, image.string])
@@ -168,7 +175,10 @@ struct RootModulesAddition {
         let result = folder.appending("root.squashfs")
         tell("packing the image again")
         try HostProgram.makeSquashfs.run(
-            [root.string, result.string, "-noappend", "-no-progress", "-quiet"] + options.arguments)
+            [root.string, result.string, "-noappend", "-no-progress", "-quiet"] + options.arguments
+                + (isFast ? ["-Xcompression-level", "3"] : []),
+            // It limits files' times, too.
+            environment: Command.defaultEnvironment + (latest.map { ["SOURCE_DATE_EPOCH=\($0)"] } ?? []))
         return result
     }
 }

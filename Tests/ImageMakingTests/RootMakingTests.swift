@@ -298,6 +298,35 @@ import Testing
         #expect(failure?.advice.first?.contains("-noappend") == true)
         #expect(!Files.exists(output))
     }
+
+    @Test("modules are added to a squashfs with the same bytes each time", .enabled(if: geteuid() == 0))
+    func modulesOfASquashfs() throws {
+        let folder = try TemporaryFolder()
+        try folder.file("modules/6.1.0/modules.dep", "")
+        try folder.file("root/usr/lib/x", [UInt8](repeating: 1, count: 100_000))
+        let image = folder.path.appending("root.squashfs")
+        let words = ["-quiet", "-no-progress", "-comp", "gzip", "-b", "64K", "-mkfs-time", "100"]
+        try HostProgram.makeSquashfs.run([folder.path.appending("root").string, image.string] + words)
+        var making = making(image)
+        making.host.modules = folder.path.appending("modules")
+        making.kernel = "6.1.0"
+        making.time = 5000
+        let output = folder.path.appending("rootfs.img")
+        /// What the superblock says: the time, and the number of the compression.
+        func made() throws -> (bytes: [UInt8], time: [UInt8], compression: UInt8) {
+            _ = try making.make(output)
+            let bytes = try Files.read(output)
+            return (bytes, Array(bytes[132..<136]), bytes[144])
+        }
+        let first = try made()
+        #expect(first.time == [0x88, 0x13, 0, 0] && first.compression == 1)
+        sleep(1)
+        #expect(try made().bytes == first.bytes)
+        let listing = try HostProgram.listSquashfs.run(["-UTC", "-quiet", "-ll", "-offset", "124", output.string]).text
+        #expect(listing.split(separator: "\n").allSatisfy { $0.contains(" 1970-01-01 01:23 ") })
+        making.isFast = true
+        #expect(try made().compression == 6)
+    }
 }
 
 @Suite struct Layouts {
