@@ -51,8 +51,8 @@ LONGEST = {"accounts": 1024, "archive": 1024, "butane": 2048, "config": 2048, "d
            "token": 1024}
 # With Swift's own handler of crashes, libFuzzer has none, and keeps no input.
 ENVIRONMENT = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
-# Of what is kept in Fixtures, for each target.
-KEPT = 48
+# Of what is kept in Fixtures, for each target; of a library all that its coverage needs, so that hours add up.
+KEPT, KEPT_OF_LIBRARIES = 48, 1000
 RECORD = TREE / "Fixtures" / "fuzz" / "record.json"
 # Enough of a parser of ours, and of a C library: executions, and seconds of a processor without anything new.
 EXECUTIONS = 10_000_000
@@ -212,7 +212,7 @@ def keep(name: str, program: Path) -> None:
                    check=True, stderr=subprocess.DEVNULL)
     given = set(seeds(name))
     chosen = [file for file in sorted(merged.iterdir(), key=lambda file: (file.stat().st_size, file.name))
-              if file.read_bytes() not in given][:KEPT]
+              if file.read_bytes() not in given][:KEPT_OF_LIBRARIES if name.startswith("lib") else KEPT]
     place = TREE / "Fixtures" / "fuzz" / name
     place.mkdir(parents=True, exist_ok=True)
     for file in chosen:
