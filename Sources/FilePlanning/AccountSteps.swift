@@ -46,6 +46,7 @@ extension FilesPlanner {
         for user in config.passwd.users {
             var request = accounts.request(for: user, policy: policy)
             if case .addUser(let new)? = request { request = .addUser(numbered(new, &numbers, user.origin)) }
+            if case .removeUser? = request { checkMounts(of: user) }
             if !policy.repeatsAll {
                 checkHome(request, of: user)
                 request = sparingInnerHomes(movingOnce(request, of: user))
@@ -157,19 +158,20 @@ extension FilesPlanner {
         return user
     }
 
-    /// Adds a conflict where what is in a home would be lost, or where the home of another user would go along.
+    /// Adds a conflict where a filesystem is mounted in a home that goes or moves, whomever this follows otherwise.
+    private mutating func checkMounts(of user: IgnitionConfig.User) {
+        guard inventory.presentHomes[user.name]?.holdsMounts == true,
+            let home = inventory.accounts.user(named: user.name)?.home
+        else { return }
+        conflicts.append(.init(withoutLastSlash(home), .homeHoldsMounts(user.name), user.origin))
+    }
+
+    /// Adds a conflict where what is in a home would be lost by its move, or where the home of another user would go along.
     private mutating func checkHome(_ request: AccountRequest?, of user: IgnitionConfig.User) {
         guard let home = inventory.accounts.user(named: user.name).map({ withoutLastSlash($0.home) }) else { return }
-        let present = inventory.presentHomes[user.name] ?? PresentHome()
-        var new: String?
-        switch request {
-        case .removeUser: break
-        case .changeUser(_, let fields) where fields.home != nil && !isMoved(user): new = fields.home
-        default: return
-        }
-        if present.holdsMounts { conflicts.append(.init(home, .homeHoldsMounts(user.name), user.origin)) }
-        guard let new else { return }
-        if present.leavesFilesystem, !policy.followsOriginal {
+        guard case .changeUser(_, let fields)? = request, let new = fields.home, !isMoved(user) else { return }
+        checkMounts(of: user)
+        if inventory.presentHomes[user.name]?.leavesFilesystem == true, !policy.followsOriginal {
             conflicts.append(.init(home, .homeLeavesFilesystem(user.name, to: new), user.origin))
         }
         checkMove(of: user, from: home, to: new)

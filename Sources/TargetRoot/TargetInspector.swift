@@ -64,7 +64,7 @@ struct TargetInspector {
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
         inventory.innerHomes = innerHomes(of: config.passwd.users, inventory.accounts)
         inventory.homeNumbers = homeNumbers(in: inventory.accountSettings.homes)
-        inventory.presentHomes = presentHomes(of: config, inventory.accounts)
+        inventory.presentHomes = try presentHomes(of: config, inventory.accounts)
         try look(at: { _ in true }, for: config, policy, into: &inventory)
         return inventory
     }
@@ -168,7 +168,7 @@ struct TargetInspector {
     }
 
     /// What stands in the homes of the config's users that are there already.
-    private func presentHomes(of config: IgnitionConfig, _ accounts: TargetAccounts) -> [String: PresentHome] {
+    private func presentHomes(of config: IgnitionConfig, _ accounts: TargetAccounts) throws -> [String: PresentHome] {
         let filesystems = config.storage.filesystems.compactMap(\.path).filter { $0.hasPrefix("/") }
             .compactMap { try? tree.follow($0) }
         /// Whether a resolved path is on a filesystem of the config.
@@ -178,7 +178,8 @@ struct TargetInspector {
             guard let path = accounts.user(named: user.name)?.home, path != "/", let place = try? tree.follow(path)
             else { continue }
             var home = PresentHome()
-            home.isMissing = tree.component(at: place) == .nothing
+            // A home on a disk that cannot be read is not missing.
+            home.isMissing = try entry(place)?.found() == nil
             home.holdsMounts = holdsMounts(place)
             if let new = user.homeDir, !new.isEmpty, let goal = try? tree.follow(new), goal != place {
                 let isEmpty = (try? tree.entry(place))?.isEmptyFolder ?? true

@@ -124,6 +124,25 @@ import Testing
         #expect(root.count == 3 && root[1] == "running useradd --create-home --password ... core")
     }
 
+    @Test("a user in whose home a filesystem is mounted stays", arguments: [RerunPolicy.own, .dropIn, .strict])
+    func mountsInHomes(policy: RerunPolicy) throws {
+        let there = TargetAccounts(passwd: "old:x:1000:1000::/home/old/:/bin/sh\n", group: "root:x:0:\n")
+        var found = inventory([:], there)
+        let removal = try config(#""passwd": {"users": [{"name": "old", "shouldExist": false}]}"#)
+        #expect(try FilesPlan(removal, on: found, policy: policy).steps.count == 1)
+        var home = PresentHome()
+        home.holdsMounts = true
+        found.presentHomes = ["old": home]
+        let refusal = #expect(throws: FileConflicts.self) { try FilesPlan(removal, on: found, policy: policy) }
+        #expect(refusal?.conflicts.map(\.path) == ["/home/old"])
+        #expect(refusal?.conflicts.map(\.problem) == [.homeHoldsMounts("old")])
+        // What comes after the accounts does not say that nothing was changed.
+        var late = try #require(refusal)
+        #expect(late.advice.contains("No file of the target was changed."))
+        late.comeLate = true
+        #expect(!late.advice.contains("No file of the target was changed."))
+    }
+
     @Test("no new account gets a number of a home that an earlier boot has left, and groups get theirs back")
     func numbersBesideHomes() throws {
         let passwd = #"""

@@ -4,6 +4,7 @@ import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -74,6 +75,20 @@ import Testing
         } else {
             #expect(target.text("/etc/passwd")?.contains(":/data/me:") == true)
         }
+    }
+
+    @Test("useradd finds /proc, by way of which glibc sets modes, and nobody does later", .enabled(if: getuid() == 0))
+    func procForPrograms() throws {
+        let target = try Target()
+        try Files.makeFolder(target.path("/proc"))
+        let found = Mutex<[String: Bool]>([:])
+        target.does = { command in
+            let isThere = Files.exists(target.path("/proc/self"))
+            found.withLock { $0[command.program] = isThere }
+        }
+        try target.provision(#""passwd": {"users": [{"name": "new"}]}"#)
+        #expect(found.withLock { $0["useradd"] } == true)
+        #expect(!Files.exists(target.path("/proc/self")))
     }
 
     @Test("names that are not UTF-8 move, change their owner and go like all others")
