@@ -121,6 +121,16 @@ public struct BootArguments: Equatable, Sendable {
         logLevel == nil && !["debug", "ignore_loglevel", "loglevel"].contains { commandLine.last($0) != nil }
     }
 
+    /// Whether systemd in a real root without an identifier is going to take this boot for its first.
+    ///
+    /// It applies presets by itself then.
+    public var allowsFirstBoot: Bool {
+        !network.identityIsUUID
+            && !commandLine.words.contains {
+                ["systemd.condition_first_boot", "systemd.machine_id"].contains(Self.underscored($0.key))
+            }
+    }
+
     /// The first problem that concerns one of `scopes`.
     public func problem(in scopes: ArgumentProblem.Scope...) -> ArgumentProblem? {
         problems.first { scopes.contains($0.scope) }

@@ -20,6 +20,8 @@ public struct TargetInventory: Equatable, Sendable {
     public var innerHomes: [String: [AccountEffect.Home]] = [:]
     /// The text of ``FilesPlan/presetFile``.
     public var presets: String?
+    /// Whether systemd starts next and takes this for the target's first boot, so that it enables units itself.
+    public var isBeforeFirstBoot = false
     /// The units to disable that are enabled once all are written; read only where Ignition's behaviour is followed.
     public var unitsToDisable: [String] = []
 

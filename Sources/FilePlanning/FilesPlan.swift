@@ -73,6 +73,8 @@ public struct FilesPlan: Equatable, Sendable {
 
     /// Where units are written.
     public static let unitFolder = "/etc/systemd/system"
+    /// Where a system has its identifier; it is there from its first boot on.
+    public static let identifierFile = "/etc/machine-id"
     /// Where the units to enable and disable are named.
     public static let presetFile = "/etc/systemd/system-preset/20-ignition.preset"
 }

@@ -317,12 +317,24 @@ struct FilesPlanner {
                         replacing: inventory.presets != nil)), origin)
         }
         if policy.followsOriginal { return }
-        // systemd applies presets by itself only at a first boot, which is never that of a system with an
-        // /etc/machine-id, even an empty one. Even then it disables nothing.
         let names = { (wanted: Bool) in units.filter { $0.enabled == wanted && $0.mask != true }.map(\.name) }
-        if !(names(true) + names(false)).isEmpty {
+        if !(names(true) + names(false)).isEmpty, !systemdAppliesPresets {
             add(.preset(enabled: names(true), disabled: names(false)), origin)
         }
+    }
+
+    /// Whether the target's systemd is going to do what the presets say, and nothing has to be told of it.
+    ///
+    /// It applies presets by itself only at a first boot, which is never that of a system with an /etc/machine-id, even
+    /// an empty one. Even then it disables nothing. Of a unit that cannot be enabled only its own program tells us.
+    private var systemdAppliesPresets: Bool {
+        inventory.isBeforeFirstBoot
+            && !inventory.places.values.contains { $0.resolved == FilesPlan.identifierFile }
+            && config.systemd.units.allSatisfy { unit in
+                unit.enabled == nil || unit.mask == true
+                    || unit.enabled == true && !unit.name.contains("@")
+                        && unit.contents?.split(whereSeparator: \.isNewline).contains("[Install]") == true
+            }
     }
 }
 

@@ -7,6 +7,7 @@ import FilePlanning
 import Glibc
 import IgnitionConfig
 import LinuxSystem
+import LiveRoot
 import Platforms
 import Reporting
 import SystemPackage
@@ -18,7 +19,7 @@ extension ProvisioningSession {
     /// A compressed image gives them slowly, a CD more so.
     public func readPrograms() {
         guard let config = try? config() else { return }
-        TargetRoot(root).readPrograms(for: config)
+        try? startedRoot().readPrograms(for: config)
     }
 
     /// Makes the real root's files, users and units what the config says.
@@ -27,7 +28,7 @@ extension ProvisioningSession {
         // Without a config there is still the result to leave: that provisioning ran, and with nothing.
         let given = try config()
         var config = given ?? IgnitionConfig()
-        let target = try targetRoot()
+        let target = try startedRoot()
         let volumes = try volumes(of: config)
         config.persist(volumes, crypttab: target.text("/etc/crypttab"), policy: rules.rerun)
         var keys: [String: SecretBytes] = [:]
@@ -73,6 +74,13 @@ extension ProvisioningSession {
         if isOffline, namesSomethingRemote(config) { throw ContainerFault.remote }
         let outcome = try write(config, into: try targetRoot(), leavesResult: false, through: fetcher.settings)
         observer(.wroteFiles(summary: outcome.summary, isAsked: true))
+    }
+
+    /// The root of the system that this boot goes on with.
+    private func startedRoot() throws -> TargetRoot {
+        var target = try targetRoot()
+        target.nextInit = arguments.allowsFirstBoot ? arguments.initProgram ?? SwitchRoot.candidates[0] : nil
+        return target
     }
 
     private func targetRoot() throws -> TargetRoot {

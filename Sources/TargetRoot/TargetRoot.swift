@@ -20,6 +20,10 @@ public struct TargetRoot {
     ///
     /// `nil` follows the configuration of the target's sshd.
     public var writesKeyFragment: Bool?
+    /// The init of the target that is started next, with nothing to keep it from taking that for a first boot.
+    ///
+    /// `nil` where none is known to be.
+    public var nextInit: String?
     let tree: TargetTree
     let programs: TargetPrograms
     var accounts: AccountApplier {
@@ -90,6 +94,7 @@ public struct TargetRoot {
         let work = try TargetWork(in: scratch, keys: keys, fetch: fetch)
         var inspector = TargetInspector(tree, programs, work)
         var inventory = try inspector.inventory(for: config, policy: policy)
+        inventory.isBeforeFirstBoot = isBeforeFirstBoot
         // All of it, before anything is written; what the first steps change is planned again when they are done.
         var plan = try namingRoot { () throws(FileConflicts) in
             try FilesPlan(config, on: inventory, mountFolders: mountFolders, policy: policy)
@@ -133,9 +138,17 @@ public struct TargetRoot {
     ///
     /// - Parameter config: A checked config.
     public func readPrograms(for config: IgnitionConfig) {
-        if config.systemd.units.contains(where: { $0.enabled != nil }) { programs.read("systemctl") }
+        if !isBeforeFirstBoot, config.systemd.units.contains(where: { $0.enabled != nil }) {
+            programs.read("systemctl")
+        }
         if !config.passwd.groups.isEmpty { programs.read("groupadd") }
         if !config.passwd.users.isEmpty { programs.read("useradd") }
+    }
+
+    /// Whether systemd starts next and takes this for the target's first boot.
+    private var isBeforeFirstBoot: Bool {
+        !tree.has(FilesPlan.identifierFile)
+            && nextInit.flatMap { tree.destination(of: $0) }?.hasSuffix("/systemd/systemd") == true
     }
 
     /// Whether the image says that it is a live one, which Ignition checks before it drops an earlier result.

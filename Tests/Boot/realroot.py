@@ -1,6 +1,9 @@
 """A real root filesystem with systemd: the demo's scenario, with Firstlight as PID 1, under dracut and under
 initramfs-tools."""
 
+import hashlib
+import uuid
+
 import images
 from boot import boot_test
 from console import Unmet
@@ -13,14 +16,16 @@ from tiers import ALL
 UNATTENDED = f"{UNDER_LOAD} {SAME_ADDRESSES} rd.shell=0 rd.emergency=poweroff"
 
 
-def boot_twice(bench, initrd, arguments=""):
-    """The demo's two boots. The machines' logs are the test's."""
+def boot_twice(bench, initrd, arguments="", second="", machine_uuid=None):
+    """The demo's two boots, the second with more arguments. The machines' logs are the test's."""
     scenario = Scenario()
     try:
         found = []
-        for number in (1, 2):
-            with scenario.machine(initrd(scenario), f"{bench.logs}.{number}", arguments) as machine:
+        for number, words in ((1, arguments), (2, f"{arguments} {second}")):
+            with scenario.machine(initrd(scenario), f"{bench.logs}.{number}", words) as machine:
                 bench.watch(machine)
+                if machine_uuid:
+                    machine.settings.extra += ["-uuid", str(machine_uuid)]
                 found.append(scenario.boot(machine, limit=900))
             check_boot(found[-1], number)
         check_reuse(*found)
@@ -31,10 +36,19 @@ def boot_twice(bench, initrd, arguments=""):
 
 @boot_test()
 def debian_twice(bench):
-    """Debian with systemd, the guide's persistent /var, a user, a file and units: two boots."""
+    """Debian with systemd, the guide's persistent /var, a user, a file and units: two boots.
+
+    systemd enables the units at the first, which it takes for one of a new system; the second has a machine-id, and the
+    agent has them enabled.
+    """
+    machine = uuid.uuid4()
     first, second = boot_twice(
         bench, lambda scenario: [images.initramfs("virtio", rootfs=scenario.image, fast=False)],
-        UNATTENDED)
+        UNATTENDED, "firstlight.identity=uuid", machine)
+    identifier = bytearray(hashlib.sha256(b"firstlight machine-id " + machine.bytes).digest()[:16])
+    identifier[6], identifier[8] = identifier[6] & 0x0f | 0x40, identifier[8] & 0x3f | 0x80
+    if not second.diary[-1].endswith(f"machine-id {identifier.hex()[:8]}"):
+        raise Unmet(f"the second boot's machine-id {identifier.hex()}, made of the UUID", second.diary[-1])
     if not second.first("plan", "nothing destroyed"):
         raise Unmet("the second boot's plan does not say that nothing is destroyed")
     # The second look tries the filesystem that is kept, and may end after the image where the machine is busy.

@@ -183,6 +183,17 @@ func readsAddresses(text: String, written: String?) {
     #expect(IPAddress(text)?.description == written)
 }
 
+@Test(
+    "says whether a root without an identifier is going to boot first",
+    arguments: [
+        ("", true), ("quiet systemd.unit=rescue.target", true), ("systemd.condition-first-boot=no", false),
+        ("systemd.condition_first_boot", false), ("systemd.machine_id=0123456789abcdef0123456789abcdef", false),
+        ("firstlight.identity=uuid", false), ("firstlight.identity=mac", true), ("init=/bin/sh", true),
+    ])
+func firstBoot(_ line: String, _ isAllowed: Bool) {
+    #expect(BootArguments(line).allowsFirstBoot == isAllowed)
+}
+
 @Test("knows netmasks, networks and what lies in them")
 func networks() throws {
     let address = try #require(InterfaceAddress("10.1.130.3/17"))

@@ -20,6 +20,45 @@ import Testing
     }
 }
 
+@Suite struct FirstBoots {
+    @Test(
+        "at a first boot systemd enables units itself, unless only its program could tell of one",
+        arguments: [
+            (#""enabled": true, "contents": "[Unit]\n[Install]\nWantedBy=x\n""#, false),
+            (#""enabled": true, "contents": "[Unit]\n""#, true), (#""enabled": true"#, true),
+            (#""enabled": false, "contents": "[Install]\nWantedBy=x\n""#, true),
+            (#""enabled": true, "contents": "[Install]\n", "mask": true"#, false), (#""contents": "[Unit]\n""#, false),
+        ])
+    func presets(_ unit: String, _ isRun: Bool) throws {
+        let wanted = try config(#""systemd": {"units": [{"name": "a.service", \#(unit)}]}"#)
+        var found = inventory([:])
+        func runs() throws -> Bool {
+            try FilesPlan(wanted, on: found).steps.contains { if case .preset = $0.action { true } else { false } }
+        }
+        let isEver = wanted.systemd.units[0].enabled != nil && wanted.systemd.units[0].mask != true
+        #expect(try runs() == isEver)
+        found.isBeforeFirstBoot = true
+        #expect(try runs() == isRun)
+    }
+
+    @Test("one unit of several that systemd may not enable, an instance, and a config with an identifier")
+    func others() throws {
+        let fine = #"{"name": "a.service", "enabled": true, "contents": "[Install]\nWantedBy=x\n"}"#
+        var found = inventory(["/etc/machine-id": .nothing])
+        func steps(_ json: String) throws -> Int {
+            try FilesPlan(config(json), on: found).steps.count { if case .preset = $0.action { true } else { false } }
+        }
+        found.isBeforeFirstBoot = true
+        let file = #""storage": {"files": [{"path": "/etc/machine-id", "contents": {"source": "data:,"}}]}"#
+        #expect(try steps(#"\#(file), "systemd": {"units": [\#(fine)]}"#) == 1)
+        found.places = [:]
+        #expect(try steps(#""systemd": {"units": [\#(fine)]}"#) == 0)
+        #expect(try steps(#""systemd": {"units": [\#(fine), {"name": "image.service", "enabled": true}]}"#) == 1)
+        let instance = fine.replacing("a.service", with: "a@b.service")
+        #expect(try steps(#""systemd": {"units": [\#(instance)]}"#) == 1)
+    }
+}
+
 @Suite struct UnitPlans {
     @Test func contentsDropinsMasksAndPresets() throws {
         let actions = try steps(

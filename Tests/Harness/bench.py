@@ -25,7 +25,7 @@ import images
 import peers
 import processes
 import rootfs
-from bench_guest import REAL_ROOT, target
+from bench_guest import INIT, REAL_ROOT, target
 from boot import put
 from console import Unmet
 from machine import Settings, VirtualMachine
@@ -36,7 +36,7 @@ from servers import Nginx
 ROUNDS = 3
 MEMORY = 1024  # MiB, for the timed boots
 STEP = 16  # MiB, of the search for the smallest RAM
-ARGUMENTS = "console=ttyS0 panic=-1 quiet init=/usr/lib/firstlight-bench-init"
+ARGUMENTS = f"console=ttyS0 panic=-1 quiet {INIT}"
 HOPELESS = r"Out of memory|Kernel panic|deadlocked on memory|[Nn]o space left|firstlight stopped"
 
 DRACUT_TIME, FLOOR_TIME, DRACUT_SIZE = 0.25, 1.25, 0.7  # at most this share of each

@@ -5,7 +5,7 @@ beside the others. Without KVM it takes the kernel a second of one processor.
 """
 
 import images
-from bench_guest import REAL_ROOT, target
+from bench_guest import INIT, REAL_ROOT, target
 from machine import GIB, Disk, Settings, VirtualMachine
 from outcome import say
 from paths import kernel_image
@@ -14,7 +14,7 @@ from scenario import Scenario
 ROUNDS = 7
 MEMORY = 1024  # MiB
 SHARE = 1.10  # at most, of the same boot without provisioning
-ARGUMENTS = "console=ttyS0 panic=-1 quiet init=/usr/lib/firstlight-bench-init rd.shell=0 rd.emergency=poweroff"
+ARGUMENTS = f"console=ttyS0 panic=-1 quiet {INIT} rd.shell=0 rd.emergency=poweroff"
 TITLES = {"none": "without provisioning", "module": "the same, xfs.ko loaded", "blank": "demo's config, blank disk",
           "kept": "demo's config again"}
 HOPELESS = r"Out of memory|Kernel panic|deadlocked on memory|[Nn]o space left|firstlight stopped"

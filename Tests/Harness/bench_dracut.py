@@ -10,7 +10,7 @@ import images
 import peers
 import processes
 import rootfs
-from bench_guest import REAL_ROOT, target
+from bench_guest import INIT, REAL_ROOT, target
 from boot import put
 from console import Unmet
 from debian_systems import Workshop, documented
@@ -22,7 +22,7 @@ from servers import Nginx
 ROUNDS = 3
 MEMORY = 1024  # MiB
 TIME = 1.0  # at most this share of dracut's
-ARGUMENTS = "console=ttyS0 panic=-1 quiet init=/usr/lib/firstlight-bench-init"
+ARGUMENTS = f"console=ttyS0 panic=-1 quiet {INIT}"
 HOPELESS = r"Out of memory|Kernel panic|deadlocked on memory|[Nn]o space left|firstlight stopped|emergency mode"
 UNIT = "[Unit]\nDescription=Nothing\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 CONFIG = {

@@ -7,6 +7,8 @@ from console import Unmet
 from outcome import say
 from paths import LOGS, TREE
 
+# The init of a real root that only says when it was started.
+INIT = "init=/usr/lib/firstlight-bench/systemd/systemd"
 # Seconds from kernel start to the real root's PID 1. The kernel may say its last words in the middle of the line.
 REAL_ROOT = r"(?:^|bench: real root) at (\d+\.\d+) s$"
 NAMES = {"firstlight": "Firstlight", "original": "Ignition 2.14"}

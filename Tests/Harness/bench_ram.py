@@ -13,7 +13,7 @@ from pathlib import Path
 import images
 import processes
 import rootfs
-from bench_guest import target
+from bench_guest import INIT, target
 from boot import put
 from console import Unmet
 from machine import GIB, MIB, Disk, Settings, VirtualMachine
@@ -62,7 +62,7 @@ def measure(ways: "list[str]" = [*WAYS]) -> dict:
     try:
         folder = scenario.folder / "www"
         roots = {"tiny": _root(folder / "tiny", images.root_image(rootfs.tiny()), ""),
-                 "demo": _root(folder / "demo", scenario.image, "init=/usr/lib/firstlight-bench-init")}
+                 "demo": _root(folder / "demo", scenario.image, INIT)}
         put(json.dumps(_without_disks(json.loads(scenario.config.read_text()))), folder / "files.ign")
         url = scenario.server.url
         configs = {"tiny": "", "files": f"{CONFIG}{url}/files.ign", "disk": f"{CONFIG}{url}/config.ign"}

@@ -28,14 +28,19 @@ final class Target {
 
     deinit { try? FileManager.default.removeItem(atPath: folder.string) }
 
+    /// The init that is started next.
+    var nextInit: String?
+
     var root: TargetRoot {
-        TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
+        var root = TargetRoot(folder.appending("root")) { [self] command throws(Command.Failure) in
             if lacks(command) { throw .missing(command) }
             if fails(command) { throw .failed(command, status: 1, said: "no") }
             ran.withLock { $0.append(command) }
             does(command)
             return Command.Output()
         }
+        root.nextInit = nextInit
+        return root
     }
 
     func path(_ path: String) -> FilePath { FilePath(folder.string + "/root" + path) }

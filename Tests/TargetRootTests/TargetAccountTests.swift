@@ -39,6 +39,29 @@ import Testing
         #expect(ran.allSatisfy { $0.root == target.root.root && $0.environment.contains("SYSTEMD_OFFLINE=1") })
     }
 
+    @Test("a root that boots first is left to its systemd, one with an identifier or another init is not")
+    func firstBoots() throws {
+        let unit = #"{"name": "a.service", "enabled": true, "contents": "[Install]\nWantedBy=x\n"}"#
+        func ran(_ change: (Target) throws -> Void) throws -> [String] {
+            let target = try Target()
+            try target.put("/usr/lib/systemd/systemd", "")
+            try Files.makeFolder(target.path("/sbin"))
+            try Files.makeLink(target.path("/sbin/init"), to: "../usr/lib/systemd/systemd")
+            target.nextInit = "/sbin/init"
+            try change(target)
+            try target.provision(#""systemd": {"units": [\#(unit)]}"#)
+            #expect(target.text(FilesPlan.presetFile) == "enable a.service\n")
+            return target.ran.withLock { $0.map(\.description) }
+        }
+        #expect(try ran { _ in } == [])
+        let preset = ["systemctl preset a.service"]
+        #expect(try ran { $0.nextInit = nil } == preset)
+        #expect(try ran { $0.nextInit = "/etc/passwd" } == preset)
+        #expect(try ran { try $0.put("/etc/machine-id", "") } == preset)
+        #expect(try ran { try Files.makeLink($0.path("/etc/machine-id"), to: "gone") } == preset)
+        #expect(try ran { try Files.move($0.path("/sbin"), to: $0.path("/oldbin")) } == preset)
+    }
+
     @Test func whatWillRunIsReadBefore() throws {
         let target = try Target()
         func read(_ json: String) throws -> [Command] {
