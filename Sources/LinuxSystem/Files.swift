@@ -211,25 +211,39 @@ public enum Files {
     public static func list(_ folder: FilePath) throws(FileFault) -> [String] {
         let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .last("read", folder) }
-        return names(inOwned: descriptor)
+        return try naming("read", folder) { () throws(Errno) in texts(of: try byteNames(inOwned: descriptor)) }
     }
 
-    /// The names in an open folder, sorted; the descriptor is closed.
+    /// The names in an open folder, sorted; empty if it cannot be read.
+    ///
+    /// The descriptor is closed.
     public static func names(inOwned descriptor: Int32) -> [String] {
-        byteNames(inOwned: descriptor).map { name in
-            String(decoding: name.dropLast().lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
+        texts(of: (try? byteNames(inOwned: descriptor)) ?? [])
     }
 
-    /// The same, byte by byte, since a name need not be UTF-8; each ends with a zero byte.
-    public static func byteNames(inOwned descriptor: Int32) -> [[CChar]] {
+    private static func texts(of names: [[CChar]]) -> [String] {
+        names.map { name in String(decoding: name.dropLast().lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self) }
+    }
+
+    /// The names in an open folder, sorted byte by byte, since they need not be UTF-8; each ends with a zero byte.
+    ///
+    /// - Parameter descriptor: Closed in any case.
+    /// - Returns: Without `.` and `..`.
+    /// - Throws: Where not all of it can be read: what is left out could be taken for something that is not there.
+    public static func byteNames(inOwned descriptor: Int32) throws(Errno) -> [[CChar]] {
         guard let handle = fdopendir(descriptor) else {
+            let reason = Errno(rawValue: errno)
             close(descriptor)
-            return []
+            throw reason
         }
         defer { closedir(handle) }
         var names: [[CChar]] = []
-        while let entry = readdir(handle) {
+        while true {
+            errno = 0
+            guard let entry = readdir(handle) else {
+                if errno != 0 { throw Errno(rawValue: errno) }
+                break
+            }
             let name = withUnsafeBytes(of: entry.pointee.d_name) { $0.prefix { $0 != 0 }.map(CChar.init(bitPattern:)) }
             if name != [CChar(0x2e)], name != [CChar(0x2e), CChar(0x2e)] { names.append(name + [0]) }
         }

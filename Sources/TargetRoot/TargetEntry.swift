@@ -17,6 +17,17 @@ final class OpenFolder: Sendable {
     init(owning descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { close(descriptor) }
+
+    /// The names in it, sorted byte by byte; each ends with a zero byte.
+    ///
+    /// `path` is the folder's, for messages.
+    func names(at path: String) throws(TargetFault) -> [[CChar]] {
+        do throws(Errno) {
+            return try Files.byteNames(inOwned: fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
+        } catch {
+            throw .cannot("read", path: path, error)
+        }
+    }
 }
 
 private func text(of name: [CChar]) -> String {
@@ -119,10 +130,10 @@ struct TargetEntry: Sendable {
         return try? readAll(descriptor)
     }
 
-    /// Whether an empty folder is there.
+    /// Whether an empty folder is there; one that cannot be read may hold something.
     var isEmptyFolder: Bool {
         guard let descriptor = try? open(O_RDONLY | O_DIRECTORY) else { return false }
-        return Files.byteNames(inOwned: descriptor).isEmpty
+        return (try? Files.byteNames(inOwned: descriptor))?.isEmpty == true
     }
 
     // MARK: Acting
@@ -222,7 +233,7 @@ struct TargetEntry: Sendable {
         }
         var whole = stat()
         guard fstat(inner.descriptor, &whole) == 0 else { throw .cannot("remove", path: path, Errno(rawValue: errno)) }
-        for name in Files.byteNames(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+        for name in try inner.names(at: path) {
             let entry = inside(inner, name)
             guard let status = try entry.found() else { continue }
             let isFolder = status.st_mode & S_IFMT == S_IFDIR

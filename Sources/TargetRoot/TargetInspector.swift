@@ -63,7 +63,7 @@ struct TargetInspector {
         inventory.homeOwners = homeOwners(
             of: config.passwd.users, inventory.accounts, homes: inventory.accountSettings.homes)
         inventory.innerHomes = innerHomes(of: config.passwd.users, inventory.accounts)
-        inventory.homeNumbers = homeNumbers(in: inventory.accountSettings.homes)
+        inventory.homeNumbers = try homeNumbers(in: inventory.accountSettings.homes)
         inventory.presentHomes = try presentHomes(of: config, inventory.accounts)
         try look(at: { _ in true }, for: config, policy, into: &inventory)
         return inventory
@@ -157,11 +157,17 @@ struct TargetInspector {
     }
 
     /// The numbers that own folders where homes are, root's left out.
-    private func homeNumbers(in homes: String) -> Set<UInt32> {
-        guard let place = try? tree.follow(homes) else { return [] }
-        let owners = tree.names(in: place).compactMap { name -> [UInt32]? in
-            guard let status = (try? tree.entry("\(place)/\(name)"))?.status, status.st_mode & S_IFMT == S_IFDIR
-            else { return nil }
+    ///
+    /// - Throws: Where homes cannot be read: a new user could get the number of somebody else's.
+    private func homeNumbers(in homes: String) throws -> Set<UInt32> {
+        guard let path = try? tree.follow(homes), let place = try? tree.entry(path),
+            let found = try place.found(), found.st_mode & S_IFMT == S_IFDIR
+        else { return [] }
+        let folder = try place.openFolder()
+        let owners = try folder.names(at: path).compactMap { name -> [UInt32]? in
+            guard let status = try place.inside(folder, name).found(), status.st_mode & S_IFMT == S_IFDIR else {
+                return nil
+            }
             return [status.st_uid, status.st_gid]
         }
         return Set(owners.joined()).subtracting([0])

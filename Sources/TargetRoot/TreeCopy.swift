@@ -31,7 +31,7 @@ struct TreeCopy {
 
     mutating func copyContent(of folder: OpenFolder, named path: String, into other: OpenFolder) throws {
         let above = TargetEntry(folder: folder, name: ".", path: path)
-        for name in Files.byteNames(inOwned: fcntl(folder.descriptor, F_DUPFD_CLOEXEC, 0)) {
+        for name in try folder.names(at: path) {
             let source = above.inside(folder, name)
             try copy(source, to: TargetEntry(folder: other, name: name, path: source.path))
         }
@@ -149,7 +149,7 @@ extension TargetEntry {
         guard change.old != change.new, let status else { return }
         if status.st_mode & S_IFMT == S_IFDIR {
             let inner = try openFolder()
-            for name in Files.byteNames(inOwned: fcntl(inner.descriptor, F_DUPFD_CLOEXEC, 0)) {
+            for name in try inner.names(at: path) {
                 try inside(inner, name).changeTree(change)
             }
         }

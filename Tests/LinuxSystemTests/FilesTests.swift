@@ -28,6 +28,21 @@ import Testing
         #expect(FileFault.adviceAtAShell(about: full) == full.advice && !full.advice.isEmpty)
     }
 
+    @Test("a folder that cannot be read is not an empty one")
+    func unreadableFolders() throws {
+        let folder = try TemporaryFolder().path
+        try Files.makeFolder(folder.appending("a"))
+        func opened(_ flags: Int32) -> Int32 { open(folder.string, flags | O_DIRECTORY | O_CLOEXEC) }
+        #expect(try Files.byteNames(inOwned: opened(O_RDONLY)) == [[97, 0]])
+        // A descriptor that only names a place.
+        let place = opened(0o10_000_000)
+        #expect(place >= 0)
+        #expect(throws: Errno.badFileDescriptor) { try Files.byteNames(inOwned: place) }
+        #expect(fcntl(place, F_GETFD) == -1)
+        #expect(throws: Errno.self) { try Files.byteNames(inOwned: -1) }
+        #expect(throws: FileFault.self) { try Files.list(folder.appending("b")) }
+    }
+
     /// Where `FilePath("cache").removingLastComponent()` lies.
     @Test func theWorkingDirectoryIsThere() throws { try Files.makeFolder("") }
 }

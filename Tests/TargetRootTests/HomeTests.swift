@@ -117,6 +117,31 @@ import Testing
         #expect(Array(buffer.prefix(max(0, count))) == odd.dropLast())
     }
 
+    @Test("a folder that cannot be read is neither copied as an empty one nor passed over")
+    func unreadableFolders() throws {
+        let target = try Target()
+        try target.put("/home/me/precious", "x")
+        // A descriptor that only names a place.
+        let folder = OpenFolder(owning: open(target.path("/home/me").string, 0o10_000_000 | O_DIRECTORY))
+        let goal = OpenFolder(owning: open(target.path("/etc").string, O_RDONLY | O_DIRECTORY))
+        var copy = TreeCopy(rewriting: "/home/me", to: "/etc", withLabels: true) { _, _ in .init(0, 0) }
+        #expect(throws: TargetFault.cannot("read", path: "/home/me", .badFileDescriptor)) {
+            try copy.copyContent(of: folder, named: "/home/me", into: goal)
+        }
+    }
+
+    @Test("no new user gets the number of a home that is left, whatever its name", .enabled(if: getuid() == 0))
+    func homesThatAreLeft() throws {
+        let target = try Target()
+        target.lacks = { _ in true }
+        try Files.makeFolder(target.path("/home"))
+        let plain = target.path("/home/caf").string.utf8CString.dropLast()
+        let name: [CChar] = Array(plain) + [CChar(bitPattern: 0xe9), 0]
+        #expect(mkdir(name, 0o700) == 0 && chown(name, 1000, 1001) == 0)
+        try target.provision(#""passwd": {"users": [{"name": "new"}]}"#)
+        #expect(target.text("/etc/passwd")?.contains("\nnew:*:1002:") == true, "\(target.text("/etc/passwd") ?? "")")
+    }
+
     @Test("a home goes where others are beside it, or are gone themselves")
     func alone() throws {
         let target = try Target()
