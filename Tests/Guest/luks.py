@@ -62,6 +62,13 @@ assert "the disks are as they were planned" in log(), log()
 assert written() == before, f"{written() - before} sectors were written where all was there"
 assert held("/dev/mapper/cache") == "kept"
 assert "no_read_workqueue" in run("dmsetup", "table", "cache").stdout
+# An option that the config has been given since, beside the header's own, which it leaves as it is.
+close("cache")
+stage([{**cache, "openOptions": ["--perf-no_write_workqueue"]}], [inside], table)
+flags = run("dmsetup", "table", "cache").stdout
+assert all(name in flags for name in ("allow_discards", "no_read_workqueue", "no_write_workqueue")), flags
+assert run("cryptsetup", "luksDump", f"{VDA}1").stdout == dump
+assert written() == before and held("/dev/mapper/cache") == "kept"
 
 # What somebody put on a disk after the look is found before the first write: kept where it is what the config wants.
 for label, isWanted in {"later": True, "theirs": False}.items():
