@@ -200,6 +200,7 @@ let package = Package(
         .testTarget(name: "DiskPlanningTests", dependencies: ["DiskPlanning", "InitramfsImage", "SeededNumbers"]),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts"]),
         .testTarget(name: "FilePlanningTests", dependencies: ["FilePlanning"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "LoopbackServer"]),
         .testTarget(name: "BlockDevicesTests", dependencies: ["BlockDevices", "SeededNumbers"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LoopbackServer"]),
         .testTarget(name: "TargetRootTests", dependencies: ["CLinux", "SeededNumbers", "TargetRoot"]),

@@ -11,7 +11,8 @@ import SystemPackage
 /// Loads modules of the running kernel from `/lib/modules/VERSION`.
 ///
 /// A missing module is not a failure, because an image has only some of them. Failures are collected and logged; code
-/// that needs a device reports what its missing driver means.
+/// that needs a device reports what its missing driver means. Threads load side by side: who brings up the network does
+/// not wait for the drivers of disks.
 public final class ModuleLoader: Sendable {
     /// The result of all requests so far.
     public struct Record: Equatable, Sendable {
@@ -23,8 +24,10 @@ public final class ModuleLoader: Sendable {
 
     private struct State {
         var index: KernelModuleIndex?
-        /// Modules that need no loading: they are loaded, or were tried in vain.
+        /// Modules that need no loading: they are loaded, or were tried in vain, or are being loaded.
         var tried: Set<String> = []
+        /// Those of them that some thread is loading right now.
+        var loading: Set<String> = []
         /// The answers for modaliases that were requested already.
         var asked: [String: Bool] = [:]
         var record = Record()
@@ -36,13 +39,21 @@ public final class ModuleLoader: Sendable {
     private let blocked: Set<String>
     private let parameters: [String: [String]]
     private let log: Logger
-    private let state = Mutex(State())
+    private let insert: @Sendable (_ file: FilePath, _ parameters: String, _ compressed: Bool) throws(Errno) -> Void
+    private let state = Monitor(State())
 
     /// Creates a loader that has read nothing yet.
+    ///
+    /// `insert` gives a module's file to the kernel.
     public init(
         arguments: BootArguments, folder: FilePath = FilePath("/lib/modules").appending(Machine.kernelVersion),
-        logger: Logger
+        logger: Logger,
+        insert: @escaping @Sendable (FilePath, String, Bool) throws(Errno) -> Void = {
+            (file, parameters, compressed) throws(Errno) in
+            try Machine.loadModule(file, parameters: parameters, compressed: compressed)
+        }
     ) {
+        self.insert = insert
         self.folder = folder
         blocked = arguments.blockedModules
         parameters = arguments.moduleParameters
@@ -50,7 +61,7 @@ public final class ModuleLoader: Sendable {
     }
 
     /// The result of all requests so far.
-    public var record: Record { state.withLock { $0.record } }
+    public var record: Record { state.change { $0.record } }
 
     /// Loads a module, or those of an alias, with their dependencies.
     ///
@@ -60,13 +71,10 @@ public final class ModuleLoader: Sendable {
     /// - Returns: Whether the module is loaded or built in.
     @discardableResult
     public func load(_ name: String) -> Bool {
-        state.withLock { state in
-            prepare(&state)
-            guard let index = state.index else { return false }
-            let modules = index.resolve(name)
-            if modules.isEmpty { log.debug("no module \(name)") }
-            return modules.map { load($0, index, &state) }.contains(true)
-        }
+        guard let index = index() else { return false }
+        let modules = index.resolve(name)
+        if modules.isEmpty { log.debug("no module \(name)") }
+        return modules.map { load($0, index) }.contains(true)
     }
 
     /// Loads the drivers for a device.
@@ -75,14 +83,17 @@ public final class ModuleLoader: Sendable {
     /// - Returns: Whether at least one is loaded or built in.
     @discardableResult
     public func loadDrivers(for modalias: String) -> Bool {
-        state.withLock { state in
-            if let known = state.asked[modalias] { return known }
+        if let known = state.change({ $0.asked[modalias] }) { return known }
+        guard let index = index() else { return false }
+        let found = index.modules(matching: modalias).map { load($0, index) }.contains(true)
+        state.change { $0.asked[modalias] = found }
+        return found
+    }
+
+    private func index() -> KernelModuleIndex? {
+        state.change { state in
             prepare(&state)
-            guard let index = state.index else { return false }
-            let modules = index.modules(matching: modalias)
-            let found = modules.map { load($0, index, &state) }.contains(true)
-            state.asked[modalias] = found
-            return found
+            return state.index
         }
     }
 
@@ -102,7 +113,7 @@ public final class ModuleLoader: Sendable {
     }
 
     /// Loads a module and its dependencies; returns whether it is loaded or built in.
-    private func load(_ module: String, _ index: KernelModuleIndex, _ state: inout State) -> Bool {
+    private func load(_ module: String, _ index: KernelModuleIndex) -> Bool {
         if index.isBuiltin(module) { return true }
         if blocked.contains(module) {
             log.info("module \(module) is blocked by the command line")
@@ -114,37 +125,48 @@ public final class ModuleLoader: Sendable {
         }
         for path in index.loadOrder(of: module) {
             let name = KernelModuleIndex.name(ofPath: path)
-            guard state.tried.insert(name).inserted else { continue }
+            // One that another thread is loading is there when that has ended.
+            let isOurs = state.wait { state -> Bool? in
+                if state.loading.contains(name) { return nil }
+                guard state.tried.insert(name).inserted else { return false }
+                state.loading.insert(name)
+                return true
+            }
+            guard isOurs else { continue }
+            var failure: Errno?
             do throws(Errno) {
-                try insert(path, parameters: (parameters[name] ?? []).joined(separator: " "), &state)
-                state.record.loaded.append(name)
+                try insert(path, parameters: (parameters[name] ?? []).joined(separator: " "))
                 log.debug("module \(name) loaded")
-            } catch .operationNotSupportedByDevice {
-                // The module found no device, or needs another processor.
-                log.debug("module \(name) has nothing to do here")
-                state.record.failed[name] = .operationNotSupportedByDevice
             } catch {
-                log.warning("module \(name): \(error)")
-                state.record.failed[name] = error
+                // The module found no device, or needs another processor.
+                let hasNothingToDo = error == .operationNotSupportedByDevice
+                log.log(level: hasNothingToDo ? .debug : .warning, "module \(name): \(error)")
+                failure = error
+            }
+            state.change { state in
+                state.loading.remove(name)
+                state.record.failed[name] = failure
+                if failure == nil { state.record.loaded.append(name) }
             }
         }
-        return state.record.failed[module] == nil
+        return state.change { $0.record.failed[module] == nil }
     }
 
-    private func insert(_ path: String, parameters: String, _ state: inout State) throws(Errno) {
+    private func insert(_ path: String, parameters: String) throws(Errno) {
         let file = folder.appending(path)
         guard let decompressors = ModuleLoader.decompressors(for: file) else {
-            return try Machine.loadModule(file, parameters: parameters)
+            return try insert(file, parameters, false)
         }
-        if state.kernelDecompresses != false {
+        let known = state.change { $0.kernelDecompresses }
+        if known != false {
             do throws(Errno) {
-                try Machine.loadModule(file, parameters: parameters, compressed: true)
-                state.kernelDecompresses = true
+                try insert(file, parameters, true)
+                state.change { $0.kernelDecompresses = true }
                 return
             } catch {
                 guard error == .notSupported || error == .invalidArgument else { throw error }
-                if state.kernelDecompresses == true { throw error }
-                state.kernelDecompresses = false
+                if known == true { throw error }
+                state.change { $0.kernelDecompresses = false }
             }
         }
         for command in decompressors {

@@ -6,13 +6,10 @@ import SystemPackage
 
 /// The machine as a whole.
 public enum Machine {
-    /// Loads a module file that needs no decompression; a module that is loaded already is accepted.
-    public static func loadModule(_ file: FilePath, parameters: String = "") throws(Errno) {
-        try loadModule(file, parameters: parameters, compressed: false)
-    }
-
     /// Loads a module file, which the kernel decompresses if `compressed` is set.
-    public static func loadModule(_ file: FilePath, parameters: String, compressed: Bool) throws(Errno) {
+    ///
+    /// A module that is loaded already is accepted.
+    public static func loadModule(_ file: FilePath, parameters: String = "", compressed: Bool = false) throws(Errno) {
         let descriptor = open(file.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }
         defer { close(descriptor) }
