@@ -18,6 +18,7 @@ and ends where enough is on record, --list prints it.
 """
 
 import argparse
+import fcntl
 import gzip
 import io
 import json
@@ -142,15 +143,22 @@ def fuzzed(name: str, program: Path, arguments: argparse.Namespace) -> bool:
     if status:
         print("\n".join(f"         | {line}" for line in watched.last), flush=True)
     elif arguments.record:
-        # Others may have added to it meanwhile.
+        bank(name, watched)
+    return status == 0
+
+
+def bank(name: str, watched: "Watched") -> None:
+    """Adds a run to the record; others may have added to it meanwhile, or do at this moment."""
+    with open(OUT / "record.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         found = record()
         known = found.get(name, NOTHING)
+        seconds = watched.seconds
         found[name] = {
-            "executions": known["executions"] + executed, "seconds": known["seconds"] + round(seconds),
+            "executions": known["executions"] + watched.executed, "seconds": known["seconds"] + round(seconds),
             "quiet": round(seconds - watched.newest) + (known["quiet"] if watched.places <= known["places"] else 0),
             "places": max(known["places"], watched.places)}
         RECORD.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
-    return status == 0
 
 
 class Watched:
