@@ -185,6 +185,7 @@ struct Look {
         }
         table = .unreadableGPT
         content.tableMarks = marks(sectorSize) + marks(other)
+        content.largerDisk = reader(sectorSize)?.sizeOfLargerDisk
     }
 
     /// The content including the table, for areas in which a table is somebody's content.

@@ -68,6 +68,8 @@ public struct Content: Equatable, Sendable {
     public var table: String?
     /// Bytes from the start to the headers of a GPT that nobody else can read.
     public var tableMarks: [UInt64] = []
+    /// Bytes of the disk for which its GPT was made, where that is larger than this one; `nil` elsewhere.
+    public var largerDisk: UInt64?
     /// What the bytes look like where no mark was found.
     public var rest: Rest
 

@@ -82,6 +82,10 @@ public struct FoundGPT: Equatable, Sendable {
     public var usable: Range<UInt64>
     /// What partitions may take once the second copy stands at the end of a disk that has grown; `nil` where it does.
     public var usableWhenMoved: Range<UInt64>?
+    /// The first of the sectors at the end of the disk that a write of the table takes for its second copy.
+    ///
+    /// On a disk that has lost sectors since, partitions may stand there.
+    public var secondCopy: UInt64 = .max
     /// Whether the end of the disk has the copy of another table, which names partitions, as after an image was written
     /// over a disk or a clone was broken off.
     public var endIsAnothers = false

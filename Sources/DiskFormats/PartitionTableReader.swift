@@ -67,6 +67,7 @@ public struct PartitionTableReader {
         var found = FoundGPT(
             usable: whole.header.usable, usableWhenMoved: primary.flatMap { usableWhenMoved($0.header) },
             capacity: whole.header.entryCount, partitions: partitions(whole.entries, whole.header), damage: damage)
+        found.secondCopy = lastSector - min(lastSector, entrySectors(whole.header))
         // The end of the disk, and where its end was when this table was written.
         for place in [lastSector, whole.header.alternate] where found.endMark == nil { compare(place, whole, &found) }
         return found
@@ -91,12 +92,25 @@ public struct PartitionTableReader {
 
     /// The sectors before the second copy, if that copy has to be moved to the end of the disk.
     private func usableWhenMoved(_ header: Header) -> Range<UInt64>? {
-        let entries = UInt64((header.entryCount * header.entrySize + sectorSize - 1) / sectorSize)
+        let entries = entrySectors(header)
         guard header.alternate < lastSector, lastSector > entries, lastSector - entries > header.usable.upperBound
         else {
             return nil
         }
         return header.usable.lowerBound..<lastSector - entries
+    }
+
+    private func entrySectors(_ header: Header) -> UInt64 {
+        UInt64((header.entryCount * header.entrySize + sectorSize - 1) / sectorSize)
+    }
+
+    /// The size in bytes of the disk that a table was made for, where this one is too small for it; `nil` elsewhere.
+    public var sizeOfLargerDisk: UInt64? {
+        guard let fields = checkedHeader(at: 1), fields.little64(48) > lastSector else { return nil }
+        // The second copy's header is in the last sector.
+        let (sectors, isTooMuch) = fields.little64(32).addingReportingOverflow(1)
+        let (size, overflow) = sectors.multipliedReportingOverflow(by: UInt64(sectorSize))
+        return isTooMuch || overflow ? nil : size
     }
 
     private func copy(at sector: UInt64) -> (header: Header, entries: [UInt8])? {
@@ -108,14 +122,19 @@ public struct PartitionTableReader {
         return (header, entries)
     }
 
-    private func header(at sector: UInt64) -> Header? {
+    /// A sector that is a header, and right by its checksum.
+    private func checkedHeader(at sector: UInt64) -> ByteFields? {
         guard sector <= lastSector, let block = bytes(at: sector, count: sectorSize) else { return nil }
         let fields = ByteFields(block)
         let size = Int(fields.little32(12))
         guard block.starts(with: Array("EFI PART".utf8)), (92...sectorSize).contains(size) else { return nil }
         var summed = Array(block[..<size])
         summed.replaceSubrange(16..<20, with: [0, 0, 0, 0])
-        guard crc32(summed) == fields.little32(16), fields.little64(24) == sector else { return nil }
+        return crc32(summed) == fields.little32(16) && fields.little64(24) == sector ? fields : nil
+    }
+
+    private func header(at sector: UInt64) -> Header? {
+        guard let fields = checkedHeader(at: sector) else { return nil }
         let first = fields.little64(40)
         let last = fields.little64(48)
         let count = Int(fields.little32(80))
@@ -125,7 +144,7 @@ public struct PartitionTableReader {
             entrySize.isMultiple(of: 8)
         else { return nil }
         return Header(
-            alternate: fields.little64(32), disk: Array(block[56..<72]), usable: first..<(last + 1),
+            alternate: fields.little64(32), disk: Array(fields.bytes[56..<72]), usable: first..<(last + 1),
             entriesStart: fields.little64(72),
             entryCount: count, entrySize: entrySize, entriesChecksum: fields.little32(88))
     }

@@ -17,6 +17,16 @@ extension DiskConflict: Advising {
     var advisable: [AdviceLine] {
         switch problem {
         case .sameDisk: ["Put all partitions of a disk below one entry of storage.disks."]
+        case .tableOfLargerDisk:
+            [
+                "To keep what is there: the whole disk; a controller may hide its end.",
+                .wiping("To destroy it:         \"wipeTable\": true"),
+            ]
+        case .noRoomForCopy:
+            [
+                "The disk was larger when its table was made: a controller may hide its end.",
+                "To keep what is there: leave the disk's partitions as they are.",
+            ]
         case .tableNotGPT, .contentWithoutTable:
             ["To keep what is there: another device.", .wiping("To destroy it:         \"wipeTable\": true")]
         case .ownerBesideTable(let content, let table) where content.isImage || !table.isGPT:

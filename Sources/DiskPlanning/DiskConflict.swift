@@ -43,6 +43,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         // Disks
         case sameDisk(as: String)
         case tableNotGPT(FoundTable)
+        /// Bytes of the disk that the table was made for, and of this one.
+        case tableOfLargerDisk(UInt64, UInt64)
         case contentWithoutTable(Content)
         /// Something beside the table claims the whole disk.
         case ownerBesideTable(Content, table: FoundTable)
@@ -73,6 +75,8 @@ public struct DiskConflict: Error, Equatable, Sendable {
         ///
         /// `mark`: bytes from the start to that copy's header.
         case endIsAnothers(mark: UInt64)
+        /// The partition reaches into the place of the table's second copy: the disk has lost sectors at its end.
+        case noRoomForCopy
         /// `another`: the disk has more room, at whose end stands the copy of another table, its header there.
         case noRoom(wanted: String, largest: UInt64, another: UInt64?)
         case numberBeyondTable(Int, capacity: Int)
@@ -176,6 +180,9 @@ extension DiskConflict: CustomStringConvertible {
         case .tableNotGPT(.unreadableGPT): "\(device) holds a GPT of which neither copy can be read"
         case .tableNotGPT(.other(let type, _)): "\(device) holds \(tableName(type)); only a GPT can be edited"
         case .tableNotGPT: "\(device) holds no GPT"
+        case .tableOfLargerDisk(let larger, let size):
+            "\(device) has \(ByteCount(size)), and holds a GPT of a disk "
+                + "that has \(ByteCount(larger - min(larger, size))) more"
         case .contentWithoutTable(let content):
             "\(device) holds \(content) without a partition table; the config wants partitions there"
         case .ownerBesideTable(let content, let table) where content.isHybridMBR && table.isGPT:
@@ -210,6 +217,8 @@ extension DiskConflict: CustomStringConvertible {
             "\(device) has \(numbers.count) partitions \(label.isEmpty ? "without a label" : "labelled \"\(label)\"") "
                 + "(\(listed(numbers))); "
                 + "the config does not say which one it means"
+        case .noRoomForCopy:
+            "\(device) reaches to the end of its disk, where a change of the table writes its second copy"
         case .endIsAnothers:
             "\(device) ends with the copy of another table, which names partitions; "
                 + "a change or a repair would overwrite it"

@@ -51,11 +51,12 @@ struct PartitionPlanner {
             let edited = edit(gpt)
             if disk.content.isKnown { return besideOwner(edited, wantsPartitions) }
             guard config.wipeTable == true, !isWhatTheConfigMakes(edited) else {
-                let outcome = mended(edited, gpt)
-                // Every write of the table moves its second copy there.
-                guard outcome.plan.endIsAnothers, outcome.conflicts.isEmpty, outcome.plan.action != .keep
-                else { return outcome }
-                return Outcome(plan: outcome.plan, conflicts: [outcome.plan.conflictAtTheEnd])
+                var outcome = mended(edited, gpt)
+                // Every write of the table puts its second copy at the end of the disk.
+                if outcome.conflicts.isEmpty, outcome.plan.action != .keep {
+                    outcome.conflicts = conflictsAtTheEnd(outcome.plan, gpt)
+                }
+                return outcome
             }
             return anew(wantsPartitions ? .replace : .erase)
         case .other, .unreadableGPT:
@@ -65,8 +66,9 @@ struct PartitionPlanner {
                 return Outcome(plan: unchanged(disk.table.partitions.map { planned($0, .keep, entry: nil) }))
             }
             guard config.wipeTable == true else {
+                if isOwned { return refused(.ownerBesideTable(disk.content, table: disk.table)) }
                 return refused(
-                    isOwned ? .ownerBesideTable(disk.content, table: disk.table) : .tableNotGPT(disk.table))
+                    disk.content.largerDisk.map { .tableOfLargerDisk($0, disk.size) } ?? .tableNotGPT(disk.table))
             }
             return anew(wantsPartitions ? .replace : .erase)
         }
@@ -110,6 +112,13 @@ struct PartitionPlanner {
         case .keep, .create, .replace, .erase: break
         }
         return outcome
+    }
+
+    /// What a write of the table would overwrite at the end of the disk.
+    private func conflictsAtTheEnd(_ plan: DiskPlan, _ gpt: FoundGPT) -> [DiskConflict] {
+        let covered = plan.partitions.filter { $0.sectors.upperBound > gpt.secondCopy }
+        return (plan.endIsAnothers ? [plan.conflictAtTheEnd] : [])
+            + covered.map { conflict(.noRoomForCopy, device: disk.partitionNode($0.number)) }
     }
 
     /// Whether wiping the table and creating it again would give the same partitions: the config names each of them,

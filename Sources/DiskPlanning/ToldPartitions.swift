@@ -19,7 +19,8 @@ extension DiskLayout {
         let table = disk.disk.table
         let partitions: [FoundPartition] =
             switch conflict.problem {
-            case .tableNotGPT, .ownerBesideTable, .damagedTable, .diskIsPartitioned(_, named: false):
+            case .tableNotGPT, .tableOfLargerDisk, .ownerBesideTable, .damagedTable,
+                .diskIsPartitioned(_, named: false):
                 table.everyPartition
             case .noRoom(_, _, another: nil): table.partitions
             case .noRoom, .endIsAnothers: table.everyPartition.filter { !table.partitions.contains($0) }

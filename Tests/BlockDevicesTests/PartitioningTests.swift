@@ -182,6 +182,52 @@ import Testing
         #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
     }
 
+    @Test(
+        "of a disk that has lost sectors at its end, as behind another controller, no partition is overwritten",
+        arguments: [1, 2, 33, 34, 2048, 65_536], [true, false])
+    func shrunk(_ sectors: Int, _ isEdited: Bool) throws {
+        let size = 64 << 20
+        let image = try Image(size)
+        try provision(config(image, #"{"label": "a", "sizeMiB": 10}, {"label": "b"}"#))
+        // The second partition ends where the table's second copy begins.
+        #expect(truncate(image.path, size - sectors * 512) == 0)
+        let before = try image.digest()
+        let first = isEdited ? #"{"label": "a", "sizeMiB": 5, "resize": true}"# : #"{"label": "a"}"#
+        let wanted = try config(image, #"\#(first), {"label": "b"}"#)
+        let said = refusal(wanted)
+        switch sectors {
+        case 34...:
+            let more = ByteCount(512 * sectors)
+            #expect(said?.contains("a GPT of a disk that has \(more) more") == true, "\(said ?? "")")
+        case _ where isEdited:
+            #expect(said?.hasPrefix("\(image.path)2 reaches to the end of its disk") == true, "\(said ?? "")")
+        default: #expect(try provision(wanted) == [.keep])
+        }
+        #expect(try image.digest() == before)
+    }
+
+    @Test("such a disk is edited and repaired where its partitions leave room for the second copy")
+    func shrunkWithRoom() throws {
+        let size = 64 << 20
+        let image = try Image(size)
+        try provision(config(image, #"{"label": "a", "sizeMiB": 10}, {"label": "b"}"#))
+        #expect(truncate(image.path, size - 2 * 512) == 0)
+        let whole = try image.bytes(0..<512)
+        // Without its protective MBR the table would be written, too.
+        try image.zero(0..<512)
+        let kept = #"{"label": "a"}, {"label": "b"}"#
+        #expect(refusal(try config(image, kept))?.contains("2 reaches to the end") == true)
+        try image.write(whole, at: 0)
+        let smaller = #"{"label": "a"}, {"label": "b", "sizeMiB": 20, "resize": true}"#
+        #expect(try provision(config(image, smaller)) == [.edit])
+        #expect(try sgdisk(image) == ["1 2048 22527 a", "2 22528 63487 b"])
+        #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+        #expect(truncate(image.path, size - 4 * 512) == 0)
+        try image.zero(0..<512)
+        #expect(try provision(config(image, kept)) == [.repair])
+        #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+    }
+
     /// The table's parts in the order in which they reach the disk: the second copy's entries and
     /// header, the first copy's, the protective MBR.
     private func parts(_ size: Int) -> [Range<Int>] {
