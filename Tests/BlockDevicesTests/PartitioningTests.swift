@@ -228,6 +228,26 @@ import Testing
         #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
     }
 
+    @Test(
+        "a boot loader between the header and entries that stand elsewhere is not overwritten",
+        arguments: [nil, .backup, .protectiveMBR] as [FoundGPT.Damage?])
+    func entriesElsewhere(_ damage: FoundGPT.Damage?) throws {
+        let size = 64 << 20
+        let image = try Image(size)
+        _ = try run("sgdisk", "-j", "1000", "-n", "1:2048:+10M", "-c", "1:a", image.path)
+        let loader = [UInt8](repeating: 0xa5, count: 32 * 512)
+        try image.write(loader, at: 1024)
+        switch damage {
+        case .backup: try image.zero(size - 512..<size)
+        case .protectiveMBR: try image.zero(0..<512)
+        default: break
+        }
+        #expect(try provision(config(image, #"{"label": "a"}"#)) == [damage == .protectiveMBR ? .repair : .keep])
+        #expect(try provision(config(image, #"{"label": "a"}, {"label": "b", "sizeMiB": 4}"#)) == [.edit])
+        #expect(try image.bytes(1024..<1024 + loader.count) == loader)
+        #expect(try run("sgdisk", "-v", image.path).contains("No problems found"))
+    }
+
     /// The table's parts in the order in which they reach the disk: the second copy's entries and
     /// header, the first copy's, the protective MBR.
     private func parts(_ size: Int) -> [Range<Int>] {
