@@ -38,7 +38,6 @@ import Testing
         let place = opened(0o10_000_000)
         #expect(place >= 0)
         #expect(throws: Errno.badFileDescriptor) { try Files.byteNames(inOwned: place) }
-        #expect(fcntl(place, F_GETFD) == -1)
         #expect(throws: Errno.self) { try Files.byteNames(inOwned: -1) }
         #expect(throws: FileFault.self) { try Files.list(folder.appending("b")) }
     }
